@@ -1,0 +1,39 @@
+"""Rows to train, validate and test on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """Features x, float32 [N, F], and targets y: class numbers int64 [N] or values float32 [N, K]."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Three splits of one table; without a split, the same rows three times. `classes` is None for regression."""
+
+    train: Split
+    val: Split
+    test: Split
+    features: tuple[str, ...]
+    classes: tuple[str, ...] | None
+    fingerprint: str
+
+    def prepared(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Data":
+        """The same rows on `device`, their y as `target` gives it."""
+        done = {id(part): Split(part.x.to(device), target(part.y).to(device)) for part in self.splits.values()}
+        return replace(self, **{name: done[id(part)] for name, part in self.splits.items()})
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        return {"train": self.train, "val": self.val, "test": self.test}

@@ -1,0 +1,71 @@
+"""What a dataset's function returned, as one table. Anything shaped like scikit-learn's loaders and makers will do."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.errors import DataError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features x, float64 [N, F], and y: class numbers int64 [N], or values float64 [N, K] where `classes` is None."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.int64] | NDArray[np.float64]
+    features: tuple[str, ...]
+    classes: tuple[str, ...] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the numbers: equal tables, and only they, share it."""
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes)).encode())
+        for array in (self.x, self.y):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def table_of(source: Any) -> Table:
+    """The table in scikit-learn's Bunch (`data`, `target`, names if it has them) or in a pair (x, y).
+
+    A target of floats means regression; whole numbers, booleans and words mean classes, numbered in sorted order.
+    DataError if the rows are empty, do not match, or are not finite.
+    """
+    pair: Any = (source.data, source.target) if hasattr(source, "data") else source
+    if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
+        raise DataError(
+            f"dataset: its function returned {type(source).__name__}, not a pair (x, y) or a Bunch",
+            "return x of shape [N, F] and y of shape [N]",
+        )
+    x, y = (np.asarray(part) for part in cast("tuple[Any, Any]", pair))
+    if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
+        raise DataError(
+            f"dataset: x has the shape {list(x.shape)} and y {list(y.shape)}", "x of shape [N, F] and y of shape [N], N > 0"
+        )
+    x = x.astype(np.float64)
+    finite = np.isfinite(x).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"dataset: {int((~finite).sum())} of {len(x)} rows hold NaN or infinite features, the first is row "
+            f"{int(np.argmin(finite))}",
+            "remove or fill them in the dataset's function",
+        )
+    features = _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])
+    if y.dtype.kind == "f":
+        if not np.isfinite(y).all():
+            raise DataError("dataset: the target holds NaN or infinite values", "remove those rows")
+        return Table(x, y.astype(np.float64).reshape(len(y), -1), features, None)
+    if y.ndim != 1:
+        raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
+    labels, numbers = np.unique(y, return_inverse=True)
+    return Table(x, numbers.astype(np.int64), features, _names(source, "target_names", labels))
+
+
+def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str, ...]:
+    """The names that a Bunch brings, if there are as many as there should be."""
+    names = getattr(source, attribute, None)
+    return tuple(map(str, default if names is None or len(names) != len(default) else names))

@@ -1,0 +1,86 @@
+"""An experiment in words: lines for a person, facts for summary.json, columns for the HPARAMS page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from exp.build import Experiment
+from exp.config import Config, flat, shown
+from exp.environment import environment
+from exp.events import Built
+
+# Read by exp itself and said in other words, or not worth a line.
+_UNSAID = ("_target_", "split", "standardize", "output", "every")
+
+
+def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
+    """The event that training is about to begin."""
+    machine = environment(experiment.device)
+    parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
+    return Built(
+        lines=_lines(config, experiment, choices, parameters, machine),
+        facts={
+            "seed": config.seed,
+            "parameters": parameters,
+            "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+            "planned_steps": experiment.plan.steps,
+            "data_sha256": experiment.table.fingerprint,
+            "environment": machine,
+        },
+        hyperparameters=_hyperparameters(config, experiment, choices, overrides),
+        steps=experiment.plan.steps,
+        measures=experiment.objective.measures,
+    )
+
+
+def _lines(
+    config: Config, experiment: Experiment, choices: Mapping[str, str], parameters: int, machine: dict[str, Any]
+) -> dict[str, str]:
+    data, batches, plan = experiment.data, experiment.batches, experiment.plan
+    kind = "regression" if data.classes is None else f"{len(data.classes)} classes"
+    if data.train is data.val:
+        split = "no split: trained and evaluated on all rows"
+    else:
+        split = f"train {len(data.train):,} / val {len(data.val):,} / test {len(data.test):,}"
+    scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
+    size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
+    order = ", shuffled" if batches.shuffle else ""
+    said = {
+        "data": f"{choices['dataset']}: {len(experiment.table.x):,} x {len(data.features)}, {kind}; {split}{scaled}",
+        "model": f"{_said(choices['model'], config.model)}: {len(data.features)} -> {experiment.objective.outputs}, "
+        f"{parameters:,} parameters",
+        "loss": _said(choices["loss"], config.loss),
+        "optimizer": _said(choices["optimizer"], config.optimizer),
+        "batching": f"{size}{order}: {config.epochs:,} epochs of {batches.steps_per_epoch:,} steps = {plan.steps:,} steps",
+        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+        + (f", {machine['gpu']}" if machine["gpu"] else ""),
+        "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
+        f"{' (auto)' if config.device.name == 'auto' else ''}, {machine['threads']} threads, seed {config.seed}",
+    }
+    if plan.schedule is not None:
+        said["scheduler"] = f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
+    return said
+
+
+def _said(option: str, node: dict[str, Any]) -> str:
+    """An option and its arguments, but those that are off: mlp(hidden=[10], activation=relu)."""
+    on = {key: value for key, value in node.items() if key not in _UNSAID and value not in (None, False, 0)}
+    return f"{option}({', '.join(f'{key}={shown(value)}' for key, value in on.items())})"
+
+
+def _hyperparameters(
+    config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]
+) -> dict[str, str | int | float | bool]:
+    """The same columns for every job of a sweep: what every run has, and what the command line names."""
+    columns: dict[str, Any] = {
+        **choices,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
+        "lr": float(experiment.learner.lr),
+    }
+    leaves = flat({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        if key in leaves and key.rpartition(".")[2] not in columns:
+            columns[key] = leaves[key]
+    return {key: value if isinstance(value, int | float) else shown(value) for key, value in columns.items()}

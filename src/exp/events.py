@@ -1,0 +1,80 @@
+"""What happens in a run, in the order it happens. The loop yields these and sinks write them down; nothing else passes between."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exp.measures import Measures
+
+# Tensors and plain values only: what a checkpoint holds.
+State: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far training has come: updates made, passes over the training rows (1.5: half of the second), rows seen."""
+
+    step: int
+    epoch: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything stands and training is about to begin. `lines` tell a person what was composed, `facts` tell a program."""
+
+    lines: dict[str, str]
+    facts: dict[str, Any]
+    hyperparameters: dict[str, str | int | float | bool]
+    steps: int
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Measures of the batches since the last such event, each before its update; `lr` of the last update."""
+
+    at: Position
+    measures: Measures
+    lr: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Measures of a whole split under the current parameters; `best`: no validation loss was lower so far."""
+
+    at: Position
+    split: str
+    measures: Measures
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The live state: it holds only until the loop goes on, so whoever keeps it copies it."""
+
+    at: Position
+    state: State
+    best: bool
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of the run as it stands lies in `path`, a PNG of `width` x `height` pixels."""
+
+    at: Position
+    name: str
+    path: Path
+    width: int
+    height: int
+
+
+Event: TypeAlias = Built | Trained | Evaluated | Snapshot | Drawn
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: `status` finished, failed, interrupted or diverged, and what was said where it did not finish."""
+
+    status: str
+    error: str | None = None

@@ -1,0 +1,162 @@
+"""Pictures of a run, drawn from its files and its model: learning curves, decision surface, confusion, predicted against true."""
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from exp.data.split import Data, Split
+from exp.objectives import Objective
+
+# The model's outputs [N, K] for x [N, F].
+Predict: TypeAlias = Callable[[Tensor], Tensor]
+
+_DPI = 110
+_MESH = 100
+_POINTS = 2000  # more than a picture can tell apart
+_COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
+
+
+def pictures(metrics: Path, data: Data, objective: Objective, predict: Predict) -> Iterator[tuple[str, Figure]]:
+    """Name and picture, one after the other: what can be drawn of such data, under the parameters as they are."""
+    yield "learning_curves", learning_curves(metrics)
+    if data.classes is not None:
+        yield "confusion_matrix", confusion_matrix(data.test, data.classes, objective, predict)
+    else:
+        yield "predicted_against_true", predicted_against_true(data.test, objective, predict)
+    if len(data.features) == 2:
+        yield "decision_surface", decision_surface(data, objective, predict)
+
+
+def save(figure: Figure, path: Path) -> tuple[int, int]:
+    """Write the picture as a PNG; its width and height in pixels."""
+    path.parent.mkdir(exist_ok=True)
+    canvas = FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DPI)
+    width, height = (round(inches * _DPI) for inches in canvas.figure.get_size_inches())
+    return width, height
+
+
+def learning_curves(metrics: Path) -> Figure:
+    """Every measure in metrics.csv against the step, train and val in one chart."""
+    columns, curves = _curves(metrics)
+    figure = Figure(figsize=(4.5 * len(columns), 3.5), layout="constrained")
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axis, column in zip(axes, columns, strict=True):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            points = [(step, values[column]) for step, values in curves.get(split, []) if column in values]
+            axis.plot(*zip(*points, strict=True), color=colour, label=split, linewidth=1.2, marker="." if len(points) < 40 else "")
+        axis.set(xlabel="step", title=column)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return figure
+
+
+def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, predict: Predict) -> Figure:
+    """How many test rows of each true class (rows) were predicted as which (columns)."""
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
+    truth = split.y.reshape(len(split)).long().cpu().numpy()
+    np.add.at(counts, (truth, objective.prediction(predict(split.x)).cpu().numpy()), 1)
+    size = max(3.5, 0.5 * len(classes) + 2)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(counts, cmap="Blues")
+    for (row, column), count in np.ndenumerate(counts):
+        axis.text(column, row, str(count), ha="center", va="center", color="white" if 2 * count > counts.max() else "black")
+    ticks = range(len(classes))
+    axis.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 6 else 0)
+    axis.set_yticks(ticks, classes)
+    axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
+    return figure
+
+
+def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
+    """The first target of the test rows against what was predicted; a perfect model lies on the line."""
+    shown = split.x[:: -(-len(split) // _POINTS)]
+    truth = split.y[:: -(-len(split) // _POINTS), 0].cpu().numpy()
+    guess = objective.surface(predict(shown)).cpu().numpy()
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    axis.scatter(truth, guess, s=8, alpha=0.5, linewidths=0)
+    ends = [min(truth.min(), guess.min()), max(truth.max(), guess.max())]
+    axis.plot(ends, ends, color="gray", linewidth=1)
+    axis.set(xlabel="true", ylabel="predicted", title=f"test, {len(split):,} rows")
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figure:
+    """The model's output as filled contours over a 100 x 100 mesh of two features, the training points on top."""
+    points = data.train.x.cpu().numpy()
+    sides = [np.linspace(*_beyond(points[:, feature]), _MESH) for feature in (0, 1)]
+    mesh = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    x = torch.tensor(mesh, dtype=data.train.x.dtype, device=data.train.x.device)
+    height = objective.surface(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
+    figure = Figure(figsize=(5.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    many = data.classes is not None and len(data.classes) > 2
+    if many:
+        classes = data.classes or ()
+        levels = np.arange(len(classes) + 1) - 0.5
+        axis.contourf(*sides, height, levels=levels, colors=[_colour(number) for number in range(len(classes))], alpha=0.3)
+    else:
+        figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
+    _scatter(axis, data, points)
+    axis.set(xlabel=data.features[0], ylabel=data.features[1])
+    return figure
+
+
+def _scatter(axis: Any, data: Data, points: Any) -> None:
+    if data.classes is None:
+        return  # the height itself is the target; points would hide it
+    numbers = data.train.y.reshape(len(points)).long().cpu().numpy()
+    for number, name in enumerate(data.classes):
+        of_class = points[numbers == number]
+        of_class = of_class[:: max(1, -(-len(of_class) // _POINTS))]
+        axis.scatter(*of_class.T, s=10, color=_colour(number), edgecolors="white", linewidths=0.3, label=name)
+    axis.legend(loc="upper right", fontsize="small")
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _height_label(data: Data) -> str:
+    return "predicted value" if data.classes is None else f"probability of {data.classes[1]}"
+
+
+def _beyond(values: Any) -> tuple[float, float]:
+    """The nearest round numbers below and above all values: (-5, 5) for points inside that square."""
+    low, high = float(values.min()), float(values.max())
+    ticks = MaxNLocator(nbins=10).tick_values(low, high)
+    width = float(ticks[1] - ticks[0])
+    return min([float(t) for t in ticks if t < low], default=low - width), max(
+        [float(t) for t in ticks if t > high], default=high + width
+    )
+
+
+def _curves(metrics: Path) -> tuple[list[str], dict[str, list[tuple[int, dict[str, float]]]]]:
+    """The measures' names, and of each split (step, values), thinned while reading to a few thousand points."""
+    curves: dict[str, list[tuple[int, dict[str, float]]]] = {}
+    strides: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    with metrics.open(newline="") as file:
+        reader = csv.reader(file)
+        columns = next(reader)[5:]
+        for step, _, _, _, split, *values in reader:
+            index = seen[split] = seen.get(split, -1) + 1
+            curve = curves.setdefault(split, [])
+            if index % strides.setdefault(split, 1):
+                continue
+            curve.append((int(step), {name: float(value) for name, value in zip(columns, values, strict=True) if value}))
+            if len(curve) >= 2 * _POINTS:
+                curves[split] = curve[::2]
+                strides[split] *= 2
+    return columns, curves

@@ -1,0 +1,118 @@
+"""Training as a sequence of events. Knows no disk, no clock and no config, and holds for every batching mode and every learner."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from exp.data.batches import Batches
+from exp.data.split import Data
+from exp.errors import Diverged
+from exp.events import Evaluated, Event, Position, Snapshot, Trained
+from exp.learner import Learner
+from exp.measures import Measures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, and what happens every so many steps; what is due every n steps is due at the last step too."""
+
+    steps: int
+    log: int
+    evaluate: int
+    save: int
+    schedule: int | None = None
+    patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
+    min_delta: float = 0.0
+    longest: int = 1024  # steps at a time, so that memory does not grow with the time between two events
+
+    def due(self, period: int | None, step: int) -> bool:
+        return period is not None and (step % period == 0 or step == self.steps)
+
+    def stop_after(self, step: int) -> int:
+        """The step after `step` at which something is due next, or where memory asks for a pause."""
+        periods = [period for period in (self.log, self.evaluate, self.save, self.schedule) if period is not None]
+        return min(self.steps, step + self.longest, *(step - step % period + period for period in periods))
+
+
+def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterator[Event]:
+    """What happens, in order, from the evaluation before the first step to those after the last.
+
+    Diverged, naming the step, as soon as a loss is NaN or infinite: what comes after it would mean nothing.
+    """
+    stream = batches.stream()
+    best = _Best(plan.patience, plan.min_delta)
+    at = batches.position(0)
+    val_loss = math.inf
+
+    def evaluate() -> Iterator[Event]:
+        nonlocal val_loss
+        measures = learner.evaluate(data.val)
+        _refuse_divergence(torch.tensor([measures.loss]), at.step, "validation", learner.lr)
+        val_loss = measures.loss
+        improved = best.takes(val_loss)
+        yield Evaluated(at, "val", measures, improved)
+        if improved:
+            yield Snapshot(at, learner.state(), best=True)
+
+    yield from evaluate()
+    since_log: Measures | None = None
+    while at.step < plan.steps and not best.is_old:
+        stop = plan.stop_after(at.step)
+        losses, measures = learner.advance(islice(stream, stop - at.step))
+        _refuse_divergence(losses, at.step + 1, "training", learner.lr)
+        since_log = measures if since_log is None else since_log + measures
+        at = batches.position(stop)
+        if plan.due(plan.log, stop):
+            yield Trained(at, since_log, learner.lr)
+            since_log = None
+        if plan.due(plan.evaluate, stop):
+            yield from evaluate()
+        if plan.schedule is not None and stop % plan.schedule == 0:
+            learner.schedule(val_loss)
+        if plan.due(plan.save, stop):
+            yield Snapshot(at, learner.state(), best=False)
+    if since_log is not None:
+        yield Trained(at, since_log, learner.lr)
+    if at.step < plan.steps:
+        yield Snapshot(at, learner.state(), best=False)
+    yield Evaluated(at, "train", learner.evaluate(data.train))
+    yield Evaluated(at, "test", learner.evaluate(data.test))
+
+
+class _Best:
+    """The lowest validation loss so far, and how many evaluations have gone by since one was lower by `min_delta`."""
+
+    def __init__(self, patience: int | None, min_delta: float) -> None:
+        self.patience = patience
+        self.min_delta = min_delta
+        self.loss = math.inf
+        self.to_beat = math.inf
+        self.waited = 0
+
+    def takes(self, loss: float) -> bool:
+        if loss < self.to_beat - self.min_delta:
+            self.to_beat = loss
+            self.waited = 0
+        else:
+            self.waited += 1
+        improved = loss < self.loss
+        self.loss = min(self.loss, loss)
+        return improved
+
+    @property
+    def is_old(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience
+
+
+def _refuse_divergence(losses: Tensor, first_step: int, which: str, lr: float) -> None:
+    bad = torch.nonzero(~losses.isfinite())
+    if len(bad):
+        index = int(bad[0])
+        raise Diverged(
+            f"the {which} loss became {float(losses[index])} at step {first_step + index}",
+            f"a smaller optimizer.lr, such as optimizer.lr={lr / 10:.3g}, or clip_grad_norm=1.0",
+        )

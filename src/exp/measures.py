@@ -1,0 +1,83 @@
+"""Sums over examples with their count: they add up, whatever the sizes of the batches, and are divided once, at the edge."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hits:
+    """How many of the examples were classified right."""
+
+    count: int
+    correct: int
+
+    names = ("accuracy",)
+
+    def __add__(self, other: Self) -> "Hits":
+        return Hits(self.count + other.count, self.correct + other.correct)
+
+    def values(self) -> dict[str, float]:
+        return {"accuracy": self.correct / self.count}
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """How far predicted values [N, K] were from true ones: sums over the examples, float64 [K] each."""
+
+    count: int
+    squared_error: Tensor
+    target: Tensor
+    target_squared: Tensor
+
+    names = ("rmse", "r2")
+
+    @classmethod
+    def of(cls, output: Tensor, target: Tensor) -> "Residuals":
+        """The sums over outputs [N, K] and targets [N, K]."""
+        # On the CPU first: Apple's GPUs have no float64.
+        output, target = output.cpu().double(), target.cpu().double()
+        return cls(len(target), (output - target).square().sum(0), target.sum(0), target.square().sum(0))
+
+    def __add__(self, other: Self) -> "Residuals":
+        return Residuals(
+            self.count + other.count,
+            self.squared_error + other.squared_error,
+            self.target + other.target,
+            self.target_squared + other.target_squared,
+        )
+
+    def values(self) -> dict[str, float]:
+        """Root mean squared error over all outputs, and R^2 averaged over them; no R^2 where a target does not vary."""
+        values = {"rmse": math.sqrt(float(self.squared_error.mean()) / self.count)}
+        variation = self.target_squared - self.target.square() / self.count
+        # Rounding leaves a constant target a variation of about 1e-16 of its squares.
+        if bool((variation > 1e-12 * self.target_squared).all()):
+            values["r2"] = float(torch.mean(1 - self.squared_error / variation))
+        return values
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The loss and the score of `count` examples, summed."""
+
+    count: int
+    loss_sum: float
+    score: Hits | Residuals
+
+    def __add__(self, other: Self) -> "Measures":
+        assert type(self.score) is type(other.score)
+        score = self.score + other.score  # pyright: ignore[reportOperatorIssue]  # the same kind: see the assertion
+        return Measures(self.count + other.count, self.loss_sum + other.loss_sum, score)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of an example."""
+        return self.loss_sum / self.count
+
+    def values(self) -> dict[str, float]:
+        """Every measure by name, the loss first."""
+        return {"loss": self.loss, **self.score.values()}

@@ -1,0 +1,158 @@
+"""Hydra's complaints about a command line, said so that one knows what to type. Knows no torch: a mistake is answered at once."""
+
+import os
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from exp.config import CONF, LIMITS, flat, shown
+from exp.errors import ConfigError, ExpError
+
+# What the field calls these elsewhere, where spelling alone would not lead there.
+_ALSO_CALLED = {
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "hidden_sizes": "hidden",
+    "max_epochs": "epochs",
+    "data": "dataset",
+    "optim": "optimizer",
+    "criterion": "loss",
+    "net": "model",
+    "batch": "batching",
+    "normalize": "standardize",
+    "cuda": "device",
+}
+
+
+def explained(error: Exception, arguments: list[str]) -> ExpError:
+    """What was wrong with the command line `arguments`, and what to type; an ExpError already says so."""
+    if isinstance(error, ExpError):
+        return error
+    typed = get_args_parser().parse_args(arguments)
+    line = _CommandLine(typed.overrides, typed.config_dir)
+    message = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = list(error.options)
+        near = nearest(option, options)
+        return ConfigError(
+            f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
+            f"{group}={near or options[0]}",
+        )
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error, line)
+    if ambiguous := re.search(r"Ambiguous value for argument '(.+?)'", message):
+        name, _, values = ambiguous[1].partition("=")
+        return ConfigError(
+            f"{ambiguous[1]}: several values need a sweep, one run for each", f"python -m exp -m {name}={values}"
+        )
+    if unknown := re.search(r"Could not (?:override|delete from config\.) '(.+?)'", message):
+        if isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError) or "delete" in message:
+            return _unknown_key(unknown[1], line)
+    if appended := re.search(r"Could not append to config\. An item is already at '(.+?)'", message):
+        return ConfigError(f"+{appended[1]}: the key is there already, + only adds new ones", f"{appended[1]}=VALUE")
+    if merged := re.search(r"Error merging override (.+)", message):
+        return _wrong_value(merged[1], error)
+    if absent := re.search(r"Additional config directory '(.+?)' not found", message):
+        return ConfigError(f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files")
+    lines = [text for text in message.splitlines() if text and "To append to your config" not in text]
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        lines.append(str(error.__cause__).splitlines()[0])
+    return ConfigError(" ".join(lines) or type(error).__name__, "python -m exp --help")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` was most likely meant to be, or None if nothing is near.
+
+    Names may be dotted: `batch_size` is near batching.batch_size, and `optimiser.lr` is near optimizer.lr.
+    """
+    parts = [_ALSO_CALLED.get(part, part) for part in word.split(".")]
+
+    def likeness(name: str) -> float:
+        whole = SequenceMatcher(None, ".".join(parts), name).ratio()
+        return max(whole, 0.95 * SequenceMatcher(None, parts[-1], name.rpartition(".")[2]).ratio())
+
+    best = max(known, key=likeness, default=None)
+    return best if best is not None and likeness(best) >= 0.6 else None
+
+
+class _CommandLine:
+    """What was typed, and what could have been."""
+
+    def __init__(self, overrides: list[str], config_dir: str | None) -> None:
+        self.overrides = overrides
+        self._config_dir = config_dir
+
+    def override_of(self, key: str) -> str:
+        """The override of that key as it was typed."""
+        typed = (text for text in self.overrides if text.lstrip("+~").partition("=")[0].partition("@")[0] == key)
+        return next(typed, key)
+
+    def groups(self) -> dict[str, list[str]]:
+        """Every group of ours and the user's with its options."""
+        groups: dict[str, list[str]] = {}
+        for folder in [CONF, *([Path(self._config_dir)] if self._config_dir else [])]:
+            for path in sorted(folder.glob("[!_.]*/*.yaml")):
+                if path.parent.name != "hydra":
+                    groups.setdefault(path.parent.name, []).append(path.stem)
+        return groups
+
+    def keys(self) -> list[str]:
+        """Every key of the config that the group choices on this line compose, or of the default config if they do not."""
+        chosen = [text for text in self.overrides if text.partition("=")[0] in self.groups() and "," not in text]
+        search = [f"hydra.searchpath=[file://{os.path.abspath(self._config_dir)}]"] if self._config_dir else []
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            try:
+                cfg = compose("config", [*chosen, *search])
+            except HydraException:
+                cfg = compose("config")
+        content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
+        return [key for key in flat(content) if not key.rpartition(".")[2].startswith("_")]
+
+
+def _unknown_key(key: str, line: _CommandLine) -> ConfigError:
+    typed = line.override_of(key)
+    sign = typed[: len(typed) - len(typed.lstrip("+~"))]
+    _, equals, value = typed.partition("=")
+    groups, keys = line.groups(), line.keys()
+    # A word without a dot and a value that is some group's option were meant for that group.
+    near_group = nearest(key, [group for group, options in groups.items() if value in options])
+    near = near_group if near_group and "." not in key else nearest(key, [*keys, *groups])
+    inside = key.rpartition(".")[0]
+    siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == inside]
+    known = f"{inside} has {', '.join(siblings)}" if inside and siblings else f"the groups are {', '.join(groups)}"
+    return ConfigError(
+        f"{typed}: there is no key {key}; {known}",
+        f"{sign}{near}{equals}{value}" if near else "python -m exp --cfg job, which prints every key",
+    )
+
+
+def _wrong_value(override: str, error: HydraException) -> ConfigError:
+    key, _, value = override.partition("=")
+    cause = error.__cause__
+    if key in LIMITS:
+        limit, example = LIMITS[key]
+        return ConfigError(f"{key} must be {limit}, not {value}", f"{key}={example}")
+    reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
+    return ConfigError(f"{override}: {reason}", f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it")
+
+
+def _unreadable(error: OverrideParseException, line: _CommandLine) -> ConfigError:
+    override = error.override
+    if "=" not in override:
+        owners = [f"{group}={option}" for group, options in line.groups().items() for option in options if option == override]
+        return ConfigError(
+            f"{override}: every argument is KEY=VALUE", owners[0] if owners else "python -m exp --help, which lists the keys"
+        )
+    return ConfigError(
+        f"{override}: cannot be read as KEY=VALUE; quote what the shell or Hydra would take apart",
+        f"'{override.partition('=')[0]}=[1,2]' for a list, {override.partition('=')[0]}='\"a b\"' for words",
+    )

@@ -1,0 +1,131 @@
+"""A loss and what it implies: the model's width, the target's dtype and shape, what a prediction is, which measures exist.
+
+Shapes, here and everywhere: N examples, B of them a batch, F features, K outputs of the model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from exp.data.split import Data
+from exp.errors import ConfigError
+from exp.measures import Hits, Residuals
+
+
+class Objective(Protocol):
+    """What training asks of a loss. `target` turns a split's y into what the criterion wants, once, before training."""
+
+    @property
+    def criterion(self) -> nn.Module: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def measures(self) -> tuple[str, ...]: ...
+    def target(self, y: Tensor) -> Tensor: ...
+    def prediction(self, output: Tensor) -> Tensor: ...
+    def surface(self, output: Tensor) -> Tensor: ...
+    def score(self, output: Tensor, target: Tensor) -> Hits | Residuals: ...
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One output a class, K of them; the largest is the prediction."""
+
+    criterion: nn.Module
+    outputs: int
+    measures = Hits.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """Class numbers, int64 [N]."""
+        return y
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """Class numbers, int64 [N], of outputs [N, K]."""
+        return output.argmax(1)
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: of two classes the probability of the second, of more the predicted class number."""
+        return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
+
+    def score(self, output: Tensor, target: Tensor) -> Hits:
+        return _hits(self.prediction(output), target)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One output for two classes; `probability` turns it into that of the second, which is predicted from 0.5 on."""
+
+    criterion: nn.Module
+    probability: Callable[[Tensor], Tensor]
+    outputs = 1
+    measures = Hits.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """0. and 1., float32 [N, 1]."""
+        return y.float().unsqueeze(1)
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """Class numbers, int64 [N], of outputs [N, 1]."""
+        return (self.surface(output) >= 0.5).long()
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: the probability of the second class."""
+        return self.probability(output).squeeze(1)
+
+    def score(self, output: Tensor, target: Tensor) -> Hits:
+        return _hits(self.prediction(output), target.squeeze(1).long())
+
+
+@dataclass(frozen=True)
+class Values:
+    """Regression: the outputs are the values."""
+
+    criterion: nn.Module
+    outputs: int
+    measures = Residuals.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """The values, float32 [N, K]."""
+        return y
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """The values [N, K] themselves."""
+        return output
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: the first value."""
+        return output[:, 0]
+
+    def score(self, output: Tensor, target: Tensor) -> Residuals:
+        return Residuals.of(output, target)
+
+
+def objective_of(criterion: nn.Module, output: str, data: Data) -> Objective:
+    """What `criterion` implies on these data, where `output` tells what the model's output means to it.
+
+    ConfigError if the loss cannot be computed, or means nothing, on such a target.
+    """
+    name = type(criterion).__name__
+    if data.classes is None:
+        if output != "value":
+            raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
+        return Values(criterion, data.train.y.shape[1])
+    if output == "classes":
+        return Classes(criterion, len(data.classes))
+    if len(data.classes) != 2:
+        raise ConfigError(
+            f"loss: {name} with one output tells two classes apart, and this dataset has {len(data.classes)}",
+            "loss=cross_entropy",
+        )
+    return Binary(criterion, torch.sigmoid if output == "logit" else _itself)
+
+
+def _itself(output: Tensor) -> Tensor:
+    return output
+
+
+def _hits(prediction: Tensor, truth: Tensor) -> Hits:
+    return Hits(len(truth), int((prediction == truth).sum()))

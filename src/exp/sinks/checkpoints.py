@@ -1,0 +1,37 @@
+"""checkpoints/last.pt and best.pt."""
+
+import copy
+from pathlib import Path
+
+from exp import checkpoint
+from exp.events import Ending, Event, Snapshot, State
+
+
+class Checkpoints:
+    """Writes last.pt when a snapshot comes, and best.pt, the parameters of the lowest validation loss, with it.
+
+    Between writes the best is kept in memory: a run that improves a thousand times need not write a thousand files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "checkpoints"
+        self._best: State | None = None
+
+    def handle(self, event: Event) -> None:
+        if not isinstance(event, Snapshot):
+            return
+        state = {"step": event.at.step, **event.state}
+        if event.best:
+            self._best = copy.deepcopy(state)
+        else:
+            checkpoint.write(self._folder / "last.pt", state)
+            self._write_best()
+
+    def close(self, ending: Ending) -> None:
+        del ending
+        self._write_best()
+
+    def _write_best(self) -> None:
+        if self._best is not None:
+            checkpoint.write(self._folder / "best.pt", self._best)
+            self._best = None

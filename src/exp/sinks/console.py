@@ -1,0 +1,115 @@
+"""What a person at the terminal sees, and the same words in exp.log: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import time
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from exp.events import Built, Ending, Evaluated, Event, Trained
+from exp.measures import Measures
+
+log = logging.getLogger("exp")
+
+_SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BETWEEN_REDRAWS = 0.1
+
+
+class Terminal:
+    """Tells what was composed, how training goes, and what came out; `folder` is the run's, as the user will type it."""
+
+    def __init__(self, folder: Path, console: Console | None = None) -> None:
+        self._folder = folder
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  {task.fields[measures]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._latest: dict[str, Measures] = {}
+        self._final: dict[str, Measures] = {}
+        self._best: Evaluated | None = None
+        self._spoke = time.perf_counter()
+        self._steps = 0
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Built):
+            self._steps = event.steps
+            for label, line in event.lines.items():
+                self._say(Text.assemble((f"{label:<10}", "bold"), line))
+            if self._console.is_terminal:
+                self._bar.start()
+                self._task = self._bar.add_task("training", total=event.steps, measures="")
+        elif isinstance(event, Trained):
+            self._latest["train"] = event.measures
+            self._progress(event.at.step)
+        elif isinstance(event, Evaluated):
+            self._latest[event.split] = self._final[event.split] = event.measures
+            if event.split == "val":
+                self._progress(event.at.step)
+            if event.best:
+                self._best = event
+
+    def close(self, ending: Ending) -> None:
+        if self._task is not None:
+            self._bar.stop()
+        if ending.status == "finished":
+            self._say(_table(self._final))
+            if self._best is not None:
+                at, loss = self._best.at, self._best.measures.loss
+                self._say(Text(f"best val loss {loss:.4g} at step {at.step:,}: checkpoints/best.pt"))
+        if ending.status == "interrupted":
+            self._say(Text("interrupted: what was measured and saved until now is in the run's folder"))
+        self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
+        if self._latest:
+            self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {self._folder}"))
+
+    def _progress(self, step: int) -> None:
+        now = time.perf_counter()
+        parts = [f"{split} {_short(self._latest[split])}" for split in ("train", "val") if split in self._latest]
+        if self._task is not None and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
+            self._spoke = now
+            self._bar.update(self._task, completed=step, measures="   ".join(parts))
+            self._bar.refresh()
+        elif self._task is None and now - self._spoke > _SECONDS_BETWEEN_LINES:
+            self._spoke = now
+            self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
+
+    def _say(self, what: RenderableType) -> None:
+        self._console.print(what)
+        plain = Console(file=StringIO(), width=120, soft_wrap=True)
+        plain.print(what)
+        assert isinstance(plain.file, StringIO)
+        for line in plain.file.getvalue().splitlines():
+            log.info(line.rstrip())
+
+
+def _short(measures: Measures) -> str:
+    return "  ".join(_figure(name, value) for name, value in measures.values().items())
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
+
+
+def _table(final: dict[str, Measures]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in final["train"].values():
+        table.add_column(name, justify="right")
+    table.add_column("rows", justify="right")
+    for split in ("train", "val", "test"):
+        measures = final[split]
+        figures = [_figure(name, value) for name, value in measures.values().items()]
+        table.add_row(split, *figures, f"{measures.count:,}")
+    return table

@@ -1,0 +1,69 @@
+"""The run's one event file: curves, learning rate, pictures, the config, and its row on the HPARAMS page."""
+
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from exp.events import Built, Drawn, Ending, Evaluated, Event, Trained
+
+_SPLITS = ("train", "val", "test")
+_SECONDS_BETWEEN_FLUSHES = 5
+
+
+class TensorBoard:
+    """Writes loss/train, loss/val, loss/test and each measure likewise; the step is the number of updates."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self._writer = SummaryWriter(str(folder), flush_secs=_SECONDS_BETWEEN_FLUSHES)
+        self._writer.add_text("config", "```yaml\n" + config + "```")
+        self._session_end: Any = None
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Built):
+            names = ("loss", *event.measures)
+            self._writer.add_custom_scalars({"train and val": {n: ["Multiline", [f"{n}/train", f"{n}/val"]] for n in names}})
+            # Into this very file: add_hparams would make a second run of it.
+            columns = {f"{name}/{split}": 0 for name in names for split in _SPLITS}
+            experiment, start, self._session_end = hparams(event.hyperparameters, columns)
+            self._summary(experiment)
+            self._summary(start)
+        elif isinstance(event, Trained):
+            self._scalars(event, "train")
+            self._writer.add_scalar("learning_rate", event.lr, event.at.step)
+        elif isinstance(event, Evaluated) and event.split != "train":
+            self._scalars(event, event.split)
+        elif isinstance(event, Drawn):
+            picture = Summary.Image(
+                encoded_image_string=event.path.read_bytes(), width=event.width, height=event.height, colorspace=4
+            )
+            self._summary(Summary(value=[Summary.Value(tag=f"figures/{event.name}", image=picture)]), event.at.step)
+
+    def close(self, ending: Ending) -> None:
+        if self._session_end is not None:
+            self._summary(self._session_end if ending.status == "finished" else _FAILURE)
+        self._writer.close()
+
+    def _scalars(self, event: Trained | Evaluated, split: str) -> None:
+        for name, value in event.measures.values().items():
+            self._writer.add_scalar(f"{name}/{split}", value, event.at.step)
+
+    def _summary(self, summary: Any, step: int | None = None) -> None:
+        self._writer.file_writer.add_summary(summary, step)
+
+
+_FAILURE = Summary(
+    value=[
+        Summary.Value(
+            tag=metadata.SESSION_END_INFO_TAG,
+            metadata=metadata.create_summary_metadata(
+                plugin_data_pb2.HParamsPluginData(
+                    session_end_info=plugin_data_pb2.SessionEndInfo(status="STATUS_FAILURE")
+                )
+            ),
+        )
+    ]
+)

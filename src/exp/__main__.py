@@ -8,14 +8,18 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import CONF, check
+from exp.config import CONF, Config, check
 from exp.errors import ExpError
 from exp.mistakes import explained
 
 log = logging.getLogger("exp")
+
+# Of the user's own asking: Hydra is always asked for whole errors, because its short ones are in its own words.
+_WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -25,28 +29,34 @@ def job(cfg: DictConfig) -> float:
         config = check(cfg)
         from exp.run import run  # late: torch takes a second to import, and a mistake in the config needs none of it
 
-        hydra_config = HydraConfig.get()
-        choices = {group: option for group, option in hydra_config.runtime.choices.items() if "/" not in group and option}
-        folder = _as_typed(Path(hydra_config.runtime.output_dir))
-        return run(config, folder, OmegaConf.to_yaml(cfg, resolve=True), choices, list(hydra_config.overrides.task))
-    except Exception:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        typed = list(HydraConfig.get().overrides.task)
+        return run(config, _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), _choices(), typed)
+    except Exception as error:
         log.exception("the run failed")  # into exp.log
+        if isinstance(error, ExpError) and HydraConfig.get().mode == RunMode.RUN and not _WHOLE_TRACEBACK:
+            # Here, because Hydra would put a line of its own before it.
+            sys.exit(f"exp: {error}\n  log: {_as_typed(Path(HydraConfig.get().runtime.output_dir))}/exp.log")
         raise
 
 
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C."""
-    whole_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Hydra prints errors itself, in its own words, unless it is asked for everything.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
     except KeyboardInterrupt:
         sys.exit(130)
     except (ExpError, HydraException, OmegaConfBaseException) as error:
-        if whole_traceback:
+        if _WHOLE_TRACEBACK:
             raise
         sys.exit(f"exp: {explained(error, sys.argv[1:])}")
+
+
+def _choices() -> dict[str, str]:
+    """The option taken of each group, in the config's order."""
+    taken = HydraConfig.get().runtime.choices
+    return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
 
 
 def _as_typed(folder: Path) -> Path:

@@ -3,9 +3,9 @@
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from exp.devices import device_of, use_threads
 from exp.errors import ConfigError, DataError, ExpError
 from exp.learner import Eager, Learner
 from exp.loop import Plan
+from exp.nearest import nearest
 from exp.objectives import Objective, objective_of
 from exp.seeding import seed_everything
 
@@ -100,8 +101,12 @@ def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **give
         raise
     except Exception as error:
         typed = ", ".join(f"{key}={shown(value)}" for key, value in arguments.items())
+        blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
-        raise kind(f"{group}: {target}({typed}) refused: {error}", f"{group}.KEY=VALUE with a value it takes") from error
+        raise kind(
+            f"{group}: {target}({typed}) refused: {error}",
+            f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}",
+        ) from error
 
 
 def resolve(key: str, target: object) -> Callable[..., Any]:
@@ -118,8 +123,8 @@ def resolve(key: str, target: object) -> Callable[..., Any]:
         found: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         names = dir(importlib.import_module(module)) if isinstance(error, AttributeError) else []
-        near = get_close_matches(name, names, 1)
-        cure = f"{key}={module}.{near[0]}" if near else f"{key} with a name that `python -c 'import {module}'` finds"
+        near = nearest(name, names)
+        cure = f"{key}={module}.{near}" if near else f"{key} with a name that `python -c 'import {module}'` finds"
         raise ConfigError(f"{key}={target} does not exist", cure) from error
     # As found, not as spelt: an allowed module may have imported anything.
     if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", (*ALLOWED, *own)):
@@ -146,8 +151,8 @@ def _refuse_unknown(
     free = [name for name in parameters if name not in given]
     for key in arguments:
         if key not in free:
-            near = get_close_matches(key, free, 1)
-            cure = f"{group}.{near[0]}={shown(arguments[key])}" if near else f"one of {', '.join(free)}"
+            near = nearest(key, free)
+            cure = f"{group}.{near}={shown(arguments[key])}" if near else f"one of {', '.join(free)}"
             raise ConfigError(f"{group}.{key} is no argument of {target}", cure)
     for name in given:
         if name not in parameters:

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.cadence import CADENCE
 from exp.errors import ConfigError
+from exp.nearest import nearest
 
 _HERE = Path(__file__).resolve().parent
 # In a wheel the YAMLs lie in the package, in a checkout at the top.
@@ -89,7 +90,7 @@ class Number:
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         low = f"above {self.low:g}" if self.open_low else f"of at least {self.low:g}"
-        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:g}"
+        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
         return f"{kind} {low}{high}{', or a list of them' if self.many else ''}{', or null' if self.null else ''}"
 
 
@@ -122,6 +123,8 @@ _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
 
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
+
 # key -> what it may be, and a value to try. A key that an option does not have is not asked for.
 LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
@@ -139,6 +142,8 @@ LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
     "dataset.noise": (Number(0), "0.1"),
     "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),
     "model.hidden": (Number(1, whole=True, many=True), "[64,64]"),
+    "model.activation": (OneOf(_ACTIVATIONS), "relu"),
+    "model.output_activation": (OneOf((None, *_ACTIVATIONS)), "sigmoid"),
     "model.dropout": (_FRACTION, "0.1"),
     "model.bias": (_SWITCH, "true"),
     "optimizer.lr": (_POSITIVE, "0.02"),
@@ -166,19 +171,24 @@ LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
 }
 
 
+# Targets whose arguments the limits above are about.
+_OURS = ("exp.", "torch.", "sklearn.")
+
+
 def check(cfg: DictConfig) -> Config:
     """The composed config as typed choices; ConfigError names the first key that is missing, unknown or out of its range."""
-    for key in OmegaConf.missing_keys(cfg):
-        raise ConfigError(f"{key} has no value and needs one", f"{key}=VALUE")
     try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", f"{error.full_key}=VALUE") from error
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _example(str(error.full_key))) from error
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value and needs one", _example(missing[0]))
     _refuse_unread(content, Config, "")
-    for key, (limit, example) in LIMITS.items():
+    for key, (limit, _) in LIMITS.items():
         found, value = _lookup(content, key)
         if found and not limit.allows(value):
-            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", f"{key}={example}")
+            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", _example(key))
     return cast(Config, OmegaConf.to_object(cfg))
 
 
@@ -204,10 +214,18 @@ def _plain(value: object) -> bool:
     return value is None or isinstance(value, bool)
 
 
+def _example(key: str) -> str:
+    return f"{key}={LIMITS[key][1] if key in LIMITS else 'VALUE'}"
+
+
 def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
+    """Whether `key` is there for us to judge, and its value: what a user's own class takes is the user's business."""
     node: Any = content
     for part in key.split("."):
         if not isinstance(node, dict) or part not in node:
+            return False, None
+        target = cast("dict[str, Any]", node).get("_target_")
+        if isinstance(target, str) and not target.startswith(_OURS):
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node
@@ -218,9 +236,10 @@ def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
     known = {field.name: field.type for field in fields(schema)}
     for key, value in content.items():
         if key not in known:
+            near = nearest(key, known)
             raise ConfigError(
-                f"{prefix}{key} is no key of exp: it was added with + and nothing would read it",
-                f"leave it out; the keys here are {', '.join(known)}",
+                f"{prefix}{key} is no key of exp, and nothing would read what + adds; there are {', '.join(known)}",
+                f"{prefix}{near}={shown(value)}" if near else f"the same without {prefix}{key}",
             )
         if isinstance(inner := known[key], type) and is_dataclass(inner):
             _refuse_unread(value, inner, f"{prefix}{key}.")

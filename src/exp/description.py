@@ -50,7 +50,8 @@ def _lines(
         f"{parameters:,} parameters",
         "loss": _said(choices["loss"], config.loss),
         "optimizer": _said(choices["optimizer"], config.optimizer),
-        "batching": f"{size}{order}: {config.epochs:,} epochs of {batches.steps_per_epoch:,} steps = {plan.steps:,} steps",
+        "batching": f"{size}{order}: {_many(config.epochs, 'epoch')} of {_many(batches.steps_per_epoch, 'step')}"
+        f" = {_many(plan.steps, 'step')}",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
         "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
@@ -59,6 +60,10 @@ def _lines(
     if plan.schedule is not None:
         said["scheduler"] = f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
     return said
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _said(option: str, node: dict[str, Any]) -> str:

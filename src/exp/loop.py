@@ -114,5 +114,5 @@ def _refuse_divergence(losses: Tensor, first_step: int, which: str, lr: float) -
         index = int(bad[0])
         raise Diverged(
             f"the {which} loss became {float(losses[index])} at step {first_step + index}",
-            f"a smaller optimizer.lr, such as optimizer.lr={lr / 10:.3g}, or clip_grad_norm=1.0",
+            f"a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
         )

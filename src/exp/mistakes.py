@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterable
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,24 +11,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from exp.config import CONF, LIMITS, flat, shown
+from exp.config import CONF, LIMITS, flat
 from exp.errors import ConfigError, ExpError
-
-# What the field calls these elsewhere, where spelling alone would not lead there.
-_ALSO_CALLED = {
-    "learning_rate": "lr",
-    "wd": "weight_decay",
-    "hidden_sizes": "hidden",
-    "max_epochs": "epochs",
-    "data": "dataset",
-    "optim": "optimizer",
-    "criterion": "loss",
-    "net": "model",
-    "batch": "batching",
-    "normalize": "standardize",
-    "cuda": "device",
-}
-
+from exp.nearest import nearest
 
 def explained(error: Exception, arguments: list[str]) -> ExpError:
     """What was wrong with the command line `arguments`, and what to type; an ExpError already says so."""
@@ -69,21 +52,6 @@ def explained(error: Exception, arguments: list[str]) -> ExpError:
     return ConfigError(" ".join(lines) or type(error).__name__, "python -m exp --help")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` was most likely meant to be, or None if nothing is near.
-
-    Names may be dotted: `batch_size` is near batching.batch_size, and `optimiser.lr` is near optimizer.lr.
-    """
-    parts = [_ALSO_CALLED.get(part, part) for part in word.split(".")]
-
-    def likeness(name: str) -> float:
-        whole = SequenceMatcher(None, ".".join(parts), name).ratio()
-        return max(whole, 0.95 * SequenceMatcher(None, parts[-1], name.rpartition(".")[2]).ratio())
-
-    best = max(known, key=likeness, default=None)
-    return best if best is not None and likeness(best) >= 0.6 else None
-
-
 class _CommandLine:
     """What was typed, and what could have been."""
 
@@ -96,13 +64,13 @@ class _CommandLine:
         typed = (text for text in self.overrides if text.lstrip("+~").partition("=")[0].partition("@")[0] == key)
         return next(typed, key)
 
-    def groups(self) -> dict[str, list[str]]:
-        """Every group of ours and the user's with its options."""
-        groups: dict[str, list[str]] = {}
+    def groups(self) -> dict[str, dict[str, Path]]:
+        """Every group of ours and the user's, with the file of each of its options."""
+        groups: dict[str, dict[str, Path]] = {}
         for folder in [CONF, *([Path(self._config_dir)] if self._config_dir else [])]:
             for path in sorted(folder.glob("[!_.]*/*.yaml")):
                 if path.parent.name != "hydra":
-                    groups.setdefault(path.parent.name, []).append(path.stem)
+                    groups.setdefault(path.parent.name, {})[path.stem] = path
         return groups
 
     def keys(self) -> list[str]:
@@ -123,16 +91,23 @@ def _unknown_key(key: str, line: _CommandLine) -> ConfigError:
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
     groups, keys = line.groups(), line.keys()
-    # A word without a dot and a value that is some group's option were meant for that group.
-    near_group = nearest(key, [group for group, options in groups.items() if value in options])
-    near = near_group if near_group and "." not in key else nearest(key, [*keys, *groups])
-    inside = key.rpartition(".")[0]
+    inside, _, last = key.rpartition(".")
     siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == inside]
-    known = f"{inside} has {', '.join(siblings)}" if inside and siblings else f"the groups are {', '.join(groups)}"
-    return ConfigError(
-        f"{typed}: there is no key {key}; {known}",
-        f"{sign}{near}{equals}{value}" if near else "python -m exp --cfg job, which prints every key",
-    )
+    if inside in groups:
+        known = f"{inside} has {', '.join(siblings) or 'none'} here"
+    else:
+        known = f"there are {', '.join([*groups, *(name for name in keys if '.' not in name)])}"
+    # A word without a dot, and a value that is some group's option, were meant for that group.
+    meant = None if inside else nearest(key, [group for group, options in groups.items() if value in options])
+    meant = meant or nearest(key, [*keys, *groups])
+    owners = [f"{inside}={name}" for name, path in groups.get(inside, {}).items() if last in OmegaConf.load(path)]
+    if meant:
+        cure = f"{sign}{meant}{equals}{value}"
+    elif owners:
+        cure = f"{owners[0]} {typed}"
+    else:
+        cure = "python -m exp --cfg job, which prints every key"
+    return ConfigError(f"{typed}: there is no key {key}; {known}", cure)
 
 
 def _wrong_value(override: str, error: HydraException) -> ConfigError:

@@ -70,8 +70,8 @@ class Terminal:
                 self._say(Text(f"best val loss {loss:.4g} at step {at.step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
             self._say(Text("interrupted: what was measured and saved until now is in the run's folder"))
-        self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
-        if self._latest:
+        if self._steps:
+            self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {self._folder}"))
 
     def _progress(self, step: int) -> None:

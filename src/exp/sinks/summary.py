@@ -32,13 +32,13 @@ class Summary:
             self._content |= event.facts
             self._write()
         elif isinstance(event, Trained | Evaluated):
-            split = event.split if isinstance(event, Evaluated) else "train"
             values = event.measures.values()
-            self._content["steps"] = event.at.step
-            self._content["epochs"] = event.at.epoch
+            self._content |= {"steps": event.at.step, "epochs": event.at.epoch}
             if isinstance(event, Evaluated):
-                self._final[split] = values
-            if split not in self._best or values["loss"] < self._best[split]["loss"]:
+                self._final[event.split] = values
+            split = "train" if isinstance(event, Trained) else event.split
+            logged = isinstance(event, Trained) or split != "train"
+            if logged and (split not in self._best or values["loss"] < self._best[split]["loss"]):
                 self._best[split] = {"step": event.at.step, **values}
 
     def close(self, ending: Ending) -> None:

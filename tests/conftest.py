@@ -1,0 +1,41 @@
+"""What tests share: a config composed as the command line composes it, and a run of the real command."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from exp.config import CONF, Config, check
+
+
+def composed(*overrides: str, config_dir: Path | None = None) -> DictConfig:
+    search = [f"hydra.searchpath=[file://{config_dir}]"] if config_dir else []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", [*overrides, *search])
+
+
+def config_of(*overrides: str, config_dir: Path | None = None) -> Config:
+    return check(composed(*overrides, config_dir=config_dir))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads and the random stream as a fresh process has them, whatever the test before did."""
+    torch.set_num_threads(1)
+    torch.manual_seed(torch.initial_seed())
+
+
+@pytest.fixture
+def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in a process of its own, in an empty folder, every warning an error."""
+
+    def run(*arguments: str, **keywords: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "exp", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **keywords)  # type: ignore[call-overload]
+
+    return run

@@ -1,4 +1,4 @@
-"""The door: Hydra composes what was typed, one run (or a sweep of them) follows, and a mistake gets one clear message."""
+"""The door: Hydra composes what was typed, a run or a sweep of them follows, a mistake gets one clear message."""
 
 import logging
 import os

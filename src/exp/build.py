@@ -1,4 +1,4 @@
-"""From choices to objects. The only place where a name in a config becomes code, and only names on the list below do."""
+"""From choices to objects: the only place where a name in a config becomes code, if it is on the list below."""
 
 import importlib
 import inspect
@@ -46,7 +46,7 @@ class Experiment:
 
 
 def build(config: Config) -> Experiment:
-    """The experiment that `config` describes. Leaves torch's random stream where a plain script's would be before training."""
+    """The experiment that `config` describes; torch's random stream then stands where a plain script's does."""
     use_threads(config.threads)
     device = device_of(config.device.name)
     table = table_of(make("dataset", config.dataset, without=("split", "standardize")))
@@ -55,8 +55,9 @@ def build(config: Config) -> Experiment:
     data = data.prepared(objective.target, device)
 
     seed_everything(config.seed)
-    sizes = {"in_features": len(data.features), "out_features": objective.outputs}
-    model = cast(nn.Module, make("model", config.model, **sizes)).to(device)
+    model: nn.Module = make("model", config.model, in_features=len(data.features), out_features=objective.outputs).to(
+        device
+    )
     _refuse_wrong_end(model, config.loss.get("output", "value"), objective.criterion)
     optimizer = make("optimizer", config.optimizer, params=list(model.parameters()))
     scheduler = make("scheduler", config.scheduler, without=("every",), optimizer=optimizer)
@@ -93,7 +94,9 @@ def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **give
     if target is None:
         return None
     function = resolve(f"{group}._target_", target)
-    arguments = {key: _made(f"{group}.{key}", value) for key, value in node.items() if key not in ("_target_", *without)}
+    arguments = {
+        key: _made(f"{group}.{key}", value) for key, value in node.items() if key not in ("_target_", *without)
+    }
     _refuse_unknown(group, target, function, arguments, given)
     try:
         return function(**arguments, **given)
@@ -135,7 +138,7 @@ def resolve(key: str, target: object) -> Callable[..., Any]:
 def _made(key: str, value: Any) -> Any:
     if isinstance(value, dict) and "_target_" in value:
         return make(key, cast("dict[str, Any]", value))
-    return value
+    return cast(object, value)
 
 
 def _inside(name: str, packages: tuple[str, ...]) -> bool:

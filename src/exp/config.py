@@ -1,4 +1,7 @@
-"""The knobs that we own, typed, and what each may be. Knows Hydra's configs and no torch, so that a mistake is answered at once."""
+"""The knobs that we own, typed, and what each may be.
+
+Knows Hydra's configs and no torch, so that a mistake is answered at once.
+"""
 
 import math
 import re
@@ -41,7 +44,7 @@ class EarlyStoppingConfig:
 
 @dataclass
 class Config:
-    """One run's choices. A dict is a `_target_` and its arguments, with what exp itself reads of that group beside them."""
+    """One run's choices. A dict holds a `_target_`, its arguments, and what exp itself reads of that group."""
 
     dataset: dict[str, Any]
     model: dict[str, Any]
@@ -176,7 +179,7 @@ _OURS = ("exp.", "torch.", "sklearn.")
 
 
 def check(cfg: DictConfig) -> Config:
-    """The composed config as typed choices; ConfigError names the first key that is missing, unknown or out of its range."""
+    """The composed config, typed. ConfigError names the first key that is missing, unknown or out of its range."""
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
@@ -196,7 +199,9 @@ def shown(value: object) -> str:
     """A value as one would type it: null, true, [1,2], abc."""
     if isinstance(value, list):
         return f"[{','.join(shown(item) for item in cast('list[object]', value))}]"
-    return {None: "null", True: "true", False: "false"}.get(cast(Any, value), str(value)) if _plain(value) else str(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -208,10 +213,6 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
-
-
-def _plain(value: object) -> bool:
-    return value is None or isinstance(value, bool)
 
 
 def _example(key: str) -> str:

@@ -58,7 +58,9 @@ def _lines(
         f"{' (auto)' if config.device.name == 'auto' else ''}, {machine['threads']} threads, seed {config.seed}",
     }
     if plan.schedule is not None:
-        said["scheduler"] = f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
+        said["scheduler"] = (
+            f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
+        )
     return said
 
 

@@ -15,7 +15,7 @@ def available() -> list[str]:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; `auto` is the fastest kind there is. ConfigError if it is not there: no silent fallback."""
+    """The device of that name; `auto` is the fastest kind there is. ConfigError if it is not there: no fallback."""
     if name == "auto":
         return torch.device(available()[0])
     here = ", ".join(available())

@@ -11,7 +11,7 @@ import torch
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """CPU, cores, memory, Python, library versions, threads, CUDA and GPU, and the commit one stands in (None: no checkout)."""
+    """CPU, cores, memory, Python, versions, threads, CUDA and GPU, and the commit of the code (None: no checkout)."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -32,5 +32,5 @@ class CheckpointError(ExpError):
     pass
 
 
-class Diverged(ExpError):
+class Diverged(ExpError):  # noqa: N818  # what happened, not an error in what was asked
     pass

@@ -1,4 +1,4 @@
-"""What happens in a run, in the order it happens. The loop yields these and sinks write them down; nothing else passes between."""
+"""What happens in a run. The loop yields these and the sinks write them down; nothing else passes between."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Built:
-    """Everything stands and training is about to begin. `lines` tell a person what was composed, `facts` tell a program."""
+    """Training is about to begin. `lines` tell a person what was composed, `facts` tell a program."""
 
     lines: dict[str, str]
     facts: dict[str, Any]
@@ -74,7 +74,7 @@ Event: TypeAlias = Built | Trained | Evaluated | Snapshot | Drawn
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: `status` finished, failed, interrupted or diverged, and what was said where it did not finish."""
+    """How a run ended: `status` finished, failed, interrupted or diverged, and what was said unless it finished."""
 
     status: str
     error: str | None = None

@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn from its files and its model: learning curves, decision surface, confusion, predicted against true."""
+"""Pictures of a run, drawn from its metrics.csv and its model."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -52,7 +52,13 @@ def learning_curves(metrics: Path) -> Figure:
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(step, values[column]) for step, values in curves.get(split, []) if column in values]
-            axis.plot(*zip(*points, strict=True), color=colour, label=split, linewidth=1.2, marker="." if len(points) < 40 else "")
+            axis.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                label=split,
+                linewidth=1.2,
+                marker="." if len(points) < 40 else "",
+            )
         axis.set(xlabel="step", title=column)
         axis.grid(alpha=0.3)
         axis.legend()
@@ -69,7 +75,9 @@ def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objectiv
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues")
     for (row, column), count in np.ndenumerate(counts):
-        axis.text(column, row, str(count), ha="center", va="center", color="white" if 2 * count > counts.max() else "black")
+        axis.text(
+            column, row, str(count), ha="center", va="center", color="white" if 2 * count > counts.max() else "black"
+        )
     ticks = range(len(classes))
     axis.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 6 else 0)
     axis.set_yticks(ticks, classes)
@@ -105,7 +113,9 @@ def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figu
     if many:
         classes = data.classes or ()
         levels = np.arange(len(classes) + 1) - 0.5
-        axis.contourf(*sides, height, levels=levels, colors=[_colour(number) for number in range(len(classes))], alpha=0.3)
+        axis.contourf(
+            *sides, height, levels=levels, colors=[_colour(number) for number in range(len(classes))], alpha=0.3
+        )
     else:
         figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
     _scatter(axis, data, points)
@@ -155,7 +165,9 @@ def _curves(metrics: Path) -> tuple[list[str], dict[str, list[tuple[int, dict[st
             curve = curves.setdefault(split, [])
             if index % strides.setdefault(split, 1):
                 continue
-            curve.append((int(step), {name: float(value) for name, value in zip(columns, values, strict=True) if value}))
+            curve.append(
+                (int(step), {name: float(value) for name, value in zip(columns, values, strict=True) if value})
+            )
             if len(curve) >= 2 * _POINTS:
                 curves[split] = curve[::2]
                 strides[split] *= 2

@@ -23,7 +23,7 @@ class Learner(Protocol):
     """Whatever can be trained a few steps at a time."""
 
     def advance(self, batches: Iterable[Batch]) -> tuple[Tensor, Measures]:
-        """Make one update a batch. Returns each batch's loss before its update, [S] on the CPU, and the measures of all."""
+        """One update a batch. Returns each batch's loss before its update, [S] on the CPU, and the measures of all."""
         ...
 
     def evaluate(self, split: Split) -> Measures:
@@ -78,13 +78,14 @@ class Eager:
             self.optimizer.zero_grad()
             output: Tensor = self.model(x)
             loss: Tensor = self.objective.criterion(output, y)
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             if self.clip_grad_norm is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
             before.append((loss.detach(), output.detach()))
             return loss
 
-        self.optimizer.step(closure)  # pyright: ignore[reportArgumentType]  # LBFGS needs the loss as a tensor
+        # LBFGS needs the loss as a tensor, though the signature says float.
+        self.optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
         return before[0]  # LBFGS comes back for more; the first is the loss before the update
 
     def evaluate(self, split: Split) -> Measures:
@@ -95,7 +96,7 @@ class Eager:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         self.model.eval()
-        parts: list[Tensor] = [self.model(rows) for rows in x.split(_ROWS_AT_ONCE)]
+        parts: list[Tensor] = [self.model(rows) for rows in torch.split(x, _ROWS_AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def schedule(self, val_loss: float) -> None:

@@ -1,4 +1,4 @@
-"""Training as a sequence of events. Knows no disk, no clock and no config, and holds for every batching mode and every learner."""
+"""Training as a sequence of events, in every batching mode and for every learner. Knows no disk, clock or config."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from torch import Tensor
 from exp.data.batches import Batches
 from exp.data.split import Data
 from exp.errors import Diverged
-from exp.events import Evaluated, Event, Position, Snapshot, Trained
+from exp.events import Evaluated, Event, Snapshot, Trained
 from exp.learner import Learner
 from exp.measures import Measures
 

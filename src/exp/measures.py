@@ -1,4 +1,4 @@
-"""Sums over examples with their count: they add up, whatever the sizes of the batches, and are divided once, at the edge."""
+"""Sums over examples with their count: they add up, whatever the batches' sizes, and are divided once, at the edge."""
 
 import math
 from dataclasses import dataclass
@@ -69,9 +69,7 @@ class Measures:
     score: Hits | Residuals
 
     def __add__(self, other: Self) -> "Measures":
-        assert type(self.score) is type(other.score)
-        score = self.score + other.score  # pyright: ignore[reportOperatorIssue]  # the same kind: see the assertion
-        return Measures(self.count + other.count, self.loss_sum + other.loss_sum, score)
+        return Measures(self.count + other.count, self.loss_sum + other.loss_sum, _sum(self.score, other.score))
 
     @property
     def loss(self) -> float:
@@ -81,3 +79,11 @@ class Measures:
     def values(self) -> dict[str, float]:
         """Every measure by name, the loss first."""
         return {"loss": self.loss, **self.score.values()}
+
+
+def _sum(a: Hits | Residuals, b: Hits | Residuals) -> Hits | Residuals:
+    if isinstance(a, Hits):
+        assert isinstance(b, Hits)
+        return a + b
+    assert isinstance(b, Residuals)
+    return a + b

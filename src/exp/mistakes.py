@@ -1,4 +1,4 @@
-"""Hydra's complaints about a command line, said so that one knows what to type. Knows no torch: a mistake is answered at once."""
+"""Hydra's complaints about a command line, said so that one knows what to type. Knows no torch: that takes a second."""
 
 import os
 import re
@@ -7,13 +7,14 @@ from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from exp.config import CONF, LIMITS, flat
 from exp.errors import ConfigError, ExpError
 from exp.nearest import nearest
+
 
 def explained(error: Exception, arguments: list[str]) -> ExpError:
     """What was wrong with the command line `arguments`, and what to type; an ExpError already says so."""
@@ -37,15 +38,17 @@ def explained(error: Exception, arguments: list[str]) -> ExpError:
         return ConfigError(
             f"{ambiguous[1]}: several values need a sweep, one run for each", f"python -m exp -m {name}={values}"
         )
-    if unknown := re.search(r"Could not (?:override|delete from config\.) '(.+?)'", message):
-        if isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError) or "delete" in message:
-            return _unknown_key(unknown[1], line)
+    unknown = re.search(r"Could not (?:override|delete from config\.) '(.+?)'", message)
+    if unknown and (isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError) or "delete" in message):
+        return _unknown_key(unknown[1], line)
     if appended := re.search(r"Could not append to config\. An item is already at '(.+?)'", message):
         return ConfigError(f"+{appended[1]}: the key is there already, + only adds new ones", f"{appended[1]}=VALUE")
     if merged := re.search(r"Error merging override (.+)", message):
         return _wrong_value(merged[1], error)
     if absent := re.search(r"Additional config directory '(.+?)' not found", message):
-        return ConfigError(f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files")
+        return ConfigError(
+            f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files"
+        )
     lines = [text for text in message.splitlines() if text and "To append to your config" not in text]
     if isinstance(error.__cause__, OmegaConfBaseException):
         lines.append(str(error.__cause__).splitlines()[0])
@@ -74,7 +77,7 @@ class _CommandLine:
         return groups
 
     def keys(self) -> list[str]:
-        """Every key of the config that the group choices on this line compose, or of the default config if they do not."""
+        """Every key of the config that the choices on this line compose, or of the default config if they cannot."""
         chosen = [text for text in self.overrides if text.partition("=")[0] in self.groups() and "," not in text]
         search = [f"hydra.searchpath=[file://{os.path.abspath(self._config_dir)}]"] if self._config_dir else []
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -110,7 +113,7 @@ def _unknown_key(key: str, line: _CommandLine) -> ConfigError:
     return ConfigError(f"{typed}: there is no key {key}; {known}", cure)
 
 
-def _wrong_value(override: str, error: HydraException) -> ConfigError:
+def _wrong_value(override: str, error: Exception) -> ConfigError:
     key, _, value = override.partition("=")
     cause = error.__cause__
     if key in LIMITS:
@@ -123,9 +126,12 @@ def _wrong_value(override: str, error: HydraException) -> ConfigError:
 def _unreadable(error: OverrideParseException, line: _CommandLine) -> ConfigError:
     override = error.override
     if "=" not in override:
-        owners = [f"{group}={option}" for group, options in line.groups().items() for option in options if option == override]
+        owners = [
+            f"{group}={option}" for group, options in line.groups().items() for option in options if option == override
+        ]
         return ConfigError(
-            f"{override}: every argument is KEY=VALUE", owners[0] if owners else "python -m exp --help, which lists the keys"
+            f"{override}: every argument is KEY=VALUE",
+            owners[0] if owners else "python -m exp --help, which lists the keys",
         )
     return ConfigError(
         f"{override}: cannot be read as KEY=VALUE; quote what the shell or Hydra would take apart",

@@ -1,6 +1,6 @@
 """One run, from top to bottom. Read this first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from exp.sinks.tensorboard import TensorBoard
 def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], overrides: list[str]) -> float:
     """The final validation loss of the run that `config` describes; everything else it leaves in `folder`.
 
-    `text` is the config as YAML, `choices` the option taken of each group and `overrides` what was typed: for the record.
+    For the record: `text` is the config as YAML, `choices` the option taken of each group, `overrides` what was typed.
     """
     val_loss = float("nan")
     sinks: list[Sink] = []
@@ -59,7 +59,7 @@ def drawn(experiment: Experiment, folder: Path) -> Iterator[Drawn]:
 
 
 @contextmanager
-def closing(sinks: list[Sink]) -> Iterator[None]:
+def closing(sinks: list[Sink]) -> Generator[None]:
     """Close every sink, the last opened first, however the run ends; one that cannot close makes it a failed run."""
     ending = Ending("finished")
     try:

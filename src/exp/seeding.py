@@ -22,7 +22,7 @@ def split_order(n: int, seed: int) -> Tensor:
 def epoch_order(n: int, shuffle: bool) -> Tensor | None:
     """The order [n] in which a DataLoader would visit n rows in its next epoch; None: as they stand.
 
-    Draws what the DataLoader draws: a seed for its workers, which nobody uses, and if it shuffles, a seed for the order.
+    Draws what the DataLoader draws: a seed for its workers, which nobody uses, and if it shuffles one for the order.
     """
     _draw()
     if not shuffle:

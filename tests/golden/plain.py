@@ -1,7 +1,7 @@
 """The five teaching notebooks as plain PyTorch scripts: no `exp` in them.
 
 Each function is a script that a person would write, and returns the training loss before every update, the model, and
-what the notebook printed besides. `python tests/golden/plain.py` writes the losses beside this file, one `float.hex` a line.
+what the notebook printed besides. `python tests/golden/plain.py` writes the losses beside this file, as `float.hex`.
 """
 
 from itertools import pairwise

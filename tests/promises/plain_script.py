@@ -1,7 +1,7 @@
 """The plain PyTorch script, written without `exp`: the second source for every number that `exp` gives.
 
-It is the loop that a person writes: TensorDataset, random_split, DataLoader, an nn.Module with its layers as attributes,
-torch.optim. The one thing it shares with `exp` is scikit-learn.
+It is the loop that a person writes: TensorDataset, random_split, DataLoader, an nn.Module with its layers as
+attributes, torch.optim. The one thing it shares with `exp` is scikit-learn.
 """
 
 from collections.abc import Callable

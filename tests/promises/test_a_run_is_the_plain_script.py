@@ -196,7 +196,9 @@ def test_lbfgs_on_a_full_batch():
     script = Script(
         x, y, nn.CrossEntropyLoss(), optim.LBFGS, {"lr": 0.1}, standardize=True, outputs=3, hidden=[5], epochs=6
     )
-    assert_same_bits(script, "dataset=wine optimizer=lbfgs optimizer.lr=0.1 batching=full model.hidden=5 epochs=6".split())
+    assert_same_bits(
+        script, "dataset=wine optimizer=lbfgs optimizer.lr=0.1 batching=full model.hidden=5 epochs=6".split()
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

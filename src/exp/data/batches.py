@@ -1,9 +1,10 @@
-"""Full batch, online and minibatch: one thing with three sizes. Knows how many steps an epoch has and what each step sees."""
+"""Full batch, online and minibatch, one thing with three sizes: how many steps an epoch has, and what each one sees."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from exp.data.split import Split
@@ -54,10 +55,11 @@ class Batches:
         return Position(step, step / self.steps_per_epoch, samples)
 
     def stream(self) -> Iterator[Batch]:
-        """x [B, F] and y [B, ...] of one step after the other, without end. Draws when an epoch's first batch is asked for."""
+        """x [B, F] and y [B, ...] of step after step, without end; draws when an epoch's first batch is asked for."""
         while True:
             x, y = self._epoch()
-            for xs, ys in zip(x.split(self.size * _VIEWS_AT_ONCE), y.split(self.size * _VIEWS_AT_ONCE), strict=True):
+            at_once = self.size * _VIEWS_AT_ONCE
+            for xs, ys in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
                 yield from zip(_cut(xs, self.size), _cut(ys, self.size), strict=True)
 
     def _epoch(self) -> Batch:
@@ -83,5 +85,5 @@ def _cut(rows: Tensor, size: int) -> list[Tensor]:
     step = _ALIGNMENT // rows.element_size()
     laid_out = rows.new_empty(whole, -(-width // step) * step)
     laid_out[:, :width] = rows[: whole * size].reshape(whole, width)
-    batches = list(laid_out[:, :width].unflatten(1, (size, *row_shape)).unbind())
+    batches = list(torch.unbind(laid_out[:, :width].unflatten(1, (size, *row_shape))))
     return batches if whole * size == len(rows) else [*batches, rows[whole * size :].clone()]

@@ -1,4 +1,4 @@
-"""Datasets that are computed, each a function in the manner of scikit-learn's makers: (x, y), random by `random_state` alone."""
+"""Datasets that are computed, in the manner of scikit-learn's makers: (x, y), random by `random_state` alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ def noisy_xor(n_samples: int = 3500, noise: float = 0.1, random_state: int = 0) 
 
 
 def signal_background(signal: int = 100, background: int = 1000, random_state: int = 0) -> tuple[Floats, Classes]:
-    """`signal` points of class 1 from N([1, 0], I) among `background` points of class 0, uniform on (-5, 5)^2, shuffled."""
+    """`signal` points of class 1 from N([1, 0], I) and `background` of class 0, uniform on (-5, 5)^2; shuffled."""
     rng = np.random.default_rng(random_state)
     points = np.vstack([rng.multivariate_normal([1, 0], np.eye(2), signal), rng.uniform(-5, 5, size=(background, 2))])
     classes = np.repeat([1, 0], [signal, background])
@@ -29,7 +29,7 @@ def signal_background(signal: int = 100, background: int = 1000, random_state: i
 
 
 def distance(noise: float = 0.005, random_state: int = 0) -> tuple[Floats, Floats]:
-    """Twice the distance from the origin, plus U(-noise, noise), on the grid -10, -9.9, ... 10 squared: 40,401 points."""
+    """Twice the distance from the origin, plus U(-noise, noise), on the grid -10, -9.9, ... 10 squared: 40,401 rows."""
     axis = np.linspace(-10, 10, 201)
     points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     jitter = np.random.default_rng(random_state).uniform(-noise, noise, len(points))

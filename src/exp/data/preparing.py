@@ -13,10 +13,10 @@ from exp.seeding import split_order
 
 
 def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed: int) -> Data:
-    """Splits on the CPU, dealt out as `random_split` does after `torch.manual_seed(seed)`; None trains and tests on all rows.
+    """The splits, on the CPU, as `random_split` deals them out after `torch.manual_seed(seed)`.
 
-    `split` holds three fractions or three counts, as random_split takes them: train, val, test. Standardising happens
-    in float64 before the cast to float32.
+    `split` holds three fractions or three counts, as random_split takes them: train, val, test; None trains and tests
+    on all rows. Standardising happens in float64, before the cast to float32.
     """
     if split is None:
         rows = [np.arange(len(table.x))] * 3
@@ -34,9 +34,9 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
 
 
 def split_sizes(split: Sequence[float], n: int) -> list[int]:
-    """How many of n rows go to train, val and test: int(fraction * n) each and the rest to test, or the counts as given.
+    """How many of n rows go to train, val and test: int(fraction * n) and the rest to test, or the counts as given.
 
-    ConfigError if they do not add up or leave a part empty.
+    ConfigError if they do not add up, or leave a part empty.
     """
     allowed = "three fractions that add up to 1, or three counts that add up to the rows, none of them 0"
     cure = "'dataset.split=[.6,.2,.2]'"
@@ -58,4 +58,4 @@ def standardized(x: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np
     """x with every feature's mean over the `train` rows taken away, divided by its standard deviation there."""
     from sklearn.preprocessing import StandardScaler  # late: scikit-learn takes most of a second to import
 
-    return StandardScaler().fit(x[train]).transform(x)
+    return np.asarray(StandardScaler().fit(x[train]).transform(x))

@@ -44,7 +44,8 @@ def table_of(source: Any) -> Table:
     x, y = (np.asarray(part) for part in cast("tuple[Any, Any]", pair))
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
-            f"dataset: x has the shape {list(x.shape)} and y {list(y.shape)}", "x of shape [N, F] and y of shape [N], N > 0"
+            f"dataset: x has the shape {list(x.shape)} and y {list(y.shape)}",
+            "x of shape [N, F] and y of shape [N], N > 0",
         )
     x = x.astype(np.float64)
     finite = np.isfinite(x).all(axis=1)
@@ -62,7 +63,7 @@ def table_of(source: Any) -> Table:
     if y.ndim != 1:
         raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
     labels, numbers = np.unique(y, return_inverse=True)
-    return Table(x, numbers.astype(np.int64), features, _names(source, "target_names", labels))
+    return Table(x, numbers.astype(np.int64), features, _names(source, "target_names", list(labels)))
 
 
 def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _SECONDS_BETWEEN_REDRAWS = 0.1
 
 
 class Terminal:
-    """Tells what was composed, how training goes, and what came out; `folder` is the run's, as the user will type it."""
+    """Tells what was composed, how training goes and what came out; `folder` is the run's, as the user will type it."""
 
     def __init__(self, folder: Path, console: Console | None = None) -> None:
         self._folder = folder

@@ -15,7 +15,7 @@ NAME = "summary.json"
 class Summary:
     """Keeps `folder`/summary.json true: `running` from the first moment, and at the end how it ended.
 
-    `final` holds each split's last measures under the final parameters; `best` each split's lowest logged loss, with its step.
+    `final` holds each split's measures under the final parameters, `best` each split's lowest logged loss and its step.
     """
 
     def __init__(self, folder: Path, choices: dict[str, Any]) -> None:

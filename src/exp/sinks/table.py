@@ -13,7 +13,7 @@ class Table:
     """Writes `folder`/metrics.csv line by line, so that what was measured is on the disk whatever happens next.
 
     Rows of split `train` are means over the batches since the last such row, each before its update; rows of `val` and
-    `test` are the whole split under the parameters of that step. Numbers are written so that reading gives the same bits.
+    `test` are the whole split under the parameters of that step. Reading a number back gives the same bits.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,5 +1,9 @@
 """The run's one event file: curves, learning rate, pictures, the config, and its row on the HPARAMS page."""
 
+# Protobuf makes its classes at run time, and torch's writer is not typed.
+# pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
+
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,9 @@ class TensorBoard:
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             names = ("loss", *event.measures)
-            self._writer.add_custom_scalars({"train and val": {n: ["Multiline", [f"{n}/train", f"{n}/val"]] for n in names}})
+            self._writer.add_custom_scalars(
+                {"train and val": {n: ["Multiline", [f"{n}/train", f"{n}/val"]] for n in names}}
+            )
             # Into this very file: add_hparams would make a second run of it.
             columns = {f"{name}/{split}": 0 for name in names for split in _SPLITS}
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)

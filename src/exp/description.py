@@ -55,7 +55,8 @@ def _lines(
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
         "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
-        f"{' (auto)' if config.device.name == 'auto' else ''}, {machine['threads']} threads, seed {config.seed}",
+        f"{' (auto)' if config.device.name == 'auto' else ''}, {_many(machine['threads'], 'thread')}, "
+        f"seed {config.seed}",
     }
     if plan.schedule is not None:
         said["scheduler"] = (

@@ -130,7 +130,7 @@ def _scatter(axis: Any, data: Data, points: Any) -> None:
     for number, name in enumerate(data.classes):
         of_class = points[numbers == number]
         of_class = of_class[:: max(1, -(-len(of_class) // _POINTS))]
-        axis.scatter(*of_class.T, s=10, color=_colour(number), edgecolors="white", linewidths=0.3, label=name)
+        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=name)
     axis.legend(loc="upper right", fontsize="small")
 
 

@@ -11,8 +11,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from exp.config import CONF, LIMITS, flat
+from exp.config import CONF, flat
 from exp.errors import ConfigError, ExpError
+from exp.limits import LIMITS
 from exp.nearest import nearest
 
 

@@ -41,7 +41,7 @@ def xor_mse(updates: int = 100_000, seed: int = 0) -> tuple[list[float], nn.Modu
     return full_batch(model, nn.MSELoss(), XOR, y, 0.1, updates), model
 
 
-def distance(updates: int = 10_000, seed: int = 1) -> tuple[list[float], nn.Module]:
+def distance(updates: int = 10_000, seed: int = 5) -> tuple[list[float], nn.Module]:
     rng = np.random.default_rng(0)
     axis = np.linspace(-10, 10, 201)
     points = np.array([(a, b) for a in axis for b in axis])

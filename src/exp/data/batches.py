@@ -85,5 +85,5 @@ def _cut(rows: Tensor, size: int) -> list[Tensor]:
     step = _ALIGNMENT // rows.element_size()
     laid_out = rows.new_empty(whole, -(-width // step) * step)
     laid_out[:, :width] = rows[: whole * size].reshape(whole, width)
-    batches = list(torch.unbind(laid_out[:, :width].unflatten(1, (size, *row_shape))))
+    batches = list(torch.unbind(laid_out[:, :width].view(whole, size, *row_shape)))
     return batches if whole * size == len(rows) else [*batches, rows[whole * size :].clone()]

@@ -35,7 +35,7 @@ def table_of(source: Any) -> Table:
     A target of floats means regression; whole numbers, booleans and words mean classes, numbered in sorted order.
     DataError if the rows are empty, do not match, or are not finite.
     """
-    pair: Any = (source.data, source.target) if hasattr(source, "data") else source
+    pair: Any = (source.data, source.target) if hasattr(source, "target") else source
     if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
         raise DataError(
             f"dataset: its function returned {type(source).__name__}, not a pair (x, y) or a Bunch",

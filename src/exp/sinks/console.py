@@ -39,12 +39,15 @@ class Terminal:
         self._latest: dict[str, Measures] = {}
         self._final: dict[str, Measures] = {}
         self._best: Evaluated | None = None
-        self._spoke = time.perf_counter()
+        self._spoke = self._began = time.perf_counter()
         self._steps = 0
+        self._made = 0
+        self._seconds = 0.0
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             self._steps = event.steps
+            self._began = time.perf_counter()
             for label, line in event.lines.items():
                 self._say(Text.assemble((f"{label:<10}", "bold"), line))
             if self._console.is_terminal:
@@ -55,6 +58,8 @@ class Terminal:
             self._progress(event.at.step)
         elif isinstance(event, Evaluated):
             self._latest[event.split] = self._final[event.split] = event.measures
+            self._seconds = time.perf_counter() - self._began
+            self._made = event.at.step
             if event.split == "val":
                 self._progress(event.at.step)
             if event.best:
@@ -65,6 +70,7 @@ class Terminal:
             self._bar.stop()
         if ending.status == "finished":
             self._say(_table(self._final))
+            self._say(Text(f"{self._made:,} steps and their evaluations in {self._seconds:.3g} s"))
             if self._best is not None:
                 at, loss = self._best.at, self._best.measures.loss
                 self._say(Text(f"best val loss {loss:.4g} at step {at.step:,}: checkpoints/best.pt"))

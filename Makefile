@@ -1,0 +1,30 @@
+# Each of these sets everything up on a fresh machine: a virtual environment with the tested versions.
+#   make run ARGS="dataset=iris optimizer=adam"
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+run: .venv/.ready
+	@$(BIN)/python -m exp $(ARGS)
+
+test: .venv/.ready
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+check: lint test
+
+# The losses of the plain scripts that tests/golden compares with.
+golden: .venv/.ready
+	$(BIN)/python tests/golden/plain.py
+
+.venv/.ready: pyproject.toml constraints.txt
+	@echo "setting up .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+.PHONY: run test lint check golden

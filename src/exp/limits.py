@@ -1,0 +1,115 @@
+"""What each key may hold, said so that it can be read out to whoever typed something else."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from exp.cadence import CADENCE
+
+
+@dataclass(frozen=True)
+class Number:
+    """The numbers a key may hold: from `low` to `high`; the ends belong to it unless they are open."""
+
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    open_low: bool = False
+    open_high: bool = False
+    null: bool = False
+    many: bool = False  # a list of such numbers will do too
+
+    def allows(self, value: object) -> bool:
+        if value is None:
+            return self.null
+        if self.many and isinstance(value, list):
+            return all(self.allows(item) for item in cast("list[object]", value))
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        low = f"above {self.low:g}" if self.open_low else f"of at least {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
+        return f"{kind} {low}{high}{', or a list of them' if self.many else ''}{', or null' if self.null else ''}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    options: tuple[object, ...]
+
+    def allows(self, value: object) -> bool:
+        return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(str(option).lower() for option in self.options)
+
+
+@dataclass(frozen=True)
+class Text:
+    pattern: re.Pattern[str]
+    meaning: str
+
+    def allows(self, value: object) -> bool:
+        return isinstance(value, str) and self.pattern.fullmatch(value) is not None
+
+    def __str__(self) -> str:
+        return self.meaning
+
+
+_POSITIVE = Number(0, open_low=True)
+_COUNT = Number(1, whole=True)
+_FRACTION = Number(0, 1, open_high=True)
+_SWITCH = OneOf((True, False))
+_CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
+
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
+
+# key -> what it may be, and a value to try. A key that an option does not have is not asked for.
+LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
+    "seed": (Number(0, 2**63 - 1, whole=True), "0"),
+    "epochs": (_COUNT, "20"),
+    "threads": (Number(1, whole=True, null=True), "1"),
+    "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),
+    "early_stopping.patience": (Number(1, whole=True, null=True), "10"),
+    "early_stopping.min_delta": (Number(0), "0.0"),
+    "log_every": (_CADENCE, "auto"),
+    "eval_every": (_CADENCE, "auto"),
+    "save_every": (_CADENCE, "auto"),
+    "batching.batch_size": (Number(1, whole=True, null=True), "10"),
+    "dataset.standardize": (_SWITCH, "true"),
+    "dataset.n_samples": (_COUNT, "1000"),
+    "dataset.noise": (Number(0), "0.1"),
+    "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),
+    "model.hidden": (Number(1, whole=True, many=True), "[64,64]"),
+    "model.activation": (OneOf(_ACTIVATIONS), "relu"),
+    "model.output_activation": (OneOf((None, *_ACTIVATIONS)), "sigmoid"),
+    "model.dropout": (_FRACTION, "0.1"),
+    "model.bias": (_SWITCH, "true"),
+    "optimizer.lr": (_POSITIVE, "0.02"),
+    "optimizer.momentum": (_FRACTION, "0.9"),
+    "optimizer.nesterov": (_SWITCH, "true"),
+    "optimizer.weight_decay": (Number(0), "0.0001"),
+    "optimizer.betas": (Number(0, 1, open_high=True, many=True), "[0.9,0.999]"),
+    "optimizer.alpha": (_FRACTION, "0.99"),
+    "optimizer.eps": (Number(0), "1e-8"),
+    "optimizer.lr_decay": (Number(0), "0.0"),
+    "optimizer.max_iter": (_COUNT, "20"),
+    "optimizer.history_size": (_COUNT, "100"),
+    "scheduler.every": (OneOf(("step", "epoch", "evaluation")), "epoch"),
+    "scheduler.T_max": (_COUNT, "20"),
+    "scheduler.eta_min": (Number(0), "0.0"),
+    "scheduler.step_size": (_COUNT, "10"),
+    "scheduler.gamma": (_POSITIVE, "0.1"),
+    "scheduler.factor": (Number(0, 1, open_low=True, open_high=True), "0.1"),
+    "scheduler.patience": (Number(0, whole=True), "10"),
+    "scheduler.start_factor": (Number(0, 1, open_low=True), "0.1"),
+    "scheduler.total_iters": (_COUNT, "5"),
+    "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),
+    "loss.label_smoothing": (Number(0, 1), "0.1"),
+    "loss.delta": (_POSITIVE, "1.0"),
+}

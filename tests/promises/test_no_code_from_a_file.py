@@ -1,0 +1,95 @@
+"""Promise 5: a config or a checkpoint from a stranger runs nothing outside the list."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import config_of
+
+from exp import checkpoint
+from exp.build import build, resolve
+from exp.errors import CheckpointError, ConfigError
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.open",
+        "builtins.getattr",
+        "pathlib.Path.unlink",
+        "subprocess.run",
+        "shutil.rmtree",
+        "torch.load",
+        "torch.hub.load",
+        "numpy.load",
+        "torch.nn.modules.module.torch.load",
+        "torch.optim.optimizer.functools.partial",
+        "torch.nn.modules.linear.math.exp",
+        "exp.checkpoint.write",
+        "exp.run.run",
+        "exp.data.preparing.np.save",
+        "sklearn.datasets._base.shutil.copy",
+        "sklearn.datasets._base.Path",
+        "torchvision.models.resnet18",
+        "eval",
+        "",
+        "torch.nn.",
+        42,
+    ],
+)
+def test_a_target_off_the_list_is_refused(target: object):
+    with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
+        resolve("model._target_", target)
+    assert "EXP_ALLOW" in caught.value.cure or "model._target_" in caught.value.cure
+
+
+def test_nothing_of_a_refused_package_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "hostile.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match="is not allowed"):
+        build(config_of("model._target_=hostile.Net"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("group", ["dataset", "model", "optimizer", "loss", "scheduler"])
+def test_every_group_is_guarded(group: str):
+    with pytest.raises(ConfigError, match=f"{group}._target_=os.getcwd is not allowed"):
+        build(config_of(f"{group}._target_=os.getcwd"))
+
+
+def test_a_nested_target_is_guarded_too():
+    with pytest.raises(ConfigError, match=r"model.device._target_=os.getcwd is not allowed"):
+        build(config_of("model=linear", "+model.device={_target_: os.getcwd}"))
+
+
+def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Wide(nn.Linear):\n"
+        "    def __init__(self, in_features, out_features): super().__init__(in_features, out_features)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("EXP_ALLOW", "mine")
+    assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
+
+
+class Hostile:
+    def __reduce__(self):
+        return (Path.touch, (Path("ran"),))
+
+
+@pytest.mark.parametrize("how", ["torch.save", "pickle"])
+def test_a_pickled_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "last.pt"
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"format": 1, "model": Hostile()}))
+    else:
+        torch.save({"format": 1, "model": Hostile()}, path)
+    with pytest.raises(CheckpointError, match=r"last.pt cannot be read"):
+        checkpoint.read(path)
+    assert not (tmp_path / "ran").exists()

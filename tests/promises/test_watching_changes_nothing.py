@@ -1,0 +1,44 @@
+"""Promise 4: evaluation, logging, pictures and checkpoints draw no random number of the run's and move no parameter."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import composed, config_of
+from omegaconf import OmegaConf
+
+from exp import checkpoint
+from exp.build import build
+from exp.config import check
+from exp.loop import train
+from exp.run import run
+
+
+def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    folder.mkdir(parents=True)
+    cfg = composed("dataset=moons", "model.dropout=0.3", "epochs=3", "threads=1", *overrides)
+    choices = dict.fromkeys(("dataset", "model", "optimizer", "scheduler", "loss"), "x")
+    run(check(cfg), folder, OmegaConf.to_yaml(cfg), choices, [])
+    return checkpoint.read(folder / "checkpoints/last.pt")["model"]
+
+
+@pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
+def test_watching_often_or_not_at_all(tmp_path: Path, mode: str):
+    rarely = trained(
+        tmp_path / "a", mode, "eval_every=3epochs", "log_every=3epochs", "save_every=3epochs", "figures=false"
+    )
+    often = trained(tmp_path / "b", mode, "eval_every=1", "log_every=1", "save_every=2", "figures=true")
+    assert rarely.keys() == often.keys()
+    assert all(torch.equal(rarely[name], often[name]) for name in rarely)
+    with (tmp_path / "b/metrics.csv").open() as rows:
+        assert len(list(csv.DictReader(rows))) > 6
+
+
+def test_the_random_stream_ends_in_the_same_place():
+    states = []
+    for cadence in ("1", "3epochs"):
+        experiment = build(config_of("dataset=moons", "model.dropout=0.3", "epochs=3", f"eval_every={cadence}"))
+        list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)

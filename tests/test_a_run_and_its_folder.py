@@ -1,0 +1,190 @@
+"""What the real command leaves behind, read back as its readers read it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+from torch import nn
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.rglob(pattern)
+    return found
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(
+        str(only(folder, "events.out.tfevents.*")), {"scalars": 0, "images": 0, "tensors": 0}
+    )
+    accumulator.Reload()
+    return accumulator
+
+
+def test_everything_a_run_leaves_behind(exp, tmp_path: Path):
+    done = exp("dataset=moons", "optimizer.lr=0.1", "epochs=3", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    out = tmp_path / "out"
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    event_file = only(out, "events.out.tfevents.*").name
+    assert files == {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        ".hydra/overrides.yaml",
+        "exp.log",
+        event_file,
+        "metrics.csv",
+        "summary.json",
+        "checkpoints/last.pt",
+        "checkpoints/best.pt",
+        "figures/learning_curves.png",
+        "figures/confusion_matrix.png",
+        "figures/decision_surface.png",
+    }
+
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["step", "epoch", "samples", "seconds", "split", "loss", "accuracy"]
+    assert [row["step"] for row in rows if row["split"] == "val"] == ["0", "60", "120", "180"]
+    assert len([row for row in rows if row["split"] == "train"]) == 180
+    assert (rows[-1]["split"], rows[-1]["epoch"], rows[-1]["samples"]) == ("test", "3", "1800")
+
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert summary["choices"]["dataset"] == "moons"
+    assert summary["final"]["val"]["loss"] == float([row for row in rows if row["split"] == "val"][-1]["loss"])
+    assert summary["best"]["val"]["loss"] == min(float(row["loss"]) for row in rows if row["split"] == "val")
+    assert summary["environment"]["torch"] == torch.__version__
+    assert summary["environment"]["cores"] == os.cpu_count()
+    assert summary["rows"] == {"train": 600, "val": 200, "test": 200}
+
+    read = events(out)
+    tags = read.Tags()
+    assert {f"{name}/{split}" for name in ("loss", "accuracy") for split in ("train", "val", "test")} <= set(
+        tags["scalars"]
+    )
+    for split in ("train", "val", "test"):
+        points = [(point.step, point.value) for point in read.Scalars(f"loss/{split}")]
+        in_table = [(int(row["step"]), float(row["loss"])) for row in rows if row["split"] == split]
+        assert points == [(step, pytest.approx(loss)) for step, loss in in_table]
+    assert [point.value for point in read.Scalars("learning_rate")] == [pytest.approx(0.1)] * 180
+    assert set(tags["images"]) == {f"figures/{path.stem}" for path in (out / "figures").iterdir()}
+    assert b"optimizer:" in read.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
+    assert {"custom_scalars__config__", "_hparams_/experiment", "_hparams_/session_start_info"} <= set(
+        read.summary_metadata
+    )
+
+    for name in ("last", "best"):
+        state = torch.load(out / f"checkpoints/{name}.pt", weights_only=True)["model"]
+        net = nn.Sequential(nn.Linear(2, 10), nn.ReLU(), nn.Linear(10, 2))
+        net.load_state_dict(state)
+    with Image.open(out / "figures/decision_surface.png") as picture:
+        assert picture.size == (read.Images("figures/decision_surface")[0].width, picture.height)
+
+    log = (out / "exp.log").read_text()
+    assert all(line.strip() in log for line in done.stdout.splitlines())
+    assert "tensorboard --logdir out" in done.stdout
+
+
+def test_no_arguments_train_the_cancer_net(exp, tmp_path: Path):
+    done = exp()
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(only(tmp_path / "outputs", "summary.json").read_text())
+    assert (summary["choices"]["dataset"], summary["choices"]["model"]) == ("cancer", "mlp")
+    assert summary["final"]["test"]["accuracy"] >= 0.95
+
+
+def test_a_regression_has_rmse_and_r2_and_no_accuracy(exp, tmp_path: Path):
+    assert exp("dataset=diabetes", "epochs=2", "hydra.run.dir=out").returncode == 0
+    with (tmp_path / "out/metrics.csv").open() as file:
+        assert next(csv.reader(file))[5:] == ["loss", "rmse", "r2"]
+    assert (tmp_path / "out/figures/predicted_against_true.png").is_file()
+    assert "accuracy/val" not in events(tmp_path / "out").Tags()["scalars"]
+
+
+def test_a_sweep_has_one_row_a_run_and_the_same_columns(exp, tmp_path: Path):
+    swept = exp("-m", "optimizer.lr=0.01,0.1", "batching=full,minibatch", "epochs=1", "figures=false", "dataset=iris")
+    assert swept.returncode == 0, swept.stderr
+    columns, metrics, values = set(), set(), set()
+    for path in tmp_path.rglob("events.out.tfevents.*"):
+        content = events(path.parent).summary_metadata
+        data = {
+            tag: plugin_data_pb2.HParamsPluginData.FromString(content[f"_hparams_/{tag}"].plugin_data.content)
+            for tag in ("experiment", "session_start_info", "session_end_info")
+        }
+        columns.add(tuple(info.name for info in data["experiment"].experiment.hparam_infos))
+        metrics.add(tuple(info.name.tag for info in data["experiment"].experiment.metric_infos))
+        given = data["session_start_info"].session_start_info.hparams
+        values.add((given["lr"].number_value, given["batching"].string_value, given["batch_size"].number_value))
+        assert data["session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
+    assert len(columns) == len(metrics) == 1
+    assert values == {(lr, mode, size) for lr in (0.01, 0.1) for mode, size in (("full", 90), ("minibatch", 10))}
+
+
+def test_a_diverged_run_says_so_and_keeps_the_last_good_checkpoint(exp, tmp_path: Path):
+    done = exp("dataset=diabetes", "optimizer.lr=0.02", "hydra.run.dir=out")
+    assert done.returncode == 1
+    assert "the training loss became inf at step" in done.stderr
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["status"] == "diverged"
+    assert "at step" in summary["error"]
+    state = torch.load(tmp_path / "out/checkpoints/best.pt", weights_only=True)["model"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_ctrl_c_ends_cleanly(tmp_path: Path):
+    command = [sys.executable, "-m", "exp", "dataset=xor", "epochs=10000000", "hydra.run.dir=out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out/metrics.csv").is_file() or (tmp_path / "out/metrics.csv").stat().st_size < 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, complained = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert complained == ""
+    assert "interrupted" in said
+    assert json.loads((tmp_path / "out/summary.json").read_text())["status"] == "interrupted"
+    assert events(tmp_path / "out").Scalars("loss/val")
+    assert (tmp_path / "out/checkpoints/best.pt").is_file()
+
+
+def test_a_long_run_writes_about_a_thousand_points(exp, tmp_path: Path):
+    done = exp("dataset=xor", "epochs=20000", "optimizer.lr=0.5", "figures=false", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "out/metrics.csv").open() as file:
+        splits = [row["split"] for row in csv.DictReader(file)]
+    assert splits.count("train") == 1000
+    assert splits.count("val") == 1001
+
+
+def test_two_runs_of_one_moment_have_two_folders(tmp_path: Path):
+    command = [sys.executable, "-m", "exp", "dataset=xor", "epochs=1", "figures=false"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(list(tmp_path.rglob("summary.json"))) == 2
+
+
+def test_help_and_config_need_no_torch(tmp_path: Path):
+    for flag in (["--help"], ["--cfg", "job"]):
+        probe = (
+            f"import sys; sys.argv = ['exp', *{flag}]\n"
+            "from exp.__main__ import main\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "assert 'torch' not in sys.modules"
+        )
+        command = [sys.executable, "-W", "error", "-c", probe]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "dataset" in done.stdout

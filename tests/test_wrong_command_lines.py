@@ -1,0 +1,126 @@
+"""Wrong command lines: one message that says what to type, exit code 1, nothing that looks like a finished run."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from exp.__main__ import main
+
+# What was typed, what the message names, what it tells to type.
+MISTAKES = [
+    # groups and options
+    ("dataset=cancr", "there is no such dataset; there are cancer, diabetes", "dataset=cancer"),
+    ("model=mpl", "there is no such model; there are linear, mlp", "model=mlp"),
+    ("optimizer=admw", "there is no such optimizer", "optimizer=adamw"),
+    ("scheduler=cosin", "there is no such scheduler", "scheduler=cosine"),
+    ("loss=crossentropy", "there is no such loss", "loss=cross_entropy"),
+    ("batching=mini_batch", "there is no such batching", "batching=minibatch"),
+    ("device=gpu", "there is no such device", "device="),
+    ("experiment=cancer-raw", "there is no such experiment", "experiment=cancer_raw"),
+    ("modle=mlp", "there is no key modle", "model=mlp"),
+    ("optm=sgd", "there is no key optm", "optimizer=sgd"),
+    ("data=iris", "there is no key data", "dataset=iris"),
+    # keys
+    ("optimiser.lr=0.1", "there is no key optimiser.lr", "optimizer.lr=0.1"),
+    ("optimizer.lrr=0.1", "optimizer has lr, momentum, nesterov, weight_decay", "optimizer.lr=0.1"),
+    ("optimizer.learning_rate=0.1", "there is no key", "optimizer.lr=0.1"),
+    ("lr=0.1", "there is no key lr", "optimizer.lr=0.1"),
+    ("batch_size=32", "there is no key batch_size", "batching.batch_size=32"),
+    ("batching.size=32", "batching has batch_size, shuffle, drop_last", "batching.batch_size=32"),
+    ("max_epochs=3", "there is no key max_epochs", "epochs=3"),
+    ("model.hiden=[4]", "model has hidden", "model.hidden=[4]"),
+    ("model=linear model.hidden=3", "model has bias", "model=mlp model.hidden=3"),
+    ("scheduler.gamma=0.5", "scheduler has none here", "scheduler=step scheduler.gamma=0.5"),
+    ("zebra=1", "there is no key zebra", "python -m exp --cfg job"),
+    ("+foo=1", "foo is no key of exp", "the same without foo"),
+    ("++epoch=3", "epoch is no key of exp", "epochs=3"),
+    ("+optimizer.foo=1", "optimizer.foo is no argument of torch.optim.SGD", "one of lr, momentum"),
+    ("+epochs=3", "the key is there already", "epochs=VALUE"),
+    ("~dataset.zebra", "there is no key dataset.zebra", "--cfg job"),
+    # values
+    ("optimizer.lr=abc", "optimizer.lr must be a number above 0, not abc", "optimizer.lr=0.02"),
+    ("optimizer.lr=-1", "optimizer.lr must be a number above 0, not -1", "optimizer.lr=0.02"),
+    ("optimizer.momentum=1", "optimizer.momentum must be a number of at least 0 and below 1", "optimizer.momentum=0.9"),
+    ("optimizer.nesterov=maybe", "must be one of true, false, not maybe", "optimizer.nesterov=true"),
+    ("epochs=0", "epochs must be a whole number of at least 1, not 0", "epochs=20"),
+    ("epochs=1.5", "epochs must be a whole number of at least 1, not 1.5", "epochs=20"),
+    ("epochs=ten", "epochs must be a whole number of at least 1, not ten", "epochs=20"),
+    ("seed=-1", "seed must be a whole number of at least 0", "seed=0"),
+    ("threads=0", "threads must be a whole number of at least 1, or null", "threads=1"),
+    ("batching.batch_size=0", "must be a whole number of at least 1, or null, not 0", "batching.batch_size=10"),
+    ("batching.batch_size=1000", "is more than the 341 training rows", "batching=full, or batching.batch_size=32"),
+    ("batching.shuffle=perhaps", "batching.shuffle", "batching.shuffle=VALUE"),
+    ("clip_grad_norm=0", "clip_grad_norm must be a number above 0, or null", "clip_grad_norm=1.0"),
+    ("early_stopping.patience=0", "must be a whole number of at least 1, or null", "early_stopping.patience=10"),
+    ("log_every=sometimes", "log_every must be auto, or a number of steps or epochs", "log_every=auto"),
+    ("scheduler=step scheduler.every=week", "must be one of step, epoch, evaluation", "scheduler.every=epoch"),
+    ("model.hidden=0", "model.hidden must be a whole number of at least 1, or a list", "model.hidden=[64,64]"),
+    ("model.activation=relo", "must be one of relu, tanh", "model.activation=relu"),
+    ("model.dropout=1", "model.dropout must be a number of at least 0 and below 1", "model.dropout=0.1"),
+    ("'dataset.split=[.5,.2]'", "three fractions that add up to 1", "'dataset.split=[.6,.2,.2]'"),
+    ("dataset.standardize=maybe", "must be one of true, false, not maybe", "dataset.standardize=true"),
+    ("device.name=abacus", "is no device; this machine has", "device=auto"),
+    ("optimizer.lr=???", "optimizer.lr has no value and needs one", "optimizer.lr=0.02"),
+    ("'optimizer.lr=${nope}'", "Interpolation key 'nope' not found", "optimizer.lr=0.02"),
+    ("optimizer.nesterov=true", "Nesterov momentum requires a momentum", "optimizer.momentum or optimizer.nesterov"),
+    # pairs that make no sense
+    ("loss=bce", "BCELoss takes probabilities, and the model ends with Linear", "model.output_activation=sigmoid"),
+    ("loss=bce_with_logits model.output_activation=sigmoid", "applies a sigmoid itself", "loss=bce"),
+    ("dataset=diabetes loss=cross_entropy", "needs classes, and this dataset's target is a number", "loss=mse"),
+    ("dataset=iris loss=mse", "tells two classes apart, and this dataset has 3", "loss=cross_entropy"),
+    # targets
+    ("optimizer._target_=torch.optim.SDG", "does not exist", "optimizer._target_=torch.optim.SGD"),
+    ("model._target_=os.system", "is not allowed: a config may name exp.models.*", "EXP_ALLOW=os"),
+    # the command line itself
+    ("cancer", "every argument is KEY=VALUE", "dataset=cancer"),
+    ("'model.hidden=[10,'", "cannot be read as KEY=VALUE", "model.hidden=[1,2]"),
+    ("model=mlp,linear", "several values need a sweep", "python -m exp -m model=mlp,linear"),
+    ("--config-dir nope", "there is no such folder", "--config-dir"),
+    ("-m dataset=iris,cancr epochs=1 figures=false", "there is no such dataset", "dataset=cancer"),
+]
+
+
+def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
+    """What the command says on stderr, and its exit code, as the shell would have it."""
+    monkeypatch.setattr(sys, "argv", ["exp", *shlex.split(line)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    code = caught.value.code
+    # Python's own rule: a text is printed, and the code is 1.
+    return capfd.readouterr().err + (code if isinstance(code, str) else ""), 1 if isinstance(code, str) else code
+
+
+@pytest.mark.parametrize(("line", "named", "cure"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
+def test_one_clear_message(line: str, named: str, cure: str, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, code = answer(line, monkeypatch, capfd)
+    assert code == 1
+    assert named in said
+    assert "\n  try: " in said
+    assert cure in said.partition("\n  try: ")[2].splitlines()[0]
+    assert "Traceback" not in said
+    assert "To append" not in said
+    for summary in tmp_path.rglob("summary.json"):
+        assert '"status": "failed"' in summary.read_text()
+
+
+def test_there_are_forty_and_more():
+    assert len(MISTAKES) >= 40
+
+
+def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, _ = answer("batching.batch_size=1000", monkeypatch, capfd)
+    (log,) = tmp_path.rglob("exp.log")
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert f"log: {log.relative_to(tmp_path)}" in said
+
+
+def test_the_whole_traceback_is_there_for_who_asks(exp):
+    import os
+
+    told = exp("batching.batch_size=1000", env={**os.environ, "HYDRA_FULL_ERROR": "1"})
+    assert told.returncode == 1
+    assert "Traceback (most recent call last)" in told.stderr

@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch import nn
+
+from exp.data.split import Data, Split
+from exp.errors import ConfigError
+from exp.measures import Hits
+from exp.objectives import objective_of
+
+
+def data(classes: int | None, targets: int = 1) -> Data:
+    y = torch.zeros(4, targets) if classes is None else torch.arange(4) % classes
+    split = Split(torch.zeros(4, 2), y)
+    return Data(split, split, split, ("a", "b"), None if classes is None else tuple(map(str, range(classes))), "")
+
+
+@pytest.mark.parametrize(
+    ("criterion", "output", "classes", "width", "dtype", "shape"),
+    [
+        (nn.CrossEntropyLoss(), "classes", 3, 3, torch.int64, (4,)),
+        (nn.CrossEntropyLoss(), "classes", 2, 2, torch.int64, (4,)),
+        (nn.BCEWithLogitsLoss(), "logit", 2, 1, torch.float32, (4, 1)),
+        (nn.BCELoss(), "probability", 2, 1, torch.float32, (4, 1)),
+        (nn.MSELoss(), "value", 2, 1, torch.float32, (4, 1)),
+        (nn.MSELoss(), "value", None, 1, torch.float32, (4, 1)),
+    ],
+)
+def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtype, shape):
+    rows = data(classes)
+    objective = objective_of(criterion, output, rows)
+    target = objective.target(rows.train.y)
+    assert (objective.outputs, target.dtype, tuple(target.shape)) == (width, dtype, shape)
+    # Broadcasting is what turns a wrong shape into a wrong number without a word.
+    assert width == 1 or output == "classes"
+    assert criterion(torch.rand(4, width), target).shape == ()
+
+
+def test_several_targets_make_as_many_outputs():
+    assert objective_of(nn.MSELoss(), "value", data(None, targets=3)).outputs == 3
+
+
+@pytest.mark.parametrize("output", ["classes", "logit", "probability"])
+def test_classes_are_asked_for_where_there_are_none(output: str):
+    with pytest.raises(ConfigError, match="needs classes") as caught:
+        objective_of(nn.CrossEntropyLoss(), output, data(None))
+    assert caught.value.cure == "loss=mse"
+
+
+@pytest.mark.parametrize("output", ["value", "logit", "probability"])
+def test_one_output_tells_two_classes_apart(output: str):
+    with pytest.raises(ConfigError, match="this dataset has 3") as caught:
+        objective_of(nn.MSELoss(), output, data(3))
+    assert caught.value.cure == "loss=cross_entropy"
+
+
+def test_half_counts_as_the_second_class():
+    logit = objective_of(nn.BCEWithLogitsLoss(), "logit", data(2))
+    value = objective_of(nn.MSELoss(), "value", data(2))
+    assert logit.prediction(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 1, 1]
+    assert value.prediction(torch.tensor([[0.4], [0.5], [0.6]])).tolist() == [0, 1, 1]
+    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]])) == Hits(2, 1)

@@ -80,7 +80,7 @@ def _hyperparameters(
 ) -> dict[str, str | int | float | bool]:
     """The same columns for every job of a sweep: what every run has, and what the command line names."""
     columns: dict[str, Any] = {
-        **choices,
+        **{group: option for group, option in choices.items() if group != "device"},
         "seed": config.seed,
         "epochs": config.epochs,
         "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers

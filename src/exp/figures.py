@@ -52,13 +52,13 @@ def learning_curves(metrics: Path) -> Figure:
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(step, values[column]) for step, values in curves.get(split, []) if column in values]
-            axis.plot(
-                *zip(*points, strict=True),
-                color=colour,
-                label=split,
-                linewidth=1.2,
-                marker="." if len(points) < 40 else "",
-            )
+            steps, values = np.array(points).reshape(-1, 2).T
+            # Single batches jump about so that they would hide the other curve: their running mean stands for them.
+            window = max(1, len(points) // 40) if split == "train" else 1
+            means = np.convolve(values, np.full(window, 1 / window), mode="valid") if window > 1 else values
+            axis.plot(steps[window - 1 :], means, color=colour, label=split, marker="." if len(points) < 40 else "")
+            if window > 1:
+                axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
         axis.set(xlabel="step", title=column)
         axis.grid(alpha=0.3)
         axis.legend()

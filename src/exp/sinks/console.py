@@ -70,7 +70,9 @@ class Terminal:
             self._bar.stop()
         if ending.status == "finished":
             self._say(_table(self._final))
-            self._say(Text(f"{self._made:,} steps and their evaluations in {self._seconds:.3g} s"))
+            self._say(
+                Text(f"{self._made:,} step{'s' * (self._made != 1)}, evaluations included, in {self._seconds:.3g} s")
+            )
             if self._best is not None:
                 at, loss = self._best.at, self._best.measures.loss
                 self._say(Text(f"best val loss {loss:.4g} at step {at.step:,}: checkpoints/best.pt"))

@@ -13,7 +13,7 @@ ROOT = Path(exp.__file__).parent
 HOUSE = [
     ["errors", "cadence", "nearest", "models.*"],
     ["limits", "seeding", "measures"],
-    ["config", "events"],
+    ["config", "events", "sweep.table"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["learner"],
@@ -27,8 +27,8 @@ HOUSE = [
 
 # The only places that name a library, wherever it is imported in them.
 DOORS = {
-    "hydra": {"config", "mistakes", "__main__"},
-    "omegaconf": {"config", "mistakes", "__main__"},
+    "hydra": {"config", "mistakes", "sweep.table", "__main__"},
+    "omegaconf": {"config", "mistakes", "sweep.table", "__main__"},
     "sklearn": {"data.preparing"},
     "tensorboard": {"sinks.tensorboard"},
     "matplotlib": {"figures"},
@@ -36,7 +36,7 @@ DOORS = {
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.
-QUICK = ["errors", "cadence", "nearest", "limits", "config", "mistakes", "__main__"]
+QUICK = ["errors", "cadence", "nearest", "limits", "config", "mistakes", "sweep.table", "__main__"]
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

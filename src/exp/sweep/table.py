@@ -37,9 +37,11 @@ def write(folder: Path) -> None:
 def _row(job: Path) -> dict[str, object]:
     summary = job / "summary.json"
     # A job whose config was refused has none.
-    content = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {"status": "failed"}
+    content: dict[str, Any] = {"status": "failed"}
+    if summary.is_file():
+        content = json.loads(summary.read_text(encoding="utf-8"))
     typed = cast("list[str]", OmegaConf.to_container(OmegaConf.load(job / ".hydra/overrides.yaml")))
-    final = cast("dict[str, dict[str, float]]", content.get("final", {}))
+    final: dict[str, dict[str, float]] = content.get("final", {})
     return {
         "job": job.name,
         "status": content["status"],

@@ -47,7 +47,6 @@ class Experiment:
 
 def build(config: Config) -> Experiment:
     """The experiment that `config` describes; torch's random stream then stands where a plain script's does."""
-    use_threads(config.threads)
     device = device_of(config.device.name)
     table = table_of(make("dataset", config.dataset, without=("split", "standardize")))
     data = prepare(table, config.dataset.get("split"), config.dataset.get("standardize", False), config.seed)
@@ -63,6 +62,7 @@ def build(config: Config) -> Experiment:
     scheduler = make("scheduler", config.scheduler, without=("every",), optimizer=optimizer)
 
     batches = Batches(data.train, **vars(config.batching))
+    use_threads(config.threads, batches.size * sum(parameter.numel() for parameter in model.parameters()))
     learner = Eager(model, objective, optimizer, scheduler, config.clip_grad_norm)
     return Experiment(table, data, model, objective, learner, batches, plan_of(config, batches), device)
 

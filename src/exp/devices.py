@@ -4,8 +4,10 @@ import torch
 
 from exp.errors import ConfigError
 
-# Asked for before anything sets it: what a job that sets no number of its own goes back to.
+# Asked for before anything sets it, so that no job of a sweep inherits another's number.
 _DEFAULT_THREADS = torch.get_num_threads()
+# Rows times parameters, from which on a second thread makes a step faster.
+_WORTH_SHARING = 2**24
 
 
 def available() -> list[str]:
@@ -29,6 +31,10 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many threads; None: as many as it chose itself when the process began."""
-    torch.set_num_threads(threads or _DEFAULT_THREADS)
+def use_threads(threads: int | None, work: int) -> None:
+    """Let torch compute with so many threads; None: with one where a step is small, else with as many as torch chose.
+
+    `work` is the rows of a step times the parameters. Threads that wait for each other at every operator of a small step
+    cost more than they bring, and many times more on a busy machine.
+    """
+    torch.set_num_threads(threads or (1 if work < _WORTH_SHARING else _DEFAULT_THREADS))

@@ -38,8 +38,7 @@ class TensorBoard:
             self._summary(experiment)
             self._summary(start)
         elif isinstance(event, Trained):
-            self._scalars(event, "train")
-            self._writer.add_scalar("learning_rate", event.lr, event.at.step)
+            self._scalars(event, "train", learning_rate=event.lr)
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
         elif isinstance(event, Drawn):
@@ -53,9 +52,10 @@ class TensorBoard:
             self._summary(self._session_end if ending.status == "finished" else _FAILURE)
         self._writer.close()
 
-    def _scalars(self, event: Trained | Evaluated, split: str) -> None:
-        for name, value in event.measures.values().items():
-            self._writer.add_scalar(f"{name}/{split}", value, event.at.step)
+    def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
+        values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
+        # In one record: a record each, as add_scalar writes them, costs as much for every one.
+        self._summary(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in values.items()]), event.at.step)
 
     def _summary(self, summary: Any, step: int | None = None) -> None:
         self._writer.file_writer.add_summary(summary, step)

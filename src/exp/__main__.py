@@ -43,6 +43,8 @@ def job(cfg: DictConfig) -> float:
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if "EXP_ALLOW" in os.environ and "" not in sys.path:
+        sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
         job()
     except KeyboardInterrupt:

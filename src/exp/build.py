@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from exp.cadence import about, period
 from exp.config import Config, shown
@@ -19,16 +21,31 @@ from exp.data.split import Data
 from exp.data.table import Table, table_of
 from exp.devices import device_of, use_threads
 from exp.errors import ConfigError, DataError, ExpError
-from exp.learner import Eager, Learner
+from exp.learner import Learner
 from exp.loop import Plan
 from exp.nearest import nearest
 from exp.objectives import Objective, objective_of
+from exp.recorded import RecordedStep
 from exp.seeding import seed_everything
+from exp.step import EagerStep, Step
 
-# What a config may name. A config is data, and a stranger's: everything else is refused before it is imported.
-ALLOWED = ("exp.models", "exp.data", "torch.nn", "torch.optim", "sklearn.datasets")
+# What a config may name: a config is data, and a stranger's. Everything else is refused before it is imported.
+_ALLOWED = {
+    "dataset": ("exp.data.makers", "sklearn.datasets"),
+    "model": ("exp.models", "torch.nn"),
+    "loss": ("torch.nn",),
+    "optimizer": ("torch.optim",),
+    "scheduler": ("torch.optim.lr_scheduler",),
+}
+# And what it must be when found. A dataset is a function; of scikit-learn's, one that computes or that came with it:
+# others read files, remove folders, or load pickles.
+_KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": Optimizer, "scheduler": LRScheduler}
+_SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
 # The user's own packages, comma-separated; only the environment can name them, never a YAML.
 ALLOW_VARIABLE = "EXP_ALLOW"
+
+# Steps from which on recording saves more than it costs, some 10 milliseconds for each size of batch.
+_WORTH_RECORDING = 200
 
 
 @dataclass(frozen=True)
@@ -54,17 +71,36 @@ def build(config: Config) -> Experiment:
     data = data.prepared(objective.target, device)
 
     seed_everything(config.seed)
-    model: nn.Module = make("model", config.model, in_features=len(data.features), out_features=objective.outputs).to(
-        device
-    )
-    _refuse_wrong_end(model, config.loss.get("output", "value"), objective.criterion)
+    widths: dict[str, Any] = {"in_features": len(data.features), "out_features": objective.outputs}
+    model: nn.Module = make("model", config.model, **widths).to(device)
+    _refuse_wrong_end(config, objective.criterion)
     optimizer = make("optimizer", config.optimizer, params=list(model.parameters()))
-    scheduler = make("scheduler", config.scheduler, without=("every",), optimizer=optimizer)
-
     batches = Batches(data.train, **vars(config.batching))
+    scheduler = scheduler_of(config, optimizer, batches)
     use_threads(config.threads, batches.size * sum(parameter.numel() for parameter in model.parameters()))
-    learner = Eager(model, objective, optimizer, scheduler, config.clip_grad_norm)
-    return Experiment(table, data, model, objective, learner, batches, plan_of(config, batches), device)
+    plan = plan_of(config, batches)
+    step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
+    if config.engine == "recorded" or (config.engine == "auto" and plan.steps >= _WORTH_RECORDING):
+        step = RecordedStep(step)
+    learner = Learner(model, objective, optimizer, step, scheduler)
+    return Experiment(table, data, model, objective, learner, batches, plan, device)
+
+
+def scheduler_of(config: Config, optimizer: Optimizer, batches: Batches) -> LRScheduler | None:
+    """The schedule of the learning rate; a T_max that is null spans the whole run, in the schedule's own unit."""
+    node = config.scheduler
+    if node.get("_target_") is None:
+        return None
+    every = node.get("every", "epoch")
+    if "T_max" in node and node["T_max"] is None:
+        node = {**node, "T_max": config.epochs * (batches.steps_per_epoch if every == "step" else 1)}
+    scheduler: LRScheduler = make("scheduler", node, without=("every",), optimizer=optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
+        raise ConfigError(
+            f"scheduler.every={every}: a plateau is one of validation losses, so it steps with them",
+            "scheduler.every=evaluation",
+        )
+    return scheduler
 
 
 def plan_of(config: Config, batches: Batches) -> Plan:
@@ -88,16 +124,12 @@ def plan_of(config: Config, batches: Batches) -> Plan:
 def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **given: Any) -> Any:
     """What `node`'s `_target_` returns for the node's other keys, but those in `without`, and what is `given`.
 
-    None if the target is null. ConfigError, naming the key, if the target is not allowed, not there, or refuses.
+    ConfigError, naming the key, if the target is not allowed, not there, or refuses.
     """
     target = node.get("_target_")
-    if target is None:
-        return None
-    function = resolve(f"{group}._target_", target)
-    arguments = {
-        key: _made(f"{group}.{key}", value) for key, value in node.items() if key not in ("_target_", *without)
-    }
-    _refuse_unknown(group, target, function, arguments, given)
+    function = resolve(group, target)
+    arguments = {key: value for key, value in node.items() if key not in ("_target_", *without)}
+    _refuse_unknown(group, str(target), function, arguments, given)
     try:
         return function(**arguments, **given)
     except ExpError:
@@ -112,33 +144,45 @@ def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **give
         ) from error
 
 
-def resolve(key: str, target: object) -> Callable[..., Any]:
-    """The function or class of that dotted name. ConfigError if it, as found, does not come from an allowed package."""
+def resolve(group: str, target: object) -> Callable[..., Any]:
+    """The function or class of that dotted name. ConfigError if it is not one that a config may name for that group."""
     own = tuple(name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip())
+    packages = (*_ALLOWED[group], *own)
+    kind = _KINDS[group].__name__ if group in _KINDS else "dataset function"
     refusal = ConfigError(
-        f"{key}={target} is not allowed: a config may name {', '.join(f'{name}.*' for name in (*ALLOWED, *own))}",
-        f"{ALLOW_VARIABLE}={str(target).partition('.')[0]} python -m exp ..., if you trust that package",
+        f"{group}._target_={shown(target)} is not allowed: a config may name a {kind} of {', '.join(packages)}",
+        f"another {group}, or if you trust it {ALLOW_VARIABLE}={str(target).partition('.')[0]} python -m exp ...",
     )
-    if not isinstance(target, str) or not _inside(target, (*ALLOWED, *own)):
+    # Names with an underscore are the packages' insides, and what those imported is not theirs.
+    inside = isinstance(target, str) and not re.search(r"(^|\.)_", target) and _inside(target, packages)
+    if not inside:
         raise refusal
-    module, _, name = target.rpartition(".")
-    try:
-        found: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        names = dir(importlib.import_module(module)) if isinstance(error, AttributeError) else []
-        near = nearest(name, names)
-        cure = f"{key}={module}.{near}" if near else f"{key} with a name that `python -c 'import {module}'` finds"
-        raise ConfigError(f"{key}={target} does not exist", cure) from error
+    module, _, name = str(target).rpartition(".")
+    found = _found(group, module, name)
+    if group in _KINDS:
+        right = isinstance(found, type) and issubclass(found, _KINDS[group])
+    else:
+        from_scikit_learn = module == "sklearn.datasets" or _inside(module, ("sklearn.datasets",))
+        right = callable(found) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(name) is not None)
     # As found, not as spelt: an allowed module may have imported anything.
-    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", (*ALLOWED, *own)):
+    if not right or not _inside(f"{getattr(found, '__module__', '')}.", packages):
         raise refusal
-    return found
+    return cast("Callable[..., Any]", found)
 
 
-def _made(key: str, value: Any) -> Any:
-    if isinstance(value, dict) and "_target_" in value:
-        return make(key, cast("dict[str, Any]", value))
-    return cast(object, value)
+def _found(group: str, module: str, name: str) -> object:
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        near = nearest(name, dir(importlib.import_module(module)))
+        cure = f"{group}._target_={module}.{near}" if near else f"a name that {module} has"
+        raise ConfigError(f"{group}._target_={module}.{name} does not exist", cure) from error
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there; what it imports is not
+        raise ConfigError(
+            f"{group}._target_={module}.{name} does not exist", f"a module that is there: {module}"
+        ) from error
 
 
 def _inside(name: str, packages: tuple[str, ...]) -> bool:
@@ -165,17 +209,21 @@ def _refuse_unknown(
             )
 
 
-def _refuse_wrong_end(model: nn.Module, output: str, criterion: nn.Module) -> None:
-    """A loss of probabilities needs a sigmoid at the model's end; one of logits has its own."""
-    *_, last = model.modules()
-    name = type(criterion).__name__
-    if output == "probability" and not isinstance(last, nn.Sigmoid):
+def _refuse_wrong_end(config: Config, criterion: nn.Module) -> None:
+    """A loss of probabilities needs a sigmoid at the model's end, one of logits has its own.
+
+    Of a model that does not say how it ends, `Objective.check` judges the outputs.
+    """
+    if "output_activation" not in config.model:
+        return
+    end, output, name = config.model["output_activation"], config.loss.get("output"), type(criterion).__name__
+    if output == "probability" and end != "sigmoid":
         raise ConfigError(
-            f"loss: {name} takes probabilities, and the model ends with {type(last).__name__}",
+            f"loss: {name} takes probabilities, and the model ends with output_activation={shown(end)}",
             "model.output_activation=sigmoid, or loss=bce_with_logits",
         )
-    if output == "logit" and isinstance(last, nn.Sigmoid):
+    if output in ("logit", "classes") and end == "sigmoid":
         raise ConfigError(
-            f"loss: {name} applies a sigmoid itself, and the model already ends with one",
-            "model.output_activation=null, or loss=bce",
+            f"loss: {name} takes logits, and the model ends with a sigmoid",
+            f"model.output_activation=null{', or loss=bce' if output == 'logit' else ''}",
         )

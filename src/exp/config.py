@@ -59,6 +59,7 @@ class Config:
     eval_every: str
     save_every: str
     figures: bool
+    engine: str
     threads: int | None
 
 
@@ -67,6 +68,8 @@ ConfigStore.instance().store("schema", Config)
 
 # Targets whose arguments the limits above are about.
 _OURS = ("exp.", "torch.", "sklearn.")
+# Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
+_READ_BY_EXP = ("dataset.split", "dataset.standardize", "loss.output", "scheduler.every")
 
 
 def check(cfg: DictConfig) -> Config:
@@ -79,6 +82,11 @@ def check(cfg: DictConfig) -> Config:
     if missing:
         raise ConfigError(f"{missing[0]} has no value and needs one", _example(missing[0]))
     _refuse_unread(content, Config, "")
+    for group in ("dataset", "model", "optimizer", "loss"):
+        if not content[group] or content[group].get("_target_") is None:
+            raise ConfigError(
+                f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists"
+            )
     for key, (limit, _) in LIMITS.items():
         found, value = _lookup(content, key)
         if found and not limit.allows(value):
@@ -117,7 +125,7 @@ def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
         if not isinstance(node, dict) or part not in node:
             return False, None
         target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and not target.startswith(_OURS):
+        if isinstance(target, str) and not target.startswith(_OURS) and key not in _READ_BY_EXP:
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node

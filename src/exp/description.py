@@ -84,7 +84,7 @@ def _hyperparameters(
         "seed": config.seed,
         "epochs": config.epochs,
         "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
-        "lr": float(experiment.learner.lr),
+        "lr": config.optimizer.get("lr", 0.0),
     }
     leaves = flat({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
     for override in overrides:

@@ -34,7 +34,7 @@ def device_of(name: str) -> torch.device:
 def use_threads(threads: int | None, work: int) -> None:
     """Let torch compute with so many threads; None: with one where a step is small, else with as many as torch chose.
 
-    `work` is the rows of a step times the parameters. Threads that wait for each other at every operator of a small step
-    cost more than they bring, and many times more on a busy machine.
+    `work` is the rows of a step times the parameters. Threads that wait for each other at every operator of a small
+    step cost more than they bring, and many times more on a busy machine.
     """
     torch.set_num_threads(threads or (1 if work < _WORTH_SHARING else _DEFAULT_THREADS))

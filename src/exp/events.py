@@ -69,7 +69,15 @@ class Drawn:
     height: int
 
 
-Event: TypeAlias = Built | Trained | Evaluated | Snapshot | Drawn
+@dataclass(frozen=True)
+class Noted:
+    """Something a person should know, said once."""
+
+    at: Position
+    text: str
+
+
+Event: TypeAlias = Built | Trained | Evaluated | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

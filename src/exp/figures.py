@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,15 +25,17 @@ _POINTS = 2000  # more than a picture can tell apart
 _COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
 
 
-def pictures(metrics: Path, data: Data, objective: Objective, predict: Predict) -> Iterator[tuple[str, Figure]]:
-    """Name and picture, one after the other: what can be drawn of such data, under the parameters as they are."""
-    yield "learning_curves", learning_curves(metrics)
+def pictures(
+    metrics: Path, data: Data, objective: Objective, predict: Predict
+) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Name of each picture that such data allow, and what draws it under the parameters as they are."""
+    yield "learning_curves", partial(learning_curves, metrics)
     if data.classes is not None:
-        yield "confusion_matrix", confusion_matrix(data.test, data.classes, objective, predict)
+        yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, predict)
     else:
-        yield "predicted_against_true", predicted_against_true(data.test, objective, predict)
+        yield "predicted_against_true", partial(predicted_against_true, data.test, objective, predict)
     if len(data.features) == 2:
-        yield "decision_surface", decision_surface(data, objective, predict)
+        yield "decision_surface", partial(decision_surface, data, objective, predict)
 
 
 def save(figure: Figure, path: Path) -> tuple[int, int]:
@@ -139,7 +142,7 @@ def _colour(number: int) -> str:
 
 
 def _height_label(data: Data) -> str:
-    return "predicted value" if data.classes is None else f"probability of {data.classes[1]}"
+    return "predicted value" if data.classes is None else f"output for {data.classes[1]}"
 
 
 def _beyond(values: Any) -> tuple[float, float]:

@@ -61,6 +61,20 @@ class Text:
         return self.meaning
 
 
+@dataclass(frozen=True)
+class ThreeParts:
+    """How a table is split; whether the parts add up is for the table to say."""
+
+    def allows(self, value: object) -> bool:
+        if not isinstance(value, list):
+            return value is None
+        parts = cast("list[object]", value)
+        return len(parts) == 3 and all(Number(0).allows(part) for part in parts)
+
+    def __str__(self) -> str:
+        return "three fractions that add up to 1, or three counts that add up to the rows, or null"
+
+
 _POSITIVE = Number(0, open_low=True)
 _COUNT = Number(1, whole=True)
 _FRACTION = Number(0, 1, open_high=True)
@@ -70,9 +84,10 @@ _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps"
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 
 # key -> what it may be, and a value to try. A key that an option does not have is not asked for.
-LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
+LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
+    "engine": (OneOf(("auto", "eager", "recorded")), "auto"),
     "threads": (Number(1, whole=True, null=True), "1"),
     "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),
     "early_stopping.patience": (Number(1, whole=True, null=True), "10"),
@@ -81,6 +96,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
     "eval_every": (_CADENCE, "auto"),
     "save_every": (_CADENCE, "auto"),
     "batching.batch_size": (Number(1, whole=True, null=True), "10"),
+    "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.n_samples": (_COUNT, "1000"),
     "dataset.noise": (Number(0), "0.1"),
@@ -101,7 +117,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text, str]] = {
     "optimizer.max_iter": (_COUNT, "20"),
     "optimizer.history_size": (_COUNT, "100"),
     "scheduler.every": (OneOf(("step", "epoch", "evaluation")), "epoch"),
-    "scheduler.T_max": (_COUNT, "20"),
+    "scheduler.T_max": (Number(1, whole=True, null=True), "20"),
     "scheduler.eta_min": (Number(0), "0.0"),
     "scheduler.step_size": (_COUNT, "10"),
     "scheduler.gamma": (_POSITIVE, "0.1"),

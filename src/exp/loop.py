@@ -11,7 +11,7 @@ from torch import Tensor
 from exp.data.batches import Batches
 from exp.data.split import Data
 from exp.errors import Diverged
-from exp.events import Evaluated, Event, Snapshot, Trained
+from exp.events import Evaluated, Event, Noted, Snapshot, Trained
 from exp.learner import Learner
 from exp.measures import Measures
 
@@ -60,25 +60,29 @@ def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterato
 
     yield from evaluate()
     since_log: Measures | None = None
+    lr = learner.lr
+    noted = False
     while at.step < plan.steps and not best.is_old:
         stop = plan.stop_after(at.step)
         losses, measures = learner.advance(islice(stream, stop - at.step))
         _refuse_divergence(losses, at.step + 1, "training", learner.lr)
         since_log = measures if since_log is None else since_log + measures
         at = batches.position(stop)
+        if learner.step.obstacle is not None and not noted:
+            noted = True
+            yield Noted(at, f"engine=eager is in use: {learner.step.obstacle}")
+        lr = learner.lr  # of these updates; what follows may change it
         if plan.due(plan.log, stop):
-            yield Trained(at, since_log, learner.lr)
+            yield Trained(at, since_log, lr)
             since_log = None
         if plan.due(plan.evaluate, stop):
             yield from evaluate()
         if plan.schedule is not None and stop % plan.schedule == 0:
             learner.schedule(val_loss)
-        if plan.due(plan.save, stop):
+        if plan.due(plan.save, stop) or best.is_old:
             yield Snapshot(at, learner.state(), best=False)
     if since_log is not None:
-        yield Trained(at, since_log, learner.lr)
-    if at.step < plan.steps:
-        yield Snapshot(at, learner.state(), best=False)
+        yield Trained(at, since_log, lr)
     yield Evaluated(at, "train", learner.evaluate(data.train))
     yield Evaluated(at, "test", learner.evaluate(data.test))
 

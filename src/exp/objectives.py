@@ -30,6 +30,23 @@ class Objective(Protocol):
     def score(self, output: Tensor, target: Tensor) -> Hits | Residuals: ...
 
 
+def check_output(objective: Objective, output: Tensor, rows: int) -> None:
+    """ConfigError unless the model's outputs are [rows, K]: torch would stretch another shape over the targets."""
+    if output.shape != (rows, objective.outputs):
+        raise ConfigError(
+            f"model: its outputs for {rows} rows have the shape {list(output.shape)}, and the loss needs "
+            f"[{rows}, {objective.outputs}]",
+            "a model that returns out_features numbers a row",
+        )
+    if isinstance(objective, Binary) and objective.probability is _itself and _is_bce(objective):
+        low, high = float(output.min()), float(output.max())
+        if low < 0 or high > 1:
+            raise ConfigError(
+                f"loss: BCELoss takes probabilities, and the model gave {low:.3g} to {high:.3g}",
+                "loss=bce_with_logits, or a model that ends with a sigmoid",
+            )
+
+
 @dataclass(frozen=True)
 class Classes:
     """One output a class, K of them; the largest is the prediction."""
@@ -109,6 +126,10 @@ def objective_of(criterion: nn.Module, output: str, data: Data) -> Objective:
     ConfigError if the loss cannot be computed, or means nothing, on such a target.
     """
     name = type(criterion).__name__
+    if getattr(criterion, "reduction", "mean") != "mean":
+        raise ConfigError(
+            f"loss.reduction={criterion.reduction}: a step's loss is the mean over its rows", "loss.reduction=mean"
+        )
     if data.classes is None:
         if output != "value":
             raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
@@ -121,6 +142,10 @@ def objective_of(criterion: nn.Module, output: str, data: Data) -> Objective:
             "loss=cross_entropy",
         )
     return Binary(criterion, torch.sigmoid if output == "logit" else _itself)
+
+
+def _is_bce(objective: Objective) -> bool:
+    return isinstance(objective.criterion, nn.BCELoss)
 
 
 def _itself(output: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from exp.build import Experiment, build
 from exp.config import Config
 from exp.description import described
 from exp.errors import Diverged
-from exp.events import Drawn, Ending, Evaluated, Event
+from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
 from exp.sinks import table
 from exp.sinks.checkpoints import Checkpoints
@@ -23,20 +23,22 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
 
     For the record: `text` is the config as YAML, `choices` the option taken of each group, `overrides` what was typed.
     """
-    val_loss = float("nan")
+    val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
     with closing(sinks):
         sinks.append(Summary(folder, {"choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder))
         experiment = build(config)
-        sinks += [table.Table(folder), TensorBoard(folder, text), Checkpoints(folder)]
+        sinks.append(table.Table(folder))
+        sinks.append(TensorBoard(folder, text))
+        sinks.append(Checkpoints(folder))
         tell(sinks, described(config, experiment, choices, overrides))
         for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan):
             tell(sinks, event)
             if isinstance(event, Evaluated) and event.split == "val":
-                val_loss = event.measures.loss
+                val_loss, at = event.measures.loss, event.at
         if config.figures:
-            for picture in drawn(experiment, folder):
+            for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
     return val_loss
 
@@ -46,16 +48,18 @@ def tell(sinks: list[Sink], event: Event) -> None:
         sink.handle(event)
 
 
-def drawn(experiment: Experiment, folder: Path) -> Iterator[Drawn]:
-    """Draw the run's pictures into `folder`/figures."""
+def drawn(experiment: Experiment, folder: Path, at: Position) -> Iterator[Drawn | Noted]:
+    """Draw the run's pictures into `folder`/figures. One that cannot be drawn does not undo a run that was trained."""
     from exp import figures  # late: matplotlib takes half a second to import
 
-    at = experiment.batches.position(experiment.plan.steps)
-    metrics = folder / table.NAME
-    pictures = figures.pictures(metrics, experiment.data, experiment.objective, experiment.learner.predict)
-    for name, figure in pictures:
+    for name, draw in figures.pictures(
+        folder / table.NAME, experiment.data, experiment.objective, experiment.learner.predict
+    ):
         path = folder / "figures" / f"{name}.png"
-        yield Drawn(at, name, path, *figures.save(figure, path))
+        try:
+            yield Drawn(at, name, path, *figures.save(draw(), path))
+        except Exception as error:
+            yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
 
 
 @contextmanager
@@ -74,11 +78,13 @@ def closing(sinks: list[Sink]) -> Generator[None]:
         ending = Ending("failed", str(error) or type(error).__name__)
         raise
     finally:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         for sink in reversed(sinks):
             try:
                 sink.close(ending)
-            except Exception as error:
-                ending, failure = Ending("failed", str(error)), error
-        if failure is not None:
+            except BaseException as error:  # a second Ctrl-C, too, leaves no file open
+                failure = failure or error
+                if ending.status == "finished":
+                    ending = Ending("failed", str(error))
+        if failure is not None and ending.error == str(failure):
             raise failure

@@ -74,7 +74,7 @@ def outputs(dataset: str, loss: str) -> int | None:
 
 
 def losses_of_exp(*overrides: str) -> tuple[list[float], list[float], nn.Module]:
-    experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1"))
+    experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1", "engine=recorded"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     losses = [event.measures.loss for event in events if isinstance(event, Trained)]
     val = [e.measures.loss for e in events if isinstance(e, Evaluated) and e.split == "val" and e.at.step > 0]

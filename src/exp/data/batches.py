@@ -56,6 +56,10 @@ class Batches:
 
     def stream(self) -> Iterator[Batch]:
         """x [B, F] and y [B, ...] of step after step, without end; draws when an epoch's first batch is asked for."""
+        if self.batch_size is None and not self.shuffle:
+            # All rows as they stand need no loader: the plain script's loop over epochs draws nothing.
+            while True:
+                yield self.rows.x, self.rows.y
         while True:
             x, y = self._epoch()
             at_once = self.size * _VIEWS_AT_ONCE
@@ -64,12 +68,10 @@ class Batches:
 
     def _epoch(self) -> Batch:
         x, y = self.rows.x, self.rows.y
-        # All rows as they stand need no loader: the plain script's loop over epochs draws nothing.
-        if self.batch_size is not None or self.shuffle:
-            order = epoch_order(len(self.rows), self.shuffle)
-            if order is not None:
-                order = order[: self.samples_per_epoch].to(x.device)
-                return x[order], y[order]
+        order = epoch_order(len(self.rows), self.shuffle)
+        if order is not None:
+            order = order[: self.samples_per_epoch].to(x.device)
+            return x[order], y[order]
         return x[: self.samples_per_epoch], y[: self.samples_per_epoch]
 
 

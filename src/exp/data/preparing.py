@@ -15,8 +15,8 @@ from exp.seeding import split_order
 def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed: int) -> Data:
     """The splits, on the CPU, as `random_split` deals them out after `torch.manual_seed(seed)`.
 
-    `split` holds three fractions or three counts, as random_split takes them: train, val, test; None trains and tests
-    on all rows. Standardising happens in float64, before the cast to float32.
+    `split` holds three fractions or three counts: train, val, test. A fraction is rounded down to whole rows, and the
+    rest goes to test. None trains and tests on all rows. Standardising happens in float64, before the cast to float32.
     """
     if split is None:
         rows = [np.arange(len(table.x))] * 3

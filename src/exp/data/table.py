@@ -47,8 +47,15 @@ def table_of(source: Any) -> Table:
             f"dataset: x has the shape {list(x.shape)} and y {list(y.shape)}",
             "x of shape [N, F] and y of shape [N], N > 0",
         )
-    x = x.astype(np.float64)
-    finite = np.isfinite(x).all(axis=1)
+    try:
+        x = x.astype(np.float64)
+    except ValueError as error:
+        raise DataError(
+            f"dataset: a feature is no number: {error}", "numbers only, or one column for each word"
+        ) from error
+    # As the model will see them: 1e300 is infinite there.
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(x.astype(np.float32)).all(axis=1)
     if not finite.all():
         raise DataError(
             f"dataset: {int((~finite).sum())} of {len(x)} rows hold NaN or infinite features, the first is row "

@@ -24,8 +24,8 @@ class Checkpoints:
         if event.best:
             self._best = copy.deepcopy(state)
         else:
+            self._write_best()  # first: whoever finds last.pt finds the best until then beside it
             checkpoint.write(self._folder / "last.pt", state)
-            self._write_best()
 
     def close(self, ending: Ending) -> None:
         del ending

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from exp.events import Built, Ending, Evaluated, Event, Trained
+from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
 from exp.measures import Measures
 
 log = logging.getLogger("exp")
@@ -53,6 +53,8 @@ class Terminal:
             if self._console.is_terminal:
                 self._bar.start()
                 self._task = self._bar.add_task("training", total=event.steps, measures="")
+        elif isinstance(event, Noted):
+            self._say(Text.assemble(("note      ", "bold"), event.text))
         elif isinstance(event, Trained):
             self._latest["train"] = event.measures
             self._progress(event.at.step)

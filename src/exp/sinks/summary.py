@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from exp.events import Built, Ending, Evaluated, Event, Trained
+from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
 
 NAME = "summary.json"
 
@@ -31,6 +31,8 @@ class Summary:
             self._began = time.perf_counter()
             self._content |= event.facts
             self._write()
+        elif isinstance(event, Noted):
+            self._content["notes"] = [*self._content.get("notes", []), event.text]
         elif isinstance(event, Trained | Evaluated):
             values = event.measures.values()
             self._content |= {"steps": event.at.step, "epochs": event.at.epoch}

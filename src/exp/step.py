@@ -1,0 +1,82 @@
+"""The ONE step: forward, loss, gradients, update."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+# Loss, outputs, and every parameter's gradient: None for one that the loss does not touch.
+Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
+
+
+class Step(Protocol):
+    """One update from a batch x [B, F], y [B, ...]. Returns the loss, 0-d, and the outputs [B, K], both before it."""
+
+    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why steps are not made in the faster way that was asked for; None if they are, or if it was not."""
+        ...
+
+
+@dataclass(frozen=True)
+class EagerStep:
+    """The step as a plain script makes it: autograd, then `optimizer.step()`."""
+
+    model: nn.Module
+    criterion: nn.Module
+    optimizer: Optimizer
+    clip_grad_norm: float | None = None
+
+    @property
+    def obstacle(self) -> None:
+        return None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.updated(lambda: self.gradients(x, y))
+
+    def updated(self, gradients: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:
+        """Make the optimizer's step with the gradients that `gradients` computes. LBFGS computes them several times."""
+        before: list[tuple[Tensor, Tensor]] = []
+
+        def closure() -> Tensor:
+            loss, output, found = gradients()
+            self.assign(found)
+            before.append((loss, output))
+            return loss
+
+        # LBFGS needs the loss as a tensor, though the signature says float.
+        self.optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return before[0]  # the loss before the update
+
+    def gradients(self, x: Tensor, y: Tensor) -> Gradients:
+        """The batch's loss, outputs and gradients, clipped."""
+        parameters = self.parameters
+        with torch.enable_grad():
+            output: Tensor = self.model(x)
+            loss: Tensor = self.criterion(output, y)
+            found: list[Tensor | None] = list(torch.autograd.grad(loss, parameters, allow_unused=True))
+        if self.clip_grad_norm is not None:
+            _clip([gradient for gradient in found if gradient is not None], self.clip_grad_norm)
+        return loss.detach(), output.detach(), found
+
+    def assign(self, gradients: list[Tensor | None]) -> None:
+        """Put every gradient where the optimizer looks for it."""
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+
+def _clip(gradients: list[Tensor], max_norm: float) -> None:
+    """Scale the gradients down to `max_norm` in total, in place, with the operations of `clip_grad_norm_`."""
+    total = nn.utils.get_total_norm(gradients)
+    scale = torch.clamp(max_norm / (total + 1e-6), max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale)

@@ -1,0 +1,192 @@
+"""The recorded step beside the eager one: the same bits, or eager steps and the reason."""
+
+import copy
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn, optim
+
+from exp.recorded import RecordedStep
+from exp.recording import Tape, player
+from exp.step import EagerStep
+
+Batches = list[tuple[Tensor, Tensor]]
+
+
+def batches(steps: int = 30, short: int | None = 3) -> Batches:
+    """Batches of 8 rows, each third of `short` rows."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [short if short and step % 3 == 2 else 8 for step in range(steps)]
+    return [(torch.randn(n, 5, generator=generator), torch.rand(n, 1, generator=generator).round()) for n in sizes]
+
+
+def mlp(*between: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 6), *between, nn.Tanh(), nn.Linear(6, 1))
+
+
+def both(
+    model: nn.Module,
+    optimizer: Callable[..., optim.Optimizer] = lambda p: optim.SGD(p, lr=0.1),
+    criterion: nn.Module | None = None,
+    clip: float | None = None,
+    feed: Batches | None = None,
+    between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
+) -> RecordedStep:
+    """Train twice, eagerly and recorded, and compare every loss, output and state to the bit."""
+    feed = feed or batches()
+    criterion = criterion or nn.BCEWithLogitsLoss()
+    ends = []
+    recorded = None
+    for engine in ("eager", "recorded"):
+        twin = copy.deepcopy(model)
+        step = EagerStep(twin, criterion, optimizer(twin.parameters()), clip)
+        if engine == "recorded":
+            recorded = RecordedStep(step)
+        torch.manual_seed(1)
+        seen = []
+        with torch.no_grad():
+            for i, (x, y) in enumerate(feed):
+                between(step.optimizer, i)
+                seen += [part.clone() for part in (recorded if engine == "recorded" else step)(x, y)]  # type: ignore[misc]
+        ends.append((seen, twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
+    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
+    assert recorded is not None
+    return recorded
+
+
+def is_played(step: RecordedStep, *sizes: int) -> bool:
+    return step.obstacle is None and set(step._trusted) == set(sizes)
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "decay": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    "dampening": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": lambda p: optim.Adam(p, lr=0.1),
+    "adam with decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
+    "adamw": lambda p: optim.AdamW(p, lr=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "rmsprop with all": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, weight_decay=0.1),
+    "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1),
+    # Those whose updates torch alone knows.
+    "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
+    "centered": lambda p: optim.RMSprop(p, lr=0.01, centered=True),
+    "maximize": lambda p: optim.SGD(p, lr=0.01, maximize=True),
+    "nadam": lambda p: optim.NAdam(p),
+    "rprop": lambda p: optim.Rprop(p),
+}
+
+MODELS = {
+    "linear": lambda: nn.Linear(5, 1),
+    "mlp": mlp,
+    "dropout": lambda: mlp(nn.Dropout(0.4)),
+    "batch norm": lambda: mlp(nn.BatchNorm1d(6), nn.Dropout(0.2)),
+    "layer norm": lambda: mlp(nn.LayerNorm(6), nn.GELU()),
+    "convolution": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(9, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "model"), [*product(OPTIMIZERS, ["mlp"]), *product(["sgd", "adam"], MODELS)])
+def test_same_bits_played(optimizer: str, model: str):
+    torch.manual_seed(0)
+    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)
+
+
+LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss()]
+
+
+@pytest.mark.parametrize("criterion", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_every_loss_and_clipping(criterion: nn.Module, clip: float | None):
+    assert is_played(both(mlp(), criterion=criterion, clip=clip), 8, 3)
+
+
+def test_classes():
+    feed = [(x, y.squeeze(1).long()) for x, y in batches()]
+    net = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    assert is_played(both(net, criterion=nn.CrossEntropyLoss(label_smoothing=0.1), feed=feed), 8, 3)
+
+
+def test_a_learning_rate_is_never_baked_in():
+    def schedule(optimizer: optim.Optimizer, step: int) -> None:
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
+
+    for optimizer in ("nesterov", "adam", "rmsprop", "adagrad"):
+        assert is_played(both(mlp(), OPTIMIZERS[optimizer], between=schedule), 8, 3)
+
+
+class Odd(nn.Module):
+    """A linear layer with something about it that no recording can know."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 1)
+        self.unused = nn.Parameter(torch.ones(2))
+        self.how = how
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        output = self.linear(x)
+        if self.how == "branches on data" and output.sum() > 0:
+            output = output * 2
+        if self.how == "counts":
+            output = output * self.calls
+        if self.how == "masks":
+            output = output + x[x.sum(1) > 0].sum()
+        return output
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("branches on data", "looks into a tensor"),
+        ("masks", "looks into a tensor"),
+        ("counts", "did not give the eager step's bits"),
+    ],
+)
+def test_what_cannot_be_recorded_goes_on_eagerly_and_says_why(how: str, reason: str):
+    step = both(Odd(how))
+    assert not step._trusted
+    assert reason in str(step.obstacle)
+
+
+def test_a_parameter_that_the_loss_does_not_touch():
+    assert is_played(both(Odd("plain")), 8, 3)
+
+
+def test_lbfgs_goes_on_eagerly_and_says_why():
+    step = both(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
+    assert step.obstacle == "LBFGS computes gradients several times a step"
+
+
+def test_the_same_tensors_are_not_made_at_every_step():
+    """A recording of a linear layer holds its transpose, and its gradient is not transposed back and forth."""
+    model, criterion = nn.Linear(5, 1), nn.MSELoss()
+    step = EagerStep(model, criterion, optim.SGD(model.parameters(), lr=0.1))
+    x, y = batches(1)[0]
+    with Tape() as tape:
+        results = step.gradients(x, y)
+    play = player(tape.calls, x, y, step.parameters, results)
+    with Tape() as played, torch.no_grad():
+        play(x, y)
+    names = [call.operator._schema.name.removeprefix("aten::") for call in played.calls]
+    assert names == ["addmm", "mse_loss", "mse_loss_backward", "t", "mm", "sum", "view"]
+
+
+def test_what_is_not_needed_again_is_let_go():
+    model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(50, 50), nn.ReLU())), nn.Linear(50, 1))
+    step = EagerStep(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    x, y = torch.randn(4, 50), torch.randn(4, 1)
+    with Tape() as tape:
+        results = step.gradients(x, y)
+    play = player(tape.calls, x, y, step.parameters, results)
+    loss, output, gradients = play(x, y)
+    for mine, theirs in zip([loss, output, *gradients], [*results[:2], *results[2]], strict=True):
+        assert torch.equal(mine, theirs)

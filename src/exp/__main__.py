@@ -49,10 +49,19 @@ def main() -> None:
         job()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ExpError, HydraException, OmegaConfBaseException) as error:
-        if _WHOLE_TRACEBACK:
+    except Exception as error:
+        if _WHOLE_TRACEBACK or not (isinstance(error, ExpError) or _is_hydras(error)):
             raise
         sys.exit(f"exp: {explained(error, sys.argv[1:])}")
+
+
+def _is_hydras(error: Exception) -> bool:
+    """Whether Hydra or OmegaConf refused what was typed; some of what they raise is a plain ValueError."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    module = str(innermost.tb_frame.f_globals.get("__name__")) if innermost is not None else ""
+    return isinstance(error, HydraException | OmegaConfBaseException) or module.startswith(("hydra.", "omegaconf."))
 
 
 def _choices() -> dict[str, str]:

@@ -175,13 +175,13 @@ def _found(group: str, module: str, name: str) -> object:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
         near = nearest(name, dir(importlib.import_module(module)))
-        cure = f"{group}._target_={module}.{near}" if near else f"a name that {module} has"
+        cure = f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name that {module} has"
         raise ConfigError(f"{group}._target_={module}.{name} does not exist", cure) from error
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not
         raise ConfigError(
-            f"{group}._target_={module}.{name} does not exist", f"a module that is there: {module}"
+            f"{group}._target_={module}.{name} does not exist", f"{group}._target_= and a module that is there"
         ) from error
 
 

@@ -32,6 +32,8 @@ def explained(error: Exception, arguments: list[str]) -> ExpError:
             f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
             f"{group}={near or options[0]}",
         )
+    if "Config group override must be a string" in message:
+        return _no_option(line)
     if isinstance(error, OverrideParseException):
         return _unreadable(error, line)
     if ambiguous := re.search(r"Ambiguous value for argument '(.+?)'", message):
@@ -112,6 +114,17 @@ def _unknown_key(key: str, line: _CommandLine) -> ConfigError:
     else:
         cure = "python -m exp --cfg job, which prints every key"
     return ConfigError(f"{typed}: there is no key {key}; {known}", cure)
+
+
+def _no_option(line: _CommandLine) -> ConfigError:
+    groups = line.groups()
+    pairs = ((text, *text.partition("=")[::2]) for text in line.overrides)
+    typed, group = next((text, group) for text, group, value in pairs if group in groups and value not in groups[group])
+    options = list(groups[group])
+    return ConfigError(
+        f"{typed}: {group} takes one of its options; there are {', '.join(options)}",
+        f"{group}={'none' if 'none' in options else options[0]}",
+    )
 
 
 def _wrong_value(override: str, error: Exception) -> ConfigError:

@@ -73,17 +73,17 @@ def outputs(dataset: str, loss: str) -> int | None:
     return 1 if dataset in TWO_CLASSES else None
 
 
-def losses_of_exp(*overrides: str) -> tuple[list[float], list[float], nn.Module]:
-    experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1", "engine=recorded"))
+def losses_of_exp(*overrides: str, engine: str) -> tuple[list[float], list[float], nn.Module]:
+    experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1", f"engine={engine}"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     losses = [event.measures.loss for event in events if isinstance(event, Trained)]
     val = [e.measures.loss for e in events if isinstance(e, Evaluated) and e.split == "val" and e.at.step > 0]
     return losses, val, experiment.model
 
 
-def assert_same_bits(script: Script, overrides: list[str]) -> None:
+def assert_same_bits(script: Script, overrides: list[str], engine: str = "recorded") -> None:
     losses, val_losses, model = script.run()
-    ours, our_val, our_model = losses_of_exp(*overrides)
+    ours, our_val, our_model = losses_of_exp(*overrides, engine=engine)
     # The scripts that diverge are stopped by exp, and are no use to anyone.
     assert all(np.isfinite(losses))
     assert ours == losses
@@ -107,6 +107,7 @@ def compare(
     epochs: int = 2,
     seed: int = 0,
     linear: bool = False,
+    engine: str = "recorded",
 ) -> None:
     x, y = DATASETS[dataset]()
     width = outputs(dataset, loss)
@@ -154,17 +155,18 @@ def compare(
         clip=clip,
         scheduler=SCHEDULERS[scheduler],
     )
-    assert_same_bits(script, overrides)
+    assert_same_bits(script, overrides, engine)
 
 
 PAIRS = [(dataset, loss) for dataset, loss in product(DATASETS, CRITERIA) if outputs(dataset, loss) is not None]
 BATCHINGS = {"full": (None, False), "online": (1, True), "minibatch": (7, True)}
 
 
+@pytest.mark.parametrize("engine", ["eager", "recorded"])
 @pytest.mark.parametrize("batching", BATCHINGS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_in_every_mode(optimizer: str, batching: str):
-    compare("iris", "cross_entropy", optimizer, *BATCHINGS[batching])
+def test_every_optimizer_in_every_mode(optimizer: str, batching: str, engine: str):
+    compare("iris", "cross_entropy", optimizer, *BATCHINGS[batching], epochs=4, engine=engine)
 
 
 @pytest.mark.parametrize("batching", BATCHINGS)
@@ -183,12 +185,12 @@ def test_every_scheduler(scheduler: str, batching: str):
     compare("iris", "cross_entropy", "optimizer=adam", *BATCHINGS[batching], scheduler=scheduler, epochs=4)
 
 
-@pytest.mark.parametrize("dropout", [0.1, 0.5])
+@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batching", BATCHINGS)
-def test_dropout_too(batching: str, dropout: float):
-    size, shuffle = BATCHINGS[batching]
-    compare("iris", "cross_entropy", "optimizer=sgd", size, shuffle, dropout=dropout, hidden=(8, 8))
-    compare("iris", "cross_entropy", "optimizer=sgd", size, False, dropout=dropout, hidden=(8, 8))
+def test_dropout_too(batching: str, shuffle: bool, engine: str):
+    size, _ = BATCHINGS[batching]
+    compare("iris", "cross_entropy", "optimizer=sgd", size, shuffle, dropout=0.3, hidden=(8, 8), engine=engine)
 
 
 def test_lbfgs_on_a_full_batch():
@@ -216,6 +218,7 @@ def test_lbfgs_on_a_full_batch():
     epochs=st.integers(1, 3),
     seed=st.integers(0, 2**40),
     linear=st.booleans(),
+    engine=st.sampled_from(["eager", "recorded", "recorded"]),
 )
 def test_random_configurations(pair: tuple[str, str], batch_size: int | None, linear: bool, **rest: Any):
     dataset, loss = pair

@@ -117,7 +117,7 @@ def plan_of(config: Config, batches: Batches) -> Plan:
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
-        longest=max(1, min(1024, 2**20 // batches.size)),
+        longest=max(1, min(256, 2**18 // batches.size)),
     )
 
 

@@ -1,6 +1,6 @@
 """Many steps at a time, and a whole split evaluated. Knows no data set, no disk, no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,12 @@ class Learner:
     step: Step
     scheduler: LRScheduler | None = None
 
-    def advance(self, batches: Iterable[Batch]) -> tuple[Tensor, Measures]:
-        """One update a batch. Returns each batch's loss before its update, [S] on the CPU, and the measures of all."""
+    def advance(self, batches: Iterable[Batch], windows: Sequence[int]) -> tuple[Tensor, list[Measures]]:
+        """One update a batch.
+
+        Returns each batch's loss before its update, [S] on the CPU, and the measures of the first windows[0] batches,
+        the next windows[1], and so on to the last.
+        """
         self.model.train()
         step = self.step
         losses: list[Tensor] = []
@@ -46,24 +50,29 @@ class Learner:
         # One look at the device for all these steps: .item() in each would wait for it each time.
         loss_of_each = torch.stack(losses).cpu()
         counts = torch.tensor([len(y) for y in targets])
+        sizes: list[int] = [int(part.sum()) for part in torch.split(counts, list(windows))]
         # In float64 a float32 loss times a count, divided by that count, gives the loss back to the bit.
-        loss_sum = float((loss_of_each.double() * counts).sum())
-        score = self.objective.score(torch.cat(outputs), torch.cat(targets))
-        return loss_of_each, Measures(int(counts.sum()), loss_sum, score)
+        sums = [float(part.sum()) for part in torch.split(loss_of_each.double() * counts, list(windows))]
+        scores = self.objective.score(torch.cat(outputs), torch.cat(targets), sizes)
+        return loss_of_each, [Measures(*parts) for parts in zip(sizes, sums, scores, strict=True)]
 
     def evaluate(self, split: Split) -> Measures:
+        """Measures of the whole split; draws nothing and moves no parameter."""
         output = self.predict(split.x)
         check_output(self.objective, output, len(split))
         loss = float(self.objective.criterion(output, split.y))
-        return Measures(len(split), loss * len(split), self.objective.score(output, split.y))
+        (score,) = self.objective.score(output, split.y, [len(split)])
+        return Measures(len(split), loss * len(split), score)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
+        """The model's outputs [N, K] for x [N, F]; draws nothing and moves no parameter."""
         self.model.eval()
         parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def schedule(self, val_loss: float) -> None:
+        """Take the learning rate's next step; the validation loss is for schedules that wait for a plateau."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(val_loss)
         elif self.scheduler is not None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
@@ -27,15 +27,19 @@ class Plan:
     schedule: int | None = None
     patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
     min_delta: float = 0.0
-    longest: int = 1024  # steps at a time, so that memory does not grow with the time between two events
+    longest: int = 256  # steps at a time, so that neither memory nor patience grows with the time between two events
 
     def due(self, period: int | None, step: int) -> bool:
         return period is not None and (step % period == 0 or step == self.steps)
 
     def stop_after(self, step: int) -> int:
-        """The step after `step` at which something is due next, or where memory asks for a pause."""
-        periods = [period for period in (self.log, self.evaluate, self.save, self.schedule) if period is not None]
+        """The step after `step` at which training has to stop: something is due, or it has gone on for `longest`."""
+        periods = [period for period in (self.evaluate, self.save, self.schedule) if period is not None]
         return min(self.steps, step + self.longest, *(step - step % period + period for period in periods))
+
+    def logged_between(self, step: int, stop: int) -> list[int]:
+        """The steps after `step` at which a log is due, and `stop`: where the steps between them are divided."""
+        return [*range(step - step % self.log + self.log, stop, self.log), stop]
 
 
 def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterator[Event]:
@@ -64,17 +68,20 @@ def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterato
     noted = False
     while at.step < plan.steps and not best.is_old:
         stop = plan.stop_after(at.step)
-        losses, measures = learner.advance(islice(stream, stop - at.step))
-        _refuse_divergence(losses, at.step + 1, "training", learner.lr)
-        since_log = measures if since_log is None else since_log + measures
-        at = batches.position(stop)
+        logged = plan.logged_between(at.step, stop)
+        windows = [b - a for a, b in pairwise([at.step, *logged])]
+        lr = learner.lr
+        losses, measured = learner.advance(islice(stream, stop - at.step), windows)
         if learner.step.obstacle is not None and not noted:
             noted = True
             yield Noted(at, f"engine=eager is in use: {learner.step.obstacle}")
-        lr = learner.lr  # of these updates; what follows may change it
-        if plan.due(plan.log, stop):
-            yield Trained(at, since_log, lr)
-            since_log = None
+        for end, of_window, measures in zip(logged, torch.split(losses, windows), measured, strict=True):
+            _refuse_divergence(of_window, at.step + 1, "training", lr)
+            since_log = measures if since_log is None else since_log + measures
+            at = batches.position(end)
+            if plan.due(plan.log, end):
+                yield Trained(at, since_log, lr)
+                since_log = None
         if plan.due(plan.evaluate, stop):
             yield from evaluate()
         if plan.schedule is not None and stop % plan.schedule == 0:

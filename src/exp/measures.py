@@ -1,6 +1,7 @@
 """Sums over examples with their count: they add up, whatever the batches' sizes, and are divided once, at the edge."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +17,12 @@ class Hits:
     correct: int
 
     names = ("accuracy",)
+
+    @classmethod
+    def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[Hits]":
+        """Hits among class numbers [N], the first sizes[0] examples, the next sizes[1], and so on."""
+        right: list[int] = _sums(prediction == truth, sizes).tolist()
+        return [cls(count, correct) for count, correct in zip(sizes, right, strict=True)]
 
     def __add__(self, other: Self) -> "Hits":
         return Hits(self.count + other.count, self.correct + other.correct)
@@ -36,11 +43,12 @@ class Residuals:
     names = ("rmse", "r2")
 
     @classmethod
-    def of(cls, output: Tensor, target: Tensor) -> "Residuals":
-        """The sums over outputs [N, K] and targets [N, K]."""
+    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int]) -> "list[Residuals]":
+        """Residuals of outputs [N, K] from targets [N, K]: the first sizes[0] examples, the next sizes[1], and so on."""
         # On the CPU first: Apple's GPUs have no float64.
         output, target = output.cpu().double(), target.cpu().double()
-        return cls(len(target), (output - target).square().sum(0), target.sum(0), target.square().sum(0))
+        sums = (_sums(values, sizes) for values in ((output - target).square(), target, target.square()))
+        return [cls(*parts) for parts in zip(sizes, *sums, strict=True)]
 
     def __add__(self, other: Self) -> "Residuals":
         return Residuals(
@@ -58,6 +66,11 @@ class Residuals:
         if bool((variation > 1e-12 * self.target_squared).all()):
             values["r2"] = float(torch.mean(1 - self.squared_error / variation))
         return values
+
+
+def _sums(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Sums over the first sizes[0] rows, the next sizes[1], and so on: [len(sizes), ...]."""
+    return torch.stack([part.sum(0) for part in torch.split(values, list(sizes))])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Shapes, here and everywhere: N examples, B of them a batch, F features, K outputs of the model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,11 @@ from exp.measures import Hits, Residuals
 
 
 class Objective(Protocol):
-    """What training asks of a loss. `target` turns a split's y into what the criterion wants, once, before training."""
+    """What training asks of a loss.
+
+    `target` turns a split's y into what the criterion wants, once, before training; `score` tells how good outputs are,
+    for the first sizes[0] examples, the next sizes[1], and so on.
+    """
 
     @property
     def criterion(self) -> nn.Module: ...
@@ -27,7 +31,7 @@ class Objective(Protocol):
     def target(self, y: Tensor) -> Tensor: ...
     def prediction(self, output: Tensor) -> Tensor: ...
     def surface(self, output: Tensor) -> Tensor: ...
-    def score(self, output: Tensor, target: Tensor) -> Hits | Residuals: ...
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> Sequence[Hits | Residuals]: ...
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:
@@ -67,8 +71,8 @@ class Classes:
         """[N]: of two classes the probability of the second, of more the predicted class number."""
         return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
 
-    def score(self, output: Tensor, target: Tensor) -> Hits:
-        return _hits(self.prediction(output), target)
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Hits]:
+        return Hits.of(self.prediction(output), target, sizes)
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class Binary:
         """[N]: the probability of the second class."""
         return self.probability(output).squeeze(1)
 
-    def score(self, output: Tensor, target: Tensor) -> Hits:
-        return _hits(self.prediction(output), target.squeeze(1).long())
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Hits]:
+        return Hits.of(self.prediction(output), target.squeeze(1).long(), sizes)
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ class Values:
         """[N]: the first value."""
         return output[:, 0]
 
-    def score(self, output: Tensor, target: Tensor) -> Residuals:
-        return Residuals.of(output, target)
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Residuals]:
+        return Residuals.of(output, target, sizes)
 
 
 def objective_of(criterion: nn.Module, output: str, data: Data) -> Objective:
@@ -150,7 +154,3 @@ def _is_bce(objective: Objective) -> bool:
 
 def _itself(output: Tensor) -> Tensor:
     return output
-
-
-def _hits(prediction: Tensor, truth: Tensor) -> Hits:
-    return Hits(len(truth), int((prediction == truth).sum()))

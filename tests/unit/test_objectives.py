@@ -58,4 +58,4 @@ def test_half_counts_as_the_second_class():
     value = objective_of(nn.MSELoss(), "value", data(2))
     assert logit.prediction(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 1, 1]
     assert value.prediction(torch.tensor([[0.4], [0.5], [0.6]])).tolist() == [0, 1, 1]
-    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]])) == Hits(2, 1)
+    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]]), [1, 1]) == [Hits(1, 1), Hits(1, 0)]

@@ -21,8 +21,8 @@ class Hits:
     @classmethod
     def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[Hits]":
         """Hits among class numbers [N], the first sizes[0] examples, the next sizes[1], and so on."""
-        right: list[int] = _sums(prediction == truth, sizes).tolist()
-        return [cls(count, correct) for count, correct in zip(sizes, right, strict=True)]
+        right = _sums(prediction == truth, sizes).cpu()
+        return [cls(count, int(correct)) for count, correct in zip(sizes, right, strict=True)]
 
     def __add__(self, other: Self) -> "Hits":
         return Hits(self.count + other.count, self.correct + other.correct)
@@ -44,7 +44,7 @@ class Residuals:
 
     @classmethod
     def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int]) -> "list[Residuals]":
-        """Residuals of outputs [N, K] from targets [N, K]: the first sizes[0] examples, the next sizes[1], and so on."""
+        """Residuals of outputs [N, K] from targets [N, K]: of the first sizes[0] examples, the next sizes[1], ..."""
         # On the CPU first: Apple's GPUs have no float64.
         output, target = output.cpu().double(), target.cpu().double()
         sums = (_sums(values, sizes) for values in ((output - target).square(), target, target.square()))

@@ -6,6 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+torch.set_num_threads(1)  # two make it slower here, and many times so on a busy machine
 x, y = load_breast_cancer(return_X_y=True)
 torch.manual_seed(0)
 train, val, test = (part.indices for part in random_split(range(569), [341, 113, 115]))

@@ -188,3 +188,26 @@ def test_help_and_config_need_no_torch(tmp_path: Path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "dataset" in done.stdout
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path):
+    line = f"{sys.executable} -m exp dataset=moons epochs=30 figures=false hydra.run.dir=out | head -1"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("data")
+    assert json.loads((tmp_path / "out/summary.json").read_text())["status"] == "finished"
+    assert "best val loss" in (tmp_path / "out/exp.log").read_text()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
+    assert exp("dataset=xor", "epochs=1", "figures=false", "hydra.run.dir=out").returncode == 0
+    before = (tmp_path / "out/metrics.csv").read_bytes()
+    again = exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=out")
+    assert again.returncode == 1
+    assert "out holds a run already" in again.stderr
+    assert (tmp_path / "out/metrics.csv").read_bytes() == before
+
+
+def test_a_table_has_a_dash_where_a_measure_is_not_there(exp):
+    done = exp("dataset=diabetes", "dataset.split=[440,1,1]", "epochs=1", "figures=false")
+    (val,) = [line.split() for line in done.stdout.splitlines() if line.startswith("val")]
+    assert val[3:] == ["-", "1"]

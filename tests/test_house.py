@@ -12,7 +12,7 @@ ROOT = Path(exp.__file__).parent
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
     ["errors", "cadence", "nearest", "models.*"],
-    ["limits", "seeding", "measures"],
+    ["limits", "seeding", "measures", "config_dir"],
     ["config", "events", "sweep.table"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
@@ -37,7 +37,7 @@ DOORS = {
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.
-QUICK = ["errors", "cadence", "nearest", "limits", "config", "mistakes", "sweep.table", "__main__"]
+QUICK = ["errors", "cadence", "nearest", "limits", "config_dir", "config", "mistakes", "sweep.table", "__main__"]
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import CONF, Config, check
+from exp.config_dir import refuse_hydra_settings
 from exp.errors import ExpError
 from exp.mistakes import explained
 
@@ -34,9 +36,11 @@ def job(cfg: DictConfig) -> float:
         return run(config, _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), _choices(), typed)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
-        if isinstance(error, ExpError) and HydraConfig.get().mode == RunMode.RUN and not _WHOLE_TRACEBACK:
-            # Here, because Hydra would put a line of its own before it.
-            sys.exit(f"exp: {error}\n  log: {_as_typed(Path(HydraConfig.get().runtime.output_dir))}/exp.log")
+        if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
+            said = f"exp: {error}\n  log: {_as_typed(Path(HydraConfig.get().runtime.output_dir))}/exp.log"
+            if HydraConfig.get().mode == RunMode.RUN:
+                sys.exit(said)  # here, because Hydra would put a line of its own before it
+            print(said, file=sys.stderr)  # here, because Hydra tells of the first failed job alone, and at the end
         raise
 
 
@@ -46,11 +50,14 @@ def main() -> None:
     if "EXP_ALLOW" in os.environ and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
+        config_dir = get_args_parser().parse_args().config_dir
+        if config_dir is not None:
+            refuse_hydra_settings(Path(config_dir))
         job()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if _WHOLE_TRACEBACK or not (isinstance(error, ExpError) or _is_hydras(error)):
+        if _WHOLE_TRACEBACK or not (isinstance(error, ExpError | OSError) or _is_hydras(error)):
             raise
         sys.exit(f"exp: {explained(error, sys.argv[1:])}")
 

@@ -2,8 +2,8 @@
 
 import importlib
 import inspect
-import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+import exp.config
 from exp.cadence import about, period
 from exp.config import Config, shown
 from exp.data.batches import Batches
@@ -41,9 +42,6 @@ _ALLOWED = {
 # others read files, remove folders, or load pickles.
 _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": Optimizer, "scheduler": LRScheduler}
 _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
-# The user's own packages, comma-separated; only the environment can name them, never a YAML.
-ALLOW_VARIABLE = "EXP_ALLOW"
-
 # Steps from which on recording saves more than it costs, some 10 milliseconds for each size of batch.
 _WORTH_RECORDING = 200
 
@@ -67,7 +65,7 @@ def build(config: Config) -> Experiment:
     device = device_of(config.device.name)
     table = table_of(make("dataset", config.dataset, without=("split", "standardize")))
     data = prepare(table, config.dataset.get("split"), config.dataset.get("standardize", False), config.seed)
-    objective = objective_of(make("loss", config.loss, without=("output",)), config.loss.get("output", "value"), data)
+    objective = objective_of(make("loss", config.loss, without=("output",)), config.loss.get("output"), data)
     data = data.prepared(objective.target, device)
 
     seed_everything(config.seed)
@@ -146,12 +144,14 @@ def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **give
 
 def resolve(group: str, target: object) -> Callable[..., Any]:
     """The function or class of that dotted name. ConfigError if it is not one that a config may name for that group."""
-    own = tuple(name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip())
-    packages = (*_ALLOWED[group], *own)
+    packages = (*_ALLOWED[group], *exp.config.ALLOWED_BY_USER)
     kind = _KINDS[group].__name__ if group in _KINDS else "dataset function"
+    root = str(target).partition(".")[0]
+    own = ",".join((*exp.config.ALLOWED_BY_USER, root))
+    nobodys = "." not in str(target) or root in (*sys.stdlib_module_names, "torch", "sklearn", "exp", "numpy")
     refusal = ConfigError(
         f"{group}._target_={shown(target)} is not allowed: a config may name a {kind} of {', '.join(packages)}",
-        f"another {group}, or if you trust it {ALLOW_VARIABLE}={str(target).partition('.')[0]} python -m exp ...",
+        f"another {group}" if nobodys else f"another {group}, or if you trust it EXP_ALLOW={own} python -m exp ...",
     )
     # Names with an underscore are the packages' insides, and what those imported is not theirs.
     inside = isinstance(target, str) and not re.search(r"(^|\.)_", target) and _inside(target, packages)
@@ -222,8 +222,8 @@ def _refuse_wrong_end(config: Config, criterion: nn.Module) -> None:
             f"loss: {name} takes probabilities, and the model ends with output_activation={shown(end)}",
             "model.output_activation=sigmoid, or loss=bce_with_logits",
         )
-    if output in ("logit", "classes") and end == "sigmoid":
+    if output in ("logit", "classes") and end is not None:
         raise ConfigError(
-            f"loss: {name} takes logits, and the model ends with a sigmoid",
-            f"model.output_activation=null{', or loss=bce' if output == 'logit' else ''}",
+            f"loss: {name} takes logits, and the model ends with output_activation={end}",
+            f"model.output_activation=null{', or loss=bce' if output == 'logit' and end == 'sigmoid' else ''}",
         )

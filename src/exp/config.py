@@ -3,6 +3,7 @@
 Knows Hydra's configs and no torch, so that a mistake is answered at once.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -19,6 +20,12 @@ from exp.nearest import nearest
 _HERE = Path(__file__).resolve().parent
 # In a wheel the YAMLs lie in the package, in a checkout at the top.
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if (folder / "config.yaml").is_file())
+
+
+# The user's own packages, which a config may name beside exp's: comma-separated, in the environment and nowhere else.
+ALLOW_VARIABLE = "EXP_ALLOW"
+# Read when the process begins: hydra.job.env_set could set it later.
+ALLOWED_BY_USER = tuple(name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip())
 
 
 # Not frozen: OmegaConf cannot compose a frozen schema.
@@ -134,6 +141,9 @@ def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
 def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
     """Refuse keys that `+` or `++` added where nothing would read them."""
     known = {field.name: field.type for field in fields(schema)}
+    for key in known:
+        if key not in content:
+            raise ConfigError(f"{prefix}{key} was taken away, and a run needs it", _example(f"{prefix}{key}"))
     for key, value in content.items():
         if key not in known:
             near = nearest(key, known)

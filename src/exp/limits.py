@@ -25,7 +25,11 @@ class Number:
             return self.null
         if self.many and isinstance(value, list):
             return all(self.allows(item) for item in cast("list[object]", value))
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if self.whole else int | float)
+            or not math.isfinite(value)
+        ):
             return False
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
@@ -46,7 +50,7 @@ class OneOf:
         return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
 
     def __str__(self) -> str:
-        return "one of " + ", ".join(str(option).lower() for option in self.options)
+        return "one of " + ", ".join("null" if option is None else str(option).lower() for option in self.options)
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,11 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", 
 LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
+    "figures": (_SWITCH, "true"),
+    "batching.shuffle": (_SWITCH, "true"),
+    "batching.drop_last": (_SWITCH, "false"),
     "engine": (OneOf(("auto", "eager", "recorded")), "auto"),
-    "threads": (Number(1, whole=True, null=True), "1"),
+    "threads": (Number(1, 1024, whole=True, null=True), "1"),
     "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),
     "early_stopping.patience": (Number(1, whole=True, null=True), "10"),
     "early_stopping.min_delta": (Number(0), "0.0"),
@@ -106,7 +113,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "model.output_activation": (OneOf((None, *_ACTIVATIONS)), "sigmoid"),
     "model.dropout": (_FRACTION, "0.1"),
     "model.bias": (_SWITCH, "true"),
-    "optimizer.lr": (_POSITIVE, "0.02"),
+    "optimizer.lr": (Number(0, 10**9, open_low=True), "0.02"),
     "optimizer.momentum": (_FRACTION, "0.9"),
     "optimizer.nesterov": (_SWITCH, "true"),
     "optimizer.weight_decay": (Number(0), "0.0001"),

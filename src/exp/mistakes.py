@@ -21,6 +21,8 @@ def explained(error: Exception, arguments: list[str]) -> ExpError:
     """What was wrong with the command line `arguments`, and what to type; an ExpError already says so."""
     if isinstance(error, ExpError):
         return error
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return ConfigError(str(error), "another folder: hydra.run.dir=FOLDER")
     typed = get_args_parser().parse_args(arguments)
     line = _CommandLine(typed.overrides, typed.config_dir)
     message = str(error)

@@ -124,12 +124,32 @@ class Values:
         return Residuals.of(output, target, sizes)
 
 
-def objective_of(criterion: nn.Module, output: str, data: Data) -> Objective:
+# What the model's output means to the criteria that allow one meaning only.
+_MEANINGS: dict[type[nn.Module], str] = {
+    nn.CrossEntropyLoss: "classes",
+    nn.NLLLoss: "classes",
+    nn.BCEWithLogitsLoss: "logit",
+    nn.BCELoss: "probability",
+    nn.MSELoss: "value",
+    nn.L1Loss: "value",
+    nn.HuberLoss: "value",
+    nn.SmoothL1Loss: "value",
+}
+
+
+def objective_of(criterion: nn.Module, output: str | None, data: Data) -> Objective:
     """What `criterion` implies on these data, where `output` tells what the model's output means to it.
 
     ConfigError if the loss cannot be computed, or means nothing, on such a target.
     """
     name = type(criterion).__name__
+    meant = _MEANINGS.get(type(criterion))
+    if output is None or (meant is not None and output != meant):
+        raise ConfigError(
+            f"loss.output={output or 'null'}: it says what the model's output means to {name}, "
+            f"{meant or 'classes, logit, probability or value'}",
+            f"loss.output={meant or 'value'}",
+        )
     if getattr(criterion, "reduction", "mean") != "mean":
         raise ConfigError(
             f"loss.reduction={criterion.reduction}: a step's loss is the mean over its rows", "loss.reduction=mean"

@@ -7,10 +7,10 @@ from pathlib import Path
 from exp.build import Experiment, build
 from exp.config import Config
 from exp.description import described
-from exp.errors import Diverged
+from exp.errors import ConfigError, Diverged
 from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
-from exp.sinks import table
+from exp.sinks import summary, table
 from exp.sinks.checkpoints import Checkpoints
 from exp.sinks.console import Terminal
 from exp.sinks.sink import Sink
@@ -25,6 +25,8 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
     """
     val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
+    if (folder / summary.NAME).exists():
+        raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
     with closing(sinks):
         sinks.append(Summary(folder, {"choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder))
@@ -84,7 +86,7 @@ def closing(sinks: list[Sink]) -> Generator[None]:
                 sink.close(ending)
             except BaseException as error:  # a second Ctrl-C, too, leaves no file open
                 failure = failure or error
-                if ending.status == "finished":
+                if ending.status == "finished" and not isinstance(error, KeyboardInterrupt):
                     ending = Ending("failed", str(error))
-        if failure is not None and ending.error == str(failure):
+        if failure is not None and ending.status in ("finished", "failed"):
             raise failure

@@ -60,7 +60,9 @@ REFUSED = [
 def test_a_target_off_the_list_is_refused(group: str, target: object):
     with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
         resolve(group, target)
-    assert "EXP_ALLOW" in caught.value.cure or f"{group}._target_=" in caught.value.cure
+    assert caught.value.cure.startswith((f"another {group}", f"{group}._target_="))
+    # Nobody is told to open the door for os, torch or exp itself.
+    assert ("EXP_ALLOW" in caught.value.cure) == (target == "torchvision.models.resnet18")
 
 
 def test_nothing_of_a_refused_package_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -93,8 +95,39 @@ def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pyt
         "    def __init__(self, in_features, out_features): super().__init__(in_features, out_features)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("EXP_ALLOW", "mine")
+    monkeypatch.setattr("exp.config.ALLOWED_BY_USER", ("mine",))
     assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
+
+
+STRANGERS = {
+    "callback": "# @package _global_\nhydra: {callbacks: {a: {_target_: hostile.Net}}}",
+    "environment": "# @package _global_\nhydra: {job: {env_set: {EXP_ALLOW: hostile}}}\nmodel: {_target_: hostile.Net}",
+    "escaped": '# @package _global_\n"\\x68ydra": {job_logging: {handlers: {file: {"()": hostile.Net}}}}',
+    "package": "# @package hydra.callbacks.a\n_target_: hostile.Net",
+    "package in defaults": "defaults: [{/optimizer@hydra.callbacks.a: mine}]",
+    "override": "# @package _global_\ndefaults: [{override /hydra/job_logging: mine}]",
+}
+
+
+@pytest.mark.parametrize("how", STRANGERS)
+def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
+    source = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
+    (tmp_path / "hostile.py").write_text(source)
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/stranger.yaml").write_text(STRANGERS[how] + "\n")
+    done = exp("--config-dir", "conf", "experiment=stranger", "epochs=1")
+    assert done.returncode == 1
+    assert "stranger.yaml is about Hydra's own settings" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_hydra_cannot_set_the_users_environment(exp, tmp_path: Path):
+    (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    done = exp("+hydra.job.env_set.EXP_ALLOW=hostile", "model._target_=hostile.Net")
+    assert done.returncode == 1
+    assert "is not allowed" in done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 class Hostile:

@@ -39,18 +39,37 @@ def test_several_targets_make_as_many_outputs():
     assert objective_of(nn.MSELoss(), "value", data(None, targets=3)).outputs == 3
 
 
-@pytest.mark.parametrize("output", ["classes", "logit", "probability"])
-def test_classes_are_asked_for_where_there_are_none(output: str):
+MEANINGS = [
+    (nn.CrossEntropyLoss(), "classes"),
+    (nn.BCEWithLogitsLoss(), "logit"),
+    (nn.BCELoss(), "probability"),
+    (nn.MSELoss(), "value"),
+]
+
+
+@pytest.mark.parametrize(("criterion", "output"), MEANINGS[:3])
+def test_classes_are_asked_for_where_there_are_none(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="needs classes") as caught:
-        objective_of(nn.CrossEntropyLoss(), output, data(None))
+        objective_of(criterion, output, data(None))
     assert caught.value.cure == "loss=mse"
 
 
-@pytest.mark.parametrize("output", ["value", "logit", "probability"])
-def test_one_output_tells_two_classes_apart(output: str):
+@pytest.mark.parametrize(("criterion", "output"), MEANINGS[1:])
+def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="this dataset has 3") as caught:
-        objective_of(nn.MSELoss(), output, data(3))
+        objective_of(criterion, output, data(3))
     assert caught.value.cure == "loss=cross_entropy"
+
+
+@pytest.mark.parametrize(("criterion", "meant"), MEANINGS)
+@pytest.mark.parametrize("output", ["classes", "logit", "probability", "value", None])
+def test_a_loss_allows_one_meaning(criterion: nn.Module, meant: str, output: str | None):
+    if output == meant:
+        objective_of(criterion, output, data(2))
+    else:
+        with pytest.raises(ConfigError, match="what the model's output means") as caught:
+            objective_of(criterion, output, data(2))
+        assert caught.value.cure == f"loss.output={meant}"
 
 
 def test_half_counts_as_the_second_class():

@@ -39,12 +39,12 @@ def split_sizes(split: Sequence[float], n: int) -> list[int]:
     ConfigError if they do not add up, or leave a part empty.
     """
     allowed = "three fractions that add up to 1, or three counts that add up to the rows, none of them 0"
-    cure = "'dataset.split=[.6,.2,.2]'"
+    cure = "'dataset.split=[.6,.2,.2]'" if n >= 5 else "dataset.split=null, which trains and evaluates on all rows"
     if len(split) != 3:
         raise ConfigError(f"dataset.split must be {allowed}, not {list(split)}", cure)
     if all(isinstance(part, int) for part in split):
         sizes = [int(part) for part in split]
-    elif abs(sum(split) - 1) < 1e-6:
+    elif abs(sum(split) - 1) < 1e-6 and min(split) > 0:
         sizes = [int(part * n) for part in split[:2]]
         sizes.append(n - sum(sizes))
     else:

@@ -70,6 +70,10 @@ def table_of(source: Any) -> Table:
     if y.ndim != 1:
         raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
     labels, numbers = np.unique(y, return_inverse=True)
+    if len(labels) < 2:
+        raise DataError(
+            f"dataset: every row is of the class {labels[0]}, so there is nothing to learn", "rows of two classes"
+        )
     return Table(x, numbers.astype(np.int64), features, _names(source, "target_names", list(labels)))
 
 

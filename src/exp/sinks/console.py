@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
@@ -26,17 +26,16 @@ class Terminal:
         self._folder = folder
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            BarColumn(20),
             MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[measures]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[measures]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=self._console,
             auto_refresh=False,
             transient=True,
         )
         self._task: TaskID | None = None
-        self._latest: dict[str, Measures] = {}
+        self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, Measures] = {}
         self._best: Evaluated | None = None
         self._spoke = self._began = time.perf_counter()
@@ -56,10 +55,11 @@ class Terminal:
         elif isinstance(event, Noted):
             self._say(Text.assemble(("note      ", "bold"), event.text))
         elif isinstance(event, Trained):
-            self._latest["train"] = event.measures
+            self._latest["train"] = event
             self._progress(event.at.step)
         elif isinstance(event, Evaluated):
-            self._latest[event.split] = self._final[event.split] = event.measures
+            self._latest[event.split] = event
+            self._final[event.split] = event.measures
             self._seconds = time.perf_counter() - self._began
             self._made = event.at.step
             if event.split == "val":
@@ -86,7 +86,7 @@ class Terminal:
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()
-        parts = [f"{split} {_short(self._latest[split])}" for split in ("train", "val") if split in self._latest]
+        parts = [self._short(split, step) for split in ("train", "val") if split in self._latest]
         if self._task is not None and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
             self._spoke = now
             self._bar.update(self._task, completed=step, measures="   ".join(parts))
@@ -95,17 +95,21 @@ class Terminal:
             self._spoke = now
             self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
+    def _short(self, split: str, step: int) -> str:
+        event = self._latest[split]
+        figures = "  ".join(_figure(name, value) for name, value in event.measures.values().items())
+        return f"{split} {figures}" + ("" if event.at.step == step else f" (step {event.at.step:,})")
+
     def _say(self, what: RenderableType) -> None:
-        self._console.print(what)
+        try:
+            self._console.print(what)
+        except SystemExit:  # rich's answer to a reader that went away, as `| head` does; the run goes on, and its log
+            self._console.quiet = True
         plain = Console(file=StringIO(), width=120, soft_wrap=True)
         plain.print(what)
         assert isinstance(plain.file, StringIO)
         for line in plain.file.getvalue().splitlines():
             log.info(line.rstrip())
-
-
-def _short(measures: Measures) -> str:
-    return "  ".join(_figure(name, value) for name, value in measures.values().items())
 
 
 def _figure(name: str, value: float) -> str:
@@ -115,11 +119,13 @@ def _figure(name: str, value: float) -> str:
 def _table(final: dict[str, Measures]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name in final["train"].values():
+    names = list(dict.fromkeys(name for measures in final.values() for name in measures.values()))
+    for name in names:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     for split in ("train", "val", "test"):
         measures = final[split]
-        figures = [_figure(name, value) for name, value in measures.values().items()]
+        values = measures.values()
+        figures = [_figure(name, values[name]) if name in values else "-" for name in names]
         table.add_row(split, *figures, f"{measures.count:,}")
     return table

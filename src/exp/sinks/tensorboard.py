@@ -14,7 +14,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from exp.events import Built, Drawn, Ending, Evaluated, Event, Trained
 
-_SPLITS = ("train", "val", "test")
+_COLUMNS = ("val", "test")  # train has only its last few batches to show
 _SECONDS_BETWEEN_FLUSHES = 5
 
 
@@ -33,7 +33,7 @@ class TensorBoard:
                 {"train and val": {n: ["Multiline", [f"{n}/train", f"{n}/val"]] for n in names}}
             )
             # Into this very file: add_hparams would make a second run of it.
-            columns = {f"{name}/{split}": 0 for name in names for split in _SPLITS}
+            columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)
             self._summary(experiment)
             self._summary(start)

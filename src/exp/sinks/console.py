@@ -6,8 +6,8 @@ from io import StringIO
 from pathlib import Path
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
@@ -17,6 +17,7 @@ log = logging.getLogger("exp")
 
 _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_BETWEEN_REDRAWS = 0.1
+_BESIDE_MEASURES = 24  # characters of the bar, the percentage and the time left
 
 
 class Terminal:
@@ -26,10 +27,10 @@ class Terminal:
         self._folder = folder
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._bar = Progress(
-            BarColumn(20),
-            MofNCompleteColumn(),
+            BarColumn(10),
+            TextColumn("{task.percentage:3.0f} %"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[measures]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn("{task.fields[measures]}"),
             console=self._console,
             auto_refresh=False,
             transient=True,
@@ -86,19 +87,24 @@ class Terminal:
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()
-        parts = [self._short(split, step) for split in ("train", "val") if split in self._latest]
+        shown = [split for split in ("train", "val") if split in self._latest]
         if self._task is not None and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
             self._spoke = now
-            self._bar.update(self._task, completed=step, measures="   ".join(parts))
+            room = self._console.width - _BESIDE_MEASURES
+            line = "  ".join([f"step {step:,}", *(f"{split} {self._figures(split)}" for split in shown)])
+            self._bar.update(self._task, completed=step, measures=line if len(line) <= room else line[: room - 1] + "…")
             self._bar.refresh()
         elif self._task is None and now - self._spoke > _SECONDS_BETWEEN_LINES:
             self._spoke = now
+            parts = [f"{split} {self._figures(split)}{self._when(split, step)}" for split in shown]
             self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
-    def _short(self, split: str, step: int) -> str:
-        event = self._latest[split]
-        figures = "  ".join(_figure(name, value) for name, value in event.measures.values().items())
-        return f"{split} {figures}" + ("" if event.at.step == step else f" (step {event.at.step:,})")
+    def _figures(self, split: str) -> str:
+        return "  ".join(_figure(name, value) for name, value in self._latest[split].measures.values().items())
+
+    def _when(self, split: str, step: int) -> str:
+        at = self._latest[split].at.step
+        return "" if at == step else f" (step {at:,})"
 
     def _say(self, what: RenderableType) -> None:
         try:

@@ -8,6 +8,8 @@ from exp.config import Config, flat, shown
 from exp.environment import environment
 from exp.events import Built
 
+# What is watched and where it runs does not make another model.
+_NO_HYPERPARAMETERS = ("log_every", "eval_every", "save_every", "figures", "engine", "threads", "device.name")
 # Read by exp itself and said in other words, or not worth a line.
 _UNSAID = ("_target_", "split", "standardize", "output", "every")
 
@@ -79,16 +81,17 @@ def _hyperparameters(
     config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]
 ) -> dict[str, str | int | float | bool]:
     """The same columns for every job of a sweep: what every run has, and what the command line names."""
+    typed = [override.partition("=")[0].lstrip("+") for override in overrides]
+    # TensorBoard shows the first five unasked, by the alphabet: what hardly ever varies would hide the learning rate.
+    always = ("dataset", "model", "optimizer", "batching")
     columns: dict[str, Any] = {
-        **{group: option for group, option in choices.items() if group != "device"},
+        **{group: option for group, option in choices.items() if group in always or group in typed},
         "seed": config.seed,
-        "epochs": config.epochs,
         "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
         "lr": config.optimizer.get("lr", 0.0),
     }
     leaves = flat({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+")
-        if key in leaves and key.rpartition(".")[2] not in columns:
+    for key in typed:
+        if key not in _NO_HYPERPARAMETERS and key in leaves and key.rpartition(".")[2] not in columns:
             columns[key] = leaves[key]
     return {key: value if isinstance(value, int | float) else shown(value) for key, value in columns.items()}

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exp.recording import Play, Tape, player
+from exp.playing import Play, player
+from exp.recording import Tape
 from exp.step import EagerStep, Gradients
 from exp.updates import update_of
 

@@ -8,8 +8,9 @@ import torch
 from conftest import config_of
 
 from exp import checkpoint
-from exp.build import build, resolve
+from exp.build import build
 from exp.errors import CheckpointError, ConfigError
+from exp.targets import resolve
 
 REFUSED = [
     ("model", "os.system"),

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
+from exp.playing import player
 from exp.recorded import RecordedStep
-from exp.recording import Tape, player
+from exp.recording import Tape
 from exp.step import EagerStep
 
 Batches = list[tuple[Tensor, Tensor]]

@@ -1,6 +1,7 @@
 """Many steps at a time, and a whole split evaluated. Knows no data set, no disk, no clock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from exp.data.batches import Batch
 from exp.data.split import Split
+from exp.errors import ConfigError
 from exp.events import State
 from exp.measures import Measures
 from exp.objectives import Objective, check_output
@@ -41,7 +43,7 @@ class Learner:
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         targets: list[Tensor] = []
-        with torch.no_grad():  # a step that needs gradients turns them on
+        with self._blamed("in a step"), torch.no_grad():  # a step that needs gradients turns them on
             for x, y in batches:
                 loss, output = step(x, y)
                 losses.append(loss)
@@ -68,8 +70,18 @@ class Learner:
     def predict(self, x: Tensor) -> Tensor:
         """The model's outputs [N, K] for x [N, F]; draws nothing and moves no parameter."""
         self.model.eval()
-        parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
+        with self._blamed(f"on {len(x)} rows of {x.shape[1]} features"):
+            parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @contextmanager
+    def _blamed(self, where: str) -> Generator[None]:
+        """Say of a failure inside that it is the model's."""
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            cure = "batching.drop_last=true" if "more than 1 value per channel" in str(error) else "a model that can"
+            raise ConfigError(f"model: {type(self.model).__name__} failed {where}: {error}", cure) from error
 
     def schedule(self, val_loss: float) -> None:
         """Take the learning rate's next step; the validation loss is for schedules that wait for a plateau."""

@@ -99,3 +99,28 @@ def test_outputs_of_another_shape_are_refused_before_a_step():
     experiment.model.__class__ = Squeezing
     with pytest.raises(ConfigError, match=r"have the shape \[88\], and the loss needs \[88, 1\]"):
         next(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+
+
+class Failing(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ torch.zeros(3, 3)
+
+
+class Normed(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.batch_norm(super().forward(x), None, None, training=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "cure"),
+    [
+        (Failing, r"model: Failing failed on 30 rows of 4 features: mat1 and mat2", "a model that can"),
+        (Normed, r"model: Normed failed in a step: Expected more than 1 value per channel", "batching.drop_last=true"),
+    ],
+)
+def test_a_model_that_fails_is_named(model: type[nn.Linear], said: str, cure: str):
+    experiment = build(config_of("dataset=iris", "model=linear", "batching.batch_size=89", "engine=eager"))
+    experiment.model.__class__ = model
+    with pytest.raises(ConfigError, match=said) as caught:
+        list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    assert caught.value.cure == cure

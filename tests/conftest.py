@@ -25,9 +25,9 @@ def config_of(*overrides: str, config_dir: Path | None = None) -> Config:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads and the random stream as a fresh process has them, whatever the test before did."""
+    """One thread, and a random stream that begins in the same place whatever the test before drew."""
     torch.set_num_threads(1)
-    torch.manual_seed(torch.initial_seed())
+    torch.manual_seed(0)
 
 
 @pytest.fixture

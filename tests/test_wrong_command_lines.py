@@ -83,6 +83,7 @@ MISTAKES = [
     ("'dataset.split=[.9,.1,0]'", "none of them 0", "'dataset.split=[.6,.2,.2]'"),
     ("dataset=signal_background dataset.signal=0", "every row is of the class 0", "rows of two classes"),
     ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=FOLDER"),
+    ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "refused", "another scheduler"),
     # pairs that make no sense
     ("loss.output=value", "it says what the model's output means to CrossEntropyLoss", "loss.output=classes"),
     ("model.output_activation=relu", "takes logits, and the model ends with output_activation=relu", "=null"),

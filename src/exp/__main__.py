@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import CONF, Config, check
+from exp.config import ALLOWED_BY_USER, CONF, Config, check
 from exp.config_dir import refuse_hydra_settings
 from exp.errors import ExpError
 from exp.mistakes import explained
@@ -47,7 +47,7 @@ def job(cfg: DictConfig) -> float:
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    if "EXP_ALLOW" in os.environ and "" not in sys.path:
+    if ALLOWED_BY_USER and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
         config_dir = get_args_parser().parse_args().config_dir

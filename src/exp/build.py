@@ -13,7 +13,7 @@ from exp.config import Config, shown
 from exp.data.batches import Batches
 from exp.data.preparing import prepare
 from exp.data.split import Data
-from exp.data.table import Table, table_of
+from exp.data.table import table_of
 from exp.devices import device_of, use_threads
 from exp.errors import ConfigError
 from exp.learner import Learner
@@ -32,7 +32,6 @@ _WORTH_RECORDING = 200
 class Experiment:
     """One run's objects, ready to train. `data` holds targets as the loss wants them, on the device."""
 
-    table: Table
     data: Data
     model: nn.Module
     objective: Objective
@@ -63,7 +62,7 @@ def build(config: Config) -> Experiment:
     if config.engine == "recorded" or (config.engine == "auto" and plan.steps >= _WORTH_RECORDING):
         step = RecordedStep(step)
     learner = Learner(model, objective, optimizer, step, scheduler)
-    return Experiment(table, data, model, objective, learner, batches, plan, device)
+    return Experiment(data, model, objective, learner, batches, plan, device)
 
 
 def scheduler_of(config: Config, optimizer: Optimizer, batches: Batches) -> LRScheduler | None:
@@ -104,7 +103,7 @@ def plan_of(config: Config, batches: Batches) -> Plan:
 def _refuse_wrong_end(config: Config, criterion: nn.Module) -> None:
     """A loss of probabilities needs a sigmoid at the model's end, one of logits has its own.
 
-    Of a model that does not say how it ends, `Objective.check` judges the outputs.
+    Of a model that does not say how it ends, `check_output` judges the outputs.
     """
     if "output_activation" not in config.model:
         return

@@ -73,7 +73,7 @@ class Config:
 ConfigStore.instance().store("schema", Config)
 
 
-# Targets whose arguments the limits above are about.
+# Targets whose arguments LIMITS is about.
 _OURS = ("exp.", "torch.", "sklearn.")
 # Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
 _READ_BY_EXP = ("dataset.split", "dataset.standardize", "loss.output", "scheduler.every")

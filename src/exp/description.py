@@ -25,7 +25,7 @@ def described(config: Config, experiment: Experiment, choices: Mapping[str, str]
             "parameters": parameters,
             "rows": {name: len(split) for name, split in experiment.data.splits.items()},
             "planned_steps": experiment.plan.steps,
-            "data_sha256": experiment.table.fingerprint,
+            "data_sha256": experiment.data.fingerprint,
             "environment": machine,
         },
         hyperparameters=_hyperparameters(config, experiment, choices, overrides),
@@ -39,15 +39,17 @@ def _lines(
 ) -> dict[str, str]:
     data, batches, plan = experiment.data, experiment.batches, experiment.plan
     kind = "regression" if data.classes is None else f"{len(data.classes)} classes"
+    rows = len(data.train)
     if data.train is data.val:
         split = "no split: trained and evaluated on all rows"
     else:
+        rows = sum(map(len, data.splits.values()))
         split = f"train {len(data.train):,} / val {len(data.val):,} / test {len(data.test):,}"
     scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     order = ", shuffled" if batches.shuffle else ""
     said = {
-        "data": f"{choices['dataset']}: {len(experiment.table.x):,} x {len(data.features)}, {kind}; {split}{scaled}",
+        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}, {kind}; {split}{scaled}",
         "model": f"{_said(choices['model'], config.model)}: {len(data.features)} -> {experiment.objective.outputs}, "
         f"{parameters:,} parameters",
         "loss": _said(choices["loss"], config.loss),

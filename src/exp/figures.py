@@ -112,13 +112,10 @@ def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figu
     height = objective.surface(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
     figure = Figure(figsize=(5.5, 4.5), layout="constrained")
     axis = figure.subplots()
-    many = data.classes is not None and len(data.classes) > 2
-    if many:
-        classes = data.classes or ()
-        levels = np.arange(len(classes) + 1) - 0.5
-        axis.contourf(
-            *sides, height, levels=levels, colors=[_colour(number) for number in range(len(classes))], alpha=0.3
-        )
+    count = len(data.classes or ())
+    if count > 2:
+        levels = np.arange(count + 1) - 0.5
+        axis.contourf(*sides, height, levels=levels, colors=[_colour(number) for number in range(count)], alpha=0.3)
     else:
         figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
     _scatter(axis, data, points)

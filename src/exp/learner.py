@@ -1,4 +1,4 @@
-"""Many steps at a time, and a whole split evaluated. Knows no data set, no disk, no clock."""
+"""Many steps at a time, and a whole split evaluated. Knows no disk, clock or config."""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager

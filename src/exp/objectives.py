@@ -42,7 +42,7 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
             f"[{rows}, {objective.outputs}]",
             "a model that returns out_features numbers a row",
         )
-    if isinstance(objective, Binary) and objective.probability is _itself and _is_bce(objective):
+    if isinstance(objective.criterion, nn.BCELoss):
         low, high = float(output.min()), float(output.max())
         if low < 0 or high > 1:
             raise ConfigError(
@@ -166,10 +166,6 @@ def objective_of(criterion: nn.Module, output: str | None, data: Data) -> Object
             "loss=cross_entropy",
         )
     return Binary(criterion, torch.sigmoid if output == "logit" else _itself)
-
-
-def _is_bce(objective: Objective) -> bool:
-    return isinstance(objective.criterion, nn.BCELoss)
 
 
 def _itself(output: Tensor) -> Tensor:

@@ -74,10 +74,10 @@ class _Writer:
         kept: list[str] = []
         for targets, expression, used, must_stay in reversed(self._lines):
             if must_stay or not needed.isdisjoint(targets):
-                done = [name for name in dict.fromkeys(used) if name not in needed and name not in self._bound]
+                done = [name for name in dict.fromkeys(used) if name not in (*needed, *self._bound, "x", "y")]
                 needed.update(used)
                 # Let go of what is not used again, so that memory is that of the eager step.
-                kept += [f"    {' = '.join(done)} = None"] if [n for n in done if n not in "xy"] else []
+                kept += [f"    {' = '.join(done)} = None"] if done else []
                 kept.append(f"    {', '.join(targets)} = {expression}")
         # As defaults, the operators and constants are found as fast as arguments are.
         head = f"def play(x, y, {', '.join(f'{name}={name}' for name in self._bound)}):"

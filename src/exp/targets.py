@@ -49,7 +49,7 @@ def make(group: str, node: dict[str, Any], without: tuple[str, ...] = (), **give
         kind = DataError if group == "dataset" else ConfigError
         raise kind(
             f"{group}: {target}({typed}) refused: {error}",
-            f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}",
+            f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
         ) from error
 
 
@@ -62,7 +62,9 @@ def resolve(group: str, target: object) -> Callable[..., Any]:
     nobodys = "." not in str(target) or root in (*sys.stdlib_module_names, "torch", "sklearn", "exp", "numpy")
     refusal = ConfigError(
         f"{group}._target_={shown(target)} is not allowed: a config may name a {kind} of {', '.join(packages)}",
-        f"another {group}" if nobodys else f"another {group}, or if you trust it EXP_ALLOW={own} python -m exp ...",
+        f"another {group}"
+        if nobodys
+        else f"another {group}, or if you trust it {exp.config.ALLOW_VARIABLE}={own} python -m exp ...",
     )
     # Names with an underscore are the packages' insides, and what those imported is not theirs.
     inside = isinstance(target, str) and not re.search(r"(^|\.)_", target) and _inside(target, packages)

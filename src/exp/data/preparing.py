@@ -19,17 +19,16 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
     rest goes to test. None trains and tests on all rows. Standardising happens in float64, before the cast to float32.
     """
     if split is None:
-        rows = [np.arange(len(table.x))] * 3
+        rows = [np.arange(len(table.x))]
     else:
         order = split_order(len(table.x), seed).numpy()
-        sizes = split_sizes(split, len(table.x))
-        rows = np.split(order, np.cumsum(sizes)[:2])
+        rows = np.split(order, np.cumsum(split_sizes(split, len(table.x)))[:2])
     x = standardized(table.x, rows[0]) if standardize else table.x
     y = torch.from_numpy(table.y)
     if table.classes is None:
         y = y.float()
-    parts = {id(part): Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)]) for part in rows}
-    train, val, test = (parts[id(part)] for part in rows)
+    parts = [Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)]) for part in rows]
+    train, val, test = parts if split is not None else parts * 3
     return Data(train, val, test, table.features, table.classes, table.fingerprint)
 
 

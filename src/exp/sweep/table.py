@@ -17,7 +17,7 @@ NAME = "sweep.csv"
 class SweepTable(Callback):
     """Hydra's callback that writes the sweep's sweep.csv anew whenever a job of it has ended, however it did."""
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         if config.hydra.mode == RunMode.MULTIRUN:
             write(Path(config.hydra.sweep.dir))
 

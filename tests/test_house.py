@@ -17,6 +17,7 @@ HOUSE = [
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["step", "recording", "updates"],
+    ["bindings"],
     ["playing"],
     ["learner", "recorded"],
     ["loop", "figures", "sinks.sink"],

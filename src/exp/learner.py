@@ -3,7 +3,8 @@
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,38 +33,35 @@ class Learner:
     step: Step
     scheduler: LRScheduler | None = None
 
-    def advance(self, batches: Iterable[Batch], windows: Sequence[int]) -> tuple[Tensor, list[Measures]]:
-        """One update a batch.
+    def advance(
+        self, batches: Iterable[Batch], windows: Sequence[int], split: Split
+    ) -> tuple[list[float], list[Measures]]:
+        """One update a batch, all of them from `split`.
 
-        Returns each batch's loss before its update, [S] on the CPU, and the measures of the first windows[0] batches,
-        the next windows[1], and so on to the last.
+        Returns each batch's loss before its update, and the measures of the first windows[0] batches, the next
+        windows[1], and so on to the last.
         """
         self.model.train()
-        step = self.step
-        losses: list[Tensor] = []
-        outputs: list[Tensor] = []
-        targets: list[Tensor] = []
         with self._blamed("in a step"), torch.no_grad():  # a step that needs gradients turns them on
-            for x, y in batches:
-                loss, output = step(x, y)
-                losses.append(loss)
-                outputs.append(output)
-                targets.append(y)
-        # One look at the device for all these steps: .item() in each would wait for it each time.
-        loss_of_each = torch.stack(losses).cpu()
-        counts = torch.tensor([len(y) for y in targets])
-        sizes: list[int] = [int(part.sum()) for part in torch.split(counts, list(windows))]
+            made = self.step(batches)
+            # One look at the device for all these steps: .item() in each would wait for it each time.
+            losses = cast(list[float], torch.stack(made.losses).tolist())
+        counts = [len(y) for y in made.targets]
         # In float64 a float32 loss times a count, divided by that count, gives the loss back to the bit.
-        sums = [float(part.sum()) for part in torch.split(loss_of_each.double() * counts, list(windows))]
-        scores = self.objective.score(torch.cat(outputs), torch.cat(targets), sizes)
-        return loss_of_each, [Measures(*parts) for parts in zip(sizes, sums, scores, strict=True)]
+        weighted = [loss * count for loss, count in zip(losses, counts, strict=True)]
+        ends = list(accumulate(windows))
+        parts = [slice(end - window, end) for end, window in zip(ends, windows, strict=True)]
+        sizes = [sum(counts[part]) for part in parts]
+        scores = self.objective.score(_joined(made.outputs), _joined(made.targets), sizes, split)
+        sums = [sum(weighted[part]) for part in parts]
+        return losses, [Measures(*of_part) for of_part in zip(sizes, sums, scores, strict=True)]
 
     def evaluate(self, split: Split) -> Measures:
         """Measures of the whole split; draws nothing and moves no parameter."""
         output = self.predict(split.x)
         check_output(self.objective, output, len(split))
         loss = float(self.objective.criterion(output, split.y))
-        (score,) = self.objective.score(output, split.y, [len(split)])
+        (score,) = self.objective.score(output, split.y, [len(split)], split)
         return Measures(len(split), loss * len(split), score)
 
     @torch.no_grad()
@@ -72,7 +70,7 @@ class Learner:
         self.model.eval()
         with self._blamed(f"on {len(x)} rows of {x.shape[1]} features"):
             parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return _joined(parts)
 
     @contextmanager
     def _blamed(self, where: str) -> Generator[None]:
@@ -101,3 +99,7 @@ class Learner:
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
         return state
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

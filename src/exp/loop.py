@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-import torch
-from torch import Tensor
-
 from exp.data.batches import Batches
 from exp.data.split import Data
 from exp.errors import Diverged
@@ -55,7 +52,8 @@ def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterato
     def evaluate() -> Iterator[Event]:
         nonlocal val_loss
         measures = learner.evaluate(data.val)
-        _refuse_divergence(torch.tensor([measures.loss]), at.step, "validation", learner.lr)
+        if not math.isfinite(measures.loss):
+            raise _diverged([measures.loss], at.step, "validation", learner.lr)
         val_loss = measures.loss
         improved = best.takes(val_loss)
         yield Evaluated(at, "val", measures, improved)
@@ -70,13 +68,15 @@ def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterato
         stop = plan.stop_after(at.step)
         logged = plan.logged_between(at.step, stop)
         windows = [b - a for a, b in pairwise([at.step, *logged])]
+        first = at.step + 1
         lr = learner.lr
-        losses, measured = learner.advance(islice(stream, stop - at.step), windows)
+        losses, measured = learner.advance(islice(stream, stop - at.step), windows, batches.rows)
         if learner.step.obstacle is not None and not noted:
             noted = True
             yield Noted(at, f"engine=eager is in use: {learner.step.obstacle}")
-        for end, of_window, measures in zip(logged, torch.split(losses, windows), measured, strict=True):
-            _refuse_divergence(of_window, at.step + 1, "training", lr)
+        for end, measures in zip(logged, measured, strict=True):
+            if not math.isfinite(measures.loss_sum):
+                raise _diverged(losses, first, "training", lr)
             since_log = measures if since_log is None else since_log + measures
             at = batches.position(end)
             if plan.due(plan.log, end):
@@ -119,11 +119,10 @@ class _Best:
         return self.patience is not None and self.waited >= self.patience
 
 
-def _refuse_divergence(losses: Tensor, first_step: int, which: str, lr: float) -> None:
-    bad = torch.nonzero(~losses.isfinite())
-    if len(bad):
-        index = int(bad[0])
-        raise Diverged(
-            f"the {which} loss became {float(losses[index])} at step {first_step + index}",
-            f"a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
-        )
+def _diverged(losses: list[float], first_step: int, which: str, lr: float) -> Diverged:
+    """The error that names the first of `losses` that is NaN or infinite; that of losses[0] is `first_step`."""
+    index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
+    return Diverged(
+        f"the {which} loss became {loss} at step {first_step + index}",
+        f"a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
+    )

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from itertools import accumulate
+from typing import Any, Self, TypeAlias
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
+
+Array: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class Hits:
     @classmethod
     def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[Hits]":
         """Hits among class numbers [N], the first sizes[0] examples, the next sizes[1], and so on."""
-        right = _sums(prediction == truth, sizes).cpu()
-        return [cls(count, int(correct)) for count, correct in zip(sizes, right, strict=True)]
+        right = sums((prediction == truth).cpu().numpy(), sizes, np.int64)
+        return [cls(count, correct) for count, correct in zip(sizes, right.tolist(), strict=True)]
 
     def __add__(self, other: Self) -> "Hits":
         return Hits(self.count + other.count, self.correct + other.correct)
@@ -33,44 +37,40 @@ class Hits:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """How far predicted values [N, K] were from true ones: sums over the examples, float64 [K] each."""
+    """How far predicted values [N, K] were from true ones: squares summed over the examples, float64 [K].
+
+    `variance`, float64 [K], is that of the true values in the whole split that the examples are from: within a batch
+    or two it would be noise.
+    """
 
     count: int
-    squared_error: Tensor
-    target: Tensor
-    target_squared: Tensor
+    squared_error: Array
+    variance: Array
 
     names = ("rmse", "r2")
 
     @classmethod
-    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int]) -> "list[Residuals]":
+    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: Array) -> "list[Residuals]":
         """Residuals of outputs [N, K] from targets [N, K]: of the first sizes[0] examples, the next sizes[1], ..."""
-        # On the CPU first: Apple's GPUs have no float64.
-        output, target = output.cpu().double(), target.cpu().double()
-        sums = (_sums(values, sizes) for values in ((output - target).square(), target, target.square()))
-        return [cls(*parts) for parts in zip(sizes, *sums, strict=True)]
+        squares = sums((output - target).square().cpu().numpy(), sizes, np.float64)
+        return [cls(count, square, variance) for count, square in zip(sizes, squares, strict=True)]
 
     def __add__(self, other: Self) -> "Residuals":
-        return Residuals(
-            self.count + other.count,
-            self.squared_error + other.squared_error,
-            self.target + other.target,
-            self.target_squared + other.target_squared,
-        )
+        return Residuals(self.count + other.count, self.squared_error + other.squared_error, self.variance)
 
     def values(self) -> dict[str, float]:
         """Root mean squared error over all outputs, and R^2 averaged over them; no R^2 where a target does not vary."""
-        values = {"rmse": math.sqrt(float(self.squared_error.mean()) / self.count)}
-        variation = self.target_squared - self.target.square() / self.count
-        # Rounding leaves a constant target a variation of about 1e-16 of its squares.
-        if bool((variation > 1e-12 * self.target_squared).all()):
-            values["r2"] = float(torch.mean(1 - self.squared_error / variation))
+        mean = self.squared_error / self.count
+        values = {"rmse": math.sqrt(mean.mean())}
+        if self.variance.all():
+            values["r2"] = float((1 - mean / self.variance).mean())
         return values
 
 
-def _sums(values: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Sums over the first sizes[0] rows, the next sizes[1], and so on: [len(sizes), ...]."""
-    return torch.stack([part.sum(0) for part in torch.split(values, list(sizes))])
+def sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Sums over the first sizes[0] rows of [N, ...], the next sizes[1], and so on, none 0: [len(sizes), ...]."""
+    starts = [0, *accumulate(sizes[:-1])]
+    return np.add.reduceat(values, starts, axis=0, dtype=dtype)
 
 
 @dataclass(frozen=True)

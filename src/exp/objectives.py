@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from exp.data.split import Data
+from exp.data.split import Data, Split
 from exp.errors import ConfigError
 from exp.measures import Hits, Residuals
 
@@ -19,7 +19,7 @@ class Objective(Protocol):
     """What training asks of a loss.
 
     `target` turns a split's y into what the criterion wants, once, before training; `score` tells how good outputs are,
-    for the first sizes[0] examples, the next sizes[1], and so on.
+    for the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`.
     """
 
     @property
@@ -31,7 +31,9 @@ class Objective(Protocol):
     def target(self, y: Tensor) -> Tensor: ...
     def prediction(self, output: Tensor) -> Tensor: ...
     def surface(self, output: Tensor) -> Tensor: ...
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> Sequence[Hits | Residuals]: ...
+    def score(
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
+    ) -> Sequence[Hits | Residuals]: ...
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:
@@ -71,7 +73,8 @@ class Classes:
         """[N]: of two classes the probability of the second, of more the predicted class number."""
         return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Hits]:
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+        del split
         return Hits.of(self.prediction(output), target, sizes)
 
 
@@ -96,7 +99,8 @@ class Binary:
         """[N]: the probability of the second class."""
         return self.probability(output).squeeze(1)
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Hits]:
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+        del split
         return Hits.of(self.prediction(output), target.squeeze(1).long(), sizes)
 
 
@@ -120,8 +124,8 @@ class Values:
         """[N]: the first value."""
         return output[:, 0]
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Residuals]:
-        return Residuals.of(output, target, sizes)
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Residuals]:
+        return Residuals.of(output, target, sizes, split.variance)
 
 
 # What the model's output means to the criteria that allow one meaning only.

@@ -1,14 +1,16 @@
 """The step recorded once for each size of batch and played from then on, as soon as it has proved itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from exp.data.batches import Batch
 from exp.playing import Play, player
 from exp.recording import Tape
-from exp.step import EagerStep, Gradients
+from exp.step import EagerStep, Gradients, Made
 from exp.updates import update_of
 
 # How many steps of each recording run beside the eager step, on copies, before it is trusted.
@@ -30,19 +32,27 @@ class RecordedStep:
         self._steps = 0
         self.obstacle: str | None = None
 
-    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        play = self._trusted.get(len(x))
-        if play is None:
-            return self._learn(x, y)
-        loss, output, gradients = play(x, y)
-        self._update(gradients)  # pyright: ignore[reportOptionalCall]  # set before anything is trusted
-        return loss, output
+    def __call__(self, batches: Iterable[Batch]) -> Made:
+        made = Made()
+        batches = iter(batches)
+        batch = next(batches, None)
+        while batch is not None:
+            x, y = batch
+            play = self._trusted.get(len(x))
+            if play is None:
+                made.add(*self._learn(x, y), y)
+                batch = next(batches, None)
+            else:
+                assert self._update is not None  # before anything is trusted
+                with torch.inference_mode():
+                    batch = play(chain((batch,), batches), self._update, made)
+        return made
 
     def _learn(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step; on the way from it to a played one, it is recorded, or runs beside the recording."""
         self._steps += 1
         if self.obstacle is not None or self._steps == 1:
-            return self._eager(x, y)  # the first step makes the optimizer's state
+            return self._eager.one(x, y)  # the first step makes the optimizer's state
         try:
             if len(x) not in self._on_trial:
                 return self._record(x, y)
@@ -86,8 +96,12 @@ class RecordedStep:
         made = self._eager.updated(kept)
         after = self._snapshot(x)
         self._restore(x, before)
-        loss, output, gradients = play(x, y)
-        same = _same([*made, *found[0][2]], [loss, output, *gradients])
+        played = Made()
+        seen: list[list[Tensor | None]] = []
+        with torch.inference_mode():
+            play([(x, y)], seen.append, played)
+        (gradients,) = seen
+        same = _same([*made, *found[0][2]], [*played.losses, *played.outputs, *gradients])
         if self._update != self._step_of_the_optimizer:  # which is the eager step's own
             self._update(gradients)
             same = same and _same(self._snapshot(x), after)

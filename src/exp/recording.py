@@ -46,7 +46,7 @@ class Call:
 
     @property
     def is_view(self) -> bool:
-        return not self.written and any(r.alias_info is not None for r in self.operator._schema.returns)
+        return is_view(self.operator)
 
     @property
     def is_random(self) -> bool:
@@ -74,6 +74,13 @@ def _looks(operator: OpOverload, args: Any) -> bool:
     if operator is torch.ops.aten.index.Tensor:
         return any(index.dtype in (torch.bool, torch.uint8) for index in tensors_of(args[1]))
     return not {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}.isdisjoint(operator.tags)
+
+
+def is_view(operator: OpOverload) -> bool:
+    """Whether what it returns shares the memory of an argument that it does not write into."""
+    arguments, returns = operator._schema.arguments, operator._schema.returns
+    writes = any(argument.alias_info is not None and argument.alias_info.is_write for argument in arguments)
+    return not writes and any(result.alias_info is not None for result in returns)
 
 
 def tensors_of(value: Any) -> list[Tensor]:

@@ -1,21 +1,37 @@
-"""The ONE step: forward, loss, gradients, update."""
+"""The ONE step: forward, loss, gradients, update; and one after the other."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from exp.data.batches import Batch
+
 # Loss, outputs, and every parameter's gradient: None for one that the loss does not touch.
 Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
 
 
-class Step(Protocol):
-    """One update from a batch x [B, F], y [B, ...]. Returns the loss, 0-d, and the outputs [B, K], both before it."""
+@dataclass(frozen=True)
+class Made:
+    """What steps found before their updates, a tensor for each: losses, 0-d, outputs [B, K] and targets [B, ...]."""
 
-    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]: ...
+    losses: list[Tensor] = field(default_factory=list[Tensor])
+    outputs: list[Tensor] = field(default_factory=list[Tensor])
+    targets: list[Tensor] = field(default_factory=list[Tensor])
+
+    def add(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
+        self.losses.append(loss)
+        self.outputs.append(output)
+        self.targets.append(target)
+
+
+class Step(Protocol):
+    """One update from each batch x [B, F], y [B, ...], one after the other. To be called with gradients off."""
+
+    def __call__(self, batches: Iterable[Batch]) -> Made: ...
 
     @property
     def obstacle(self) -> str | None:
@@ -40,7 +56,14 @@ class EagerStep:
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, batches: Iterable[Batch]) -> Made:
+        made = Made()
+        for x, y in batches:
+            made.add(*self.one(x, y), y)
+        return made
+
+    def one(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; the loss and the outputs before it."""
         return self.updated(lambda: self.gradients(x, y))
 
     def updated(self, gradients: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:

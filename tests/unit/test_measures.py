@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score, root_mean_squared_error
 
+from exp.data.split import Split
 from exp.measures import Hits, Measures, Residuals
 
 counts = st.integers(1, 1000)
@@ -26,14 +27,15 @@ def test_parts_add_up_to_the_whole(parts):
 def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, cut: int):
     rng = np.random.default_rng(seed)
     truth, guess = rng.normal(50, 7, (n, outputs)), rng.normal(50, 7, (n, outputs))
-    a, b = Residuals.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut])
+    a, b = Residuals.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], truth.var(0))
     values = (a + b).values()
     assert values["r2"] == pytest.approx(r2_score(truth, guess))
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth.ravel(), guess.ravel()))
 
 
 def test_no_r2_where_the_target_does_not_vary():
-    (residuals,) = Residuals.of(torch.ones(3, 1), torch.full((3, 1), 346.0), [3])
+    split = Split(torch.ones(3, 1), torch.full((3, 1), 0.1))
+    (residuals,) = Residuals.of(torch.ones(3, 1), split.y, [3], split.variance)
     assert set(residuals.values()) == {"rmse"}
 
 

@@ -77,4 +77,7 @@ def test_half_counts_as_the_second_class():
     value = objective_of(nn.MSELoss(), "value", data(2))
     assert logit.prediction(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 1, 1]
     assert value.prediction(torch.tensor([[0.4], [0.5], [0.6]])).tolist() == [0, 1, 1]
-    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]]), [1, 1]) == [Hits(1, 1), Hits(1, 0)]
+    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]]), [1, 1], data(2).train) == [
+        Hits(1, 1),
+        Hits(1, 0),
+    ]

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,6 +19,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @cached_property
+    def variance(self) -> npt.NDArray[np.float64]:
+        """Of each of the values [K]; exactly 0 where they are all the same."""
+        y = self.y.cpu().double().numpy()
+        return np.where(y.min(0) == y.max(0), 0.0, y.var(0))
 
 
 @dataclass(frozen=True)

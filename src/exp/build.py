@@ -83,10 +83,10 @@ def scheduler_of(config: Config, optimizer: Optimizer, batches: Batches) -> LRSc
 
 
 def plan_of(config: Config, batches: Batches) -> Plan:
-    """The cadences in steps. By default about 1,000 logged points a run, at most one evaluation an epoch, ten saves."""
+    """The cadences in steps. By default 1,000 logged points a run at most, 250 evaluations, one an epoch, ten saves."""
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
-    evaluate = period(config.eval_every, per_epoch, per_epoch * about(config.epochs))
+    evaluate = period(config.eval_every, per_epoch, per_epoch * about(config.epochs, 250))
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     return Plan(
         steps=steps,
@@ -96,7 +96,7 @@ def plan_of(config: Config, batches: Batches) -> Plan:
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
-        longest=max(1, min(256, 2**18 // batches.size)),
+        longest=max(1, min(256, 2**16 // batches.size)),
     )
 
 

@@ -4,13 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Self, TypeAlias
+from statistics import fmean
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
-
-Array: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,35 +34,36 @@ class Hits:
         return {"accuracy": self.correct / self.count}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Residuals:
-    """How far predicted values [N, K] were from true ones: squares summed over the examples, float64 [K].
+    """How far predicted values [N, K] were from true ones: K squares, each summed over the examples.
 
-    `variance`, float64 [K], is that of the true values in the whole split that the examples are from: within a batch
-    or two it would be noise.
+    `variance`, K too, is that of the true values in the whole split that the examples are from: within a batch or two
+    it would be noise.
     """
 
     count: int
-    squared_error: Array
-    variance: Array
+    squared_error: tuple[float, ...]
+    variance: tuple[float, ...]
 
     names = ("rmse", "r2")
 
     @classmethod
-    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: Array) -> "list[Residuals]":
+    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: tuple[float, ...]) -> "list[Residuals]":
         """Residuals of outputs [N, K] from targets [N, K]: of the first sizes[0] examples, the next sizes[1], ..."""
-        squares = sums((output - target).square().cpu().numpy(), sizes, np.float64)
-        return [cls(count, square, variance) for count, square in zip(sizes, squares, strict=True)]
+        squares = sums((output - target).square_().cpu().numpy(), sizes, np.float64)
+        return [cls(count, tuple(square), variance) for count, square in zip(sizes, squares.tolist(), strict=True)]
 
     def __add__(self, other: Self) -> "Residuals":
-        return Residuals(self.count + other.count, self.squared_error + other.squared_error, self.variance)
+        squared_error = tuple(a + b for a, b in zip(self.squared_error, other.squared_error, strict=True))
+        return Residuals(self.count + other.count, squared_error, self.variance)
 
     def values(self) -> dict[str, float]:
         """Root mean squared error over all outputs, and R^2 averaged over them; no R^2 where a target does not vary."""
-        mean = self.squared_error / self.count
-        values = {"rmse": math.sqrt(mean.mean())}
-        if self.variance.all():
-            values["r2"] = float((1 - mean / self.variance).mean())
+        means = [total / self.count for total in self.squared_error]
+        values = {"rmse": math.sqrt(fmean(means))}
+        if all(self.variance):
+            values["r2"] = fmean(1 - mean / variance for mean, variance in zip(means, self.variance, strict=True))
         return values
 
 

@@ -27,7 +27,7 @@ def test_parts_add_up_to_the_whole(parts):
 def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, cut: int):
     rng = np.random.default_rng(seed)
     truth, guess = rng.normal(50, 7, (n, outputs)), rng.normal(50, 7, (n, outputs))
-    a, b = Residuals.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], truth.var(0))
+    a, b = Residuals.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
     values = (a + b).values()
     assert values["r2"] == pytest.approx(r2_score(truth, guess))
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth.ravel(), guess.ravel()))

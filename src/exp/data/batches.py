@@ -85,7 +85,10 @@ def _cut(rows: Tensor, size: int) -> list[Tensor]:
     whole = len(rows) // size
     width = size * row_shape.numel()
     step = _ALIGNMENT // rows.element_size()
-    laid_out = rows.new_empty(whole, -(-width // step) * step)
-    laid_out[:, :width] = rows[: whole * size].reshape(whole, width)
-    batches = list(torch.unbind(laid_out[:, :width].view(whole, size, *row_shape)))
+    laid_out = rows[: whole * size].reshape(whole, width)
+    if width % step or rows.data_ptr() % _ALIGNMENT:
+        padded = rows.new_empty(whole, -(-width // step) * step)
+        padded[:, :width] = laid_out
+        laid_out = padded[:, :width]
+    batches = list(torch.unbind(laid_out.view(whole, size, *row_shape)))
     return batches if whole * size == len(rows) else [*batches, rows[whole * size :].clone()]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,10 +20,10 @@ class Split:
         return len(self.x)
 
     @cached_property
-    def variance(self) -> npt.NDArray[np.float64]:
-        """Of each of the values [K]; exactly 0 where they are all the same."""
+    def variance(self) -> tuple[float, ...]:
+        """Of each of the K values; exactly 0 where they are all the same."""
         y = self.y.cpu().double().numpy()
-        return np.where(y.min(0) == y.max(0), 0.0, y.var(0))
+        return tuple(np.where(y.min(0) == y.max(0), 0.0, y.var(0)).tolist())
 
 
 @dataclass(frozen=True)

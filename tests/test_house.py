@@ -11,7 +11,7 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "models.*"],
+    ["errors", "cadence", "nearest", "uncompiled", "models.*"],
     ["limits", "seeding", "measures", "config_dir"],
     ["config", "events", "sweep.table"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes"],

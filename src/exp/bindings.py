@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from exp.recording import Call, is_view, leaves_of
+from exp.recording import Call, Mode, is_view, leaves_of
 
 _PLACES = (torch, torch._C._nn, Tensor)
 
@@ -63,7 +62,7 @@ def _makes(function: Callable[..., Any], call: Call) -> bool:
     return probe.hits == 1 and probe.same
 
 
-class _Probe(TorchDispatchMode):
+class _Probe(Mode):
     """Answers one call with the recorded result, without computing, and tells whether it was that very call."""
 
     def __init__(self, call: Call) -> None:

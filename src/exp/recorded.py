@@ -11,6 +11,7 @@ from exp.data.batches import Batch
 from exp.playing import Play, player
 from exp.recording import Tape
 from exp.step import EagerStep, Gradients, Made
+from exp.uncompiled import step_of
 from exp.updates import update_of
 
 # How many steps of each recording run beside the eager step, on copies, before it is trusted.
@@ -136,7 +137,7 @@ class RecordedStep:
 
     def _step_of_the_optimizer(self, gradients: list[Tensor | None]) -> None:
         self._eager.assign(gradients)
-        self._eager.optimizer.step()
+        step_of(self._eager.optimizer)(None)
 
 
 def _same(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:

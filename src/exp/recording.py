@@ -53,7 +53,15 @@ class Call:
         return torch.Tag.nondeterministic_seeded in self.operator.tags
 
 
-class Tape(TorchDispatchMode):
+class Mode(TorchDispatchMode):
+    """Under it, `__torch_dispatch__` gets every operator call; its first call does not load torch.compile."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Tape(Mode):
     """Writes down every operator call made under it. Holds every tensor it saw, so that no two share an id."""
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from exp.data.batches import Batch
+from exp.uncompiled import step_of
 
 # Loss, outputs, and every parameter's gradient: None for one that the loss does not touch.
 Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -76,8 +77,7 @@ class EagerStep:
             before.append((loss, output))
             return loss
 
-        # LBFGS needs the loss as a tensor, though the signature says float.
-        self.optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        step_of(self.optimizer)(closure)
         return before[0]  # the loss before the update
 
     def gradients(self, x: Tensor, y: Tensor) -> Gradients:

@@ -1,0 +1,42 @@
+"""Keras's compile and fit, on the backend that KERAS_BACKEND names; on JAX all steps of an epoch in one execution.
+
+An epoch before the clock starts lets JAX compile; the parameters are set back after it.
+"""
+
+import os
+
+import keras
+from keras import layers, losses, optimizers
+from task import read, report, timed
+
+task = read()
+whole = task.steps_per_epoch * task.batch_size if task.drop_last else len(task.x)  # fit has no drop_last
+x, y = task.x[:whole], task.y[:whole]
+names = [task.activation] * (len(task.weights) - 1) + [task.output_activation]
+net = keras.Sequential([keras.Input(task.x.shape[1:])])
+for weight, name in zip(task.weights, names, strict=True):
+    net.add(layers.Dense(weight.shape[1], activation=name))
+first = [array for pair in zip(task.weights, task.biases, strict=True) for array in pair]
+net.set_weights(first)
+loss = {
+    "CrossEntropyLoss": losses.SparseCategoricalCrossentropy(from_logits=True),
+    "BCEWithLogitsLoss": losses.BinaryCrossentropy(from_logits=True),
+    "BCELoss": losses.BinaryCrossentropy(),
+    "MSELoss": losses.MeanSquaredError(),
+}[task.loss]
+if os.environ["KERAS_BACKEND"] == "torch":
+    import torch
+
+    torch.set_num_threads(1)
+    net.compile(getattr(optimizers, task.optimizer)(task.lr), loss)
+else:
+    net.compile(getattr(optimizers, task.optimizer)(task.lr), loss, steps_per_execution=task.steps_per_epoch)
+
+
+def fit(epochs: int) -> None:
+    net.fit(x, y, batch_size=task.batch_size, epochs=epochs, shuffle=task.shuffle, verbose=0)
+
+
+fit(1)
+net.set_weights(first)
+report(task, timed(lambda: fit(task.epochs)), float(net.evaluate(task.x, task.y, batch_size=len(task.x), verbose=0)))

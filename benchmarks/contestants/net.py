@@ -1,0 +1,39 @@
+"""The task in PyTorch, for the contestants that train with it."""
+
+import torch
+from task import Task
+from torch import nn
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+
+def rows(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(task.x), torch.from_numpy(task.y)
+
+
+def model(task: Task) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for i, (weight, bias) in enumerate(zip(task.weights, task.biases, strict=True)):
+        linear = nn.Linear(*weight.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight.T))
+            linear.bias.copy_(torch.from_numpy(bias))
+        end = i == len(task.weights) - 1
+        name = task.output_activation if end else task.activation
+        layers += [linear, *([ACTIVATIONS[name]()] if name else [])]
+    return nn.Sequential(*layers)
+
+
+def criterion(task: Task) -> nn.Module:
+    return getattr(nn, task.loss)()
+
+
+def optimizer(task: Task, net: nn.Module) -> torch.optim.Optimizer:
+    return getattr(torch.optim, task.optimizer)(net.parameters(), lr=task.lr)
+
+
+@torch.no_grad()
+def final_loss(task: Task, net: nn.Module) -> float:
+    x, y = rows(task)
+    return float(criterion(task)(net.cpu()(x), y))

@@ -1,0 +1,33 @@
+"""The loop of a teaching notebook: a DataLoader, and .item() for the loss and the accuracy of every batch."""
+
+import torch
+from net import criterion, final_loss, model, optimizer, rows
+from task import read, report, timed
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.set_num_threads(1)
+task = read()
+loader = DataLoader(TensorDataset(*rows(task)), task.batch_size, shuffle=task.shuffle, drop_last=task.drop_last)
+net, loss_of = model(task), criterion(task)
+update = optimizer(task, net)
+losses: list[float] = []
+accuracies: list[float] = []
+
+
+def train() -> None:
+    for _ in range(task.epochs):
+        for xb, yb in loader:
+            update.zero_grad()
+            output = net(xb)
+            loss = loss_of(output, yb)
+            loss.backward()
+            update.step()
+            losses.append(loss.item())
+            if task.loss == "CrossEntropyLoss":
+                accuracies.append((output.argmax(1) == yb).float().mean().item())
+            elif task.loss != "MSELoss":
+                threshold = 0 if task.loss == "BCEWithLogitsLoss" else 0.5
+                accuracies.append(((output >= threshold) == yb).float().mean().item())
+
+
+report(task, timed(train), final_loss(task, net))

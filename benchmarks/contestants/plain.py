@@ -1,0 +1,31 @@
+"""A careful plain loop: no DataLoader, one gather an epoch, no .item(); nothing is logged and nothing validated."""
+
+import torch
+from net import criterion, final_loss, model, optimizer, rows
+from task import read, report, timed
+
+torch.set_num_threads(1)
+task = read()
+x, y = rows(task)
+net, loss_of = model(task), criterion(task)
+update = optimizer(task, net)
+losses = torch.empty(task.epochs * task.steps_per_epoch)
+
+
+def train() -> None:
+    step = 0
+    for _ in range(task.epochs):
+        order = torch.randperm(len(x)) if task.shuffle else None
+        xs, ys = (x, y) if order is None else (x[order], y[order])
+        for xb, yb in zip(xs.split(task.batch_size), ys.split(task.batch_size), strict=True):
+            if task.drop_last and len(xb) < task.batch_size:
+                break
+            update.zero_grad()
+            loss = loss_of(net(xb), yb)
+            loss.backward()
+            update.step()
+            losses[step] = loss.detach()
+            step += 1
+
+
+report(task, timed(train), final_loss(task, net))

@@ -1,0 +1,25 @@
+"""skorch without its callbacks, its validation and its printing."""
+
+import torch
+from net import final_loss, model
+from skorch import NeuralNet
+from task import read, report, timed
+from torch import nn
+
+torch.set_num_threads(1)
+task = read()
+net = NeuralNet(
+    model(task),
+    getattr(nn, task.loss),
+    optimizer=getattr(torch.optim, task.optimizer),
+    lr=task.lr,
+    max_epochs=task.epochs,
+    batch_size=task.batch_size,
+    iterator_train__shuffle=task.shuffle,
+    iterator_train__drop_last=task.drop_last,
+    train_split=None,
+    callbacks="disable",
+    verbose=0,
+)
+net.initialize()
+report(task, timed(lambda: net.partial_fit(task.x, task.y)), final_loss(task, net.module_))

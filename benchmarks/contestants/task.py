@@ -1,0 +1,55 @@
+"""What every contestant is given, in one .npz: the rows, the net's first parameters, and how to train it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Task:
+    """x [N, F] and y: class numbers [N], or targets [N, K]. Weights are [in, out], and go with biases [out]."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    activation: str
+    output_activation: str | None
+    loss: str
+    lr: float
+    optimizer: str
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.x) // self.batch_size if self.drop_last else -(-len(self.x) // self.batch_size)
+
+
+def read() -> Task:
+    """The task that the command line names."""
+    with np.load(sys.argv[1]) as file:
+        arrays = dict(file)
+    settings = json.loads(str(arrays.pop("settings")))
+    layers = sum(name.startswith("weight") for name in arrays)
+    weights = [arrays.pop(f"weight{i}") for i in range(layers)]
+    biases = [arrays.pop(f"bias{i}") for i in range(layers)]
+    return Task(**arrays, weights=weights, biases=biases, **settings)
+
+
+def timed(train: Callable[[], object]) -> float:
+    """Seconds that `train` took."""
+    began = time.perf_counter()
+    train()
+    return time.perf_counter() - began
+
+
+def report(task: Task, seconds: float, loss: float) -> None:
+    """Tell the benchmark: seconds of all epochs, and the loss over all rows at their end."""
+    print(json.dumps({"us": seconds / (task.epochs * task.steps_per_epoch) * 1e6, "loss": loss}))

@@ -1,5 +1,6 @@
 """The door: Hydra composes what was typed, a run or a sweep of them follows, a mistake gets one clear message."""
 
+import gc
 import logging
 import os
 import sys
@@ -31,6 +32,9 @@ def job(cfg: DictConfig) -> float:
         config = check(cfg)
         from exp.run import run  # late: torch takes a second to import, and a mistake in the config needs none of it
 
+        if not gc.isenabled():  # not so for a sweep's later jobs
+            gc.freeze()
+            gc.enable()
         folder = Path(HydraConfig.get().runtime.output_dir)
         typed = list(HydraConfig.get().overrides.task)
         return run(config, _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), _choices(), typed)
@@ -47,6 +51,7 @@ def job(cfg: DictConfig) -> float:
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
     if ALLOWED_BY_USER and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:

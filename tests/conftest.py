@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hypothesis import settings
 from omegaconf import DictConfig
 
 from exp.config import CONF, Config, check
+
+settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of exp
+settings.load_profile("untimed")
 
 
 def composed(*overrides: str, config_dir: Path | None = None) -> DictConfig:

@@ -19,6 +19,7 @@ HOUSE = [
     ["step", "recording", "updates"],
     ["bindings"],
     ["playing"],
+    ["captured"],
     ["learner", "recorded"],
     ["loop", "figures", "sinks.sink"],
     ["sinks.*"],

@@ -65,6 +65,8 @@ def main() -> None:
         if _WHOLE_TRACEBACK or not (isinstance(error, ExpError | OSError) or _is_hydras(error)):
             raise
         sys.exit(f"exp: {explained(error, sys.argv[1:])}")
+    finally:
+        gc.enable()
 
 
 def _is_hydras(error: Exception) -> bool:

@@ -117,6 +117,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "optimizer.momentum": (_FRACTION, "0.9"),
     "optimizer.nesterov": (_SWITCH, "true"),
     "optimizer.weight_decay": (Number(0), "0.0001"),
+    "optimizer.fused": (OneOf((None, True, False)), "true"),
     "optimizer.betas": (Number(0, 1, open_high=True, many=True), "[0.9,0.999]"),
     "optimizer.alpha": (_FRACTION, "0.99"),
     "optimizer.eps": (Number(0), "1e-8"),

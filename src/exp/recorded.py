@@ -1,12 +1,14 @@
 """The step recorded once for each size of batch and played from then on, as soon as it has proved itself."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from exp.captured import captured
 from exp.data.batches import Batch
 from exp.playing import Play, player
 from exp.recording import Tape
@@ -77,11 +79,29 @@ class RecordedStep:
         if more:
             self.obstacle = f"{type(self._eager.optimizer).__name__} computes gradients several times a step"
         if self.obstacle is None:
-            fixed = [*self._eager.parameters, *self._eager.model.buffers()]
-            self._on_trial[len(x)] = player(tape.calls, x, y, fixed, gradients), 0
+            with self._excused():
+                self._on_trial[len(x)] = self._player(tape, x, y, gradients), 0
             bare = None if None in gradients[2] else update_of(self._eager.optimizer)
             self._update = self._update or bare or self._step_of_the_optimizer
         return made
+
+    def _player(self, tape: Tape, x: Tensor, y: Tensor, gradients: Gradients) -> Play:
+        play = player(tape.calls, x, y, [*self._eager.parameters, *self._eager.model.buffers()], gradients)
+        if not x.is_cuda:
+            return play
+        before = self._snapshot(x)
+        play = captured(play, x, y)
+        self._restore(x, before)
+        return play
+
+    @contextmanager
+    def _excused(self) -> Generator[None]:
+        """A failure inside is the recording's, and no reason to stop: the eager step made the same step already."""
+        try:
+            yield
+        except Exception as error:
+            self.obstacle = f"the step cannot be recorded: {error}"
+            self._trusted.clear()
 
     def _try(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step, and then the recorded one from where that began; both must end in the same place."""
@@ -99,14 +119,18 @@ class RecordedStep:
         self._restore(x, before)
         played = Made()
         seen: list[list[Tensor | None]] = []
-        with torch.inference_mode():
-            play([(x, y)], seen.append, played)
-        (gradients,) = seen
-        same = _same([*made, *found[0][2]], [*played.losses, *played.outputs, *gradients])
-        if self._update != self._step_of_the_optimizer:  # which is the eager step's own
-            self._update(gradients)
-            same = same and _same(self._snapshot(x), after)
+        same = False
+        with self._excused():
+            with torch.inference_mode():
+                play([(x, y)], seen.append, played)
+            (gradients,) = seen
+            same = _same([*made, *found[0][2]], [*played.losses, *played.outputs, *gradients])
+            if self._update != self._step_of_the_optimizer:  # which is the eager step's own
+                self._update(gradients)
+                same = same and _same(self._snapshot(x), after)
         self._restore(x, after)
+        if self.obstacle is not None:
+            return made
         if not same:
             self.obstacle = "the recording did not give the eager step's bits"
             self._trusted.clear()

@@ -19,13 +19,13 @@ Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 Update: TypeAlias = Callable[[Tensors], None]
 
 # Switches of torch.optim that these updates do not know.
-_UNKNOWN = ("maximize", "foreach", "capturable", "differentiable", "fused", "amsgrad", "centered")
+_UNKNOWN = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
 
 
 def update_of(optimizer: Optimizer) -> Update | None:
     """The bare update of `optimizer`, or None where there is only `optimizer.step()`."""
-    make = _UPDATES.get(type(optimizer))
     group, *others = optimizer.param_groups
+    make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
     if make is None or others or any(group.get(switch) for switch in _UNKNOWN):
         return None
     parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
@@ -116,10 +116,58 @@ def _adagrad(group: dict[str, Any], parameters: list[Tensor], states: list[dict[
     return update
 
 
-_UPDATES: dict[type[Optimizer], Callable[[dict[str, Any], list[Tensor], list[dict[str, Any]]], Update]] = {
+def _fused_sgd(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
+
+    def update(gradients: Tensors) -> None:
+        torch._fused_sgd_(
+            parameters,
+            gradients,
+            buffers,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            weight_decay=group["weight_decay"],
+            maximize=False,
+            is_first_step=False,
+        )
+
+    return update
+
+
+def _fused_adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    steps, means, squares = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
+    fused = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+
+    def update(gradients: Tensors) -> None:
+        torch._foreach_add_(steps, 1)
+        fused(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    return update
+
+
+_Make: TypeAlias = Callable[[dict[str, Any], list[Tensor], list[dict[str, Any]]], Update]
+_UPDATES: dict[type[Optimizer], _Make] = {
     SGD: _sgd,
     Adam: _adam,
     AdamW: _adam,
     RMSprop: _rmsprop,
     Adagrad: _adagrad,
 }
+# One kernel for all parameters, where `fused=true` asks for it. torch's own kernels: its bits too, but not those above.
+_FUSED: dict[type[Optimizer], _Make] = {SGD: _fused_sgd, Adam: _fused_adam, AdamW: _fused_adam}

@@ -33,15 +33,16 @@ def both(
     criterion: nn.Module | None = None,
     clip: float | None = None,
     feed: Batches | None = None,
+    device: str = "cpu",
     between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
 ) -> RecordedStep:
     """Train twice, eagerly and recorded, and compare every loss, output and state to the bit."""
-    feed = feed or batches()
+    feed = [(x.to(device), y.to(device)) for x, y in feed or batches()]
     criterion = criterion or nn.BCEWithLogitsLoss()
     ends = []
     recorded = None
     for engine in ("eager", "recorded"):
-        twin = copy.deepcopy(model)
+        twin = copy.deepcopy(model).to(device)
         step = EagerStep(twin, criterion, optimizer(twin.parameters()), clip)
         if engine == "recorded":
             recorded = RecordedStep(step)
@@ -76,11 +77,16 @@ OPTIMIZERS = {
     "rmsprop": lambda p: optim.RMSprop(p, lr=0.01),
     "rmsprop with all": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, weight_decay=0.1),
     "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1),
+    "fused sgd": lambda p: optim.SGD(p, lr=0.1, fused=True),
+    "fused nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
+    "fused adam": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1, fused=True),
+    "fused adamw": lambda p: optim.AdamW(p, lr=0.1, fused=True),
     # Those whose updates torch alone knows.
     "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
     "centered": lambda p: optim.RMSprop(p, lr=0.01, centered=True),
     "maximize": lambda p: optim.SGD(p, lr=0.01, maximize=True),
     "nadam": lambda p: optim.NAdam(p),
+    "fused adagrad": lambda p: optim.Adagrad(p, lr=0.1, fused=True),
     "rprop": lambda p: optim.Rprop(p),
 }
 
@@ -195,3 +201,25 @@ def test_what_is_not_needed_again_is_let_go():
     play([(x, y)], seen.extend, made)
     for mine, theirs in zip([*made.losses, *made.outputs, *seen], [*results[:2], *results[2]], strict=True):
         assert torch.equal(mine, theirs)
+
+
+class Sparse(nn.Module):
+    """A linear layer after a sparse one, whose tensors have no memory that a recording could follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = torch.eye(5).to_sparse()
+        self.linear = nn.Linear(5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(torch.sparse.mm(self.mixing, x.t()).t())
+
+
+def test_a_recording_that_fails_is_no_reason_to_stop():
+    assert "the step cannot be recorded" in str(both(Sparse()).obstacle)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("optimizer", "model"), [*product(["sgd", "nesterov", "adam"], MODELS), ("nadam", "mlp")])
+def test_on_a_gpu_a_captured_step_has_the_eager_steps_bits(optimizer: str, model: str):
+    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)

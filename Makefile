@@ -21,10 +21,18 @@ check: lint test
 golden: .venv/.ready
 	$(BIN)/python tests/golden/plain.py
 
+# Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
+bench: .venv/.bench
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+.venv/.bench: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch $@
+
 .venv/.ready: pyproject.toml constraints.txt
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test lint check golden
+.PHONY: run test lint check golden bench

@@ -26,6 +26,11 @@ from exp.targets import make
 
 # Steps from which on recording saves more than it costs, some 10 milliseconds for each size of batch.
 _WORTH_RECORDING = 200
+# Rows times parameters of a step, from which on the arithmetic takes so long that nothing else is worth saving.
+_NOT_WORTH_RECORDING = 2**30
+# How much of the same the steps between two looks at their losses may add up to. What they keep is little, but lies
+# among the large tensors of their neighbours, whose memory then cannot be used again: 300 MB for three wide layers.
+_AT_ONCE = 2**28
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,12 @@ def build(config: Config) -> Experiment:
     optimizer = make("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
     scheduler = scheduler_of(config, optimizer, batches)
-    use_threads(config.threads, batches.size * sum(parameter.numel() for parameter in model.parameters()))
-    plan = plan_of(config, batches)
+    work = batches.size * sum(parameter.numel() for parameter in model.parameters())
+    use_threads(config.threads, work)
+    plan = plan_of(config, batches, longest=max(1, min(256, 2**16 // batches.size, _AT_ONCE // max(1, work))))
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
-    if config.engine == "recorded" or (config.engine == "auto" and plan.steps >= _WORTH_RECORDING):
+    pays = plan.steps >= _WORTH_RECORDING and work < _NOT_WORTH_RECORDING
+    if config.engine == "recorded" or (config.engine == "auto" and pays):
         step = RecordedStep(step)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(data, model, objective, learner, batches, plan, device)
@@ -82,7 +89,7 @@ def scheduler_of(config: Config, optimizer: Optimizer, batches: Batches) -> LRSc
     return scheduler
 
 
-def plan_of(config: Config, batches: Batches) -> Plan:
+def plan_of(config: Config, batches: Batches, longest: int) -> Plan:
     """The cadences in steps. By default 1,000 logged points a run at most, 250 evaluations, one an epoch, ten saves."""
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
@@ -96,7 +103,7 @@ def plan_of(config: Config, batches: Batches) -> Plan:
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
-        longest=max(1, min(256, 2**16 // batches.size)),
+        longest=longest,
     )
 
 

@@ -72,6 +72,7 @@ class EagerStep:
         before: list[tuple[Tensor, Tensor]] = []
 
         def closure() -> Tensor:
+            self.assign([None] * len(self.parameters))  # first, so that there is one set of gradients at a time
             loss, output, found = gradients()
             self.assign(found)
             before.append((loss, output))

@@ -71,6 +71,14 @@ def test_losses_are_the_plain_scripts(name: str):
     assert every(preset(*GOLDEN[name]).losses) == pytest.approx(golden, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", GOLDEN)
+def test_both_engines_give_the_same_bits(name: str):
+    """Of long presets the default is the recorded engine, of short ones the eager."""
+    default = preset(*GOLDEN[name])
+    other = "eager" if len(default.losses) >= 200 else "recorded"
+    assert preset(*GOLDEN[name], f"engine={other}").losses == default.losses
+
+
 def test_every_preset_is_here():
     presets = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
     assert presets == {overrides[0].removeprefix("experiment=") for overrides in GOLDEN.values()}

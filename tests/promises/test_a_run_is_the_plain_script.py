@@ -180,10 +180,20 @@ def test_every_dataset_with_every_loss_in_every_mode(dataset: str, loss: str, ba
     compare(dataset, loss, "optimizer=sgd", size, shuffle, epochs=1)
 
 
+@pytest.mark.parametrize("engine", ["eager", "recorded"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("batching", BATCHINGS)
-def test_every_scheduler(scheduler: str, batching: str):
-    compare("iris", "cross_entropy", "optimizer=adam", *BATCHINGS[batching], scheduler=scheduler, epochs=4)
+def test_every_scheduler(scheduler: str, batching: str, engine: str):
+    epochs = 12 if batching == "full" else 4
+    compare(
+        "iris",
+        "cross_entropy",
+        "optimizer=adam",
+        *BATCHINGS[batching],
+        scheduler=scheduler,
+        epochs=epochs,
+        engine=engine,
+    )
 
 
 @pytest.mark.parametrize("engine", ["eager", "recorded"])

@@ -46,7 +46,7 @@ class Learner:
             made = self.step(batches)
             # One look at the device for all these steps: .item() in each would wait for it each time.
             losses = cast(list[float], torch.stack(made.losses).tolist())
-        counts = [len(y) for y in made.targets]
+        counts = [y.size(0) for y in made.targets]
         # In float64 a float32 loss times a count, divided by that count, gives the loss back to the bit.
         weighted = [loss * count for loss, count in zip(losses, counts, strict=True)]
         ends = list(accumulate(windows))

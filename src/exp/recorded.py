@@ -41,7 +41,7 @@ class RecordedStep:
         batch = next(batches, None)
         while batch is not None:
             x, y = batch
-            play = self._trusted.get(len(x))
+            play = self._trusted.get(x.size(0))
             if play is None:
                 made.add(*self._learn(x, y), y)
                 batch = next(batches, None)

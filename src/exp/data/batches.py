@@ -71,7 +71,7 @@ class Batches:
         order = epoch_order(len(self.rows), self.shuffle)
         if order is not None:
             order = order[: self.samples_per_epoch].to(x.device)
-            return x[order], y[order]
+            return x.index_select(0, order), y.index_select(0, order)
         return x[: self.samples_per_epoch], y[: self.samples_per_epoch]
 
 

@@ -11,29 +11,32 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "uncompiled", "models.*"],
+    ["errors", "cadence", "nearest", "uncompiled", "unrecorded", "signals", "models.*"],
     ["limits", "seeding", "measures", "config_dir"],
-    ["config", "events", "sweep.table"],
-    ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes"],
+    ["config", "events", "progress", "sweep.table"],
+    ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes", "resuming"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["step", "recording", "updates"],
     ["bindings"],
     ["playing"],
     ["captured"],
     ["learner", "recorded"],
-    ["loop", "figures", "sinks.sink"],
+    ["loop", "preflight", "figures", "sinks.sink"],
+    ["sinks.table"],
     ["sinks.*"],
     ["targets"],
     ["build"],
     ["description"],
     ["run"],
+    ["diff"],
+    ["verify"],
     ["__main__"],
 ]
 
 # The only places that name a library, wherever it is imported in them.
 DOORS = {
-    "hydra": {"config", "mistakes", "sweep.table", "__main__"},
-    "omegaconf": {"config", "mistakes", "sweep.table", "__main__"},
+    "hydra": {"config", "mistakes", "resuming", "sweep.table", "__main__"},
+    "omegaconf": {"config", "mistakes", "resuming", "sweep.table", "__main__"},
     "sklearn": {"data.preparing"},
     "tensorboard": {"sinks.tensorboard"},
     "matplotlib": {"figures"},
@@ -41,7 +44,18 @@ DOORS = {
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.
-QUICK = ["errors", "cadence", "nearest", "limits", "config_dir", "config", "mistakes", "sweep.table", "__main__"]
+QUICK = [
+    "errors",
+    "cadence",
+    "nearest",
+    "limits",
+    "config_dir",
+    "config",
+    "mistakes",
+    "resuming",
+    "sweep.table",
+    "__main__",
+]
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

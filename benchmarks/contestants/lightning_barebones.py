@@ -5,9 +5,8 @@ import warnings
 
 import lightning
 import torch
-from net import criterion, final_loss, model, optimizer, rows
+from net import criterion, final_loss, loader, model, optimizer
 from task import read, report
-from torch.utils.data import DataLoader, TensorDataset
 
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore")
@@ -34,7 +33,6 @@ class Module(lightning.LightningModule):
 
 
 module = Module()
-loader = DataLoader(TensorDataset(*rows(task)), task.batch_size, shuffle=task.shuffle, drop_last=task.drop_last)
 trainer = lightning.Trainer(accelerator="cpu", max_epochs=task.epochs, barebones=True)
-trainer.fit(module, loader)
+trainer.fit(module, loader(task))
 report(task, module.seconds, final_loss(task, module.net))

@@ -3,6 +3,7 @@
 import torch
 from task import Task
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -37,3 +38,10 @@ def optimizer(task: Task, net: nn.Module) -> torch.optim.Optimizer:
 def final_loss(task: Task, net: nn.Module) -> float:
     x, y = rows(task)
     return float(criterion(task)(net.cpu()(x), y))
+
+
+def loader(task: Task) -> DataLoader:
+    """The usual DataLoader; for the full batch in order, one that hands the rows over as they are."""
+    if task.batch_size == len(task.x) and not task.shuffle:
+        return DataLoader([rows(task)], batch_size=None)  # type: ignore[arg-type]
+    return DataLoader(TensorDataset(*rows(task)), task.batch_size, shuffle=task.shuffle, drop_last=task.drop_last)

@@ -1,13 +1,12 @@
 """The loop of a teaching notebook: a DataLoader, and .item() for the loss and the accuracy of every batch."""
 
 import torch
-from net import criterion, final_loss, model, optimizer, rows
+from net import criterion, final_loss, loader, model, optimizer
 from task import read, report, timed
-from torch.utils.data import DataLoader, TensorDataset
 
 torch.set_num_threads(1)
 task = read()
-loader = DataLoader(TensorDataset(*rows(task)), task.batch_size, shuffle=task.shuffle, drop_last=task.drop_last)
+batches = loader(task)
 net, loss_of = model(task), criterion(task)
 update = optimizer(task, net)
 losses: list[float] = []
@@ -16,7 +15,7 @@ accuracies: list[float] = []
 
 def train() -> None:
     for _ in range(task.epochs):
-        for xb, yb in loader:
+        for xb, yb in batches:
             update.zero_grad()
             output = net(xb)
             loss = loss_of(output, yb)

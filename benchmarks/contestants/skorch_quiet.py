@@ -1,7 +1,7 @@
 """skorch without its callbacks, its validation and its printing."""
 
 import torch
-from net import final_loss, model
+from net import final_loss, loader, model
 from skorch import NeuralNet
 from task import read, report, timed
 from torch import nn
@@ -14,9 +14,7 @@ net = NeuralNet(
     optimizer=getattr(torch.optim, task.optimizer),
     lr=task.lr,
     max_epochs=task.epochs,
-    batch_size=task.batch_size,
-    iterator_train__shuffle=task.shuffle,
-    iterator_train__drop_last=task.drop_last,
+    iterator_train=lambda *_, **__: loader(task),
     train_split=None,
     callbacks="disable",
     verbose=0,

@@ -18,6 +18,7 @@ from exp.config import ALLOWED_BY_USER, CONF, Config, check
 from exp.config_dir import refuse_hydra_settings
 from exp.errors import ExpError
 from exp.mistakes import explained
+from exp.resuming import Finished, resumed
 
 log = logging.getLogger("exp")
 
@@ -49,18 +50,21 @@ def job(cfg: DictConfig) -> float:
 
 
 def main() -> None:
-    """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C."""
+    """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
     if ALLOWED_BY_USER and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
+        sys.argv[1:] = resumed(sys.argv[1:])
         config_dir = get_args_parser().parse_args().config_dir
         if config_dir is not None:
             refuse_hydra_settings(Path(config_dir))
         job()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except Finished as finished:
+        print(f"exp: {finished}")
+    except KeyboardInterrupt as error:
+        sys.exit(143 if type(error).__name__ == "Terminated" else 130)
     except Exception as error:
         if _WHOLE_TRACEBACK or not (isinstance(error, ExpError | OSError) or _is_hydras(error)):
             raise

@@ -33,7 +33,8 @@ def binding(call: Call) -> tuple[Callable[..., Any], Call]:
 
 def into(call: Call) -> Call | None:
     """The same call writing into a tensor that is there, namely its result; None if the device has no such operator."""
-    if not isinstance(call.result, Tensor) or call.written:
+    # A single number is not worth a place, and reductions such as mse_loss use theirs for what they reduce.
+    if not isinstance(call.result, Tensor) or call.result.dim() == 0 or call.written:
         return None
     packet = call.operator.overloadpacket
     wanted = [(argument.name, str(argument.type)) for argument in call.operator._schema.arguments]

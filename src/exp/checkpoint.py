@@ -1,39 +1,95 @@
 """Checkpoints on disk: tensors and plain values only, whole or not there at all, read without running anything."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from exp.errors import CheckpointError
 from exp.events import State
 
-FORMAT = 1
+FORMAT = 2
+
+# What a run goes on from, and the one before it, for the day that the newest turns out to be damaged.
+FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.pt", "previous.pt", "best.pt"
 
 
-def write(path: Path, state: State) -> None:
-    """Put `state` at `path` in one move, so that a reader, or a crash, finds the old checkpoint or the new one."""
+def write(path: Path, state: State, previous: Path | None = None) -> None:
+    """Put `state` at `path` in one move, so that a reader, or a crash, finds the old checkpoint or the new one.
+
+    What was at `path` is kept at `previous`. CheckpointError if there is no room; what was there then stays there.
+    """
     beside = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
+            torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            path.replace(previous)
         beside.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch's own writer says RuntimeError where the disk is full
+        beside.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} cannot be written: {error}", "free some space, or choose another hydra.run.dir"
         ) from error
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> State:
     """The state at `path`, its tensors on the CPU. CheckpointError if it is not one of ours, whole and harmless."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises all kinds for a damaged file
-        raise CheckpointError(f"{path} cannot be read: {error}", "name another checkpoint of the run") from error
-    if not isinstance(state, dict) or cast("dict[str, Any]", state).get("format") != FORMAT:
+        said = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} cannot be read: {said}", "name another checkpoint of the run") from error
+    if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT}", "name another checkpoint")
-    return cast("dict[str, Any]", state)
+    content = {key: value for key, value in cast("State", state).items() if key not in ("format", "checksum")}
+    if cast("State", state).get("checksum") != checksum(content):
+        raise CheckpointError(f"{path} is damaged: its content is not what was written", "name another checkpoint")
+    return content
+
+
+def newest(run: Path) -> tuple[State | None, list[str]]:
+    """The newest whole state in the run's folder, None if none was ever written, and what is wrong with newer ones.
+
+    CheckpointError if there are checkpoints, and none of them is whole.
+    """
+    damaged: list[str] = []
+    for path in (run / FOLDER / LAST, run / FOLDER / PREVIOUS):
+        if path.exists():
+            try:
+                return read(path), damaged
+            except CheckpointError as error:
+                damaged.append(error.problem)
+    if damaged:
+        raise CheckpointError("; ".join(damaged), "train anew: the same command without resume")
+    return None, []
+
+
+def checksum(value: Any) -> str:
+    """Of nested dicts, lists and tuples of tensors and plain values: the same for the same bits, on every machine."""
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, value)
+    return digest.hexdigest()
+
+
+def _feed(digest: "hashlib.blake2b", value: Any) -> None:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().contiguous()
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(value, dict):
+        for key, item in cast("dict[Any, Any]", value).items():
+            digest.update(f"{key!r}:".encode())
+            _feed(digest, item)
+    elif isinstance(value, (list, tuple)):
+        digest.update(f"[{len(cast('list[Any]', value))}".encode())
+        for item in cast("list[Any]", value):
+            _feed(digest, item)
+    else:
+        digest.update(repr(value).encode())

@@ -68,6 +68,8 @@ class Config:
     figures: bool
     engine: str
     threads: int | None
+    preflight: str
+    resume: str | None
 
 
 ConfigStore.instance().store("schema", Config)

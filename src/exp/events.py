@@ -31,6 +31,15 @@ class Built:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """Training goes on after `at`: what was told of later steps is void. And the lowest validation loss so far."""
+
+    at: Position
+    best_loss: float
+    best_step: int
+
+
+@dataclass(frozen=True)
 class Trained:
     """Measures of the batches since the last such event, each before its update; `lr` of the last update."""
 
@@ -77,7 +86,7 @@ class Noted:
     text: str
 
 
-Event: TypeAlias = Built | Trained | Evaluated | Snapshot | Drawn | Noted
+Event: TypeAlias = Built | Resumed | Trained | Evaluated | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,26 @@ class Learner:
 
     def state(self) -> State:
         """Live tensors and plain values: copy what you keep."""
-        state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        saved = self.model.state_dict()
+        state: dict[str, Any] = {
+            "model": saved,
+            "buffers": {name: buffer for name, buffer in self.model.named_buffers() if name not in saved},
+            "optimizer": self.optimizer.state_dict(),
+        }
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
         return state
+
+    @torch.no_grad()
+    def load(self, state: State) -> None:
+        """Take over what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        for name, buffer in self.model.named_buffers():
+            if name in state["buffers"]:
+                buffer.copy_(state["buffers"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -1,16 +1,16 @@
 """Training as a sequence of events, in every batching mode and for every learner. Knows no disk, clock or config."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from exp.data.batches import Batches
 from exp.data.split import Data
-from exp.errors import Diverged
-from exp.events import Evaluated, Event, Noted, Snapshot, Trained
+from exp.errors import DataError, Diverged
+from exp.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained
 from exp.learner import Learner
-from exp.measures import Measures
+from exp.progress import Progress, random_state, restore_random
 
 
 @dataclass(frozen=True)
@@ -30,93 +30,106 @@ class Plan:
         return period is not None and (step % period == 0 or step == self.steps)
 
     def stop_after(self, step: int) -> int:
-        """The step after `step` at which training has to stop: something is due, or it has gone on for `longest`."""
-        periods = [period for period in (self.evaluate, self.save, self.schedule) if period is not None]
-        return min(self.steps, step + self.longest, *(step - step % period + period for period in periods))
+        """The step after `step` at which training has to stop: something is due, or a multiple of `longest`.
+
+        Where it stops does not depend on where it began, so a resumed run adds up the same sums in the same order.
+        """
+        periods = [period for period in (self.evaluate, self.save, self.schedule, self.longest) if period is not None]
+        return min(self.steps, *(step - step % period + period for period in periods))
 
     def logged_between(self, step: int, stop: int) -> list[int]:
         """The steps after `step` at which a log is due, and `stop`: where the steps between them are divided."""
         return [*range(step - step % self.log + self.log, stop, self.log), stop]
 
 
-def train(learner: Learner, batches: Batches, data: Data, plan: Plan) -> Iterator[Event]:
+def train(
+    learner: Learner,
+    batches: Batches,
+    data: Data,
+    plan: Plan,
+    since: State | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
     """What happens, in order, from the evaluation before the first step to those after the last.
 
-    Diverged, naming the step, as soon as a loss is NaN or infinite: what comes after it would mean nothing.
+    With `since`, the state of a snapshot, it goes on from there. Once `asked_to_stop` says so, the last event is a
+    snapshot, and KeyboardInterrupt follows. Diverged, naming the step, as soon as a loss is NaN or infinite: what comes
+    after it would mean nothing.
     """
+    device = data.train.x.device
+    progress = Progress()
     stream = batches.stream()
-    best = _Best(plan.patience, plan.min_delta)
-    at = batches.position(0)
-    val_loss = math.inf
+    if since is not None:
+        if since["data"] != data.fingerprint:
+            raise DataError("the rows are not those that the run was trained on until now", "the rows as they were")
+        progress = Progress.of_state(since["progress"])
+        learner.load(since)
+        restore_random(since["random"], device)
+        stream = batches.stream(progress.step, since["epoch_began"])
+        yield Resumed(batches.position(progress.step), progress.best_loss, progress.best_step)
+
+    def snapshot(best: bool) -> Snapshot:
+        state = {
+            **learner.state(),
+            "progress": progress.state(),
+            "random": random_state(device),
+            "epoch_began": stream.began,
+            "data": data.fingerprint,
+        }
+        return Snapshot(batches.position(progress.step), state, best)
 
     def evaluate() -> Iterator[Event]:
-        nonlocal val_loss
         measures = learner.evaluate(data.val)
         if not math.isfinite(measures.loss):
-            raise _diverged([measures.loss], at.step, "validation", learner.lr)
-        val_loss = measures.loss
-        improved = best.takes(val_loss)
-        yield Evaluated(at, "val", measures, improved)
+            raise _diverged([measures.loss], progress.step, "validation", learner.lr)
+        improved = progress.evaluated(measures.loss, plan.min_delta)
+        yield Evaluated(batches.position(progress.step), "val", measures, improved)
         if improved:
-            yield Snapshot(at, learner.state(), best=True)
+            yield snapshot(best=True)
 
-    yield from evaluate()
-    since_log: Measures | None = None
+    if since is None:
+        yield from evaluate()
     lr = learner.lr
     noted = False
-    while at.step < plan.steps and not best.is_old:
-        stop = plan.stop_after(at.step)
-        logged = plan.logged_between(at.step, stop)
-        windows = [b - a for a, b in pairwise([at.step, *logged])]
-        first = at.step + 1
+    while progress.step < plan.steps and not _is_over(progress, plan):
+        first = progress.step + 1
+        stop = plan.stop_after(progress.step)
+        logged = plan.logged_between(progress.step, stop)
+        windows = [b - a for a, b in pairwise([progress.step, *logged])]
         lr = learner.lr
-        losses, measured = learner.advance(islice(stream, stop - at.step), windows, batches.rows)
+        losses, measured = learner.advance(islice(stream, sum(windows)), windows, batches.rows)
         if learner.step.obstacle is not None and not noted:
             noted = True
-            yield Noted(at, f"engine=eager is in use: {learner.step.obstacle}")
+            yield Noted(batches.position(first - 1), f"engine=eager is in use: {learner.step.obstacle}")
         for end, measures in zip(logged, measured, strict=True):
             if not math.isfinite(measures.loss_sum):
                 raise _diverged(losses, first, "training", lr)
-            since_log = measures if since_log is None else since_log + measures
-            at = batches.position(end)
+            progress.step = end
+            progress.since_log = measures if progress.since_log is None else progress.since_log + measures
             if plan.due(plan.log, end):
-                yield Trained(at, since_log, lr)
-                since_log = None
+                yield Trained(batches.position(end), progress.since_log, lr)
+                progress.since_log = None
         if plan.due(plan.evaluate, stop):
             yield from evaluate()
         if plan.schedule is not None and stop % plan.schedule == 0:
-            learner.schedule(val_loss)
-        if plan.due(plan.save, stop) or best.is_old:
-            yield Snapshot(at, learner.state(), best=False)
-    if since_log is not None:
-        yield Trained(at, since_log, lr)
+            learner.schedule(progress.val_loss)
+        over = _is_over(progress, plan)
+        if over and progress.since_log is not None:
+            yield Trained(batches.position(stop), progress.since_log, lr)
+            progress.since_log = None
+        stopping = asked_to_stop()
+        if plan.due(plan.save, stop) or over or stopping:
+            yield snapshot(best=False)
+        if stopping:
+            raise KeyboardInterrupt
+    at = batches.position(progress.step)
     yield Evaluated(at, "train", learner.evaluate(data.train))
     yield Evaluated(at, "test", learner.evaluate(data.test))
 
 
-class _Best:
-    """The lowest validation loss so far, and how many evaluations have gone by since one was lower by `min_delta`."""
-
-    def __init__(self, patience: int | None, min_delta: float) -> None:
-        self.patience = patience
-        self.min_delta = min_delta
-        self.loss = math.inf
-        self.to_beat = math.inf
-        self.waited = 0
-
-    def takes(self, loss: float) -> bool:
-        if loss < self.to_beat - self.min_delta:
-            self.to_beat = loss
-            self.waited = 0
-        else:
-            self.waited += 1
-        improved = loss < self.loss
-        self.loss = min(self.loss, loss)
-        return improved
-
-    @property
-    def is_old(self) -> bool:
-        return self.patience is not None and self.waited >= self.patience
+def _is_over(progress: Progress, plan: Plan) -> bool:
+    """Whether validation has not improved for so long that training stops early."""
+    return plan.patience is not None and progress.waited >= plan.patience
 
 
 def _diverged(losses: list[float], first_step: int, which: str, lr: float) -> Diverged:

@@ -89,6 +89,12 @@ class Measures:
         """Mean loss of an example."""
         return self.loss_sum / self.count
 
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "Measures":
+        """The measures that `dataclasses.asdict` turned into plain values."""
+        score = Hits(**state["score"]) if "correct" in state["score"] else Residuals(**state["score"])
+        return cls(state["count"], state["loss_sum"], score)
+
     def values(self) -> dict[str, float]:
         """Every measure by name, the loss first."""
         return {"loss": self.loss, **self.score.values()}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from exp.bindings import binding, into
 from exp.data.batches import Batch
-from exp.recording import Call, leaves_of, tensors_of
+from exp.recording import Call, is_view, leaves_of, tensors_of
 from exp.step import Gradients, Made
 
 # Makes steps on batches, as long as they are of the size that was recorded; returns the first that is not, or None.
@@ -49,7 +49,7 @@ def player(calls: Sequence[Call], x: Tensor, y: Tensor, fixed: Sequence[Tensor],
 class _Line:
     """One statement of the loop."""
 
-    targets: list[str]
+    targets: str
     expression: str
     makes: set[str]  # names of the values that it computes, and of those that it needs
     needs: set[str]
@@ -82,7 +82,7 @@ class _Writer:
             self._names[id(call.result)] = used[0]
         elif call.operator in _CONSTANTS and made.isdisjoint(self._written):
             self._names[id(call.result)] = self._hold(call.result.detach())
-        elif call.is_view and all(name in self._bound for name in used):
+        elif is_view(call.operator) and all(name in self._bound for name in used):
             view = call.operator(*self._there(call.args), **self._there(call.kwargs))
             for tensor, twin in zip(call.outputs, tensors_of(view), strict=True):
                 self._names[id(tensor)] = self._hold(twin)
@@ -111,7 +111,7 @@ class _Writer:
                 needed |= line.needs
                 # Let go of what is not used again, so that memory is that of the eager step.
                 kept += [f"{' = '.join(done)} = None"] if done else []
-                kept.append(f"{', '.join(line.targets)} = {line.expression}" if line.targets else line.expression)
+                kept.append(f"{line.targets} = {line.expression}" if line.targets else line.expression)
         # As defaults, the operators and constants are found as fast as arguments are.
         source = [
             f"def play(batches, update, made, {', '.join(f'{name}={name}' for name in self._bound)}):",
@@ -134,7 +134,7 @@ class _Writer:
         if in_place is not None:
             place = self._memory.place(call.result)
             name = self._names[id(call.result)] = self._hold(place)
-            self._lines.append(_Line([], self._text_of(in_place), {name}, needs, must_stay=call.is_random))
+            self._lines.append(_Line("", self._text_of(in_place), {name}, needs, must_stay=call.is_random))
             return
         targets: list[str] = []
         own = {id(tensor) for tensor in call.written}
@@ -146,7 +146,9 @@ class _Writer:
                 targets.append("_")
         makes = {target for target in targets if target != "_"} | written
         must_stay = bool(written) or call.is_random
-        self._lines.append(_Line(targets if makes - written else [], self._text_of(call), makes, needs, must_stay))
+        single = isinstance(call.result, Tensor) or not targets
+        told = ", ".join(targets) if single else f"({', '.join(targets)},)"
+        self._lines.append(_Line(told if makes - written else "", self._text_of(call), makes, needs, must_stay))
 
     def _text_of(self, call: Call) -> str:
         function, call = binding(call)

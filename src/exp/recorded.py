@@ -13,7 +13,8 @@ from exp.data.batches import Batch
 from exp.playing import Play, player
 from exp.recording import Tape
 from exp.step import EagerStep, Gradients, Made
-from exp.uncompiled import step_of
+from exp.uncompiled import is_torchs_own, step_of
+from exp.unrecorded import changed, outside
 from exp.updates import update_of
 
 # How many steps of each recording run beside the eager step, on copies, before it is trusted.
@@ -31,11 +32,16 @@ class RecordedStep:
         self._eager = eager
         self._trusted: dict[int, Play] = {}
         self._on_trial: dict[int, tuple[Play, int]] = {}
-        self._update: Callable[[list[Any]], None] | None = None
+        self._update: Callable[[list[Any]], None] = self._step_of_the_optimizer
+        self._has_bare_update = True  # until a recording, or the optimizer, says otherwise
+        self._momentum = self._has_momentum()
+        self._written: list[Tensor] = []  # by recorded calls, and neither a parameter nor a buffer
         self._steps = 0
         self.obstacle: str | None = None
 
     def __call__(self, batches: Iterable[Batch]) -> Made:
+        if self._has_momentum() != self._momentum:  # a schedule took it from or to 0, where torch keeps other state
+            self._use_the_optimizers_own_step()
         made = Made()
         batches = iter(batches)
         batch = next(batches, None)
@@ -46,7 +52,6 @@ class RecordedStep:
                 made.add(*self._learn(x, y), y)
                 batch = next(batches, None)
             else:
-                assert self._update is not None  # before anything is trusted
                 with torch.inference_mode():
                     batch = play(chain((batch,), batches), self._update, made)
         return made
@@ -66,6 +71,8 @@ class RecordedStep:
 
     def _record(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         tapes: list[tuple[Tape, Gradients]] = []
+        modules = (self._eager.model, self._eager.criterion)
+        before = outside(modules)
 
         def taped() -> Gradients:
             with Tape() as tape:
@@ -75,38 +82,41 @@ class RecordedStep:
 
         made = self._eager.updated(taped)
         (tape, gradients), *more = tapes
-        self.obstacle = tape.obstacle
-        if more:
-            self.obstacle = f"{type(self._eager.optimizer).__name__} computes gradients several times a step"
-        if self.obstacle is None:
+        moved = changed(before, outside(modules))
+        if tape.obstacle is not None:
+            self._give_up(tape.obstacle)
+        elif more:
+            self._give_up(f"{type(self._eager.optimizer).__name__} computes gradients several times a step")
+        elif moved is not None:
+            self._give_up(f"each step changes {moved}, which no recording would")
+        else:
             with self._excused():
                 self._on_trial[len(x)] = self._player(tape, x, y, gradients), 0
-            bare = None if None in gradients[2] else update_of(self._eager.optimizer)
-            self._update = self._update or bare or self._step_of_the_optimizer
+            if None in gradients[2]:
+                self._use_the_optimizers_own_step()  # bare updates take it that all parameters made as many steps
+            elif self._has_bare_update:
+                self._update = update_of(self._eager.optimizer) or self._step_of_the_optimizer
         return made
 
     def _player(self, tape: Tape, x: Tensor, y: Tensor, gradients: Gradients) -> Play:
-        play = player(tape.calls, x, y, [*self._eager.parameters, *self._eager.model.buffers()], gradients)
+        known = {id(tensor) for tensor in self._tensors()}
+        known |= {id(tensor) for call in tape.calls for tensor in call.outputs}
+        written = [tensor for call in tape.calls for tensor in call.written if id(tensor) not in known]
+        if any(tensor is x or tensor is y for tensor in written):
+            raise NotImplementedError("it writes into its batch")
+        self._written += written
+        play = player(tape.calls, x, y, [*self._eager.parameters, *self._buffers()], gradients)
         if not x.is_cuda:
             return play
         before = self._snapshot(x)
-        play = captured(play, x, y)
-        self._restore(x, before)
-        return play
-
-    @contextmanager
-    def _excused(self) -> Generator[None]:
-        """A failure inside is the recording's, and no reason to stop: the eager step made the same step already."""
         try:
-            yield
-        except Exception as error:
-            self.obstacle = f"the step cannot be recorded: {error}"
-            self._trusted.clear()
+            return captured(play, x, y)
+        finally:
+            self._restore(before)
 
     def _try(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step, and then the recorded one from where that began; both must end in the same place."""
         play, trials = self._on_trial[len(x)]
-        assert self._update is not None
         before = self._snapshot(x)
         found: list[Gradients] = []
 
@@ -116,7 +126,7 @@ class RecordedStep:
 
         made = self._eager.updated(kept)
         after = self._snapshot(x)
-        self._restore(x, before)
+        self._restore(before)
         played = Made()
         seen: list[list[Tensor | None]] = []
         same = False
@@ -127,41 +137,86 @@ class RecordedStep:
             same = _same([*made, *found[0][2]], [*played.losses, *played.outputs, *gradients])
             if self._update != self._step_of_the_optimizer:  # which is the eager step's own
                 self._update(gradients)
-                same = same and _same(self._snapshot(x), after)
-        self._restore(x, after)
-        if self.obstacle is not None:
-            return made
-        if not same:
-            self.obstacle = "the recording did not give the eager step's bits"
-            self._trusted.clear()
-        elif trials + 1 == _TRIALS:
+                same = same and self._is_at(after)
+            else:
+                same = same and self._is_at(after, but=self._updated())
+        self._restore(after)
+        if self.obstacle is None and not same:
+            self._give_up("the recording did not give the eager step's bits")
+        elif self.obstacle is None and trials + 1 == _TRIALS:
             self._trusted[len(x)] = play
         else:
             self._on_trial[len(x)] = play, trials + 1
         return made
 
-    def _tensors(self) -> list[Tensor]:
-        """Every tensor that a step changes."""
-        states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
-        kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
-        return [*(parameter.detach() for parameter in self._eager.parameters), *self._eager.model.buffers(), *kept]
+    def _give_up(self, reason: str) -> None:
+        """Make every step eagerly from here on."""
+        self.obstacle = reason
+        self._trusted.clear()
 
-    def _snapshot(self, x: Tensor) -> list[Tensor]:
-        """Copies of those tensors, and of the random streams' states behind them."""
-        random = [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]
-        return [*(tensor.clone() for tensor in self._tensors()), *random]
+    @contextmanager
+    def _excused(self) -> Generator[None]:
+        """A failure inside is the recording's, and no reason to stop: the eager step made the same step already."""
+        try:
+            yield
+        except Exception as error:
+            self._give_up(f"the step cannot be recorded: {error}")
 
-    def _restore(self, x: Tensor, snapshot: list[Tensor]) -> None:
-        tensors = self._tensors()
-        for tensor, value in zip(tensors, snapshot, strict=False):
-            tensor.copy_(value)
-        torch.set_rng_state(snapshot[len(tensors)])
-        if x.is_cuda:
-            torch.cuda.set_rng_state(snapshot[len(tensors) + 1], x.device)
+    def _use_the_optimizers_own_step(self) -> None:
+        self._update, self._has_bare_update = self._step_of_the_optimizer, False
 
     def _step_of_the_optimizer(self, gradients: list[Tensor | None]) -> None:
-        self._eager.assign(gradients)
-        step_of(self._eager.optimizer)(None)
+        with torch.inference_mode(False), torch.no_grad():  # the state that it makes must serve eager steps too
+            if not is_torchs_own(self._eager.optimizer):  # another may keep them, and these are overwritten
+                gradients = [None if gradient is None else gradient.clone() for gradient in gradients]
+            self._eager.assign(gradients)
+            step_of(self._eager.optimizer)(None)
+
+    def _has_momentum(self) -> list[bool]:
+        return [bool(group.get("momentum")) for group in self._eager.optimizer.param_groups]
+
+    def _buffers(self) -> list[Tensor]:
+        return [*self._eager.model.buffers(), *self._eager.criterion.buffers()]
+
+    def _updated(self) -> list[Tensor]:
+        """What the optimizer changes."""
+        states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
+        kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+        return [*(parameter.data for parameter in self._eager.parameters), *kept]
+
+    def _tensors(self) -> list[Tensor]:
+        """Every tensor that a step is known to change."""
+        return [*self._updated(), *self._buffers(), *self._written]
+
+    def _snapshot(self, x: Tensor) -> list[tuple[Tensor | torch.device, Tensor]]:
+        """Those tensors with copies of them, and devices with the state of their random streams."""
+        random: list[tuple[Tensor | torch.device, Tensor]] = [(torch.device("cpu"), torch.get_rng_state())]
+        if x.is_cuda:
+            random.append((x.device, torch.cuda.get_rng_state(x.device)))
+        return [*((tensor, tensor.clone()) for tensor in self._tensors()), *random]
+
+    def _restore(self, snapshot: list[tuple[Tensor | torch.device, Tensor]]) -> None:
+        for place, value in snapshot:
+            if isinstance(place, Tensor):
+                place.resize_(value.shape).copy_(value)
+            elif place.type == "cuda":
+                torch.cuda.set_rng_state(value, place)
+            else:
+                torch.set_rng_state(value)
+
+    def _is_at(self, snapshot: list[tuple[Tensor | torch.device, Tensor]], but: Sequence[Tensor] = ()) -> bool:
+        """Whether everything in the snapshot is as it was then, the tensors `but` aside."""
+        left_out = {tensor.data_ptr() for tensor in but}
+        for place, value in snapshot:
+            if isinstance(place, Tensor):
+                same = place.data_ptr() in left_out or _equal(place, value)
+            elif place.type == "cuda":
+                same = torch.equal(torch.cuda.get_rng_state(place), value)
+            else:
+                same = torch.equal(torch.get_rng_state(), value)
+            if not same:
+                return False
+        return True
 
 
 def _same(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
@@ -171,4 +226,7 @@ def _same(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> boo
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+    """To the bit: -0. is not 0., and NaN is the NaN of the same bits."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))

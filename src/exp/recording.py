@@ -8,12 +8,18 @@ list of calls on tensors. What plays it is another matter: playing.py.
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+# Arguments that batch norms write into, though their schemas do not say so.
+_WRITTEN_UNSAID = ("running_mean", "running_var")
+# Ways to a tensor's numbers that no dispatcher hears of.
+_UNHEARD = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,11 @@ class Call:
         positional = zip(schema, self.args, strict=False)
         named = ((argument, self.kwargs.get(argument.name)) for argument in schema)
         writes = [
-            value for argument, value in (*positional, *named) if argument.alias_info and argument.alias_info.is_write
+            value
+            for argument, value in (*positional, *named)
+            if argument.name in _WRITTEN_UNSAID or (argument.alias_info and argument.alias_info.is_write)
         ]
         return tensors_of(writes)
-
-    @property
-    def is_view(self) -> bool:
-        return is_view(self.operator)
 
     @property
     def is_random(self) -> bool:
@@ -68,13 +72,37 @@ class Tape(Mode):
         super().__init__()
         self.calls: list[Call] = []
         self.obstacle: str | None = None  # why the next time may be another list of calls
+        self._listener = _Listener(self)
+
+    def __enter__(self) -> Self:
+        self._listener.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._listener.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if _looks(func, args):
             self.obstacle = f"{func} looks into a tensor, so the next step may be another computation"
+        if any(isinstance(leaf, torch.Generator) for leaf in leaves_of((args, kwargs or {}))):
+            self.obstacle = f"{func} draws from a random stream of the model's own"
         result = func(*args, **(kwargs or {}))
         self.calls.append(Call(func, args, kwargs or {}, result))
         return result
+
+
+class _Listener(TorchFunctionMode):
+    """Hears of what the dispatcher does not."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self._tape = tape
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _UNHEARD:
+            self._tape.obstacle = f"{func.__name__} looks into a tensor, so the next step may be another computation"
+        return func(*args, **(kwargs or {}))
 
 
 def _looks(operator: OpOverload, args: Any) -> bool:

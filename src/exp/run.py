@@ -3,13 +3,17 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from exp import checkpoint
 from exp.build import Experiment, build
 from exp.config import Config
 from exp.description import described
 from exp.errors import ConfigError, Diverged
 from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
+from exp.preflight import findings
+from exp.signals import signals
 from exp.sinks import summary, table
 from exp.sinks.checkpoints import Checkpoints
 from exp.sinks.console import Terminal
@@ -25,17 +29,31 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
     """
     val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
-    if (folder / summary.NAME).exists():
+    if (folder / summary.NAME).exists() and config.resume is None:
         raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
-    with closing(sinks):
+    earlier = summary.read(folder)
+    with closing(sinks), signals() as asked_to_stop:
         sinks.append(Summary(folder, {"choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder))
+        since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
+        step = since["progress"]["step"] if since is not None else None
         experiment = build(config)
-        sinks.append(table.Table(folder))
-        sinks.append(TensorBoard(folder, text))
+        sinks.append(table.Table(folder, step))
+        sinks.append(TensorBoard(folder, text, step))
         sinks.append(Checkpoints(folder))
-        tell(sinks, described(config, experiment, choices, overrides))
-        for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan):
+        built = described(config, experiment, choices, overrides)
+        tell(sinks, built)
+        for problem in damaged:
+            tell(sinks, Noted(at, f"{problem}; the one before it is used"))
+        for change in changes(earlier.get("environment", {}), built.facts["environment"]):
+            tell(sinks, Noted(at, f"{change}: from here on, bits may differ from those of an undisturbed run"))
+        if config.preflight == "on" and since is None:
+            standardized = bool(config.dataset.get("standardize"))
+            for warning in findings(experiment.learner, experiment.data, standardized):
+                tell(sinks, Noted(at, warning))
+        for event in train(
+            experiment.learner, experiment.batches, experiment.data, experiment.plan, since, asked_to_stop
+        ):
             tell(sinks, event)
             if isinstance(event, Evaluated) and event.split == "val":
                 val_loss, at = event.measures.loss, event.at
@@ -43,6 +61,13 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
             for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
     return val_loss
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What numbers depend on that is not as it was in the run's first part."""
+    for key in ("cpu", "python", "torch", "numpy", "scikit-learn", "threads", "device", "gpu", "commit"):
+        if key in then and then[key] != now[key]:
+            yield f"{key} was {then[key]} and is {now[key]}"
 
 
 def tell(sinks: list[Sink], event: Event) -> None:

@@ -83,14 +83,15 @@ class EagerStep:
 
     def gradients(self, x: Tensor, y: Tensor) -> Gradients:
         """The batch's loss, outputs and gradients, clipped."""
-        parameters = self.parameters
+        trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         with torch.enable_grad():
             output: Tensor = self.model(x)
             loss: Tensor = self.criterion(output, y)
-            found: list[Tensor | None] = list(torch.autograd.grad(loss, parameters, allow_unused=True))
+            found = dict(zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True))
+        gradients = [found.get(parameter) for parameter in self.parameters]
         if self.clip_grad_norm is not None:
-            _clip([gradient for gradient in found if gradient is not None], self.clip_grad_norm)
-        return loss.detach(), output.detach(), found
+            gradients = _clipped(gradients, self.clip_grad_norm)
+        return loss.detach(), output.detach(), gradients
 
     def assign(self, gradients: list[Tensor | None]) -> None:
         """Put every gradient where the optimizer looks for it."""
@@ -98,9 +99,11 @@ class EagerStep:
             parameter.grad = gradient
 
 
-def _clip(gradients: list[Tensor], max_norm: float) -> None:
-    """Scale the gradients down to `max_norm` in total, in place, with the operations of `clip_grad_norm_`."""
-    total = nn.utils.get_total_norm(gradients)
+def _clipped(gradients: list[Tensor | None], max_norm: float) -> list[Tensor | None]:
+    """The gradients scaled down to `max_norm` in total, with the operations of `clip_grad_norm_`.
+
+    Not in place: autograd gives the same tensor for two parameters that are added up.
+    """
+    total = nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
     scale = torch.clamp(max_norm / (total + 1e-6), max=1.0)
-    for gradient in gradients:
-        gradient.mul_(scale)
+    return [None if gradient is None else gradient.mul(scale) for gradient in gradients]

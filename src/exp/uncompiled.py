@@ -23,8 +23,8 @@ for method in (Optimizer.add_param_group, Optimizer.state_dict, Optimizer.load_s
 
 def step_of(optimizer: Optimizer) -> Step:
     """`optimizer.step`, to be called with gradients off and a closure or None."""
-    # Only torch's own are known to be wrapped in nothing that matters.
-    if not type(optimizer).__module__.startswith("torch.optim.") or optimizer.defaults.get("differentiable"):
+    # Only torch's own are known to be wrapped in nothing that matters, if no hook is.
+    if not is_torchs_own(optimizer) or optimizer.defaults.get("differentiable"):
         return cast(Step, optimizer.step)
     bare = inspect.unwrap(type(optimizer).step)
 
@@ -33,3 +33,9 @@ def step_of(optimizer: Optimizer) -> Step:
         return bare(optimizer, closure)
 
     return step
+
+
+def is_torchs_own(optimizer: Optimizer) -> bool:
+    """Whether its steps are those of torch.optim, and nobody listens to them."""
+    hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    return type(optimizer).__module__.startswith("torch.optim.") and not any(getattr(optimizer, name) for name in hooks)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
+from exp.uncompiled import is_torchs_own
+
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 Update: TypeAlias = Callable[[Tensors], None]
 
@@ -26,7 +28,7 @@ def update_of(optimizer: Optimizer) -> Update | None:
     """The bare update of `optimizer`, or None where there is only `optimizer.step()`."""
     group, *others = optimizer.param_groups
     make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
-    if make is None or others or any(group.get(switch) for switch in _UNKNOWN):
+    if make is None or others or not is_torchs_own(optimizer) or any(group.get(switch) for switch in _UNKNOWN):
         return None
     parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]

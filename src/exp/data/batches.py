@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 import torch
@@ -54,27 +55,61 @@ class Batches:
         samples = epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
         return Position(step, step / self.steps_per_epoch, samples)
 
-    def stream(self) -> Iterator[Batch]:
-        """x [B, F] and y [B, ...] of step after step, without end; draws when an epoch's first batch is asked for."""
-        if self.batch_size is None and not self.shuffle:
-            # All rows as they stand need no loader: the plain script's loop over epochs draws nothing.
-            while True:
-                yield self.rows.x, self.rows.y
-        while True:
-            x, y = self._epoch()
-            at_once = self.size * _VIEWS_AT_ONCE
-            for xs, ys in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
-                yield from zip(_cut(xs, self.size), _cut(ys, self.size), strict=True)
+    def stream(self, step: int = 0, began: Tensor | None = None) -> "Stream":
+        """x [B, F] and y [B, ...] of the step after `step`, and of all that follow.
 
-    def _epoch(self) -> Batch:
+        In the middle of an epoch, `began` is where torch's random stream stood when that epoch began.
+        """
+        return Stream(self, step, began)
+
+    @torch.inference_mode(False)  # also where whoever asks is in it: an eager step needs tensors that autograd takes
+    def epoch(self) -> Batch:
+        """All rows of the next epoch, in its order; tensors of their own, for a model may write into its input."""
         x, y = self.rows.x, self.rows.y
         order = epoch_order(len(self.rows), self.shuffle)
         if order is not None:
             order = order[: self.samples_per_epoch].to(x.device)
             return x.index_select(0, order), y.index_select(0, order)
-        return x[: self.samples_per_epoch], y[: self.samples_per_epoch]
+        return x[: self.samples_per_epoch].clone(), y[: self.samples_per_epoch].clone()
 
 
+class Stream:
+    """Batch after batch, without end; draws from torch's random stream when an epoch's first batch is asked for."""
+
+    def __init__(self, batches: Batches, step: int, began: Tensor | None) -> None:
+        self.began = began  # the random stream's state before the epoch drew its order
+        self._batches = batches
+        self._made = step % batches.steps_per_epoch  # of the epoch's steps
+        self._steps = self._all()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._steps
+
+    def _all(self) -> Iterator[Batch]:
+        batches = self._batches
+        if batches.batch_size is None and not batches.shuffle:
+            # All rows as they stand need no loader: the plain script's loop over epochs draws nothing.
+            while True:
+                yield batches.rows.x, batches.rows.y
+        if self._made:
+            assert self.began is not None
+            now = torch.get_rng_state()
+            torch.set_rng_state(self.began)
+            x, y = batches.epoch()
+            torch.set_rng_state(now)
+            yield from islice(self._cut(x, y), self._made, None)
+        while True:
+            self.began = torch.get_rng_state()
+            yield from self._cut(*batches.epoch())
+
+    def _cut(self, x: Tensor, y: Tensor) -> Iterator[Batch]:
+        size = self._batches.size
+        at_once = size * _VIEWS_AT_ONCE
+        for xs, ys in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
+            yield from zip(_cut(xs, size), _cut(ys, size), strict=True)
+
+
+@torch.inference_mode(False)
 def _cut(rows: Tensor, size: int) -> list[Tensor]:
     """The rows in batches of `size`, the last one shorter, each beginning where a tensor of its own would.
 

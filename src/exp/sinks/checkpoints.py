@@ -1,4 +1,4 @@
-"""checkpoints/last.pt and best.pt."""
+"""checkpoints/last.pt, the one before it, and best.pt."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "checkpoints"
+        self._folder = folder / checkpoint.FOLDER
         self._best: State | None = None
 
     def handle(self, event: Event) -> None:
@@ -27,7 +27,7 @@ class Checkpoints:
             self._best = _copied(state)
         else:
             self._write_best()  # first: whoever finds last.pt finds the best until then beside it
-            checkpoint.write(self._folder / "last.pt", state)
+            checkpoint.write(self._folder / checkpoint.LAST, state, self._folder / checkpoint.PREVIOUS)
 
     def close(self, ending: Ending) -> None:
         del ending
@@ -35,7 +35,7 @@ class Checkpoints:
 
     def _write_best(self) -> None:
         if self._best is not None:
-            checkpoint.write(self._folder / "best.pt", self._best)
+            checkpoint.write(self._folder / checkpoint.BEST, self._best)
             self._best = None
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
+from exp.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.measures import Measures
 
 log = logging.getLogger("exp")
@@ -38,9 +38,10 @@ class Terminal:
         self._task: TaskID | None = None
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, Measures] = {}
-        self._best: Evaluated | None = None
+        self._best: tuple[int, float] | None = None  # step and validation loss
         self._spoke = self._began = time.perf_counter()
         self._steps = 0
+        self._before = 0
         self._made = 0
         self._seconds = 0.0
 
@@ -55,6 +56,10 @@ class Terminal:
                 self._task = self._bar.add_task("training", total=event.steps, measures="")
         elif isinstance(event, Noted):
             self._say(Text.assemble(("note      ", "bold"), event.text))
+        elif isinstance(event, Resumed):
+            self._before = event.at.step
+            self._best = event.best_step, event.best_loss
+            self._say(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
             self._latest["train"] = event
             self._progress(event.at.step)
@@ -62,11 +67,11 @@ class Terminal:
             self._latest[event.split] = event
             self._final[event.split] = event.measures
             self._seconds = time.perf_counter() - self._began
-            self._made = event.at.step
+            self._made = event.at.step - self._before
             if event.split == "val":
                 self._progress(event.at.step)
             if event.best:
-                self._best = event
+                self._best = event.at.step, event.measures.loss
 
     def close(self, ending: Ending) -> None:
         if self._task is not None:
@@ -77,10 +82,10 @@ class Terminal:
                 Text(f"{self._made:,} step{'s' * (self._made != 1)}, evaluations included, in {self._seconds:.3g} s")
             )
             if self._best is not None:
-                at, loss = self._best.at, self._best.measures.loss
-                self._say(Text(f"best val loss {loss:.4g} at step {at.step:,}: checkpoints/best.pt"))
+                step, loss = self._best
+                self._say(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
-            self._say(Text("interrupted: what was measured and saved until now is in the run's folder"))
+            self._say(Text(f"interrupted, and saved; to go on: python -m exp resume={self._folder}"))
         if self._steps:
             self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {self._folder}"))

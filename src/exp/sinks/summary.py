@@ -5,9 +5,10 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from exp.events import Built, Ending, Evaluated, Event, Noted, Trained
+from exp.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
+from exp.sinks import table
 
 NAME = "summary.json"
 
@@ -22,7 +23,6 @@ class Summary:
         self._path = folder / NAME
         self._began = time.perf_counter()
         self._final: dict[str, dict[str, Any]] = {}
-        self._best: dict[str, dict[str, Any]] = {}
         self._content: dict[str, Any] = {"status": "running", "error": None, **choices}
         self._write()
 
@@ -33,15 +33,12 @@ class Summary:
             self._write()
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
+        elif isinstance(event, Resumed):
+            self._began -= max((seconds for _, seconds, _, _ in table.rows(self._path.parent)), default=0.0)
         elif isinstance(event, Trained | Evaluated):
-            values = event.measures.values()
             self._content |= {"steps": event.at.step, "epochs": event.at.epoch}
             if isinstance(event, Evaluated):
-                self._final[event.split] = values
-            split = "train" if isinstance(event, Trained) else event.split
-            logged = isinstance(event, Trained) or split != "train"
-            if logged and (split not in self._best or values["loss"] < self._best[split]["loss"]):
-                self._best[split] = {"step": event.at.step, **values}
+                self._final[event.split] = event.measures.values()
 
     def close(self, ending: Ending) -> None:
         self._content |= {
@@ -49,7 +46,7 @@ class Summary:
             "error": ending.error,
             "seconds": round(time.perf_counter() - self._began, 3),
             "final": self._final,
-            "best": self._best,
+            "best": _best(self._path.parent),
         }
         self._write()
 
@@ -57,6 +54,24 @@ class Summary:
         beside = self._path.with_suffix(".tmp")
         beside.write_text(json.dumps(_finite(self._content), indent=2, default=str) + "\n", encoding="utf-8")
         os.replace(beside, self._path)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What `folder`/summary.json says; nothing if there is none, or if it cannot be read."""
+    try:
+        return cast("dict[str, Any]", json.loads((folder / NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _best(folder: Path) -> dict[str, dict[str, Any]]:
+    """Of each split the row of metrics.csv with the lowest loss, the first of them."""
+    best: dict[str, dict[str, Any]] = {}
+    if (folder / table.NAME).exists():
+        for step, _, split, measures in table.rows(folder):
+            if split not in best or measures["loss"] < best[split]["loss"]:
+                best[split] = {"step": step, **measures}
+    return best
 
 
 def _finite(value: Any) -> Any:

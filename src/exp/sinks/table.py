@@ -1,12 +1,15 @@
 """metrics.csv: a row for each logged moment."""
 
 import csv
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from exp.events import Built, Ending, Evaluated, Event, Trained
+from exp.events import Built, Ending, Evaluated, Event, Snapshot, Trained
 
 NAME = "metrics.csv"
+_BEFORE_MEASURES = ["step", "epoch", "samples", "seconds", "split"]
 
 
 class Table:
@@ -14,19 +17,24 @@ class Table:
 
     Rows of split `train` are means over the batches since the last such row, each before its update; rows of `val` and
     `test` are the whole split under the parameters of that step. Reading a number back gives the same bits.
+    With `since`, the rows after that step are taken away, and the table goes on from there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / NAME).open("w", newline="", buffering=1)
+    def __init__(self, folder: Path, since: int | None = None) -> None:
+        path = folder / NAME
+        self._seconds = 0.0 if since is None else _cut(path, since)
+        self._file = path.open("w" if since is None else "a", newline="", buffering=1, encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._measures: tuple[str, ...] = ()
         self._began = 0.0
+        self._has_header = since is not None
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             self._measures = ("loss", *event.measures)
-            self._began = time.perf_counter()
-            self._writer.writerow(["step", "epoch", "samples", "seconds", "split", *self._measures])
+            self._began = time.perf_counter() - self._seconds
+            if not self._has_header:
+                self._writer.writerow([*_BEFORE_MEASURES, *self._measures])
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
             # The last look at the whole training split is another measure than the means above: summary.json has it.
@@ -35,7 +43,38 @@ class Table:
                 seconds = f"{time.perf_counter() - self._began:.6f}"
                 row = [at.step, f"{at.epoch:.10g}", at.samples, seconds, split]
                 self._writer.writerow([*row, *(values.get(name, "") for name in self._measures)])
+        elif isinstance(event, Snapshot) and not event.best:
+            os.fsync(self._file.fileno())  # what a resumed run does not measure again must be there
 
     def close(self, ending: Ending) -> None:
         del ending
         self._file.close()
+
+
+def rows(folder: Path) -> Iterator[tuple[int, float, str, dict[str, float]]]:
+    """Step, seconds, split and measures of each row that is whole in `folder`/metrics.csv."""
+    with (folder / NAME).open(newline="", encoding="utf-8") as file:
+        header = file.readline().strip().split(",")
+        for line in file:
+            values = line.strip().split(",")
+            if line.endswith("\n") and len(values) == len(header):
+                measures = zip(header[len(_BEFORE_MEASURES) :], values[len(_BEFORE_MEASURES) :], strict=True)
+                yield int(values[0]), float(values[3]), values[4], {name: float(v) for name, v in measures if v}
+
+
+def _cut(path: Path, step: int) -> float:
+    """Take away what came after the snapshot of that step; the seconds of the last row that stays."""
+    seconds = 0.0
+    beside = path.with_suffix(".tmp")
+    with path.open(newline="", encoding="utf-8") as old, beside.open("w", newline="", encoding="utf-8") as new:
+        new.write(old.readline())
+        for line in old:
+            values = line.split(",")
+            # A row that the process did not finish writing is of a later step: a snapshot comes after its step's rows.
+            if line.endswith("\n") and int(values[0]) <= step and values[4] != "test":
+                new.write(line)
+                seconds = float(values[3])
+        new.flush()
+        os.fsync(new.fileno())
+    beside.replace(path)
+    return seconds

@@ -11,45 +11,57 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event as Record
+from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, text
 
-from exp.events import Built, Drawn, Ending, Evaluated, Event, Trained
+from exp.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained
 
 _COLUMNS = ("val", "test")  # train has only its last few batches to show
-_SECONDS_BETWEEN_FLUSHES = 5
 
 
 class TensorBoard:
     """Writes loss/train, loss/val, loss/test and each measure likewise; the step is the number of updates.
 
-    Record by record into a file, where SummaryWriter has a thread that competes with training for the interpreter.
+    With `since`, the run's file goes on, and readers are told that what it says of later steps is void. Written here
+    rather than by SummaryWriter, whose thread competes with training for the interpreter.
     """
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, since: int | None = None) -> None:
+        self._goes_on = since is not None
+        found = sorted(folder.glob("events.out.tfevents.*"))
         name = f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.0"
-        self._records = RecordWriter((folder / name).open("xb"))
-        self._flushed = time.monotonic()
+        path = found[0] if found else folder / name
+        self._file = path.open("ab" if self._goes_on else "wb", buffering=0)
+        self._file.truncate(_whole(path))
+        self._records = RecordWriter(self._file)  # a record in one write: a reader, or a crash, finds no half of one
         self._session_end: Any = None
-        self._write(Record(wall_time=time.time(), file_version="brain.Event:2"))
-        self._summary(text("config", "```yaml\n" + config + "```"), 0)
+        if since is None:
+            self._write(Record(wall_time=time.time(), file_version="brain.Event:2"))
+            self._summary(text("config", "```yaml\n" + config + "```"), 0)
+        else:
+            self._write(Record(wall_time=time.time(), step=since + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             names = ("loss", *event.measures)
+            columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
+            experiment, start, self._session_end = hparams(event.hyperparameters, columns)
+            if self._goes_on:
+                return
             charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
             self._summary(custom_scalars({"train and val": charts}), 0)
             # Into this very file: add_hparams would make a second run of it.
-            columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
-            experiment, start, self._session_end = hparams(event.hyperparameters, columns)
             self._summary(experiment, 0)
             self._summary(start, 0)
         elif isinstance(event, Trained):
             self._scalars(event, "train", learning_rate=event.lr)
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
+        elif isinstance(event, Snapshot) and not event.best:
+            os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there
         elif isinstance(event, Drawn):
             picture = Summary.Image(
                 encoded_image_string=event.path.read_bytes(), width=event.width, height=event.height, colorspace=4
@@ -57,9 +69,9 @@ class TensorBoard:
             self._summary(Summary(value=[Summary.Value(tag=f"figures/{event.name}", image=picture)]), event.at.step)
 
     def close(self, ending: Ending) -> None:
-        if self._session_end is not None:
+        if self._session_end is not None and ending.status != "interrupted":
             self._summary(self._session_end if ending.status == "finished" else _FAILURE, 0)
-        self._records.close()
+        self._file.close()
 
     def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
         values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
@@ -71,10 +83,20 @@ class TensorBoard:
 
     def _write(self, record: Any) -> None:
         self._records.write(record.SerializeToString())
-        now = time.monotonic()
-        if now - self._flushed > _SECONDS_BETWEEN_FLUSHES:
-            self._records.flush()
-            self._flushed = now
+
+
+def _whole(path: Path) -> int:
+    """The bytes of the file up to the end of its last whole record."""
+    size, end = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while len(header := file.read(8)) == 8:
+            # Length, its checksum, the record, its checksum.
+            after = end + 8 + 4 + int.from_bytes(header, "little") + 4
+            if after > size:
+                break
+            end = after
+            file.seek(end)
+    return end
 
 
 _FAILURE = Summary(

@@ -1,0 +1,109 @@
+"""Where two runs part: `python -m exp.diff RUN OTHER`.
+
+Compares what was asked for, the code, the machine and the rows, and then names the first step at which they measured
+something else. Exit code 0 where every measure and every parameter is the same to the bit, 1 where not.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from exp import checkpoint
+from exp.config import flat, shown
+from exp.errors import DataError, ExpError
+from exp.sinks import summary, table
+
+# What differs between two runs of the same, or says nothing of their numbers.
+_OF_NO_ACCOUNT = ("resume",)
+
+
+def differences(run: Path, other: Path) -> Iterator[tuple[str, str]]:
+    """Each difference: what it is in (config, code, machine, data, measures, parameters), and what it is."""
+    ours, theirs = _read(run), _read(other)
+    for kind in ("config", "code", "machine", "data"):
+        for key in sorted({*ours[kind], *theirs[kind]}):
+            a, b = ours[kind].get(key), theirs[kind].get(key)
+            if a != b and key not in _OF_NO_ACCOUNT:
+                yield kind, f"{key}: {shown(a)} | {shown(b)}"
+    yield from _first_of(run, other)
+    yield from _parameters(run, other)
+
+
+def _first_of(run: Path, other: Path) -> Iterator[tuple[str, str]]:
+    """The first row of metrics.csv that differs."""
+    for mine, theirs in zip_longest(table.rows(run), table.rows(other)):
+        if mine is None or theirs is None:
+            longer = other if mine is None else run
+            yield "measures", f"the same up to the end of one, and {longer} goes on"
+            return
+        (step, _, split, values), (their_step, _, their_split, their_values) = mine, theirs
+        if (step, split) != (their_step, their_split):
+            yield "measures", f"{run} has a {split} row at step {step} where {other} has {their_split} at {their_step}"
+            return
+        changed = [name for name in values if values[name] != their_values.get(name)]
+        if changed:
+            told = ", ".join(f"{name} {values[name]!r} | {their_values.get(name)!r}" for name in changed)
+            yield "measures", f"first at step {step}, {split}: {told}"
+            return
+
+
+def _parameters(run: Path, other: Path) -> Iterator[tuple[str, str]]:
+    """Tensors of the last checkpoints that differ, and by how much."""
+    states = [checkpoint.newest(folder)[0] for folder in (run, other)]
+    if states[0] is None or states[1] is None:
+        return
+    ours, theirs = (cast("dict[str, Tensor]", state["model"]) for state in states if state is not None)
+    if {name: tuple(t.shape) for name, t in ours.items()} != {name: tuple(t.shape) for name, t in theirs.items()}:
+        yield "parameters", "other names or shapes"
+        return
+    for name, tensor in ours.items():
+        if not torch.equal(tensor, theirs[name]):
+            gap = float((tensor.double() - theirs[name].double()).abs().max())
+            yield "parameters", f"{name}: up to {gap:.3g} apart"
+
+
+def _read(folder: Path) -> dict[str, dict[str, Any]]:
+    try:
+        facts: dict[str, Any] = json.loads((folder / summary.NAME).read_text(encoding="utf-8"))
+        config = _config(folder)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} is no run: {error}", "the folder that a run named at its end") from error
+    machine: dict[str, Any] = dict(facts.get("environment", {}))
+    return {
+        "config": flat(config),
+        "code": {"commit": machine.pop("commit", None)},
+        "machine": machine,
+        "data": {"sha256": facts.get("data_sha256"), **facts.get("rows", {})},
+    }
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    import yaml  # as omegaconf reads it, and without its interpolations
+
+    return cast("dict[str, Any]", yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit("exp.diff: two runs are compared\n  try: python -m exp.diff RUN OTHER")
+    run, other = (Path(word) for word in sys.argv[1:])
+    try:
+        found = list(differences(run, other))
+    except ExpError as error:
+        sys.exit(f"exp.diff: {error}")
+    for kind, what in found:
+        print(f"{kind:<10} {what}")
+    if not {"measures", "parameters"} & {kind for kind, _ in found}:
+        print("identical: every measure and every parameter, to the bit")
+        return
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""`resume=FOLDER`: the command of that run again, in its own folder, with nothing changed but how long it goes on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from exp.config import CONF, flat, shown
+from exp.errors import ConfigError
+
+# What another value of would not make another run.
+_MAY_CHANGE = ("epochs", "resume")
+
+
+class Finished(Exception):  # noqa: N818  # nothing went wrong
+    """The run that was to go on has come to its end."""
+
+
+def resumed(typed: list[str]) -> list[str]:
+    """The command line `typed`, where it says resume=..., as the one that goes on with that run; else as it is.
+
+    ConfigError if there is no such run, or if anything but its length would be another than it was; Finished if it has
+    come to its end and is not to be longer.
+    """
+    asked = [word.removeprefix("resume=") for word in typed if word.startswith("resume=")]
+    if not asked or asked[-1] in ("", "null"):
+        return typed
+    rest = [word for word in typed if not word.startswith("resume=")]
+    if any(word in ("-m", "--multirun") for word in rest):
+        raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m")
+    if asked[-1] == "auto":
+        folder = _latest(rest)
+        if folder is None:
+            return rest
+    else:
+        folder = Path(asked[-1]).resolve()
+    if not (folder / ".hydra" / "overrides.yaml").is_file():
+        raise ConfigError(
+            f"resume={asked[-1]}: no run is there", f"resume={_latest([]) or 'FOLDER'}, the folder that a run named"
+        )
+    flags = [word for word in rest if word.startswith("-") or "=" not in word]
+    overrides = [word for word in rest if word not in flags]
+    saved = _saved_overrides(folder)
+    names = {_key(word) for word in overrides}
+    line = [*(word for word in saved if _key(word) not in names), *overrides]
+    search = _config_dir(folder) if "--config-dir" not in rest else []
+    _refuse_changes(folder, line, search)
+    # The folder is quoted, for Hydra reads = and commas in it otherwise.
+    return [*search, *flags, *line, f"hydra.run.dir='{folder}'", f"resume='{folder}'"]
+
+
+def command_of(folder: Path) -> list[str]:
+    """The words after `python -m exp` that started the run in `folder`."""
+    if not (folder / ".hydra" / "overrides.yaml").is_file():
+        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+    return [*_config_dir(folder), *_saved_overrides(folder)]
+
+
+def _latest(typed: list[str]) -> Path | None:
+    """The newest run's folder of these very overrides below outputs/; of any, if there are none."""
+    runs = sorted(Path("outputs").glob("**/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
+    wanted = sorted(word for word in typed if not word.startswith("hydra."))
+    for path in runs:
+        folder = path.parents[1].resolve()
+        if not typed or sorted(_saved_overrides(folder)) == wanted:
+            return folder
+    return None
+
+
+def _saved_overrides(folder: Path) -> list[str]:
+    """What was typed for that run. ConfigError if there is in it what would speak to Hydra: it may be a stranger's."""
+    saved = cast("list[str]", OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml")) or [])
+    for word in saved:
+        if "hydra" in _key(word):
+            raise ConfigError(f"{folder}/.hydra/overrides.yaml: {word} is about Hydra itself", "delete that line")
+    return [word for word in saved if _key(word) != "resume"]
+
+
+def _config_dir(folder: Path) -> list[str]:
+    """The --config-dir that the run was started with."""
+    settings = OmegaConf.load(folder / ".hydra" / "hydra.yaml")
+    sources = cast("list[dict[str, str]]", OmegaConf.to_container(settings.hydra.runtime.config_sources))
+    found = [source["path"] for source in sources if source["provider"] == "command-line"]
+    return ["--config-dir", found[0]] if found else []
+
+
+def _refuse_changes(folder: Path, line: list[str], search: list[str]) -> None:
+    """ConfigError, with the difference, if `line` does not compose what the run was started with."""
+    more = [f"hydra.searchpath=[{search[1]}]"] if search else []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        now = _leaves(compose("config", [*line, *more]))
+    then = _leaves(OmegaConf.load(folder / ".hydra" / "config.yaml"))
+    changed = [key for key in sorted({*now, *then}) if key not in _MAY_CHANGE and now.get(key) != then.get(key)]
+    if changed:
+        told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)
+        raise ConfigError(f"resume goes on with the run as it was, and {told}", "a run of its own, without resume")
+    if now["epochs"] == then["epochs"] and _is_finished(folder):
+        raise Finished(
+            f"{folder} is finished, and nothing is left to do\n"
+            f"  to go on for longer: python -m exp resume={folder} epochs={2 * then['epochs']}"
+        )
+    if now["epochs"] < then["epochs"]:
+        raise ConfigError(
+            f"epochs={now['epochs']} is less than the {then['epochs']} of the run",
+            f"epochs={2 * then['epochs']} to go on for longer, or no epochs at all to end it as it was",
+        )
+    if now["epochs"] > then["epochs"] and "scheduler.T_max" in now and now["scheduler.T_max"] is None:
+        raise ConfigError(
+            "scheduler.T_max=null spans the whole run, so a longer one has another schedule from its first step on",
+            f"a run of its own, without resume: epochs={now['epochs']}",
+        )
+
+
+def _leaves(config: Any) -> Mapping[str, Any]:
+    return flat(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether that run came to its end."""
+    try:
+        return bool(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"] == "finished")
+    except (OSError, ValueError, KeyError):
+        return False

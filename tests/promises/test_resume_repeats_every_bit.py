@@ -1,0 +1,253 @@
+"""Promise 3: stopped anywhere, a run that is resumed ends as if it had never been stopped, to the bit."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import config_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exp import checkpoint
+from exp.build import build
+from exp.events import Evaluated, Event, Resumed, Snapshot, Trained
+from exp.loop import train
+
+MODES = ["batching=full", "batching=online", "batching.batch_size=7", "batching.batch_size=7 batching.shuffle=false"]
+# What has a state of its own between two steps.
+KINDS = [
+    "optimizer=adam model.dropout=0.3 scheduler=cosine scheduler.every=step",
+    "optimizer.momentum=0.9 scheduler=plateau early_stopping.patience=6 optimizer.lr=0.3",
+    "optimizer=rmsprop clip_grad_norm=0.1 scheduler=warmup",
+    "optimizer=adamw optimizer.fused=true",
+    "optimizer=adagrad model=linear",
+]
+
+
+def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
+    epochs = 30 if mode == "batching=full" else 2 if mode == "batching=online" else 4
+    rows = "dataset=moons dataset.n_samples=100 log_every=3 eval_every=1epoch save_every=7"
+    return [*rows.split(), *mode.split(), *kind.split(), f"engine={engine}", f"epochs={epochs}", "threads=1"]
+
+
+def told(event: Event) -> Any:
+    if isinstance(event, Trained):
+        return "train", event.at, event.measures, event.lr
+    if isinstance(event, Evaluated):
+        return event.split, event.at, event.measures, event.best
+    return None
+
+
+def ran(overrides: list[str], since: dict[str, Any] | None = None) -> tuple[list[Any], Any, dict[int, dict[str, Any]]]:
+    """What was told, with a snapshot's step in its place; the learner's state at the end; and some snapshots."""
+    experiment = build(config_of(*overrides))
+    events: list[Any] = []
+    kept: dict[int, dict[str, Any]] = {}
+    for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan, since):
+        if isinstance(event, Snapshot) and not event.best:
+            events.append(event.at.step)
+            if since is None and random.Random(event.at.step).random() < 3 * event.at.step / experiment.plan.steps:
+                kept[event.at.step] = as_on_disk(event.state)
+        elif not isinstance(event, Snapshot | Resumed):
+            events.append(told(event))
+    some = sorted(kept)[:: max(1, len(kept) // 3)]
+    return (
+        [event for event in events if event is not None],
+        experiment.learner.state(),
+        {step: kept[step] for step in some},
+    )
+
+
+def bits(state: Any) -> Any:
+    """Tensors as bytes, so that -0. is not 0. and NaN is NaN."""
+    if isinstance(state, torch.Tensor):
+        return str(state.dtype), tuple(state.shape), state.detach().cpu().contiguous().numpy().tobytes()
+    if isinstance(state, dict):
+        return {key: bits(value) for key, value in state.items()}
+    return [bits(value) for value in state] if isinstance(state, list | tuple) else repr(state)
+
+
+def as_on_disk(state: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.write(Path(folder) / "last.pt", state)
+        return checkpoint.read(Path(folder) / "last.pt")
+
+
+def assert_every_checkpoint_leads_to_the_same_end(overrides: list[str]) -> None:
+    whole, end, kept = ran(overrides)
+    assert kept
+    for step, state in kept.items():
+        rest, resumed_end, _ = ran(overrides, state)
+        assert rest == whole[whole.index(step) + 1 :]
+        assert bits(resumed_end) == bits(end)
+
+
+PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
+
+
+@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize(("mode", "kind"), PAIRS)
+def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
+    assert_every_checkpoint_leads_to_the_same_end(overrides_of(mode, kind, engine))
+
+
+@settings(max_examples=25, derandomize=True)
+@given(
+    dataset=st.sampled_from(["iris", "diabetes", "xor"]),
+    optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adagrad"]),
+    batch_size=st.sampled_from(["null", "1", "3", "4"]),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+    dropout=st.sampled_from([0.0, 0.4]),
+    scheduler=st.sampled_from(["none", "step", "warmup", "cosine", "plateau"]),
+    log=st.sampled_from(["auto", "1", "5", "1epoch"]),
+    evaluate=st.sampled_from(["auto", "4", "2epochs"]),
+    save=st.sampled_from(["auto", "31"]),
+    engine=st.sampled_from(["eager", "recorded"]),
+    seed=st.integers(0, 2**40),
+)
+def test_from_a_checkpoint_of_any_run(**knobs: Any):
+    rates = "optimizer.lr=0.0001" if knobs["dataset"] == "diabetes" else "optimizer.lr=0.01"
+    line = (
+        f"dataset={knobs['dataset']} optimizer={knobs['optimizer']} {rates} batching.batch_size={knobs['batch_size']} "
+        f"batching.shuffle={knobs['shuffle']} batching.drop_last={knobs['drop_last']} model.dropout={knobs['dropout']} "
+        f"scheduler={knobs['scheduler']} log_every={knobs['log']} eval_every={knobs['evaluate']} "
+        f"save_every={knobs['save']} engine={knobs['engine']} seed={knobs['seed']} threads=1 "
+        f"epochs={30 if knobs['batch_size'] == 'null' or knobs['dataset'] == 'xor' else 1}"
+    )
+    assert_every_checkpoint_leads_to_the_same_end(line.split())
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "exp", *words]
+
+
+LINE = "dataset=moons epochs=400 model.dropout=0.2 optimizer=adam figures=false threads=1 hydra.run.dir=run".split()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def curve(folder: Path) -> list[tuple[int, float]]:
+    """The training loss that TensorBoard reads from the run's one event file."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return [(point.step, point.value) for point in events.Scalars("loss/train")]
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    assert rows(one) == rows(other)
+    assert curve(one) == curve(other)
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (checkpoint.read(folder / "checkpoints" / name) for folder in (one, other))
+        assert bits(ours) == bits(theirs)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(*LINE), cwd=folder, check=True, capture_output=True)
+    return folder / "run"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_path: Path):
+    process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "run/checkpoints/last.pt").exists():
+        time.sleep(0.001)
+        assert process.poll() is None
+    time.sleep(0.05)
+    process.send_signal(how)
+    assert process.wait() == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
+    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "resumed" in done.stdout
+    assert_same_end(tmp_path / "run", undisturbed)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tmp_path: Path):
+    process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "run/summary.json").exists():
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "run/checkpoints").exists()
+    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_end(tmp_path / "run", undisturbed)
+
+
+def test_longer(undisturbed: Path, tmp_path: Path):
+    """Half as long, and then extended: the parameters of the whole."""
+    half = [word.replace("epochs=400", "epochs=200") for word in LINE]
+    subprocess.run(command(*half), cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command("resume=run", "epochs=400"), cwd=tmp_path, check=True, capture_output=True)
+    for key in ("model", "optimizer"):
+        ours, theirs = (checkpoint.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", undisturbed))
+        assert bits(ours) == bits(theirs)
+    steps = [int(row["step"]) for row in rows(tmp_path / "run") if row["split"] == "train"]
+    assert steps == sorted(set(steps))
+
+
+def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturbed: Path, tmp_path: Path):
+    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    last = tmp_path / "run/checkpoints/last.pt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    (tmp_path / "run/summary.json").unlink()
+    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "the one before it is used" in done.stdout
+    assert_same_end(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("resume=nowhere", "resume=nowhere: no run is there"),
+        ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001 and would be 0.5"),
+        ("resume=run epochs=3", "epochs=3 is less than the 400 of the run"),
+        ("resume=run -m", "resume goes on with one run, and -m makes many"),
+    ],
+)
+def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_path: Path):
+    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    before = (tmp_path / "run/metrics.csv").read_bytes()
+    done = subprocess.run(command(*typed.split()), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "run/metrics.csv").read_bytes() == before
+
+
+def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
+    line = [word for word in LINE if not word.startswith("hydra.")]
+    first = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    assert "resumed" not in first.stdout
+    again = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "is finished, and nothing is left to do" in again.stdout
+    (run,) = (tmp_path / "outputs").glob("*/*")
+    os.remove(run / "checkpoints/last.pt")
+    (run / "summary.json").write_text('{"status": "running"}')
+    third = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    assert third.returncode == 0, third.stderr
+    assert "resumed" in third.stdout
+    assert len(list((tmp_path / "outputs").glob("*/*"))) == 1

@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import Any
 
 WORKLOADS = {
-    "online": "experiment=signal_background batching=online epochs=9",
-    "minibatch": "experiment=signal_background batching=minibatch epochs=90",
-    "cancer": "dataset=cancer epochs=285",
-    "noisy xor": "experiment=noisy_xor epochs=525",
-    "4-point xor": "experiment=xor_mse epochs=10000",
+    "online": "experiment=signal_background batching=online epochs=18",
+    "minibatch": "experiment=signal_background batching=minibatch epochs=180",
+    "cancer": "dataset=cancer epochs=570",
+    "noisy xor": "experiment=noisy_xor epochs=1050",
+    "4-point xor": "experiment=xor_mse epochs=20000",
     "full 1,100": "experiment=signal_background batching=full epochs=2000",
     "regression 40,401": "experiment=distance",
 }
 HERE = Path(__file__).parent / "contestants"
 CONTESTANTS = {
     "exp": None,
+    "exp, engine=eager": None,
     "plain": "plain.py",
     "notebook": "notebook.py",
     "skorch": "skorch_quiet.py",
@@ -40,7 +41,7 @@ CONTESTANTS = {
     "Keras on JAX": "keras_fit.py",
     "JAX scan": "jax_scan.py",
 }
-SLOW = {"skorch", "Lightning", "Keras on torch"}  # many times slower: two rounds tell enough
+SLOW = {"exp, engine=eager", "skorch", "Lightning", "Keras on torch"}  # many times slower: two rounds tell enough
 SLOW_ROUNDS = 2
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -55,7 +56,9 @@ def result(name: str, overrides: list[str], task: Path, folder: Path) -> dict[st
     """Microseconds a step and the loss at the end, seconds of the whole process, MB of memory at its peak."""
     script = CONTESTANTS[name]
     backend = {"KERAS_BACKEND": "jax" if name.endswith("JAX") else "torch"}
-    arguments = [str(HERE / script), str(task)] if script else ["-m", "exp", *overrides, "threads=1", "hydra.run.dir=."]
+    eager = ["engine=eager"] if "eager" in name else []
+    whole = ["-m", "exp", *overrides, *eager, "threads=1", "hydra.run.dir=."]
+    arguments = [str(HERE / script), str(task)] if script else whole
     began = time.perf_counter()
     with (folder / "printed").open("w+") as printed:
         environment = os.environ | ONE_THREAD | backend
@@ -66,7 +69,7 @@ def result(name: str, overrides: list[str], task: Path, folder: Path) -> dict[st
             sys.exit(f"{name} failed on {overrides}")
         printed.seek(0)
         told: dict[str, float] = json.loads(printed.readlines()[-1]) if script else of_run(folder)
-    return {**told, "seconds": seconds, "megabytes": usage.ru_maxrss / 1000}
+    return {**told, "seconds": seconds, "megabytes": usage.ru_maxrss * 1024 / 1e6}  # Linux counts in KiB
 
 
 def of_run(folder: Path) -> dict[str, float]:
@@ -90,7 +93,8 @@ def main() -> None:
             # By another process, so that this one stays small: a child's peak memory begins with its parent's.
             subprocess.run([sys.executable, str(HERE.with_name("write_task.py")), str(task), *overrides], check=True)
             for number in range(arguments.rounds):
-                for name in found:
+                first = number % len(found)  # not always the same one first
+                for name in [*list(found)[first:], *list(found)[:first]]:
                     if name not in SLOW or number < SLOW_ROUNDS:
                         own = Path(folder) / f"{name} {number}"
                         own.mkdir()
@@ -129,8 +133,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all of them if none is named")
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="CONTESTANT")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--with", dest="more", nargs="+", default=[], metavar="KEY=VALUE", help="overrides for all")
+    told = "overrides of the optimizer, for all that train with torch"
+    parser.add_argument("--with", dest="more", nargs="+", default=[], metavar="KEY=VALUE", help=told)
     arguments = parser.parse_args()
+    if strange := [word for word in arguments.more if not word.startswith("optimizer")]:
+        parser.error(f"the others would not hear of {', '.join(strange)}")
     unknown = set(arguments.workloads) - set(WORKLOADS)
     if unknown:
         parser.error(f"no workload is called {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")

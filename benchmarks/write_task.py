@@ -27,7 +27,7 @@ def write_task(overrides: list[str], path: Path) -> None:
         "output_activation": config.model["output_activation"],
         "loss": type(experiment.objective.criterion).__name__,
         "optimizer": type(experiment.learner.optimizer).__name__,
-        "lr": experiment.learner.lr,
+        "hyperparameters": {key: value for key, value in config.optimizer.items() if key != "_target_"},
         "epochs": config.epochs,
         "batch_size": experiment.batches.size,
         "shuffle": experiment.batches.shuffle,

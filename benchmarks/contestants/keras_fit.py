@@ -10,6 +10,7 @@ from keras import layers, losses, optimizers
 from task import read, report, timed
 
 task = read()
+task.refuse_all_but_plain_sgd()
 whole = task.steps_per_epoch * task.batch_size if task.drop_last else len(task.x)  # fit has no drop_last
 x, y = task.x[:whole], task.y[:whole]
 names = [task.activation] * (len(task.weights) - 1) + [task.output_activation]

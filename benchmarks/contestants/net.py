@@ -31,7 +31,7 @@ def criterion(task: Task) -> nn.Module:
 
 
 def optimizer(task: Task, net: nn.Module) -> torch.optim.Optimizer:
-    return getattr(torch.optim, task.optimizer)(net.parameters(), lr=task.lr)
+    return getattr(torch.optim, task.optimizer)(net.parameters(), **task.hyperparameters)
 
 
 @torch.no_grad()

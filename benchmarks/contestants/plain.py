@@ -9,11 +9,10 @@ task = read()
 x, y = rows(task)
 net, loss_of = model(task), criterion(task)
 update = optimizer(task, net)
-losses = torch.empty(task.epochs * task.steps_per_epoch)
+losses: list[torch.Tensor] = []
 
 
 def train() -> None:
-    step = 0
     for _ in range(task.epochs):
         order = torch.randperm(len(x)) if task.shuffle else None
         xs, ys = (x, y) if order is None else (x[order], y[order])
@@ -24,8 +23,7 @@ def train() -> None:
             loss = loss_of(net(xb), yb)
             loss.backward()
             update.step()
-            losses[step] = loss.detach()
-            step += 1
+            losses.append(loss.detach())
 
 
 report(task, timed(train), final_loss(task, net))

@@ -12,7 +12,7 @@ net = NeuralNet(
     model(task),
     getattr(nn, task.loss),
     optimizer=getattr(torch.optim, task.optimizer),
-    lr=task.lr,
+    **{"lr" if name == "lr" else f"optimizer__{name}": value for name, value in task.hyperparameters.items()},
     max_epochs=task.epochs,
     iterator_train=lambda *_, **__: loader(task),
     train_split=None,

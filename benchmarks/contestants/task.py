@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +21,21 @@ class Task:
     activation: str
     output_activation: str | None
     loss: str
-    lr: float
     optimizer: str
+    hyperparameters: dict[str, Any]
     epochs: int
     batch_size: int
     shuffle: bool
     drop_last: bool
+
+    @property
+    def lr(self) -> float:
+        return self.hyperparameters["lr"]
+
+    def refuse_all_but_plain_sgd(self) -> None:
+        """For contestants whose optimizers have other defaults."""
+        assert self.optimizer == "SGD"
+        assert not any(value for name, value in self.hyperparameters.items() if name != "lr")
 
     @property
     def steps_per_epoch(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exp.__main__ import main
+from exp.mistakes import check_line
 
 # What was typed, what the message names, what it tells to type.
 MISTAKES = [
@@ -98,6 +99,10 @@ MISTAKES = [
     # targets
     ("optimizer._target_=torch.optim.SDG", "does not exist", "optimizer._target_=torch.optim.SGD"),
     ("model._target_=os.system", "is not allowed: a config may name a Module of exp.models", "another model"),
+    ("-m seed=1,2 --cfg job", "--cfg shows one config, and -m makes many", "without -m"),
+    ("optimizer.lr=1e99999", "optimizer.lr must be a number above 0", "optimizer.lr=0.02"),
+    ("preflight=maybe", "preflight must be one of on, off, not maybe", "preflight=on"),
+    ("resume=nowhere", "no run is there", "resume="),
     # the command line itself
     ("cancer", "every argument is KEY=VALUE", "dataset=cancer"),
     ("'model.hidden=[10,'", "cannot be read as KEY=VALUE", "model.hidden=[1,2]"),
@@ -129,6 +134,53 @@ def test_one_clear_message(line: str, named: str, cure: str, tmp_path: Path, mon
     assert "To append" not in said
     for summary in tmp_path.rglob("summary.json"):
         assert '"status": "failed"' in summary.read_text()
+
+
+# What was typed, how many mistakes are told of, and the line to paste.
+SEVERAL = [
+    (
+        "optimiser.lr=0.1 dataset=cancr epochs=-1 model=mlp",
+        3,
+        "python -m exp optimizer.lr=0.1 dataset=cancer epochs=20 model=mlp",
+    ),
+    ("cancer optimizer.lr=0", 2, "python -m exp dataset=cancer optimizer.lr=0.02"),
+    (
+        "model.activation=relo batching.batch_size=ten model.dropot=.1",
+        3,
+        "python -m exp model.activation=relu batching.batch_size=10 model.dropout=.1",
+    ),
+    ("-m epochs=1,x dataset=iris,cancr", 2, "python -m exp -m epochs=1,20 dataset=iris,cancer"),
+    ("-m optimizer.lr=0.1,0 seed=1,2", 1, "python -m exp -m optimizer.lr=0.1,0.02 seed=1,2"),
+    ("loss=crossentropy optimzer=adam sed=3", 3, "python -m exp loss=cross_entropy optimizer=adam seed=3"),
+]
+
+
+@pytest.mark.parametrize(("line", "count", "mended"), SEVERAL, ids=[line for line, _, _ in SEVERAL])
+def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, mended: str, monkeypatch, capfd):
+    said, code = answer(line, monkeypatch, capfd)
+    assert code == 1
+    assert said.count("\n  try: ") == count
+    assert (f"{count} mistakes" in said) == (count > 1)
+    assert said.splitlines()[-1] == f"all mended: {mended}"
+    check_line(shlex.split(mended)[3:])  # and it is one
+
+
+def test_nothing_of_a_sweep_begins_where_one_of_its_jobs_cannot(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, code = answer("-m dataset=xor epochs=1 optimizer=sgd,adam optimizer.momentum=0.9", monkeypatch, capfd)
+    assert code == 1
+    assert "there is no key optimizer.momentum" in said
+    assert "in the job dataset=xor epochs=1 optimizer=adam optimizer.momentum=0.9" in said
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path, monkeypatch, capfd):
+    (tmp_path / "mine/optimizer").mkdir(parents=True)
+    (tmp_path / "mine/optimizer/slow.yaml").write_text("# Mine.\n_target_: torch.optim.SGD\nlr: -1\n")
+    said, code = answer(f"--config-dir {tmp_path}/mine optimizer=slow", monkeypatch, capfd)
+    assert code == 1
+    assert "optimizer.lr must be a number above 0" in said
+    assert f"at: {tmp_path}/mine/optimizer/slow.yaml:3: lr: -1" in said
 
 
 def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -16,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import ALLOWED_BY_USER, CONF, Config, check
 from exp.config_dir import refuse_hydra_settings
-from exp.errors import ExpError
-from exp.mistakes import explained
+from exp.errors import ConfigError, ExpError
+from exp.mistakes import check_line, report
 from exp.resuming import Finished, resumed
 
 log = logging.getLogger("exp")
@@ -29,20 +30,24 @@ _WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
     """One run; its final validation loss is what a sweeper minimises."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = check(cfg)
+    except ConfigError:
+        _leave_nothing(folder)
+        raise
+    try:
         from exp.run import run  # late: torch takes a second to import, and a mistake in the config needs none of it
 
         if not gc.isenabled():  # not so for a sweep's later jobs
             gc.freeze()
             gc.enable()
-        folder = Path(HydraConfig.get().runtime.output_dir)
         typed = list(HydraConfig.get().overrides.task)
         return run(config, _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), _choices(), typed)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
-            said = f"exp: {error}\n  log: {_as_typed(Path(HydraConfig.get().runtime.output_dir))}/exp.log"
+            said = f"exp: {error}\n  log: {_as_typed(folder)}/exp.log"
             if HydraConfig.get().mode == RunMode.RUN:
                 sys.exit(said)  # here, because Hydra would put a line of its own before it
             print(said, file=sys.stderr)  # here, because Hydra tells of the first failed job alone, and at the end
@@ -60,6 +65,9 @@ def main() -> None:
         config_dir = get_args_parser().parse_args().config_dir
         if config_dir is not None:
             refuse_hydra_settings(Path(config_dir))
+        _refuse_used_folder(sys.argv[1:])
+        if any(word in ("-m", "--multirun") for word in sys.argv[1:]):
+            check_line(sys.argv[1:])  # every job of a sweep, before the first of them begins
         job()
     except Finished as finished:
         print(f"exp: {finished}")
@@ -68,9 +76,31 @@ def main() -> None:
     except Exception as error:
         if _WHOLE_TRACEBACK or not (isinstance(error, ExpError | OSError) or _is_hydras(error)):
             raise
-        sys.exit(f"exp: {explained(error, sys.argv[1:])}")
+        sys.exit(f"exp: {report(error, sys.argv[1:])}")
     finally:
         gc.enable()
+
+
+def _refuse_used_folder(typed: list[str]) -> None:
+    """Refuse a run's folder as another run's before Hydra writes its files over those of the first."""
+    words = dict(word.split("=", 1) for word in typed if "=" in word)
+    folder = Path(words.get("hydra.run.dir", "").strip("'\""))
+    if "hydra.run.dir" in words and "resume" not in words and (folder / "summary.json").exists():
+        raise ConfigError(
+            f"hydra.run.dir={folder}: it holds a run already, and two would mix",
+            f"resume={folder} to go on with it, or hydra.run.dir=ANOTHER_FOLDER",
+        )
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Take away what Hydra wrote for a run that never began."""
+    if (folder / "summary.json").exists():
+        return
+    for path in [*folder.glob(".hydra/*.yaml"), folder / "exp.log"]:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # something else is in it
+        for empty in (folder / ".hydra", folder, folder.parent, folder.parent.parent):
+            empty.rmdir()
 
 
 def _is_hydras(error: Exception) -> bool:

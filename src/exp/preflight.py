@@ -30,10 +30,8 @@ def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
             raise DataError(f"dataset: {name} holds NaN or infinite values in {bad}", "remove or fill them")
     yield from _of_inputs(data, standardized)
     x, y = data.train.x[:_ROWS], data.train.y[:_ROWS]
-    loss, output, gradients = _looked(learner, x, y)
-    check_output(learner.objective, output, len(x))
-    _check_target(learner, output, y)
-    yield from _of_outputs(learner, output)
+    loss, made_by, gradients = _looked(learner, x, y)
+    yield from _of_outputs(learner, made_by)
     yield from _of_loss(learner, loss, standardized)
     yield from _of_gradients(gradients)
 
@@ -56,16 +54,18 @@ def _of_inputs(data: Data, standardized: bool) -> Iterator[str]:
         )
 
 
-def _looked(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, Tensor, dict[str, Tensor | None]]:
-    """Loss, outputs and the gradient of each parameter, by name."""
+def _looked(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[str, Tensor | None]]:
+    """The loss, the name of the operation that made the outputs, and the gradient of each parameter by its name."""
     parameters = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
     output = learner.predict(x)
     check_output(learner.objective, output, len(x))
+    _check_target(learner, output, y)
     with torch.enable_grad():
         output = learner.model(x)
         loss: Tensor = learner.objective.criterion(output, y)
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    return float(loss.detach()), output.detach(), dict(zip(parameters, found, strict=True))
+    made_by = type(output.grad_fn).__name__
+    return float(loss.detach()), made_by, dict(zip(parameters, found, strict=True))
 
 
 def _check_target(learner: Learner, output: Tensor, y: Tensor) -> None:
@@ -86,20 +86,15 @@ def _check_target(learner: Learner, output: Tensor, y: Tensor) -> None:
         raise ConfigError(f"model: it returns {output.dtype}, and the targets are {y.dtype}", "a model of float32")
 
 
-def _of_outputs(learner: Learner, output: Tensor) -> Iterator[str]:
+def _of_outputs(learner: Learner, made_by: str) -> Iterator[str]:
     """Probabilities where the loss takes logits: it would squash them a second time."""
-    criterion, inside = learner.objective.criterion, bool((output > 0).all() and (output < 1).all())
-    enough = len(output) >= 16
-    if isinstance(criterion, nn.BCEWithLogitsLoss) and enough and inside:
+    criterion = learner.objective.criterion
+    if isinstance(criterion, nn.BCEWithLogitsLoss) and made_by.startswith("Sigmoid"):
+        yield "the model ends with a sigmoid, and BCEWithLogitsLoss takes logits; try: loss=bce, or a model without it"
+    if isinstance(criterion, nn.CrossEntropyLoss) and made_by.startswith(("Softmax", "Sigmoid")):
         yield (
-            "every output lies between 0 and 1, like a probability, and BCEWithLogitsLoss takes logits; try: loss=bce, "
-            "or a model without a sigmoid at its end"
-        )
-    sums_to_one = torch.allclose(output.sum(1), torch.ones((), device=output.device), atol=1e-4)
-    if isinstance(criterion, nn.CrossEntropyLoss) and output.shape[1] > 1 and inside and sums_to_one:
-        yield (
-            "the outputs of each row add up to 1, like probabilities, and CrossEntropyLoss takes logits; try: a model "
-            "without a softmax at its end"
+            f"the model ends with a {'softmax' if made_by.startswith('Softmax') else 'sigmoid'}, and CrossEntropyLoss "
+            "takes logits; try: a model without it"
         )
 
 

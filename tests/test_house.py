@@ -12,9 +12,11 @@ ROOT = Path(exp.__file__).parent
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
     ["errors", "cadence", "nearest", "uncompiled", "unrecorded", "signals", "models.*"],
-    ["limits", "seeding", "measures", "config_dir"],
+    ["limits", "seeding", "measures", "claim"],
     ["config", "events", "progress", "sweep.table"],
+    ["config_dir"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes", "resuming"],
+    ["report"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["step", "recording", "updates"],
     ["bindings"],
@@ -35,8 +37,8 @@ HOUSE = [
 
 # The only places that name a library, wherever it is imported in them.
 DOORS = {
-    "hydra": {"config", "mistakes", "resuming", "sweep.table", "__main__"},
-    "omegaconf": {"config", "mistakes", "resuming", "sweep.table", "__main__"},
+    "hydra": {"config", "mistakes", "report", "resuming", "sweep.table", "__main__"},
+    "omegaconf": {"config", "mistakes", "report", "resuming", "sweep.table", "__main__"},
     "sklearn": {"data.preparing"},
     "tensorboard": {"sinks.tensorboard"},
     "matplotlib": {"figures"},
@@ -53,6 +55,7 @@ QUICK = [
     "config",
     "mistakes",
     "resuming",
+    "report",
     "sweep.table",
     "__main__",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exp.__main__ import main
-from exp.mistakes import check_line
+from exp.report import check_line
 
 # What was typed, what the message names, what it tells to type.
 MISTAKES = [

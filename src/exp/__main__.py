@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config import ALLOWED_BY_USER, CONF, Config, check
 from exp.config_dir import refuse_hydra_settings
 from exp.errors import ConfigError, ExpError
-from exp.mistakes import check_line, report
+from exp.report import check_line, report
 from exp.resuming import Finished, resumed
 
 log = logging.getLogger("exp")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import yaml
 
+from exp.config import CONF
 from exp.errors import ConfigError
 
 # Hydra's own settings name callbacks, log handlers and environment variables: that is code, run before exp is asked.
@@ -14,8 +15,13 @@ _PACKAGE = re.compile(r"^\s*#\s*@package\s.*hydra", re.MULTILINE)
 
 
 def refuse_hydra_settings(folder: Path) -> None:
-    """ConfigError, naming the file, if a YAML below `folder` is about Hydra itself, or cannot be read."""
+    """ConfigError, naming the file, if a YAML below `folder` is about Hydra itself, or cannot be read or found."""
     for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        if (CONF / path.relative_to(folder)).exists():
+            raise ConfigError(
+                f"{path} has the name of one of exp's own, which would be taken in its place",
+                f"another name: mv {path} {path.with_stem(f'my_{path.stem}')}",
+            )
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
             content = cast(object, yaml.safe_load(text))

@@ -7,6 +7,7 @@ from typing import Any
 
 from exp import checkpoint
 from exp.build import Experiment, build
+from exp.claim import claimed
 from exp.config import Config
 from exp.description import described
 from exp.errors import ConfigError, Diverged
@@ -29,10 +30,10 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
     """
     val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
-    if (folder / summary.NAME).exists() and config.resume is None:
-        raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
-    earlier = summary.read(folder)
-    with closing(sinks), signals() as asked_to_stop:
+    with claimed(folder), closing(sinks), signals() as asked_to_stop:
+        if (folder / summary.NAME).exists() and config.resume is None:
+            raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
+        earlier = summary.read(folder)
         sinks.append(Summary(folder, {"choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder))
         since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])

@@ -1,11 +1,17 @@
 """Promise 5: a config or a checkpoint from a stranger runs nothing outside the list."""
 
+import functools
+import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import config_of
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from exp import checkpoint
 from exp.build import build
@@ -131,19 +137,116 @@ def test_hydra_cannot_set_the_users_environment(exp, tmp_path: Path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_config_dir_cannot_stand_in_for_what_exp_has(exp, tmp_path: Path):
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/cancer.yaml").write_text("_target_: sklearn.datasets.load_wine\n")
+    done = exp("--config-dir", "conf", "dataset=cancer", "epochs=1")
+    assert done.returncode == 1
+    assert "cancer.yaml has the name of one of exp's own" in done.stderr
+
+
+INTERPOLATED = [
+    "model._target_='${oc.env:HOSTILE}'",
+    "model._target_='hostile.${oc.decode:run}'",
+    "+model.how='${oc.create:{_target_: hostile.run}}'",
+    "model={_target_: hostile.run}",
+    "+optimizer.params={_target_: hostile.run, _partial_: true}",
+    "model={_target_: torch.nn.Linear, _args_: [{_target_: hostile.run}]}",
+    "model={_target_: hydra.utils.get_method, path: hostile.run}",
+    "model={_target_: hydra.utils.call}",
+]
+
+
+@pytest.mark.parametrize("line", INTERPOLATED)
+def test_other_spellings(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOSTILE", "hostile.run")
+    (tmp_path / "hostile.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef run(): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises((ConfigError, HydraException, OmegaConfBaseException)):
+        build(config_of(line))
+    assert not (tmp_path / "ran").exists()
+
+
 class Hostile:
     def __reduce__(self):
         return (Path.touch, (Path("ran"),))
 
 
-@pytest.mark.parametrize("how", ["torch.save", "pickle"])
-def test_a_pickled_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
+class System:
+    def __reduce__(self):
+        return (os.system, ("touch ran",))
+
+
+class Evaluated:
+    def __reduce__(self):
+        return (eval, ("open('ran', 'w')",))
+
+
+class Loaded:
+    def __reduce__(self):
+        return (torch.hub.load, ("ran", "ran"))
+
+
+class Partial:
+    def __reduce__(self):
+        return (functools.partial(Path.touch, Path("ran")), ())
+
+
+def zipped(path: Path, names: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in names.items():
+            archive.writestr(name, content)
+
+
+WHOLE = {"format": checkpoint.FORMAT, "model": {"weight": torch.zeros(2)}}
+# How a stranger's last.pt was made.
+FILES: dict[str, Callable[[Path], object]] = {
+    "a pickle": lambda path: path.write_bytes(pickle.dumps({**WHOLE, "model": Hostile()})),
+    "torch.save": lambda path: torch.save({**WHOLE, "model": Hostile()}, path),
+    "in the old format": lambda path: torch.save(
+        {**WHOLE, "model": Hostile()}, path, _use_new_zipfile_serialization=False
+    ),
+    "os.system": lambda path: torch.save({**WHOLE, "progress": System()}, path),
+    "eval": lambda path: torch.save({**WHOLE, "optimizer": {"state": [Evaluated()]}}, path),
+    "torch.hub": lambda path: torch.save([Loaded()], path),
+    "a partial": lambda path: torch.save((Partial(), WHOLE), path),
+    "a whole module": lambda path: torch.save(torch.nn.Linear(2, 2), path),
+    "as a key": lambda path: torch.save({Hostile(): 1}, path),
+    "a zip of pickles": lambda path: zipped(path, {"a/data.pkl": pickle.dumps(Hostile()), "a/version": b"3"}),
+    "a zip that climbs": lambda path: zipped(path, {"../../ran": b"", "a/data.pkl": pickle.dumps(1)}),
+    "two records of one name": lambda path: path.write_bytes(pickle.dumps(WHOLE) + pickle.dumps(Hostile())),
+    "a script": lambda path: path.write_text("import pathlib; pathlib.Path('ran').touch()"),
+    "nothing": lambda path: path.write_bytes(b""),
+    "half": lambda path: (torch.save(WHOLE, path), path.write_bytes(path.read_bytes()[:300])),
+    "no checksum": lambda path: torch.save(WHOLE, path),
+    "another's checksum": lambda path: torch.save({**WHOLE, "checksum": "0" * 32}, path),
+    "another format": lambda path: torch.save({**WHOLE, "format": 1}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("how", FILES)
+def test_a_strangers_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "last.pt"
-    if how == "pickle":
-        path.write_bytes(pickle.dumps({"format": 1, "model": Hostile()}))
-    else:
-        torch.save({"format": 1, "model": Hostile()}, path)
-    with pytest.raises(CheckpointError, match=r"last.pt cannot be read"):
+    FILES[how](path)
+    with pytest.raises(CheckpointError, match=r"last.pt (cannot be read|is no checkpoint|is damaged)"):
         checkpoint.read(path)
+    assert {file.name for file in tmp_path.rglob("*")} == {"last.pt"}
+    assert not (tmp_path.parent / "ran").exists()
+
+
+def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path: Path):
+    (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    (tmp_path / "run/.hydra").mkdir(parents=True)
+    for name in ("config", "hydra"):
+        (tmp_path / f"run/.hydra/{name}.yaml").write_text("{}\n")
+    override = "+hydra.callbacks.a={_target_: hostile.Net}"
+    (tmp_path / "run/.hydra/overrides.yaml").write_text(f"- '{override}'\n")
+    done = exp("resume=run")
+    assert done.returncode == 1
+    assert "is about Hydra itself" in done.stderr
     assert not (tmp_path / "ran").exists()

@@ -1,0 +1,107 @@
+"""Real processes in each other's way, no space left, a reader while we write: nothing lost, nothing mixed."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from exp import checkpoint
+from exp.diff import differences
+
+LINE = "dataset=moons epochs=60 figures=false threads=1".split()
+
+
+def begin(folder: Path, *words: str, **more) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "exp", *words, *LINE]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+
+
+def status(folder: Path) -> str:
+    return json.loads((folder / "summary.json").read_text())["status"]
+
+
+def numbers(one: Path, other: Path) -> list[str]:
+    return [what for kind, what in differences(one, other) if kind in ("measures", "parameters")]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    process = begin(folder, "hydra.run.dir=run")
+    process.communicate()
+    assert process.returncode == 0
+    return folder / "run"
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Path, tmp_path: Path):
+    processes = [begin(tmp_path) for _ in range(4)]
+    told = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, told
+    runs = list((tmp_path / "outputs").glob("*/*"))
+    assert len(runs) == 4
+    assert all(numbers(run, alone) == [] for run in runs)
+
+
+@pytest.mark.parametrize("where", ["hydra.run.dir=one", "-m hydra.sweep.dir=sweep seed=0"])
+def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
+    """One of them trains there; the others are refused and leave it alone."""
+    processes = [begin(tmp_path, *where.split()) for _ in range(6)]
+    told = [process.communicate()[1] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes == [0, 1, 1, 1, 1, 1]
+    assert sum("two would mix" in text for text in told) == 5
+    (run,) = (path.parent for path in tmp_path.rglob("summary.json"))
+    assert status(run) == "finished"
+    assert numbers(run, alone) == []
+    assert len(list(run.glob("events.out.tfevents.*"))) == 1
+
+
+@pytest.mark.parametrize("kilobytes", [6, 20, 60])
+def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
+    """No file may grow beyond so much: the disk is full for it."""
+    limit = kilobytes * 1024
+    process = begin(
+        tmp_path, "hydra.run.dir=run", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert "File too large" in told or "cannot be written" in told
+    assert "Traceback" not in told
+    for path in (tmp_path / "run/checkpoints").glob("*.pt"):
+        checkpoint.read(path)
+    resumed = subprocess.run(
+        [sys.executable, "-m", "exp", "resume=run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert numbers(tmp_path / "run", alone) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    _, told = (process := begin(tmp_path, "hydra.run.dir=file/run")).communicate()
+    assert process.returncode == 1
+    assert "file/run" in told
+    assert "hydra.run.dir=FOLDER" in told
+    assert "Traceback" not in told
+
+
+def test_tensorboard_may_read_while_we_write(alone: Path, tmp_path: Path):
+    process = begin(tmp_path, "hydra.run.dir=run")
+    while not list(tmp_path.glob("run/events.out.tfevents.*")):
+        assert process.poll() is None
+    reader = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0})
+    seen = 0
+    while process.poll() is None:
+        reader.Reload()
+        found = len(reader.Scalars("loss/train")) if "loss/train" in reader.Tags()["scalars"] else 0
+        assert found >= seen
+        seen = found
+    process.communicate()
+    reader.Reload()
+    whole = EventAccumulator(str(alone), size_guidance={"scalars": 0}).Reload()
+    curves = [[(p.step, p.value) for p in events.Scalars("loss/train")] for events in (reader, whole)]
+    assert curves[0] == curves[1]

@@ -15,7 +15,10 @@ except ImportError:  # Windows, where nothing is claimed
 
 @contextmanager
 def claimed(folder: Path) -> Generator[None]:
-    """Hold `folder` while inside; a process that dies lets go of it. ConfigError if another holds it."""
+    """Hold `folder` while inside; a process that dies lets go of it. ConfigError if another holds it.
+
+    Where the file system knows no locks, nothing is claimed.
+    """
     if fcntl is None:
         yield
         return
@@ -27,6 +30,8 @@ def claimed(folder: Path) -> Generator[None]:
             raise ConfigError(
                 f"{folder}: another process is writing its run there, and two would mix", "hydra.run.dir=ANOTHER_FOLDER"
             ) from error
+        except OSError:
+            pass
         yield
     finally:
         os.close(handle)

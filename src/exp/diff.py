@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -19,11 +19,14 @@ from exp.config import flat, shown
 from exp.errors import DataError, ExpError
 from exp.sinks import summary, table
 
+# What it is in, and what it is.
+Difference: TypeAlias = tuple[str, str]
+
 # What differs between two runs of the same, or says nothing of their numbers.
 _OF_NO_ACCOUNT = ("resume",)
 
 
-def differences(run: Path, other: Path) -> Iterator[tuple[str, str]]:
+def differences(run: Path, other: Path) -> Iterator[Difference]:
     """Each difference: what it is in (config, code, machine, data, measures, parameters), and what it is."""
     ours, theirs = _read(run), _read(other)
     for kind in ("config", "code", "machine", "data"):
@@ -35,9 +38,20 @@ def differences(run: Path, other: Path) -> Iterator[tuple[str, str]]:
     yield from _parameters(run, other)
 
 
-def _first_of(run: Path, other: Path) -> Iterator[tuple[str, str]]:
-    """The first row of metrics.csv that differs."""
-    for mine, theirs in zip_longest(table.rows(run), table.rows(other)):
+def _first_of(run: Path, other: Path) -> Iterator[Difference]:
+    """The first row of metrics.csv that differs; those of the test split come at a run's end, and last here."""
+    for last in (False, True):
+        pairs = (((row for row in table.rows(folder) if (row[2] == "test") == last)) for folder in (run, other))
+        found = list(_first_among(run, other, *pairs))
+        yield from found
+        if found:
+            return
+
+
+def _first_among(
+    run: Path, other: Path, rows: Iterator[table.Row], others: Iterator[table.Row]
+) -> Iterator[Difference]:
+    for mine, theirs in zip_longest(rows, others):
         if mine is None or theirs is None:
             longer = other if mine is None else run
             yield "measures", f"the same up to the end of one, and {longer} goes on"
@@ -53,7 +67,7 @@ def _first_of(run: Path, other: Path) -> Iterator[tuple[str, str]]:
             return
 
 
-def _parameters(run: Path, other: Path) -> Iterator[tuple[str, str]]:
+def _parameters(run: Path, other: Path) -> Iterator[Difference]:
     """Tensors of the last checkpoints that differ, and by how much."""
     states = [checkpoint.newest(folder)[0] for folder in (run, other)]
     if states[0] is None or states[1] is None:

@@ -123,6 +123,8 @@ def train(
         if stopping:
             raise KeyboardInterrupt
     at = batches.position(progress.step)
+    if since is not None and since["progress"]["step"] == progress.step:  # nothing was left but to tell how it ended
+        yield Evaluated(at, "val", learner.evaluate(data.val))
     yield Evaluated(at, "train", learner.evaluate(data.train))
     yield Evaluated(at, "test", learner.evaluate(data.test))
 

@@ -1,6 +1,7 @@
 """Promise 3: stopped anywhere, a run that is resumed ends as if it had never been stopped, to the bit."""
 
 import csv
+import json
 import os
 import random
 import signal
@@ -215,6 +216,16 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
     assert done.returncode == 0, done.stderr
     assert "the one before it is used" in done.stdout
     assert_same_end(tmp_path / "run", undisturbed)
+
+
+def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, tmp_path: Path):
+    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    (tmp_path / "run/summary.json").unlink()
+    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_end(tmp_path / "run", undisturbed)
+    ours, theirs = (json.loads((run / "summary.json").read_text()) for run in (tmp_path / "run", undisturbed))
+    assert all(ours[key] == theirs[key] for key in ("status", "final", "best", "steps"))
 
 
 @pytest.mark.parametrize(

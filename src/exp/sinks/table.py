@@ -5,10 +5,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from exp.events import Built, Ending, Evaluated, Event, Snapshot, Trained
 
 NAME = "metrics.csv"
+# Step, seconds, split and measures.
+Row: TypeAlias = tuple[int, float, str, dict[str, float]]
 _BEFORE_MEASURES = ["step", "epoch", "samples", "seconds", "split"]
 
 
@@ -22,23 +25,24 @@ class Table:
 
     def __init__(self, folder: Path, since: int | None = None) -> None:
         path = folder / NAME
+        self._since = since
         self._seconds = 0.0 if since is None else _cut(path, since)
         self._file = path.open("w" if since is None else "a", newline="", buffering=1, encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._measures: tuple[str, ...] = ()
         self._began = 0.0
-        self._has_header = since is not None
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             self._measures = ("loss", *event.measures)
             self._began = time.perf_counter() - self._seconds
-            if not self._has_header:
+            if self._since is None:
                 self._writer.writerow([*_BEFORE_MEASURES, *self._measures])
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
             # The last look at the whole training split is another measure than the means above: summary.json has it.
-            if isinstance(event, Trained) or split != "train":
+            told = self._since is not None and event.at.step <= self._since and split != "test"
+            if (isinstance(event, Trained) or split != "train") and not told:
                 at, values = event.at, event.measures.values()
                 seconds = f"{time.perf_counter() - self._began:.6f}"
                 row = [at.step, f"{at.epoch:.10g}", at.samples, seconds, split]
@@ -51,8 +55,8 @@ class Table:
         self._file.close()
 
 
-def rows(folder: Path) -> Iterator[tuple[int, float, str, dict[str, float]]]:
-    """Step, seconds, split and measures of each row that is whole in `folder`/metrics.csv."""
+def rows(folder: Path) -> Iterator[Row]:
+    """Each row that is whole in `folder`/metrics.csv."""
     with (folder / NAME).open(newline="", encoding="utf-8") as file:
         header = file.readline().strip().split(",")
         for line in file:

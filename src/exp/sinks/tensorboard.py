@@ -30,11 +30,11 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, config: str, since: int | None = None) -> None:
-        self._goes_on = since is not None
+        self._since = since
         found = sorted(folder.glob("events.out.tfevents.*"))
         name = f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.0"
         path = found[0] if found else folder / name
-        self._file = path.open("ab" if self._goes_on else "wb", buffering=0)
+        self._file = path.open("wb" if since is None else "ab", buffering=0)
         self._file.truncate(_whole(path))
         self._records = RecordWriter(self._file)  # a record in one write: a reader, or a crash, finds no half of one
         self._session_end: Any = None
@@ -49,7 +49,7 @@ class TensorBoard:
             names = ("loss", *event.measures)
             columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)
-            if self._goes_on:
+            if self._since is not None:
                 return
             charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
             self._summary(custom_scalars({"train and val": charts}), 0)
@@ -74,6 +74,8 @@ class TensorBoard:
         self._file.close()
 
     def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
+        if self._since is not None and event.at.step <= self._since and split != "test":
+            return  # told before the run was resumed
         values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
         # In one record: a record each, as add_scalar writes them, costs as much for every one.
         self._summary(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in values.items()]), event.at.step)

@@ -1,0 +1,80 @@
+"""Where two runs part, and the proof that resuming loses nothing, as commands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def told(module: str, folder: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run([sys.executable, "-m", f"exp.{module}", *words], cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name, *words in (
+        ("a",),
+        ("same",),
+        ("lr", "optimizer.lr=0.03"),
+        ("seed", "seed=1"),
+        ("longer", "epochs=4", "log_every=1"),
+        ("wide", "model.hidden=[11]"),
+    ):
+        line = ["dataset=iris", "epochs=2", "log_every=1", "figures=false", f"hydra.run.dir={name}"]
+        keys = {word.partition("=")[0] for word in words}
+        line = [word for word in line if word.partition("=")[0] not in keys]
+        command = [sys.executable, "-m", "exp", *line, *words]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_two_runs_of_the_same(runs: Path):
+    assert told("diff", runs, "a", "same") == (0, "identical: every measure and every parameter, to the bit\n")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (
+            "lr",
+            [
+                "config     optimizer.lr: 0.02 | 0.03",
+                "measures   first at step 2, train: loss ",
+                "layers.0.weight: up to",
+            ],
+        ),
+        ("seed", ["config     seed: 0 | 1", "measures   first at step 0, val: "]),
+        ("longer", ["config     epochs: 2 | 4", "goes on"]),
+        ("wide", ["config     model.hidden: [10] | [11]", "parameters other names or shapes"]),
+    ],
+)
+def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
+    code, text = told("diff", runs, "a", other)
+    assert code == 1
+    assert all(part in text for part in said), text
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "said"),
+    [
+        ("diff", ["a"], "two runs are compared\n  try: python -m exp.diff RUN OTHER"),
+        ("diff", ["a", "nowhere"], "nowhere is no run"),
+        ("verify", ["a"], "try: python -m exp.verify resume=RUN"),
+        ("verify", ["resume=nowhere"], "nowhere: no run is there"),
+    ],
+)
+def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: str):
+    code, text = told(module, runs, *words)
+    assert code == 1
+    assert said in text
+    assert "Traceback" not in text
+
+
+def test_verify_kills_resumes_and_compares(runs: Path):
+    code, text = told("verify", runs, "resume=lr", "kills=2", "seed=3")
+    assert code == 0, text
+    assert "kill 1: " in text
+    assert text.endswith("the same, to the bit: every measure and every parameter\n")

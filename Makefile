@@ -7,8 +7,9 @@ ARGS ?=
 run: .venv/.ready
 	@$(BIN)/python -m exp $(ARGS)
 
+# A file of tests in one process, as many at a time as there are cores.
 test: .venv/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ def test_two_runs_of_the_same(runs: Path):
             [
                 "config     optimizer.lr: 0.02 | 0.03",
                 "measures   first at step 2, train: loss ",
-                "layers.0.weight: up to",
+                "0.weight: up to",
             ],
         ),
         ("seed", ["config     seed: 0 | 1", "measures   first at step 0, val: "]),

@@ -1,16 +1,20 @@
 """Real processes in each other's way, no space left, a reader while we write: nothing lost, nothing mixed."""
 
+import itertools
 import json
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp import checkpoint
+from exp.__main__ import main
 from exp.diff import differences
+from exp.sinks import table
 
 LINE = "dataset=moons epochs=60 figures=false threads=1".split()
 
@@ -105,3 +109,16 @@ def test_tensorboard_may_read_while_we_write(alone: Path, tmp_path: Path):
     whole = EventAccumulator(str(alone), size_guidance={"scalars": 0}).Reload()
     curves = [[(p.step, p.value) for p in events.Scalars("loss/train")] for events in (reader, whole)]
     assert curves[0] == curves[1]
+
+
+def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A day back and forth at every look: the seconds still grow, and no point of a curve is lost."""
+    really, looks = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: really() + (-86400.0) ** (next(looks) % 2))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["exp", "dataset=xor", "epochs=50", "figures=false", "hydra.run.dir=run"])
+    main()
+    seconds = [at for _, at, _, _ in table.rows(tmp_path / "run")]
+    assert seconds == sorted(seconds)
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
+    assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))

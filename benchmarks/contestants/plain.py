@@ -1,4 +1,4 @@
-"""A careful plain loop: no DataLoader, one gather an epoch, no .item(); nothing is logged and nothing validated."""
+"""A careful plain loop: no DataLoader, one gather an epoch, no .item(); nothing is kept, logged or validated."""
 
 import torch
 from net import criterion, final_loss, model, optimizer, rows
@@ -9,7 +9,6 @@ task = read()
 x, y = rows(task)
 net, loss_of = model(task), criterion(task)
 update = optimizer(task, net)
-losses: list[torch.Tensor] = []
 
 
 def train() -> None:
@@ -23,7 +22,6 @@ def train() -> None:
             loss = loss_of(net(xb), yb)
             loss.backward()
             update.step()
-            losses.append(loss.detach())
 
 
 report(task, timed(train), final_loss(task, net))

@@ -43,12 +43,12 @@ def test_two_runs_of_the_same(runs: Path):
             [
                 "config     optimizer.lr: 0.02 | 0.03",
                 "measures   first at step 2, train: loss ",
-                "0.weight: up to",
+                "last.pt: 0.weight: up to",
             ],
         ),
         ("seed", ["config     seed: 0 | 1", "measures   first at step 0, val: "]),
         ("longer", ["config     epochs: 2 | 4", "goes on"]),
-        ("wide", ["config     model.hidden: [10] | [11]", "parameters other names or shapes"]),
+        ("wide", ["config     model.hidden: [10] | [11]", "parameters last.pt: other names or shapes"]),
     ],
 )
 def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
@@ -64,6 +64,8 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
         ("diff", ["a", "nowhere"], "nowhere is no run"),
         ("verify", ["a"], "try: python -m exp.verify resume=RUN"),
         ("verify", ["resume=nowhere"], "nowhere: no run is there"),
+        ("verify", ["resume=a", "epochs=3"], "epochs: it takes resume, kills, seed"),
+        ("verify", ["resume=a"], "no kill fell into training, so nothing was proved"),
     ],
 )
 def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: str):
@@ -74,7 +76,9 @@ def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: s
 
 
 def test_verify_kills_resumes_and_compares(runs: Path):
-    code, text = told("verify", runs, "resume=lr", "kills=2", "seed=3")
+    line = ["dataset=iris", "epochs=4000", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
+    subprocess.run([sys.executable, "-m", "exp", *line], cwd=runs, check=True, capture_output=True)
+    code, text = told("verify", runs, "resume=long", "kills=3")
     assert code == 0, text
     assert "kill 1: " in text
     assert text.endswith("the same, to the bit: every measure and every parameter\n")

@@ -27,15 +27,19 @@ log = logging.getLogger("exp")
 _WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
+class _Refused(SystemExit):
+    """A config that is not what it must be. Of this kind because Hydra has nothing to say of it."""
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
     """One run; its final validation loss is what a sweeper minimises."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = check(cfg)
-    except ConfigError:
+    except ConfigError as error:
         _leave_nothing(folder)
-        raise
+        raise _Refused(error) from error
     try:
         from exp.run import run  # late: torch takes a second to import, and a mistake in the config needs none of it
 
@@ -69,6 +73,10 @@ def main() -> None:
         if any(word in ("-m", "--multirun") for word in sys.argv[1:]):
             check_line(sys.argv[1:])  # every job of a sweep, before the first of them begins
         job()
+    except _Refused as refused:
+        if _WHOLE_TRACEBACK:
+            raise refused.code from None  # pyright: ignore[reportGeneralTypeIssues]
+        sys.exit(f"exp: {report(refused.code, sys.argv[1:])}")  # pyright: ignore[reportArgumentType]
     except Finished as finished:
         print(f"exp: {finished}")
     except KeyboardInterrupt as error:

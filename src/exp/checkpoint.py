@@ -44,7 +44,7 @@ def read(path: Path) -> State:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises all kinds for a damaged file
-        said = str(error).partition("\n")[0]
+        said = f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
         raise CheckpointError(f"{path} cannot be read: {said}", "name another checkpoint of the run") from error
     if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT}", "name another checkpoint")
@@ -67,7 +67,9 @@ def newest(run: Path) -> tuple[State | None, list[str]]:
             except CheckpointError as error:
                 damaged.append(error.problem)
     if damaged:
-        raise CheckpointError("; ".join(damaged), "train anew: the same command without resume")
+        raise CheckpointError(
+            "; ".join(damaged), f"a new run: python -m exp and the words in {run}/.hydra/overrides.yaml"
+        )
     return None, []
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from exp import checkpoint
 from exp.config import flat, shown
-from exp.errors import DataError, ExpError
+from exp.errors import CheckpointError, DataError, ExpError
+from exp.events import State
 from exp.sinks import summary, table
 
 # What it is in, and what it is.
@@ -29,7 +30,7 @@ _OF_NO_ACCOUNT = ("resume",)
 def differences(run: Path, other: Path) -> Iterator[Difference]:
     """Each difference: what it is in (config, code, machine, data, measures, parameters), and what it is."""
     ours, theirs = _read(run), _read(other)
-    for kind in ("config", "code", "machine", "data"):
+    for kind in ("status", "config", "code", "machine", "data"):
         for key in sorted({*ours[kind], *theirs[kind]}):
             a, b = ours[kind].get(key), theirs[kind].get(key)
             if a != b and key not in _OF_NO_ACCOUNT:
@@ -68,18 +69,30 @@ def _first_among(
 
 
 def _parameters(run: Path, other: Path) -> Iterator[Difference]:
-    """Tensors of the last checkpoints that differ, and by how much."""
-    states = [checkpoint.newest(folder)[0] for folder in (run, other)]
-    if states[0] is None or states[1] is None:
+    """Tensors of the last and the best checkpoints that differ, and by how much."""
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        states: list[State] = []
+        for folder in (run, other):
+            try:
+                states.append(checkpoint.read(folder / checkpoint.FOLDER / name))
+            except CheckpointError as error:
+                yield "parameters", error.problem
+        if len(states) == 2:
+            yield from (("parameters", f"{name}: {what}") for what in _apart(*states))
+
+
+def _apart(ours: State, theirs: State) -> Iterator[str]:
+    if ours["step"] != theirs["step"]:
+        yield f"of step {ours['step']:,} | of step {theirs['step']:,}"
         return
-    ours, theirs = (cast("dict[str, Tensor]", state["model"]) for state in states if state is not None)
-    if {name: tuple(t.shape) for name, t in ours.items()} != {name: tuple(t.shape) for name, t in theirs.items()}:
-        yield "parameters", "other names or shapes"
+    mine, others = (cast("dict[str, Tensor]", state["model"]) for state in (ours, theirs))
+    if {name: tuple(t.shape) for name, t in mine.items()} != {name: tuple(t.shape) for name, t in others.items()}:
+        yield "other names or shapes"
         return
-    for name, tensor in ours.items():
-        if not torch.equal(tensor, theirs[name]):
-            gap = float((tensor.double() - theirs[name].double()).abs().max())
-            yield "parameters", f"{name}: up to {gap:.3g} apart"
+    for name, tensor in mine.items():
+        if not torch.equal(tensor, others[name]):
+            gap = float((tensor.double() - others[name].double()).abs().max())
+            yield f"{name}: up to {gap:.3g} apart"
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
@@ -93,6 +106,7 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
         "config": flat(config),
         "code": {"commit": machine.pop("commit", None)},
         "machine": machine,
+        "status": {"status": facts.get("status")},
         "data": {"sha256": facts.get("data_sha256"), **facts.get("rows", {})},
     }
 
@@ -104,6 +118,9 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     if len(sys.argv) != 3:
         sys.exit("exp.diff: two runs are compared\n  try: python -m exp.diff RUN OTHER")
     run, other = (Path(word) for word in sys.argv[1:])

@@ -123,6 +123,8 @@ def train(
         if stopping:
             raise KeyboardInterrupt
     at = batches.position(progress.step)
+    if _is_over(progress, plan) and progress.step < plan.steps:
+        yield Noted(at, f"stopped early: no better validation loss in {progress.waited} evaluations")
     if since is not None and since["progress"]["step"] == progress.step:  # nothing was left but to tell how it ended
         yield Evaluated(at, "val", learner.evaluate(data.val))
     yield Evaluated(at, "train", learner.evaluate(data.train))

@@ -17,6 +17,7 @@ from exp.objectives import Classes, check_output
 
 _ROWS = 256
 _LARGE = 50.0  # root mean square of a feature from which on it drowns the others and saturates the net
+_LARGE_TARGET = 1e4  # from which on the first steps of any usual learning rate are far too long
 _UNEVEN = 100.0  # between the largest and the smallest spread of a feature
 _FAR = 3.0  # times the loss of guessing: a start so bad says that something is unscaled
 _TOLD = 5  # names in one sentence
@@ -32,6 +33,9 @@ def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
     x, y = data.train.x[:_ROWS], data.train.y[:_ROWS]
     loss, made_by, gradients = _looked(learner, x, y)
     yield from _of_outputs(learner, made_by)
+    size = float(data.train.y.double().square().mean().sqrt()) if data.classes is None else 1.0
+    if size > _LARGE_TARGET:
+        yield f"the targets are about {size:.3g}, and a net begins near 0; try: targets in larger units"
     yield from _of_loss(learner, loss, standardized)
     yield from _of_gradients(gradients)
 

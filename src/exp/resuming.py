@@ -1,12 +1,13 @@
 """`resume=FOLDER`: the command of that run again, in its own folder, with nothing changed but how long it goes on."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import CONF, flat, shown
 from exp.errors import ConfigError
@@ -26,21 +27,27 @@ def resumed(typed: list[str]) -> list[str]:
     come to its end and is not to be longer.
     """
     asked = [word.removeprefix("resume=") for word in typed if word.startswith("resume=")]
-    if not asked or asked[-1] in ("", "null"):
+    if not asked or asked == ["null"]:
         return typed
+    if len(asked) > 1 or not asked[0]:
+        raise ConfigError(f"{' '.join(f'resume={name}' for name in asked)}: it takes one folder", "one resume=FOLDER")
     rest = [word for word in typed if not word.startswith("resume=")]
     if any(word in ("-m", "--multirun") for word in rest):
         raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m")
-    if asked[-1] == "auto":
+    if asked[0] == "auto":
         folder = _latest(rest)
         if folder is None:
             return rest
     else:
-        folder = Path(asked[-1]).resolve()
+        folder = Path(asked[0].strip("'\"")).expanduser().resolve()
     if not (folder / ".hydra" / "overrides.yaml").is_file():
-        raise ConfigError(
-            f"resume={asked[-1]}: no run is there", f"resume={_latest([]) or 'FOLDER'}, the folder that a run named"
+        above = next((path for path in folder.parents if (path / ".hydra" / "overrides.yaml").is_file()), None)
+        cure = (
+            f"the run's folder itself: resume={above}"
+            if above
+            else "resume= and the folder that a run named at its end"
         )
+        raise ConfigError(f"resume={asked[0]}: no run is there", cure)
     flags = [word for word in rest if word.startswith("-") or "=" not in word]
     overrides = [word for word in rest if word not in flags]
     saved = _saved_overrides(folder)
@@ -60,19 +67,19 @@ def command_of(folder: Path) -> list[str]:
 
 
 def _latest(typed: list[str]) -> Path | None:
-    """The newest run's folder of these very overrides below outputs/; of any, if there are none."""
+    """The newest run's folder of these very overrides below outputs/."""
     runs = sorted(Path("outputs").glob("**/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
     wanted = sorted(word for word in typed if not word.startswith("hydra."))
     for path in runs:
         folder = path.parents[1].resolve()
-        if not typed or sorted(_saved_overrides(folder)) == wanted:
+        if sorted(_saved_overrides(folder)) == wanted:
             return folder
     return None
 
 
 def _saved_overrides(folder: Path) -> list[str]:
     """What was typed for that run. ConfigError if there is in it what would speak to Hydra: it may be a stranger's."""
-    saved = cast("list[str]", OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml")) or [])
+    saved = cast("list[str]", _loaded(folder, "overrides") or [])
     for word in saved:
         if "hydra" in _key(word):
             raise ConfigError(f"{folder}/.hydra/overrides.yaml: {word} is about Hydra itself", "delete that line")
@@ -81,8 +88,8 @@ def _saved_overrides(folder: Path) -> list[str]:
 
 def _config_dir(folder: Path) -> list[str]:
     """The --config-dir that the run was started with."""
-    settings = OmegaConf.load(folder / ".hydra" / "hydra.yaml")
-    sources = cast("list[dict[str, str]]", OmegaConf.to_container(settings.hydra.runtime.config_sources))
+    settings = cast("dict[str, Any]", _loaded(folder, "hydra"))
+    sources: list[dict[str, str]] = settings["hydra"]["runtime"]["config_sources"] if "hydra" in settings else []
     found = [source["path"] for source in sources if source["provider"] == "command-line"]
     return ["--config-dir", found[0]] if found else []
 
@@ -91,8 +98,8 @@ def _refuse_changes(folder: Path, line: list[str], search: list[str]) -> None:
     """ConfigError, with the difference, if `line` does not compose what the run was started with."""
     more = [f"hydra.searchpath=[{search[1]}]"] if search else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        now = _leaves(compose("config", [*line, *more]))
-    then = _leaves(OmegaConf.load(folder / ".hydra" / "config.yaml"))
+        now = flat(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
+    then = flat(cast("dict[str, Any]", _loaded(folder, "config")))
     changed = [key for key in sorted({*now, *then}) if key not in _MAY_CHANGE and now.get(key) != then.get(key)]
     if changed:
         told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)
@@ -114,8 +121,14 @@ def _refuse_changes(folder: Path, line: list[str], search: list[str]) -> None:
         )
 
 
-def _leaves(config: Any) -> Mapping[str, Any]:
-    return flat(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
+def _loaded(folder: Path, name: str) -> Any:
+    """One of Hydra's three files about a run. ConfigError if it is damaged."""
+    path = folder / ".hydra" / f"{name}.yaml"
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=name == "config")
+    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read: {said}", "mend that file, or begin a run of its own") from error
 
 
 def _key(word: str) -> str:

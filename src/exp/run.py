@@ -10,7 +10,7 @@ from exp.build import Experiment, build
 from exp.claim import claimed
 from exp.config import Config
 from exp.description import described
-from exp.errors import ConfigError, Diverged
+from exp.errors import CheckpointError, ConfigError, Diverged
 from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
@@ -46,6 +46,8 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
         tell(sinks, built)
         for problem in damaged:
             tell(sinks, Noted(at, f"{problem}; the one before it is used"))
+        for lost in losses_of(folder, step, experiment):
+            tell(sinks, Noted(at, lost))
         for change in changes(earlier.get("environment", {}), built.facts["environment"]):
             tell(sinks, Noted(at, f"{change}: from here on, bits may differ from those of an undisturbed run"))
         if config.preflight == "on" and since is None:
@@ -62,6 +64,20 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
             for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
     return val_loss
+
+
+def losses_of(folder: Path, step: int | None, experiment: Experiment) -> Iterator[str]:
+    """What of a resumed run's first part is no longer whole, though the checkpoint is."""
+    if step is None:
+        return
+    best = folder / checkpoint.FOLDER / checkpoint.BEST
+    try:
+        checkpoint.read(best)
+    except CheckpointError as error:
+        yield f"{error.problem}; a new one is written only where the validation loss gets lower still"
+    last = max((row[0] for row in table.rows(folder)), default=0)
+    if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
+        yield f"{folder}/{table.NAME} ends at step {last:,}: what was measured from there to step {step:,} is lost"
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

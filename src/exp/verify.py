@@ -14,38 +14,57 @@ from pathlib import Path
 from exp.diff import differences
 from exp.errors import ConfigError, ExpError
 from exp.resuming import command_of
+from exp.sinks import table
+
+_KNOWN = ("resume", "kills", "seed")
 
 
 def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
-    """What differs between the undisturbed run and the killed one, both in `folder`; prints what happens."""
+    """What differs between the undisturbed run and the killed one, both in `folder`; prints what happens.
+
+    ConfigError if no kill fell into training: then nothing was proved.
+    """
     line = [sys.executable, "-m", "exp", *command_of(run)]
     whole, torn = folder / "undisturbed", folder / "killed"
     began = time.monotonic()
     subprocess.run([*line, f"hydra.run.dir={whole}"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - began
-    print(f"undisturbed: {seconds:.1f} s", flush=True)
+    told = list(table.rows(whole))
+    training = max(at for _, at, _, _ in told)
+    print(f"undisturbed: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
     moments = random.Random(seed)
     command = [*line, f"hydra.run.dir={torn}"]
+    interrupted = 0
     for kill in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            process.wait(moments.uniform(0, seconds))
+            process.wait(seconds - moments.random() * training)
             print(f"kill {kill + 1}: it had ended before")
+            command = []
             break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        steps = (torn / "metrics.csv").read_text().count("\n") if (torn / "metrics.csv").exists() else 0
-        print(f"kill {kill + 1}: killed with {steps} rows in metrics.csv", flush=True)
+        rows = len(list(table.rows(torn))) if (torn / table.NAME).exists() else 0
+        interrupted += 0 < rows < len(told)
+        print(f"kill {kill + 1}: killed with {rows} rows", flush=True)
         if (torn / ".hydra" / "overrides.yaml").exists():
             command = [sys.executable, "-m", "exp", f"resume={torn}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if command:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if not interrupted:
+        raise ConfigError("no kill fell into training, so nothing was proved", "another seed=, or more kills=")
     return [f"{kind}: {what}" for kind, what in differences(whole, torn) if kind in ("measures", "parameters")]
 
 
 def main() -> None:
     words = {word.partition("=")[0]: word.partition("=")[2] for word in sys.argv[1:]}
+    if set(words) & {"-h", "--help"}:
+        print(__doc__)
+        return
     try:
+        if strange := [word for word in words if word not in _KNOWN]:
+            raise ConfigError(f"{strange[0]}: it takes {', '.join(_KNOWN)}", "python -m exp.verify resume=RUN kills=3")
         if "resume" not in words:
             raise ConfigError("it takes the folder of a run", "python -m exp.verify resume=RUN")
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """What a person at the terminal sees, and the same words in exp.log: a bar on a terminal, plain lines elsewhere."""
 
 import logging
+import shlex
 import time
 from io import StringIO
 from pathlib import Path
@@ -85,10 +86,10 @@ class Terminal:
                 step, loss = self._best
                 self._say(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
-            self._say(Text(f"interrupted, and saved; to go on: python -m exp resume={self._folder}"))
+            self._say(Text(f"interrupted, and saved; to go on: python -m exp {shlex.quote(f'resume={self._folder}')}"))
         if self._steps:
             self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
-            self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {self._folder}"))
+            self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()

@@ -204,7 +204,7 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     before = (tmp_path / "out/metrics.csv").read_bytes()
     again = exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=out")
     assert again.returncode == 1
-    assert "out holds a run already" in again.stderr
+    assert "it holds a run already, and two would mix" in again.stderr
     assert (tmp_path / "out/metrics.csv").read_bytes() == before
 
 

@@ -115,8 +115,10 @@ MISTAKES = [
 def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
     """What the command says on stderr, and its exit code, as the shell would have it."""
     monkeypatch.setattr(sys, "argv", ["exp", *shlex.split(line)])
+    before = dict(os.environ)
     with pytest.raises(SystemExit) as caught:
         main()
+    assert dict(os.environ) == before
     code = caught.value.code
     # Python's own rule: a text is printed, and the code is 1.
     return capfd.readouterr().err + (code if isinstance(code, str) else ""), 1 if isinstance(code, str) else code

@@ -60,6 +60,7 @@ def job(cfg: DictConfig) -> float:
 
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
+    set_by_user = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
     if ALLOWED_BY_USER and "" not in sys.path:
@@ -87,6 +88,9 @@ def main() -> None:
         sys.exit(f"exp: {report(error, sys.argv[1:])}")
     finally:
         gc.enable()
+        del os.environ["HYDRA_FULL_ERROR"]  # not for processes that the caller starts later
+        if set_by_user is not None:
+            os.environ["HYDRA_FULL_ERROR"] = set_by_user
 
 
 def _refuse_used_folder(typed: list[str]) -> None:

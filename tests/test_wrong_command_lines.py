@@ -1,5 +1,6 @@
 """Wrong command lines: one message that says what to type, exit code 1, nothing that looks like a finished run."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -194,7 +195,6 @@ def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):
 
 
 def test_the_whole_traceback_is_there_for_who_asks(exp):
-    import os
 
     told = exp("batching.batch_size=1000", env={**os.environ, "HYDRA_FULL_ERROR": "1"})
     assert told.returncode == 1

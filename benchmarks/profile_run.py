@@ -17,6 +17,9 @@ from typing import Any
 
 ROUNDS = 5
 
+# What a run pays so that it can be trusted: refused before it begins, gone on with after it was killed.
+TRUST = ("checks of the config", "targets read in their source", "preflight", "checkpoints")
+
 # The package that a module belongs to, or that brings it along.
 PACKAGES = {
     "torch": "torch",
@@ -76,8 +79,11 @@ def child(typed: list[str]) -> None:
     import hydra.core.utils
     from hydra._internal.hydra import Hydra
 
+    import exp.config
     from exp import __main__ as door
 
+    watch.watch(exp.config, "refuse_target", "targets read in their source")
+    watch.watch(door, "check", "checks of the config")
     watch.watch(Hydra, "compose_config", "composition")
     watch.watch(hydra.core.utils, "configure_log", "hydra: folder, log, its own files")
     watch.watch(hydra.core.utils, "_save_config", "hydra: folder, log, its own files")
@@ -88,6 +94,7 @@ def child(typed: list[str]) -> None:
     import exp.figures
     import exp.run
     from exp.learner import Learner
+    from exp.preflight import findings
     from exp.sinks.checkpoints import Checkpoints
     from exp.sinks.console import Terminal
     from exp.sinks.summary import Summary
@@ -97,6 +104,8 @@ def child(typed: list[str]) -> None:
     for name in ("table_of", "prepare", "make"):
         watch.watch(exp.build, name, "data, model, optimizer")
     watch.watch(exp.run, "build", "data, model, optimizer")
+    watch.watch(exp.run, "claimed", "checks of the config")
+    exp.run.findings = watch.timed("preflight", lambda *given: iter(list(findings(*given))))
     watch.watch(exp.run, "described", "description of machine and versions")
     watch.watch(Learner, "advance", "training: the steps")
     watch.watch(Learner, "evaluate", "training: evaluations")
@@ -133,6 +142,8 @@ def main() -> None:
     total = middle.pop("total")
     for label, seconds in sorted(middle.items(), key=lambda item: -item[1]):
         print(f"{label:38} {1000 * seconds:6.0f} ms {100 * seconds / total:5.1f} %")
+    trust = sum(middle.get(label, 0.0) for label in TRUST)
+    print(f"{'of it ' + ', '.join(TRUST)}: {1000 * trust:.0f} ms, {100 * trust / total:.1f} %")
     print(f"{'whole process':38} {1000 * total:6.0f} ms")
 
 

@@ -11,8 +11,8 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "uncompiled", "unrecorded", "signals", "models.*"],
-    ["limits", "seeding", "measures", "claim"],
+    ["errors", "cadence", "nearest", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
+    ["allowlist", "limits", "seeding", "measures", "claim"],
     ["config", "events", "progress", "sweep.table"],
     ["config_dir"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes", "resuming"],
@@ -50,6 +50,8 @@ QUICK = [
     "errors",
     "cadence",
     "nearest",
+    "signatures",
+    "allowlist",
     "limits",
     "config_dir",
     "config",

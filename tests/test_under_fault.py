@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -122,3 +123,50 @@ def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert seconds == sorted(seconds)
     events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
     assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))
+
+
+def test_a_data_file_that_vanishes(tmp_path: Path):
+    """Gone or another before a run goes on: said, and the checkpoint is as it was; back again: the same bits."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy\n"
+        "def rows(path):\n"
+        "    table = numpy.loadtxt(path, delimiter=',')\n"
+        "    return table[:, :2], table[:, 2].astype(int)\n"
+    )
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/rows.yaml").write_text(
+        "_target_: mine.rows\npath: rows.csv\nsplit: [.6, .2, .2]\nstandardize: true\n"
+    )
+    text = "".join(f"{i % 7},{i % 5 * 0.3},{i % 2}\n" for i in range(100))
+    (tmp_path / "rows.csv").write_text(text)
+
+    def exp(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "exp", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "EXP_ALLOW": "mine"}, capture_output=True, text=True
+        )
+
+    common = ["--config-dir", "conf", "dataset=rows", "figures=false"]
+    assert exp(*common, "epochs=4", "hydra.run.dir=whole").returncode == 0
+    assert exp(*common, "epochs=2", "hydra.run.dir=run").returncode == 0
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]
+    kept = (tmp_path / "run/checkpoints/last.pt").read_bytes()
+    for change, said in (
+        ((tmp_path / "rows.csv").unlink, "dataset: mine.rows(path=rows.csv) refused: rows.csv not found"),
+        (
+            lambda: (tmp_path / "rows.csv").write_text(text.replace("6,", "8,")),
+            "the rows are not those that the run was trained on",
+        ),
+    ):
+        change()
+        refused = exp("resume=run", "epochs=4")
+        assert refused.returncode == 1
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert status(tmp_path / "run") == "failed"
+        assert json.loads((tmp_path / "run/summary.json").read_text())["final"] == final  # of the run as far as it came
+        assert (tmp_path / "run/checkpoints/last.pt").read_bytes() == kept
+    (tmp_path / "rows.csv").write_text(text)
+    again = exp("resume=run", "epochs=4")
+    assert again.returncode == 0, again.stderr
+    assert numbers(tmp_path / "run", tmp_path / "whole") == []

@@ -15,7 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import ALLOWED_BY_USER, CONF, Config, check
+from exp import allowlist
+from exp.config import CONF, Config, check
 from exp.config_dir import refuse_hydra_settings
 from exp.errors import ConfigError, ExpError
 from exp.report import check_line, report
@@ -63,7 +64,7 @@ def main() -> None:
     set_by_user = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
-    if ALLOWED_BY_USER and "" not in sys.path:
+    if allowlist.OF_USER and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
         sys.argv[1:] = resumed(sys.argv[1:])

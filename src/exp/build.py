@@ -9,13 +9,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from exp.cadence import about, period
-from exp.config import Config, shown
+from exp.config import Config
 from exp.data.batches import Batches
 from exp.data.preparing import prepare
 from exp.data.split import Data
 from exp.data.table import table_of
 from exp.devices import device_of, use_threads
-from exp.errors import ConfigError
+from exp.errors import ConfigError, shown
 from exp.learner import Learner
 from exp.loop import Plan
 from exp.objectives import Objective, objective_of
@@ -49,9 +49,9 @@ class Experiment:
 def build(config: Config) -> Experiment:
     """The experiment that `config` describes; torch's random stream then stands where a plain script's does."""
     device = device_of(config.device.name)
-    table = table_of(make("dataset", config.dataset, without=("split", "standardize")))
+    table = table_of(make("dataset", config.dataset))
     data = prepare(table, config.dataset.get("split"), config.dataset.get("standardize", False), config.seed)
-    objective = objective_of(make("loss", config.loss, without=("output",)), config.loss.get("output"), data)
+    objective = objective_of(make("loss", config.loss), config.loss.get("output"), data)
     data = data.prepared(objective.target, device)
 
     seed_everything(config.seed)
@@ -80,7 +80,7 @@ def scheduler_of(config: Config, optimizer: Optimizer, batches: Batches) -> LRSc
     every = node.get("every", "epoch")
     if "T_max" in node and node["T_max"] is None:
         node = {**node, "T_max": config.epochs * (batches.steps_per_epoch if every == "step" else 1)}
-    scheduler: LRScheduler = make("scheduler", node, without=("every",), optimizer=optimizer)
+    scheduler: LRScheduler = make("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
         raise ConfigError(
             f"scheduler.every={every}: a plateau is one of validation losses, so it steps with them",

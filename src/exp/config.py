@@ -3,7 +3,7 @@
 Knows Hydra's configs and no torch, so that a mistake is answered at once.
 """
 
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -13,19 +13,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.errors import ConfigError
-from exp.limits import LIMITS
+from exp.allowlist import READ_BY_EXP, refuse_target
+from exp.errors import ConfigError, shown
+from exp.limits import LIMITS, example
 from exp.nearest import nearest
 
 _HERE = Path(__file__).resolve().parent
 # In a wheel the YAMLs lie in the package, in a checkout at the top.
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if (folder / "config.yaml").is_file())
-
-
-# The user's own packages, which a config may name beside exp's: comma-separated, in the environment and nowhere else.
-ALLOW_VARIABLE = "EXP_ALLOW"
-# Read when the process begins: hydra.job.env_set could set it later.
-ALLOWED_BY_USER = tuple(name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(",") if name.strip())
 
 
 # Not frozen: OmegaConf cannot compose a frozen schema.
@@ -77,8 +72,6 @@ ConfigStore.instance().store("schema", Config)
 
 # Targets whose arguments LIMITS is about.
 _OURS = ("exp.", "torch.", "sklearn.")
-# Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
-_READ_BY_EXP = ("dataset.split", "dataset.standardize", "loss.output", "scheduler.every")
 
 
 def check(cfg: DictConfig) -> Config:
@@ -87,29 +80,23 @@ def check(cfg: DictConfig) -> Config:
         missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _example(str(error.full_key))) from error
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _meant(error, cfg)) from error
     if missing:
-        raise ConfigError(f"{missing[0]} has no value and needs one", _example(missing[0]))
+        raise ConfigError(f"{missing[0]} has no value and needs one", _default(missing[0]))
     _refuse_unread(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
             raise ConfigError(
                 f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists"
             )
+    for group in READ_BY_EXP:
+        if content[group].get("_target_") is not None:
+            refuse_target(group, content[group])
     for key, (limit, _) in LIMITS.items():
         found, value = _lookup(content, key)
         if found and not limit.allows(value):
-            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", _example(key))
+            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", example(key, value))
     return cast(Config, OmegaConf.to_object(cfg))
-
-
-def shown(value: object) -> str:
-    """A value as one would type it: null, true, [1,2], abc."""
-    if isinstance(value, list):
-        return f"[{','.join(shown(item) for item in cast('list[object]', value))}]"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -123,8 +110,19 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _example(key: str) -> str:
-    return f"{key}={LIMITS[key][1] if key in LIMITS else 'VALUE'}"
+def _meant(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    """What to type for a value that could not be resolved: the nearest key, if it refers to one that is not there."""
+    key, unknown = str(error.full_key), re.search(r"Interpolation key '(.+?)' not found", str(error))
+    near = (
+        nearest(unknown[1], set(flat(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}) if unknown else None
+    )
+    return f"'{key}=${{{near}}}'" if near else example(key)
+
+
+def _default(key: str) -> str:
+    """What to type where `key` is gone: the default option, if it is a group."""
+    chosen = re.search(rf"^  - {key}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{key}={chosen[1]}" if chosen else example(key)
 
 
 def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
@@ -134,10 +132,15 @@ def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
         if not isinstance(node, dict) or part not in node:
             return False, None
         target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and not target.startswith(_OURS) and key not in _READ_BY_EXP:
+        if isinstance(target, str) and not target.startswith(_OURS) and not _is_read_by_exp(key):
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node
+
+
+def _is_read_by_exp(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return name in READ_BY_EXP.get(group, ())
 
 
 def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
@@ -145,7 +148,7 @@ def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
     known = {field.name: field.type for field in fields(schema)}
     for key in known:
         if key not in content:
-            raise ConfigError(f"{prefix}{key} was taken away, and a run needs it", _example(f"{prefix}{key}"))
+            raise ConfigError(f"{prefix}{key} was taken away, and a run needs it", _default(f"{prefix}{key}"))
     for key, value in content.items():
         if key not in known:
             near = nearest(key, known)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from exp.build import Experiment
-from exp.config import Config, flat, shown
+from exp.config import Config, flat
 from exp.environment import environment
+from exp.errors import shown
 from exp.events import Built
 
 # What is watched and where it runs does not make another model.

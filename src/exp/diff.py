@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from exp import checkpoint
-from exp.config import flat, shown
-from exp.errors import CheckpointError, DataError, ExpError
+from exp.config import flat
+from exp.errors import CheckpointError, DataError, ExpError, shown
 from exp.events import State
 from exp.sinks import summary, table
 

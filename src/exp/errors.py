@@ -7,6 +7,17 @@ ExpError
 └── Diverged         the loss became NaN or infinite
 """
 
+from typing import cast
+
+
+def shown(value: object) -> str:
+    """A value as one would type it: null, true, [1,2], abc."""
+    if isinstance(value, list):
+        return f"[{','.join(shown(item) for item in cast('list[object]', value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
 
 class ExpError(Exception):
     """A mistake that a user can mend: `problem` in one sentence, `cure` what to type or do."""

@@ -2,10 +2,12 @@
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 from exp.cadence import CADENCE
+from exp.nearest import nearest
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,18 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "loss.label_smoothing": (Number(0, 1), "0.1"),
     "loss.delta": (_POSITIVE, "1.0"),
 }
+
+
+def example(key: str, value: object = None) -> str:
+    """`key` with a value that it may hold, to type: what `value` was meant to be, where that can be told."""
+    if key not in LIMITS:
+        return f"{key}=VALUE"
+    limit, usual = LIMITS[key]
+    meant = None
+    if isinstance(limit, Number) and limit.whole:
+        with suppress(TypeError, ValueError, OverflowError):
+            number = float(cast(str, value))
+            meant = str(int(number)) if number.is_integer() and limit.allows(int(number)) else None
+    elif isinstance(limit, OneOf):
+        meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
+    return f"{key}={meant or usual}"

@@ -13,7 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from exp.config import CONF, flat
 from exp.errors import ConfigError, ExpError
-from exp.limits import LIMITS
+from exp.limits import LIMITS, example
 from exp.nearest import nearest
 
 
@@ -116,7 +116,8 @@ def _unknown_key(key: str, line: CommandLine) -> ConfigError:
     if inside in groups:
         known = f"{inside} has {', '.join(siblings) or 'none'} here"
     else:
-        known = f"there are {', '.join([*groups, *(name for name in keys if '.' not in name)])}"
+        top = dict.fromkeys([*groups, *(name.partition(".")[0] for name in keys)])
+        known = f"there are {', '.join(top)}"
     # A word without a dot, and a value that is some group's option, were meant for that group.
     meant = None if inside else nearest(key, [group for group, options in groups.items() if value in options])
     meant = meant or nearest(key, [*keys, *groups])
@@ -145,8 +146,7 @@ def wrong_value(override: str, error: Exception) -> ConfigError:
     key, _, value = override.partition("=")
     cause = error.__cause__
     if key in LIMITS:
-        limit, example = LIMITS[key]
-        return ConfigError(f"{key} must be {limit}, not {value}", f"{key}={example}")
+        return ConfigError(f"{key} must be {LIMITS[key][0]}, not {value}", example(key, value))
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
     return ConfigError(f"{override}: {reason}", f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it")
 

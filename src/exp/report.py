@@ -69,7 +69,7 @@ def report(error: Exception, arguments: list[str]) -> str:
             mended = False
             break
         better = _mended(blamed, found[-1])
-        mended = mended and better is not None
+        mended = mended and (better is not None or found[-1].cure.startswith("the same without"))
         place = words.index(blamed)
         words[place : place + 1] = [] if better is None else [better]
         try:
@@ -105,7 +105,7 @@ def _is_blamed(word: str, mistake: ExpError) -> bool:
 
 def _mended(word: str, mistake: ExpError) -> str | None:
     """The word as it was meant; None if the cure is no single KEY=VALUE."""
-    cure = re.match(r"'?([+~]*[\w./@]+)=([^\s,']+|\[[^]]*\])'?(?=$|[,;]| or )", mistake.cure)
+    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,']+)'?(?=$|[,;]| or )", mistake.cure)
     if cure is None:
         return None
     name, value = cure.groups()

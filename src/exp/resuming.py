@@ -9,11 +9,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import CONF, flat, shown
-from exp.errors import ConfigError
+from exp.config import CONF, flat
+from exp.errors import ConfigError, shown
 
 # What another value of would not make another run.
-_MAY_CHANGE = ("epochs", "resume")
+_MAY_CHANGE = ("epochs", "figures", "resume")
 
 
 class Finished(Exception):  # noqa: N818  # nothing went wrong

@@ -34,7 +34,7 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
         if (folder / summary.NAME).exists() and config.resume is None:
             raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
         earlier = summary.read(folder)
-        sinks.append(Summary(folder, {"choices": dict(choices), "overrides": overrides}))
+        sinks.append(Summary(folder, {**earlier, "choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder))
         since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
         step = since["progress"]["step"] if since is not None else None

@@ -66,7 +66,7 @@ REFUSED = [
 @pytest.mark.parametrize(("group", "target"), REFUSED, ids=str)
 def test_a_target_off_the_list_is_refused(group: str, target: object):
     with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
-        resolve(group, target)
+        resolve(group, {"_target_": target})
     assert caught.value.cure.startswith((f"another {group}", f"{group}._target_="))
     # Nobody is told to open the door for os, torch or exp itself.
     assert ("EXP_ALLOW" in caught.value.cure) == (target == "torchvision.models.resnet18")
@@ -102,7 +102,7 @@ def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pyt
         "    def __init__(self, in_features, out_features): super().__init__(in_features, out_features)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("exp.config.ALLOWED_BY_USER", ("mine",))
+    monkeypatch.setattr("exp.allowlist.OF_USER", ("mine",))
     assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
 
 

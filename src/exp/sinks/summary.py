@@ -16,14 +16,16 @@ NAME = "summary.json"
 class Summary:
     """Keeps `folder`/summary.json true: `running` from the first moment, and at the end how it ended.
 
+    `known` is what is so already: what was chosen, and of a resumed run what its first part left there.
+
     `final` holds each split's measures under the final parameters, `best` each split's lowest logged loss and its step.
     """
 
-    def __init__(self, folder: Path, choices: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, known: dict[str, Any]) -> None:
         self._path = folder / NAME
         self._began = time.perf_counter()
-        self._final: dict[str, dict[str, Any]] = {}
-        self._content: dict[str, Any] = {"status": "running", "error": None, **choices}
+        self._final: dict[str, dict[str, Any]] = known.get("final", {})
+        self._content: dict[str, Any] = {**known, "status": "running", "error": None}
         self._write()
 
     def handle(self, event: Event) -> None:

@@ -11,11 +11,13 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
+    ["errors", "cadence", "nearest", "record", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
     ["allowlist", "limits", "seeding", "measures", "claim"],
     ["config", "events", "progress", "sweep.table"],
-    ["config_dir"],
-    ["data.makers", "data.split", "data.table", "devices", "environment", "mistakes", "resuming"],
+    ["strangers", "sweep.seeds"],
+    ["sweep.jobs"],
+    ["data.makers", "data.split", "data.table", "devices", "environment", "resuming"],
+    ["mistakes"],
     ["report"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["step", "recording", "updates"],
@@ -30,19 +32,47 @@ HOUSE = [
     ["build"],
     ["description"],
     ["run"],
+    ["sweep.task"],
+    ["sweep.worker"],
+    ["sweep.pool"],
+    ["sweep.manifest"],
+    ["sweep.answer"],
+    ["sweep.progress"],
+    ["sweep.launch", "hooks"],
     ["diff"],
     ["verify"],
     ["__main__"],
 ]
 
 # The only places that name a library, wherever it is imported in them.
+HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "sweep.jobs", "sweep.launch", "__main__"}
 DOORS = {
-    "hydra": {"config", "mistakes", "report", "resuming", "sweep.table", "__main__"},
-    "omegaconf": {"config", "mistakes", "report", "resuming", "sweep.table", "__main__"},
+    "hydra": {
+        "config",
+        "strangers",
+        "mistakes",
+        "report",
+        "resuming",
+        "hooks",
+        "sweep.jobs",
+        "sweep.launch",
+        "__main__",
+    },
+    "omegaconf": {
+        "config",
+        "strangers",
+        "mistakes",
+        "report",
+        "resuming",
+        "hooks",
+        "sweep.jobs",
+        "sweep.launch",
+        "__main__",
+    },
     "sklearn": {"data.preparing"},
     "tensorboard": {"sinks.tensorboard"},
     "matplotlib": {"figures"},
-    "rich": {"sinks.console"},
+    "rich": {"sinks.console", "sweep.answer", "sweep.progress"},
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.
@@ -50,10 +80,14 @@ QUICK = [
     "errors",
     "cadence",
     "nearest",
+    "record",
     "signatures",
     "allowlist",
     "limits",
-    "config_dir",
+    "strangers",
+    "sweep.jobs",
+    "sweep.seeds",
+    "hooks",
     "config",
     "mistakes",
     "resuming",

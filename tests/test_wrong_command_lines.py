@@ -78,7 +78,7 @@ MISTAKES = [
     ("optimizer.nesterov=true", "Nesterov momentum requires a momentum", "optimizer.momentum or optimizer.nesterov"),
     ("optimizer.lr=inf", "optimizer.lr must be a number above 0", "optimizer.lr=0.02"),
     ("threads=999999999", "threads must be a whole number of at least 1 and at most 1,024", "threads=1"),
-    ("figures=maybe", "figures must be one of true, false, not maybe", "figures=true"),
+    ("figures=maybe", "figures must be one of auto, true, false, not maybe", "figures=auto"),
     ("model.output_activation=none", "must be one of null, relu", "model.output_activation=sigmoid"),
     ("~epochs", "epochs was taken away, and a run needs it", "epochs=20"),
     ("dataset=moons dataset.n_samples=2", "does not divide 2 rows so", "dataset.split=null"),

@@ -3,6 +3,7 @@
 Knows Hydra's configs and no torch, so that a mistake is answered at once.
 """
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.allowlist import READ_BY_EXP, refuse_target
@@ -43,6 +44,14 @@ class EarlyStoppingConfig:
 
 
 @dataclass
+class SweepConfig:
+    workers: int
+    on_error: str
+    measure: str
+    resume: str | None
+
+
+@dataclass
 class Config:
     """One run's choices. A dict holds a `_target_`, its arguments, and what exp itself reads of that group."""
 
@@ -60,11 +69,12 @@ class Config:
     log_every: str
     eval_every: str
     save_every: str
-    figures: bool
+    figures: Any
     engine: str
     threads: int | None
     preflight: str
     resume: str | None
+    sweep: SweepConfig
 
 
 ConfigStore.instance().store("schema", Config)
@@ -97,6 +107,19 @@ def check(cfg: DictConfig) -> Config:
         if found and not limit.allows(value):
             raise ConfigError(f"{key} must be {limit}, not {shown(value)}", example(key, value))
     return cast(Config, OmegaConf.to_object(cfg))
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """What a job's function is given: the config without Hydra's own settings."""
+    task = copy.copy(cfg)
+    with open_dict(task):
+        del task["hydra"]
+    return task
+
+
+def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
+    """The option taken of each group, in the config's order, from Hydra's record of choices."""
+    return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

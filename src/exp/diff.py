@@ -14,11 +14,11 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from exp import checkpoint
+from exp import checkpoint, record
 from exp.config import flat
 from exp.errors import CheckpointError, DataError, ExpError, shown
 from exp.events import State
-from exp.sinks import summary, table
+from exp.sinks import table
 
 # What it is in, and what it is.
 Difference: TypeAlias = tuple[str, str]
@@ -97,7 +97,7 @@ def _apart(ours: State, theirs: State) -> Iterator[str]:
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
     try:
-        facts: dict[str, Any] = json.loads((folder / summary.NAME).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads((folder / record.NAME).read_text(encoding="utf-8"))
         config = _config(folder)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is no run: {error}", "the folder that a run named at its end") from error

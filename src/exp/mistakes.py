@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +16,25 @@ from exp.config import CONF, flat
 from exp.errors import ConfigError, ExpError
 from exp.limits import LIMITS, example
 from exp.nearest import nearest
+from exp.sweep.jobs import OF_JOB
 
 
 def explained(error: Exception, arguments: list[str]) -> ExpError:
-    """What was wrong with the command line `arguments`, and what to type; an ExpError already says so."""
+    """What was wrong with the command line `arguments`, and what to type; an ExpError already says so.
+
+    Where `error` is of one job of a sweep, it is told of which.
+    """
+    job = next((note for note in getattr(error, "__notes__", ()) if note.startswith(OF_JOB)), None)
+    if job is None:
+        return _explained(error, arguments)
+    folder = get_args_parser().parse_args(arguments).config_dir
+    mistake = _explained(
+        error, [*shlex.split(job.removeprefix(OF_JOB)), *(["--config-dir", folder] if folder is not None else [])]
+    )
+    return ConfigError(f"{mistake.problem} ({job})", mistake.cure)
+
+
+def _explained(error: Exception, arguments: list[str]) -> ExpError:
     if isinstance(error, ExpError):
         return error
     if isinstance(error, OSError) and not isinstance(error, HydraException):

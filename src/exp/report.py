@@ -1,61 +1,75 @@
 """All that is wrong with a command line, in one answer, before anything begins. Knows no torch."""
 
-import copy
 import re
 import shlex
 from argparse import Namespace
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 
-import yaml
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.types import RunMode
 
-from exp.config import check
+from exp.config import CONF, check
 from exp.errors import ConfigError, ExpError
-from exp.mistakes import CommandLine, composed, explained, wrong_value
+from exp.mistakes import CommandLine, composed, explained
+from exp.strangers import refuse_hydra_settings
+from exp.sweep.jobs import Composer, jobs_of
 
 # A command line with more mistakes than this is better read anew.
 _MOST = 20
+
+
+def refuse_dashes(arguments: list[str]) -> None:
+    """ConfigError if keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
+    known = [name for action in get_args_parser()._actions for name in action.option_strings]  # pyright: ignore[reportPrivateUsage]
+    for word, behind in pairwise([*arguments, ""]):
+        name, equals, value = word.lstrip("-").partition("=")
+        value = value if equals else "" if "=" in behind else behind
+        if word in ("=", "") or (word.endswith("=") and not word.startswith(("resume", "hydra")) and behind):
+            raise ConfigError(f"{' '.join(arguments)}: there is a space beside =", "KEY=VALUE in one word, as epochs=5")
+        if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
+            raise ConfigError(f"{word}: keys stand without dashes", f"{name.replace('-', '_')}={value or 'VALUE'}")
+
+
+def refuse_strangers(arguments: list[str]) -> None:
+    """ConfigError if YAMLs of --config-dir speak for Hydra. A sweep's jobs are asked when they are composed."""
+    typed = get_args_parser().parse_args(arguments)
+    if typed.config_dir is not None and Path(typed.config_dir).is_dir():
+        words = [word for word in typed.overrides if not (typed.multirun and _is_sweep(word))]
+        with _in_words_of(words, typed):
+            refuse_hydra_settings(words, typed.overrides, [typed.config_dir])
 
 
 def check_line(arguments: list[str]) -> None:
     """Raise what is wrong with the first job of this command line that cannot be composed, or has a wrong value."""
     typed = get_args_parser().parse_args(arguments)
     line = CommandLine(typed.overrides, typed.config_dir)
-    choices = [_values(word) if typed.multirun else [word] for word in typed.overrides]
-    base = [values[0] for values in choices]
-    groups = line.groups()
-    with _of_job(base, typed):
-        whole = composed([*base, *line.search])
-        check(whole)
-    for position, values in enumerate(choices):
-        for word in values[1:]:
-            job = [*base[:position], word, *base[position + 1 :]]
-            with _of_job(job, typed):
-                key, _, value = word.partition("=")
-                if key in groups:
-                    check(composed([*job, *line.search]))
-                else:  # as composing would, in a hundredth of the time
-                    config = copy.deepcopy(whole)
-                    try:
-                        OmegaConf.update(config, key, yaml.safe_load(value))
-                    except OmegaConfBaseException as error:
-                        raise wrong_value(word, error) from error
-                    check(config)
+    with _in_words_of(typed.overrides, typed):
+        if not typed.multirun:
+            check(composed([*typed.overrides, *line.search]))
+            return
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            master = hydra.compose_config("config", [*typed.overrides, *line.search], run_mode=RunMode.MULTIRUN)
+            parsed = OverridesParser.create(hydra.config_loader).parse_overrides(typed.overrides)
+            (jobs,) = BasicSweeper.split_arguments(parsed, None)
+            jobs_of(jobs, 0, Composer(hydra.config_loader, master))
 
 
 @contextmanager
-def _of_job(job: list[str], typed: Namespace) -> Generator[None]:
-    """Say of a mistake inside what it is, with this job's words, and of which of a sweep's jobs it is."""
+def _in_words_of(words: list[str], typed: Namespace) -> Generator[None]:
+    """Say of a mistake inside what it is, as one of these words."""
     try:
         yield
     except Exception as error:
-        mistake = explained(error, [*job, *(["--config-dir", typed.config_dir] if typed.config_dir else [])])
-        told = f" (in the job {shlex.join(job)})" if typed.multirun and job != typed.overrides else ""
-        raise ConfigError(mistake.problem + told, mistake.cure) from error
+        raise explained(error, [*words, *(["--config-dir", typed.config_dir] if typed.config_dir else [])]) from error
 
 
 def report(error: Exception, arguments: list[str]) -> str:
@@ -89,12 +103,8 @@ def report(error: Exception, arguments: list[str]) -> str:
     return "\n".join(told)
 
 
-def _values(word: str) -> list[str]:
-    """Each value of a sweep, as an override of its own; the word itself if it is of one value."""
-    override = OverridesParser.create().parse_override(word)
-    if not override.is_sweep_override() or override.is_interval_sweep():
-        return [word]
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+def _is_sweep(word: str) -> bool:
+    return OverridesParser.create().parse_override(word).is_sweep_override()
 
 
 def _is_blamed(word: str, mistake: ExpError) -> bool:

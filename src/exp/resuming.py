@@ -1,16 +1,19 @@
 """`resume=FOLDER`: the command of that run again, in its own folder, with nothing changed but how long it goes on."""
 
-import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from exp import record
 from exp.config import CONF, flat
 from exp.errors import ConfigError, shown
+from exp.strangers import refuse_hydra_settings, refuse_links
 
 # What another value of would not make another run.
 _MAY_CHANGE = ("epochs", "figures", "resume")
@@ -23,8 +26,8 @@ class Finished(Exception):  # noqa: N818  # nothing went wrong
 def resumed(typed: list[str]) -> list[str]:
     """The command line `typed`, where it says resume=..., as the one that goes on with that run; else as it is.
 
-    ConfigError if there is no such run, or if anything but its length would be another than it was; Finished if it has
-    come to its end and is not to be longer.
+    ConfigError if there is no such run, if anything but its length would be another than it was, or if the run is a
+    stranger's and would do more than train; Finished if it has come to its end and is not to be longer.
     """
     asked = [word.removeprefix("resume=") for word in typed if word.startswith("resume=")]
     if not asked or asked == ["null"]:
@@ -32,10 +35,12 @@ def resumed(typed: list[str]) -> list[str]:
     if len(asked) > 1 or not asked[0]:
         raise ConfigError(f"{' '.join(f'resume={name}' for name in asked)}: it takes one folder", "one resume=FOLDER")
     rest = [word for word in typed if not word.startswith("resume=")]
-    if any(word in ("-m", "--multirun") for word in rest):
+    line = get_args_parser().parse_args(rest)
+    if line.multirun:
         raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m")
+    overrides = cast("list[str]", line.overrides)
     if asked[0] == "auto":
-        folder = _latest(rest)
+        folder = _latest(overrides)
         if folder is None:
             return rest
     else:
@@ -48,22 +53,27 @@ def resumed(typed: list[str]) -> list[str]:
             else "resume= and the folder that a run named at its end"
         )
         raise ConfigError(f"resume={asked[0]}: no run is there", cure)
-    flags = [word for word in rest if word.startswith("-") or "=" not in word]
-    overrides = [word for word in rest if word not in flags]
+    refuse_links(folder)
     saved = _saved_overrides(folder)
     names = {_key(word) for word in overrides}
-    line = [*(word for word in saved if _key(word) not in names), *overrides]
-    search = _config_dir(folder) if "--config-dir" not in rest else []
-    _refuse_changes(folder, line, search)
+    words = [*(word for word in saved if _key(word) not in names), *overrides]
+    search = _config_dir(folder) if line.config_dir is None else []
+    folders = [line.config_dir or search[1]] if line.config_dir or search else []
+    refuse_hydra_settings(words, overrides, folders)
+    _refuse_changes(folder, words, folders)
+    flags = [word for word in rest if word not in overrides]
     # The folder is quoted, for Hydra reads = and commas in it otherwise.
-    return [*search, *flags, *line, f"hydra.run.dir='{folder}'", f"resume='{folder}'"]
+    quoted = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return [*search, *flags, *words, f"hydra.run.dir={quoted}", f"resume={quoted}"]
 
 
 def command_of(folder: Path) -> list[str]:
     """The words after `python -m exp` that started the run in `folder`."""
     if not (folder / ".hydra" / "overrides.yaml").is_file():
         raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
-    return [*_config_dir(folder), *_saved_overrides(folder)]
+    words, search = _saved_overrides(folder), _config_dir(folder)
+    refuse_hydra_settings(words, [], search[1:])
+    return [*search, *words]
 
 
 def _latest(typed: list[str]) -> Path | None:
@@ -72,39 +82,48 @@ def _latest(typed: list[str]) -> Path | None:
     wanted = sorted(word for word in typed if not word.startswith("hydra."))
     for path in runs:
         folder = path.parents[1].resolve()
-        if sorted(_saved_overrides(folder)) == wanted:
-            return folder
+        with suppress(ConfigError):  # another's is damaged
+            if sorted(_saved_overrides(folder)) == wanted:
+                return folder
     return None
 
 
 def _saved_overrides(folder: Path) -> list[str]:
-    """What was typed for that run. ConfigError if there is in it what would speak to Hydra: it may be a stranger's."""
-    saved = cast("list[str]", _loaded(folder, "overrides") or [])
-    for word in saved:
-        if "hydra" in _key(word):
-            raise ConfigError(f"{folder}/.hydra/overrides.yaml: {word} is about Hydra itself", "delete that line")
-    return [word for word in saved if _key(word) != "resume"]
+    """What was typed for that run, but where it went and what it went on with."""
+    saved: Any = _loaded(folder, "overrides") or []
+    if not isinstance(saved, list) or not all(isinstance(word, str) for word in cast("list[Any]", saved)):
+        raise ConfigError(f"{folder}/.hydra/overrides.yaml: it is no list of KEY=VALUE", "begin a run of its own")
+    return [word for word in cast("list[str]", saved) if _key(word) != "resume"]
 
 
 def _config_dir(folder: Path) -> list[str]:
     """The --config-dir that the run was started with."""
-    settings = cast("dict[str, Any]", _loaded(folder, "hydra"))
-    sources: list[dict[str, str]] = settings["hydra"]["runtime"]["config_sources"] if "hydra" in settings else []
-    found = [source["path"] for source in sources if source["provider"] == "command-line"]
+    settings: Any = _loaded(folder, "hydra")
+    try:
+        found = [
+            source["path"]
+            for source in settings["hydra"]["runtime"]["config_sources"]
+            if source["provider"] == "command-line"
+        ]
+    except (KeyError, TypeError):
+        return []
     return ["--config-dir", found[0]] if found else []
 
 
-def _refuse_changes(folder: Path, line: list[str], search: list[str]) -> None:
+def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
     """ConfigError, with the difference, if `line` does not compose what the run was started with."""
-    more = [f"hydra.searchpath=[{search[1]}]"] if search else []
+    more = [f"hydra.searchpath=[file://{Path(name).absolute()}]" for name in folders]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         now = flat(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
-    then = flat(cast("dict[str, Any]", _loaded(folder, "config")))
+    saved: Any = _loaded(folder, "config")
+    if not isinstance(saved, dict) or "epochs" not in saved:
+        raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
+    then = flat(cast("dict[str, Any]", saved))
     changed = [key for key in sorted({*now, *then}) if key not in _MAY_CHANGE and now.get(key) != then.get(key)]
     if changed:
         told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)
         raise ConfigError(f"resume goes on with the run as it was, and {told}", "a run of its own, without resume")
-    if now["epochs"] == then["epochs"] and _is_finished(folder):
+    if now["epochs"] == then["epochs"] and record.read(folder).get("status") == "finished":
         raise Finished(
             f"{folder} is finished, and nothing is left to do\n"
             f"  to go on for longer: python -m exp resume={folder} epochs={2 * then['epochs']}"
@@ -126,18 +145,10 @@ def _loaded(folder: Path, name: str) -> Any:
     path = folder / ".hydra" / f"{name}.yaml"
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=name == "config")
-    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{path} cannot be read: {said}", "mend that file, or begin a run of its own") from error
 
 
 def _key(word: str) -> str:
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
-
-
-def _is_finished(folder: Path) -> bool:
-    """Whether that run came to its end."""
-    try:
-        return bool(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"] == "finished")
-    except (OSError, ValueError, KeyError):
-        return False

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exp import checkpoint
+from exp import checkpoint, record
 from exp.build import Experiment, build
 from exp.claim import claimed
 from exp.config import Config
@@ -15,7 +15,7 @@ from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
 from exp.signals import signals
-from exp.sinks import summary, table
+from exp.sinks import table
 from exp.sinks.checkpoints import Checkpoints
 from exp.sinks.console import Terminal
 from exp.sinks.sink import Sink
@@ -23,19 +23,22 @@ from exp.sinks.summary import Summary
 from exp.sinks.tensorboard import TensorBoard
 
 
-def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], overrides: list[str]) -> float:
+def run(
+    config: Config, folder: Path, text: str, choices: Mapping[str, str], overrides: list[str], quiet: bool = False
+) -> float:
     """The final validation loss of the run that `config` describes; everything else it leaves in `folder`.
 
     For the record: `text` is the config as YAML, `choices` the option taken of each group, `overrides` what was typed.
+    A `quiet` run leaves the terminal to others.
     """
     val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
-    with claimed(folder), closing(sinks), signals() as asked_to_stop:
-        if (folder / summary.NAME).exists() and config.resume is None:
+    with claimed(folder), signals() as asked_to_stop, closing(sinks):
+        if (folder / record.NAME).exists() and config.resume is None:
             raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
-        earlier = summary.read(folder)
+        earlier = record.read(folder)
         sinks.append(Summary(folder, {**earlier, "choices": dict(choices), "overrides": overrides}))
-        sinks.append(Terminal(folder))
+        sinks.append(Terminal(folder, quiet))
         since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
         step = since["progress"]["step"] if since is not None else None
         experiment = build(config)
@@ -60,7 +63,7 @@ def run(config: Config, folder: Path, text: str, choices: Mapping[str, str], ove
             tell(sinks, event)
             if isinstance(event, Evaluated) and event.split == "val":
                 val_loss, at = event.measures.loss, event.at
-        if config.figures:
+        if config.figures in (True, "auto"):
             for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
     return val_loss

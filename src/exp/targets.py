@@ -50,8 +50,9 @@ def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     if group in _KINDS:
         right = isinstance(found, type) and issubclass(found, _KINDS[group])
     else:
-        from_scikit_learn = target.startswith("sklearn.")
-        right = callable(found) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(name) is not None)
+        # As found, not as spelt: the user's own module may have imported it.
+        from_scikit_learn = str(getattr(found, "__module__", "")).startswith("sklearn.")
+        right = callable(found) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(found.__name__) is not None)
     # As found, not as spelt: an allowed module may have imported anything.
     if not right or not is_inside(f"{getattr(found, '__module__', '')}.", group):
         raise refusal(group, target)

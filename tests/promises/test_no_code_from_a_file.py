@@ -3,6 +3,8 @@
 import functools
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -111,8 +113,11 @@ STRANGERS = {
     "environment": "# @package _global_\nhydra: {job: {env_set: {EXP_ALLOW: hostile}}}\nmodel: {_target_: hostile.Net}",
     "escaped": '# @package _global_\n"\\x68ydra": {job_logging: {handlers: {file: {"()": hostile.Net}}}}',
     "package": "# @package hydra.callbacks.a\n_target_: hostile.Net",
-    "package in defaults": "defaults: [{/optimizer@hydra.callbacks.a: mine}]",
+    "package in defaults": "# @package _global_\ndefaults: [{/optimizer@hydra.callbacks.a: mine}]",
     "override": "# @package _global_\ndefaults: [{override /hydra/job_logging: mine}]",
+    "a line that is none to everybody": "# @by me\u2028# @package hydra.callbacks.a\n_target_: hostile.Net",
+    "folder": "# @package _global_\nhydra: {run: {dir: elsewhere}}",
+    "name of the log": "# @package _global_\nhydra: {job: {name: ../../log}}",
 }
 
 
@@ -120,13 +125,27 @@ STRANGERS = {
 def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
     source = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
     (tmp_path / "hostile.py").write_text(source)
-    (tmp_path / "conf/experiment").mkdir(parents=True)
-    (tmp_path / "conf/experiment/stranger.yaml").write_text(STRANGERS[how] + "\n")
-    done = exp("--config-dir", "conf", "experiment=stranger", "epochs=1")
-    assert done.returncode == 1
-    assert "stranger.yaml is about Hydra's own settings" in done.stderr
-    assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "outputs").exists()
+    files = {
+        "experiment/stranger": STRANGERS[how],
+        "optimizer/mine": "_target_: hostile.Net",
+        "hydra/job_logging/mine": "version: 1\nhandlers: {file: {(): hostile.Net}}\nroot: {handlers: [file]}",
+    }
+    for name, text in files.items():  # behind a link, which Hydra follows
+        (tmp_path / "real" / name).parent.mkdir(parents=True)
+        (tmp_path / "real" / f"{name}.yaml").write_text(text + "\n", encoding="utf-8")
+    (tmp_path / "conf").mkdir()
+    for name in ("experiment", "optimizer", "hydra"):
+        (tmp_path / "conf" / name).symlink_to(tmp_path / "real" / name)
+    for line in ("experiment=stranger", "-m experiment=xor_mse,stranger", "-m experiment=stranger seed=1,2"):
+        done = exp("--config-dir", "conf", *line.split(), "epochs=1", "figures=false")
+        assert not (tmp_path / "ran").exists()
+        if how == "override":  # config.yaml's own is the last, and has its way
+            assert done.returncode == 0
+            continue
+        assert done.returncode == 1
+        assert "is set by a YAML in" in done.stderr
+        assert not list(tmp_path.rglob("summary.json"))
+        assert not list(tmp_path.rglob("log.log"))
 
 
 def test_hydra_cannot_set_the_users_environment(exp, tmp_path: Path):
@@ -244,9 +263,47 @@ def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path
     (tmp_path / "run/.hydra").mkdir(parents=True)
     for name in ("config", "hydra"):
         (tmp_path / f"run/.hydra/{name}.yaml").write_text("{}\n")
-    override = "+hydra.callbacks.a={_target_: hostile.Net}"
-    (tmp_path / "run/.hydra/overrides.yaml").write_text(f"- '{override}'\n")
-    done = exp("resume=run")
+    sources = f"hydra: {{runtime: {{config_sources: [{{provider: command-line, path: '{tmp_path}/run/conf'}}]}}}}\n"
+    (tmp_path / "run/conf/optimizer").mkdir(parents=True)
+    (tmp_path / "run/conf/optimizer/mine.yaml").write_text("_target_: hostile.Net\n")
+    for override, settings, where in (
+        ("+hydra.callbacks.a={_target_: hostile.Net}", "{}\n", "the run's own record"),
+        ("+optimizer@hydra.callbacks.a=mine", sources, f"{tmp_path}/run/conf"),
+    ):
+        (tmp_path / "run/.hydra/hydra.yaml").write_text(settings)
+        (tmp_path / "run/.hydra/overrides.yaml").write_text(f"- '{override}'\n")
+        for command in ("exp", "exp.verify"):
+            done = subprocess.run(
+                [sys.executable, "-m", command, "resume=run"], cwd=tmp_path, capture_output=True, text=True
+            )
+            assert done.returncode == 1
+            assert f"is set by a YAML in {where}" in done.stderr
+            assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["exp.log", "summary.tmp", "checkpoints", ".hydra", "events.out.tfevents.1.a.1.0"])
+def test_a_strangers_run_writes_in_its_own_folder_alone(exp, tmp_path: Path, name: str):
+    assert exp("dataset=xor", "epochs=2", "hydra.run.dir=run", "figures=false").returncode == 0
+    path, victim = tmp_path / "run" / name, tmp_path / "victim"
+    if path.is_dir():
+        path.rename(victim)
+    else:
+        path.unlink(missing_ok=True)
+        victim.write_text("precious")
+    path.symlink_to(victim)
+    before = {file: file.read_bytes() for file in [victim, *victim.rglob("*")] if file.is_file()}
+    done = exp("resume=run", "epochs=4")
     assert done.returncode == 1
-    assert "is about Hydra itself" in done.stderr
-    assert not (tmp_path / "ran").exists()
+    assert f"{path} is a link" in done.stderr
+    assert {file: file.read_bytes() for file in [victim, *victim.rglob("*")] if file.is_file()} == before
+
+
+def test_what_a_users_module_imported_is_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of an allowed package, but scikit-learn's, and harmful."""
+    (tmp_path / "theirs.py").write_text("from sklearn.datasets import clear_data_home\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("exp.allowlist.OF_USER", ("theirs",))
+    (tmp_path / "victim").mkdir()
+    with pytest.raises(ConfigError, match="is not allowed"):
+        build(config_of("dataset._target_=theirs.clear_data_home", f"+dataset.data_home={tmp_path}/victim"))
+    assert (tmp_path / "victim").exists()

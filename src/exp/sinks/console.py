@@ -24,9 +24,9 @@ _BESIDE_MEASURES = 24  # characters of the bar, the percentage and the time left
 class Terminal:
     """Tells what was composed, how training goes and what came out; `folder` is the run's, as the user will type it."""
 
-    def __init__(self, folder: Path, console: Console | None = None) -> None:
+    def __init__(self, folder: Path, quiet: bool = False) -> None:
         self._folder = folder
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._bar = Progress(
             BarColumn(10),
             TextColumn("{task.percentage:3.0f} %"),

@@ -1,16 +1,12 @@
 """summary.json: what a run was, how it ended and what came out, for other programs."""
 
-import json
-import math
-import os
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from exp import record
 from exp.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.sinks import table
-
-NAME = "summary.json"
 
 
 class Summary:
@@ -22,7 +18,7 @@ class Summary:
     """
 
     def __init__(self, folder: Path, known: dict[str, Any]) -> None:
-        self._path = folder / NAME
+        self._folder = folder
         self._began = time.perf_counter()
         self._final: dict[str, dict[str, Any]] = known.get("final", {})
         self._content: dict[str, Any] = {**known, "status": "running", "error": None}
@@ -36,7 +32,7 @@ class Summary:
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
         elif isinstance(event, Resumed):
-            self._began -= max((seconds for _, seconds, _, _ in table.rows(self._path.parent)), default=0.0)
+            self._began -= max((seconds for _, seconds, _, _ in table.rows(self._folder)), default=0.0)
         elif isinstance(event, Trained | Evaluated):
             self._content |= {"steps": event.at.step, "epochs": event.at.epoch}
             if isinstance(event, Evaluated):
@@ -48,22 +44,12 @@ class Summary:
             "error": ending.error,
             "seconds": round(time.perf_counter() - self._began, 3),
             "final": self._final,
-            "best": _best(self._path.parent),
+            "best": _best(self._folder),
         }
         self._write()
 
     def _write(self) -> None:
-        beside = self._path.with_suffix(".tmp")
-        beside.write_text(json.dumps(_finite(self._content), indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(beside, self._path)
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """What `folder`/summary.json says; nothing if there is none, or if it cannot be read."""
-    try:
-        return cast("dict[str, Any]", json.loads((folder / NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
+        record.write(self._folder, self._content)
 
 
 def _best(folder: Path) -> dict[str, dict[str, Any]]:
@@ -74,10 +60,3 @@ def _best(folder: Path) -> dict[str, dict[str, Any]]:
             if split not in best or measures["loss"] < best[split]["loss"]:
                 best[split] = {"step": step, **measures}
     return best
-
-
-def _finite(value: Any) -> Any:
-    """The value without NaN and infinity, which JSON does not have: they become words."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

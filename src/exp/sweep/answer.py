@@ -1,0 +1,85 @@
+"""What a sweep found, for the person at the terminal: the jobs by how good they are, and what went wrong."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from exp.sweep import seeds, table
+from exp.sweep.table import Row
+
+# More rows than this are for sweep.csv.
+_MOST = 20
+_SMALLER_IS_BETTER = ("loss", "rmse")
+
+
+def best_first(rows: Sequence[Row], measure: str) -> list[Row]:
+    """The rows sorted by `measure`, those that have none of it last, in their order."""
+    sign = 1 if measure.partition("/")[0] in _SMALLER_IS_BETTER else -1
+    with_it = [row for row in rows if row.get(measure) not in (None, "")]
+    rest = [row for row in rows if row not in with_it]
+    return sorted(with_it, key=lambda row: sign * float(row[measure])) + rest
+
+
+def figure(name: str, value: object) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
+
+
+def tell(folder: Path, measure: str) -> bool:
+    """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
+
+    Whether every job finished.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    rows = list(table.rows(folder).values())
+    table.write(folder / table.NAME, rows)
+    means = seeds.grouped(rows)
+    if means:
+        table.write(folder / "seeds.csv", means)
+    console.print(_means(best_first(means, measure), seeds.varied(rows)) if means else _jobs(rows, measure))
+    failures = [row for row in rows if row["status"] != "finished"]
+    for row in failures[:_MOST]:
+        what = " ".join(f"{name}={row[name]}" for name in seeds.varied(rows) if name in row)
+        console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))
+    if len(failures) > _MOST:
+        console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
+    console.print(Text.assemble(("folder    ", "bold"), str(folder)))
+    console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
+    return not failures
+
+
+def _jobs(rows: Sequence[Row], measure: str) -> Table:
+    finished = [row for row in rows if row["status"] == "finished"]
+    names = seeds.varied(rows)
+    measures = list(dict.fromkeys(column for row in rows for column in row if seeds.is_measure(column)))
+    return _table(["job", *names, *measures, "seconds"], best_first(finished, measure))
+
+
+def _means(rows: Sequence[Row], varied: Sequence[str]) -> Table:
+    """Each measure with its deviation in one column."""
+    measures = [name for row in rows[:1] for name in row if seeds.is_measure(name)]
+    told = [
+        {**row, **{name: f"{figure(name, row[name])} ± {figure(name, row[f'{name} std']) or '?'}" for name in measures}}
+        for row in rows
+        if row["n"]
+    ]
+    lost = ["lost"] if any(row["lost"] for row in rows) else []
+    return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    for column in columns:
+        shown.add_column(column, justify="right" if seeds.is_measure(column) or column == "seconds" else "left")
+    for row in rows[:_MOST]:
+        shown.add_row(*(figure(column, row.get(column)) for column in columns))
+    if len(rows) > _MOST:
+        shown.caption = f"the best {_MOST} of {len(rows)}; all are in {table.NAME}"
+        shown.caption_justify = "left"
+    return shown

@@ -1,0 +1,177 @@
+"""One sweep, from top to bottom: every job composed and checked, made by worker processes, and told of."""
+
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from exp import record
+from exp.claim import claimed
+from exp.config import choices_of, without_hydra
+from exp.errors import ConfigError
+from exp.signals import signals
+from exp.sweep import table
+from exp.sweep.jobs import Composer, Job, at_work, jobs_of
+from exp.sweep.manifest import Manifest
+from exp.sweep.pool import Here, Pool
+from exp.sweep.task import INTERRUPTED, Outcome, Task
+
+# What needs no going on with.
+_ENDED = ("finished", "diverged")
+# A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
+_FEW = 16
+_SECONDS_BETWEEN_TABLES = 1.0
+# How long to wait for the worker of a killed sweep to save and let go of its job.
+_SECONDS_FOR_ANOTHER = 20.0
+
+
+def launch(
+    context: HydraContext, function: TaskFunction, config: DictConfig, words: Sequence[Sequence[str]], first: int
+) -> list[JobReturn]:
+    """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
+
+    Raises, before any job begins, what is wrong with one of them.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    composed = Composer(context.config_loader, config)
+    if not getattr(function, "runs_in_workers", False):
+        return [_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
+    workers = int(config.sweep.workers)
+    with claimed(folder), Pool(workers) if workers else Here() as pool:
+        return Sweep(context, function, config, composed, jobs_of(words, first, composed)).made(pool)
+
+
+def _here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:
+    """A job of another function than exp's, made in this process as Hydra's own launcher would."""
+    done = run_job(function, at_work(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
+    return done
+
+
+class Sweep:
+    """The jobs of one sweep, and what has become of them."""
+
+    def __init__(
+        self,
+        context: HydraContext,
+        function: TaskFunction,
+        config: DictConfig,
+        composed: Composer,
+        jobs: Sequence[Job],
+    ) -> None:
+        self._context = context
+        self._function = function
+        self._config = config
+        self._composed = composed
+        self._jobs = jobs
+        self._folder = Path(str(config.hydra.sweep.dir))
+        manifest = Manifest(self._folder)
+        if manifest.folders and config.sweep.resume is None and jobs[0].number == 0:
+            raise ConfigError(
+                f"{self._folder} holds a sweep already, and two would mix",
+                f"sweep.resume={self._folder} to go on with it, or hydra.sweep.dir=ANOTHER_FOLDER",
+            )
+        self._names = manifest.add(jobs, [self._name(job) for job in jobs])
+        self._rows = table.rows(self._folder)
+        self._wrote = time.perf_counter()
+
+    def made(self, pool: Pool | Here) -> list[JobReturn]:
+        """Make every job that has not come to its end; what Hydra wants to know of all of them."""
+        from exp.sweep.progress import SweepProgress  # late: a mistake in a job needs no rich
+
+        left = [job for job in self._jobs if self._rows.get(self._names[job.key], {}).get("status") not in _ENDED]
+        coming = iter(left)
+        waiting: dict[Future[Outcome], tuple[Job, DictConfig]] = {}
+        interrupted = stopped = False
+        with (
+            signals() as asked_to_stop,
+            SweepProgress(len(self._jobs), len(self._jobs) - len(left), self._config.sweep.measure) as progress,
+        ):
+            while True:
+                # One more than there are workers: the next job's folder is made while its worker is at another yet.
+                while not stopped and len(waiting) <= pool.workers and (job := next(coming, None)) is not None:
+                    folder = self._folder / self._names[job.key]
+                    cfg = at_work(self._composed(job.words), job.number, folder)
+                    self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
+                    waiting[pool.submit(self._prepared(job, cfg, folder))] = job, cfg
+                if not waiting:
+                    break
+                ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    job, cfg = waiting.pop(future)
+                    outcome = future.result()
+                    if outcome.error == INTERRUPTED:
+                        interrupted = True
+                    else:
+                        progress.ended(self._told(job, outcome))
+                        self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
+                        stopped = stopped or (outcome.error is not None and self._config.sweep.on_error == "stop")
+                if asked_to_stop() and not interrupted:
+                    pool.interrupt()
+                    interrupted = True
+                if stopped := stopped or interrupted:
+                    for future in [future for future in waiting if future.cancel()]:
+                        shutil.rmtree(self._folder / self._names[waiting.pop(future)[0].key])
+                progress.show(running=min(len(waiting), max(1, pool.workers)))
+            table.write(self._folder / table.NAME, table.rows(self._folder).values())
+            if interrupted:
+                words = [word for word in self._config.hydra.overrides.task if not word.startswith("sweep.resume=")]
+                line = shlex.join(["-m", *words, f"sweep.resume={self._folder}"])
+                raise KeyboardInterrupt(f"interrupted, and saved; to go on: python -m exp {line}")
+        return [self._returned(job) for job in self._jobs]
+
+    def _name(self, job: Job) -> str:
+        """The folder that the job gets in a sweep of its own."""
+        return str(at_work(self._composed(job.words), job.number).hydra.sweep.subdir)
+
+    def _prepared(self, job: Job, cfg: DictConfig, folder: Path) -> Task:
+        """The job's folder, with Hydra's files in it as it writes them, and what a worker needs to know."""
+        begun = (folder / record.NAME).exists()
+        if begun:
+            with claimed(folder, _SECONDS_FOR_ANOTHER):
+                pass
+        task = without_hydra(cfg)
+        own = HydraConfig.instance().cfg
+        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+        for name, content in (("config", task), ("hydra", own), ("overrides", cfg.hydra.overrides.task)):
+            (folder / ".hydra" / f"{name}.yaml").write_text(OmegaConf.to_yaml(content), encoding="utf-8")
+        figures = len(self._jobs) <= _FEW if job.config.figures == "auto" else job.config.figures
+        return Task(
+            config=replace(job.config, figures=figures, resume=str(folder) if begun else None),
+            folder=folder,
+            text=OmegaConf.to_yaml(task, resolve=True),
+            choices=choices_of(cfg.hydra.runtime.choices),
+            words=job.words,
+            logging=cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)),
+            environment=cast("dict[str, str]", OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)),
+        )
+
+    def _told(self, job: Job, outcome: Outcome) -> table.Row:
+        """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
+        folder = self._folder / self._names[job.key]
+        if outcome.error is not None and record.read(folder).get("status") in (None, "running"):
+            record.write_failure(folder, outcome.error, job.words)
+        row = self._rows[folder.name] = table.row(folder)
+        if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
+            self._wrote = time.perf_counter()
+            table.write(self._folder / table.NAME, self._rows.values())
+        return row
+
+    def _returned(self, job: Job) -> JobReturn:
+        row = self._rows.get(self._names[job.key], {})
+        value = float(row.get("loss/val", "nan")) if row.get("status") == "finished" else float("nan")
+        done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
+        done.return_value = value
+        return done

@@ -1,0 +1,56 @@
+"""sweep.json: which jobs a sweep's folder holds, by the content of their configs, so that it can be gone on with."""
+
+import json
+import os
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from exp.errors import ConfigError, shown
+from exp.sweep.jobs import Job, is_no_part_of_a_run
+
+NAME = "sweep.json"
+
+
+class Manifest:
+    """The jobs of the sweep in `folder`: of each its key and its folder's name; written anew as jobs are added."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        content: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        self.folders: dict[str, str] = content.get("folders", {})  # key -> name
+        self._base: dict[str, Any] = content.get("config", {})
+        self._varied: list[str] = content.get("varied", [])
+
+    def add(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[str, str]:
+        """The name of each job's folder by its key: the one it has, or that of `names`, or a free number.
+
+        ConfigError if what no job varies is not as it was.
+        """
+        first = jobs[0].flat
+        varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
+        varied |= set(self._varied)
+        if self._base:
+            changed = [
+                f"{name} was {shown(self._base.get(name))} and would be {shown(first.get(name))}"
+                for name in sorted({*first, *self._base} - varied)
+                if first.get(name) != self._base.get(name) and not is_no_part_of_a_run(name)
+            ]
+            if changed:
+                raise ConfigError(
+                    f"sweep.resume goes on with a sweep as it was, and {'; '.join(changed)}",
+                    "both values with a comma between them, to add to it, or a sweep of its own without sweep.resume",
+                )
+        for job, name in zip(jobs, names, strict=True):
+            if job.key not in self.folders:
+                taken = set(self.folders.values())
+                numbers = map(str, count(len(taken)))
+                self.folders[job.key] = name if name not in taken else next(n for n in numbers if n not in taken)
+        self._base = self._base or dict(first)
+        self._varied = sorted(varied)
+        beside = self._path.with_suffix(".tmp")
+        content = {"folders": self.folders, "varied": self._varied, "config": self._base}
+        beside.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        os.replace(beside, self._path)
+        return self.folders

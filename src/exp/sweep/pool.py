@@ -1,0 +1,118 @@
+"""Processes that make a sweep's runs. One that dies takes its own job with it, and another stands in for it."""
+
+import pickle
+import signal
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import cast
+
+from exp.sweep.task import Outcome, Task, made
+
+
+class Pool:
+    """So many worker processes, started at once. To be used in a `with`."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._threads = ThreadPoolExecutor(workers)
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
+        self._processes = [_Process() for _ in range(workers)]
+        for process in self._processes:
+            self._idle.put(process)
+
+    def submit(self, task: Task) -> "Future[Outcome]":
+        """What will be the task's outcome. Its process dying is one, too."""
+        return self._threads.submit(self._made, task)
+
+    def interrupt(self) -> None:
+        """Let every run that is under way save and end."""
+        for process in self._processes:
+            process.interrupt()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+
+    def _made(self, task: Task) -> Outcome:
+        process = self._idle.get()
+        try:
+            return process.made(task)
+        finally:
+            self._idle.put(process)
+
+
+class Here:
+    """This very process, one job after another: for whoever wants to look into a job with a debugger."""
+
+    workers = 0
+
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        pass
+
+    def submit(self, task: Task) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+        future.set_result(made(task))
+        return future
+
+    def interrupt(self) -> None:
+        pass
+
+
+class _Process:
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        # In a process group of its own, so that Ctrl-C reaches the sweep alone, which hands it on once.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "exp.sweep.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._tasks, self._answers = self._process.stdin, self._process.stdout
+
+    def made(self, task: Task) -> Outcome:
+        try:
+            pickle.dump(task, self._tasks)
+            self._tasks.flush()
+            return cast("Outcome", pickle.load(self._answers))
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.close()
+            said = _death(self._process.returncode)
+            self._start()
+            return Outcome(float("nan"), said)
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Between jobs there is nothing in it to lose, and it may be at its imports yet."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._tasks.close()
+        self._process.wait()
+        self._answers.close()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    why = ", by hand or by the system for want of memory" if -code == signal.SIGKILL else ""
+    return f"its process was killed by {name}{why}"

@@ -1,0 +1,77 @@
+"""One job of a sweep, as it is handed to a process that may never have heard of the others, and how it ended."""
+
+import logging
+import logging.config
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exp.config import Config
+from exp.errors import ExpError
+
+log = logging.getLogger("exp")
+
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to make: what `run` takes, the settings of its log and of its environment."""
+
+    config: Config
+    folder: Path
+    text: str
+    choices: Mapping[str, str]
+    words: list[str]
+    logging: dict[str, Any]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its final validation loss, or NaN and what was wrong."""
+
+    val_loss: float
+    error: str | None = None
+
+
+def made(task: Task) -> Outcome:
+    """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
+    from exp.run import run  # late: the sweep that starts this process knows no torch
+
+    with _environment(task.environment), _log(task.logging):
+        try:
+            return Outcome(run(task.config, task.folder, task.text, task.choices, task.words, quiet=True))
+        except KeyboardInterrupt:
+            return Outcome(float("nan"), INTERRUPTED)
+        except Exception as error:
+            log.exception("the run failed")
+            told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
+            return Outcome(float("nan"), told)
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Generator[None]:
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _log(settings: dict[str, Any]) -> Generator[None]:
+    """Everything logged goes where the job's settings say, and nothing of it stays for the next job."""
+    logging.config.dictConfig(settings)
+    try:
+        yield
+    finally:
+        root = logging.getLogger()
+        for handler in root.handlers[:]:
+            root.removeHandler(handler)
+            handler.close()

@@ -12,12 +12,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from exp import allowlist
 from exp.config import CONF, check, choices_of
 from exp.errors import ExpError
 from exp.hooks import Refused
-from exp.report import refuse_dashes, refuse_strangers, report
+from exp.report import refuse_strangers, report, unread
 from exp.resuming import Finished, resumed
 
 log = logging.getLogger("exp")
@@ -63,7 +64,8 @@ def main() -> None:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
         typed = sys.argv[1:]
-        refuse_dashes(typed)
+        if (mistake := unread(typed)) is not None:
+            sys.exit(f"exp: {mistake}")
         sys.argv[1:] = resumed(typed)
         if sys.argv[1:] == typed:
             refuse_strangers(typed)
@@ -77,7 +79,9 @@ def main() -> None:
     except KeyboardInterrupt as error:
         sys.exit(143 if type(error).__name__ == "Terminated" else 130)
     except Exception as error:
-        if _WHOLE_TRACEBACK or not (isinstance(error, ExpError | OSError) or _is_hydras(error)):
+        if _WHOLE_TRACEBACK or not (
+            isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError) or _is_hydras(error)
+        ):
             raise
         sys.exit(f"exp: {report(error, sys.argv[1:])}")
     finally:

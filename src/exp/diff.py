@@ -4,20 +4,19 @@ Compares what was asked for, the code, the machine and the rows, and then names 
 something else. Exit code 0 where every measure and every parameter is the same to the bit, 1 where not.
 """
 
-import json
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import torch
 from torch import Tensor
 
 from exp import checkpoint, record
 from exp.config import flat
 from exp.errors import CheckpointError, DataError, ExpError, shown
 from exp.events import State
+from exp.resuming import config_of
 from exp.sinks import table
 
 # What it is in, and what it is.
@@ -90,17 +89,18 @@ def _apart(ours: State, theirs: State) -> Iterator[str]:
         yield "other names or shapes"
         return
     for name, tensor in mine.items():
-        if not torch.equal(tensor, others[name]):
+        if tensor.dtype != others[name].dtype or tensor.numpy().tobytes() != others[name].numpy().tobytes():
             gap = float((tensor.double() - others[name].double()).abs().max())
             yield f"{name}: up to {gap:.3g} apart"
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
-    try:
-        facts: dict[str, Any] = json.loads((folder / record.NAME).read_text(encoding="utf-8"))
-        config = _config(folder)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} is no run: {error}", "the folder that a run named at its end") from error
+    facts = record.read(folder)
+    if not facts:
+        raise DataError(
+            f"{folder} is no run: its {record.NAME} is not there, or damaged", "the folder that a run named at its end"
+        )
+    config = config_of(folder)
     machine: dict[str, Any] = dict(facts.get("environment", {}))
     return {
         "config": flat(config),
@@ -109,12 +109,6 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
         "status": {"status": facts.get("status")},
         "data": {"sha256": facts.get("data_sha256"), **facts.get("rows", {})},
     }
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    import yaml  # as omegaconf reads it, and without its interpolations
-
-    return cast("dict[str, Any]", yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from exp.cadence import CADENCE
@@ -21,12 +22,18 @@ class Number:
     open_high: bool = False
     null: bool = False
     many: bool = False  # a list of such numbers will do too
+    length: int | None = None  # a list of so many, and nothing else
 
     def allows(self, value: object) -> bool:
         if value is None:
             return self.null
-        if self.many and isinstance(value, list):
-            return all(self.allows(item) for item in cast("list[object]", value))
+        if self.length is not None and not (
+            isinstance(value, list) and len(cast("list[object]", value)) == self.length
+        ):
+            return False
+        if (self.many or self.length is not None) and isinstance(value, list):
+            one = replace(self, length=None)
+            return all(one.allows(item) for item in cast("list[object]", value))
         if (
             isinstance(value, bool)
             or not isinstance(value, int if self.whole else int | float)
@@ -41,6 +48,8 @@ class Number:
         kind = "a whole number" if self.whole else "a number"
         low = f"above {self.low:g}" if self.open_low else f"of at least {self.low:g}"
         high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
+        if self.length is not None:
+            return f"a list of {self.length}, each {kind} {low}{high}"
         return f"{kind} {low}{high}{', or a list of them' if self.many else ''}{', or null' if self.null else ''}"
 
 
@@ -124,7 +133,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "optimizer.nesterov": (_SWITCH, "true"),
     "optimizer.weight_decay": (Number(0), "0.0001"),
     "optimizer.fused": (OneOf((None, True, False)), "true"),
-    "optimizer.betas": (Number(0, 1, open_high=True, many=True), "[0.9,0.999]"),
+    "optimizer.betas": (Number(0, 1, open_high=True, length=2), "[0.9,0.999]"),
     "optimizer.alpha": (_FRACTION, "0.99"),
     "optimizer.eps": (Number(0), "1e-8"),
     "optimizer.lr_decay": (Number(0), "0.0"),
@@ -155,6 +164,29 @@ def example(key: str, value: object = None) -> str:
         with suppress(TypeError, ValueError, OverflowError):
             number = float(cast(str, value))
             meant = str(int(number)) if number.is_integer() and limit.allows(int(number)) else None
+    elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
+        meant = "1epoch" if "epoch" in str(value) else "1"
     elif isinstance(limit, OneOf):
         meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
     return f"{key}={meant or usual}"
+
+
+def of_list(key: str, values: list[str]) -> str | None:
+    """`key` with what a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
+    limit = LIMITS[key][0] if key in LIMITS else None
+    if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
+        return f"'{key}=[{','.join(values)}]'"
+    if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
+        meant = float(".".join(values))
+        return f"{key}={meant:g}" if values[0] == "0" and limit.allows(meant) else None
+    return None
+
+
+def fitting(value: str, keys: Iterable[str]) -> str | None:
+    """The first of `keys` that may hold a number like `value`."""
+    with suppress(ValueError):
+        number = float(value)
+        given = int(number) if number.is_integer() else number
+        limits = ((key, LIMITS[key][0]) for key in keys if key in LIMITS)
+        return next((key for key, limit in limits if isinstance(limit, Number) and limit.allows(given)), None)
+    return None

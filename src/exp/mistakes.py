@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -14,7 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from exp.config import CONF, flat
 from exp.errors import ConfigError, ExpError
-from exp.limits import LIMITS, example
+from exp.limits import LIMITS, example, fitting, of_list
 from exp.nearest import nearest
 from exp.sweep.jobs import OF_JOB
 
@@ -45,10 +46,9 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = list(error.options)
-        near = nearest(option, options)
         return ConfigError(
             f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
-            f"{group}={near or options[0]}",
+            line.instead(group, option, options),
         )
     if "Config group override must be a string" in message:
         return _no_option(line)
@@ -56,6 +56,8 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         return _unreadable(error, line)
     if ambiguous := re.search(r"Ambiguous value for argument '(.+?)'", message):
         name, _, values = ambiguous[1].partition("=")
+        if meant := of_list(name, values.split(",")):
+            return ConfigError(f"{ambiguous[1]}: a list stands in brackets, and a comma is no decimal point", meant)
         return ConfigError(
             f"{ambiguous[1]}: several values need a sweep, one run for each", f"python -m exp -m {name}={values}"
         )
@@ -70,6 +72,12 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         return ConfigError(
             f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files"
         )
+    if repeated := re.search(r"Multiple values for ([\w/]+)", message):
+        return ConfigError(
+            f"{repeated[1]} is chosen by + although it is among the choices already", f"{repeated[1]}=OPTION without +"
+        )
+    if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
+        return ConfigError(f"a YAML cannot be read: {' '.join(message.split())}", "mend that line")
     if "Only one of --run, --multirun, --cfg" in message:
         return ConfigError(
             "--cfg shows one config, and -m makes many", "the same without -m, and one value for each key"
@@ -111,12 +119,23 @@ class CommandLine:
                     groups.setdefault(path.parent.name, {})[path.stem] = path
         return groups
 
+    def instead(self, group: str, value: str, options: list[str]) -> str:
+        """What to type where `value` is no option of that group: the nearest, or the key in it that was meant."""
+        near = nearest(value, options) if ":" not in value else None
+        inside = [key for key in self.keys() if key.startswith(f"{group}.")]
+        key = inside[0] if len(inside) == 1 else fitting(value, inside)
+        if near is None and key is not None:
+            return f"{key}={value}"
+        return f"{group}={near}" if near else f"another {group}, one of these"
+
     def keys(self) -> list[str]:
         """Every key of the config that the choices on this line compose, or of the default config if they cannot."""
-        chosen = [text for text in self.overrides if text.partition("=")[0] in self.groups() and "," not in text]
+        pairs = ((text, *text.partition("=")[::2]) for text in self.overrides)
+        groups = self.groups()
+        chosen = [text for text, group, value in pairs if value in groups.get(group, {})]
         try:
             cfg = composed([*chosen, *self.search])
-        except HydraException:
+        except Exception:  # a mistake of its own, which is told in its turn
             cfg = composed([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         return [key for key in flat(content) if not key.rpartition(".")[2].startswith("_")]
@@ -136,7 +155,7 @@ def _unknown_key(key: str, line: CommandLine) -> ConfigError:
         known = f"there are {', '.join(top)}"
     # A word without a dot, and a value that is some group's option, were meant for that group.
     meant = None if inside else nearest(key, [group for group, options in groups.items() if value in options])
-    meant = meant or nearest(key, [*keys, *groups])
+    meant = meant or nearest(key, keys) or nearest(key, groups)
     owners = [f"{inside}={name}" for name, path in groups.get(inside, {}).items() if last in OmegaConf.load(path)]
     if meant:
         cure = f"{sign}{meant}{equals}{value}"
@@ -150,11 +169,14 @@ def _unknown_key(key: str, line: CommandLine) -> ConfigError:
 def _no_option(line: CommandLine) -> ConfigError:
     groups = line.groups()
     pairs = ((text, *text.partition("=")[::2]) for text in line.overrides)
-    typed, group = next((text, group) for text, group, value in pairs if group in groups and value not in groups[group])
+    typed, group, value = next(
+        (text, group, value) for text, group, value in pairs if group in groups and value not in groups[group]
+    )
     options = list(groups[group])
+    none = value == "null" and "none" in options
     return ConfigError(
         f"{typed}: {group} takes one of its options; there are {', '.join(options)}",
-        f"{group}={'none' if 'none' in options else options[0]}",
+        f"{group}=none" if none else line.instead(group, value, options),
     )
 
 
@@ -163,12 +185,20 @@ def wrong_value(override: str, error: Exception) -> ConfigError:
     cause = error.__cause__
     if key in LIMITS:
         return ConfigError(f"{key} must be {LIMITS[key][0]}, not {value}", example(key, value))
+    if inside := fitting(value, [name for name in LIMITS if name.startswith(f"{key}.")]):
+        return ConfigError(f"{override}: {key} holds several keys, and no value of its own", f"{inside}={value}")
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
     return ConfigError(f"{override}: {reason}", f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it")
 
 
 def _unreadable(error: OverrideParseException, line: CommandLine) -> ConfigError:
     override = error.override
+    key, _, value = override.partition("=")
+    if re.fullmatch(r"\(.*\)", value):
+        return ConfigError(f"{override}: a list stands in square brackets", f"'{key}=[{value[1:-1]}]'")
+    if colon := re.fullmatch(r"([\w.]+):([\w.]+)(=.*)?", override):
+        sign = "." if colon[3] else "="
+        return ConfigError(f"{override}: every argument is KEY=VALUE", f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}")
     if "=" not in override:
         owners = [
             f"{group}={option}" for group, options in line.groups().items() for option in options if option == override

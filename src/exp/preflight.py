@@ -64,6 +64,12 @@ def _looked(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[st
     output = learner.predict(x)
     check_output(learner.objective, output, len(x))
     _check_target(learner, output, y)
+    mass = float(output.logsumexp(1).max().exp()) if isinstance(learner.objective.criterion, nn.NLLLoss) else 1.0
+    if abs(mass - 1.0) > 1e-3:
+        raise ConfigError(
+            f"loss: NLLLoss takes log-probabilities, and what the model gives would add up to {mass:.3g}",
+            "loss=cross_entropy, or a model that ends with LogSoftmax",
+        )
     with torch.enable_grad():
         output = learner.model(x)
         loss: Tensor = learner.objective.criterion(output, y)

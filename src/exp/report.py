@@ -13,11 +13,14 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 
 from exp.config import CONF, check
 from exp.errors import ConfigError, ExpError
+from exp.limits import LIMITS
 from exp.mistakes import CommandLine, composed, explained
+from exp.nearest import nearest
 from exp.strangers import refuse_hydra_settings
 from exp.sweep.jobs import Composer, jobs_of
 
@@ -25,16 +28,18 @@ from exp.sweep.jobs import Composer, jobs_of
 _MOST = 20
 
 
-def refuse_dashes(arguments: list[str]) -> None:
-    """ConfigError if keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
+def unread(arguments: list[str]) -> ConfigError | None:
+    """What is wrong where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
     known = [name for action in get_args_parser()._actions for name in action.option_strings]  # pyright: ignore[reportPrivateUsage]
     for word, behind in pairwise([*arguments, ""]):
         name, equals, value = word.lstrip("-").partition("=")
-        value = value if equals else "" if "=" in behind else behind
-        if word in ("=", "") or (word.endswith("=") and not word.startswith(("resume", "hydra")) and behind):
-            raise ConfigError(f"{' '.join(arguments)}: there is a space beside =", "KEY=VALUE in one word, as epochs=5")
+        if word == "=" or (behind.startswith("=") and not equals):
+            return ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
         if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
-            raise ConfigError(f"{word}: keys stand without dashes", f"{name.replace('-', '_')}={value or 'VALUE'}")
+            meant = value or ("VALUE" if "=" in behind else behind)
+            key = nearest(name, LIMITS) or name.replace("-", "_")
+            return ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")
+    return None
 
 
 def refuse_strangers(arguments: list[str]) -> None:
@@ -119,12 +124,29 @@ def _mended(word: str, mistake: ExpError) -> str | None:
     if cure is None:
         return None
     name, value = cure.groups()
-    key, _, values = word.partition("=")
-    parts = values.split(",")
-    if len(parts) > 1 and not values.startswith(("[", "'", '"')) and name == key:  # one of a sweep's values
+    key, _, values = word.lstrip("+").partition("=")
+    parts = _parts(word)
+    if len(parts) > 1 and name == key:  # one of a sweep's values
         bad = [part for part in parts if re.search(rf"(=|not ){re.escape(part)}(:|$| \()", mistake.problem)]
-        return f"{key}={','.join(value if part in bad[:1] else part for part in parts)}" if bad else None
+        better = dict.fromkeys(value if part in bad[:1] else part for part in parts)
+        return f"{key}={','.join(better)}" if bad else None
+    if (
+        name in ("dataset", "model", "optimizer", "loss", "batching", "device")
+        and "=" in word
+        and key.partition(".")[0] != name
+    ):
+        return f"{name}={value}" if value == values else None  # another value is no mended one
     return f"{name}={value}"
+
+
+def _parts(word: str) -> list[str]:
+    """Each value of a sweep as it was typed; the one that there is, otherwise."""
+    try:
+        override = OverridesParser.create().parse_override(word)
+        swept = override.is_sweep_override() and override.is_choice_sweep()
+        return list(override.sweep_string_iterator()) if swept else [word.partition("=")[2]]
+    except HydraException:
+        return [word.partition("=")[2]]
 
 
 def _with_place(mistake: ExpError, words: list[str]) -> ExpError:

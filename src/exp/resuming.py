@@ -63,7 +63,7 @@ def resumed(typed: list[str]) -> list[str]:
     _refuse_changes(folder, words, folders)
     flags = [word for word in rest if word not in overrides]
     # The folder is quoted, for Hydra reads = and commas in it otherwise.
-    quoted = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    quoted = "'" + str(folder).replace("'", "\\'") + "'"
     return [*search, *flags, *words, f"hydra.run.dir={quoted}", f"resume={quoted}"]
 
 
@@ -74,6 +74,14 @@ def command_of(folder: Path) -> list[str]:
     words, search = _saved_overrides(folder), _config_dir(folder)
     refuse_hydra_settings(words, [], search[1:])
     return [*search, *words]
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config that the run in `folder` was composed of. ConfigError if it cannot be read."""
+    saved: Any = _loaded(folder, "config")
+    if not isinstance(saved, dict) or "epochs" not in saved:
+        raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
+    return cast("dict[str, Any]", saved)
 
 
 def _latest(typed: list[str]) -> Path | None:
@@ -115,10 +123,7 @@ def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
     more = [f"hydra.searchpath=[file://{Path(name).absolute()}]" for name in folders]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         now = flat(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
-    saved: Any = _loaded(folder, "config")
-    if not isinstance(saved, dict) or "epochs" not in saved:
-        raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
-    then = flat(cast("dict[str, Any]", saved))
+    then = flat(config_of(folder))
     changed = [key for key in sorted({*now, *then}) if key not in _MAY_CHANGE and now.get(key) != then.get(key)]
     if changed:
         told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)

@@ -66,6 +66,8 @@ def run(
         if config.figures in (True, "auto"):
             for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
+                if asked_to_stop():
+                    break
     return val_loss
 
 

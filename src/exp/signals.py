@@ -15,7 +15,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def signals() -> Generator[Callable[[], bool]]:
-    """While inside, a first signal only makes the given function say True. KeyboardInterrupt inside is of its kind."""
+    """While inside, a first signal only makes the given function say True. KeyboardInterrupt inside is of its kind.
+
+    One that nobody stopped for is raised at the end: this was all but done, and what would come after must not begin.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread is told of signals
         return
@@ -32,6 +35,8 @@ def signals() -> Generator[Callable[[], bool]]:
         signal.signal(which, ask)
     try:
         yield lambda: bool(asked)
+        if asked:
+            raise KeyboardInterrupt
     except KeyboardInterrupt as error:
         if signal.SIGTERM in asked:
             raise Terminated from error

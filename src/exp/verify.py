@@ -68,14 +68,22 @@ def main() -> None:
         if "resume" not in words:
             raise ConfigError("it takes the folder of a run", "python -m exp.verify resume=RUN")
         with tempfile.TemporaryDirectory() as folder:
-            found = verified(
-                Path(words["resume"]), int(words.get("kills", "3")), int(words.get("seed", "0")), Path(folder)
-            )
+            kills, seed = (_number(words, name, usual) for name, usual in (("kills", 3), ("seed", 0)))
+            found = verified(Path(words["resume"]), kills, seed, Path(folder))
     except ExpError as error:
         sys.exit(f"exp.verify: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"exp.verify: the run does not come to its end, so nothing was proved: exit code {error.returncode}")
     if found:
         sys.exit("\n".join(["exp.verify: the resumed run is another:", *found]))
     print("the same, to the bit: every measure and every parameter")
+
+
+def _number(words: dict[str, str], name: str, usual: int) -> int:
+    value = words.get(name, str(usual))
+    if not value.isdecimal():
+        raise ConfigError(f"{name} must be a whole number, not {value}", f"{name}={usual}")
+    return int(value)
 
 
 if __name__ == "__main__":

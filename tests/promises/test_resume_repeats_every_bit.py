@@ -264,3 +264,43 @@ def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
     assert third.returncode == 0, third.stderr
     assert "resumed" in third.stdout
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["it's", "a=b,c", "two words", "back\\slash", "üml$1"])
+def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
+    assert subprocess.run(command(*LINE, "epochs=2"), cwd=tmp_path, capture_output=True).returncode == 0
+    (tmp_path / "run").rename(tmp_path / name)
+    done = subprocess.run(command(f"resume={name}", "epochs=4"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / name / "summary.json").read_text())["epochs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "damage", "said"),
+    [
+        ("metrics.csv", None, "what was measured from there to step"),
+        ("metrics.csv", "step,epoch,samples,seconds,split,loss,accuracy\n1,x,y,z,train,,\n", "is lost"),
+        ("summary.json", "[]", "train"),
+    ],
+)
+def test_damage_beside_the_checkpoint_stops_nothing(
+    path: str, damage: str | None, said: str, undisturbed: Path, tmp_path: Path
+):
+    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    if damage is None:
+        (tmp_path / "run" / path).unlink()
+    else:
+        (tmp_path / "run" / path).write_text(damage)
+    done = subprocess.run(command("resume=run", "epochs=401"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(("name", "damage"), [("overrides", "- 3"), ("overrides", "a: ["), ("config", "[]")])
+def test_a_damaged_record_is_told(name: str, damage: str, undisturbed: Path, tmp_path: Path):
+    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    (tmp_path / f"run/.hydra/{name}.yaml").write_text(damage)
+    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f".hydra/{name}.yaml" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -122,6 +122,11 @@ PLANTED: dict[str, tuple[str, Callable[[Experiment], Experiment], str]] = {
         lambda e: with_model(e, Wide(4, 3)),
         "the loss begins at .* where guessing gives ln 3 = 1.1",
     ),
+    "logits for a loss of log-probabilities": (
+        "dataset=iris loss._target_=torch.nn.NLLLoss ~loss.label_smoothing",
+        lambda e: e,
+        "NLLLoss takes log-probabilities, and what the model gives would add up to",
+    ),
     "a loss that is no number": (
         "dataset=iris",
         lambda e: with_model(e, nn.Sequential(nn.Linear(4, 3), Log())),

@@ -36,7 +36,7 @@ class Table:
         if isinstance(event, Built):
             self._measures = ("loss", *event.measures)
             self._began = time.perf_counter() - self._seconds
-            if self._since is None:
+            if self._file.tell() == 0:
                 self._writer.writerow([*_BEFORE_MEASURES, *self._measures])
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
@@ -56,28 +56,42 @@ class Table:
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    """Each row that is whole in `folder`/metrics.csv."""
-    with (folder / NAME).open(newline="", encoding="utf-8") as file:
-        header = file.readline().strip().split(",")
-        for line in file:
-            values = line.strip().split(",")
-            if line.endswith("\n") and len(values) == len(header):
-                measures = zip(header[len(_BEFORE_MEASURES) :], values[len(_BEFORE_MEASURES) :], strict=True)
-                yield int(values[0]), float(values[3]), values[4], {name: float(v) for name, v in measures if v}
+    """Each row of `folder`/metrics.csv that is whole; none if there is no such file."""
+    path = folder / NAME
+    if path.exists():
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            header = file.readline().strip().split(",")
+            yield from (row for line in file if (row := _row(header, line)) is not None)
+
+
+def _row(header: list[str], line: str) -> Row | None:
+    values = line.rstrip("\r\n").split(",")
+    if not line.endswith("\n") or len(values) != len(header):
+        return None
+    measures = zip(header[len(_BEFORE_MEASURES) :], values[len(_BEFORE_MEASURES) :], strict=True)
+    try:
+        return int(values[0]), float(values[3]), values[4], {name: float(value) for name, value in measures if value}
+    except ValueError:  # damaged
+        return None
 
 
 def _cut(path: Path, step: int) -> float:
     """Take away what came after the snapshot of that step; the seconds of the last row that stays."""
     seconds = 0.0
     beside = path.with_suffix(".tmp")
-    with path.open(newline="", encoding="utf-8") as old, beside.open("w", newline="", encoding="utf-8") as new:
-        new.write(old.readline())
+    path.touch()
+    with (
+        path.open(newline="", encoding="utf-8", errors="replace") as old,
+        beside.open("w", newline="", encoding="utf-8") as new,
+    ):
+        header = old.readline()
+        new.write(header)
         for line in old:
-            values = line.split(",")
+            row = _row(header.strip().split(","), line)
             # A row that the process did not finish writing is of a later step: a snapshot comes after its step's rows.
-            if line.endswith("\n") and int(values[0]) <= step and values[4] != "test":
+            if row is not None and row[0] <= step and row[2] != "test":
                 new.write(line)
-                seconds = float(values[3])
+                seconds = row[1]
         new.flush()
         os.fsync(new.fileno())
     beside.replace(path)

@@ -48,6 +48,8 @@ def launch(
     composed = Composer(context.config_loader, config)
     if not getattr(function, "runs_in_workers", False):
         return [_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
+    if not words:
+        raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
     workers = int(config.sweep.workers)
     with claimed(folder), Pool(workers) if workers else Here() as pool:
         return Sweep(context, function, config, composed, jobs_of(words, first, composed)).made(pool)

@@ -19,7 +19,7 @@ from exp.config import CONF, check, choices_of
 from exp.errors import ExpError
 from exp.hooks import Refused
 from exp.report import refuse_strangers, report, unread
-from exp.resuming import Finished, resumed
+from exp.resuming import Finished, resumed, sweep_resumed
 
 log = logging.getLogger("exp")
 
@@ -66,9 +66,10 @@ def main() -> None:
         typed = sys.argv[1:]
         if (mistake := unread(typed)) is not None:
             sys.exit(f"exp: {mistake}")
-        sys.argv[1:] = resumed(typed)
-        if sys.argv[1:] == typed:
+        line = resumed(typed)
+        if line == typed:  # which a resumed run has asked
             refuse_strangers(typed)
+        sys.argv[1:] = sweep_resumed(line)
         job()
     except Refused as refused:
         if _WHOLE_TRACEBACK:

@@ -1,5 +1,6 @@
 """`resume=FOLDER`: the command of that run again, in its own folder, with nothing changed but how long it goes on."""
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +16,10 @@ from exp.config import CONF, flat
 from exp.errors import ConfigError, shown
 from exp.strangers import refuse_hydra_settings, refuse_links
 
+# What a sweep leaves in its folder.
+SWEEP = "sweep.json"
 # What another value of would not make another run.
-_MAY_CHANGE = ("epochs", "figures", "resume")
+_MAY_CHANGE = ("epochs", "figures", "resume", "sweep.workers", "sweep.on_error", "sweep.measure", "sweep.resume")
 
 
 class Finished(Exception):  # noqa: N818  # nothing went wrong
@@ -62,9 +65,36 @@ def resumed(typed: list[str]) -> list[str]:
     refuse_hydra_settings(words, overrides, folders)
     _refuse_changes(folder, words, folders)
     flags = [word for word in rest if word not in overrides]
-    # The folder is quoted, for Hydra reads = and commas in it otherwise.
-    quoted = "'" + str(folder).replace("'", "\\'") + "'"
-    return [*search, *flags, *words, f"hydra.run.dir={quoted}", f"resume={quoted}"]
+    return [*search, *flags, *words, f"hydra.run.dir={_quoted(folder)}", f"resume={_quoted(folder)}"]
+
+
+def sweep_resumed(typed: list[str]) -> list[str]:
+    """The command line `typed`, where it says sweep.resume=..., as one that writes into that sweep's folder.
+
+    ConfigError if there is no such sweep. With `auto` it is the latest; if there is none, a new one begins.
+    """
+    asked = [word.removeprefix("sweep.resume=") for word in typed if word.startswith("sweep.resume=")]
+    if not asked or asked == ["null"]:
+        return typed
+    rest = [word for word in typed if not word.startswith("sweep.resume=")]
+    if not get_args_parser().parse_args(rest).multirun:
+        raise ConfigError(f"sweep.resume={asked[0]} goes on with many runs, which -m makes", shlex.join(["-m", *typed]))
+    if asked[-1] == "auto":
+        found = sorted(Path("outputs").glob(f"**/{SWEEP}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            return rest
+        folder = found[-1].parent.resolve()
+    else:
+        folder = Path(asked[-1].strip("'\"")).expanduser().resolve()
+    if not (folder / SWEEP).is_file():
+        raise ConfigError(f"sweep.resume={asked[-1]}: no sweep is there", "the folder that a sweep named at its end")
+    refuse_links(folder)
+    return [*rest, f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}"]
+
+
+def _quoted(folder: Path) -> str:
+    """For Hydra, which reads = and commas in it otherwise."""
+    return "'" + str(folder).replace("'", "\\'") + "'"
 
 
 def command_of(folder: Path) -> list[str]:

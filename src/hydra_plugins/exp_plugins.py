@@ -1,8 +1,10 @@
 """Where Hydra looks for launchers and sweepers. It imports this whenever exp starts, so nothing slow stands here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -22,11 +24,26 @@ class ExpLauncher(Launcher):
 
 
 class ExpSweeper(BasicSweeper):
-    """`hydra/sweeper=exp`, the default: Hydra's own, but that it leaves it to the launcher to compose the jobs."""
+    """`hydra/sweeper=exp`, the default: Hydra's own, but that it leaves it to our launcher to compose the jobs."""
 
-    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size, params)
+    def __init__(self, max_batch_size: int | None = None) -> None:
+        super().__init__(max_batch_size)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
             super().validate_batch_is_legal(batch)
+
+
+@dataclass
+class ExpLauncherConf:
+    _target_: str = "hydra_plugins.exp_plugins.ExpLauncher"
+
+
+@dataclass
+class ExpSweeperConf:
+    _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
+    max_batch_size: int | None = None
+
+
+ConfigStore.instance().store("exp", ExpLauncherConf, group="hydra/launcher", provider="exp")
+ConfigStore.instance().store("exp", ExpSweeperConf, group="hydra/sweeper", provider="exp")

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from exp import checkpoint
+from exp.diff import differences
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -39,3 +40,33 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
                 for path in (folder, tmp_path / "alone" / folder.name)
             )
             assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
+    """Jobs of several shapes, beside some that fail: by themselves, in this process, in one worker and in two."""
+    common = ["epochs=3", "figures=false", "batching.batch_size=null,7,100000"]
+    orders = {
+        "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=sgd,adam", "sweep.workers=0"],
+        "one": ["optimizer=adam,sgd", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
+        "two": ["model.dropout=0.3,0", "optimizer=sgd,adam", "dataset=moons,iris", "sweep.workers=2"],
+    }
+    found: dict[frozenset[str], dict[str, Path]] = {}
+    for name, words in orders.items():
+        done = exp("-m", *common, *words, f"hydra.sweep.dir={name}")
+        assert done.returncode == 1  # 100000
+        for summary in (tmp_path / name).glob("*/summary.json"):
+            content = json.loads(summary.read_text())
+            found.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
+    assert len(found) == 24
+    for number, (words, folders) in enumerate(found.items()):
+        assert len(folders) == 3
+        statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
+        assert statuses == {"failed" if "batching.batch_size=100000" in words else "finished"}
+        if statuses == {"finished"}:
+            if number % 4 == 0:
+                assert exp(*words, f"hydra.run.dir=alone/{number}").returncode == 0
+                folders["alone"] = tmp_path / f"alone/{number}"
+            first, *others = folders.values()
+            for other in others:
+                kinds = [kind for kind, _ in differences(first, other)]
+                assert not {"measures", "parameters", "data", "status"} & set(kinds)

@@ -63,9 +63,9 @@ def _jobs(rows: Sequence[Row], measure: str) -> Table:
 
 def _means(rows: Sequence[Row], varied: Sequence[str]) -> Table:
     """Each measure with its deviation in one column."""
-    measures = [name for row in rows[:1] for name in row if seeds.is_measure(name)]
+    measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
     told = [
-        {**row, **{name: f"{figure(name, row[name])} ± {figure(name, row[f'{name} std']) or '?'}" for name in measures}}
+        {**row, **{name: _scattered(name, row[name], row[f"{name} std"]) for name in measures if name in row}}
         for row in rows
         if row["n"]
     ]
@@ -73,10 +73,21 @@ def _means(rows: Sequence[Row], varied: Sequence[str]) -> Table:
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
 
 
+def _scattered(name: str, mean: float, deviation: float | str) -> str:
+    """A mean and its deviation, which is unknown of a single run."""
+    if name.startswith("accuracy"):
+        return f"{100 * mean:.2f} ± {f'{100 * deviation:.2f}' if isinstance(deviation, float) else '?'} %"
+    return f"{mean:.4g} ± {f'{deviation:.2g}' if isinstance(deviation, float) else '?'}"
+
+
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     shown = Table(box=None, pad_edge=False)
-    for column in columns:
-        shown.add_column(column, justify="right" if seeds.is_measure(column) or column == "seconds" else "left")
+    last = [column.rpartition(".")[2] for column in columns]
+    for column, short in zip(columns, last, strict=True):
+        name = short if last.count(short) == 1 else column
+        shown.add_column(
+            name, no_wrap=True, justify="right" if seeds.is_measure(column) or column == "seconds" else "left"
+        )
     for row in rows[:_MOST]:
         shown.add_row(*(figure(column, row.get(column)) for column in columns))
     if len(rows) > _MOST:

@@ -131,7 +131,8 @@ class Sweep:
             if interrupted:
                 words = [word for word in self._config.hydra.overrides.task if not word.startswith("sweep.resume=")]
                 line = shlex.join(["-m", *words, f"sweep.resume={self._folder}"])
-                raise KeyboardInterrupt(f"interrupted, and saved; to go on: python -m exp {line}")
+                print(f"interrupted, and saved; to go on: python -m exp {line}")
+                raise KeyboardInterrupt
         return [self._returned(job) for job in self._jobs]
 
     def _name(self, job: Job) -> str:

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from exp.errors import ConfigError, shown
+from exp.resuming import SWEEP
 from exp.sweep.jobs import Job, is_no_part_of_a_run
-
-NAME = "sweep.json"
 
 
 class Manifest:
     """The jobs of the sweep in `folder`: of each its key and its folder's name; written anew as jobs are added."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+        self._path = folder / SWEEP
         content: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
+        for name in self.folders.values():
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"{self._path}: the job's folder {name} is not in the sweep's", "another sweep.resume"
+                )
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
 

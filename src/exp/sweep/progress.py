@@ -38,7 +38,8 @@ class SweepProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def ended(self, row: Row) -> None:
         """A job has ended, as its row of the sweep's table tells."""

@@ -1,0 +1,167 @@
+"""Real sweeps in real processes: what dies loses itself alone, what was stopped goes on, what failed is told."""
+
+import csv
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exp.diff import differences
+
+# Some two seconds a job: time enough to do something to one.
+LONG = "dataset=moons batching=full epochs=40000 figures=false log_every=1000 eval_every=1000 save_every=500".split()
+SHORT = "dataset=moons epochs=2 figures=false".split()
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "exp", "-m", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def same_numbers(run: Path, other: Path) -> bool:
+    return not [what for kind, what in differences(run, other) if kind in ("measures", "parameters")]
+
+
+def until(happened: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if happened():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never happened")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in found]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process = begin(folder, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    return folder / "sweep"
+
+
+def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    told, _ = process.communicate()
+    assert process.returncode == 1
+    assert re.search(r"failed +1: seed=2: its process was killed by SIGKILL, by hand or by the system", told)
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "failed", "finished"]
+    assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "failed"
+    for job in ("0", "2"):
+        assert same_numbers(tmp_path / "sweep" / job, undisturbed / job)
+    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert "resumed   after step" in (tmp_path / "sweep/1/exp.log").read_text()
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert same_numbers(tmp_path / "sweep/1", undisturbed / "1")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path, tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process.send_signal(how)
+    told, _ = process.communicate()
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
+    assert not (tmp_path / "sweep/2").exists() or how == signal.SIGKILL
+    if how != signal.SIGKILL:
+        assert f"python -m exp -m {' '.join([*LONG, 'seed=1,2,3'])} sweep.resume=sweep" in told
+        assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "interrupted"
+        assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "interrupted"]
+    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+
+
+def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
+    before = (tmp_path / "sweep/0/exp.log").read_bytes()
+    more = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "sweep.resume=sweep")
+    assert more.returncode == 0, more.stderr
+    assert (tmp_path / "sweep/0/exp.log").read_bytes() == before
+    found = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
+    assert found[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
+    assert sorted(pair[1:] for pair in found) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
+    refused = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert "epochs was 2 and would be 3" in refused.stderr
+
+
+def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
+    for seeds in ("1", "1,2"):
+        assert exp("-m", *SHORT, f"seed={seeds}", "sweep.resume=auto").returncode == 0
+    (sweep,) = (tmp_path / "outputs").glob("*/*")
+    assert [row["job"] for row in table(sweep)] == ["0", "1"]
+
+
+def test_seeds_are_one_result(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "seed=range(0,4)", "optimizer.lr=0.5,0.01", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    means = table(tmp_path / "sweep", "seeds.csv")
+    assert [(row["optimizer.lr"], row["n"], row["lost"]) for row in means] == [("0.5", "4", "0"), ("0.01", "4", "0")]
+    for row in means:
+        runs = [job for job in table(tmp_path / "sweep") if job["optimizer.lr"] == row["optimizer.lr"]]
+        losses = [json.loads((tmp_path / "sweep" / job["job"] / "summary.json").read_text()) for job in runs]
+        values = [summary["final"]["val"]["loss"] for summary in losses]
+        assert float(row["loss/val"]) == pytest.approx(statistics.fmean(values), rel=1e-12)
+        assert float(row["loss/val std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:3] == ["lr", "n", "loss/val"]
+    assert lines[1].split()[0] == "0.5"  # the better one
+
+
+@pytest.mark.parametrize("launcher", ["exp", "basic"])
+def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
+    words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
+    done = exp("-m", *SHORT, *words, "sweep.measure=accuracy/test", "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    rows = [row for row in table(tmp_path / "sweep") if row["status"] == "finished"]
+    best = sorted(rows, key=lambda row: -float(row["accuracy/test"]))
+    lines = done.stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("job "))
+    assert [line.split()[0] for line in lines[first + 1 : first + 4]] == [row["job"] for row in best]
+    assert sum("batch_size=100000 is more than the 600 training rows" in line for line in lines[first:]) == 3
+    for job in ("1", "3", "5"):
+        assert json.loads((tmp_path / f"sweep/{job}/summary.json").read_text())["status"] == "failed"
+        assert "Traceback" in (tmp_path / f"sweep/{job}/exp.log").read_text()
+
+
+def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    assert table(tmp_path / "sweep")[0]["status"] == "failed"
+    assert not (tmp_path / "sweep/4").exists()
+    assert not (tmp_path / "sweep/3").exists()
+
+
+def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    content = json.loads((tmp_path / "sweep/sweep.json").read_text())
+    content["folders"] = {key: f"../{name}" for key, name in content["folders"].items()}
+    (tmp_path / "sweep/sweep.json").write_text(json.dumps(content))
+    refused = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert "is not in the sweep's" in refused.stderr
+    assert not (tmp_path / "0").exists()

@@ -46,7 +46,6 @@ def test_everything_a_run_leaves_behind(exp, tmp_path: Path):
         "metrics.csv",
         "summary.json",
         "checkpoints/last.pt",
-        "checkpoints/previous.pt",
         "checkpoints/best.pt",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",

@@ -15,6 +15,7 @@ HOUSE = [
     ["allowlist", "limits", "seeding", "measures", "claim"],
     ["config", "events", "progress", "sweep.table"],
     ["strangers", "sweep.seeds"],
+    ["sweep.notes"],
     ["sweep.jobs"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "resuming"],
     ["mistakes"],
@@ -23,7 +24,7 @@ HOUSE = [
     ["step", "recording", "updates"],
     ["bindings"],
     ["playing"],
-    ["captured"],
+    ["captured", "shelf"],
     ["learner", "recorded"],
     ["loop", "preflight", "figures", "sinks.sink"],
     ["sinks.table"],
@@ -45,7 +46,8 @@ HOUSE = [
 ]
 
 # The only places that name a library, wherever it is imported in them.
-HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "sweep.jobs", "sweep.launch", "__main__"}
+HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "__main__"}
+HYDRA |= {"sweep.jobs", "sweep.notes", "sweep.launch"}
 DOORS = {
     "hydra": {
         "config",
@@ -54,6 +56,7 @@ DOORS = {
         "report",
         "resuming",
         "hooks",
+        "sweep.notes",
         "sweep.jobs",
         "sweep.launch",
         "__main__",
@@ -65,6 +68,7 @@ DOORS = {
         "report",
         "resuming",
         "hooks",
+        "sweep.notes",
         "sweep.jobs",
         "sweep.launch",
         "__main__",
@@ -85,6 +89,9 @@ QUICK = [
     "allowlist",
     "limits",
     "strangers",
+    "sweep.notes",
+    "sweep.task",
+    "sweep.pool",
     "sweep.jobs",
     "sweep.seeds",
     "hooks",

@@ -20,11 +20,16 @@ from exp.errors import ExpError
 from exp.hooks import Refused
 from exp.report import refuse_strangers, report, unread
 from exp.resuming import Finished, resumed, sweep_resumed
+from exp.sweep.pool import begin_early, end_early
 
 log = logging.getLogger("exp")
 
 # Of the user's own asking: Hydra is always asked for whole errors, because its short ones are in its own words.
 _WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+# Words of a sweep whose jobs are made elsewhere.
+_WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -70,6 +75,8 @@ def main() -> None:
         if line == typed:  # which a resumed run has asked
             refuse_strangers(typed)
         sys.argv[1:] = sweep_resumed(line)
+        if {"-m", "--multirun"} & set(line) and not any(word.startswith(_WITHOUT_WORKERS) for word in line):
+            begin_early()
         job()
     except Refused as refused:
         if _WHOLE_TRACEBACK:
@@ -86,6 +93,7 @@ def main() -> None:
             raise
         sys.exit(f"exp: {report(error, sys.argv[1:])}")
     finally:
+        end_early()
         gc.enable()
         del os.environ["HYDRA_FULL_ERROR"]  # not for processes that the caller starts later
         if set_by_user is not None:

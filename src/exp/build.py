@@ -21,6 +21,7 @@ from exp.loop import Plan
 from exp.objectives import Objective, objective_of
 from exp.recorded import RecordedStep
 from exp.seeding import seed_everything
+from exp.shelf import Shelf
 from exp.step import EagerStep, Step
 from exp.targets import make
 
@@ -28,6 +29,8 @@ from exp.targets import make
 _WORTH_RECORDING = 200
 # Rows times parameters of a step, from which on the arithmetic takes so long that nothing else is worth saving.
 _NOT_WORTH_RECORDING = 2**30
+# Seconds of training that may be lost before a save costs more than it is good for.
+_REST = 1.0
 # How much of the same the steps between two looks at their losses may add up to. What they keep is little, but lies
 # among the large tensors of their neighbours, whose memory then cannot be used again: 300 MB for three wide layers.
 _AT_ONCE = 2**28
@@ -46,10 +49,17 @@ class Experiment:
     device: torch.device
 
 
-def build(config: Config) -> Experiment:
-    """The experiment that `config` describes; torch's random stream then stands where a plain script's does."""
+def build(config: Config, shelf: Shelf | None = None) -> Experiment:
+    """The experiment that `config` describes; torch's random stream then stands where a plain script's does.
+
+    With a `shelf` it may take the table and the model of an earlier experiment, which then is over.
+    """
+    shelf = shelf or Shelf()
     device = device_of(config.device.name)
-    table = table_of(make("dataset", config.dataset))
+    table = shelf.table(config.dataset)
+    if table is None:
+        table = table_of(make("dataset", config.dataset))
+        shelf.put_table(config.dataset, table)
     data = prepare(table, config.dataset.get("split"), config.dataset.get("standardize", False), config.seed)
     objective = objective_of(make("loss", config.loss), config.loss.get("output"), data)
     data = data.prepared(objective.target, device)
@@ -57,6 +67,7 @@ def build(config: Config) -> Experiment:
     seed_everything(config.seed)
     widths: dict[str, Any] = {"in_features": len(data.features), "out_features": objective.outputs}
     model: nn.Module = make("model", config.model, **widths).to(device)
+    model, recordings = shelf.model(config, model, objective.criterion)
     _refuse_wrong_end(config, objective.criterion)
     optimizer = make("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
@@ -67,7 +78,7 @@ def build(config: Config) -> Experiment:
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
     pays = plan.steps >= _WORTH_RECORDING and work < _NOT_WORTH_RECORDING
     if config.engine == "recorded" or (config.engine == "auto" and pays):
-        step = RecordedStep(step)
+        step = RecordedStep(step, recordings)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(data, model, objective, learner, batches, plan, device)
 
@@ -100,6 +111,7 @@ def plan_of(config: Config, batches: Batches, longest: int) -> Plan:
         log=period(config.log_every, per_epoch, about(steps)),
         evaluate=evaluate,
         save=period(config.save_every, per_epoch, about(steps, 10)),
+        rest=_REST if config.save_every == "auto" else 0.0,
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,24 @@ import torch
 def environment(device: torch.device) -> dict[str, Any]:
     """CPU, cores, memory, Python, versions, threads, CUDA and GPU, and the commit of the code (None: no checkout)."""
     return {
+        **_of_process(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+@cache
+def _of_process() -> dict[str, Any]:
+    """What stays as it is while a process lives; a sweep's jobs ask again and again."""
+    return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy", "scikit-learn", "hydra-core", "tensorboard")},
-        "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
-        "device": str(device),
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "commit": _commit(),
     }
 

@@ -1,6 +1,7 @@
 """Training as a sequence of events, in every batching mode and for every learner. Knows no disk, clock or config."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -24,6 +25,7 @@ class Plan:
     schedule: int | None = None
     patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
     min_delta: float = 0.0
+    rest: float = 0.0  # seconds between two saves at least, whatever is due; the end is saved in any case
     longest: int = 256  # steps at a time, so that neither memory nor patience grows with the time between two events
 
     def due(self, period: int | None, step: int) -> bool:
@@ -91,6 +93,7 @@ def train(
         yield from evaluate()
     lr = learner.lr
     noted = False
+    saved = time.monotonic()
     while progress.step < plan.steps and not _is_over(progress, plan):
         first = progress.step + 1
         stop = plan.stop_after(progress.step)
@@ -118,8 +121,10 @@ def train(
             yield Trained(batches.position(stop), progress.since_log, lr)
             progress.since_log = None
         stopping = asked_to_stop()
-        if plan.due(plan.save, stop) or over or stopping:
+        rested = time.monotonic() - saved >= plan.rest or stop == plan.steps
+        if (plan.due(plan.save, stop) and rested) or over or stopping:
             yield snapshot(best=False)
+            saved = time.monotonic()
         if stopping:
             raise KeyboardInterrupt
     at = batches.position(progress.step)

@@ -12,6 +12,7 @@ from exp.captured import captured
 from exp.data.batches import Batch
 from exp.playing import Play, player
 from exp.recording import Tape
+from exp.shelf import Recordings
 from exp.step import EagerStep, Gradients, Made
 from exp.uncompiled import is_torchs_own, step_of
 from exp.unrecorded import changed, outside
@@ -28,14 +29,14 @@ class RecordedStep:
     `obstacle` says why.
     """
 
-    def __init__(self, eager: EagerStep) -> None:
+    def __init__(self, eager: EagerStep, recordings: Recordings) -> None:
         self._eager = eager
+        self._recordings = recordings  # of this very model and loss, by an earlier run; each proves itself again
         self._trusted: dict[int, Play] = {}
-        self._on_trial: dict[int, tuple[Play, int]] = {}
+        self._trials: dict[int, int] = {}  # how often each recording has proved itself
         self._update: Callable[[list[Any]], None] = self._step_of_the_optimizer
         self._has_bare_update = True  # until a recording, or the optimizer, says otherwise
         self._momentum = self._has_momentum()
-        self._written: list[Tensor] = []  # by recorded calls, and neither a parameter nor a buffer
         self._steps = 0
         self.obstacle: str | None = None
 
@@ -62,7 +63,7 @@ class RecordedStep:
         if self.obstacle is not None or self._steps == 1:
             return self._eager.one(x, y)  # the first step makes the optimizer's state
         try:
-            if len(x) not in self._on_trial:
+            if len(x) not in self._recordings.plays:
                 return self._record(x, y)
             return self._try(x, y)
         finally:
@@ -91,11 +92,8 @@ class RecordedStep:
             self._give_up(f"each step changes {moved}, which no recording would")
         else:
             with self._excused():
-                self._on_trial[len(x)] = self._player(tape, x, y, gradients), 0
-            if None in gradients[2]:
-                self._use_the_optimizers_own_step()  # bare updates take it that all parameters made as many steps
-            elif self._has_bare_update:
-                self._update = update_of(self._eager.optimizer) or self._step_of_the_optimizer
+                self._recordings.plays[len(x)] = self._player(tape, x, y, gradients)
+                self._recordings.some_without_gradient |= None in gradients[2]
         return made
 
     def _player(self, tape: Tape, x: Tensor, y: Tensor, gradients: Gradients) -> Play:
@@ -104,7 +102,7 @@ class RecordedStep:
         written = [tensor for call in tape.calls for tensor in call.written if id(tensor) not in known]
         if any(tensor is x or tensor is y for tensor in written):
             raise NotImplementedError("it writes into its batch")
-        self._written += written
+        self._recordings.written += written
         play = player(tape.calls, x, y, [*self._eager.parameters, *self._buffers()], gradients)
         if not x.is_cuda:
             return play
@@ -116,7 +114,8 @@ class RecordedStep:
 
     def _try(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step, and then the recorded one from where that began; both must end in the same place."""
-        play, trials = self._on_trial[len(x)]
+        play, trials = self._recordings.plays[len(x)], self._trials.get(len(x), 0)
+        self._choose_update()
         before = self._snapshot(x)
         found: list[Gradients] = []
 
@@ -146,13 +145,14 @@ class RecordedStep:
         elif self.obstacle is None and trials + 1 == _TRIALS:
             self._trusted[len(x)] = play
         else:
-            self._on_trial[len(x)] = play, trials + 1
+            self._trials[len(x)] = trials + 1
         return made
 
     def _give_up(self, reason: str) -> None:
         """Make every step eagerly from here on."""
         self.obstacle = reason
         self._trusted.clear()
+        self._recordings.plays.clear()
 
     @contextmanager
     def _excused(self) -> Generator[None]:
@@ -161,6 +161,12 @@ class RecordedStep:
             yield
         except Exception as error:
             self._give_up(f"the step cannot be recorded: {error}")
+
+    def _choose_update(self) -> None:
+        if self._recordings.some_without_gradient:
+            self._use_the_optimizers_own_step()  # bare updates take it that all parameters made as many steps
+        elif self._has_bare_update:
+            self._update = update_of(self._eager.optimizer) or self._step_of_the_optimizer
 
     def _use_the_optimizers_own_step(self) -> None:
         self._update, self._has_bare_update = self._step_of_the_optimizer, False
@@ -186,7 +192,7 @@ class RecordedStep:
 
     def _tensors(self) -> list[Tensor]:
         """Every tensor that a step is known to change."""
-        return [*self._updated(), *self._buffers(), *self._written]
+        return [*self._updated(), *self._buffers(), *self._recordings.written]
 
     def _snapshot(self, x: Tensor) -> list[tuple[Tensor | torch.device, Tensor]]:
         """Those tensors with copies of them, and devices with the state of their random streams."""

@@ -14,6 +14,7 @@ from exp.errors import CheckpointError, ConfigError, Diverged
 from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
+from exp.shelf import Shelf
 from exp.signals import signals
 from exp.sinks import table
 from exp.sinks.checkpoints import Checkpoints
@@ -24,12 +25,17 @@ from exp.sinks.tensorboard import TensorBoard
 
 
 def run(
-    config: Config, folder: Path, text: str, choices: Mapping[str, str], overrides: list[str], quiet: bool = False
+    config: Config,
+    folder: Path,
+    text: str,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    shelf: Shelf | None = None,
 ) -> float:
     """The final validation loss of the run that `config` describes; everything else it leaves in `folder`.
 
     For the record: `text` is the config as YAML, `choices` the option taken of each group, `overrides` what was typed.
-    A `quiet` run leaves the terminal to others.
+    A `shelf` is what it shares with the other runs of a sweep's process; such a run leaves the terminal to the sweep.
     """
     val_loss, at = float("nan"), Position(0, 0, 0)
     sinks: list[Sink] = []
@@ -38,10 +44,10 @@ def run(
             raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
         earlier = record.read(folder)
         sinks.append(Summary(folder, {**earlier, "choices": dict(choices), "overrides": overrides}))
-        sinks.append(Terminal(folder, quiet))
+        sinks.append(Terminal(folder, quiet=shelf is not None))
         since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
         step = since["progress"]["step"] if since is not None else None
-        experiment = build(config)
+        experiment = build(config, shelf)
         sinks.append(table.Table(folder, step))
         sinks.append(TensorBoard(folder, text, step))
         sinks.append(Checkpoints(folder))

@@ -15,7 +15,7 @@ def outside(modules: Iterable[nn.Module]) -> dict[str, object]:
     """A name for each such thing, and what to know it again by."""
     seen: dict[str, object] = {
         "random's stream": random.getstate(),
-        "numpy's random stream": repr(np.random.get_state(legacy=False)),
+        "numpy's random stream": _plain(np.random.get_state(legacy=False)),
     }
     for root in modules:
         for module in root.modules():
@@ -23,6 +23,13 @@ def outside(modules: Iterable[nn.Module]) -> dict[str, object]:
             for name, value in [*own.items(), *module.named_buffers(recurse=False)]:
                 seen[f"{name} of {type(module).__name__}, {id(module):x}"] = _mark(value)
     return seen
+
+
+def _plain(state: Any) -> object:
+    """Nested dicts with the bytes of their arrays."""
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in cast("dict[str, Any]", state).items()}
+    return state.tobytes() if isinstance(state, np.ndarray) else state  # pyright: ignore[reportUnknownMemberType]
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:

@@ -16,6 +16,7 @@ from exp.loop import train
 from exp.playing import player
 from exp.recorded import RecordedStep
 from exp.recording import Tape
+from exp.shelf import Recordings
 from exp.step import EagerStep, Made
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -52,7 +53,7 @@ def both(
         twin = copy.deepcopy(model).to(device)
         step = EagerStep(twin, copy.deepcopy(criterion), optimizer(twin.parameters()), clip)
         if engine == "recorded":
-            recorded = RecordedStep(step)
+            recorded = RecordedStep(step, Recordings())
         torch.manual_seed(1)
         np.random.seed(1)
         random.setstate(seeded or random.getstate())  # type: ignore[arg-type]

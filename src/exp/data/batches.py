@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeAlias
 
@@ -37,15 +38,15 @@ class Batches:
                 f"batching=full, or batching.batch_size={min(32, len(self.rows))}",
             )
 
-    @property
+    @cached_property
     def size(self) -> int:
         return self.batch_size or len(self.rows)
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         return len(self.rows) // self.size if self.drop_last else -(-len(self.rows) // self.size)
 
-    @property
+    @cached_property
     def samples_per_epoch(self) -> int:
         return self.steps_per_epoch * self.size if self.drop_last else len(self.rows)
 

@@ -114,14 +114,21 @@ class Terminal:
 
     def _say(self, what: RenderableType) -> None:
         try:
-            self._console.print(what)
+            if not self._console.quiet:
+                self._console.print(what)
         except SystemExit:  # rich's answer to a reader that went away, as `| head` does; the run goes on, and its log
             self._console.quiet = True
-        plain = Console(file=StringIO(), width=120, soft_wrap=True)
-        plain.print(what)
-        assert isinstance(plain.file, StringIO)
-        for line in plain.file.getvalue().splitlines():
+        for line in _plain(what).splitlines():
             log.info(line.rstrip())
+
+
+def _plain(what: RenderableType) -> str:
+    if isinstance(what, Text):
+        return what.plain
+    plain = Console(file=StringIO(), width=120, soft_wrap=True)
+    plain.print(what)
+    assert isinstance(plain.file, StringIO)
+    return plain.file.getvalue()
 
 
 def _figure(name: str, value: float) -> str:

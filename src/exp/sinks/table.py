@@ -12,11 +12,13 @@ from exp.events import Built, Ending, Evaluated, Event, Snapshot, Trained
 NAME = "metrics.csv"
 # Step, seconds, split and measures.
 Row: TypeAlias = tuple[int, float, str, dict[str, float]]
+# How long a row may be in memory alone.
+_SECONDS_UNSEEN = 0.2
 _BEFORE_MEASURES = ["step", "epoch", "samples", "seconds", "split"]
 
 
 class Table:
-    """Writes `folder`/metrics.csv line by line, so that what was measured is on the disk whatever happens next.
+    """Writes `folder`/metrics.csv as training goes, so that what was measured is on the disk whatever happens next.
 
     Rows of split `train` are means over the batches since the last such row, each before its update; rows of `val` and
     `test` are the whole split under the parameters of that step. Reading a number back gives the same bits.
@@ -27,8 +29,9 @@ class Table:
         path = folder / NAME
         self._since = since
         self._seconds = 0.0 if since is None else _cut(path, since)
-        self._file = path.open("w" if since is None else "a", newline="", buffering=1, encoding="utf-8")
+        self._file = path.open("w" if since is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
+        self._flushed = 0.0
         self._measures: tuple[str, ...] = ()
         self._began = 0.0
 
@@ -44,10 +47,15 @@ class Table:
             told = self._since is not None and event.at.step <= self._since and split != "test"
             if (isinstance(event, Trained) or split != "train") and not told:
                 at, values = event.at, event.measures.values()
-                seconds = f"{time.perf_counter() - self._began:.6f}"
-                row = [at.step, f"{at.epoch:.10g}", at.samples, seconds, split]
+                seconds = time.perf_counter() - self._began
+                row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]
                 self._writer.writerow([*row, *(values.get(name, "") for name in self._measures)])
-        elif isinstance(event, Snapshot) and not event.best:
+                if seconds - self._flushed > _SECONDS_UNSEEN:
+                    self._flushed = seconds
+                    self._file.flush()
+        if not isinstance(event, Trained):  # these come in dozens; what comes behind them takes them along
+            self._file.flush()
+        if isinstance(event, Snapshot) and not event.best:
             os.fsync(self._file.fileno())  # what a resumed run does not measure again must be there
 
     def close(self, ending: Ending) -> None:

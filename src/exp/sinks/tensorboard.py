@@ -6,19 +6,22 @@
 
 import os
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
+import google_crc32c as crc32c
 from tensorboard.compat.proto.event_pb2 import Event as Record
 from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, text
 
 from exp.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained
 
+# How long a record may be in memory alone.
+_SECONDS_UNSEEN = 0.2
 _COLUMNS = ("val", "test")  # train has only its last few batches to show
 
 
@@ -36,7 +39,8 @@ class TensorBoard:
         path = found[0] if found else folder / name
         self._file = path.open("wb" if since is None else "ab", buffering=0)
         self._file.truncate(_whole(path))
-        self._records = RecordWriter(self._file)  # a record in one write: a reader, or a crash, finds no half of one
+        self._waiting: list[bytes] = []
+        self._flushed = 0.0
         self._session_end: Any = None
         if since is None:
             self._write(Record(wall_time=time.time(), file_version="brain.Event:2"))
@@ -58,19 +62,24 @@ class TensorBoard:
             self._summary(start, 0)
         elif isinstance(event, Trained):
             self._scalars(event, "train", learning_rate=event.lr)
+            if time.monotonic() - self._flushed < _SECONDS_UNSEEN:
+                return  # these come in dozens; what comes behind them takes them along
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
         elif isinstance(event, Snapshot) and not event.best:
+            self._flush()
             os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there
         elif isinstance(event, Drawn):
             picture = Summary.Image(
                 encoded_image_string=event.path.read_bytes(), width=event.width, height=event.height, colorspace=4
             )
             self._summary(Summary(value=[Summary.Value(tag=f"figures/{event.name}", image=picture)]), event.at.step)
+        self._flush()
 
     def close(self, ending: Ending) -> None:
         if self._session_end is not None and ending.status != "interrupted":
             self._summary(self._session_end if ending.status == "finished" else _FAILURE, 0)
+        self._flush()
         self._file.close()
 
     def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
@@ -84,7 +93,26 @@ class TensorBoard:
         self._write(Record(wall_time=time.time(), step=step, summary=summary))
 
     def _write(self, record: Any) -> None:
-        self._records.write(record.SerializeToString())
+        self._waiting.append(_framed(record.SerializeToString()))
+
+    def _flush(self) -> None:
+        """Write what waits, in one piece: a reader, or a crash, seldom finds half a record, and knows it for one."""
+        if self._waiting:
+            self._file.write(b"".join(self._waiting))
+            self._waiting.clear()
+            self._flushed = time.monotonic()
+
+
+def _framed(record: bytes) -> bytes:
+    """A record as TensorFlow's files hold it: its length, the length's checksum, the record, the record's checksum."""
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, _checksum(length), record, _checksum(record)))
+
+
+def _checksum(data: bytes) -> bytes:
+    """CRC32C, rotated and shifted, as TensorFlow's RecordWriter masks it; tensorboard's own goes byte by byte."""
+    crc: int = crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def _whole(path: Path) -> int:

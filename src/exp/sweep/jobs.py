@@ -4,9 +4,9 @@ import copy
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any, cast
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import Config, check, flat, without_hydra
 from exp.strangers import refuse_other_settings
+from exp.sweep.notes import Notes
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
 _NO_PART_OF_IT = ("sweep.", "resume", "figures")
@@ -47,13 +48,13 @@ def is_no_part_of_a_run(name: str) -> bool:
     return name.startswith(_NO_PART_OF_IT)
 
 
-def jobs_of(words: Sequence[Sequence[str]], first: int, composed: Callable[[Sequence[str]], DictConfig]) -> list[Job]:
+def jobs_of(words: Sequence[Sequence[str]], first: int, composed: "Composer") -> list[Job]:
     """Every job, composed and checked. Raises what is wrong with the first that is not as it must be."""
     jobs: list[Job] = []
     for number, line in enumerate(words, first):
         own = [word for word in line if not word.startswith("sweep.")]
         try:
-            task = without_hydra(composed(own))
+            task = composed.task(own)
             config = check(task)
         except Exception as error:
             if len(words) > 1:
@@ -62,6 +63,21 @@ def jobs_of(words: Sequence[Sequence[str]], first: int, composed: Callable[[Sequ
         content = cast("dict[str, Any]", OmegaConf.to_container(task, resolve=True))
         jobs.append(Job(number, own, config, flat(content)))
     return jobs
+
+
+class Base:
+    """A whole config that jobs share which choose the same options."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.cfg = cfg
+
+    @cached_property
+    def task(self) -> DictConfig:
+        return without_hydra(self.cfg)
+
+    @cached_property
+    def notes(self) -> Notes:
+        return Notes(self.cfg)
 
 
 class Composer:
@@ -73,32 +89,59 @@ class Composer:
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         self._loader = loader
         self._master = master
-        self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._bases: dict[tuple[str, ...], Base] = {}  # by the options
+        self._latest: tuple[list[str], Base] = ([], Base(master))  # of words that make none in common with others
         self._parsed: dict[str, Override] = {}
         self._is_group: dict[str, bool] = {}
         self._parser = OverridesParser.create(config_loader=loader)
 
     def __call__(self, words: Sequence[str]) -> DictConfig:
         """The whole config of the job that `words` make, Hydra's settings included."""
+        base, values = self._divided(words)
+        cfg = self._set(copy.deepcopy(base.cfg), values, words)
+        cfg.hydra.job.override_dirname = self.name(words)
+        cfg.hydra.overrides.task = list(words)
+        return cfg
+
+    def task(self, words: Sequence[str]) -> DictConfig:
+        """What the job's function is given: all but Hydra's settings."""
+        base, values = self._divided(words)
+        return self._set(copy.deepcopy(base.task), values, words)
+
+    def base(self, words: Sequence[str]) -> Base:
+        """What this job shares with others, to be left as it is."""
+        return self._divided(words)[0]
+
+    def name(self, words: Sequence[str]) -> str:
+        """What Hydra calls `hydra.job.override_dirname`."""
+        settings = self._master.hydra.job.config.override_dirname
+        overrides = [self._override(word) for word in words]
+        return get_overrides_dirname(overrides, settings.exclude_keys, settings.item_sep, settings.kv_sep)
+
+    def _divided(self, words: Sequence[str]) -> tuple[Base, list[Override]]:
+        """What the options among `words` compose to, and the values to set in it.
+
+        Where there are other words among them it is what all of them compose to, and no values.
+        """
         overrides = [self._override(word) for word in words]
         values = [override for override in overrides if self._is_plain_value(override)]
         options = [override for override in overrides if self._is_option(override)]
         if len(values) + len(options) < len(overrides):
-            return self._loaded(words)
+            if self._latest[0] != list(words):
+                self._latest = list(words), Base(self._loaded(words))
+            return self._latest[1], []
         chosen = tuple(str(override.input_line) for override in options)
         if chosen not in self._bases:
-            self._bases[chosen] = self._loaded(chosen)
-        cfg = copy.deepcopy(self._bases[chosen])
+            self._bases[chosen] = Base(self._loaded(chosen))
+        return self._bases[chosen], values
+
+    def _set(self, cfg: DictConfig, values: Sequence[Override], words: Sequence[str]) -> DictConfig:
         try:
             for override in values:
                 OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
-            return self._loaded(words)  # which says it in Hydra's words
-        settings = cfg.hydra.job.config.override_dirname
-        cfg.hydra.job.override_dirname = get_overrides_dirname(
-            overrides, settings.exclude_keys, settings.item_sep, settings.kv_sep
-        )
-        cfg.hydra.overrides.task = list(words)
+            self._loaded(words)  # which says it in Hydra's words
+            raise
         return cfg
 
     def _loaded(self, words: Sequence[str]) -> DictConfig:
@@ -127,11 +170,9 @@ class Composer:
         )
 
 
-def at_work(cfg: DictConfig, number: int, folder: Path | None = None) -> DictConfig:
-    """The job's whole config with its number and its folder, and where its function looks for it: in HydraConfig."""
+def at_work(cfg: DictConfig, number: int) -> DictConfig:
+    """The job's whole config with its number, and where its function looks for it: in HydraConfig."""
     with read_write(cfg), open_dict(cfg):
         cfg.hydra.job.id = cfg.hydra.job.num = number
-        if folder is not None:
-            cfg.hydra.runtime.output_dir = str(folder.absolute())
     HydraConfig.instance().set_config(cfg)
     return cfg

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from exp import record
 from exp.claim import claimed
-from exp.config import choices_of, without_hydra
+from exp.config import choices_of
 from exp.errors import ConfigError
 from exp.signals import signals
 from exp.sweep import table
@@ -25,6 +24,8 @@ from exp.sweep.manifest import Manifest
 from exp.sweep.pool import Here, Pool
 from exp.sweep.task import INTERRUPTED, Outcome, Task
 
+# How config.yaml names a job's folder.
+_BY_NUMBER = "${hydra.job.num}"
 # What needs no going on with.
 _ENDED = ("finished", "diverged")
 # A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
@@ -95,7 +96,7 @@ class Sweep:
 
         left = [job for job in self._jobs if self._rows.get(self._names[job.key], {}).get("status") not in _ENDED]
         coming = iter(left)
-        waiting: dict[Future[Outcome], tuple[Job, DictConfig]] = {}
+        waiting: dict[Future[Outcome], Job] = {}
         interrupted = stopped = False
         with (
             signals() as asked_to_stop,
@@ -104,28 +105,23 @@ class Sweep:
             while True:
                 # One more than there are workers: the next job's folder is made while its worker is at another yet.
                 while not stopped and len(waiting) <= pool.workers and (job := next(coming, None)) is not None:
-                    folder = self._folder / self._names[job.key]
-                    cfg = at_work(self._composed(job.words), job.number, folder)
-                    self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
-                    waiting[pool.submit(self._prepared(job, cfg, folder))] = job, cfg
+                    waiting[pool.submit(self._prepared(job))] = job
                 if not waiting:
                     break
                 ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    job, cfg = waiting.pop(future)
-                    outcome = future.result()
+                    job, outcome = waiting.pop(future), future.result()
                     if outcome.error == INTERRUPTED:
                         interrupted = True
                     else:
                         progress.ended(self._told(job, outcome))
-                        self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
                         stopped = stopped or (outcome.error is not None and self._config.sweep.on_error == "stop")
                 if asked_to_stop() and not interrupted:
                     pool.interrupt()
                     interrupted = True
                 if stopped := stopped or interrupted:
                     for future in [future for future in waiting if future.cancel()]:
-                        shutil.rmtree(self._folder / self._names[waiting.pop(future)[0].key])
+                        shutil.rmtree(self._folder / self._names[waiting.pop(future).key])
                 progress.show(running=min(len(waiting), max(1, pool.workers)))
             table.write(self._folder / table.NAME, table.rows(self._folder).values())
             if interrupted:
@@ -137,29 +133,41 @@ class Sweep:
 
     def _name(self, job: Job) -> str:
         """The folder that the job gets in a sweep of its own."""
+        settings = cast("dict[str, str]", OmegaConf.to_container(self._config.hydra.sweep))
+        if settings["subdir"] == _BY_NUMBER:
+            return str(job.number)
         return str(at_work(self._composed(job.words), job.number).hydra.sweep.subdir)
 
-    def _prepared(self, job: Job, cfg: DictConfig, folder: Path) -> Task:
-        """The job's folder, with Hydra's files in it as it writes them, and what a worker needs to know."""
+    def _prepared(self, job: Job) -> Task:
+        """The job's folder, with Hydra's files in it, and what a worker needs to know."""
+        folder = self._folder / self._names[job.key]
         begun = (folder / record.NAME).exists()
         if begun:
             with claimed(folder, _SECONDS_FOR_ANOTHER):
                 pass
-        task = without_hydra(cfg)
-        own = HydraConfig.instance().cfg
-        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", task), ("hydra", own), ("overrides", cfg.hydra.overrides.task)):
-            (folder / ".hydra" / f"{name}.yaml").write_text(OmegaConf.to_yaml(content), encoding="utf-8")
+        task, base = self._composed.task(job.words), self._composed.base(job.words)
+        base.notes.write(folder, task, job.words, job.number, self._composed.name(job.words))
+        log, environment = base.notes.live(folder)
+        self._tell_callbacks_of(job)
         figures = len(self._jobs) <= _FEW if job.config.figures == "auto" else job.config.figures
         return Task(
             config=replace(job.config, figures=figures, resume=str(folder) if begun else None),
             folder=folder,
             text=OmegaConf.to_yaml(task, resolve=True),
-            choices=choices_of(cfg.hydra.runtime.choices),
+            choices=choices_of(base.cfg.hydra.runtime.choices),
             words=job.words,
-            logging=cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)),
-            environment=cast("dict[str, str]", OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)),
+            logging=log,
+            environment=environment,
         )
+
+    def _tell_callbacks_of(self, job: Job, done: JobReturn | None = None) -> None:
+        """Tell Hydra's callbacks that the job begins or ended, if there are others than ours, which does not listen."""
+        if len(self._config.hydra.callbacks) > 1:
+            cfg = at_work(self._composed(job.words), job.number)
+            if done is None:
+                self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
+            else:
+                self._context.callbacks.on_job_end(config=cfg, job_return=done)
 
     def _told(self, job: Job, outcome: Outcome) -> table.Row:
         """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
@@ -170,6 +178,7 @@ class Sweep:
         if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
             self._wrote = time.perf_counter()
             table.write(self._folder / table.NAME, self._rows.values())
+        self._tell_callbacks_of(job, self._returned(job))
         return row
 
     def _returned(self, job: Job) -> JobReturn:

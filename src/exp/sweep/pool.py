@@ -19,7 +19,7 @@ class Pool:
         self.workers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[_Process] = SimpleQueue()
-        self._processes = [_Process() for _ in range(workers)]
+        self._processes = [_early.pop() if _early else _Process() for _ in range(workers)]
         for process in self._processes:
             self._idle.put(process)
 
@@ -48,6 +48,20 @@ class Pool:
             self._idle.put(process)
 
 
+_early: "list[_Process]" = []
+
+
+def begin_early() -> None:
+    """Start a worker before anybody knows its jobs: it imports torch while they are composed."""
+    _early.append(_Process())
+
+
+def end_early() -> None:
+    """Let go of it if no sweep took it."""
+    while _early:
+        _early.pop().kill()
+
+
 class Here:
     """This very process, one job after another: for whoever wants to look into a job with a debugger."""
 
@@ -60,8 +74,10 @@ class Here:
         pass
 
     def submit(self, task: Task) -> "Future[Outcome]":
+        from exp.shelf import Shelf  # late: it knows torch
+
         future: Future[Outcome] = Future()
-        future.set_result(made(task))
+        future.set_result(made(task, Shelf()))
         return future
 
     def interrupt(self) -> None:

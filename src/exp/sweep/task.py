@@ -7,10 +7,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exp.config import Config
 from exp.errors import ExpError
+
+if TYPE_CHECKING:
+    from exp.shelf import Shelf
 
 log = logging.getLogger("exp")
 
@@ -38,13 +41,13 @@ class Outcome:
     error: str | None = None
 
 
-def made(task: Task) -> Outcome:
+def made(task: Task, shelf: "Shelf") -> Outcome:
     """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
     from exp.run import run  # late: the sweep that starts this process knows no torch
 
     with _environment(task.environment), _log(task.logging):
         try:
-            return Outcome(run(task.config, task.folder, task.text, task.choices, task.words, quiet=True))
+            return Outcome(run(task.config, task.folder, task.text, task.choices, task.words, shelf))
         except KeyboardInterrupt:
             return Outcome(float("nan"), INTERRUPTED)
         except Exception as error:

@@ -40,11 +40,13 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
+    from exp.shelf import Shelf
 
     gc.freeze()
     gc.enable()
+    shelf = Shelf()
     while (task := tasks.get()) is not None:
-        pickle.dump(Outcome(float("nan"), INTERRUPTED) if asked else made(task), answers)
+        pickle.dump(Outcome(float("nan"), INTERRUPTED) if asked else made(task, shelf), answers)
         answers.flush()
     os._exit(0)  # nothing is open, and taking torch down takes a tenth of a second
 

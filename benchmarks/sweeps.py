@@ -1,0 +1,157 @@
+"""64 jobs, 16 learning rates by 4 seeds of the cancer net: the whole process, from its start to its end, in turn.
+
+python benchmarks/sweeps.py                  five rounds; Lightning needs pip install -c constraints.txt -e ".[bench]"
+python benchmarks/sweeps.py --rounds 1 --only plain "exp, one worker"
+python benchmarks/sweeps.py --jobs 1000      one round of exp alone: seconds, memory, TensorBoard's time to list
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RATES = [round(0.001 * 1.5**step, 6) for step in range(16)]
+SEEDS = [0, 1, 2, 3]
+
+PLAIN = """
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.data import random_split
+
+torch.set_num_threads(1)
+table, classes = load_breast_cancer(return_X_y=True)
+for lr in {rates}:
+    for seed in {seeds}:
+        torch.manual_seed(seed)
+        train, val, test = (part.indices for part in random_split(range(569), [341, 113, 115]))
+        x = torch.tensor(StandardScaler().fit(table[train]).transform(table), dtype=torch.float32)
+        y = torch.tensor(classes)
+        model = nn.Sequential(nn.Linear(30, 10), nn.ReLU(), nn.Linear(10, 2))
+        criterion = nn.CrossEntropyLoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        xs, ys = x[train], y[train]
+        for epoch in range(20):
+            order = torch.randperm(341)
+            for xb, yb in zip(xs[order].split(10), ys[order].split(10)):
+                optimizer.zero_grad()
+                criterion(model(xb), yb).backward()
+                optimizer.step()
+        with torch.no_grad():
+            print(lr, seed, criterion(model(x[val]), y[val]).item())
+"""
+
+LIGHTNING = """
+import logging
+import warnings
+
+import lightning
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+warnings.filterwarnings("ignore")
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+torch.set_num_threads(1)
+table, classes = load_breast_cancer(return_X_y=True)
+
+
+class Net(lightning.LightningModule):
+    def __init__(self, lr):
+        super().__init__()
+        self.lr = lr
+        self.model = nn.Sequential(nn.Linear(30, 10), nn.ReLU(), nn.Linear(10, 2))
+        self.criterion = nn.CrossEntropyLoss()
+
+    def training_step(self, batch):
+        return self.criterion(self.model(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+
+for lr in {rates}:
+    for seed in {seeds}:
+        torch.manual_seed(seed)
+        train, val, test = (part.indices for part in random_split(range(569), [341, 113, 115]))
+        x = torch.tensor(StandardScaler().fit(table[train]).transform(table), dtype=torch.float32)
+        y = torch.tensor(classes)
+        net = Net(lr)
+        trainer = lightning.Trainer(barebones=True, max_epochs=20, accelerator="cpu")
+        trainer.fit(net, DataLoader(TensorDataset(x[train], y[train]), batch_size=10, shuffle=True))
+        with torch.no_grad():
+            print(lr, seed, net.criterion(net.model(x[val]), y[val]).item())
+"""
+
+
+def exp(*more: str) -> list[str]:
+    sweep = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, SEEDS))}", "hydra.sweep.dir=sweep"]
+    return [sys.executable, "-m", "exp", "-m", *sweep, *more]
+
+
+def script(text: str) -> list[str]:
+    return [sys.executable, "-c", text.format(rates=RATES, seeds=SEEDS)]
+
+
+CONTESTANTS = {
+    "plain": script(PLAIN),
+    "exp, one worker": exp(),
+    "exp, two workers": exp("sweep.workers=2"),
+    "exp, one worker, figures": exp("figures=true"),
+    "exp, Hydra's basic launcher": exp("hydra/launcher=basic"),
+    "Lightning, barebones": script(LIGHTNING),
+}
+
+
+def seconds_of(command: list[str], folder: Path) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return seconds
+
+
+def many(jobs: int) -> None:
+    """So many jobs of exp alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-m", "exp", "-m", f"seed=range(0,{jobs})", "hydra.sweep.dir=sweep"]
+        seconds = seconds_of(line, Path(folder))
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        print(f"{jobs:,} jobs: {seconds:.1f} s, {1000 * seconds / jobs:.0f} ms a job; {peak:.0f} MB at the peak")
+        from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+        began = time.perf_counter()
+        reader = EventMultiplexer().AddRunsFromDirectory(f"{folder}/sweep")
+        reader.Reload()
+        print(f"TensorBoard's reader: {time.perf_counter() - began:.1f} s for {len(reader.Runs()):,} runs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=list(CONTESTANTS))
+    parser.add_argument("--jobs", type=int)
+    typed = parser.parse_args()
+    if typed.jobs is not None:
+        many(typed.jobs)
+        return
+    found: dict[str, list[float]] = {name: [] for name in typed.only}
+    for _ in range(typed.rounds):
+        for name in found:
+            with tempfile.TemporaryDirectory() as folder:
+                found[name].append(seconds_of(CONTESTANTS[name], Path(folder)))
+    middle = {name: sorted(seconds)[len(seconds) // 2] for name, seconds in found.items()}
+    for name, seconds in found.items():
+        against = f", plain's time is {middle['plain'] / middle[name]:.2f} x this" if "plain" in middle else ""
+        print(f"{name:28} {middle[name]:6.2f} s ({min(seconds):.2f} to {max(seconds):.2f}){against}")
+
+
+if __name__ == "__main__":
+    main()

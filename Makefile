@@ -11,12 +11,16 @@ run: .venv/.ready
 test: .venv/.ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# More of the same: what takes long, of promises that the others keep watch over too.
+slow: .venv/.ready
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
 lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-check: lint test
+check: lint test slow
 
 # The losses of the plain scripts that tests/golden compares with.
 golden: .venv/.ready
@@ -36,4 +40,4 @@ bench: .venv/.bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test lint check golden bench
+.PHONY: run test slow lint check golden bench

@@ -116,7 +116,7 @@ def test_a_sweep_has_one_row_a_run_and_the_same_columns(exp, tmp_path: Path):
     swept = exp("-m", "optimizer.lr=0.01,0.1", "batching=full,minibatch", "epochs=1", "figures=false", "dataset=iris")
     assert swept.returncode == 0, swept.stderr
     columns, metrics, values = set(), set(), set()
-    for path in tmp_path.rglob("events.out.tfevents.*"):
+    for path in tmp_path.rglob("summary.json"):
         content = events(path.parent).summary_metadata
         data = {
             tag: plugin_data_pb2.HParamsPluginData.FromString(content[f"_hparams_/{tag}"].plugin_data.content)

@@ -15,19 +15,12 @@ def told(module: str, folder: Path, *words: str) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    for name, *words in (
-        ("a",),
-        ("same",),
-        ("lr", "optimizer.lr=0.03"),
-        ("seed", "seed=1"),
-        ("longer", "epochs=4", "log_every=1"),
-        ("wide", "model.hidden=[11]"),
-    ):
-        line = ["dataset=iris", "epochs=2", "log_every=1", "figures=false", f"hydra.run.dir={name}"]
-        keys = {word.partition("=")[0] for word in words}
-        line = [word for word in line if word.partition("=")[0] not in keys]
-        command = [sys.executable, "-m", "exp", *line, *words]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    line = ["dataset=iris", "log_every=1", "figures=false"]
+    several = ["seed=0,1", "optimizer.lr=0.02,0.03", "model.hidden=[10],[11]", "epochs=2,4", "hydra.sweep.dir=sweep"]
+    for words in (["hydra.run.dir=a", "epochs=2"], ["-m", *several]):
+        subprocess.run([sys.executable, "-m", "exp", *line, *words], cwd=folder, check=True, capture_output=True)
+    for name, number in {"same": 0, "longer": 1, "wide": 2, "lr": 4, "seed": 8}.items():
+        (folder / "sweep" / str(number)).rename(folder / name)
     return folder
 
 
@@ -75,10 +68,11 @@ def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: s
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_verify_kills_resumes_and_compares(runs: Path):
-    line = ["dataset=iris", "epochs=4000", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
+    line = ["dataset=iris", "epochs=1500", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
     subprocess.run([sys.executable, "-m", "exp", *line], cwd=runs, check=True, capture_output=True)
-    code, text = told("verify", runs, "resume=long", "kills=3")
+    code, text = told("verify", runs, "resume=long", "kills=2")
     assert code == 0, text
     assert "kill 1: " in text
     assert text.endswith("the same, to the bit: every measure and every parameter\n")

@@ -26,7 +26,8 @@ HOUSE = [
     ["playing"],
     ["captured", "shelf"],
     ["learner", "recorded"],
-    ["loop", "preflight", "figures", "sinks.sink"],
+    ["loop", "preflight", "figures", "event_file", "sinks.sink"],
+    ["sweep.comparison"],
     ["sinks.table"],
     ["sinks.*"],
     ["targets"],
@@ -74,8 +75,8 @@ DOORS = {
         "__main__",
     },
     "sklearn": {"data.preparing"},
-    "tensorboard": {"sinks.tensorboard"},
-    "matplotlib": {"figures"},
+    "tensorboard": {"event_file", "sinks.tensorboard"},
+    "matplotlib": {"figures", "sweep.comparison"},
     "rich": {"sinks.console", "sweep.answer", "sweep.progress"},
 }
 

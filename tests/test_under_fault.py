@@ -17,6 +17,7 @@ from exp.__main__ import main
 from exp.diff import differences
 from exp.sinks import table
 
+SLOW = pytest.mark.slow
 LINE = "dataset=moons epochs=60 figures=false threads=1".split()
 
 
@@ -42,6 +43,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Path, tmp_path: Path):
     processes = [begin(tmp_path) for _ in range(4)]
     told = [process.communicate()[1] for process in processes]
@@ -51,7 +53,9 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Pat
     assert all(numbers(run, alone) == [] for run in runs)
 
 
-@pytest.mark.parametrize("where", ["hydra.run.dir=one", "-m hydra.sweep.dir=sweep seed=0"])
+@pytest.mark.parametrize(
+    "where", [pytest.param("hydra.run.dir=one", marks=pytest.mark.slow), "-m hydra.sweep.dir=sweep seed=0"]
+)
 def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
     """One of them trains there; the others are refused and leave it alone."""
     processes = [begin(tmp_path, *where.split()) for _ in range(6)]
@@ -65,7 +69,7 @@ def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
     assert len(list(run.glob("events.out.tfevents.*"))) == 1
 
 
-@pytest.mark.parametrize("kilobytes", [6, 20, 60])
+@pytest.mark.parametrize("kilobytes", [pytest.param(6, marks=SLOW), 20, pytest.param(60, marks=SLOW)])
 def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
     """No file may grow beyond so much: the disk is full for it."""
     limit = kilobytes * 1024
@@ -125,6 +129,7 @@ def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))
 
 
+@pytest.mark.slow
 def test_a_data_file_that_vanishes(tmp_path: Path):
     """Gone or another before a run goes on: said, and the checkpoint is as it was; back again: the same bits."""
     (tmp_path / "mine.py").write_text(

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from exp import record
 from exp.config import check, without_hydra
 from exp.errors import ConfigError
-from exp.sweep import table
+from exp.sweep import seeds, table
 
 _OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
 
@@ -64,7 +64,12 @@ class Hooks(Callback):
         """Tell what came out. Exit code 1 if a job failed: Hydra would tell of the first alone."""
         from exp.sweep.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
 
-        if not tell(Path(config.hydra.sweep.dir), config.sweep.measure):
+        folder = Path(config.hydra.sweep.dir)
+        if config.hydra.launcher._target_ != _OUR_LAUNCHER:
+            from exp.sweep.comparison import compare  # later yet: torch and matplotlib
+
+            compare(folder, seeds.finished_by_name(list(table.rows(folder).values())))
+        if not tell(folder, config.sweep.measure):
             sys.exit(1)
 
 

@@ -71,7 +71,10 @@ def test_losses_are_the_plain_scripts(name: str):
     assert every(preset(*GOLDEN[name]).losses) == pytest.approx(golden, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+LONG = ("xor_mse", "distance")  # others show the same in a second
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in GOLDEN])
 def test_both_engines_give_the_same_bits(name: str):
     """Of long presets the default is the recorded engine, of short ones the eager."""
     default = preset(*GOLDEN[name])

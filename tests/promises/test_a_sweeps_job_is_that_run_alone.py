@@ -44,7 +44,7 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
 
 def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
     """Jobs of several shapes, beside some that fail: by themselves, in this process, in one worker and in two."""
-    common = ["epochs=3", "figures=false", "batching.batch_size=null,7,100000"]
+    common = ["epochs=2", "figures=false", "batching.batch_size=7,100000"]
     orders = {
         "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=sgd,adam", "sweep.workers=0"],
         "one": ["optimizer=adam,sgd", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
@@ -57,13 +57,13 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
             found.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
-    assert len(found) == 24
+    assert len(found) == 16
     for number, (words, folders) in enumerate(found.items()):
         assert len(folders) == 3
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
         assert statuses == {"failed" if "batching.batch_size=100000" in words else "finished"}
         if statuses == {"finished"}:
-            if number % 4 == 0:
+            if number % 8 == 1:
                 assert exp(*words, f"hydra.run.dir=alone/{number}").returncode == 0
                 folders["alone"] = tmp_path / f"alone/{number}"
             first, *others = folders.values()

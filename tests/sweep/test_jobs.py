@@ -54,7 +54,7 @@ JOBS = st.lists(st.sampled_from(sorted(WORDS)), unique=True, max_size=6).flatmap
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.lists(JOBS, min_size=1, max_size=4))
 def test_the_fast_way_composes_what_hydra_composes(jobs: list[tuple[str, ...]]):
     with loaders("seed=1,2") as (composer, loader, master):

@@ -16,8 +16,8 @@ import pytest
 
 from exp.diff import differences
 
-# Some two seconds a job: time enough to do something to one.
-LONG = "dataset=moons batching=full epochs=40000 figures=false log_every=1000 eval_every=1000 save_every=500".split()
+# Most of a second a job: time enough to do something to one.
+LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
 
 
@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_
     assert same_numbers(tmp_path / "sweep/1", undisturbed / "1")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path, tmp_path: Path):
     process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
     until((tmp_path / "sweep/1/checkpoints/last.pt").exists)

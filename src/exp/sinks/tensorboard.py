@@ -5,19 +5,17 @@
 # pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
 
 import os
-import socket
-import struct
 import time
 from pathlib import Path
 from typing import Any
 
-import google_crc32c as crc32c
 from tensorboard.compat.proto.event_pb2 import Event as Record
 from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-from torch.utils.tensorboard.summary import custom_scalars, hparams, text
+from torch.utils.tensorboard.summary import hparams, text
 
+from exp import event_file
 from exp.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained
 
 # How long a record may be in memory alone.
@@ -35,16 +33,15 @@ class TensorBoard:
     def __init__(self, folder: Path, config: str, since: int | None = None) -> None:
         self._since = since
         found = sorted(folder.glob("events.out.tfevents.*"))
-        name = f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.0"
-        path = found[0] if found else folder / name
+        path = found[0] if found else folder / event_file.new_name()
         self._file = path.open("wb" if since is None else "ab", buffering=0)
         self._file.truncate(_whole(path))
         self._waiting: list[bytes] = []
         self._flushed = 0.0
         self._session_end: Any = None
         if since is None:
-            self._write(Record(wall_time=time.time(), file_version="brain.Event:2"))
-            self._summary(text("config", "```yaml\n" + config + "```"), 0)
+            self._waiting.append(event_file.beginning())
+            self._write(event_file.of_summary(text("config", "```yaml\n" + config + "```")))
         else:
             self._write(Record(wall_time=time.time(), step=since + 1, session_log=SessionLog(status=SessionLog.START)))
 
@@ -55,11 +52,10 @@ class TensorBoard:
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)
             if self._since is not None:
                 return
-            charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
-            self._summary(custom_scalars({"train and val": charts}), 0)
+            self._write(event_file.charts("train and val", {name: [f"{name}/train", f"{name}/val"] for name in names}))
             # Into this very file: add_hparams would make a second run of it.
-            self._summary(experiment, 0)
-            self._summary(start, 0)
+            self._write(event_file.of_summary(experiment))
+            self._write(event_file.of_summary(start))
         elif isinstance(event, Trained):
             self._scalars(event, "train", learning_rate=event.lr)
             if time.monotonic() - self._flushed < _SECONDS_UNSEEN:
@@ -70,15 +66,13 @@ class TensorBoard:
             self._flush()
             os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there
         elif isinstance(event, Drawn):
-            picture = Summary.Image(
-                encoded_image_string=event.path.read_bytes(), width=event.width, height=event.height, colorspace=4
-            )
-            self._summary(Summary(value=[Summary.Value(tag=f"figures/{event.name}", image=picture)]), event.at.step)
+            self._write(event_file.picture(event.name, event.path, event.width, event.height, event.at.step))
         self._flush()
 
     def close(self, ending: Ending) -> None:
         if self._session_end is not None and ending.status != "interrupted":
-            self._summary(self._session_end if ending.status == "finished" else _FAILURE, 0)
+            end = self._session_end if ending.status == "finished" else _FAILURE
+            self._write(event_file.of_summary(end))
         self._flush()
         self._file.close()
 
@@ -86,14 +80,10 @@ class TensorBoard:
         if self._since is not None and event.at.step <= self._since and split != "test":
             return  # told before the run was resumed
         values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
-        # In one record: a record each, as add_scalar writes them, costs as much for every one.
-        self._summary(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in values.items()]), event.at.step)
-
-    def _summary(self, summary: Any, step: int) -> None:
-        self._write(Record(wall_time=time.time(), step=step, summary=summary))
+        self._write(event_file.scalars(values, event.at.step))
 
     def _write(self, record: Any) -> None:
-        self._waiting.append(_framed(record.SerializeToString()))
+        self._waiting.append(event_file.framed(record))
 
     def _flush(self) -> None:
         """Write what waits, in one piece: a reader, or a crash, seldom finds half a record, and knows it for one."""
@@ -101,18 +91,6 @@ class TensorBoard:
             self._file.write(b"".join(self._waiting))
             self._waiting.clear()
             self._flushed = time.monotonic()
-
-
-def _framed(record: bytes) -> bytes:
-    """A record as TensorFlow's files hold it: its length, the length's checksum, the record, the record's checksum."""
-    length = struct.pack("<Q", len(record))
-    return b"".join((length, _checksum(length), record, _checksum(record)))
-
-
-def _checksum(data: bytes) -> bytes:
-    """CRC32C, rotated and shifted, as TensorFlow's RecordWriter masks it; tensorboard's own goes byte by byte."""
-    crc: int = crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def _whole(path: Path) -> int:

@@ -18,11 +18,11 @@ from exp.claim import claimed
 from exp.config import choices_of
 from exp.errors import ConfigError
 from exp.signals import signals
-from exp.sweep import table
+from exp.sweep import seeds, table
 from exp.sweep.jobs import Composer, Job, at_work, jobs_of
 from exp.sweep.manifest import Manifest
 from exp.sweep.pool import Here, Pool
-from exp.sweep.task import INTERRUPTED, Outcome, Task
+from exp.sweep.task import INTERRUPTED, Comparison, Outcome, Task
 
 # How config.yaml names a job's folder.
 _BY_NUMBER = "${hydra.job.num}"
@@ -129,6 +129,9 @@ class Sweep:
                 line = shlex.join(["-m", *words, f"sweep.resume={self._folder}"])
                 print(f"interrupted, and saved; to go on: python -m exp {line}")
                 raise KeyboardInterrupt
+        compared = pool.submit(Comparison(self._folder, seeds.finished_by_name(list(self._rows.values())))).result()
+        if compared.error is not None:
+            print(f"the jobs could not be compared: {compared.error}")
         return [self._returned(job) for job in self._jobs]
 
     def _name(self, job: Job) -> str:

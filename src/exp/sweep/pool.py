@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import cast
 
-from exp.sweep.task import Outcome, Task, made
+from exp.sweep.task import Makeable, Outcome
 
 
 class Pool:
@@ -23,7 +23,7 @@ class Pool:
         for process in self._processes:
             self._idle.put(process)
 
-    def submit(self, task: Task) -> "Future[Outcome]":
+    def submit(self, task: Makeable) -> "Future[Outcome]":
         """What will be the task's outcome. Its process dying is one, too."""
         return self._threads.submit(self._made, task)
 
@@ -40,7 +40,7 @@ class Pool:
         for process in self._processes:
             process.kill()
 
-    def _made(self, task: Task) -> Outcome:
+    def _made(self, task: Makeable) -> Outcome:
         process = self._idle.get()
         try:
             return process.made(task)
@@ -73,11 +73,11 @@ class Here:
     def __exit__(self, *of_error: object) -> None:
         pass
 
-    def submit(self, task: Task) -> "Future[Outcome]":
+    def submit(self, task: Makeable) -> "Future[Outcome]":
         from exp.shelf import Shelf  # late: it knows torch
 
         future: Future[Outcome] = Future()
-        future.set_result(made(task, Shelf()))
+        future.set_result(task.made(Shelf()))
         return future
 
     def interrupt(self) -> None:
@@ -100,7 +100,7 @@ class _Process:
         assert self._process.stdout is not None
         self._tasks, self._answers = self._process.stdin, self._process.stdout
 
-    def made(self, task: Task) -> Outcome:
+    def made(self, task: Makeable) -> Outcome:
         try:
             pickle.dump(task, self._tasks)
             self._tasks.flush()

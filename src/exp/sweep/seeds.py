@@ -28,6 +28,20 @@ def groups(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     return found
 
 
+def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The finished jobs' folders by what sets their group apart: 'batching=full, lr=0.1'."""
+    names = [name for name in varied(rows) if name != "seed"]
+    short = [name.rpartition(".")[2] for name in names]
+    shown = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
+    found = {
+        ", ".join(f"{name}={value}" for name, value in zip(shown, choices, strict=True)) or "all": [
+            str(member["job"]) for member in members if member["status"] == "finished"
+        ]
+        for choices, members in groups(rows).items()
+    }
+    return {name: jobs for name, jobs in found.items() if jobs}
+
+
 def grouped(rows: Sequence[Row]) -> list[Row]:
     """A row for each group: its choices, n, and of every measure the mean and the standard deviation of the sample.
 

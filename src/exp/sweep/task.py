@@ -1,13 +1,13 @@
-"""One job of a sweep, as it is handed to a process that may never have heard of the others, and how it ended."""
+"""What a sweep hands to a process that has never heard of it: a job, or a picture of all jobs; and how that ended."""
 
 import logging
 import logging.config
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.config import Config
 from exp.errors import ExpError
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("exp")
 
 INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its final validation loss, or NaN and what was wrong."""
+
+    val_loss: float
+    error: str | None = None
+
+
+class Makeable(Protocol):
+    """What a worker makes."""
+
+    def made(self, shelf: "Shelf") -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -32,28 +46,38 @@ class Task:
     logging: dict[str, Any]
     environment: Mapping[str, str]
 
+    def made(self, shelf: "Shelf") -> Outcome:
+        """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
+        from exp.run import run  # late: the sweep that starts this process knows no torch
+
+        with _environment(self.environment), _log(self.logging):
+            try:
+                return Outcome(run(self.config, self.folder, self.text, self.choices, self.words, shelf))
+            except KeyboardInterrupt:
+                return Outcome(float("nan"), INTERRUPTED)
+            except Exception as error:
+                log.exception("the run failed")
+                told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
+                return Outcome(float("nan"), told)
+
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a task ended: its final validation loss, or NaN and what was wrong."""
+class Comparison:
+    """The finished jobs of the sweep in `folder` beside each other, by what sets them apart but for their seed."""
 
-    val_loss: float
-    error: str | None = None
+    folder: Path
+    jobs: Mapping[str, Sequence[str]]
 
+    def made(self, shelf: "Shelf") -> Outcome:
+        """Draw it; if it cannot be drawn, the sweep is none the worse."""
+        del shelf
+        from exp.sweep.comparison import compare  # late: torch and matplotlib
 
-def made(task: Task, shelf: "Shelf") -> Outcome:
-    """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
-    from exp.run import run  # late: the sweep that starts this process knows no torch
-
-    with _environment(task.environment), _log(task.logging):
         try:
-            return Outcome(run(task.config, task.folder, task.text, task.choices, task.words, shelf))
-        except KeyboardInterrupt:
-            return Outcome(float("nan"), INTERRUPTED)
+            compare(self.folder, self.jobs)
         except Exception as error:
-            log.exception("the run failed")
-            told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
-            return Outcome(float("nan"), told)
+            return Outcome(0.0, f"{type(error).__name__}: {error}")
+        return Outcome(0.0)
 
 
 @contextmanager

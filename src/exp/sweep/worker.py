@@ -15,10 +15,10 @@ import threading
 from typing import BinaryIO
 
 from exp import allowlist
-from exp.sweep.task import INTERRUPTED, Outcome, Task, made
+from exp.sweep.task import INTERRUPTED, Makeable, Outcome
 
 
-def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Task | None]") -> None:
+def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | None]") -> None:
     """Take in what is sent; when the sweep's process is gone, a run that is under way saves and ends."""
     while True:
         try:
@@ -36,7 +36,7 @@ def main() -> None:
         sys.path.insert(0, "")
     asked: list[int] = []  # to stop, while no run listened
     signal.signal(signal.SIGTERM, lambda which, _: asked.append(which))
-    tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Makeable | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
@@ -46,7 +46,7 @@ def main() -> None:
     gc.enable()
     shelf = Shelf()
     while (task := tasks.get()) is not None:
-        pickle.dump(Outcome(float("nan"), INTERRUPTED) if asked else made(task, shelf), answers)
+        pickle.dump(Outcome(float("nan"), INTERRUPTED) if asked else task.made(shelf), answers)
         answers.flush()
     os._exit(0)  # nothing is open, and taking torch down takes a tenth of a second
 

@@ -18,7 +18,7 @@ from exp import allowlist
 from exp.config import CONF, check, choices_of
 from exp.errors import ExpError
 from exp.hooks import Refused
-from exp.report import refuse_strangers, report, unread
+from exp.report import flags_first, refuse_strangers, report, unread
 from exp.resuming import Finished, resumed, sweep_resumed
 from exp.sweep.pool import begin_early, end_early
 
@@ -71,6 +71,7 @@ def main() -> None:
         typed = sys.argv[1:]
         if (mistake := unread(typed)) is not None:
             sys.exit(f"exp: {mistake}")
+        typed = sys.argv[1:] = flags_first(typed)
         line = resumed(typed)
         if line == typed:  # which a resumed run has asked
             refuse_strangers(typed)

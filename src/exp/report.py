@@ -28,6 +28,20 @@ from exp.sweep.jobs import Composer, jobs_of
 _MOST = 20
 
 
+def flags_first(arguments: list[str]) -> list[str]:
+    """The same words with -m and the like before the others: argparse does not take them in between."""
+    takes_value = {
+        name: action.nargs is None
+        for action in get_args_parser()._actions  # pyright: ignore[reportPrivateUsage]
+        for name in action.option_strings
+    }
+    flags: list[str] = []
+    rest: list[str] = []
+    for word, before in zip(arguments, ["", *arguments[:-1]], strict=True):
+        (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
+    return [*flags, *rest]
+
+
 def unread(arguments: list[str]) -> ConfigError | None:
     """What is wrong where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
     known = [name for action in get_args_parser()._actions for name in action.option_strings]  # pyright: ignore[reportPrivateUsage]

@@ -111,7 +111,7 @@ def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: 
 
 def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
     for seeds in ("1", "1,2"):
-        assert exp("-m", *SHORT, f"seed={seeds}", "sweep.resume=auto").returncode == 0
+        assert exp(*SHORT, "-m", f"seed={seeds}", "sweep.resume=auto").returncode == 0
     (sweep,) = (tmp_path / "outputs").glob("*/*")
     assert [row["job"] for row in table(sweep)] == ["0", "1"]
 

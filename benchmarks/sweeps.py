@@ -51,6 +51,7 @@ import warnings
 
 import lightning
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -70,7 +71,13 @@ class Net(lightning.LightningModule):
         self.criterion = nn.CrossEntropyLoss()
 
     def training_step(self, batch):
-        return self.criterion(self.model(batch[0]), batch[1])
+        loss = self.criterion(self.model(batch[0]), batch[1])
+        if not {barebones}:
+            self.log("loss/train", loss)
+        return loss
+
+    def validation_step(self, batch):
+        self.log("loss/val", self.criterion(self.model(batch[0]), batch[1]))
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=self.lr)
@@ -83,8 +90,16 @@ for lr in {rates}:
         x = torch.tensor(StandardScaler().fit(table[train]).transform(table), dtype=torch.float32)
         y = torch.tensor(classes)
         net = Net(lr)
-        trainer = lightning.Trainer(barebones=True, max_epochs=20, accelerator="cpu")
-        trainer.fit(net, DataLoader(TensorDataset(x[train], y[train]), batch_size=10, shuffle=True))
+        loader = DataLoader(TensorDataset(x[train], y[train]), batch_size=10, shuffle=True)
+        if {barebones}:
+            trainer = lightning.Trainer(barebones=True, max_epochs=20, accelerator="cpu")
+            trainer.fit(net, loader)
+        else:
+            trainer = lightning.Trainer(
+                max_epochs=20, accelerator="cpu", log_every_n_steps=1, enable_progress_bar=False,
+                enable_model_summary=False, logger=TensorBoardLogger("runs", name=f"{{lr}}_{{seed}}"),
+            )
+            trainer.fit(net, loader, DataLoader(TensorDataset(x[val], y[val]), batch_size=113))
         with torch.no_grad():
             print(lr, seed, net.criterion(net.model(x[val]), y[val]).item())
 """
@@ -95,8 +110,8 @@ def exp(*more: str) -> list[str]:
     return [sys.executable, "-m", "exp", "-m", *sweep, *more]
 
 
-def script(text: str) -> list[str]:
-    return [sys.executable, "-c", text.format(rates=RATES, seeds=SEEDS)]
+def script(text: str, **more: object) -> list[str]:
+    return [sys.executable, "-c", text.format(rates=RATES, seeds=SEEDS, **more)]
 
 
 CONTESTANTS = {
@@ -105,7 +120,8 @@ CONTESTANTS = {
     "exp, two workers": exp("sweep.workers=2"),
     "exp, one worker, figures": exp("figures=true"),
     "exp, Hydra's basic launcher": exp("hydra/launcher=basic"),
-    "Lightning, barebones": script(LIGHTNING),
+    "Lightning, barebones": script(LIGHTNING, barebones=True),
+    "Lightning, with its logger": script(LIGHTNING, barebones=False),
 }
 
 

@@ -40,7 +40,7 @@ HOUSE = [
     ["sweep.manifest"],
     ["sweep.answer"],
     ["sweep.progress"],
-    ["sweep.launch", "hooks"],
+    ["sweep.launch", "sweep.search", "hooks"],
     ["diff"],
     ["verify"],
     ["__main__"],
@@ -48,35 +48,14 @@ HOUSE = [
 
 # The only places that name a library, wherever it is imported in them.
 HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "__main__"}
-HYDRA |= {"sweep.jobs", "sweep.notes", "sweep.launch"}
+HYDRA |= {"sweep.jobs", "sweep.notes", "sweep.launch", "sweep.search"}
 DOORS = {
-    "hydra": {
-        "config",
-        "strangers",
-        "mistakes",
-        "report",
-        "resuming",
-        "hooks",
-        "sweep.notes",
-        "sweep.jobs",
-        "sweep.launch",
-        "__main__",
-    },
-    "omegaconf": {
-        "config",
-        "strangers",
-        "mistakes",
-        "report",
-        "resuming",
-        "hooks",
-        "sweep.notes",
-        "sweep.jobs",
-        "sweep.launch",
-        "__main__",
-    },
+    "hydra": HYDRA,
+    "omegaconf": HYDRA,
     "sklearn": {"data.preparing"},
     "tensorboard": {"event_file", "sinks.tensorboard"},
     "matplotlib": {"figures", "sweep.comparison"},
+    "optuna": {"sweep.search"},
     "rich": {"sinks.console", "sweep.answer", "sweep.progress"},
 }
 

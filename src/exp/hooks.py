@@ -14,6 +14,7 @@ from exp.config import check, without_hydra
 from exp.errors import ConfigError
 from exp.sweep import seeds, table
 
+_SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
 _OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
 
 
@@ -69,7 +70,7 @@ class Hooks(Callback):
             from exp.sweep.comparison import compare  # later yet: torch and matplotlib
 
             compare(folder, seeds.finished_by_name(list(table.rows(folder).values())))
-        if not tell(folder, config.sweep.measure):
+        if not tell(folder, config.sweep.measure, config.hydra.sweeper._target_ == _SEARCH):
             sys.exit(1)
 
 

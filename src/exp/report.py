@@ -13,6 +13,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
@@ -77,7 +78,8 @@ def check_line(arguments: list[str]) -> None:
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None
             master = hydra.compose_config("config", [*typed.overrides, *line.search], run_mode=RunMode.MULTIRUN)
-            parsed = OverridesParser.create(hydra.config_loader).parse_overrides(typed.overrides)
+            parser = OverridesParser.create(hydra.config_loader)
+            parsed = [_first_of(one, parser) for one in parser.parse_overrides(typed.overrides)]
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
             jobs_of(jobs, 0, Composer(hydra.config_loader, master))
 
@@ -120,6 +122,14 @@ def report(error: Exception, arguments: list[str]) -> str:
     if mended and (len(found) > 1 or len(words) > 1):
         told.append(f"all mended: python -m exp {shlex.join(words)}")
     return "\n".join(told)
+
+
+def _first_of(override: Override, parser: OverridesParser) -> Override:
+    """What a search may choose, as one that it did choose; all else as it is."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return parser.parse_override(f"{override.get_key_element()}={value.start}")
+    return override
 
 
 def _is_sweep(word: str) -> bool:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -34,6 +36,24 @@ class ExpSweeper(BasicSweeper):
             super().validate_batch_is_legal(batch)
 
 
+class OptunaSweeper(Sweeper):
+    """`hydra/sweeper=optuna`: optuna chooses the jobs. pip install 'exp[search]'"""
+
+    def __init__(self, n_trials: int, sampler: str, seed: int, storage: str | None, study_name: str) -> None:
+        del n_trials, sampler, seed, storage, study_name  # they are in the config
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        from exp.sweep.search import search
+
+        search(self._launcher, self._context.config_loader, self._config, arguments)
+
+
 @dataclass
 class ExpLauncherConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpLauncher"
@@ -46,4 +66,17 @@ class ExpSweeperConf:
 
 
 ConfigStore.instance().store("exp", ExpLauncherConf, group="hydra/launcher", provider="exp")
+
+
+@dataclass
+class OptunaSweeperConf:
+    _target_: str = "hydra_plugins.exp_plugins.OptunaSweeper"
+    n_trials: int = 20  # in the study altogether
+    sampler: str = "tpe"  # or random, qmc
+    seed: int = 0  # of the sampler
+    storage: str | None = None  # a file, or sqlite:///study.db: started again, the search goes on
+    study_name: str = "exp"
+
+
+ConfigStore.instance().store("optuna", OptunaSweeperConf, group="hydra/sweeper", provider="exp")
 ConfigStore.instance().store("exp", ExpSweeperConf, group="hydra/sweeper", provider="exp")

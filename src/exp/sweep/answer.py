@@ -1,7 +1,8 @@
 """What a sweep found, for the person at the terminal: the jobs by how good they are, and what went wrong."""
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -26,14 +27,15 @@ def best_first(rows: Sequence[Row], measure: str) -> list[Row]:
 
 def figure(name: str, value: object) -> str:
     if not isinstance(value, float):
-        return "" if value is None else str(value)
+        text = "" if value is None else str(value)
+        return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", text) else text
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
 
 
-def tell(folder: Path, measure: str) -> bool:
+def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
 
-    Whether every job finished.
+    Whether every job finished; of a search, whether one did.
     """
     console = Console(highlight=False, soft_wrap=True)
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
@@ -42,7 +44,12 @@ def tell(folder: Path, measure: str) -> bool:
     means = seeds.grouped(rows)
     if means:
         table.write(folder / "seeds.csv", means)
-    console.print(_means(best_first(means, measure), seeds.varied(rows)) if means else _jobs(rows, measure))
+    best = best_first(means, measure)
+    for left_out in (0, 1, 2):  # what fits into the line
+        shown = _means(best, seeds.varied(rows), left_out) if means else _jobs(rows, measure, left_out)
+        if console.measure(shown).maximum <= console.width:
+            break
+    console.print(shown)
     failures = [row for row in rows if row["status"] != "finished"]
     for row in failures[:_MOST]:
         what = " ".join(f"{name}={row[name]}" for name in seeds.varied(rows) if name in row)
@@ -51,19 +58,19 @@ def tell(folder: Path, measure: str) -> bool:
         console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
-    return not failures
+    return len(failures) < len(rows) if searched else not failures
 
 
-def _jobs(rows: Sequence[Row], measure: str) -> Table:
+def _jobs(rows: Sequence[Row], measure: str, left_out: int) -> Table:
     finished = [row for row in rows if row["status"] == "finished"]
     names = seeds.varied(rows)
-    measures = list(dict.fromkeys(column for row in rows for column in row if seeds.is_measure(column)))
-    return _table(["job", *names, *measures, "seconds"], best_first(finished, measure))
+    measures = _fitting(dict.fromkeys(column for row in rows for column in row if seeds.is_measure(column)), left_out)
+    return _table(["job", *names, *measures, *([] if left_out else ["seconds"])], best_first(finished, measure))
 
 
-def _means(rows: Sequence[Row], varied: Sequence[str]) -> Table:
+def _means(rows: Sequence[Row], varied: Sequence[str], left_out: int) -> Table:
     """Each measure with its deviation in one column."""
-    measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
+    measures = _fitting(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)), left_out)
     told = [
         {**row, **{name: _scattered(name, row[name], row[f"{name} std"]) for name in measures if name in row}}
         for row in rows
@@ -71,6 +78,12 @@ def _means(rows: Sequence[Row], varied: Sequence[str]) -> Table:
     ]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
+
+
+def _fitting(measures: Iterable[str], left_out: int) -> list[str]:
+    """All of them, or without those of the test rows, or the first two."""
+    names = list(measures)
+    return names if left_out == 0 else [name for name in names if name.endswith("/val")][: None if left_out == 1 else 2]
 
 
 def _scattered(name: str, mean: float, deviation: float | str) -> str:

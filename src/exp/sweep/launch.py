@@ -24,6 +24,8 @@ from exp.sweep.manifest import Manifest
 from exp.sweep.pool import Here, Pool
 from exp.sweep.task import INTERRUPTED, Comparison, Outcome, Task
 
+# That which has all jobs made at once.
+_OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
 # How config.yaml names a job's folder.
 _BY_NUMBER = "${hydra.job.num}"
 # What needs no going on with.
@@ -129,6 +131,8 @@ class Sweep:
                 line = shlex.join(["-m", *words, f"sweep.resume={self._folder}"])
                 print(f"interrupted, and saved; to go on: python -m exp {line}")
                 raise KeyboardInterrupt
+        if self._config.hydra.sweeper._target_ != _OUR_SWEEPER:
+            return [self._returned(job) for job in self._jobs]  # there are more to come
         compared = pool.submit(Comparison(self._folder, seeds.finished_by_name(list(self._rows.values())))).result()
         if compared.error is not None:
             print(f"the jobs could not be compared: {compared.error}")
@@ -186,7 +190,7 @@ class Sweep:
 
     def _returned(self, job: Job) -> JobReturn:
         row = self._rows.get(self._names[job.key], {})
-        value = float(row.get("loss/val", "nan")) if row.get("status") == "finished" else float("nan")
+        value = float(row.get(self._config.sweep.measure, "nan")) if row.get("status") == "finished" else float("nan")
         done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
         done.return_value = value
         return done

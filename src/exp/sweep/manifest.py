@@ -35,7 +35,9 @@ class Manifest:
         first = jobs[0].flat
         varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
         varied |= set(self._varied)
-        if self._base:
+        if self._base and jobs[0].number > 0:  # a search, which chooses as it goes
+            varied |= {name for name in {*first, *self._base} if first.get(name) != self._base.get(name)}
+        elif self._base:
             changed = [
                 f"{name} was {shown(self._base.get(name))} and would be {shown(first.get(name))}"
                 for name in sorted({*first, *self._base} - varied)

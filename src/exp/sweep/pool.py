@@ -37,8 +37,7 @@ class Pool:
 
     def __exit__(self, *of_error: object) -> None:
         self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.kill()
+        _early.extend(self._processes)  # a search has jobs for them again in a moment
 
     def _made(self, task: Makeable) -> Outcome:
         process = self._idle.get()
@@ -57,7 +56,7 @@ def begin_early() -> None:
 
 
 def end_early() -> None:
-    """Let go of it if no sweep took it."""
+    """Let go of those that no sweep took, or that it gave back."""
     while _early:
         _early.pop().kill()
 

@@ -1,0 +1,28 @@
+"""A sweep by other launchers than ours: the same numbers, the same answer."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+LINE = "-m dataset=moons epochs=2 figures=false threads=1 batching.batch_size=10,100000 seed=1,2".split()
+
+
+@pytest.mark.parametrize("launcher", ["joblib hydra.launcher.n_jobs=2", "submitit_local", "basic"])
+def test_the_same_numbers_and_the_same_answer(launcher: str, tmp_path: Path):
+    answers = {}
+    for name, words in {"ours": [], "theirs": f"hydra/launcher={launcher}".split()}.items():
+        command = [sys.executable, "-m", "exp", *LINE, *words, f"hydra.sweep.dir={name}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1, done.stderr
+        answers[name] = [line for line in done.stdout.splitlines() if "failed " in line or "±" in line]
+    assert answers["ours"] == answers["theirs"]
+    for job in range(4):
+        ours, theirs = (json.loads((tmp_path / name / str(job) / "summary.json").read_text()) for name in answers)
+        assert [ours[key] for key in ("status", "final", "best", "overrides")] == [
+            theirs[key] for key in ("status", "final", "best", "overrides")
+        ]

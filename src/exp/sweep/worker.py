@@ -46,8 +46,12 @@ def main() -> None:
     gc.enable()
     shelf = Shelf()
     while (task := tasks.get()) is not None:
-        pickle.dump(Outcome(float("nan"), INTERRUPTED) if asked else task.made(shelf), answers)
-        answers.flush()
+        outcome = Outcome(float("nan"), INTERRUPTED) if asked else task.made(shelf)
+        try:
+            pickle.dump(outcome, answers)
+            answers.flush()
+        except BrokenPipeError:  # the sweep's process is gone, and the run has saved
+            break
     os._exit(0)  # nothing is open, and taking torch down takes a tenth of a second
 
 

@@ -237,6 +237,27 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path, monkeypatch, 
     assert f"at: {tmp_path}/mine/optimizer/slow.yaml:3: lr: -1" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("optimiser: {lr: 3}", "optimiser: there is no such key\n  at: {at}\n  try: optimizer in its place"),
+        ("epochs: many", "epochs must be a whole number of at least 1, not many\n  at: {at}\n  try: epochs=20"),
+        ("optimizer: {lr: -3}", "optimizer.lr must be a number above 0"),
+        ("optimizer: {lrr: 3}", "optimizer.lrr is no argument of torch.optim.SGD"),
+        ("batching: {batchsize: 3}", "batching.batchsize: there is no such key"),
+        ("seed: [", 'mine.yaml", line 3'),
+    ],
+)
+def test_a_mistake_in_an_experiment_of_the_users_own(text: str, said: str, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text(f"# @package _global_\n{text}\n")
+    told, code = answer("--config-dir conf experiment=mine", monkeypatch, capfd)
+    assert code == 1
+    assert said.replace("{at}", f"conf/experiment/mine.yaml:2: {text}") in told
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     said, _ = answer("batching.batch_size=1000", monkeypatch, capfd)

@@ -19,6 +19,9 @@ from exp.limits import LIMITS, example, fitting, of_list
 from exp.nearest import nearest
 from exp.sweep.jobs import OF_JOB
 
+# What Hydra says of a YAML that does not fit in: what is wrong there, and the key.
+_IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", re.DOTALL)
+
 
 def explained(error: Exception, arguments: list[str]) -> ExpError:
     """What was wrong with the command line `arguments`, and what to type; an ExpError already says so.
@@ -72,6 +75,10 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         return ConfigError(
             f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files"
         )
+    if inside := re.match(
+        r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", message, re.DOTALL
+    ):
+        return _wrong_in_file(inside[1], inside[2], line)
     if repeated := re.search(r"Multiple values for ([\w/]+)", message):
         return ConfigError(
             f"{repeated[1]} is chosen by + although it is among the choices already", f"{repeated[1]}=OPTION without +"
@@ -119,6 +126,13 @@ class CommandLine:
                     groups.setdefault(path.parent.name, {})[path.stem] = path
         return groups
 
+    def chosen_files(self) -> list[Path]:
+        """The files of the options chosen on this line; those that set keys of other groups first."""
+        groups = self.groups()
+        pairs = [text.partition("=")[::2] for text in self.overrides]
+        found = [groups[group][option] for group, option in pairs if option in groups.get(group, {})]
+        return sorted(found, key=lambda path: path.parent.name != "experiment")
+
     def instead(self, group: str, value: str, options: list[str]) -> str:
         """What to type where `value` is no option of that group: the nearest, or the key in it that was meant."""
         near = nearest(value, options) if ":" not in value else None
@@ -164,6 +178,17 @@ def _unknown_key(key: str, line: CommandLine) -> ConfigError:
     else:
         cure = "python -m exp --cfg job, which prints every key"
     return ConfigError(f"{typed}: there is no key {key}; {known}", cure)
+
+
+def _wrong_in_file(said: str, key: str, line: CommandLine) -> ConfigError:
+    """What a YAML sets that is no key, or cannot be its value; whoever reports it finds the place."""
+    if said.startswith("Key "):
+        near = nearest(key, [*line.keys(), *line.groups()])
+        return ConfigError(f"{key}: there is no such key", f"{near} in its place" if near else "a YAML without it")
+    value = re.match(r"Value '(.+?)' of type", said)
+    if value is not None and key in LIMITS:
+        return ConfigError(f"{key} must be {LIMITS[key][0]}, not {value[1]}", example(key, value[1]))
+    return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}")
 
 
 def _no_option(line: CommandLine) -> ConfigError:

@@ -177,11 +177,10 @@ def _with_place(mistake: ExpError, words: list[str]) -> ExpError:
     """The mistake, with the file and line of the key where no word of the command line holds it."""
     typed = get_args_parser().parse_args(words)
     line = CommandLine(typed.overrides, typed.config_dir)
-    said = re.match(r"([\w]+)\.([\w.]+)", mistake.problem)
-    files = line.groups().get(said[1], {}) if said else {}
-    chosen = line.override_of(said[1]).partition("=")[2] if said else ""
-    for path in [files[chosen]] if chosen in files else []:
-        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if said is not None and re.match(rf"\s*{said[2].rpartition('.')[2]}\s*:", text):
+    said = re.match(r"([\w.]+)", mistake.problem)
+    last = said[1].rpartition(".")[2] if said else ""
+    for path in line.chosen_files():
+        for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if last and re.match(rf"\s*{last}\s*:", text):
                 return ConfigError(f"{mistake.problem}\n  at: {path}:{number}: {text.strip()}", mistake.cure)
     return mistake

@@ -45,9 +45,9 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     if means:
         table.write(folder / "seeds.csv", means)
     best = best_first(means, measure)
-    for left_out in (0, 1, 2):  # what fits into the line
+    for left_out in (0, 1, 2):  # until it fits into the line
         shown = _means(best, seeds.varied(rows), left_out) if means else _jobs(rows, measure, left_out)
-        if console.measure(shown).maximum <= console.width:
+        if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
             break
     console.print(shown)
     failures = [row for row in rows if row["status"] != "finished"]

@@ -147,7 +147,6 @@ MISTAKES = [
     ("~dataset", "dataset has no value and needs one", "dataset=cancer"),
     ("optimizer._target_=torch.optim.SDG", "does not exist", "optimizer._target_=torch.optim.SGD"),
     ("model._target_=os.system", "is not allowed: a config may name a Module of exp.models", "another model"),
-    ("-m seed=1,2 --cfg job", "--cfg shows one config, and -m makes many", "without -m"),
     ("optimizer.lr=1e99999", "optimizer.lr must be a number above 0", "optimizer.lr=0.02"),
     ("preflight=maybe", "preflight must be one of on, off, not maybe", "preflight=on"),
     ("resume=nowhere", "no run is there", "resume="),

@@ -49,6 +49,7 @@ class SweepConfig:
     on_error: str
     measure: str
     resume: str | None
+    dry_run: bool
 
 
 @dataclass

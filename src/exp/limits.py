@@ -105,6 +105,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "figures": (OneOf(("auto", True, False)), "auto"),
     "sweep.workers": (Number(0, 1024, whole=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
+    "sweep.dry_run": (_SWITCH, "true"),
     "sweep.measure": (Text(re.compile(r"[\w]+/(val|test)"), "a measure and its split, as loss/val"), "loss/val"),
     "batching.shuffle": (_SWITCH, "true"),
     "batching.drop_last": (_SWITCH, "false"),

@@ -85,10 +85,6 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         )
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
         return ConfigError(f"a YAML cannot be read: {' '.join(message.split())}", "mend that line")
-    if "Only one of --run, --multirun, --cfg" in message:
-        return ConfigError(
-            "--cfg shows one config, and -m makes many", "the same without -m, and one value for each key"
-        )
     lines = [text for text in message.splitlines() if text and "To append to your config" not in text]
     if isinstance(error.__cause__, OmegaConfBaseException):
         lines.append(str(error.__cause__).splitlines()[0])

@@ -40,6 +40,9 @@ def flags_first(arguments: list[str]) -> list[str]:
     rest: list[str] = []
     for word, before in zip(arguments, ["", *arguments[:-1]], strict=True):
         (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
+    if {"-m", "--multirun"} & set(flags) and (shown := {"-c", "--cfg"} & set(flags)):
+        place = flags.index(shown.pop())  # Hydra shows one config; of a sweep, the jobs are what one wants to see
+        return [*flags[:place], *flags[place + 2 :], *rest, "sweep.dry_run=true"]
     return [*flags, *rest]
 
 

@@ -19,7 +19,16 @@ from exp.strangers import refuse_hydra_settings, refuse_links
 # What a sweep leaves in its folder.
 SWEEP = "sweep.json"
 # What another value of would not make another run.
-_MAY_CHANGE = ("epochs", "figures", "resume", "sweep.workers", "sweep.on_error", "sweep.measure", "sweep.resume")
+_MAY_CHANGE = (
+    "epochs",
+    "figures",
+    "resume",
+    "sweep.workers",
+    "sweep.on_error",
+    "sweep.measure",
+    "sweep.resume",
+    "sweep.dry_run",
+)
 
 
 class Finished(Exception):  # noqa: N818  # nothing went wrong
@@ -154,7 +163,9 @@ def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         now = flat(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
     then = flat(config_of(folder))
-    changed = [key for key in sorted({*now, *then}) if key not in _MAY_CHANGE and now.get(key) != then.get(key)]
+    changed = [
+        key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
+    ]
     if changed:
         told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)
         raise ConfigError(f"resume goes on with the run as it was, and {told}", "a run of its own, without resume")

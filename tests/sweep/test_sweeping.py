@@ -156,6 +156,22 @@ def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
     assert not (tmp_path / "sweep/3").exists()
 
 
+@pytest.mark.parametrize("how", ["sweep.dry_run=true", "--cfg job"])
+def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: str):
+    done = exp("-m", "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
+        ["0", "seed=1 'model.hidden=[4]'"],
+        ["1", "seed=1 'model.hidden=[8,8]'"],
+        ["2", "seed=2 'model.hidden=[4]'"],
+        ["3", "seed=2 'model.hidden=[8,8]'"],
+    ]
+    wrong = exp("-m", "seed=1,2", "epochs=3,0", *how.split())
+    assert wrong.returncode == 1
+    assert "epochs must be a whole number of at least 1, not 0" in wrong.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
     assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
     content = json.loads((tmp_path / "sweep/sweep.json").read_text())

@@ -2,9 +2,11 @@
 
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +19,7 @@ from exp import record
 from exp.claim import claimed
 from exp.config import choices_of
 from exp.errors import ConfigError
+from exp.resuming import SWEEP
 from exp.signals import signals
 from exp.sweep import seeds, table
 from exp.sweep.jobs import Composer, Job, at_work, jobs_of
@@ -55,7 +58,24 @@ def launch(
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
     workers = int(config.sweep.workers)
     with claimed(folder), Pool(workers) if workers else Here() as pool:
-        return Sweep(context, function, config, composed, jobs_of(words, first, composed)).made(pool)
+        try:
+            jobs = jobs_of(words, first, composed)
+            if config.sweep.dry_run:
+                print("\n".join(f"{job.number:>4}  {shlex.join(job.words)}" for job in jobs))
+                sys.exit(0)
+        except BaseException:
+            _leave_nothing(folder)
+            raise
+        return Sweep(context, function, config, composed, jobs).made(pool)
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Take away what Hydra wrote for a sweep that never began."""
+    if not (folder / SWEEP).exists():
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            for empty in (folder, folder.parent, folder.parent.parent):
+                empty.rmdir()
 
 
 def _here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:

@@ -19,16 +19,7 @@ from exp.strangers import refuse_hydra_settings, refuse_links
 # What a sweep leaves in its folder.
 SWEEP = "sweep.json"
 # What another value of would not make another run.
-_MAY_CHANGE = (
-    "epochs",
-    "figures",
-    "resume",
-    "sweep.workers",
-    "sweep.on_error",
-    "sweep.measure",
-    "sweep.resume",
-    "sweep.dry_run",
-)
+_MAY_CHANGE = ("epochs", "figures", "resume", "sweep.")
 
 
 class Finished(Exception):  # noqa: N818  # nothing went wrong

@@ -87,10 +87,12 @@ def main() -> None:
         print(f"exp: {finished}")
     except KeyboardInterrupt as error:
         sys.exit(143 if type(error).__name__ == "Terminated" else 130)
+    except BrokenPipeError:  # whoever read what we say has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except Exception as error:
-        if _WHOLE_TRACEBACK or not (
-            isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError) or _is_hydras(error)
-        ):
+        ours = isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError)
+        if _WHOLE_TRACEBACK or not (ours or _is_hydras(error)):
             raise
         sys.exit(f"exp: {report(error, sys.argv[1:])}")
     finally:

@@ -7,11 +7,12 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from exp import record
 from exp.config import check, without_hydra
 from exp.errors import ConfigError
+from exp.limits import LIMITS, example
 from exp.sweep import seeds, table
 
 _SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
@@ -47,6 +48,10 @@ class Hooks(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         try:
             folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
+            for key, (limit, _) in LIMITS.items():  # jobs are made without these
+                value = OmegaConf.select(config, key) if key.startswith("sweep.") else None
+                if value is not None and not limit.allows(value):
+                    raise ConfigError(f"{key} must be {limit}, not {value}", example(key, value))
             if config.sweep.resume is None and (folder / table.NAME).exists():
                 raise ConfigError(
                     f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",

@@ -42,7 +42,8 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
     if isinstance(error, ExpError):
         return error
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        return ConfigError(str(error), "another folder: hydra.run.dir=FOLDER")
+        key = "hydra.sweep.dir" if {"-m", "--multirun"} & set(arguments) else "hydra.run.dir"
+        return ConfigError(str(error), f"another folder: {key}=FOLDER")
     typed = get_args_parser().parse_args(arguments)
     line = CommandLine(typed.overrides, typed.config_dir)
     message = str(error)
@@ -62,7 +63,8 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         if meant := of_list(name, values.split(",")):
             return ConfigError(f"{ambiguous[1]}: a list stands in brackets, and a comma is no decimal point", meant)
         return ConfigError(
-            f"{ambiguous[1]}: several values need a sweep, one run for each", f"python -m exp -m {name}={values}"
+            f"{ambiguous[1]}: several values need a sweep, one run for each",
+            f"python -m exp -m {shlex.join(arguments)}",
         )
     unknown = re.search(r"Could not (?:override|delete from config\.) '(.+?)'", message)
     if unknown and (isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError) or "delete" in message):
@@ -79,6 +81,10 @@ def _explained(error: Exception, arguments: list[str]) -> ExpError:
         r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", message, re.DOTALL
     ):
         return _wrong_in_file(inside[1], inside[2], line)
+    if "does not support sweep type" in message:
+        return ConfigError(
+            "interval(...) is for a search, which chooses values in it", "hydra/sweeper=optuna beside it"
+        )
     if repeated := re.search(r"Multiple values for ([\w/]+)", message):
         return ConfigError(
             f"{repeated[1]} is chosen by + although it is among the choices already", f"{repeated[1]}=OPTION without +"

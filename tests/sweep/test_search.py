@@ -68,6 +68,19 @@ def test_a_trial_that_diverges_is_not_the_end(exp, tmp_path: Path):
     assert "; the best is" in done.stdout
 
 
+def test_a_study_compares_like_with_like(exp):
+    search = [*LINE, RATE, "hydra.sweeper.storage=study.log", "hydra.sweeper.n_trials=2"]
+    assert exp(*search).returncode == 0
+    again = exp(*search)
+    assert again.returncode == 0
+    assert "the study holds 2 trials; to go on: hydra.sweeper.n_trials=4" in again.stdout
+    for more, said in ((["seed=5"], "was begun with"), (["sweep.measure=accuracy/val"], "was begun with loss/val")):
+        refused = exp(*search, *more)
+        assert refused.returncode == 1
+        assert said in refused.stderr
+        assert "hydra.sweeper.study_name=NAME" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -152,8 +152,10 @@ def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
     done = exp("-m", *SHORT, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
     assert table(tmp_path / "sweep")[0]["status"] == "failed"
-    assert not (tmp_path / "sweep/4").exists()
-    assert not (tmp_path / "sweep/3").exists()
+    assert [path.name for path in (tmp_path / "sweep").glob("[0-9]*")] == ["0"]
+    assert (
+        "stopped at the first failure, with 4 jobs not begun; to go on: python -m exp -m dataset=moons" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("how", ["sweep.dry_run=true", "--cfg job"])

@@ -50,6 +50,9 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
         if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
             break
     console.print(shown)
+    measures = dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name))
+    if measures and measure not in measures:
+        console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
     failures = [row for row in rows if row["status"] != "finished"]
     for row in failures[:_MOST]:
         what = " ".join(f"{name}={row[name]}" for name in seeds.varied(rows) if name in row)
@@ -58,7 +61,8 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
         console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
-    return len(failures) < len(rows) if searched else not failures
+    found = measure in measures or not measures
+    return found and (len(failures) < len(rows) if searched else not failures)
 
 
 def _jobs(rows: Sequence[Row], measure: str, left_out: int) -> Table:

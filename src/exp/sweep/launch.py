@@ -57,7 +57,7 @@ def launch(
     if not words:
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
     workers = int(config.sweep.workers)
-    with claimed(folder), Pool(workers) if workers else Here() as pool:
+    with claimed(folder), Pool(min(workers, len(words))) if workers else Here() as pool:
         try:
             jobs = jobs_of(words, first, composed)
             if config.sweep.dry_run:
@@ -126,7 +126,8 @@ class Sweep:
         ):
             while True:
                 # One more than there are workers: the next job's folder is made while its worker is at another yet.
-                while not stopped and len(waiting) <= pool.workers and (job := next(coming, None)) is not None:
+                most = pool.workers if pool.workers and self._config.sweep.on_error == "stop" else pool.workers + 1
+                while not stopped and len(waiting) < most and (job := next(coming, None)) is not None:
                     waiting[pool.submit(self._prepared(job))] = job
                 if not waiting:
                     break
@@ -147,16 +148,25 @@ class Sweep:
                 progress.show(running=min(len(waiting), max(1, pool.workers)))
             table.write(self._folder / table.NAME, table.rows(self._folder).values())
             if interrupted:
-                words = [word for word in self._config.hydra.overrides.task if not word.startswith("sweep.resume=")]
-                line = shlex.join(["-m", *words, f"sweep.resume={self._folder}"])
-                print(f"interrupted, and saved; to go on: python -m exp {line}")
+                print(f"interrupted, and saved; to go on: {self._line()}")
                 raise KeyboardInterrupt
+            if stopped and (more := sum(1 for _ in coming)):
+                print(f"stopped at the first failure, with {more} jobs not begun; to go on: {self._line()}")
         if self._config.hydra.sweeper._target_ != _OUR_SWEEPER:
             return [self._returned(job) for job in self._jobs]  # there are more to come
         compared = pool.submit(Comparison(self._folder, seeds.finished_by_name(list(self._rows.values())))).result()
         if compared.error is not None:
             print(f"the jobs could not be compared: {compared.error}")
         return [self._returned(job) for job in self._jobs]
+
+    def _line(self) -> str:
+        """What to type for the rest of the jobs."""
+        settings = self._config.hydra.overrides
+        left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+        words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
+        sources = self._config.hydra.runtime.config_sources
+        search = [word for one in sources if one.provider == "command-line" for word in ("--config-dir", one.path)]
+        return f"python -m exp {shlex.join(['-m', *search, *words, f'sweep.resume={self._folder}'])}"
 
     def _name(self, job: Job) -> str:
         """The folder that the job gets in a sweep of its own."""
@@ -210,6 +220,9 @@ class Sweep:
 
     def _returned(self, job: Job) -> JobReturn:
         row = self._rows.get(self._names[job.key], {})
+        measure, searched = self._config.sweep.measure, self._config.hydra.sweeper._target_ != _OUR_SWEEPER
+        if searched and row.get("status") == "finished" and measure not in row:
+            raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
         value = float(row.get(self._config.sweep.measure, "nan")) if row.get("status") == "finished" else float("nan")
         done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
         done.return_value = value

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from exp.errors import ConfigError
 
+_ANOTHER = "another study: hydra.sweeper.study_name=NAME"
 _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
@@ -66,9 +68,17 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
-    number = 0
-    while (left := int(settings.n_trials) - _ended(study)) > 0:
-        trials = [study.ask(space) for _ in range(min(left, max(1, int(config.sweep.workers))))]
+    alike = [word for word in fixed if not word.startswith("sweep.")]
+    _refuse_another(study, {"measure": measure, "fixed": shlex.join(alike)})
+    number, most = 0, int(settings.n_trials)
+    if _ended(study) >= most:
+        print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * max(1, _ended(study))}")
+        sys.exit(0)
+    while (left := most - _ended(study)) > 0:
+        try:
+            trials = [study.ask(space) for _ in range(min(left, max(1, int(config.sweep.workers))))]
+        except ValueError as error:  # of another kind than in the study
+            raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
         jobs = launcher.launch([[*fixed, *words_of(trial)] for trial in trials], number)
         number += len(jobs)
         for trial, job in zip(trials, jobs, strict=True):
@@ -76,13 +86,25 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
             failed = math.isnan(value)
             study.tell(trial, None if failed else value, TrialState.FAIL if failed else None)
             told = "failed" if failed else f"{measure} {value:.4g}"
-            print(
-                f"trial {trial.number + 1} of {settings.n_trials}: {shlex.join(words_of(trial))}: {told}{_best(study)}"
-            )
+            words = shlex.join(words_of(trial))
+            print(f"trial {_ended(study)} of {most}: {words}: {told}{_best(study)}", flush=True)
+
+
+def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
+    """A study compares like with like: ConfigError if it was begun with other words, or by another measure."""
+    for name, now in facts.items():
+        then = study.user_attrs.get(name, now)
+        if then != now:
+            raise ConfigError(f"the study {study.study_name} was begun with {then}, and this is {now}", _ANOTHER)
+        study.set_user_attr(name, now)
 
 
 def words_of(trial: Trial) -> list[str]:
-    return [f"{key}={value}" for key, value in trial.params.items()]
+    return _words(trial.params)
+
+
+def _words(choices: dict[str, Any]) -> list[str]:
+    return [f"{key}={value}" for key, value in choices.items()]
 
 
 def _study(settings: DictConfig, measure: str) -> optuna.Study:
@@ -118,7 +140,7 @@ def _ended(study: optuna.Study) -> int:
 def _best(study: optuna.Study) -> str:
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return ""
-    return f"; the best is {study.best_value:.4g}, of trial {study.best_trial.number + 1}"
+    return f"; the best is {study.best_value:.4g}: {shlex.join(_words(study.best_params))}"
 
 
 def _is_chosen(override: Override) -> bool:

@@ -14,7 +14,7 @@ def is_measure(column: str) -> bool:
 def varied(rows: Iterable[Row]) -> list[str]:
     """The choices in which the jobs differ, in the order they were typed."""
     rows = list(rows)
-    own = ("job", "status", "seconds", "error")
+    own = ("job", "status", "seconds", "error", "figures", "resume")
     columns = dict.fromkeys(column for row in rows for column in row if column not in own and not is_measure(column))
     return [column for column in columns if len({str(row.get(column)) for row in rows}) > 1]
 

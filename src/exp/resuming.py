@@ -88,9 +88,7 @@ def sweep_resumed(typed: list[str]) -> list[str]:
         folder = Path(asked[-1].strip("'\"")).expanduser().resolve()
     if not (folder / SWEEP).is_file():
         if (folder / "multirun.yaml").is_file():
-            raise ConfigError(
-                f"sweep.resume={asked[-1]}: another launcher made it", "a new sweep, without hydra/launcher"
-            )
+            raise ConfigError(f"sweep.resume={asked[-1]}: another launcher made it", "a new sweep, by our own launcher")
         raise ConfigError(f"sweep.resume={asked[-1]}: no sweep is there", "the folder that a sweep named at its end")
     refuse_links(folder)
     return [*rest, f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}"]

@@ -82,7 +82,8 @@ def side_by_side(pictures: Mapping[str, Path]) -> Figure:
     """The pictures in rows of up to four, each under its name."""
     across = min(4, len(pictures))
     down = -(-len(pictures) // across)
-    figure = Figure(figsize=(4.4 * across, 3.8 * down), layout="constrained")
+    figure = Figure(figsize=(4.4 * across, 4 * down))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.08 / down, wspace=0.03)
     charts = figure.subplots(down, across, squeeze=False).flatten()
     for chart in charts:
         chart.axis("off")

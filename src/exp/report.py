@@ -38,7 +38,7 @@ def flags_first(arguments: list[str]) -> list[str]:
     }
     flags: list[str] = []
     rest: list[str] = []
-    for word, before in zip(arguments, ["", *arguments[:-1]], strict=True):
+    for word, before in zip(arguments, ["", *arguments], strict=False):
         (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
     if {"-m", "--multirun"} & set(flags) and (shown := {"-c", "--cfg"} & set(flags)):
         place = flags.index(shown.pop())  # Hydra shows one config; of a sweep, the jobs are what one wants to see

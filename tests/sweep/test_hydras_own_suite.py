@@ -25,6 +25,7 @@ class TestExpLauncher(LauncherTestSuite):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=exp"])])
 class TestExpLauncherIntegration(IntegrationTestSuite):
     pass

@@ -38,7 +38,7 @@ def test_a_value_is_no_space():
         distribution_of(OverridesParser.create().parse_override("a=3"))
 
 
-@pytest.mark.parametrize("storage", ["study.log", "sqlite:///study.db"])
+@pytest.mark.parametrize("storage", ["study.log", pytest.param("sqlite:///study.db", marks=pytest.mark.slow)])
 def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str):
     for trials, workers in ((4, 1), (9, 2)):
         place = [f"hydra.sweeper.storage={storage}", f"hydra.sweeper.n_trials={trials}", f"sweep.workers={workers}"]

@@ -146,8 +146,8 @@ class Sweep:
                     for future in [future for future in waiting if future.cancel()]:
                         shutil.rmtree(self._folder / self._names[waiting.pop(future).key])
                 progress.show(running=min(len(waiting), max(1, pool.workers)))
-            table.write(self._folder / table.NAME, table.rows(self._folder).values())
-            if interrupted:
+            if interrupted:  # else the whole table is told, and written, when all is over
+                table.write(self._folder / table.NAME, table.rows(self._folder).values())
                 print(f"interrupted, and saved; to go on: {self._line()}")
                 raise KeyboardInterrupt
             if stopped and (more := sum(1 for _ in coming)):
@@ -219,11 +219,10 @@ class Sweep:
         return row
 
     def _returned(self, job: Job) -> JobReturn:
-        row = self._rows.get(self._names[job.key], {})
-        measure, searched = self._config.sweep.measure, self._config.hydra.sweeper._target_ != _OUR_SWEEPER
-        if searched and row.get("status") == "finished" and measure not in row:
+        row, measure = self._rows.get(self._names[job.key], {}), self._config.sweep.measure
+        finished = row.get("status") == "finished"
+        if finished and measure not in row and self._config.hydra.sweeper._target_ != _OUR_SWEEPER:
             raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
-        value = float(row.get(self._config.sweep.measure, "nan")) if row.get("status") == "finished" else float("nan")
         done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
-        done.return_value = value
+        done.return_value = float(row.get(measure, "nan")) if finished else float("nan")
         return done

@@ -108,7 +108,7 @@ class _Process:
             self.close()
             said = _death(self._process.returncode)
             self._start()
-            return Outcome(float("nan"), said)
+            return Outcome(said)
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGTERM)

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
 from exp.errors import ConfigError
 
@@ -34,10 +34,9 @@ def distribution_of(override: Override) -> BaseDistribution:
 
     `tag(log, ...)` searches on a logarithmic scale, `int(interval(...))` whole numbers. ConfigError for what is none.
     """
-    value: Any = override.value()
-    tags: set[str] = getattr(value, "tags", set())
-    log = "log" in tags
+    value = override.value()
     if isinstance(value, IntervalSweep):
+        log = "log" in value.tags
         low, high = cast(float, value.start), cast(float, value.end)
         if isinstance(low, int) and isinstance(high, int):  # of int(interval(...))
             return IntDistribution(low, high, log=log)
@@ -59,10 +58,12 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     trial, and not the end. ConfigError if there is nothing to choose from, or a setting is wrong.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-    space = {override.get_key_element(): distribution_of(override) for override in overrides if _is_chosen(override)}
+    space = {
+        override.get_key_element(): distribution_of(override) for override in overrides if override.is_sweep_override()
+    }
     if not space:
         raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
-    fixed = [str(override.input_line) for override in overrides if not _is_chosen(override)]
+    fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     settings, measure = config.hydra.sweeper, str(config.sweep.measure)
     study = _study(settings, measure)
     folder = Path(str(config.hydra.sweep.dir))
@@ -79,14 +80,14 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
             trials = [study.ask(space) for _ in range(min(left, max(1, int(config.sweep.workers))))]
         except ValueError as error:  # of another kind than in the study
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
-        jobs = launcher.launch([[*fixed, *words_of(trial)] for trial in trials], number)
+        jobs = launcher.launch([[*fixed, *_words(trial.params)] for trial in trials], number)
         number += len(jobs)
         for trial, job in zip(trials, jobs, strict=True):
             value = float(job.return_value)
             failed = math.isnan(value)
             study.tell(trial, None if failed else value, TrialState.FAIL if failed else None)
             told = "failed" if failed else f"{measure} {value:.4g}"
-            words = shlex.join(words_of(trial))
+            words = shlex.join(_words(trial.params))
             print(f"trial {_ended(study)} of {most}: {words}: {told}{_best(study)}", flush=True)
 
 
@@ -97,10 +98,6 @@ def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
         if then != now:
             raise ConfigError(f"the study {study.study_name} was begun with {then}, and this is {now}", _ANOTHER)
         study.set_user_attr(name, now)
-
-
-def words_of(trial: Trial) -> list[str]:
-    return _words(trial.params)
 
 
 def _words(choices: dict[str, Any]) -> list[str]:
@@ -141,10 +138,6 @@ def _best(study: optuna.Study) -> str:
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return ""
     return f"; the best is {study.best_value:.4g}: {shlex.join(_words(study.best_params))}"
-
-
-def _is_chosen(override: Override) -> bool:
-    return override.is_sweep_override()
 
 
 def _texts(override: Override) -> list[str]:

@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from exp.sweep.table import Row
+from exp.sweep.table import SPLITS, Row
 
 
 def is_measure(column: str) -> bool:
     """Whether the column of a sweep's table is one of figures that came out: loss/val, accuracy/test."""
-    return column.endswith(("/val", "/test"))
+    return column.endswith(tuple(f"/{split}" for split in SPLITS))
 
 
 def varied(rows: Iterable[Row]) -> list[str]:

@@ -22,9 +22,8 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: its final validation loss, or NaN and what was wrong."""
+    """How a task ended: what was wrong, if anything; all else it left in its folder."""
 
-    val_loss: float
     error: str | None = None
 
 
@@ -52,13 +51,14 @@ class Task:
 
         with _environment(self.environment), _log(self.logging):
             try:
-                return Outcome(run(self.config, self.folder, self.text, self.choices, self.words, shelf))
+                run(self.config, self.folder, self.text, self.choices, self.words, shelf)
             except KeyboardInterrupt:
-                return Outcome(float("nan"), INTERRUPTED)
+                return Outcome(INTERRUPTED)
             except Exception as error:
                 log.exception("the run failed")
                 told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
-                return Outcome(float("nan"), told)
+                return Outcome(told)
+        return Outcome()
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Comparison:
         try:
             compare(self.folder, self.jobs)
         except Exception as error:
-            return Outcome(0.0, f"{type(error).__name__}: {error}")
-        return Outcome(0.0)
+            return Outcome(f"{type(error).__name__}: {error}")
+        return Outcome()
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def main() -> None:
     gc.enable()
     shelf = Shelf()
     while (task := tasks.get()) is not None:
-        outcome = Outcome(float("nan"), INTERRUPTED) if asked else task.made(shelf)
+        outcome = Outcome(INTERRUPTED) if asked else task.made(shelf)
         try:
             pickle.dump(outcome, answers)
             answers.flush()

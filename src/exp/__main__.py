@@ -20,6 +20,7 @@ from exp.errors import ExpError
 from exp.hooks import Refused
 from exp.report import flags_first, refuse_strangers, report, unread
 from exp.resuming import Finished, resumed, sweep_resumed
+from exp.sweep import table
 from exp.sweep.pool import begin_early, end_early
 
 log = logging.getLogger("exp")
@@ -34,7 +35,7 @@ _WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
-    """One run; its final validation loss is what a sweeper minimises. A sweep's job that fails gives NaN."""
+    """One run, and what a search goes by: its `sweep.measure`, NaN if it failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         from exp.run import run  # late: torch takes a second to import, and a mistake in the config needs none of it
@@ -45,7 +46,8 @@ def job(cfg: DictConfig) -> float:
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
-        return run(check(cfg), _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
+        run(check(cfg), _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
+        return table.value(table.row(folder), cfg.sweep.measure)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:

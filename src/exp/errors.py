@@ -45,3 +45,7 @@ class CheckpointError(ExpError):
 
 class Diverged(ExpError):  # noqa: N818  # what happened, not an error in what was asked
     pass
+
+
+class Pruned(Exception):  # noqa: N818  # of no mistake
+    """A search has no hope for this run, and needs no more of it."""

@@ -1,5 +1,6 @@
 """What happens in a run. The loop yields these and the sinks write them down; nothing else passes between."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -86,12 +87,15 @@ class Noted:
     text: str
 
 
+# Whether a run has no hope, by the epochs behind it and the measures of the validation rows there.
+Judge: TypeAlias = Callable[[float, dict[str, float]], bool]
+
 Event: TypeAlias = Built | Resumed | Trained | Evaluated | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: `status` finished, failed, interrupted or diverged, and what was said unless it finished."""
+    """How a run ended: `status` finished, failed, interrupted, diverged or pruned, and what was said of it."""
 
     status: str
     error: str | None = None

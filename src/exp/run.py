@@ -10,8 +10,8 @@ from exp.build import Experiment, build
 from exp.claim import claimed
 from exp.config import Config
 from exp.description import described
-from exp.errors import CheckpointError, ConfigError, Diverged
-from exp.events import Drawn, Ending, Evaluated, Event, Noted, Position
+from exp.errors import CheckpointError, ConfigError, Diverged, Pruned
+from exp.events import Drawn, Ending, Evaluated, Event, Judge, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
 from exp.shelf import Shelf
@@ -31,13 +31,15 @@ def run(
     choices: Mapping[str, str],
     overrides: list[str],
     shelf: Shelf | None = None,
-) -> float:
-    """The final validation loss of the run that `config` describes; everything else it leaves in `folder`.
+    hopeless: Judge | None = None,
+) -> None:
+    """Make the run that `config` describes, and leave all that came out in `folder`.
 
     For the record: `text` is the config as YAML, `choices` the option taken of each group, `overrides` what was typed.
     A `shelf` is what it shares with the other runs of a sweep's process; such a run leaves the terminal to the sweep.
+    Pruned once `hopeless` says so of an evaluation.
     """
-    val_loss, at = float("nan"), Position(0, 0, 0)
+    at = Position(0, 0, 0)
     sinks: list[Sink] = []
     with claimed(folder), signals() as asked_to_stop, closing(sinks):
         if (folder / record.NAME).exists() and config.resume is None:
@@ -68,13 +70,16 @@ def run(
         ):
             tell(sinks, event)
             if isinstance(event, Evaluated) and event.split == "val":
-                val_loss, at = event.measures.loss, event.at
+                at = event.at
+                under_way = at.step < experiment.plan.steps
+                if under_way and hopeless is not None and hopeless(at.epoch, event.measures.values()):
+                    tell(sinks, Noted(at, "pruned: the search has no hope for this run"))
+                    raise Pruned
         if config.figures in (True, "auto"):
             for picture in drawn(experiment, folder, at):
                 tell(sinks, picture)
                 if asked_to_stop():
                     break
-    return val_loss
 
 
 def losses_of(folder: Path, step: int | None, experiment: Experiment) -> Iterator[str]:
@@ -128,6 +133,9 @@ def closing(sinks: list[Sink]) -> Generator[None]:
         raise
     except Diverged as error:
         ending = Ending("diverged", str(error))
+        raise
+    except Pruned:
+        ending = Ending("pruned")
         raise
     except BaseException as error:
         ending = Ending("failed", str(error) or type(error).__name__)

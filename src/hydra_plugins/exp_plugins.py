@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -12,6 +13,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from exp.events import Judge
+
 
 class ExpLauncher(Launcher):
     """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes."""
@@ -19,10 +23,13 @@ class ExpLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._function, self._config = hydra_context, task_function, config
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
+    ) -> Sequence[JobReturn]:
+        """As every launcher; and with a judge for each job, those end early that it has no hope for."""
         from exp.sweep.launch import launch
 
-        return launch(self._context, self._function, self._config, job_overrides, initial_job_idx)
+        return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, judges)
 
 
 class ExpSweeper(BasicSweeper):
@@ -39,8 +46,10 @@ class ExpSweeper(BasicSweeper):
 class OptunaSweeper(Sweeper):
     """`hydra/sweeper=optuna`: optuna chooses the jobs. pip install 'exp[search]'"""
 
-    def __init__(self, n_trials: int, sampler: str, seed: int, storage: str | None, study_name: str) -> None:
-        del n_trials, sampler, seed, storage, study_name  # they are in the config
+    def __init__(
+        self, n_trials: int, sampler: str, pruner: str, seed: int, storage: str | None, study_name: str
+    ) -> None:
+        del n_trials, sampler, pruner, seed, storage, study_name  # they are in the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
@@ -72,7 +81,8 @@ ConfigStore.instance().store("exp", ExpLauncherConf, group="hydra/launcher", pro
 class OptunaSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.OptunaSweeper"
     n_trials: int = 20  # in the study altogether
-    sampler: str = "tpe"  # or random, qmc
+    sampler: str = "tpe"  # or random
+    pruner: str = "median"  # or hyperband, none: which runs end early, by the measure on the validation rows
     seed: int = 0  # of the sampler
     storage: str | None = None  # a file, or sqlite:///study.db: started again, the search goes on
     study_name: str = "exp"

@@ -12,6 +12,23 @@ pytestmark = pytest.mark.slow
 LINE = "-m dataset=moons epochs=2 figures=false threads=1 batching.batch_size=10,100000 seed=1,2".split()
 
 
+@pytest.mark.parametrize("launcher", ["joblib", "basic"])
+def test_a_search_goes_by_its_measure(launcher: str, tmp_path: Path):
+    line = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false hydra.sweeper.n_trials=3 hydra.sweep.dir=sweep"
+    words = [
+        *line.split(),
+        "optimizer.lr=interval(0.001,1)",
+        "sweep.measure=accuracy/test",
+        f"hydra/launcher={launcher}",
+    ]
+    done = subprocess.run([sys.executable, "-m", "exp", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    jobs = [json.loads((tmp_path / "sweep" / str(job) / "summary.json").read_text()) for job in range(3)]
+    best = max(job["final"]["test"]["accuracy"] for job in jobs)
+    told = next(line for line in done.stdout.splitlines() if line.startswith("trial 3 of 3"))
+    assert f"the best is {best:.4g}" in told
+
+
 @pytest.mark.parametrize("launcher", ["joblib hydra.launcher.n_jobs=2", "submitit_local", "basic"])
 def test_the_same_numbers_and_the_same_answer(launcher: str, tmp_path: Path):
     answers = {}

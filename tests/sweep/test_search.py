@@ -1,6 +1,8 @@
 """A search: what it chooses from, that it goes on, and that it finds what is there to be found."""
 
+import csv
 import json
+import statistics
 from pathlib import Path
 
 import optuna
@@ -60,6 +62,54 @@ def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str):
     assert study.best_trial.params["optimizer.lr"] > 0.1  # too small a rate learns nothing in two epochs
 
 
+@pytest.mark.parametrize("workers", [1, 2, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
+    """By the median rule, worked out here from what the runs wrote; those that ended are no other for it."""
+    line = "-m hydra/sweeper=optuna dataset=moons epochs=10 figures=false hydra.sweep.dir=sweep".split()
+    done = exp(*line, RATE, "hydra.sweeper.n_trials=10", "hydra.sweeper.sampler=random", f"sweep.workers={workers}")
+    assert done.returncode == 0, done.stderr
+    jobs = [tmp_path / "sweep" / str(number) for number in range(10)]
+    status = [json.loads((job / "summary.json").read_text())["status"] for job in jobs]
+    losses = [val_losses(job) for job in jobs]
+    for number in range(10):
+        told = min(number - number % max(1, workers), number)  # trials of one batch do not know of each other
+        ended = [losses[other] for other in range(told) if status[other] == "finished"]
+        hopeless = [
+            epoch
+            for epoch in range(2, 10)  # 10 // 5 on
+            if len(ended) >= 5 and min(losses[number][1 : epoch + 1]) > statistics.median(loss[epoch] for loss in ended)
+        ][:1]
+        assert (status[number] == "pruned") == bool(hopeless)
+        assert len(losses[number]) == (hopeless[0] if hopeless else 10) + 1
+    assert {"finished", "pruned"} == set(status)
+    assert f"{status.count('pruned')} more were pruned" in done.stdout
+    pruned = jobs[status.index("pruned")]
+    assert "pruned: the search has no hope" in (pruned / "exp.log").read_text()
+    alone = json.loads((jobs[0] / "summary.json").read_text())["overrides"]
+    assert exp(*alone, "hydra.run.dir=alone").returncode == 0
+    assert val_losses(tmp_path / "alone") == losses[0]
+
+
+def val_losses(run: Path) -> list[float]:
+    with (run / "metrics.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file) if row["split"] == "val"]
+
+
+def test_pruning_goes_by_the_measure_and_can_be_left(exp, tmp_path: Path):
+    line = "-m hydra/sweeper=optuna dataset=moons epochs=5 figures=false hydra.sweeper.storage=study.log".split()
+    for pruner in ("hyperband", "none"):
+        study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.measure=accuracy/test"]
+        done = exp(*line, RATE, *study, "hydra.sweeper.n_trials=8", "hydra.sweeper.sampler=random")
+        assert done.returncode == 0, done.stderr
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.log"))
+    storage = optuna.storages.JournalStorage(backend)
+    hyperband, none = (optuna.load_study(study_name=name, storage=storage).trials for name in ("hyperband", "none"))
+    assert {trial.state.name for trial in hyperband} == {"COMPLETE", "PRUNED"}
+    assert {trial.state.name for trial in none} == {"COMPLETE"}
+    assert all(0 <= told <= 1 for trial in none for told in trial.intermediate_values.values())
+    assert [list(trial.intermediate_values) for trial in none] == [[1, 2, 3, 4]] * 8
+
+
 def test_a_trial_that_diverges_is_not_the_end(exp, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=diabetes epochs=1 figures=false hydra.sweep.dir=sweep".split()
     done = exp(*line, "optimizer.lr=1e-6,1e9", "hydra.sweeper.sampler=random", "hydra.sweeper.n_trials=4")
@@ -85,7 +135,8 @@ def test_a_study_compares_like_with_like(exp):
     ("words", "said"),
     [
         (["seed=1"], "the search has nothing to choose"),
-        ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, qmc, not tea"),
+        ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, not tea"),
+        ([RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, not prune"),
         ([RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "hydra.sweeper.storage=sqlite"),
     ],
 )

@@ -53,7 +53,9 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     measures = dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name))
     if measures and measure not in measures:
         console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
-    failures = [row for row in rows if row["status"] != "finished"]
+    if pruned := sum(row["status"] == "pruned" for row in rows):
+        console.print(f"{pruned} more were pruned: the search had no hope for them")
+    failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
     for row in failures[:_MOST]:
         what = " ".join(f"{name}={row[name]}" for name in seeds.varied(rows) if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
@@ -24,15 +24,18 @@ from exp.signals import signals
 from exp.sweep import seeds, table
 from exp.sweep.jobs import Composer, Job, at_work, jobs_of
 from exp.sweep.manifest import Manifest
-from exp.sweep.pool import Here, Pool
+from exp.sweep.pool import Here, Pool, never
 from exp.sweep.task import INTERRUPTED, Comparison, Outcome, Task
+
+if TYPE_CHECKING:
+    from exp.events import Judge
 
 # That which has all jobs made at once.
 _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
 # How config.yaml names a job's folder.
 _BY_NUMBER = "${hydra.job.num}"
 # What needs no going on with.
-_ENDED = ("finished", "diverged")
+_ENDED = ("finished", "diverged", "pruned")
 # A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
 _FEW = 16
 _SECONDS_BETWEEN_TABLES = 1.0
@@ -41,11 +44,16 @@ _SECONDS_FOR_ANOTHER = 20.0
 
 
 def launch(
-    context: HydraContext, function: TaskFunction, config: DictConfig, words: Sequence[Sequence[str]], first: int
+    context: HydraContext,
+    function: TaskFunction,
+    config: DictConfig,
+    words: Sequence[Sequence[str]],
+    first: int,
+    judges: "Sequence[Judge]" = (),
 ) -> list[JobReturn]:
     """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
 
-    Raises, before any job begins, what is wrong with one of them.
+    With `judges`, one for each, those end early that have no hope. Raises what is wrong with a job before any begins.
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
@@ -66,7 +74,7 @@ def launch(
         except BaseException:
             _leave_nothing(folder)
             raise
-        return Sweep(context, function, config, composed, jobs).made(pool)
+        return Sweep(context, function, config, composed, jobs, judges).made(pool)
 
 
 def _leave_nothing(folder: Path) -> None:
@@ -95,7 +103,9 @@ class Sweep:
         config: DictConfig,
         composed: Composer,
         jobs: Sequence[Job],
+        judges: "Sequence[Judge]",
     ) -> None:
+        self._judges = dict(zip((job.number for job in jobs), judges, strict=False))
         self._context = context
         self._function = function
         self._config = config
@@ -128,7 +138,7 @@ class Sweep:
                 # One more than there are workers: the next job's folder is made while its worker is at another yet.
                 most = pool.workers if pool.workers and self._config.sweep.on_error == "stop" else pool.workers + 1
                 while not stopped and len(waiting) < most and (job := next(coming, None)) is not None:
-                    waiting[pool.submit(self._prepared(job))] = job
+                    waiting[pool.submit(self._prepared(job), self._judges.get(job.number, never))] = job
                 if not waiting:
                     break
                 ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -195,6 +205,7 @@ class Sweep:
             words=job.words,
             logging=log,
             environment=environment,
+            judged=job.number in self._judges,
         )
 
     def _tell_callbacks_of(self, job: Job, done: JobReturn | None = None) -> None:
@@ -220,9 +231,9 @@ class Sweep:
 
     def _returned(self, job: Job) -> JobReturn:
         row, measure = self._rows.get(self._names[job.key], {}), self._config.sweep.measure
-        finished = row.get("status") == "finished"
-        if finished and measure not in row and self._config.hydra.sweeper._target_ != _OUR_SWEEPER:
+        searched = self._config.hydra.sweeper._target_ != _OUR_SWEEPER
+        if searched and row.get("status") == "finished" and measure not in row:
             raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
         done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
-        done.return_value = float(row.get(measure, "nan")) if finished else float("nan")
+        done.return_value = table.value(row, measure)
         return done

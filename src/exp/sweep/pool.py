@@ -7,9 +7,18 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from exp.sweep.task import Makeable, Outcome
+from exp.sweep.task import Evaluation, Makeable, Outcome
+
+if TYPE_CHECKING:
+    from exp.events import Judge
+
+
+def never(epoch: float, measures: dict[str, float]) -> bool:
+    """The judge of a run that belongs to no search."""
+    del epoch, measures
+    return False
 
 
 class Pool:
@@ -23,9 +32,9 @@ class Pool:
         for process in self._processes:
             self._idle.put(process)
 
-    def submit(self, task: Makeable) -> "Future[Outcome]":
-        """What will be the task's outcome. Its process dying is one, too."""
-        return self._threads.submit(self._made, task)
+    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
+        """What will be the task's outcome. Its process dying is one, too. `hopeless` is asked in another thread."""
+        return self._threads.submit(self._made, task, hopeless)
 
     def interrupt(self) -> None:
         """Let every run that is under way save and end."""
@@ -39,10 +48,10 @@ class Pool:
         self._threads.shutdown(cancel_futures=True)
         _early.extend(self._processes)  # a search has jobs for them again in a moment
 
-    def _made(self, task: Makeable) -> Outcome:
+    def _made(self, task: Makeable, hopeless: "Judge") -> Outcome:
         process = self._idle.get()
         try:
-            return process.made(task)
+            return process.made(task, hopeless)
         finally:
             self._idle.put(process)
 
@@ -72,11 +81,11 @@ class Here:
     def __exit__(self, *of_error: object) -> None:
         pass
 
-    def submit(self, task: Makeable) -> "Future[Outcome]":
+    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
         from exp.shelf import Shelf  # late: it knows torch
 
         future: Future[Outcome] = Future()
-        future.set_result(task.made(Shelf()))
+        future.set_result(task.made(Shelf(), hopeless))
         return future
 
     def interrupt(self) -> None:
@@ -99,16 +108,21 @@ class _Process:
         assert self._process.stdout is not None
         self._tasks, self._answers = self._process.stdin, self._process.stdout
 
-    def made(self, task: Makeable) -> Outcome:
+    def made(self, task: Makeable, hopeless: "Judge") -> Outcome:
         try:
-            pickle.dump(task, self._tasks)
-            self._tasks.flush()
-            return cast("Outcome", pickle.load(self._answers))
+            self._send(task)
+            while isinstance(said := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
+                self._send(hopeless(said.epoch, said.measures))
+            return said
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
             said = _death(self._process.returncode)
             self._start()
             return Outcome(said)
+
+    def _send(self, what: Makeable | bool) -> None:
+        pickle.dump(what, self._tasks)
+        self._tasks.flush()
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGTERM)

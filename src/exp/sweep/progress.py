@@ -44,7 +44,7 @@ class SweepProgress:
     def ended(self, row: Row) -> None:
         """A job has ended, as its row of the sweep's table tells."""
         self._done += 1
-        self._failed += row["status"] != "finished"
+        self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             known = [row] if self._best is None else [self._best, row]
             self._best = answer.best_first(known, self._measure)[0]

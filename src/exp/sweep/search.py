@@ -14,19 +14,55 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from exp.errors import ConfigError
+from hydra_plugins.exp_plugins import ExpLauncher
 
 _ANOTHER = "another study: hydra.sweeper.study_name=NAME"
 _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
-    "qmc": lambda seed: QMCSampler(seed=seed),
 }
+# By how many epochs a trial has; not in the first fifth, where a good learning rate may still leap about.
+_PRUNERS: dict[str, Callable[[int], BasePruner]] = {
+    "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5),
+    "hyperband": lambda epochs: HyperbandPruner(max_resource=epochs),
+    "none": lambda _: NopPruner(),
+}
+
+
+class Watched:
+    """A trial that tells its study how it goes, once an epoch."""
+
+    def __init__(self, trial: optuna.Trial, measure: str) -> None:
+        self._trial = trial
+        self._name = measure.partition("/")[0]  # of the validation rows, whatever rows it is told of at its end
+        self._epoch = 0
+        self._is_pruned = False
+
+    def hopeless(self, epoch: float, measures: dict[str, float]) -> bool:
+        """Whether it need not go on after so many epochs, whose last evaluation had these measures."""
+        if int(epoch) > self._epoch and self._name in measures:
+            self._epoch = int(epoch)
+            self._trial.report(measures[self._name], self._epoch)
+            self._is_pruned = bool(self._trial.should_prune())  # optuna gives one of numpy's
+        return self._is_pruned
+
+    def told(self, study: optuna.Study, value: float) -> str:
+        """Tell the study how the trial ended, `value` being NaN unless it finished; and in words for a person."""
+        if self._is_pruned:
+            study.tell(self._trial, state=TrialState.PRUNED)
+            return f"pruned after epoch {self._epoch}"
+        if math.isnan(value):
+            study.tell(self._trial, state=TrialState.FAIL)
+            return "failed"
+        study.tell(self._trial, value)
+        return f"{value:.4g}"
 
 
 def distribution_of(override: Override) -> BaseDistribution:
@@ -55,7 +91,9 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     """Make jobs until the study holds `hydra.sweeper.n_trials` that ended, as many at a time as there are workers.
 
     With a `storage` a search that is started again goes on where it was. A run that failed or diverged is a failed
-    trial, and not the end. ConfigError if there is nothing to choose from, or a setting is wrong.
+    trial, and not the end; one without hope ends early, where our own launcher makes it.
+
+    ConfigError if there is nothing to choose from, or a setting is wrong.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     space = {
@@ -65,7 +103,7 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
         raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     settings, measure = config.hydra.sweeper, str(config.sweep.measure)
-    study = _study(settings, measure)
+    study = _study(settings, measure, config.epochs)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
@@ -80,15 +118,16 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
             trials = [study.ask(space) for _ in range(min(left, max(1, int(config.sweep.workers))))]
         except ValueError as error:  # of another kind than in the study
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
-        jobs = launcher.launch([[*fixed, *_words(trial.params)] for trial in trials], number)
+        words = [[*fixed, *_words(trial.params)] for trial in trials]
+        watched = [Watched(trial, measure) for trial in trials]
+        judges = [trial.hopeless for trial in watched]
+        ours = isinstance(launcher, ExpLauncher)
+        jobs = launcher.launch(words, number, judges) if ours else launcher.launch(words, number)
         number += len(jobs)
-        for trial, job in zip(trials, jobs, strict=True):
-            value = float(job.return_value)
-            failed = math.isnan(value)
-            study.tell(trial, None if failed else value, TrialState.FAIL if failed else None)
-            told = "failed" if failed else f"{measure} {value:.4g}"
-            words = shlex.join(_words(trial.params))
-            print(f"trial {_ended(study)} of {most}: {words}: {told}{_best(study)}", flush=True)
+        for trial, one, job in zip(trials, watched, jobs, strict=True):
+            told = one.told(study, float(job.return_value))
+            chosen = shlex.join(_words(trial.params))
+            print(f"trial {_ended(study)} of {most}: {chosen}: {told}{_best(study)}", flush=True)
 
 
 def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
@@ -104,13 +143,14 @@ def _words(choices: dict[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in choices.items()]
 
 
-def _study(settings: DictConfig, measure: str) -> optuna.Study:
+def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if settings.sampler not in _SAMPLERS:
-        raise ConfigError(
-            f"hydra.sweeper.sampler must be one of {', '.join(_SAMPLERS)}, not {settings.sampler}",
-            "hydra.sweeper.sampler=tpe",
-        )
+    for key, known in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
+        if settings[key] not in known:
+            raise ConfigError(
+                f"hydra.sweeper.{key} must be one of {', '.join(known)}, not {settings[key]}",
+                f"hydra.sweeper.{key}={next(iter(known))}",
+            )
     place: str | None = settings.storage
     storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place
     try:
@@ -119,6 +159,7 @@ def _study(settings: DictConfig, measure: str) -> optuna.Study:
             study_name=settings.study_name,
             direction="minimize" if measure.startswith(("loss", "rmse")) else "maximize",
             load_if_exists=storage is not None,
+            pruner=_PRUNERS[settings.pruner](epochs),
         )
     except Exception as error:
         raise ConfigError(
@@ -131,7 +172,7 @@ def _study(settings: DictConfig, measure: str) -> optuna.Study:
 
 
 def _ended(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)))
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)))
 
 
 def _best(study: optuna.Study) -> str:

@@ -53,5 +53,10 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     beside.replace(path)
 
 
+def value(row: Row, measure: str) -> float:
+    """What a search is told of the job: NaN unless it finished, and has that measure."""
+    return float(row.get(measure, "nan")) if row.get("status") == "finished" else float("nan")
+
+
 def in_order(job: Path) -> tuple[int, str]:
     return (int(job.name) if job.name.isdigit() else 0, job.name)

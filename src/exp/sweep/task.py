@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.config import Config
-from exp.errors import ExpError
+from exp.errors import ExpError, Pruned
 
 if TYPE_CHECKING:
+    from exp.events import Judge
     from exp.shelf import Shelf
 
 log = logging.getLogger("exp")
@@ -27,10 +28,18 @@ class Outcome:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run asks of the search that it belongs to, while it waits: the answer is whether it has no hope."""
+
+    epoch: float
+    measures: dict[str, float]
+
+
 class Makeable(Protocol):
     """What a worker makes."""
 
-    def made(self, shelf: "Shelf") -> Outcome: ...
+    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,18 @@ class Task:
     words: list[str]
     logging: dict[str, Any]
     environment: Mapping[str, str]
+    judged: bool = False  # by the search that it belongs to, while it runs
 
-    def made(self, shelf: "Shelf") -> Outcome:
+    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome:
         """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
         from exp.run import run  # late: the sweep that starts this process knows no torch
 
+        judge = hopeless if self.judged else None
         with _environment(self.environment), _log(self.logging):
             try:
-                run(self.config, self.folder, self.text, self.choices, self.words, shelf)
+                run(self.config, self.folder, self.text, self.choices, self.words, shelf, judge)
+            except Pruned:
+                return Outcome()
             except KeyboardInterrupt:
                 return Outcome(INTERRUPTED)
             except Exception as error:
@@ -68,9 +81,9 @@ class Comparison:
     folder: Path
     jobs: Mapping[str, Sequence[str]]
 
-    def made(self, shelf: "Shelf") -> Outcome:
+    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome:
         """Draw it; if it cannot be drawn, the sweep is none the worse."""
-        del shelf
+        del shelf, hopeless
         from exp.sweep.comparison import compare  # late: torch and matplotlib
 
         try:

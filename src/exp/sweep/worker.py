@@ -12,13 +12,13 @@ import queue
 import signal
 import sys
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from exp import allowlist
-from exp.sweep.task import INTERRUPTED, Makeable, Outcome
+from exp.sweep.task import INTERRUPTED, Evaluation, Makeable, Outcome
 
 
-def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | None]") -> None:
+def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") -> None:
     """Take in what is sent; when the sweep's process is gone, a run that is under way saves and ends."""
     while True:
         try:
@@ -36,7 +36,7 @@ def main() -> None:
         sys.path.insert(0, "")
     asked: list[int] = []  # to stop, while no run listened
     signal.signal(signal.SIGTERM, lambda which, _: asked.append(which))
-    tasks: queue.SimpleQueue[Makeable | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Makeable | bool | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
@@ -45,11 +45,24 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     shelf = Shelf()
-    while (task := tasks.get()) is not None:
-        outcome = Outcome(INTERRUPTED) if asked else task.made(shelf)
+
+    def send(what: Evaluation | Outcome) -> None:
+        pickle.dump(what, answers)
+        answers.flush()
+
+    def hopeless(epoch: float, measures: dict[str, float]) -> bool:
         try:
-            pickle.dump(outcome, answers)
-            answers.flush()
+            send(Evaluation(epoch, measures))
+        except BrokenPipeError:
+            return False
+        if (answer := tasks.get()) is None:  # the sweep's process is gone: the run is told, and then the loop below
+            tasks.put(None)
+        return answer is True
+
+    while (task := cast("Makeable | None", tasks.get())) is not None:
+        outcome = Outcome(INTERRUPTED) if asked else task.made(shelf, hopeless)
+        try:
+            send(outcome)
         except BrokenPipeError:  # the sweep's process is gone, and the run has saved
             break
     os._exit(0)  # nothing is open, and taking torch down takes a tenth of a second

@@ -138,7 +138,12 @@ MISTAKES = [
     ("epochs = 5", "there are spaces around =", "epochs=5"),
     ("-m +experiment=xor_mse,distance", "chosen by + although", "without +"),
     ("-m 'optimizer.lr=glob(*)'", "the sweep has no job", "KEY=VALUE,VALUE"),
-    ("-m seed=1,2 sweep.workers=-1", "sweep.workers must be a whole number of at least 0", "sweep.workers=1"),
+    (
+        "-m seed=1,2 sweep.workers=-1",
+        "sweep.workers must be a whole number of at least 0 and at most 1,024, or auto",
+        "sweep.workers=1",
+    ),
+    ("-m seed=1,2 sweep.workers=all", "sweep.workers must be a whole number of at least 0", "sweep.workers=1"),
     ("-m seed=1,2 sweep.on_error=halt", "sweep.on_error must be one of continue, stop", "sweep.on_error=continue"),
     ("-m optimizer.lr=interval(0.1,1)", "interval(...) is for a search", "hydra/sweeper=optuna"),
     ("hydra.run.dir=", "hydra.run.dir is empty", "hydra.run.dir=FOLDER"),

@@ -79,7 +79,7 @@ def main() -> None:
             refuse_strangers(typed)
         sys.argv[1:] = sweep_resumed(line)
         if {"-m", "--multirun"} & set(line) and not any(word.startswith(_WITHOUT_WORKERS) for word in line):
-            begin_early()
+            begin_early(beside_others=any(word.startswith("sweep.workers=") for word in line))
         job()
     except Refused as refused:
         if _WHOLE_TRACEBACK:

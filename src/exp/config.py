@@ -45,7 +45,7 @@ class EarlyStoppingConfig:
 
 @dataclass
 class SweepConfig:
-    workers: int
+    workers: Any  # a number, or auto
     on_error: str
     measure: str
     resume: str | None

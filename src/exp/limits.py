@@ -21,12 +21,15 @@ class Number:
     open_low: bool = False
     open_high: bool = False
     null: bool = False
+    auto: bool = False
     many: bool = False  # a list of such numbers will do too
     length: int | None = None  # a list of so many, and nothing else
 
     def allows(self, value: object) -> bool:
         if value is None:
             return self.null
+        if value == "auto":
+            return self.auto
         if self.length is not None and not (
             isinstance(value, list) and len(cast("list[object]", value)) == self.length
         ):
@@ -50,7 +53,8 @@ class Number:
         high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
         if self.length is not None:
             return f"a list of {self.length}, each {kind} {low}{high}"
-        return f"{kind} {low}{high}{', or a list of them' if self.many else ''}{', or null' if self.null else ''}"
+        others = {"a list of them": self.many, "null": self.null, "auto": self.auto}
+        return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
-    "sweep.workers": (Number(0, 1024, whole=True), "1"),
+    "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),
     "sweep.measure": (Text(re.compile(r"[\w]+/(val|test)"), "a measure and its split, as loss/val"), "loss/val"),

@@ -48,7 +48,7 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
     orders = {
         "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=sgd,adam", "sweep.workers=0"],
         "one": ["optimizer=adam,sgd", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
-        "two": ["model.dropout=0.3,0", "optimizer=sgd,adam", "dataset=moons,iris", "sweep.workers=2"],
+        "two": ["model.dropout=0.3,0", "optimizer=sgd,adam", "dataset=moons,iris", "sweep.workers=auto"],
     }
     found: dict[frozenset[str], dict[str, Path]] = {}
     for name, words in orders.items():
@@ -70,3 +70,12 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
             for other in others:
                 kinds = [kind for kind, _ in differences(first, other)]
                 assert not {"measures", "parameters", "data", "status"} & set(kinds)
+
+
+def test_with_threads_of_its_own_beside_others(exp, tmp_path: Path):
+    """Steps so large that torch shares them out: two threads in each of two workers are the two threads of a run."""
+    words = "dataset=digits model.hidden=[512] batching.batch_size=512 epochs=4 figures=false threads=2".split()
+    assert exp("-m", *words, "seed=0,1", "sweep.workers=2", "hydra.sweep.dir=sweep").returncode == 0
+    for seed in ("0", "1"):
+        assert exp(*words, f"seed={seed}", f"hydra.run.dir={seed}").returncode == 0
+        assert rows(tmp_path / "sweep" / seed) == rows(tmp_path / seed)

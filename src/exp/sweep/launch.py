@@ -24,7 +24,7 @@ from exp.signals import signals
 from exp.sweep import seeds, table
 from exp.sweep.jobs import Composer, Job, at_work, jobs_of
 from exp.sweep.manifest import Manifest
-from exp.sweep.pool import Here, Pool, never
+from exp.sweep.pool import Here, Pool, never, workers_of
 from exp.sweep.task import INTERRUPTED, Comparison, Outcome, Task
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def launch(
         return [_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
     if not words:
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
-    workers = int(config.sweep.workers)
-    with claimed(folder), Pool(min(workers, len(words))) if workers else Here() as pool:
+    workers = workers_of(config.sweep.workers, len(words))
+    with claimed(folder), Pool(workers) if workers else Here() as pool:
         try:
             jobs = jobs_of(words, first, composed)
             if config.sweep.dry_run:

@@ -1,5 +1,6 @@
 """Processes that make a sweep's runs. One that dies takes its own job with it, and another stands in for it."""
 
+import os
 import pickle
 import signal
 import subprocess
@@ -21,6 +22,13 @@ def never(epoch: float, measures: dict[str, float]) -> bool:
     return False
 
 
+def workers_of(setting: int | str, jobs: int) -> int:
+    """How many processes `sweep.workers` asks for, at most one a job; "auto": as many as there are cores."""
+    if setting == "auto":
+        setting = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(setting), jobs)
+
+
 class Pool:
     """So many worker processes, started at once. To be used in a `with`."""
 
@@ -28,7 +36,7 @@ class Pool:
         self.workers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[_Process] = SimpleQueue()
-        self._processes = [_early.pop() if _early else _Process() for _ in range(workers)]
+        self._processes = [_early.pop() if _early else _Process(beside_others=workers > 1) for _ in range(workers)]
         for process in self._processes:
             self._idle.put(process)
 
@@ -59,9 +67,9 @@ class Pool:
 _early: "list[_Process]" = []
 
 
-def begin_early() -> None:
+def begin_early(beside_others: bool) -> None:
     """Start a worker before anybody knows its jobs: it imports torch while they are composed."""
-    _early.append(_Process())
+    _early.append(_Process(beside_others))
 
 
 def end_early() -> None:
@@ -93,7 +101,10 @@ class Here:
 
 
 class _Process:
-    def __init__(self) -> None:
+    def __init__(self, beside_others: bool) -> None:
+        # Else torch's threads, of which large nets have one a core in every worker, wait for each other by spinning on
+        # the cores that the others need. Fewer threads would be other bits than those of the run alone.
+        self._environment = {"OMP_WAIT_POLICY": "passive"} if beside_others else {}
         self._start()
 
     def _start(self) -> None:
@@ -103,6 +114,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env={**self._environment, **os.environ},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from exp.errors import ConfigError
+from exp.sweep.pool import workers_of
 from hydra_plugins.exp_plugins import ExpLauncher
 
 _ANOTHER = "another study: hydra.sweeper.study_name=NAME"
@@ -115,7 +116,7 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
         sys.exit(0)
     while (left := most - _ended(study)) > 0:
         try:
-            trials = [study.ask(space) for _ in range(min(left, max(1, int(config.sweep.workers))))]
+            trials = [study.ask(space) for _ in range(max(1, workers_of(config.sweep.workers, left)))]
         except ValueError as error:  # of another kind than in the study
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
         words = [[*fixed, *_words(trial.params)] for trial in trials]

@@ -13,8 +13,9 @@ ROOT = Path(exp.__file__).parent
 HOUSE = [
     ["errors", "cadence", "nearest", "record", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
     ["allowlist", "limits", "seeding", "measures", "claim"],
-    ["config", "events", "progress", "sweep.table"],
-    ["strangers", "sweep.seeds"],
+    ["config", "events", "progress"],
+    ["strangers", "sweep.table"],
+    ["sweep.seeds"],
     ["sweep.notes"],
     ["sweep.jobs"],
     ["data.makers", "data.split", "data.table", "devices", "environment", "resuming"],
@@ -40,6 +41,7 @@ HOUSE = [
     ["sweep.manifest"],
     ["sweep.answer"],
     ["sweep.progress"],
+    ["sweep.sweep"],
     ["sweep.launch", "sweep.search", "hooks"],
     ["diff"],
     ["verify"],
@@ -48,7 +50,7 @@ HOUSE = [
 
 # The only places that name a library, wherever it is imported in them.
 HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "__main__"}
-HYDRA |= {"sweep.jobs", "sweep.notes", "sweep.launch", "sweep.search"}
+HYDRA |= {"sweep.jobs", "sweep.notes", "sweep.launch", "sweep.sweep", "sweep.search"}
 DOORS = {
     "hydra": HYDRA,
     "omegaconf": HYDRA,

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from exp import allowlist
+from exp import allowlist, record
 from exp.config import CONF, check, choices_of
 from exp.errors import ExpError
 from exp.hooks import Refused
@@ -51,6 +51,8 @@ def job(cfg: DictConfig) -> float:
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if not record.read(folder):  # not even begun
+                record.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
             return float("nan")  # and in summary.json: Hydra would stop the others, or repeat it at the end
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
             # Here, because Hydra would put a line of its own before it.

@@ -1,6 +1,7 @@
 """What Hydra calls: before a run or a sweep writes anything, and when it is over."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from exp import record
 from exp.config import check, without_hydra
 from exp.errors import ConfigError
 from exp.limits import LIMITS, example
+from exp.resuming import SWEEP
 from exp.sweep import seeds, table
+from exp.sweep.task import Comparison
 
 _SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
 _OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
@@ -31,6 +34,9 @@ class Hooks(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         try:
             folder = _folder("hydra.run.dir", config.hydra.run.dir)
+            _refuse_other_records(config)
+            if config.sweep.dry_run:
+                raise ConfigError("sweep.dry_run=true lists the jobs of a sweep, and this is one run", "--cfg job")
             resume = check(without_hydra(config)).resume
             if resume is not None and Path(resume) != folder.absolute():
                 raise ConfigError(
@@ -48,11 +54,13 @@ class Hooks(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         try:
             folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
+            _refuse_other_records(config)
+            _refuse_what_is_left_undone(config, folder)
             for key, (limit, _) in LIMITS.items():  # jobs are made without these
                 value = OmegaConf.select(config, key) if key.startswith("sweep.") else None
                 if value is not None and not limit.allows(value):
                     raise ConfigError(f"{key} must be {limit}, not {value}", example(key, value))
-            if config.sweep.resume is None and (folder / table.NAME).exists():
+            if config.sweep.resume is None and ((folder / table.NAME).exists() or (folder / SWEEP).exists()):
                 raise ConfigError(
                     f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
                     f"sweep.resume={folder} to go on with it, or hydra.sweep.dir=ANOTHER_FOLDER",
@@ -71,12 +79,45 @@ class Hooks(Callback):
         from exp.sweep.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
 
         folder = Path(config.hydra.sweep.dir)
-        if config.hydra.launcher._target_ != _OUR_LAUNCHER:
-            from exp.sweep.comparison import compare  # later yet: torch and matplotlib
-
-            compare(folder, seeds.finished_by_name(list(table.rows(folder).values())))
-        if not tell(folder, config.sweep.measure, config.hydra.sweeper._target_ == _SEARCH):
+        searched = config.hydra.sweeper._target_ == _SEARCH
+        try:
+            if config.hydra.launcher._target_ != _OUR_LAUNCHER and not searched:
+                compared = Comparison(folder, seeds.finished_by_name(list(table.rows(folder).values()))).made()
+                if compared.error is not None:
+                    print(f"the jobs could not be compared: {compared.error}")
+            all_well = tell(folder, config.sweep.measure, searched)
+        except Exception:  # of which Hydra would make a warning, and exit code 0
+            traceback.print_exc()
             sys.exit(1)
+        if not all_well:
+            sys.exit(1)
+
+
+def _refuse_other_records(config: DictConfig) -> None:
+    if config.hydra.output_subdir != ".hydra":
+        raise ConfigError(
+            f"hydra.output_subdir={config.hydra.output_subdir}: what a run goes on by is looked for in .hydra",
+            "hydra.output_subdir=.hydra",
+        )
+
+
+def _refuse_what_is_left_undone(config: DictConfig, folder: Path) -> None:
+    """What another launcher or sweeper than ours, or ours, would take no notice of."""
+    ours = config.hydra.launcher._target_ == _OUR_LAUNCHER
+    searched = config.hydra.sweeper._target_ == _SEARCH
+    resume = config.sweep.resume
+    if config.sweep.dry_run and (searched or not ours):
+        what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"
+        raise ConfigError(f"sweep.dry_run=true: {what}", "sweep.dry_run=false")
+    if resume is not None and searched:
+        raise ConfigError(f"sweep.resume={resume}: a search goes on by its study", "hydra.sweeper.storage=study.log")
+    if resume is not None and Path(resume) != folder.absolute():
+        raise ConfigError(
+            f"sweep.resume={resume}: it goes on with a sweep only where it stands on the command line, as it is",
+            f"sweep.resume={resume} and no + before it",
+        )
+    if ours and config.hydra.job.chdir:
+        raise ConfigError("hydra.job.chdir=true: the jobs of a sweep run where you are", "hydra.job.chdir=false")
 
 
 def _folder(key: str, value: object) -> Path:

@@ -76,20 +76,24 @@ def sweep_resumed(typed: list[str]) -> list[str]:
     asked = [word.removeprefix("sweep.resume=") for word in typed if word.startswith("sweep.resume=")]
     if not asked or asked == ["null"]:
         return typed
+    if len(asked) > 1:
+        raise ConfigError(
+            f"{' '.join(f'sweep.resume={name}' for name in asked)}: one folder", "one sweep.resume=FOLDER"
+        )
     rest = [word for word in typed if not word.startswith("sweep.resume=")]
     if not get_args_parser().parse_args(rest).multirun:
         raise ConfigError(f"sweep.resume={asked[0]} goes on with many runs, which -m makes", shlex.join(["-m", *typed]))
-    if asked[-1] == "auto":
+    if asked[0] == "auto":
         found = sorted(Path("outputs").glob(f"**/{SWEEP}"), key=lambda path: path.stat().st_mtime)
         if not found:
             return rest
         folder = found[-1].parent.resolve()
     else:
-        folder = Path(asked[-1].strip("'\"")).expanduser().resolve()
+        folder = Path(asked[0].strip("'\"")).expanduser().resolve()
     if not (folder / SWEEP).is_file():
         if (folder / "multirun.yaml").is_file():
-            raise ConfigError(f"sweep.resume={asked[-1]}: another launcher made it", "a new sweep, by our own launcher")
-        raise ConfigError(f"sweep.resume={asked[-1]}: no sweep is there", "the folder that a sweep named at its end")
+            raise ConfigError(f"sweep.resume={asked[0]}: another launcher made it", "a new sweep, by our own launcher")
+        raise ConfigError(f"sweep.resume={asked[0]}: no sweep is there", "the folder that a sweep named at its end")
     refuse_links(folder)
     return [*rest, f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}"]
 

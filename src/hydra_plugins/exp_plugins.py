@@ -35,8 +35,8 @@ class ExpLauncher(Launcher):
 class ExpSweeper(BasicSweeper):
     """`hydra/sweeper=exp`, the default: Hydra's own, but that it leaves it to our launcher to compose the jobs."""
 
-    def __init__(self, max_batch_size: int | None = None) -> None:
-        super().__init__(max_batch_size)
+    def __init__(self) -> None:
+        super().__init__(max_batch_size=None)  # every job is checked before the first begins
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
@@ -71,7 +71,6 @@ class ExpLauncherConf:
 @dataclass
 class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
-    max_batch_size: int | None = None
 
 
 ConfigStore.instance().store("exp", ExpLauncherConf, group="hydra/launcher", provider="exp")

@@ -1,15 +1,19 @@
 """The jobs of a sweep beside each other, in pictures and in TensorBoard's own reader."""
 
 import csv
+import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
+
+from exp.sweep import comparison
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,39 @@ def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "sweep/figures").exists()
     assert not (tmp_path / "sweep/seeds").exists()
+
+
+def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
+    curves = {"full": comparison.curves_of([sweep / job for job in "012"])}
+    wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
+    for column, axis in comparison.AXES.items():
+        chart = comparison.against(curves, column, axis).axes[0]
+        points = zip(*([row for row in rows if row["split"] == "val"] for rows in wrote), strict=True)
+        expected = [
+            [statistics.fmean(float(row[name]) for row in rows) for name in (column, "loss")] for rows in points
+        ]
+        assert chart.lines[0].get_xydata() == pytest.approx(np.array(expected))
+        assert (chart.lines[0].get_label(), chart.get_xlabel()) == ("full", axis)
+
+
+def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
+    """A job that lost a row of its table is not averaged with other steps of its neighbours."""
+    for job in "01":
+        shutil.copytree(sweep / job, tmp_path / job)
+    lines = (tmp_path / "1/metrics.csv").read_text().splitlines(keepends=True)
+    lost = next(line for line in lines if ",val," in line and not line.startswith("0,"))
+    (tmp_path / "1/metrics.csv").write_text("".join(line for line in lines if line != lost))
+    whole, part = (comparison.curves_of([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
+    kept = [index for index, step in enumerate(whole["step"]) if step != float(lost.partition(",")[0])]
+    assert {name: values[kept].tolist() for name, values in whole.items() if name != "seconds"} == {
+        name: values.tolist() for name, values in part.items() if name != "seconds"
+    }
+
+
+def test_pictures_of_fewer_jobs_do_not_stay(exp, tmp_path: Path):
+    line = ["-m", "dataset=xor", "epochs=2", "figures=false"]
+    rates = [f"{number / 100}" for number in range(1, 11)]
+    assert exp(*line, f"optimizer.lr={','.join(rates[:2])}", "hydra.sweep.dir=sweep").returncode == 0
+    assert (tmp_path / "sweep/figures").exists()
+    assert exp(*line, f"optimizer.lr={','.join(rates)}", "sweep.resume=sweep").returncode == 0
+    assert not (tmp_path / "sweep/figures").exists()

@@ -1,4 +1,8 @@
-"""Hydra's tests for launchers, on ours."""
+"""Hydra's tests for launchers, on ours: that it is one.
+
+They hand it functions of their own, which it makes one after another in this process. What it does with exp's jobs is
+tested in the other files here.
+"""
 
 import pytest
 from hydra import version

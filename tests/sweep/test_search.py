@@ -2,7 +2,13 @@
 
 import csv
 import json
+import shlex
+import shutil
+import signal
 import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -26,6 +32,8 @@ RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
         ("a=int(tag(log,interval(1,100)))", IntDistribution(1, 100, log=True)),
         ("a=range(1,10)", IntDistribution(1, 9)),
         ("a=range(0,10,4)", IntDistribution(0, 8, step=4)),
+        ("a=range(10,1,-2)", IntDistribution(2, 10, step=2)),
+        ("a=tag(log,range(1,10))", IntDistribution(1, 9, log=True)),
         ("a=range(0,1,0.25)", CategoricalDistribution(["0.0", "0.25", "0.5", "0.75"])),
         ("a=choice(x,y)", CategoricalDistribution(["x", "y"])),
         ("a=[1],[2,3]", CategoricalDistribution(["[1]", "[2,3]"])),
@@ -90,6 +98,27 @@ def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
     assert val_losses(tmp_path / "alone") == losses[0]
 
 
+def test_a_search_that_is_stopped_says_how_it_goes_on(exp, tmp_path: Path):
+    words = ["hydra/sweeper=optuna", "dataset=moons", "batching=full", "epochs=40000", "figures=false", RATE]
+    for storage in ([], ["hydra.sweeper.storage=study.log"]):
+        command = [sys.executable, "-m", "exp", "-m", *words, *storage, "hydra.sweep.dir=sweep"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        while not (tmp_path / "sweep/0/metrics.csv").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate()
+        assert process.returncode == 130
+        if storage:
+            line = next(line for line in told.splitlines() if line.startswith("interrupted, and saved; to go on: "))
+            typed = shlex.split(line.partition("python -m exp ")[2])
+            again = exp(*typed, "hydra.sweeper.n_trials=1")
+            assert again.returncode == 0, again.stderr
+            assert "trial 1 of 1: optimizer.lr=" in again.stdout
+        else:
+            assert "a search can only go on with a hydra.sweeper.storage" in told
+        shutil.rmtree(tmp_path / "sweep")
+
+
 def val_losses(run: Path) -> list[float]:
     with (run / "metrics.csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file) if row["split"] == "val"]
@@ -135,6 +164,13 @@ def test_a_study_compares_like_with_like(exp):
     ("words", "said"),
     [
         (["seed=1"], "the search has nothing to choose"),
+        (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): "),
+        (["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): "),
+        (["epochs=range(5,1)"], "epochs=range(5,1): there is nothing in it"),
+        (["optimizer.lr=tag(log,range(0,1,0.1))"], "no logarithmic scale"),
+        ([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be a whole number of at least 0, not -5"),
+        ([RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number of at least 1, not 0"),
+        ([RATE, "sweep.resume=outputs/a"], "no sweep is there"),
         ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, not tea"),
         ([RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, not prune"),
         ([RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "hydra.sweeper.storage=sqlite"),

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from exp.diff import differences
+from exp.sweep import answer
 
 # Most of a second a job: time enough to do something to one.
 LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -110,10 +112,113 @@ def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: 
 
 
 def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
-    for seeds in ("1", "1,2"):
-        assert exp(*SHORT, "-m", f"seed={seeds}", "sweep.resume=auto").returncode == 0
-    (sweep,) = (tmp_path / "outputs").glob("*/*")
-    assert [row["job"] for row in table(sweep)] == ["0", "1"]
+    for words in (["seed=1", "sweep.resume=auto"], ["seed=1"], ["seed=1,2,3", "sweep.resume=auto"]):
+        assert exp(*SHORT, "-m", *words).returncode == 0
+    first, second = sorted((tmp_path / "outputs").glob("*/*"))
+    assert [row["job"] for row in table(first)] == ["0"]
+    assert [row["job"] for row in table(second)] == ["0", "1", "2"]
+
+
+def test_a_half_done_job_that_waits_keeps_its_checkpoint(exp, undisturbed: Path, tmp_path: Path):
+    """Two are under way and stopped; gone on with one at a time, and stopped again, the second is still there."""
+    line = [*LONG, "seed=1,2,3"]
+    process = begin(tmp_path, *line, "sweep.workers=2", "hydra.sweep.dir=sweep")
+    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process = begin(tmp_path, *line, "sweep.resume=sweep")
+    until(lambda: "resumed" in (tmp_path / "sweep/0/exp.log").read_text())
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert (tmp_path / "sweep/1/checkpoints/last.pt").exists()
+    assert exp("-m", *line, "sweep.resume=sweep").returncode == 0
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+
+
+def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3,4", "sweep.workers=2", "hydra.sweep.dir=sweep")
+    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+    os.kill(workers_of(process)[0], signal.SIGTERM)
+    told, _ = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted, and saved; to go on: python -m exp -m" in told
+    assert {row["status"] for row in table(tmp_path / "sweep")} == {"interrupted"}
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0", "1"]
+
+
+def test_equal_jobs_are_made_once(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "seed=1,1,2", "sweep.workers=2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    assert [row["seed"] for row in table(tmp_path / "sweep")] == ["1", "2"]
+    assert (tmp_path / "sweep/0/exp.log").read_text().count("model ") == 1
+
+
+def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path):
+    """Added to with what was the default before, spelt out: the same jobs, and one group of seeds."""
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    words = ["seed=1,2,3", "optimizer.lr=0.02,0.5", "optimizer=sgd", "sweep.resume=sweep"]
+    assert exp("-m", *SHORT, *words).returncode == 0
+    rows = [(row["optimizer.lr"], row["seed"], row["optimizer"]) for row in table(tmp_path / "sweep")]
+    assert rows[:2] == [("0.02", "1", "sgd"), ("0.02", "2", "sgd")]
+    assert sorted(rows) == [(lr, seed, "sgd") for lr in ("0.02", "0.5") for seed in "123"]
+    assert [(row["optimizer.lr"], row["n"]) for row in table(tmp_path / "sweep", "seeds.csv")] == [
+        ("0.02", "3"),
+        ("0.5", "3"),
+    ]
+
+
+def test_a_measure_without_bounds_is_told(exp, tmp_path: Path):
+    """A loss may be finite, and the squares in rmse and r2 not be: the seeds' mean is told, and no deviation."""
+    line = "-m dataset=diabetes loss=l1 batching=full epochs=2 preflight=off figures=false optimizer.lr=1e7".split()
+    done = exp(*line, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    (row,) = table(tmp_path / "sweep", "seeds.csv")
+    assert (row["r2/val"], row["r2/val std"]) == ("-inf", "")
+    assert "± ?" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "a job's folder is one name"),
+        ("-m seed=1,2 hydra.sweep.subdir=seeds", "a job's folder is one name"),
+        ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is how the sweep itself is made, and cannot vary in it"),
+        ("-m seed=1,2 hydra.job.chdir=true", "the jobs of a sweep run where you are"),
+        ("-m seed=1,2 hydra.output_subdir=foo", "is looked for in .hydra"),
+        ("hydra.output_subdir=foo", "is looked for in .hydra"),
+        ("sweep.dry_run=true", "lists the jobs of a sweep, and this is one run"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/launcher=basic", "only exp's own launcher lists jobs"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs as it goes"),
+        ("-m seed=1,2 ++sweep.resume=there", "only where it stands on the command line, as it is"),
+        ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
+    ],
+)
+def test_what_would_be_ignored_or_lost_is_refused(exp, tmp_path: Path, words: str, said: str):
+    done = exp(*shlex.split(words), *SHORT)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_a_log_that_speaks_of_its_job_is_that_jobs(exp, tmp_path: Path):
+    name = "hydra.job_logging.handlers.file.filename=${hydra.runtime.output_dir}/${hydra.job.num}-${seed}.log"
+    assert exp("-m", *SHORT, "seed=5,6", name, "hydra.sweep.dir=sweep").returncode == 0
+    assert sorted(path.name for path in tmp_path.glob("sweep/*/*.log")) == ["0-5.log", "1-6.log"]
+
+
+def test_rows_are_sorted_past_what_is_no_number():
+    values = [0.5, float("nan"), 0.9, "nan", 0.1, None, 0.95]
+    told = answer.best_first([{"accuracy/val": value} for value in values], "accuracy/val")
+    assert [row["accuracy/val"] for row in told[:4]] == [0.95, 0.9, 0.5, 0.1]
+
+
+def test_a_value_in_brackets_is_shown_as_it_is(exp):
+    done = exp("-m", *SHORT, "model.hidden=[4],[8,8]", "model.activation=relu,tanh")
+    assert "[8,8]" in done.stdout
+    assert "[4]" in done.stdout
 
 
 def test_seeds_are_one_result(exp, tmp_path: Path):
@@ -181,5 +286,5 @@ def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
     (tmp_path / "sweep/sweep.json").write_text(json.dumps(content))
     refused = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep")
     assert refused.returncode == 1
-    assert "is not in the sweep's" in refused.stderr
+    assert "is no job's folder in the sweep's" in refused.stderr
     assert not (tmp_path / "0").exists()

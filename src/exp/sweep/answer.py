@@ -1,8 +1,9 @@
 """What a sweep found, for the person at the terminal: the jobs by how good they are, and what went wrong."""
 
+import math
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,9 +21,12 @@ _SMALLER_IS_BETTER = ("loss", "rmse")
 def best_first(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows sorted by `measure`, those that have none of it last, in their order."""
     sign = 1 if measure.partition("/")[0] in _SMALLER_IS_BETTER else -1
-    with_it = [row for row in rows if row.get(measure) not in (None, "")]
-    rest = [row for row in rows if row not in with_it]
-    return sorted(with_it, key=lambda row: sign * float(row[measure])) + rest
+
+    def place(row: Row) -> tuple[bool, float]:
+        value = float(row.get(measure) or "nan")
+        return (True, 0.0) if math.isnan(value) else (False, sign * value)
+
+    return sorted(rows, key=place)
 
 
 def figure(name: str, value: object) -> str:
@@ -41,23 +45,25 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     rows = list(table.rows(folder).values())
     table.write(folder / table.NAME, rows)
+    names = seeds.varied(rows)
+    measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
     means = seeds.grouped(rows)
     if means:
         table.write(folder / "seeds.csv", means)
-    best = best_first(means, measure)
+    best = best_first(means or [row for row in rows if row["status"] == "finished"], measure)
     for left_out in (0, 1, 2):  # until it fits into the line
-        shown = _means(best, seeds.varied(rows), left_out) if means else _jobs(rows, measure, left_out)
+        fitting = _fitting(measures, left_out)
+        shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
         if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
             break
     console.print(shown)
-    measures = dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name))
     if measures and measure not in measures:
         console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
     if pruned := sum(row["status"] == "pruned" for row in rows):
         console.print(f"{pruned} more were pruned: the search had no hope for them")
     failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
     for row in failures[:_MOST]:
-        what = " ".join(f"{name}={row[name]}" for name in seeds.varied(rows) if name in row)
+        what = " ".join(f"{name}={row[name]}" for name in names if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))
     if len(failures) > _MOST:
         console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
@@ -67,16 +73,12 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     return found and (len(failures) < len(rows) if searched else not failures)
 
 
-def _jobs(rows: Sequence[Row], measure: str, left_out: int) -> Table:
-    finished = [row for row in rows if row["status"] == "finished"]
-    names = seeds.varied(rows)
-    measures = _fitting(dict.fromkeys(column for row in rows for column in row if seeds.is_measure(column)), left_out)
-    return _table(["job", *names, *measures, *([] if left_out else ["seconds"])], best_first(finished, measure))
+def _jobs(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str], seconds: bool) -> Table:
+    return _table(["job", *varied, *measures, *(["seconds"] if seconds else [])], rows)
 
 
-def _means(rows: Sequence[Row], varied: Sequence[str], left_out: int) -> Table:
+def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) -> Table:
     """Each measure with its deviation in one column."""
-    measures = _fitting(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)), left_out)
     told = [
         {**row, **{name: _scattered(name, row[name], row[f"{name} std"]) for name in measures if name in row}}
         for row in rows
@@ -86,10 +88,10 @@ def _means(rows: Sequence[Row], varied: Sequence[str], left_out: int) -> Table:
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
 
 
-def _fitting(measures: Iterable[str], left_out: int) -> list[str]:
+def _fitting(measures: Sequence[str], left_out: int) -> Sequence[str]:
     """All of them, or without those of the test rows, or the first two."""
-    names = list(measures)
-    return names if left_out == 0 else [name for name in names if name.endswith("/val")][: None if left_out == 1 else 2]
+    of_val = [name for name in measures if name.endswith("/val")]
+    return {0: measures, 1: of_val, 2: of_val[:2]}[left_out]
 
 
 def _scattered(name: str, mean: float, deviation: float | str) -> str:
@@ -105,10 +107,10 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for column, short in zip(columns, last, strict=True):
         name = short if last.count(short) == 1 else column
         shown.add_column(
-            name, no_wrap=True, justify="right" if seeds.is_measure(column) or column == "seconds" else "left"
+            Text(name), no_wrap=True, justify="right" if seeds.is_measure(column) or column == "seconds" else "left"
         )
     for row in rows[:_MOST]:
-        shown.add_row(*(figure(column, row.get(column)) for column in columns))
+        shown.add_row(*(Text(figure(column, row.get(column))) for column in columns))
     if len(rows) > _MOST:
         shown.caption = f"the best {_MOST} of {len(rows)}; all are in {table.NAME}"
         shown.caption_justify = "left"

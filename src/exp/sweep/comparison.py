@@ -24,7 +24,7 @@ AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "
 _FAR = 20.0
 # More curves than this in one chart are no comparison.
 _MOST = 8
-_BANDS, _PICTURES = "seeds", "comparison"
+_BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
 
 
 # Of each column of metrics.csv the mean over the jobs at every evaluation, and the standard deviation (0 of one job).
@@ -33,8 +33,8 @@ Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.f
 
 def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
     """Draw and write all of it anew, of the folders `jobs` in `folder` by what sets them apart: 'batching=full'."""
-    curves = {name: _together([_val(folder / job) for job in found]) for name, found in jobs.items()}
-    for stale in (_BANDS, _PICTURES):
+    curves = {name: curves_of([folder / job for job in found]) for name, found in jobs.items()}
+    for stale in (_BANDS, _PICTURES, _FIGURES):
         shutil.rmtree(folder / stale, ignore_errors=True)
     if any(len(found) > 1 for found in jobs.values()):
         for name, (mean, deviation) in curves.items():
@@ -47,13 +47,13 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
 
 def _drawn(folder: Path, jobs: Mapping[str, Sequence[str]], curves: Mapping[str, Curves]) -> Iterator[Path]:
     for column, axis in AXES.items():
-        path = folder / "figures" / f"loss_against_{axis}.png"
+        path = folder / _FIGURES / f"loss_against_{axis}.png"
         save(against(curves, column, axis), path)
         yield path
     surfaces = {name: folder / found[0] / "figures" / "decision_surface.png" for name, found in jobs.items()}
     there = {name: path for name, path in surfaces.items() if path.exists()}
     if len(there) > 1:
-        path = folder / "figures" / "decision_surfaces.png"
+        path = folder / _FIGURES / "decision_surfaces.png"
         save(side_by_side(there), path)
         yield path
 
@@ -105,10 +105,15 @@ def _val(job: Path) -> dict[str, list[float]]:
     return columns
 
 
-def _together(jobs: Sequence[dict[str, list[float]]]) -> Curves:
-    """Mean and deviation over the jobs, as far as all of them came."""
-    shortest = min(len(job.get("step", ())) for job in jobs)
-    stacked = {name: np.array([job[name][:shortest] for job in jobs]) for name in jobs[0] if shortest}
+def curves_of(folders: Sequence[Path]) -> Curves:
+    """Mean and deviation over the jobs, at the steps that all of them were evaluated at."""
+    jobs = [_val(folder) for folder in folders]
+    common = sorted(set[float].intersection(*(set(job.get("step", ())) for job in jobs)))
+    at = [[job["step"].index(step) for step in common] for job in jobs]
+    stacked = {
+        name: np.array([[job[name][index] for index in found] for job, found in zip(jobs, at, strict=True)])
+        for name in (jobs[0] if common else ())
+    }
     many = len(jobs) > 1
     return (
         {name: values.mean(0) for name, values in stacked.items()},

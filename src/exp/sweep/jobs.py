@@ -37,7 +37,7 @@ class Job:
     config: Config
     flat: Mapping[str, Any]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same for the same config, wherever and in whatever sweep it runs."""
         kept = {name: value for name, value in sorted(self.flat.items()) if not is_no_part_of_a_run(name)}

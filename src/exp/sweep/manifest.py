@@ -11,6 +11,13 @@ from exp.errors import ConfigError, shown
 from exp.resuming import SWEEP
 from exp.sweep.jobs import Job, is_no_part_of_a_run
 
+# Folders of a sweep that hold no job.
+OF_SWEEP = ("figures", "seeds", "comparison")
+
+
+def _is_a_jobs(name: str) -> bool:
+    return Path(name).name == name and not name.startswith(".") and name not in OF_SWEEP
+
 
 class Manifest:
     """The jobs of the sweep in `folder`: of each its key and its folder's name; written anew as jobs are added."""
@@ -20,10 +27,8 @@ class Manifest:
         content: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
-            if not (folder / name).resolve().is_relative_to(folder.resolve()):
-                raise ConfigError(
-                    f"{self._path}: the job's folder {name} is not in the sweep's", "another sweep.resume"
-                )
+            if not _is_a_jobs(name):
+                raise ConfigError(f"{self._path}: {name} is no job's folder in the sweep's", "another sweep.resume")
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
 
@@ -35,9 +40,7 @@ class Manifest:
         first = jobs[0].flat
         varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
         varied |= set(self._varied)
-        if self._base and jobs[0].number > 0:  # a search, which chooses as it goes
-            varied |= {name for name in {*first, *self._base} if first.get(name) != self._base.get(name)}
-        elif self._base:
+        if self._base and jobs[0].number == 0:  # else a search, which chooses as it goes
             changed = [
                 f"{name} was {shown(self._base.get(name))} and would be {shown(first.get(name))}"
                 for name in sorted({*first, *self._base} - varied)
@@ -49,6 +52,12 @@ class Manifest:
                     "both values with a comma between them, to add to it, or a sweep of its own without sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
+            if not _is_a_jobs(name):
+                raise ConfigError(
+                    f"hydra.sweep.subdir gives {name}: a job's folder is one name, of no dot at its beginning and none "
+                    f"of {', '.join(OF_SWEEP)}",
+                    "hydra.sweep.subdir='${hydra.job.num}'",
+                )
             if job.key not in self.folders:
                 taken = set(self.folders.values())
                 numbers = map(str, count(len(taken)))

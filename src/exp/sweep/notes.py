@@ -6,15 +6,18 @@ Of jobs that choose the same options it differs in a few words, so it is made on
 import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 # No number of a job, no word of a command line.
 _NUMBER, _WORDS, _NAME, _FOLDER = 918273645, "__WORDS__", "__NAME__", "__FOLDER__"
+
+# What the settings of a log may name and be those of every job, but for the folder.
+_SHARED = {"${hydra.runtime.output_dir}", "${hydra.job.name}"}
 
 
 class Notes:
@@ -30,6 +33,8 @@ class Notes:
         HydraConfig.instance().set_config(cfg)
         self._settings = OmegaConf.to_yaml(HydraConfig.instance().cfg)
         log, environment = cfg.hydra.job_logging, cfg.hydra.job.env_set
+        written = json.dumps([OmegaConf.to_container(node) for node in (log, environment)])
+        self._is_shared = set(re.findall(r"\$\{.*?\}", written)) <= _SHARED
         self._live = json.dumps([OmegaConf.to_container(node, resolve=True) for node in (log, environment)])
 
     def write(self, folder: Path, task: DictConfig, words: Sequence[str], number: int, name: str) -> None:
@@ -45,8 +50,14 @@ class Notes:
         for file, text in (("config", OmegaConf.to_yaml(task)), ("hydra", told), ("overrides", overrides)):
             (folder / ".hydra" / f"{file}.yaml").write_text(text, encoding="utf-8")
 
-    def live(self, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-        """The settings of the job's log, and of its environment."""
-        text = self._live.replace(_FOLDER, json.dumps(str(folder.absolute()))[1:-1])
-        log, environment = json.loads(text)
+    def live(self, folder: Path, whole: Callable[[], DictConfig]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The settings of the job's log and environment; where they speak of the job, out of its `whole` config."""
+        if self._is_shared:
+            log, environment = json.loads(self._live.replace(_FOLDER, json.dumps(str(folder.absolute()))[1:-1]))
+            return log, environment
+        cfg = whole()
+        with read_write(cfg.hydra), open_dict(cfg.hydra):
+            cfg.hydra.runtime.output_dir = str(folder.absolute())
+        parts = (cfg.hydra.job_logging, cfg.hydra.job.env_set)
+        log, environment = (cast("dict[str, Any]", OmegaConf.to_container(part, resolve=True)) for part in parts)
         return log, environment

@@ -131,6 +131,10 @@ class _Process:
             said = _death(self._process.returncode)
             self._start()
             return Outcome(said)
+        except BaseException:  # the judge's: the run waits for its answer
+            self.kill()
+            self._start()
+            raise
 
     def _send(self, what: Makeable | bool) -> None:
         pickle.dump(what, self._tasks)

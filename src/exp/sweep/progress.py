@@ -19,9 +19,9 @@ class SweepProgress:
         self._console = Console(highlight=False, soft_wrap=True)
         self._bar = Progress(
             BarColumn(10),
-            TextColumn("{task.fields[counts]}"),
+            TextColumn("{task.fields[counts]}", markup=False),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[best]}"),
+            TextColumn("{task.fields[best]}", markup=False),
             console=self._console,
             auto_refresh=False,
             transient=True,

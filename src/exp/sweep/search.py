@@ -11,6 +11,7 @@ import optuna
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,6 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from exp import record
 from exp.errors import ConfigError
 from exp.sweep.pool import workers_of
 from hydra_plugins.exp_plugins import ExpLauncher
@@ -54,11 +56,12 @@ class Watched:
             self._is_pruned = bool(self._trial.should_prune())  # optuna gives one of numpy's
         return self._is_pruned
 
-    def told(self, study: optuna.Study, value: float) -> str:
-        """Tell the study how the trial ended, `value` being NaN unless it finished; and in words for a person."""
-        if self._is_pruned:
+    def told(self, study: optuna.Study, job: JobReturn) -> str:
+        """Tell the study how the trial ended; and in words for a person."""
+        value = float(job.return_value)
+        if self._is_pruned or record.read(Path(job.working_dir or ".")).get("status") == "pruned":
             study.tell(self._trial, state=TrialState.PRUNED)
-            return f"pruned after epoch {self._epoch}"
+            return f"pruned after epoch {self._epoch}" if self._is_pruned else "as one before, which was pruned"
         if math.isnan(value):
             study.tell(self._trial, state=TrialState.FAIL)
             return "failed"
@@ -71,6 +74,13 @@ def distribution_of(override: Override) -> BaseDistribution:
 
     `tag(log, ...)` searches on a logarithmic scale, `int(interval(...))` whole numbers. ConfigError for what is none.
     """
+    try:
+        return _distribution_of(override)
+    except ValueError as error:
+        raise ConfigError(f"{override.input_line}: {error}", f"{override.key_or_group}=interval(LOW,HIGH)") from error
+
+
+def _distribution_of(override: Override) -> BaseDistribution:
     value = override.value()
     if isinstance(value, IntervalSweep):
         log = "log" in value.tags
@@ -80,8 +90,13 @@ def distribution_of(override: Override) -> BaseDistribution:
         return FloatDistribution(low, high, log=log)
     if isinstance(value, RangeSweep):
         if all(isinstance(part, int) for part in (value.start, value.stop, value.step)):
-            numbers = range(*cast("tuple[int, int, int]", (value.start, value.stop, value.step)))
-            return IntDistribution(numbers[0], numbers[-1], step=numbers.step)
+            numbers = sorted(range(*cast("tuple[int, int, int]", (value.start, value.stop, value.step))))
+            if not numbers:
+                raise ValueError("there is nothing in it")
+            step = abs(cast("int", value.step))
+            return IntDistribution(numbers[0], numbers[-1], step=step, log="log" in value.tags)
+        if "log" in value.tags:
+            raise ValueError("steps of a fraction are no logarithmic scale")
         return CategoricalDistribution(_texts(override))
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(_texts(override))
@@ -105,15 +120,15 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     settings, measure = config.hydra.sweeper, str(config.sweep.measure)
     study = _study(settings, measure, config.epochs)
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
     alike = [word for word in fixed if not word.startswith("sweep.")]
     _refuse_another(study, {"measure": measure, "fixed": shlex.join(alike)})
     number, most = 0, int(settings.n_trials)
     if _ended(study) >= most:
-        print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * max(1, _ended(study))}")
+        print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * _ended(study)}")
         sys.exit(0)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
     while (left := most - _ended(study)) > 0:
         try:
             trials = [study.ask(space) for _ in range(max(1, workers_of(config.sweep.workers, left)))]
@@ -126,7 +141,7 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
         jobs = launcher.launch(words, number, judges) if ours else launcher.launch(words, number)
         number += len(jobs)
         for trial, one, job in zip(trials, watched, jobs, strict=True):
-            told = one.told(study, float(job.return_value))
+            told = one.told(study, job)
             chosen = shlex.join(_words(trial.params))
             print(f"trial {_ended(study)} of {most}: {chosen}: {told}{_best(study)}", flush=True)
 
@@ -151,6 +166,12 @@ def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
             raise ConfigError(
                 f"hydra.sweeper.{key} must be one of {', '.join(known)}, not {settings[key]}",
                 f"hydra.sweeper.{key}={next(iter(known))}",
+            )
+    for key, least in {"n_trials": 1, "seed": 0}.items():
+        if settings[key] < least:
+            raise ConfigError(
+                f"hydra.sweeper.{key} must be a whole number of at least {least}, not {settings[key]}",
+                f"hydra.sweeper.{key}=20",
             )
     place: str | None = settings.storage
     storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place

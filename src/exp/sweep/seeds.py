@@ -1,9 +1,10 @@
 """Jobs that differ in nothing but their seed are one result: its mean, how far the seeds scatter, and of how many."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from exp.sweep.table import SPLITS, Row
+from exp.sweep.table import OWN, SPLITS, Row
 
 
 def is_measure(column: str) -> bool:
@@ -14,9 +15,9 @@ def is_measure(column: str) -> bool:
 def varied(rows: Iterable[Row]) -> list[str]:
     """The choices in which the jobs differ, in the order they were typed."""
     rows = list(rows)
-    own = ("job", "status", "seconds", "error", "figures", "resume")
+    own = (*OWN, "figures")
     columns = dict.fromkeys(column for row in rows for column in row if column not in own and not is_measure(column))
-    return [column for column in columns if len({str(row.get(column)) for row in rows}) > 1]
+    return [column for column in columns if len({str(row.get(column, "")) for row in rows}) > 1]
 
 
 def groups(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
@@ -46,11 +47,12 @@ def grouped(rows: Sequence[Row]) -> list[Row]:
     """A row for each group: its choices, n, and of every measure the mean and the standard deviation of the sample.
 
     Over the n jobs that finished; `lost` is how many did not. None if no seed varies. The deviation of a single run is
-    left empty: it tells nothing of how seeds scatter.
+    left empty, as that of an infinite measure: it tells nothing of how seeds scatter.
     """
-    names = [name for name in varied(rows) if name != "seed"]
-    if "seed" not in varied(rows):
+    names = varied(rows)
+    if "seed" not in names:
         return []
+    names.remove("seed")
     told: list[Row] = []
     for choices, members in groups(rows).items():
         finished = [member for member in members if member["status"] == "finished"]
@@ -64,5 +66,6 @@ def _statistics(members: Sequence[Mapping[str, object]]) -> Row:
     for name in [column for column in (members[0] if members else ()) if is_measure(column)]:
         values = [float(str(member[name])) for member in members if name in member]
         told[name] = statistics.fmean(values)
-        told[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else ""
+        scatter = len(values) > 1 and all(map(math.isfinite, values))
+        told[f"{name} std"] = statistics.stdev(values) if scatter else ""
     return told

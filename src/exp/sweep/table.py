@@ -9,10 +9,14 @@ from typing import Any
 import yaml
 
 from exp import record
+from exp.config import flat
+from exp.errors import shown
 
 NAME = "sweep.csv"
 # What a person compares a sweep's jobs by.
 SPLITS = ("val", "test")
+# The columns that were neither typed nor measured.
+OWN = ("job", "status", "seconds", "error")
 
 Row = dict[str, Any]
 
@@ -20,22 +24,35 @@ Row = dict[str, Any]
 def rows(folder: Path) -> dict[str, Row]:
     """A row of each job in `folder`, by its folder's name, in the jobs' order."""
     found = sorted((path.parents[0] for path in folder.glob("*/.hydra")), key=in_order)
-    return {job.name: row(job) for job in found}
+    told = {job.name: row(job) for job in found}
+    typed = dict.fromkeys(column for row in told.values() for column in row if column not in OWN and "/" not in column)
+    for job in found:
+        if missing := [name for name in typed if name not in told[job.name]]:
+            told[job.name] |= _composed(job, missing)
+    return told
 
 
 def row(job: Path) -> Row:
     """Job, status, what was typed for it, final measures of val and test, seconds, and what was wrong."""
-    content: dict[str, Any] = {"status": "failed", **record.read(job)}  # failed: it could not even say that it began
+    content: dict[str, Any] = {"status": "not begun", **record.read(job)}
     words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text())
     final: dict[str, dict[str, float]] = content.get("final", {})
     return {
         "job": job.name,
         "status": content["status"],
-        **{key: value for key, _, value in (word.partition("=") for word in words)},
+        **{key: value for key, _, value in (word.partition("=") for word in words) if key != "resume"},
         **{f"{name}/{split}": value for split in SPLITS for name, value in final.get(split, {}).items()},
         "seconds": content.get("seconds", ""),
         "error": (content.get("error") or "").partition("\n")[0],
     }
+
+
+def _composed(job: Path, names: Iterable[str]) -> Row:
+    """What was not typed for that job, though for others of its sweep: what it was by default."""
+    chosen: dict[str, Any] = record.read(job).get("choices", {})
+    with (job / ".hydra" / "config.yaml").open(encoding="utf-8") as file:
+        config = flat(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
+    return {name: shown(config[name]) for name in names if name in config}
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("exp")
 
-INTERRUPTED = "interrupted"
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: what was wrong, if anything; all else it left in its folder."""
+    """How a task ended: what was wrong, if anything, or that it was asked to stop; all else it left in its folder."""
 
     error: str | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Task:
             except Pruned:
                 return Outcome()
             except KeyboardInterrupt:
-                return Outcome(INTERRUPTED)
+                return Outcome(interrupted=True)
             except Exception as error:
                 log.exception("the run failed")
                 told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
@@ -81,7 +80,7 @@ class Comparison:
     folder: Path
     jobs: Mapping[str, Sequence[str]]
 
-    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome:
+    def made(self, shelf: "Shelf | None" = None, hopeless: "Judge | None" = None) -> Outcome:
         """Draw it; if it cannot be drawn, the sweep is none the worse."""
         del shelf, hopeless
         from exp.sweep.comparison import compare  # late: torch and matplotlib

@@ -15,7 +15,7 @@ import threading
 from typing import BinaryIO, cast
 
 from exp import allowlist
-from exp.sweep.task import INTERRUPTED, Evaluation, Makeable, Outcome
+from exp.sweep.task import Evaluation, Makeable, Outcome
 
 
 def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") -> None:
@@ -23,7 +23,7 @@ def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") ->
     while True:
         try:
             into.put(pickle.load(tasks))
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # at its end, or killed in the middle of a task
             into.put(None)
             os.kill(os.getpid(), signal.SIGTERM)
             return
@@ -60,7 +60,7 @@ def main() -> None:
         return answer is True
 
     while (task := cast("Makeable | None", tasks.get())) is not None:
-        outcome = Outcome(INTERRUPTED) if asked else task.made(shelf, hopeless)
+        outcome = Outcome(interrupted=True) if asked else task.made(shelf, hopeless)
         try:
             send(outcome)
         except BrokenPipeError:  # the sweep's process is gone, and the run has saved

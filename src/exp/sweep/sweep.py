@@ -1,0 +1,197 @@
+"""One sweep: its jobs, what has become of each, and what to type for the rest."""
+
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from exp import record
+from exp.claim import claimed
+from exp.config import choices_of
+from exp.errors import ConfigError
+from exp.signals import signals
+from exp.sweep import seeds, table
+from exp.sweep.jobs import Composer, Job, at_work
+from exp.sweep.manifest import Manifest
+from exp.sweep.pool import Here, Pool, never
+from exp.sweep.task import Comparison, Outcome, Task
+
+if TYPE_CHECKING:
+    from exp.events import Judge
+
+# That which has all jobs made at once; others make some, and then more.
+_OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
+# What needs no going on with.
+_ENDED = ("finished", "diverged", "pruned")
+# A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
+_FEW = 16
+_SECONDS_BETWEEN_TABLES = 1.0
+# How long to wait for the worker of a killed sweep to save and let go of its job.
+_SECONDS_FOR_ANOTHER = 20.0
+
+
+class Sweep:
+    """The jobs of one sweep, and what has become of them."""
+
+    def __init__(
+        self,
+        context: HydraContext,
+        function: TaskFunction,
+        config: DictConfig,
+        composed: Composer,
+        jobs: Sequence[Job],
+        judges: "Sequence[Judge]",
+    ) -> None:
+        self._judges = dict(zip((job.number for job in jobs), judges, strict=False))
+        self._context = context
+        self._function = function
+        self._config = config
+        self._composed = composed
+        self._jobs = jobs
+        self._is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
+        self._folder = Path(str(config.hydra.sweep.dir))
+        self._names = Manifest(self._folder).add(jobs, [self._name(job) for job in jobs])
+        self._rows = table.rows(self._folder)
+        self._wrote = time.perf_counter()
+
+    def made(self, pool: Pool | Here) -> list[JobReturn]:
+        """Make every job that has not come to its end; what Hydra wants to know of all of them."""
+        from exp.sweep.progress import SweepProgress  # late: a mistake in a job needs no rich
+
+        different = {job.key: job for job in self._jobs}  # one that is there twice is made once
+        left = [job for key, job in different.items() if self._row(key).get("status") not in _ENDED]
+        coming = iter(left)
+        waiting: dict[Future[Outcome], Job] = {}
+        interrupted = stopped = False
+        with (
+            signals() as asked_to_stop,
+            SweepProgress(len(different), len(different) - len(left), self._config.sweep.measure) as progress,
+        ):
+            while True:
+                # One more than there are workers: the next job's folder is made while its worker is at another yet.
+                most = pool.workers if pool.workers and self._config.sweep.on_error == "stop" else pool.workers + 1
+                while not stopped and len(waiting) < most and (job := next(coming, None)) is not None:
+                    waiting[pool.submit(self._prepared(job), self._judges.get(job.number, never))] = job
+                if not waiting:
+                    break
+                ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+                interrupt = asked_to_stop()
+                for future in ended:
+                    job, outcome = waiting.pop(future), future.result()
+                    if outcome.interrupted:
+                        interrupt = True
+                        self._forget_unbegun(job)
+                    else:
+                        progress.ended(self._told(job, outcome))
+                        stopped = stopped or (outcome.error is not None and self._config.sweep.on_error == "stop")
+                if interrupt and not interrupted:
+                    pool.interrupt()
+                    interrupted = True
+                if stopped := stopped or interrupted:
+                    for future in [future for future in waiting if future.cancel()]:
+                        self._forget_unbegun(waiting.pop(future))
+                progress.show(running=min(len(waiting), max(1, pool.workers)))
+            if interrupted:  # else the whole table is told, and written, when all is over
+                table.write(self._folder / table.NAME, table.rows(self._folder).values())
+                print(f"interrupted, and saved; {self._how_to_go_on()}")
+                raise KeyboardInterrupt
+            if stopped and (more := sum(1 for _ in coming)):
+                print(f"stopped at the first failure, with {more} jobs not begun; {self._how_to_go_on()}")
+        if not self._is_search:
+            finished = seeds.finished_by_name(list(table.rows(self._folder).values()))
+            compared = pool.submit(Comparison(self._folder, finished)).result()
+            if compared.error is not None:
+                print(f"the jobs could not be compared: {compared.error}")
+        return [self._returned(job) for job in self._jobs]
+
+    def _how_to_go_on(self) -> str:
+        settings = self._config.hydra.overrides
+        left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+        words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
+        sources = self._config.hydra.runtime.config_sources
+        search = [word for one in sources if one.provider == "command-line" for word in ("--config-dir", one.path)]
+        if not self._is_search:
+            words.append(f"sweep.resume={self._folder}")
+        elif self._config.hydra.sweeper.storage is None:
+            return "a search can only go on with a hydra.sweeper.storage"
+        return f"to go on: python -m exp {shlex.join(['-m', *search, *words])}"
+
+    def _name(self, job: Job) -> str:
+        """The folder that the job gets in a sweep of its own."""
+        if OmegaConf.to_container(self._config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
+            return str(job.number)
+        return str(at_work(self._composed(job.words), job.number).hydra.sweep.subdir)
+
+    def _prepared(self, job: Job) -> Task:
+        """The job's folder, with Hydra's files in it, and what a worker needs to know."""
+        folder = self._folder / self._names[job.key]
+        begun = (folder / record.NAME).exists()
+        if begun:
+            with claimed(folder, _SECONDS_FOR_ANOTHER):
+                pass
+        task, base = self._composed.task(job.words), self._composed.base(job.words)
+        base.notes.write(folder, task, job.words, job.number, self._composed.name(job.words))
+        log, environment = base.notes.live(folder, lambda: at_work(self._composed(job.words), job.number))
+        self._tell_callbacks_of(job)
+        few = len(self._jobs) <= _FEW and not self._is_search
+        return Task(
+            config=replace(
+                job.config,
+                figures=few if job.config.figures == "auto" else job.config.figures,
+                resume=str(folder) if begun else None,
+            ),
+            folder=folder,
+            text=OmegaConf.to_yaml(task, resolve=True),
+            choices=choices_of(base.cfg.hydra.runtime.choices),
+            words=job.words,
+            logging=log,
+            environment=environment,
+            judged=job.number in self._judges,
+        )
+
+    def _forget_unbegun(self, job: Job) -> None:
+        """Take away the folder of a job that was prepared, and never began."""
+        folder = self._folder / self._names[job.key]
+        if not (folder / record.NAME).exists():
+            shutil.rmtree(folder)
+
+    def _tell_callbacks_of(self, job: Job, ended: bool = False) -> None:
+        """Tell Hydra's callbacks that the job begins or ended, if there are others than ours, which does not listen."""
+        if len(self._config.hydra.callbacks) > 1:
+            cfg = at_work(self._composed(job.words), job.number)
+            if ended:
+                self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
+            else:
+                self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
+
+    def _told(self, job: Job, outcome: Outcome) -> table.Row:
+        """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
+        folder = self._folder / self._names[job.key]
+        if outcome.error is not None and record.read(folder).get("status") in (None, "running"):
+            record.write_failure(folder, outcome.error, job.words)
+        row = self._rows[folder.name] = table.row(folder)
+        if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
+            self._wrote = time.perf_counter()
+            table.write(self._folder / table.NAME, self._rows.values())
+        self._tell_callbacks_of(job, ended=True)
+        return row
+
+    def _row(self, key: str) -> table.Row:
+        return self._rows.get(self._names[key], {})
+
+    def _returned(self, job: Job) -> JobReturn:
+        row, measure = self._row(job.key), self._config.sweep.measure
+        if self._is_search and row.get("status") == "finished" and measure not in row:
+            raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
+        done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
+        done.working_dir = str(self._folder / self._names[job.key])
+        done.return_value = table.value(row, measure)
+        return done

@@ -41,6 +41,7 @@ HOUSE = [
     ["sweep.manifest"],
     ["sweep.answer"],
     ["sweep.progress"],
+    ["sweep.cluster"],
     ["sweep.sweep"],
     ["sweep.launch", "sweep.search", "hooks"],
     ["diff"],
@@ -58,6 +59,7 @@ DOORS = {
     "tensorboard": {"event_file", "sinks.tensorboard"},
     "matplotlib": {"figures", "sweep.comparison"},
     "optuna": {"sweep.search"},
+    "submitit": {"sweep.cluster"},
     "rich": {"sinks.console", "sweep.answer", "sweep.progress"},
 }
 

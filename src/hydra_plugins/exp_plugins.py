@@ -1,8 +1,9 @@
 """Where Hydra looks for launchers and sweepers. It imports this whenever exp starts, so nothing slow stands here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -11,14 +12,17 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig
 
 if TYPE_CHECKING:
     from exp.events import Judge
 
 
 class ExpLauncher(Launcher):
-    """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes."""
+    """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes; `submitit_slurm`: on a cluster."""
+
+    def __init__(self, **of_cluster: Any) -> None:
+        del of_cluster  # they are in the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._function, self._config = hydra_context, task_function, config
@@ -29,6 +33,9 @@ class ExpLauncher(Launcher):
         """As every launcher; and with a judge for each job, those end early that it has no hope for."""
         from exp.sweep.launch import launch
 
+        if "cluster" in self._config.hydra.launcher:
+            with _needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
+                import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
         return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, judges)
 
 
@@ -58,9 +65,24 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from exp.sweep.search import search
+        with _needing("optuna", "hydra/sweeper=optuna", "search"):
+            from exp.sweep.search import search
 
         search(self._launcher, self._context.config_loader, self._config, arguments)
+
+
+@contextmanager
+def _needing(package: str, words: str, extra: str) -> Generator[None]:
+    """ConfigError where a package is not there that only some need."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        from exp.errors import ConfigError
+
+        cure = f"pip install -c constraints.txt -e '.[{extra}]'"
+        raise ConfigError(f"{words}: it needs {package}, which is not installed", cure) from error
 
 
 @dataclass
@@ -69,11 +91,58 @@ class ExpLauncherConf:
 
 
 @dataclass
+class SubmititConf(ExpLauncherConf):
+    """What submitit, https://github.com/facebookincubator/submitit, may be asked for; null: as the cluster has it."""
+
+    cluster: str = MISSING
+    submitit_folder: str = "${hydra.sweep.dir}/.submitit/%j"
+    name: str = "${hydra.job.name}"
+    timeout_min: int = 60
+    max_num_timeout: int = 3  # how often a job that ran out of time goes on in another
+    cpus_per_task: int | None = None
+    gpus_per_node: int | None = None
+    mem_gb: float | None = None
+    stderr_to_stdout: bool = False
+    setup: list[str] | None = None  # commands before the job's own
+
+
+@dataclass
+class SubmititLocalConf(SubmititConf):
+    """On this machine, as a rehearsal."""
+
+    cluster: str = "local"
+
+
+@dataclass
+class SubmititSlurmConf(SubmititConf):
+    cluster: str = "slurm"
+    partition: str | None = None
+    qos: str | None = None
+    account: str | None = None
+    comment: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    gres: str | None = None
+    cpus_per_gpu: int | None = None
+    gpus_per_task: int | None = None
+    mem_per_gpu: str | None = None
+    mem_per_cpu: str | None = None
+    signal_delay_s: int = 120  # before the time is up
+    array_parallelism: int = 256  # jobs at a time
+    additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # what sbatch takes besides
+
+
+@dataclass
 class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
 
 
-ConfigStore.instance().store("exp", ExpLauncherConf, group="hydra/launcher", provider="exp")
+for name, node in {
+    "exp": ExpLauncherConf,
+    "submitit_local": SubmititLocalConf,
+    "submitit_slurm": SubmititSlurmConf,
+}.items():
+    ConfigStore.instance().store(name, node, group="hydra/launcher", provider="exp")
 
 
 @dataclass

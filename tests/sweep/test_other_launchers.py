@@ -1,4 +1,4 @@
-"""A sweep by other launchers than ours: the same numbers, the same answer."""
+"""A sweep on a cluster, or by other launchers than ours: the same numbers, the same answer."""
 
 import json
 import subprocess

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from exp.claim import claimed
 from exp.errors import ConfigError
@@ -21,6 +21,7 @@ from exp.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from exp.events import Judge
+    from exp.sweep.cluster import Cluster
 
 
 def launch(
@@ -58,7 +59,13 @@ def launch(
         return Sweep(context, function, config, composed, jobs, judges).made(pool)
 
 
-def _pool(config: DictConfig, jobs: int) -> Pool | Here:
+def _pool(config: DictConfig, jobs: int) -> "Pool | Here | Cluster":
+    if "cluster" in config.hydra.launcher:
+        if config.sweep.on_error == "stop":
+            raise ConfigError("sweep.on_error=stop: a cluster begins jobs when it likes", "sweep.on_error=continue")
+        from exp.sweep.cluster import Cluster  # an extra
+
+        return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
     workers = workers_of(config.sweep.workers, jobs)
     return Pool(workers) if workers else Here()
 

@@ -26,6 +26,7 @@ from exp.sweep.task import Comparison, Outcome, Task
 
 if TYPE_CHECKING:
     from exp.events import Judge
+    from exp.sweep.cluster import Cluster
 
 # That which has all jobs made at once; others make some, and then more.
 _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
@@ -62,7 +63,7 @@ class Sweep:
         self._rows = table.rows(self._folder)
         self._wrote = time.perf_counter()
 
-    def made(self, pool: Pool | Here) -> list[JobReturn]:
+    def made(self, pool: "Pool | Here | Cluster") -> list[JobReturn]:
         """Make every job that has not come to its end; what Hydra wants to know of all of them."""
         from exp.sweep.progress import SweepProgress  # late: a mistake in a job needs no rich
 

@@ -1,0 +1,121 @@
+"""A sweep's runs on a cluster, through submitit: each a job in its queue, that goes on by itself if it is preempted."""
+
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from submitit import AutoExecutor, Job
+from submitit.helpers import DelayedSubmission
+
+from exp import record
+from exp.errors import ConfigError
+from exp.sweep.pool import Here, never
+from exp.sweep.task import Makeable, Outcome, Task
+
+if TYPE_CHECKING:
+    from exp.events import Judge
+
+# Which settings are not handed on.
+_OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
+# What submitit calls alike on every kind of cluster.
+_OF_ANY = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout")
+_SECONDS_BETWEEN_LOOKS = 0.5
+# How long a file that a job wrote at its end may take to be seen from here.
+_SECONDS_UNSEEN = {"slurm": 15.0, "local": 0.0}
+
+
+class _Made:
+    """A run as the cluster calls it: again, if it took the machine away in the meantime."""
+
+    def __call__(self, task: Task) -> Outcome:
+        from exp.shelf import Shelf  # late: the sweep knows no torch
+
+        begun = str(task.folder) if (task.folder / record.NAME).exists() else None
+        config = replace(task.config, resume=task.config.resume or begun)
+        return replace(task, config=config).made(Shelf(), never)
+
+    def checkpoint(self, task: Task) -> DelayedSubmission:
+        """What submitit asks for before it puts a job back into the queue: the same once more, for a run saves."""
+        return DelayedSubmission(self, task)
+
+
+class Cluster:
+    """As many runs at a time as the cluster gives. To be used in a `with`."""
+
+    def __init__(self, settings: Mapping[str, Any], jobs: int) -> None:
+        """ConfigError if there is no such cluster, or a setting is not one of its own."""
+        kind = settings["cluster"]
+        given = {name: value for name, value in settings.items() if value is not None and name not in _OURS}
+        try:
+            self._executor = AutoExecutor(
+                settings["submitit_folder"], cluster=kind, **{f"{kind}_max_num_timeout": settings["max_num_timeout"]}
+            )
+            self._executor.update_parameters(
+                **{name if name in _OF_ANY else f"{kind}_{name}": value for name, value in given.items()}
+            )
+        except (RuntimeError, NameError, ValueError, AssertionError) as error:
+            raise ConfigError(
+                f"hydra/launcher=submitit_{kind}: {error}", "hydra/launcher=exp, on this machine"
+            ) from error
+        self.workers = jobs
+        self._unseen = _SECONDS_UNSEEN[kind]
+        self._waiting: dict[Future[Outcome], Task] = {}
+        self._queued: dict[Future[Outcome], Job[Outcome]] = {}
+        self._ended: dict[Future[Outcome], float] = {}  # when it was seen first that the job is no more
+        self._interrupted = self._over = False
+        self._looking = threading.Thread(target=self._look)
+        self._looking.start()
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        self._over = True
+        self._looking.join()
+
+    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
+        """What will be the task's outcome. A picture is drawn here, and of a run on its way nobody is asked."""
+        if not isinstance(task, Task):
+            return Here().submit(task, hopeless)
+        future: Future[Outcome] = Future()
+        self._waiting[future] = task
+        return future
+
+    def interrupt(self) -> None:
+        """Let every run that is under way save and end, and take the others out of the queue."""
+        self._interrupted = True
+        for job in list(self._queued.values()):
+            job.cancel()
+
+    def _look(self) -> None:
+        while not self._over:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            new = {future: self._waiting.pop(future) for future in list(self._waiting)}
+            new = {future: task for future, task in new.items() if future.set_running_or_notify_cancel()}
+            try:
+                if new:  # together, which makes one array of them
+                    self._queued |= zip(new, self._executor.map_array(_Made(), new.values()), strict=True)
+                done = [future for future, job in self._queued.items() if job.done()]
+            except Exception as error:  # the cluster does not answer
+                for future in (*self._queued, *new):
+                    future.set_exception(error)
+                return
+            for future in done:
+                since = self._ended.setdefault(future, time.monotonic())
+                job = self._queued[future]
+                if job.paths.result_pickle.exists() or time.monotonic() - since >= self._unseen:
+                    del self._queued[future]
+                    future.set_result(self._outcome(job))
+
+    def _outcome(self, job: "Job[Outcome]") -> Outcome:
+        if self._interrupted:
+            return Outcome(interrupted=True)
+        if not job.paths.result_pickle.exists():
+            return Outcome(f"its job on the cluster, {job.job_id}, ended without a word: {job.paths.stdout}")
+        try:
+            return job.result()
+        except Exception as error:
+            return Outcome(f"its job on the cluster, {job.job_id}: {error}")

@@ -1,0 +1,140 @@
+"""A sweep through submitit, on its local executor: real processes, that die, are preempted and are stopped."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from exp.diff import differences
+
+LOCAL = "hydra/launcher=submitit_local"
+LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
+MODEL = """import os
+import signal
+
+from torch import nn
+
+
+class Dying(nn.Linear):
+    def __init__(self, in_features, out_features, die):
+        if die:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(in_features, out_features)
+"""
+
+
+def begin(folder: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "exp", "-m", *words]
+    whole = {**os.environ, **environment}
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=whole)
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def process_of(job: Path) -> int:
+    """The process on the cluster that holds this run."""
+    for _ in range(1000):
+        for pid in Path("/proc").glob("[0-9]*"):
+            try:
+                held = {os.readlink(one) for one in (pid / "fd").iterdir()}
+                line = (pid / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"submitit.core._submit" in line and any(name.startswith(str(job)) for name in held):
+                return int(pid.name)
+        time.sleep(0.01)
+    raise AssertionError("it never ran")
+
+
+def until_saved(job: Path) -> None:
+    for _ in range(3000):
+        if (job / "checkpoints/last.pt").exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never saved")
+
+
+def test_a_job_that_dies_loses_itself_alone(tmp_path: Path):
+    (tmp_path / "mortal.py").write_text(MODEL)
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/dying.yaml").write_text("_target_: mortal.Dying\ndie: false\n")
+    line = ["--config-dir", "conf", "model=dying", "dataset=moons", "epochs=1", "figures=false", "model.die=false,true"]
+    process = begin(tmp_path, *line, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep", EXP_ALLOW="mortal")
+    told, said = process.communicate()
+    assert process.returncode == 1, said
+    assert [(row["model.die"], row["status"]) for row in table(tmp_path / "sweep")] == [
+        ("False", "finished"),
+        ("False", "finished"),
+        ("True", "failed"),
+        ("True", "failed"),
+    ]
+    assert told.count("ended without a word: ") == 2
+
+
+@pytest.mark.slow
+def test_a_job_that_is_preempted_goes_on(tmp_path: Path):
+    """SIGUSR2 is what submitit has a cluster send before it takes the machine away; the job comes back by itself."""
+    process = begin(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
+    until_saved(tmp_path / "sweep/0")
+    os.kill(process_of(tmp_path / "sweep/0"), signal.SIGUSR2)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "resumed   after step" in (tmp_path / "sweep/0/exp.log").read_text()
+    undisturbed = begin(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=ours")
+    undisturbed.communicate()
+    assert table(tmp_path / "sweep") == table(tmp_path / "ours")
+    for job in "01":
+        kinds = {kind for kind, _ in differences(tmp_path / "sweep" / job, tmp_path / "ours" / job)}
+        assert not {"measures", "parameters", "status"} & kinds
+
+
+@pytest.mark.slow
+def test_what_was_stopped_goes_on_here(tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
+    until_saved(tmp_path / "sweep/0")
+    until_saved(tmp_path / "sweep/1")
+    process.send_signal(signal.SIGINT)
+    told, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "interrupted, and saved; to go on: python -m exp -m hydra/launcher=submitit_local" in told
+    again = begin(tmp_path, *LONG, "seed=1,2", "sweep.resume=sweep")
+    again.communicate()
+    assert again.returncode == 0
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished"] * 2
+    assert "resumed   after step" in (tmp_path / "sweep/0/exp.log").read_text()
+    assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["steps"] == 12000
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: "),
+        ([LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: a cluster begins jobs when it likes"),
+        ([LOCAL, "epochs=1,0"], "epochs must be a whole number of at least 1, not 0"),
+    ],
+)
+def test_what_cannot_be_is_told_at_once(tmp_path: Path, words: list[str], said: str):
+    process = begin(tmp_path, "seed=1,2", *words)
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert said in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+@pytest.mark.parametrize(("words", "package"), [(LOCAL, "submitit"), ("hydra/sweeper=optuna", "optuna")])
+def test_a_package_that_is_not_there_is_named(tmp_path: Path, words: str, package: str):
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no module', name='{package}')\n")
+    process = begin(tmp_path, "seed=1,2", words, PYTHONPATH=str(tmp_path))
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert f"{words}: it needs {package}, which is not installed\n  try: pip install " in told

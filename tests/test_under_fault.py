@@ -54,7 +54,7 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Pat
 
 
 @pytest.mark.parametrize(
-    "where", [pytest.param("hydra.run.dir=one", marks=pytest.mark.slow), "-m hydra.sweep.dir=sweep seed=0"]
+    "where", ["hydra.run.dir=one", pytest.param("-m hydra.sweep.dir=sweep seed=0", marks=pytest.mark.slow)]
 )
 def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
     """One of them trains there; the others are refused and leave it alone."""

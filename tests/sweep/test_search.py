@@ -70,7 +70,7 @@ def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str):
     assert study.best_trial.params["optimizer.lr"] > 0.1  # too small a rate learns nothing in two epochs
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(workers, marks=pytest.mark.slow) for workers in (0, 1))])
 def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
     """By the median rule, worked out here from what the runs wrote; those that ended are no other for it."""
     line = "-m hydra/sweeper=optuna dataset=moons epochs=10 figures=false hydra.sweep.dir=sweep".split()
@@ -98,6 +98,7 @@ def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
     assert val_losses(tmp_path / "alone") == losses[0]
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_says_how_it_goes_on(exp, tmp_path: Path):
     words = ["hydra/sweeper=optuna", "dataset=moons", "batching=full", "epochs=40000", "figures=false", RATE]
     for storage in ([], ["hydra.sweeper.storage=study.log"]):
@@ -124,6 +125,7 @@ def val_losses(run: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file) if row["split"] == "val"]
 
 
+@pytest.mark.slow
 def test_pruning_goes_by_the_measure_and_can_be_left(exp, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=5 figures=false hydra.sweeper.storage=study.log".split()
     for pruner in ("hyperband", "none"):

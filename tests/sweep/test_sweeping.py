@@ -19,7 +19,7 @@ from exp.diff import differences
 from exp.sweep import answer
 
 # Most of a second a job: time enough to do something to one.
-LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
+LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
 
 
@@ -78,7 +78,9 @@ def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_
     assert same_numbers(tmp_path / "sweep/1", undisturbed / "1")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
+)
 def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path, tmp_path: Path):
     process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
     until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
@@ -145,7 +147,7 @@ def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
     assert process.returncode == 130
     assert "interrupted, and saved; to go on: python -m exp -m" in told
     assert {row["status"] for row in table(tmp_path / "sweep")} == {"interrupted"}
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0", "1"]
+    assert not (tmp_path / "sweep/3").exists()
 
 
 def test_equal_jobs_are_made_once(exp, tmp_path: Path):
@@ -155,6 +157,7 @@ def test_equal_jobs_are_made_once(exp, tmp_path: Path):
     assert (tmp_path / "sweep/0/exp.log").read_text().count("model ") == 1
 
 
+@pytest.mark.slow
 def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path):
     """Added to with what was the default before, spelt out: the same jobs, and one group of seeds."""
     assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
@@ -237,7 +240,7 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
     assert lines[1].split()[0] == "0.5"  # the better one
 
 
-@pytest.mark.parametrize("launcher", ["exp", "basic"])
+@pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
 def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
     words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
     done = exp("-m", *SHORT, *words, "sweep.measure=accuracy/test", "hydra.sweep.dir=sweep")
@@ -263,7 +266,7 @@ def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("how", ["sweep.dry_run=true", "--cfg job"])
+@pytest.mark.parametrize("how", ["sweep.dry_run=true", pytest.param("--cfg job", marks=pytest.mark.slow)])
 def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: str):
     done = exp("-m", "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
     assert (done.returncode, done.stderr) == (0, "")

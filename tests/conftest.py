@@ -1,11 +1,13 @@
 """What tests share: a config composed as the command line composes it, and a run of the real command."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sklearn
 import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
@@ -43,3 +45,19 @@ def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **keywords)  # type: ignore[call-overload]
 
     return run
+
+
+def openml_cache_of_iris(folder: Path) -> None:
+    """What scikit-learn brings along of OpenML's iris for tests of its own, laid out in `folder` as its cache is."""
+    bundled = Path(sklearn.__file__).parent / "datasets/tests/data/openml/id_61"
+    kept = {
+        "api-v1-jdl-dn-iris-l-2-dv-1.json": "api/v1/json/data/list/data_name/iris/limit/2/data_version/1",
+        "api-v1-jd-61.json": "api/v1/json/data/61",
+        "api-v1-jdf-61.json": "api/v1/json/data/features/61",
+        "api-v1-jdq-61.json": "api/v1/json/data/qualities/61",
+        "data-v1-dl-61.arff": "data/v1/download/61/iris.arff",
+    }
+    for name, path in kept.items():
+        there = folder / "openml/openml.org" / f"{path}.gz"
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(bundled / f"{name}.gz", there)

@@ -19,7 +19,7 @@ OF_USER = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",")
 
 # For each group the packages, and what it must be that is found there.
 _ALLOWED = {
-    "dataset": (("exp.data.makers", "sklearn.datasets"), "dataset function"),
+    "dataset": (("exp.data.makers", "exp.data.files", "sklearn.datasets"), "dataset function"),
     "model": (("exp.models", "torch.nn"), "Module"),
     "loss": (("torch.nn",), "Module"),
     "optimizer": (("torch.optim",), "Optimizer"),
@@ -27,7 +27,7 @@ _ALLOWED = {
 }
 # Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
-    "dataset": ("split", "standardize"),
+    "dataset": ("split", "standardize", "stratify"),
     "model": (),
     "optimizer": (),
     "scheduler": ("every",),

@@ -60,7 +60,13 @@ def build(config: Config, shelf: Shelf | None = None) -> Experiment:
     if table is None:
         table = table_of(make("dataset", config.dataset))
         shelf.put_table(config.dataset, table)
-    data = prepare(table, config.dataset.get("split"), config.dataset.get("standardize", False), config.seed)
+    data = prepare(
+        table,
+        config.dataset.get("split"),
+        bool(config.dataset.get("standardize")),
+        config.seed,
+        bool(config.dataset.get("stratify")),
+    )
     objective = objective_of(make("loss", config.loss), config.loss.get("output"), data)
     data = data.prepared(objective.target, device)
 

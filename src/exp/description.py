@@ -1,10 +1,12 @@
 """An experiment in words: lines for a person, facts for summary.json, columns for the HPARAMS page."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from exp.build import Experiment
 from exp.config import Config, flat
+from exp.data.split import Data
 from exp.environment import environment
 from exp.errors import shown
 from exp.events import Built
@@ -12,7 +14,7 @@ from exp.events import Built
 # What is watched and where it runs does not make another model.
 _NO_HYPERPARAMETERS = ("log_every", "eval_every", "save_every", "figures", "engine", "threads", "device.name")
 # Read by exp itself and said in other words, or not worth a line.
-_UNSAID = ("_target_", "split", "standardize", "output", "every")
+_UNSAID = ("_target_", "output", "every")
 
 
 def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
@@ -39,7 +41,8 @@ def _lines(
     config: Config, experiment: Experiment, choices: Mapping[str, str], parameters: int, machine: dict[str, Any]
 ) -> dict[str, str]:
     data, batches, plan = experiment.data, experiment.batches, experiment.plan
-    kind = "regression" if data.classes is None else f"{len(data.classes)} classes"
+    target = "" if data.preprocessing.target == "target" else f"{data.preprocessing.target}: "
+    kind = target + ("regression" if data.classes is None else f"{len(data.classes)} classes")
     rows = len(data.train)
     if data.train is data.val:
         split = "no split: trained and evaluated on all rows"
@@ -50,7 +53,7 @@ def _lines(
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     order = ", shuffled" if batches.shuffle else ""
     said = {
-        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}, {kind}; {split}{scaled}",
+        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_kinds(data)}, {kind}; {split}{scaled}",
         "model": f"{_said(choices['model'], config.model)}: {len(data.features)} -> {experiment.objective.outputs}, "
         f"{parameters:,} parameters",
         "loss": _said(choices["loss"], config.loss),
@@ -70,8 +73,15 @@ def _lines(
     return said
 
 
+def _kinds(data: Data) -> str:
+    """What a table's columns are, where they are not all numbers: (5 numbers, 2 categories)."""
+    kinds = Counter(column.kind for column in data.preprocessing.columns)
+    return f" ({', '.join(_many(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
+
+
 def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    many = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
+    return f"{count:,} {what if count == 1 else many}"
 
 
 def _said(option: str, node: dict[str, Any]) -> str:

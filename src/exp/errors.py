@@ -7,6 +7,8 @@ ExpError
 └── Diverged         the loss became NaN or infinite
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import cast
 
 
@@ -49,3 +51,15 @@ class Diverged(ExpError):  # noqa: N818  # what happened, not an error in what w
 
 class Pruned(Exception):  # noqa: N818  # of no mistake
     """A search has no hope for this run, and needs no more of it."""
+
+
+@contextmanager
+def needing(package: str, what: str, extra: str) -> Generator[None]:
+    """ConfigError if what is imported inside is a package that only some need, and is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        cure = f"pip install -c constraints.txt -e '.[{extra}]'"
+        raise ConfigError(f"{what}: it needs {package}, which is not installed", cure) from error

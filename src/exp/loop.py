@@ -59,6 +59,7 @@ def train(
     after it would mean nothing.
     """
     device = data.train.x.device
+    preprocessing = data.preprocessing.state()
     progress = Progress()
     stream = batches.stream()
     if since is not None:
@@ -77,6 +78,7 @@ def train(
             "random": random_state(device),
             "epoch_began": stream.began,
             "data": data.fingerprint,
+            "preprocessing": preprocessing,
         }
         return Snapshot(batches.position(progress.step), state, best)
 

@@ -61,6 +61,8 @@ def run(
             tell(sinks, Noted(at, lost))
         for change in changes(earlier.get("environment", {}), built.facts["environment"]):
             tell(sinks, Noted(at, f"{change}: from here on, bits may differ from those of an undisturbed run"))
+        for note in experiment.data.notes if since is None else ():
+            tell(sinks, Noted(at, note))
         if config.preflight == "on" and since is None:
             standardized = bool(config.dataset.get("standardize"))
             for warning in findings(experiment.learner, experiment.data, standardized):

@@ -38,7 +38,7 @@ class Shelf:
         return self._tables.get(_key(node))
 
     def put_table(self, node: dict[str, Any], table: Table) -> None:
-        if _is_known(node):
+        if _is_known(node) and "path" not in node:  # a file may change
             _keep(self._tables, _key(node), table)
 
     def model(self, config: Config, model: nn.Module, criterion: nn.Module) -> tuple[nn.Module, Recordings]:

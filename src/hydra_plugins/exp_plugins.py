@@ -1,7 +1,6 @@
 """Where Hydra looks for launchers and sweepers. It imports this whenever exp starts, so nothing slow stands here."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
+
+from exp.errors import needing
 
 if TYPE_CHECKING:
     from exp.events import Judge
@@ -34,7 +35,7 @@ class ExpLauncher(Launcher):
         from exp.sweep.launch import launch
 
         if "cluster" in self._config.hydra.launcher:
-            with _needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
+            with needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
         return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, judges)
 
@@ -65,24 +66,10 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        with _needing("optuna", "hydra/sweeper=optuna", "search"):
+        with needing("optuna", "hydra/sweeper=optuna", "search"):
             from exp.sweep.search import search
 
         search(self._launcher, self._context.config_loader, self._config, arguments)
-
-
-@contextmanager
-def _needing(package: str, words: str, extra: str) -> Generator[None]:
-    """ConfigError where a package is not there that only some need."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        from exp.errors import ConfigError
-
-        cure = f"pip install -c constraints.txt -e '.[{extra}]'"
-        raise ConfigError(f"{words}: it needs {package}, which is not installed", cure) from error
 
 
 @dataclass

@@ -1,7 +1,11 @@
 """Every YAML composes, builds and takes two steps: found by glob, so a new file is tested unasked."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
-from conftest import config_of
+from conftest import config_of, openml_cache_of_iris
+from sklearn.datasets import load_iris
 
 from exp.build import build
 from exp.config import CONF
@@ -14,12 +18,20 @@ OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.y
 COMPANIONS = {
     "loss=bce": ["model.output_activation=sigmoid"],
     "experiment=signal_background": ["batching=minibatch"],
+    "dataset=table": ["dataset.path=iris.csv", "dataset.target=target"],
+    "dataset=arrays": ["dataset.path=iris.npz"],
+    "dataset=openml": ["dataset.name=iris", "dataset.target=class", "dataset.cache=."],
 }
 ELSEWHERE = {"device=cuda", "device=mps"}
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ELSEWHERE])
-def test_composes_builds_and_takes_two_steps(option: str):
+def test_composes_builds_and_takes_two_steps(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    iris = load_iris(as_frame=True)
+    iris.frame.to_csv("iris.csv", index=False)
+    np.savez("iris.npz", x=iris.data, y=iris.target)
+    openml_cache_of_iris(tmp_path)
     two = ["epochs=2", "batching.batch_size=null", "batching.drop_last=false"]
     experiment = build(config_of(option, *COMPANIONS.get(option, []), *two))
     assert experiment.plan.steps == 2

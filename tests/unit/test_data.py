@@ -53,7 +53,7 @@ def test_without_a_split_all_rows_serve_three_times():
 def test_a_bunch_brings_its_names():
     table = table_of(load_iris())
     assert table.classes == ("setosa", "versicolor", "virginica")
-    assert table.features[0] == "sepal length (cm)"
+    assert table.columns[0].name == "sepal length (cm)"
 
 
 def test_words_are_classes_in_sorted_order():

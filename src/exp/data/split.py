@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exp.data.columns import Preprocessing
+
 
 @dataclass(frozen=True)
 class Split:
@@ -33,14 +35,22 @@ class Data:
     train: Split
     val: Split
     test: Split
-    features: tuple[str, ...]
-    classes: tuple[str, ...] | None
+    preprocessing: Preprocessing
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     def prepared(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Data":
         """The same rows on `device`, their y as `target` gives it."""
         done = {id(part): Split(part.x.to(device), target(part.y).to(device)) for part in self.splits.values()}
         return replace(self, **{name: done[id(part)] for name, part in self.splits.items()})
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.preprocessing.features
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return self.preprocessing.classes
 
     @property
     def splits(self) -> dict[str, Split]:

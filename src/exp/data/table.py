@@ -8,22 +8,30 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.data.columns import Column
 from exp.errors import DataError
 
 
 @dataclass(frozen=True)
 class Table:
-    """Features x, float64 [N, F], and y: class numbers int64 [N], or values float64 [N, K] where `classes` is None."""
+    """Rows x, float64 [N, C], a number for each of `columns`, and y: class numbers int64 [N], or values float64 [N, K].
+
+    Where `classes` is None it is values. `groups`: int64 [N], rows of one number belong together in a split.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.int64] | NDArray[np.float64]
-    features: tuple[str, ...]
+    columns: tuple[Column, ...]
     classes: tuple[str, ...] | None
+    target: str = "target"
+    groups: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()  # what a person should know of the rows
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the numbers: equal tables, and only they, share it."""
-        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes)).encode())
+        words = [column.words for column in self.columns if column.words]
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *words)).encode())
         for array in (self.x, self.y):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -35,6 +43,8 @@ def table_of(source: Any) -> Table:
     A target of floats means regression; whole numbers, booleans and words mean classes, numbered in sorted order.
     DataError if the rows are empty, do not match, or are not finite.
     """
+    if isinstance(source, Table):
+        return source
     pair: Any = (source.data, source.target) if hasattr(source, "target") else source
     if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
         raise DataError(
@@ -62,19 +72,25 @@ def table_of(source: Any) -> Table:
             f"{int(np.argmin(finite))}",
             "remove or fill them in the dataset's function",
         )
-    features = _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])
+    columns = tuple(map(Column, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f":
         if not np.isfinite(y).all():
             raise DataError("dataset: the target holds NaN or infinite values", "remove those rows")
-        return Table(x, y.astype(np.float64).reshape(len(y), -1), features, None)
+        return Table(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
     if y.ndim != 1:
         raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
+    labels, numbers = classes_of(y)
+    return Table(x, numbers, columns, _names(source, "target_names", list(labels)))
+
+
+def classes_of(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The labels in sorted order, and the number of each row's. DataError if there is but one."""
     labels, numbers = np.unique(y, return_inverse=True)
     if len(labels) < 2:
         raise DataError(
             f"dataset: every row is of the class {labels[0]}, so there is nothing to learn", "rows of two classes"
         )
-    return Table(x, numbers.astype(np.int64), features, _names(source, "target_names", list(labels)))
+    return labels, numbers.astype(np.int64)
 
 
 def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str, ...]:

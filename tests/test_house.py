@@ -36,7 +36,7 @@ HOUSE = [
     ["sinks.*"],
     ["targets"],
     ["build"],
-    ["description"],
+    ["description", "trained", "words"],
     ["run"],
     ["sweep.task"],
     ["sweep.worker"],
@@ -47,7 +47,7 @@ HOUSE = [
     ["sweep.cluster"],
     ["sweep.sweep"],
     ["sweep.launch", "sweep.search", "hooks"],
-    ["diff"],
+    ["predict", "evaluate", "diff"],
     ["verify"],
     ["__main__"],
 ]

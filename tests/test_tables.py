@@ -97,7 +97,7 @@ def test_a_word_that_training_has_not_seen_makes_zeros_and_is_told(tmp_path: Pat
     towns = [index for index, name in enumerate(data.features) if name.startswith("town=")]
     assert len(towns) == 3
     assert data.test.x[2, towns].tolist() == [0, 0, 0]
-    assert data.notes == ("1 rows have a town that no training row has: zeros stand for it",)
+    assert data.notes == ("1 row with a town that training had not: zeros stand for it",)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ def build(config: Config, shelf: Shelf | None = None) -> Experiment:
         config.seed,
         bool(config.dataset.get("stratify")),
     )
-    objective = objective_of(make("loss", config.loss), config.loss.get("output"), data)
+    objective = objective_of(
+        make("loss", config.loss), config.loss.get("output"), data.classes, data.preprocessing.values
+    )
     data = data.prepared(objective.target, device)
 
     seed_everything(config.seed)

@@ -11,7 +11,7 @@ from torch import Tensor
 from exp.errors import CheckpointError
 from exp.events import State
 
-FORMAT = 2
+FORMAT = 3
 
 # What a run goes on from, and the one before it, for the day that the newest turns out to be damaged.
 FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.pt", "previous.pt", "best.pt"

@@ -110,6 +110,15 @@ def check(cfg: DictConfig) -> Config:
     return cast(Config, OmegaConf.to_object(cfg))
 
 
+def typed(content: Mapping[str, Any]) -> Config:
+    """A config that was composed before, as a run's folder keeps it. ConfigError as of `check`."""
+    try:
+        cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(content)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", "the config of a run as it was") from error
+    return check(cast("DictConfig", cfg))
+
+
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """What a job's function is given: the config without Hydra's own settings."""
     task = copy.copy(cfg)

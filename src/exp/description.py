@@ -8,7 +8,7 @@ from exp.build import Experiment
 from exp.config import Config, flat
 from exp.data.split import Data
 from exp.environment import environment
-from exp.errors import shown
+from exp.errors import many, shown
 from exp.events import Built
 
 # What is watched and where it runs does not make another model.
@@ -58,12 +58,12 @@ def _lines(
         f"{parameters:,} parameters",
         "loss": _said(choices["loss"], config.loss),
         "optimizer": _said(choices["optimizer"], config.optimizer),
-        "batching": f"{size}{order}: {_many(config.epochs, 'epoch')} of {_many(batches.steps_per_epoch, 'step')}"
-        f" = {_many(plan.steps, 'step')}",
+        "batching": f"{size}{order}: {many(config.epochs, 'epoch')} of {many(batches.steps_per_epoch, 'step')}"
+        f" = {many(plan.steps, 'step')}",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
         "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
-        f"{' (auto)' if config.device.name == 'auto' else ''}, {_many(machine['threads'], 'thread')}, "
+        f"{' (auto)' if config.device.name == 'auto' else ''}, {many(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
     if plan.schedule is not None:
@@ -76,12 +76,7 @@ def _lines(
 def _kinds(data: Data) -> str:
     """What a table's columns are, where they are not all numbers: (5 numbers, 2 categories)."""
     kinds = Counter(column.kind for column in data.preprocessing.columns)
-    return f" ({', '.join(_many(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
-
-
-def _many(count: int, what: str) -> str:
-    many = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
-    return f"{count:,} {what if count == 1 else many}"
+    return f" ({', '.join(many(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
 
 
 def _said(option: str, node: dict[str, Any]) -> str:

@@ -21,6 +21,12 @@ def shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def many(count: int, what: str) -> str:
+    """1 row, 2,000 rows, 2 categories."""
+    plural = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
+    return f"{count:,} {what if count == 1 else plural}"
+
+
 class ExpError(Exception):
     """A mistake that a user can mend: `problem` in one sentence, `cure` what to type or do."""
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from exp.data.split import Data, Split
+from exp.data.split import Split
 from exp.errors import ConfigError
 from exp.measures import Hits, Residuals
 
@@ -31,6 +31,7 @@ class Objective(Protocol):
     def target(self, y: Tensor) -> Tensor: ...
     def prediction(self, output: Tensor) -> Tensor: ...
     def surface(self, output: Tensor) -> Tensor: ...
+    def probabilities(self, output: Tensor) -> Tensor | None: ...
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
     ) -> Sequence[Hits | Residuals]: ...
@@ -73,6 +74,10 @@ class Classes:
         """[N]: of two classes the probability of the second, of more the predicted class number."""
         return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
 
+    def probabilities(self, output: Tensor) -> Tensor:
+        """[N, K], of each class."""
+        return output.softmax(1)
+
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
         del split
         return Hits.of(self.prediction(output), target, sizes)
@@ -84,6 +89,7 @@ class Binary:
 
     criterion: nn.Module
     probability: Callable[[Tensor], Tensor]
+    is_one: bool = True  # else it is a number that was trained towards 0 and 1
     outputs = 1
     measures = Hits.names
 
@@ -98,6 +104,11 @@ class Binary:
     def surface(self, output: Tensor) -> Tensor:
         """[N]: the probability of the second class."""
         return self.probability(output).squeeze(1)
+
+    def probabilities(self, output: Tensor) -> Tensor | None:
+        """[N, 2], of each class; None where the loss gives outputs no such meaning."""
+        second = self.surface(output)
+        return torch.stack([1 - second, second], dim=1) if self.is_one else None
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
         del split
@@ -124,6 +135,10 @@ class Values:
         """[N]: the first value."""
         return output[:, 0]
 
+    def probabilities(self, output: Tensor) -> None:
+        """A value has none."""
+        del output
+
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Residuals]:
         return Residuals.of(output, target, sizes, split.variance)
 
@@ -141,8 +156,10 @@ _MEANINGS: dict[type[nn.Module], str] = {
 }
 
 
-def objective_of(criterion: nn.Module, output: str | None, data: Data) -> Objective:
-    """What `criterion` implies on these data, where `output` tells what the model's output means to it.
+def objective_of(criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1) -> Objective:
+    """What `criterion` implies for a target of these `classes`, or where they are None of so many `values`.
+
+    `output` tells what the model's output means to it.
 
     ConfigError if the loss cannot be computed, or means nothing, on such a target.
     """
@@ -158,18 +175,18 @@ def objective_of(criterion: nn.Module, output: str | None, data: Data) -> Object
         raise ConfigError(
             f"loss.reduction={criterion.reduction}: a step's loss is the mean over its rows", "loss.reduction=mean"
         )
-    if data.classes is None:
+    if classes is None:
         if output != "value":
             raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
-        return Values(criterion, data.train.y.shape[1])
+        return Values(criterion, values)
     if output == "classes":
-        return Classes(criterion, len(data.classes))
-    if len(data.classes) != 2:
+        return Classes(criterion, len(classes))
+    if len(classes) != 2:
         raise ConfigError(
-            f"loss: {name} with one output tells two classes apart, and this dataset has {len(data.classes)}",
+            f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",
             "loss=cross_entropy",
         )
-    return Binary(criterion, torch.sigmoid if output == "logit" else _itself)
+    return Binary(criterion, torch.sigmoid if output == "logit" else _itself, output != "value")
 
 
 def _itself(output: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ from exp.playing import Play, player
 from exp.recording import Tape
 from exp.shelf import Recordings
 from exp.step import EagerStep, Gradients, Made
-from exp.uncompiled import is_torchs_own, step_of
+from exp.uncompiled import is_torchs_own, needs_closure, step_of
 from exp.unrecorded import changed, outside
 from exp.updates import update_of
 
 # How many steps of each recording run beside the eager step, on copies, before it is trusted.
 _TRIALS = 2
+_SEVERAL = "{} computes gradients several times a step"
 
 
 class RecordedStep:
@@ -38,7 +39,9 @@ class RecordedStep:
         self._has_bare_update = True  # until a recording, or the optimizer, says otherwise
         self._momentum = self._has_momentum()
         self._steps = 0
-        self.obstacle: str | None = None
+        self.obstacle: str | None = (
+            _SEVERAL.format(type(eager.optimizer).__name__) if needs_closure(eager.optimizer) else None
+        )
 
     def __call__(self, batches: Iterable[Batch]) -> Made:
         if self._has_momentum() != self._momentum:  # a schedule took it from or to 0, where torch keeps other state
@@ -87,7 +90,7 @@ class RecordedStep:
         if tape.obstacle is not None:
             self._give_up(tape.obstacle)
         elif more:
-            self._give_up(f"{type(self._eager.optimizer).__name__} computes gradients several times a step")
+            self._give_up(_SEVERAL.format(type(self._eager.optimizer).__name__))
         elif moved is not None:
             self._give_up(f"each step changes {moved}, which no recording would")
         else:
@@ -124,6 +127,9 @@ class RecordedStep:
             return found[-1]
 
         made = self._eager.updated(kept)
+        if len(found) > 1:
+            self._give_up(_SEVERAL.format(type(self._eager.optimizer).__name__))
+            return made
         after = self._snapshot(x)
         self._restore(before)
         played = Made()

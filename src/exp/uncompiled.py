@@ -35,6 +35,12 @@ def step_of(optimizer: Optimizer) -> Step:
     return step
 
 
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Whether its step must be given one, and may call it as often as it likes, as that of L-BFGS."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
 def is_torchs_own(optimizer: Optimizer) -> bool:
     """Whether its steps are those of torch.optim, and nobody listens to them."""
     hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")

@@ -157,7 +157,7 @@ def test_a_planted_bug_is_found(bug: str):
 
 SHIPPED = [
     *(f"experiment={path.stem}" for path in sorted((CONF / "experiment").glob("*.yaml"))),
-    *(f"dataset={path.stem}" for path in sorted((CONF / "dataset").glob("*.yaml"))),
+    *(f"dataset={path.stem}" for path in sorted((CONF / "dataset").glob("*.yaml")) if "???" not in path.read_text()),
 ]
 
 

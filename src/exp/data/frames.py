@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns import UNKNOWN, Column, Floats
+from exp.data.columns import UNKNOWN, Column, Floats, Preprocessing
 from exp.data.reading import Cells, Frame, pandas
 from exp.data.table import Table, classes_of
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, many
 from exp.nearest import nearest
 
 # A whole-numbered target of at most so many different values is one of classes.
@@ -103,14 +103,39 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
     return Column(name, "category", tuple(found)), codes.to_numpy(dtype=np.float64)
 
 
-def coded(column: Column, cells: Cells) -> Floats:
-    """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have.
+def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, list[str]]:
+    """New rows [N, C] of columns that are known, NaN where a number is missing that nothing stands for; and notes.
 
-    DataError if a cell is no number where the column is one of numbers.
+    DataError if a column is not there, or a cell is no number where the column is one of numbers.
     """
+    names = [str(name) for name in frame.columns]
+    made: list[Floats] = []
+    for column in preprocessing.columns:
+        if column.name not in names:
+            near = nearest(column.name, names)
+            cure = f"the name of the column {near} changed to it" if near else "the columns that the run was trained on"
+            raise DataError(f"data={path}: it has no column {column.name}", cure)
+        made.append(_coded(column, frame[column.name]))
+    rows = np.stack(made, axis=1)
+    notes = [
+        f"{many(n, 'row')} with a {name} that training had not: zeros stand for it"
+        for name, n in preprocessing.unknown(rows)
+    ]
+    for index, column in enumerate(preprocessing.columns):
+        if column.kind != "category" and (count := int(np.isnan(rows[:, index]).sum())):
+            stands = "no prediction" if column.fill is None else f"{column.fill:g} stands for it"
+            notes.append(f"{many(count, 'row')} without {column.name}: {stands}")
+            if column.fill is not None:
+                rows[:, index] = np.nan_to_num(rows[:, index], nan=column.fill)
+    return rows, notes
+
+
+def _coded(column: Column, cells: Cells) -> Floats:
+    """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
     if column.kind == "category":
         place = {word: number for number, word in enumerate(column.words)}
-        return cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN).to_numpy(dtype=np.float64)
+        codes = cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN)
+        return codes.to_numpy(dtype=np.float64)
     return column_of(column.name, cells, column.kind)[1]
 
 

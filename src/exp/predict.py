@@ -1,0 +1,43 @@
+"""What a trained model says of new rows: `python -m exp.predict run=FOLDER data=new.csv out=predictions.csv`.
+
+Writes a row for each row of the table, in its order: the class and a probability for each class, or the value. What the
+run learned of its columns is applied to them; the target need not be there, and other columns are not looked at.
+`checkpoint=best` takes the parameters of the lowest validation loss instead of the last.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from exp.data.frames import rows_of
+from exp.data.reading import frame_of
+from exp.errors import ConfigError
+from exp.trained import load
+from exp.words import command
+
+_KNOWN = {"run": True, "data": True, "out": True, "checkpoint": False}
+
+
+def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
+    """Write the predictions; say what was not known in the rows."""
+    if Path(out).exists():
+        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    trained = load(run, checkpoint)
+    read = {key: trained.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
+    frame = frame_of(data, **{key: value for key, value in read.items() if value is not None})
+    rows, notes = rows_of(frame, trained.preprocessing, data)
+    whole = np.logical_not(np.isnan(rows).any(axis=1))
+    told = trained.predicted(rows[whole])
+    with Path(out).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(told)
+        lines = iter(zip(*(column.tolist() for column in told.values()), strict=True))
+        writer.writerows(next(lines) if there else [""] * len(told) for there in whole.tolist())
+    for note in notes:
+        print(note)
+    print(f"{int(whole.sum()):,} predictions of {trained.preprocessing.target}: {out}")
+
+
+if __name__ == "__main__":
+    command("predict", __doc__, _KNOWN, "python -m exp.predict run=FOLDER data=new.csv out=predictions.csv", predict)

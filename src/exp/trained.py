@@ -1,0 +1,105 @@
+"""What a run trained, taken out of its folder to be used."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exp import checkpoint
+from exp.build import Experiment, build
+from exp.config import Config, typed
+from exp.data.columns import Floats, Preprocessing
+from exp.errors import CheckpointError, ConfigError, DataError
+from exp.events import State
+from exp.measures import Measures
+from exp.objectives import Objective, objective_of
+from exp.resuming import config_of
+from exp.targets import make
+
+# The parameters of the last step, which the run's own test measures are of; those of the lowest validation loss.
+CHECKPOINTS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the parameters of a checkpoint, and what its inputs and outputs mean."""
+
+    folder: Path
+    config: Config
+    preprocessing: Preprocessing
+    objective: Objective
+    model: nn.Module
+    state: State
+
+    def outputs(self, rows: Floats) -> Tensor:
+        """The model's outputs [N, K] for rows [N, C], a number for each of the preprocessing's columns."""
+        with torch.no_grad():
+            return self.model(torch.tensor(self.preprocessing.applied(rows), dtype=torch.float32))
+
+    def predicted(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
+        """For each of N rows: the class under `prediction` and a probability for each, or the values."""
+        outputs = self.outputs(rows)
+        predicted = self.objective.prediction(outputs).numpy()
+        classes = self.preprocessing.classes
+        if classes is None:
+            names = (
+                ["prediction"]
+                if predicted.shape[1] == 1
+                else [f"prediction {i + 1}" for i in range(predicted.shape[1])]
+            )
+            return dict(zip(names, predicted.T, strict=True))
+        found: dict[str, np.ndarray[Any, Any]] = {"prediction": np.array(classes)[predicted]}
+        probabilities = self.objective.probabilities(outputs)
+        if probabilities is not None:
+            found |= {
+                f"probability {name}": column for name, column in zip(classes, probabilities.numpy().T, strict=True)
+            }
+        return found
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The run's experiment built anew with these parameters. DataError if its rows are no longer those it had."""
+        experiment = build(self.config)
+        if experiment.data.fingerprint != self.state["data"]:
+            raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
+        experiment.learner.load(self.state)
+        return experiment
+
+    def evaluated(self, split: str) -> Measures:
+        """Measures of the rows that the run kept as train, val or test."""
+        splits = self.experiment.data.splits
+        if split not in splits:
+            raise ConfigError(f"split={split}: there are {', '.join(splits)}", "split=test")
+        return self.experiment.learner.evaluate(splits[split])
+
+
+def load(folder: Path | str, which: str = "last") -> Trained:
+    """What the run in `folder` trained, with the parameters of its `last` step or of its `best` validation loss.
+
+    On the CPU. Nothing in the folder is run: its config may name what a config may, and a checkpoint holds numbers.
+    ConfigError or CheckpointError if no run is there, or none that came so far.
+    """
+    folder = Path(folder)
+    if which not in CHECKPOINTS:
+        raise ConfigError(f"checkpoint={which}: there are {', '.join(CHECKPOINTS)}", "checkpoint=last")
+    if not (folder / ".hydra").is_dir():
+        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+    config = typed(config_of(folder))
+    path = folder / checkpoint.FOLDER / f"{which}.pt"
+    if not path.exists():
+        raise CheckpointError(f"{path} is not there: the run saved nothing", f"python -m exp resume={folder}")
+    state = checkpoint.read(path)
+    preprocessing = Preprocessing.of_state(state["preprocessing"])
+    criterion = make("loss", config.loss)
+    objective = objective_of(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
+    widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
+    model: nn.Module = make("model", config.model, **widths)
+    model.load_state_dict(state["model"])
+    for name, buffer in model.named_buffers():
+        if name in state["buffers"]:
+            buffer.copy_(state["buffers"][name])
+    return Trained(folder, config, preprocessing, objective, model.eval(), state)

@@ -70,8 +70,9 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
                 folders["alone"] = tmp_path / f"alone/{number}"
             first, *others = folders.values()
             for other in others:
-                kinds = [kind for kind, _ in differences(first, other)]
-                assert not {"measures", "parameters", "data", "status"} & set(kinds)
+                kinds = {kind for kind, _ in differences(first, other)}
+                # How long before it diverged a run saved last is for the clock to say.
+                assert not kinds & {"measures", "data", "status", *(["parameters"] if status == "finished" else [])}
 
 
 def test_with_threads_of_its_own_beside_others(exp, tmp_path: Path):

@@ -13,7 +13,7 @@ from exp.report import check_line
 # What was typed, what the message names, what it tells to type.
 MISTAKES = [
     # groups and options
-    ("dataset=cancr", "there is no such dataset; there are cancer, diabetes", "dataset=cancer"),
+    ("dataset=cancr", "there is no such dataset; there are arrays, cancer, diabetes", "dataset=cancer"),
     ("model=mpl", "there is no such model; there are linear, mlp", "model=mlp"),
     ("optimizer=admw", "there is no such optimizer", "optimizer=adamw"),
     ("scheduler=cosin", "there is no such scheduler", "scheduler=cosine"),

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import hydra
@@ -66,6 +67,9 @@ vars(job)["__wrapped__"].runs_in_workers = True
 
 def main() -> None:
     """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ± shall see the rest
     set_by_user = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     gc.disable()  # until all is imported: searching it for garbage again and again would take half a second

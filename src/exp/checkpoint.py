@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,9 @@ def read(path: Path) -> State:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises all kinds for a damaged file
-        said = f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
+        # What torch says of a file that is none is how to read it with less care.
+        unpickled = isinstance(error, pickle.UnpicklingError)
+        said = "it is no checkpoint" if unpickled else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
         raise CheckpointError(f"{path} cannot be read: {said}", "name another checkpoint of the run") from error
     if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT}", "name another checkpoint")

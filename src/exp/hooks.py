@@ -58,12 +58,14 @@ class Hooks(Callback):
             _refuse_what_is_left_undone(config, folder)
             for key, (limit, _) in LIMITS.items():  # jobs are made without these
                 value = OmegaConf.select(config, key) if key.startswith("sweep.") else None
-                if value is not None and not limit.allows(value):
+                if key.startswith("sweep.") and not limit.allows(value):
                     raise ConfigError(f"{key} must be {limit}, not {value}", example(key, value))
             if config.sweep.resume is None and ((folder / table.NAME).exists() or (folder / SWEEP).exists()):
+                searched = config.hydra.sweeper._target_ == _SEARCH
+                onward = "" if searched else f"sweep.resume={folder} to go on with it, or "
                 raise ConfigError(
                     f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
-                    f"sweep.resume={folder} to go on with it, or hydra.sweep.dir=ANOTHER_FOLDER",
+                    f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
                 )
         except ConfigError as error:
             raise Refused(error) from error
@@ -109,6 +111,9 @@ def _refuse_what_is_left_undone(config: DictConfig, folder: Path) -> None:
     if config.sweep.dry_run and (searched or not ours):
         what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"
         raise ConfigError(f"sweep.dry_run=true: {what}", "sweep.dry_run=false")
+    if config.sweep.on_error == "stop" and (searched or not ours):
+        what = "a search goes on past runs that fail" if searched else "another launcher begins jobs when it likes"
+        raise ConfigError(f"sweep.on_error=stop: {what}", "sweep.on_error=continue")
     if resume is not None and searched:
         raise ConfigError(f"sweep.resume={resume}: a search goes on by its study", "hydra.sweeper.storage=study.log")
     if resume is not None and Path(resume) != folder.absolute():

@@ -110,7 +110,10 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),
-    "sweep.measure": (Text(re.compile(r"[\w]+/(val|test)"), "a measure and its split, as loss/val"), "loss/val"),
+    "sweep.measure": (
+        Text(re.compile("(loss|accuracy|rmse|r2)/(val|test)"), "loss, accuracy, rmse or r2, / and val or test"),
+        "loss/val",
+    ),
     "batching.shuffle": (_SWITCH, "true"),
     "batching.drop_last": (_SWITCH, "false"),
     "engine": (OneOf(("auto", "eager", "recorded")), "auto"),

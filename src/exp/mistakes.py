@@ -236,5 +236,5 @@ def _unreadable(error: OverrideParseException, line: CommandLine) -> ConfigError
         )
     return ConfigError(
         f"{override}: cannot be read as KEY=VALUE; quote what the shell or Hydra would take apart",
-        f"'{override.partition('=')[0]}=[1,2]' for a list, {override.partition('=')[0]}='\"a b\"' for words",
+        f"'{override.partition('=')[0]}=[1,2]' for a list, 1,2 for a sweep's values, '\"a=b, c\"' for words",
     )

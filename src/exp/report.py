@@ -147,7 +147,7 @@ def _is_blamed(word: str, mistake: ExpError) -> bool:
 
 def _mended(word: str, mistake: ExpError) -> str | None:
     """The word as it was meant; None if the cure is no single KEY=VALUE."""
-    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,']+)'?(?=$|[,;]| or )", mistake.cure)
+    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,'\[][^\s,']*)'?(?=$|[,;]| or )", mistake.cure)
     if cure is None:
         return None
     name, value = cure.groups()

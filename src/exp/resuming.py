@@ -84,7 +84,9 @@ def sweep_resumed(typed: list[str]) -> list[str]:
     if not get_args_parser().parse_args(rest).multirun:
         raise ConfigError(f"sweep.resume={asked[0]} goes on with many runs, which -m makes", shlex.join(["-m", *typed]))
     if asked[0] == "auto":
-        found = sorted(Path("outputs").glob(f"**/{SWEEP}"), key=lambda path: path.stat().st_mtime)
+        named = [word.partition("=")[2].strip("'\"") for word in rest if word.startswith("hydra.sweep.dir=")]
+        where = Path(named[-1] if named else "outputs")
+        found = sorted(where.glob(f"**/{SWEEP}"), key=lambda path: path.stat().st_mtime)
         if not found:
             return rest
         folder = found[-1].parent.resolve()
@@ -95,6 +97,7 @@ def sweep_resumed(typed: list[str]) -> list[str]:
             raise ConfigError(f"sweep.resume={asked[0]}: another launcher made it", "a new sweep, by our own launcher")
         raise ConfigError(f"sweep.resume={asked[0]}: no sweep is there", "the folder that a sweep named at its end")
     refuse_links(folder)
+    rest = [word for word in rest if not word.startswith("hydra.sweep.dir=")]
     return [*rest, f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}"]
 
 

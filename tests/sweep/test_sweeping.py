@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import statistics
 import subprocess
@@ -188,6 +189,12 @@ def test_a_measure_without_bounds_is_told(exp, tmp_path: Path):
         ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "a job's folder is one name"),
         ("-m seed=1,2 hydra.sweep.subdir=seeds", "a job's folder is one name"),
         ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is how the sweep itself is made, and cannot vary in it"),
+        ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir gives ''"),
+        ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "a job's folder is one name"),
+        ("-m seed=1,2 sweep.workers=null", "or auto, not None"),
+        ("-m seed=1,2 sweep.measure=acc/test", "loss, accuracy, rmse or r2"),
+        ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "another launcher begins jobs when it likes"),
+        ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs, and more than 100,000 are none"),
         ("-m seed=1,2 hydra.job.chdir=true", "the jobs of a sweep run where you are"),
         ("-m seed=1,2 hydra.output_subdir=foo", "is looked for in .hydra"),
         ("hydra.output_subdir=foo", "is looked for in .hydra"),
@@ -210,6 +217,39 @@ def test_a_log_that_speaks_of_its_job_is_that_jobs(exp, tmp_path: Path):
     name = "hydra.job_logging.handlers.file.filename=${hydra.runtime.output_dir}/${hydra.job.num}-${seed}.log"
     assert exp("-m", *SHORT, "seed=5,6", name, "hydra.sweep.dir=sweep").returncode == 0
     assert sorted(path.name for path in tmp_path.glob("sweep/*/*.log")) == ["0-5.log", "1-6.log"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"jobs": 3}', '{"folders": [], "config": {}, "varied": []}'])
+def test_a_damaged_record_of_a_sweep_is_said_to_be_one(exp, tmp_path: Path, content: str):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text(content)
+    done = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep")
+    assert done.returncode == 1
+    assert "sweep/sweep.json is damaged: it tells no jobs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_whose_folder_is_taken_away_is_told(tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
+    shutil.rmtree(tmp_path / "sweep/0")
+    told, said = process.communicate()
+    assert process.returncode == 1, said
+    assert "its folder was taken away while it ran" in told
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["failed", "finished"]
+
+
+def test_a_narrow_terminal_shows_the_measure_that_counts(exp):
+    words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.measure=accuracy/test"]
+    done = exp("-m", *SHORT, *words, env={**os.environ, "COLUMNS": "40"})
+    head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
+    assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
+
+
+def test_auto_looks_where_the_sweep_is_to_go(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1", "hydra.sweep.dir=mine/a").returncode == 0
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=mine/a", "sweep.resume=auto").returncode == 0
+    assert [row["job"] for row in table(tmp_path / "mine/a")] == ["0", "1"]
 
 
 def test_rows_are_sorted_past_what_is_no_number():

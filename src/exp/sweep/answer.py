@@ -52,7 +52,7 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
         table.write(folder / "seeds.csv", means)
     best = best_first(means or [row for row in rows if row["status"] == "finished"], measure)
     for left_out in (0, 1, 2):  # until it fits into the line
-        fitting = _fitting(measures, left_out)
+        fitting = _fitting(measures, measure, left_out)
         shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
         if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
             break
@@ -88,10 +88,13 @@ def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) 
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
 
 
-def _fitting(measures: Sequence[str], left_out: int) -> Sequence[str]:
-    """All of them, or without those of the test rows, or the first two."""
-    of_val = [name for name in measures if name.endswith("/val")]
-    return {0: measures, 1: of_val, 2: of_val[:2]}[left_out]
+def _fitting(measures: Sequence[str], chosen: str, left_out: int) -> Sequence[str]:
+    """All of them, or without those of the test rows, or the chosen one alone."""
+    return {
+        0: measures,
+        1: [name for name in measures if name.endswith("/val") or name == chosen],
+        2: [name for name in measures if name == chosen] or measures[:1],
+    }[left_out]
 
 
 def _scattered(name: str, mean: float, deviation: float | str) -> str:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from exp.sweep.cluster import Cluster
 
 
+# More would be a mistake, or a day's work for the file system alone.
+_MOST = 100_000
+
+
 def launch(
     context: HydraContext,
     function: TaskFunction,
@@ -73,6 +77,10 @@ def _pool(config: DictConfig, jobs: int) -> "Pool | Here | Cluster":
 def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
     if not words:
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
+    if len(words) > _MOST:
+        raise ConfigError(
+            f"the sweep has {len(words):,} jobs, and more than {_MOST:,} are none", "fewer values, or parts of it"
+        )
     for of_one in zip(*([word for word in line if word.startswith("sweep.")] for line in words), strict=True):
         if len(set(of_one)) > 1:
             key = of_one[0].partition("=")[0]

@@ -11,12 +11,25 @@ from exp.errors import ConfigError, shown
 from exp.resuming import SWEEP
 from exp.sweep.jobs import Job, is_no_part_of_a_run
 
-# Folders of a sweep that hold no job.
-OF_SWEEP = ("figures", "seeds", "comparison")
+# What of a sweep's own lies beside its jobs.
+OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", SWEEP, "multirun.yaml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says. ConfigError if it is damaged."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        if all(
+            isinstance(content[name], kind) for name, kind in {"folders": dict, "config": dict, "varied": list}.items()
+        ):
+            return content
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ConfigError(f"{path} is damaged: it tells no jobs", "a new sweep, in another folder")
 
 
 def _is_a_jobs(name: str) -> bool:
-    return Path(name).name == name and not name.startswith(".") and name not in OF_SWEEP
+    return bool(name) and Path(name).name == name and not name.startswith(".") and name not in OF_SWEEP
 
 
 class Manifest:
@@ -24,7 +37,7 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / SWEEP
-        content: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        content = _read(self._path) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
             if not _is_a_jobs(name):
@@ -48,14 +61,14 @@ class Manifest:
             ]
             if changed:
                 raise ConfigError(
-                    f"sweep.resume goes on with a sweep as it was, and {'; '.join(changed)}",
+                    f"sweep.resume goes on with the sweep in {self._path.parent} as it was, and {'; '.join(changed)}",
                     "both values with a comma between them, to add to it, or a sweep of its own without sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
             if not _is_a_jobs(name):
                 raise ConfigError(
-                    f"hydra.sweep.subdir gives {name}: a job's folder is one name, of no dot at its beginning and none "
-                    f"of {', '.join(OF_SWEEP)}",
+                    f"hydra.sweep.subdir gives '{name}': a job's folder is one name, without a dot at its "
+                    f"beginning, and none of {', '.join(OF_SWEEP)}",
                     "hydra.sweep.subdir='${hydra.job.num}'",
                 )
             if job.key not in self.folders:

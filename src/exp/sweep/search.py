@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 
 from exp import record
 from exp.errors import ConfigError
+from exp.limits import LIMITS, example
 from exp.sweep.pool import workers_of
 from hydra_plugins.exp_plugins import ExpLauncher
 
@@ -76,12 +77,21 @@ def distribution_of(override: Override) -> BaseDistribution:
     """
     try:
         return _distribution_of(override)
-    except ValueError as error:
-        raise ConfigError(f"{override.input_line}: {error}", f"{override.key_or_group}=interval(LOW,HIGH)") from error
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{override.input_line}: {error}", "what a search can choose from, as tag(log,interval(0.001,1))"
+        ) from error
 
 
 def _distribution_of(override: Override) -> BaseDistribution:
     value = override.value()
+    if override.is_hydra_override() or override.get_key_element().startswith("sweep."):
+        raise ConfigError(
+            f"{override.input_line}: it is how the search itself is made, and nothing to choose",
+            example(override.get_key_element()),
+        )
+    if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (strange := value.tags - {"log"}):
+        raise ValueError(f"there is no tag {', '.join(sorted(strange))}, but log")
     if isinstance(value, IntervalSweep):
         log = "log" in value.tags
         low, high = cast(float, value.start), cast(float, value.end)
@@ -115,6 +125,8 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     space = {
         override.get_key_element(): distribution_of(override) for override in overrides if override.is_sweep_override()
     }
+    for key, distribution in space.items():
+        _refuse_beyond(key, distribution)
     if not space:
         raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
@@ -146,6 +158,15 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
             print(f"trial {_ended(study)} of {most}: {chosen}: {told}{_best(study)}", flush=True)
 
 
+def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
+    """ConfigError if the search could choose what this key may not hold."""
+    if key in LIMITS and isinstance(distribution, FloatDistribution | IntDistribution):
+        limit, _ = LIMITS[key]
+        for end in (distribution.low, distribution.high):
+            if not limit.allows(end):
+                raise ConfigError(f"{key} must be {limit}, not {end:g}", "ends that it may hold, as interval(0.001,1)")
+
+
 def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
     """A study compares like with like: ConfigError if it was begun with other words, or by another measure."""
     for name, now in facts.items():
@@ -174,8 +195,8 @@ def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
                 f"hydra.sweeper.{key}=20",
             )
     place: str | None = settings.storage
-    storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place
     try:
+        storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place
         study = optuna.create_study(
             storage=storage,
             study_name=settings.study_name,
@@ -185,7 +206,7 @@ def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
         )
     except Exception as error:
         raise ConfigError(
-            f"hydra.sweeper.storage={place}: {str(error).splitlines()[0]}",
+            f"hydra.sweeper.storage={place}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
             "hydra.sweeper.storage=study.log, or sqlite:///study.db",
         ) from error
     # Of another seed when it goes on, or it would ask for the same again.

@@ -176,6 +176,9 @@ class Sweep:
     def _told(self, job: Job, outcome: Outcome) -> table.Row:
         """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
         folder = self._folder / self._names[job.key]
+        if not (folder / ".hydra").exists():
+            self._prepared(job)  # for the table to have a row of it
+            record.write_failure(folder, "its folder was taken away while it ran", job.words)
         if outcome.error is not None and record.read(folder).get("status") in (None, "running"):
             record.write_failure(folder, outcome.error, job.words)
         row = self._rows[folder.name] = table.row(folder)

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from exp import checkpoint
@@ -75,6 +76,7 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
                 assert not kinds & {"measures", "data", "status", *(["parameters"] if status == "finished" else [])}
 
 
+@pytest.mark.slow
 def test_with_threads_of_its_own_beside_others(exp, tmp_path: Path):
     """Steps so large that torch shares them out: two threads in each of two workers are the two threads of a run."""
     words = "dataset=digits model.hidden=[512] batching.batch_size=512 epochs=4 figures=false threads=2".split()

@@ -185,6 +185,7 @@ def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_p
     assert_same_end(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tmp_path: Path):
     process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "run/summary.json").exists():
@@ -251,6 +252,7 @@ def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_pa
     assert (tmp_path / "run/metrics.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
     line = [word for word in LINE if not word.startswith("hydra.")]
     first = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
@@ -268,6 +270,7 @@ def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["it's a=b,c\\d"])
 def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
     assert subprocess.run(command(*LINE, "epochs=2"), cwd=tmp_path, capture_output=True).returncode == 0

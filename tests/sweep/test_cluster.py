@@ -131,6 +131,7 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path, words: list[str], said: 
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "package"), [(LOCAL, "submitit"), ("hydra/sweeper=optuna", "optuna")])
 def test_a_package_that_is_not_there_is_named(tmp_path: Path, words: str, package: str):
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no module', name='{package}')\n")

@@ -100,6 +100,7 @@ def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
     }
 
 
+@pytest.mark.slow
 def test_pictures_of_fewer_jobs_do_not_stay(exp, tmp_path: Path):
     line = ["-m", "dataset=xor", "epochs=2", "figures=false"]
     rates = [f"{number / 100}" for number in range(1, 11)]

@@ -59,7 +59,7 @@ def train(
     after it would mean nothing.
     """
     device = data.train.x.device
-    preprocessing = data.preprocessing.state()
+    preprocessing = data.preprocessing.text()
     progress = Progress()
     stream = batches.stream()
     if since is not None:

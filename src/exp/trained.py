@@ -93,7 +93,7 @@ def load(folder: Path | str, which: str = "last") -> Trained:
     if not path.exists():
         raise CheckpointError(f"{path} is not there: the run saved nothing", f"python -m exp resume={folder}")
     state = checkpoint.read(path)
-    preprocessing = Preprocessing.of_state(state["preprocessing"])
+    preprocessing = Preprocessing.of_text(state["preprocessing"])
     criterion = make("loss", config.loss)
     objective = objective_of(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}

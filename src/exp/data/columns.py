@@ -1,5 +1,6 @@
 """From a table's columns to a model's features: what is learned of them from the training rows, kept with the run."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -70,17 +71,14 @@ class Preprocessing:
             if column.kind == "category" and (count := int((values == UNKNOWN).sum())):
                 yield column.name, count
 
-    def state(self) -> dict[str, Any]:
-        """All of it in plain values."""
-        return asdict(self)
+    def text(self) -> str:
+        """All of it as JSON, exactly: a single value, for checkpoints are copied, checked and written often."""
+        return json.dumps(asdict(self))
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "Preprocessing":
-        known: dict[str, Any] = dict(state)
-        known["columns"] = tuple(
-            Column(column["name"], column["kind"], tuple(column["words"]), column["fill"])
-            for column in state["columns"]
-        )
+    def of_text(cls, text: str) -> "Preprocessing":
+        known: dict[str, Any] = json.loads(text)
+        known["columns"] = tuple(Column(**(column | {"words": tuple(column["words"])})) for column in known["columns"])
         for key in ("mean", "scale", "classes"):
-            known[key] = None if state[key] is None else tuple(state[key])
+            known[key] = None if known[key] is None else tuple(known[key])
         return cls(**known)

@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from exp.sweep import comparison
+from exp.sweep import curves, pictures
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +74,10 @@ def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
 
 
 def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
-    curves = {"full": comparison.curves_of([sweep / job for job in "012"])}
+    of_jobs = {"full": curves.curves_of([sweep / job for job in "012"])}
     wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
-    for column, axis in comparison.AXES.items():
-        chart = comparison.against(curves, column, axis).axes[0]
+    for column, axis in pictures.AXES.items():
+        chart = pictures.against(of_jobs, column, axis).axes[0]
         points = zip(*([row for row in rows if row["split"] == "val"] for rows in wrote), strict=True)
         expected = [
             [statistics.fmean(float(row[name]) for row in rows) for name in (column, "loss")] for rows in points
@@ -93,7 +93,7 @@ def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
     lines = (tmp_path / "1/metrics.csv").read_text().splitlines(keepends=True)
     lost = next(line for line in lines if ",val," in line and not line.startswith("0,"))
     (tmp_path / "1/metrics.csv").write_text("".join(line for line in lines if line != lost))
-    whole, part = (comparison.curves_of([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
+    whole, part = (curves.curves_of([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
     kept = [index for index, step in enumerate(whole["step"]) if step != float(lost.partition(",")[0])]
     assert {name: values[kept].tolist() for name, values in whole.items() if name != "seconds"} == {
         name: values.tolist() for name, values in part.items() if name != "seconds"

@@ -1,0 +1,39 @@
+"""What the jobs of a sweep measured on the way: of jobs that differ in their seed alone, mean and deviation."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of each column of metrics.csv the mean over the jobs at every evaluation, and the standard deviation (0 of one job).
+Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
+
+
+def curves_of(folders: Sequence[Path]) -> Curves:
+    """Mean and deviation over the jobs, at the steps that all of them were evaluated at."""
+    jobs = [_val(folder) for folder in folders]
+    common = sorted(set[float].intersection(*(set(job.get("step", ())) for job in jobs)))
+    at = [[job["step"].index(step) for step in common] for job in jobs]
+    stacked = {
+        name: np.array([[job[name][index] for index in found] for job, found in zip(jobs, at, strict=True)])
+        for name in (jobs[0] if common else ())
+    }
+    many = len(jobs) > 1
+    return (
+        {name: values.mean(0) for name, values in stacked.items()},
+        {name: values.std(0, ddof=1) if many else 0 * values[0] for name, values in stacked.items()},
+    )
+
+
+def _val(job: Path) -> dict[str, list[float]]:
+    """The columns of the job's validation rows."""
+    columns: dict[str, list[float]] = {}
+    with (job / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row.pop("split") == "val":
+                for name, value in row.items():
+                    columns.setdefault(name, []).append(float(value or "nan"))
+    return columns

@@ -49,7 +49,8 @@ HOUSE = [
     ["sweep.cluster"],
     ["sweep.sweep"],
     ["sweep.launch", "sweep.search", "hooks"],
-    ["predict", "evaluate", "diff"],
+    ["script"],
+    ["predict", "evaluate", "export", "diff"],
     ["verify"],
     ["__main__"],
 ]

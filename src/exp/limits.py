@@ -135,6 +135,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "dataset.noise": (Number(0), "0.1"),
     "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),
     "model.hidden": (Number(1, whole=True, many=True), "[64,64]"),
+    "model.channels": (Number(1, whole=True, many=True), "[8,16]"),
     "model.activation": (OneOf(_ACTIVATIONS), "relu"),
     "model.output_activation": (OneOf((None, *_ACTIVATIONS)), "sigmoid"),
     "model.dropout": (_FRACTION, "0.1"),

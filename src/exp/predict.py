@@ -25,7 +25,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
     trained = load(run, checkpoint)
     read = {key: trained.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
-    frame = frame_of(data, **{key: value for key, value in read.items() if value is not None})
+    frame = frame_of(data, key="data", **{key: value for key, value in read.items() if value is not None})
     rows, notes = rows_of(frame, trained.preprocessing, data)
     whole = np.logical_not(np.isnan(rows).any(axis=1))
     told = trained.predicted(rows[whole])

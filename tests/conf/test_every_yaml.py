@@ -18,6 +18,7 @@ OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.y
 COMPANIONS = {
     "loss=bce": ["model.output_activation=sigmoid"],
     "experiment=signal_background": ["batching=minibatch"],
+    "model=cnn": ["dataset=digits"],
     "dataset=table": ["dataset.path=iris.csv", "dataset.target=target"],
     "dataset=arrays": ["dataset.path=iris.npz"],
     "dataset=openml": ["dataset.name=iris", "dataset.target=class", "dataset.cache=."],

@@ -1,0 +1,58 @@
+"""A run to take away: `python -m exp.export run=FOLDER format=script out=train.py`.
+
+script: the plain PyTorch script that trains the same run, with the same losses to the bit on the CPU, and no exp in it.
+pt2: torch.export's file of the trained model; torch.export.load(FILE).module()(x) gives its outputs.
+onnx: the trained model for ONNX's runtimes. Both take features as float32 [N, F], as the run made them of its rows.
+`checkpoint=best` takes the parameters of the lowest validation loss instead of the last.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exp import record
+from exp.errors import ConfigError, needing
+from exp.script import ROWS, needs_rows, script_of, write_rows
+from exp.trained import Trained, load
+from exp.words import command
+
+_KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
+_FORMATS = ("script", "pt2", "onnx")
+
+
+def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
+    """Write the file; say what lies beside it."""
+    path = Path(out)
+    if format not in _FORMATS:
+        raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
+    if path.exists():
+        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    trained = load(run, checkpoint)
+    if format == "script":
+        config, experiment = trained.config, trained.experiment
+        threads = int(record.read(trained.folder).get("environment", {}).get("threads", 1))
+        path.write_text(script_of(config, experiment, threads), encoding="utf-8")
+        if needs_rows(config):
+            write_rows(experiment, path.parent / ROWS)
+            print(f"its rows: {path.parent / ROWS}")
+    elif format == "pt2":
+        torch.export.save(_exported(trained), path)
+    else:
+        with needing("onnx", "format=onnx", "onnx"), needing("onnxscript", "format=onnx", "onnx"):
+            x = torch.zeros(2, len(trained.preprocessing.features))
+            torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_ANY_ROWS, verbose=False)
+    print(f"{format}: {out}")
+
+
+_ANY_ROWS: Any = ({0: torch.export.Dim("rows")},)
+
+
+def _exported(trained: Trained) -> Any:
+    return torch.export.export(
+        trained.model, (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_ANY_ROWS
+    )
+
+
+if __name__ == "__main__":
+    command("export", __doc__, _KNOWN, "python -m exp.export run=FOLDER format=script out=train.py", export)

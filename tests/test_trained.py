@@ -1,0 +1,219 @@
+"""What a run trained, used: predictions, evaluations, and the run as a plain script, as pt2 and as ONNX."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import config_of
+from sklearn.datasets import load_breast_cancer
+
+from exp.build import build
+from exp.config import CONF
+from exp.events import Evaluated
+from exp.loop import train
+from exp.script import needs_rows, script_of, write_rows
+from exp.trained import load
+
+PRESETS = {
+    "experiment=cancer_raw": ["epochs=3"],
+    "experiment=distance": ["epochs=1"],
+    "experiment=noisy_xor": ["epochs=2"],
+    "experiment=signal_background": ["batching=online"],
+    "experiment=xor_mse": ["epochs=30"],
+    "experiment=xor_softmax": ["epochs=30"],
+}
+LINES = [
+    *([preset, *more] for preset, more in PRESETS.items()),
+    ["dataset=iris", "optimizer=adam", "model.hidden=[8,8]", "model.dropout=0.3", "epochs=4"],
+    ["dataset=iris", "dataset.stratify=true", "epochs=3"],
+    ["dataset=moons", "loss=bce_with_logits", "scheduler=cosine", "epochs=4"],
+    ["dataset=moons", "loss=bce", "model.output_activation=sigmoid", "scheduler=plateau", "epochs=4"],
+    ["dataset=moons", "scheduler=warmup", "scheduler.every=step", "clip_grad_norm=0.5", "epochs=2"],
+    ["dataset=wine", "optimizer=lbfgs", "batching=full", "epochs=3"],
+    ["dataset=moons", "early_stopping.patience=2", "optimizer.lr=2", "epochs=30"],
+    ["dataset=moons", "eval_every=25", "optimizer.momentum=0.9", "optimizer.nesterov=true", "epochs=2"],
+    ["dataset=digits", "model=linear", "batching=full", "batching.shuffle=true", "eval_every=2epochs", "epochs=5"],
+    ["dataset=diabetes", "batching.batch_size=50", "batching.drop_last=true", "epochs=3"],
+]
+
+
+def printed(script: str, folder: Path) -> list[list[str]]:
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "-W", "error", "script.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """To the bit, in this process; by itself: test_from_the_command_line_to_a_script_of_its_own."""
+    monkeypatch.chdir(tmp_path)
+    config = config_of(*line, "threads=1")
+    experiment = build(config)
+    script = script_of(config, experiment, threads=1)
+    if needs_rows(config):
+        write_rows(experiment, Path("rows.npz"))
+    events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    ours = [(event.split, event.at.step, event.measures) for event in events if isinstance(event, Evaluated)]
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        exec(compile(script, "script.py", "exec"), {"__name__": "__main__"})
+    theirs = [told.split() for told in stream.getvalue().splitlines()]
+    finals = {"train": ours[-2], "test": ours[-1]}
+    assert [(split, int(step), float(loss)) for split, step, loss, _ in theirs[:-3]] == [
+        (split, step, measures.loss) for split, step, measures in ours if split == "val"
+    ]
+    for split, step, loss, other in theirs[-3:]:
+        if split in finals:
+            measures = finals[split][2].values()
+            assert (int(step), float(loss)) == (finals[split][1], measures["loss"])
+            assert float(other) == pytest.approx(measures.get("accuracy", measures.get("rmse")), rel=1e-6)
+    assert not re.search(r"\bexp\b", script)
+    assert len(script.splitlines()) <= 75
+    assert max(map(len, script.splitlines())) <= 130
+
+
+def test_every_preset_is_exported():
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == {
+        preset.partition("=")[2] for preset in PRESETS
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs: of a table with words and gaps, and of the bundled cancer rows."""
+    made = tmp_path_factory.mktemp("trained")
+    cancer = load_breast_cancer(as_frame=True)
+    frame = cancer.data.assign(
+        ward=np.where(cancer.data["mean area"] > 600, "north", "south"), diagnosis=cancer.target_names[cancer.target]
+    )
+    frame.loc[[5, 9], "mean texture"] = np.nan
+    frame.to_csv(made / "cancer.csv", index=False)
+    table = "dataset=table dataset.path=cancer.csv dataset.target=diagnosis dataset.missing=median"
+    for words in (f"{table} hydra.run.dir=table", "dataset=cancer hydra.run.dir=cancer"):
+        line = [sys.executable, "-m", "exp", *words.split(), "epochs=3", "figures=false", "threads=1"]
+        subprocess.run(line, cwd=made, check=True, capture_output=True)
+    return made
+
+
+def tool(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"exp.{name}", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_from_the_command_line_to_a_script_of_its_own(folder: Path, tmp_path: Path):
+    done = tool(folder, "export", "run=cancer", "format=script", f"out={tmp_path}/train.py")
+    assert done.returncode == 0, done.stderr
+    theirs = printed((tmp_path / "train.py").read_text(), tmp_path)
+    with (folder / "cancer/metrics.csv").open() as file:
+        ours = [(row["step"], float(row["loss"])) for row in csv.DictReader(file) if row["split"] == "val"]
+    assert [(step, float(loss)) for _, step, loss, _ in theirs[:-3]] == ours
+    summary = json.loads((folder / "cancer/summary.json").read_text())
+    assert float(theirs[-1][2]) == summary["final"]["test"]["loss"]
+
+
+def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
+    """Of the very rows it was trained on, shuffled and without their target: as the model gives them by itself."""
+    frame = pd.read_csv(folder / "cancer.csv")
+    new = frame.drop(columns="diagnosis").sample(frac=1, random_state=0, axis=1).assign(more=1)
+    new.loc[3, "ward"] = "east"
+    new.to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "predictions.csv"
+    done = tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    assert "1 row with a ward that training had not: zeros stand for it" in done.stdout
+    assert re.search(r"2 rows without mean texture: [\d.]+ stands for it", done.stdout)
+    told = pd.read_csv(out)
+    assert list(told) == ["prediction", "probability benign", "probability malignant"]
+    assert np.allclose(told["probability benign"] + told["probability malignant"], 1)
+    # By hand: the scaler's formula, and the layers out of the checkpoint.
+    state = torch.load(folder / "table/checkpoints/last.pt", weights_only=True)["model"]
+    trained = load(folder / "table")
+    kept = trained.preprocessing
+    numbers = [column.name for column in kept.columns if column.kind == "number"]
+    filled = frame[numbers].fillna({column.name: column.fill for column in kept.columns if column.fill is not None})
+    wards = np.stack([new["ward"] == word for word in kept.columns[-1].words], axis=1)
+    x = np.hstack([(filled.to_numpy() - np.array(kept.mean[:30])) / np.array(kept.scale[:30]), wards]).astype(
+        np.float32
+    )
+    hidden = torch.relu(torch.from_numpy(x) @ state["0.weight"].T + state["0.bias"])
+    logits = hidden @ state["2.weight"].T + state["2.bias"]
+    assert np.allclose(told["probability malignant"], logits.softmax(1)[:, 1].numpy(), atol=1e-6)
+    assert list(told["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
+
+
+def test_an_evaluation_is_the_runs_own(folder: Path):
+    for run in ("table", "cancer"):
+        summary = json.loads((folder / run / "summary.json").read_text())
+        for split in ("val", "test"):
+            done = tool(folder, "evaluate", f"run={run}", f"split={split}")
+            assert done.returncode == 0, done.stderr
+            told = dict(line.split() for line in done.stdout.splitlines()[1:])
+            assert {name: float(value) for name, value in told.items()} == summary["final"][split]
+    best = tool(folder, "evaluate", "run=cancer", "split=val", "checkpoint=best")
+    summary = json.loads((folder / "cancer/summary.json").read_text())
+    assert float(best.stdout.split("loss ")[1].split()[0]) == summary["best"]["val"]["loss"]
+
+
+def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
+    trained = load(folder / "cancer")
+    x = torch.tensor(trained.preprocessing.applied(load_breast_cancer().data), dtype=torch.float32)
+    expected = trained.model(x).detach()
+    assert tool(folder, "export", "run=cancer", "format=pt2", f"out={tmp_path}/model.pt2").returncode == 0
+    assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(x), expected)
+    onnxruntime = pytest.importorskip("onnxruntime")
+    done = tool(folder, "export", "run=cancer", "format=onnx", f"out={tmp_path}/model.onnx")
+    assert done.returncode == 0, done.stderr
+    session: Any = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    assert np.allclose(outputs, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said", "cure"),
+    [
+        ("predict", "", "run= is missing", "python -m exp.predict run=FOLDER"),
+        ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: it takes run=, data=, out=", "run=table"),
+        ("predict", "run=table data=cancer.csv", "out= is missing", "out=predictions.csv"),
+        ("predict", "run=tabel data=cancer.csv out=x.csv", "tabel: no run is there", "the folder that a run named"),
+        ("predict", "run=table data=cancr.csv out=x.csv", "there is no such file", "data=cancer.csv"),
+        ("predict", "run=table data=cancer.csv out=cancer.csv", "the file is there already", "out=ANOTHER_FILE"),
+        ("predict", "run=table data=cancer.csv out=x.csv checkpoint=first", "there are last, best", "checkpoint=last"),
+        ("predict", "run=table data=other.csv out=x.csv", "it has no column mean radius", "Mean Radius"),
+        ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "mended cells"),
+        ("evaluate", "run=cancer split=tset", "split=tset: there are train, val, test", "split=test"),
+        ("evaluate", "run=gone", "gone/data.csv: there is no such file", "dataset.path="),
+        ("export", "run=cancer format=exe out=x", "format=exe: there are script, pt2, onnx", "format=script"),
+    ],
+)
+def test_what_cannot_be_used_is_said(folder: Path, name: str, words: str, said: str, cure: str):
+    frame = pd.read_csv(folder / "cancer.csv")
+    frame.rename(columns={"mean radius": "Mean Radius"}).to_csv(folder / "other.csv", index=False)
+    frame.assign(**{"mean radius": frame["mean radius"].astype(object).where(frame.index > 0, "large")}).to_csv(
+        folder / "words.csv", index=False
+    )
+    if words == "run=gone" and not (folder / "gone").exists():
+        (folder / "gone").mkdir()
+        frame.to_csv(folder / "gone/data.csv", index=False)
+        line = "dataset=table dataset.path=gone/data.csv dataset.target=diagnosis dataset.missing=drop epochs=1"
+        command = [sys.executable, "-m", "exp", *line.split(), "figures=false", "hydra.run.dir=gone"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        os.remove(folder / "gone/data.csv")
+    done = tool(folder, name, *words.split())
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert cure in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "x.csv").exists()

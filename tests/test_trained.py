@@ -21,8 +21,9 @@ from sklearn.datasets import load_breast_cancer
 from exp.build import build
 from exp.config import CONF
 from exp.events import Evaluated
+from exp.export import write_rows
 from exp.loop import train
-from exp.script import needs_rows, script_of, write_rows
+from exp.script import needs_rows, script_of
 from exp.trained import load
 
 PRESETS = {

@@ -21,8 +21,8 @@ from exp.errors import ExpError
 from exp.hooks import Refused
 from exp.report import flags_first, refuse_strangers, report, unread
 from exp.resuming import Finished, resumed, sweep_resumed
-from exp.sweep import table
-from exp.sweep.pool import begin_early, end_early
+from exp.sweeps import table
+from exp.sweeps.pool import begin_early, end_early
 
 log = logging.getLogger("exp")
 
@@ -61,7 +61,7 @@ def job(cfg: DictConfig) -> float:
         raise
 
 
-# What exp.sweep.launch may have its own processes do instead.
+# What exp.sweeps.launch may have its own processes do instead.
 vars(job)["__wrapped__"].runs_in_workers = True
 
 

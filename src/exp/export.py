@@ -9,11 +9,13 @@ onnx: the trained model for ONNX's runtimes. Both take features as float32 [N, F
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from exp import record
+from exp.build import Experiment
 from exp.errors import ConfigError, needing
-from exp.script import ROWS, needs_rows, script_of, write_rows
+from exp.script import ROWS, needs_rows, script_of
 from exp.trained import Trained, load
 from exp.words import command
 
@@ -43,6 +45,16 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             x = torch.zeros(2, len(trained.preprocessing.features))
             torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_ANY_ROWS, verbose=False)
     print(f"{format}: {out}")
+
+
+def write_rows(experiment: Experiment, path: Path) -> None:
+    """Each split's features and targets, as the model and the loss see them."""
+    arrays = {
+        f"{name}_{part}": getattr(split, part).cpu().numpy()
+        for name, split in experiment.data.splits.items()
+        for part in ("x", "y")
+    }
+    np.savez(path, **arrays)
 
 
 _ANY_ROWS: Any = ({0: torch.export.Dim("rows")},)

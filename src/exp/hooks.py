@@ -3,7 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
@@ -15,8 +15,8 @@ from exp.config import check, without_hydra
 from exp.errors import ConfigError
 from exp.limits import LIMITS, example
 from exp.resuming import SWEEP
-from exp.sweep import seeds, table
-from exp.sweep.task import Comparison
+from exp.sweeps import seeds, table
+from exp.sweeps.task import Comparison
 
 _SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
 _OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
@@ -31,9 +31,11 @@ class Refused(SystemExit):
 
 
 class Hooks(Callback):
+    folder: ClassVar[Path]  # of this process's latest run or sweep
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         try:
-            folder = _folder("hydra.run.dir", config.hydra.run.dir)
+            folder = Hooks.folder = _folder("hydra.run.dir", config.hydra.run.dir)
             _refuse_other_records(config)
             if config.sweep.dry_run:
                 raise ConfigError("sweep.dry_run=true lists the jobs of a sweep, and this is one run", "--cfg job")
@@ -53,7 +55,7 @@ class Hooks(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         try:
-            folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
+            folder = Hooks.folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
             _refuse_other_records(config)
             _refuse_what_is_left_undone(config, folder)
             for key, (limit, _) in LIMITS.items():  # jobs are made without these
@@ -78,7 +80,7 @@ class Hooks(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Tell what came out. Exit code 1 if a job failed: Hydra would tell of the first alone."""
-        from exp.sweep.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
+        from exp.sweeps.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
 
         folder = Path(config.hydra.sweep.dir)
         searched = config.hydra.sweeper._target_ == _SEARCH

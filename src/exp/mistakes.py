@@ -17,7 +17,7 @@ from exp.config import CONF, flat
 from exp.errors import ConfigError, ExpError
 from exp.limits import LIMITS, example, fitting, of_list
 from exp.nearest import nearest
-from exp.sweep.jobs import OF_JOB
+from exp.sweeps.jobs import OF_JOB
 
 # What Hydra says of a YAML that does not fit in: what is wrong there, and the key.
 _IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", re.DOTALL)

@@ -23,7 +23,7 @@ from exp.limits import LIMITS
 from exp.mistakes import CommandLine, composed, explained
 from exp.nearest import nearest
 from exp.strangers import refuse_hydra_settings
-from exp.sweep.jobs import Composer, jobs_of
+from exp.sweeps.jobs import Composer, jobs_of
 
 # A command line with more mistakes than this is better read anew.
 _MOST = 20

@@ -4,10 +4,8 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from torch import nn
 
 from exp.build import Experiment
@@ -37,16 +35,6 @@ def needs_rows(config: Config) -> bool:
     """Whether a plain script could not make this run's rows anew: they are in a file, or dealt out in another way."""
     known = config.dataset["_target_"].startswith(("sklearn.", "exp.data.makers."))
     return not known or bool(config.dataset.get("stratify"))
-
-
-def write_rows(experiment: Experiment, path: Path) -> None:
-    """Each split's features and targets, as the model and the loss see them."""
-    arrays = {
-        f"{name}_{part}": getattr(split, part).cpu().numpy()
-        for name, split in experiment.data.splits.items()
-        for part in ("x", "y")
-    }
-    np.savez(path, **arrays)
 
 
 def _head(config: Config, text: str, threads: int) -> Iterator[str]:

@@ -32,7 +32,7 @@ class ExpLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
     ) -> Sequence[JobReturn]:
         """As every launcher; and with a judge for each job, those end early that it has no hope for."""
-        from exp.sweep.launch import launch
+        from exp.sweeps.launch import launch
 
         if "cluster" in self._config.hydra.launcher:
             with needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
@@ -67,7 +67,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         with needing("optuna", "hydra/sweeper=optuna", "search"):
-            from exp.sweep.search import search
+            from exp.sweeps.search import search
 
         search(self._launcher, self._context.config_loader, self._config, arguments)
 

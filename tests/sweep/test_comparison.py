@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from exp.sweep import curves, pictures
+from exp.sweeps import curves, pictures
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config import CONF
 from exp.errors import ConfigError
-from exp.sweep.jobs import Composer, jobs_of
+from exp.sweeps.jobs import Composer, jobs_of
 
 
 @contextmanager

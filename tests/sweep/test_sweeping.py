@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from exp.diff import differences
-from exp.sweep import answer
+from exp.sweeps import answer
 
 # Most of a second a job: time enough to do something to one.
 LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()

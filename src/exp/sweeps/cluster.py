@@ -12,8 +12,8 @@ from submitit.helpers import DelayedSubmission
 
 from exp import record
 from exp.errors import ConfigError
-from exp.sweep.pool import Here, never
-from exp.sweep.task import Makeable, Outcome, Task
+from exp.sweeps.pool import Here, never
+from exp.sweeps.task import Makeable, Outcome, Task
 
 if TYPE_CHECKING:
     from exp.events import Judge

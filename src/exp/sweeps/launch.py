@@ -15,13 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from exp.claim import claimed
 from exp.errors import ConfigError
 from exp.resuming import SWEEP
-from exp.sweep.jobs import Composer, at_work, jobs_of
-from exp.sweep.pool import Here, Pool, workers_of
-from exp.sweep.sweep import Sweep
+from exp.sweeps.jobs import Composer, at_work, jobs_of
+from exp.sweeps.pool import Here, Pool, workers_of
+from exp.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from exp.events import Judge
-    from exp.sweep.cluster import Cluster
+    from exp.sweeps.cluster import Cluster
 
 
 # More would be a mistake, or a day's work for the file system alone.
@@ -67,7 +67,7 @@ def _pool(config: DictConfig, jobs: int) -> "Pool | Here | Cluster":
     if "cluster" in config.hydra.launcher:
         if config.sweep.on_error == "stop":
             raise ConfigError("sweep.on_error=stop: a cluster begins jobs when it likes", "sweep.on_error=continue")
-        from exp.sweep.cluster import Cluster  # an extra
+        from exp.sweeps.cluster import Cluster  # an extra
 
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
     workers = workers_of(config.sweep.workers, jobs)

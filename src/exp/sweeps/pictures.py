@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from exp.figures import save
-from exp.sweep.curves import Curves
+from exp.sweeps.curves import Curves
 
 AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}
 # Times as long as the shortest curve, from which on that one would be a dot.

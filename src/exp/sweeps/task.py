@@ -83,7 +83,7 @@ class Comparison:
     def made(self, shelf: "Shelf | None" = None, hopeless: "Judge | None" = None) -> Outcome:
         """Draw it; if it cannot be drawn, the sweep is none the worse."""
         del shelf, hopeless
-        from exp.sweep.comparison import compare  # late: torch and matplotlib
+        from exp.sweeps.comparison import compare  # late: torch and matplotlib
 
         try:
             compare(self.folder, self.jobs)

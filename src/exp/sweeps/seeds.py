@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from exp.sweep.table import OWN, SPLITS, Row
+from exp.sweeps.table import OWN, SPLITS, Row
 
 
 def is_measure(column: str) -> bool:

@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from exp import record
 from exp.errors import ConfigError
 from exp.limits import LIMITS, example
-from exp.sweep.pool import workers_of
+from exp.sweeps.pool import workers_of
 from hydra_plugins.exp_plugins import ExpLauncher
 
 _ANOTHER = "another study: hydra.sweeper.study_name=NAME"

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exp.sweep import seeds, table
-from exp.sweep.table import Row
+from exp.sweeps import seeds, table
+from exp.sweeps.table import Row
 
 # More rows than this are for sweep.csv.
 _MOST = 20

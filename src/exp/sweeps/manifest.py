@@ -9,7 +9,7 @@ from typing import Any
 
 from exp.errors import ConfigError, shown
 from exp.resuming import SWEEP
-from exp.sweep.jobs import Job, is_no_part_of_a_run
+from exp.sweeps.jobs import Job, is_no_part_of_a_run
 
 # What of a sweep's own lies beside its jobs.
 OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", SWEEP, "multirun.yaml")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp import event_file
-from exp.sweep.curves import curves_of
+from exp.sweeps.curves import curves_of
 
 # More curves than this in one chart are no comparison.
 _MOST = 8
@@ -31,7 +31,7 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
             if mean:
                 event_file.write(folder / _BANDS / _file_name(name), _band(mean, deviation))
     if 1 < len(curves) <= _MOST:
-        from exp.sweep.pictures import drawn  # late: matplotlib takes half a second to import
+        from exp.sweeps.pictures import drawn  # late: matplotlib takes half a second to import
 
         paths = list(drawn(folder / _FIGURES, curves, {name: folder / found[0] for name, found in jobs.items()}))
         event_file.write(folder / _PICTURES, [event_file.picture(path.stem, path) for path in paths])

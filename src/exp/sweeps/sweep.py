@@ -18,15 +18,15 @@ from exp.claim import claimed
 from exp.config import choices_of
 from exp.errors import ConfigError
 from exp.signals import signals
-from exp.sweep import seeds, table
-from exp.sweep.jobs import Composer, Job, at_work
-from exp.sweep.manifest import Manifest
-from exp.sweep.pool import Here, Pool, never
-from exp.sweep.task import Comparison, Outcome, Task
+from exp.sweeps import seeds, table
+from exp.sweeps.jobs import Composer, Job, at_work
+from exp.sweeps.manifest import Manifest
+from exp.sweeps.pool import Here, Pool, never
+from exp.sweeps.task import Comparison, Outcome, Task
 
 if TYPE_CHECKING:
     from exp.events import Judge
-    from exp.sweep.cluster import Cluster
+    from exp.sweeps.cluster import Cluster
 
 # That which has all jobs made at once; others make some, and then more.
 _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
@@ -65,7 +65,7 @@ class Sweep:
 
     def made(self, pool: "Pool | Here | Cluster") -> list[JobReturn]:
         """Make every job that has not come to its end; what Hydra wants to know of all of them."""
-        from exp.sweep.progress import SweepProgress  # late: a mistake in a job needs no rich
+        from exp.sweeps.progress import SweepProgress  # late: a mistake in a job needs no rich
 
         different = {job.key: job for job in self._jobs}  # one that is there twice is made once
         left = [job for key, job in different.items() if self._row(key).get("status") not in _ENDED]

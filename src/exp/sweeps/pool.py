@@ -10,7 +10,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
-from exp.sweep.task import Evaluation, Makeable, Outcome
+from exp.sweeps.task import Evaluation, Makeable, Outcome
 
 if TYPE_CHECKING:
     from exp.events import Judge
@@ -110,7 +110,7 @@ class _Process:
     def _start(self) -> None:
         # In a process group of its own, so that Ctrl-C reaches the sweep alone, which hands it on once.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "exp.sweep.worker"],
+            [sys.executable, "-m", "exp.sweeps.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -6,8 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from exp.sweep import answer
-from exp.sweep.table import Row
+from exp.sweeps import answer
+from exp.sweeps.table import Row
 
 _SECONDS_BETWEEN_LINES = 5.0
 

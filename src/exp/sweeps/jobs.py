@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import Config, check, flat, without_hydra
 from exp.strangers import refuse_other_settings
-from exp.sweep.notes import Notes
+from exp.sweeps.notes import Notes
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
 _NO_PART_OF_IT = ("sweep.", "resume", "figures")

@@ -1,4 +1,4 @@
-"""A process that makes one run after another for a sweep: `python -m exp.sweep.worker`, spoken to through its pipes.
+"""A process that makes one run after another for a sweep: `python -m exp.sweeps.worker`, spoken to through its pipes.
 
 It stays warm, so that a job pays for no import; each job finds it as a process of its own would be, and writes the same
 bits.
@@ -15,7 +15,7 @@ import threading
 from typing import BinaryIO, cast
 
 from exp import allowlist
-from exp.sweep.task import Evaluation, Makeable, Outcome
+from exp.sweeps.task import Evaluation, Makeable, Outcome
 
 
 def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") -> None:

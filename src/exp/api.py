@@ -1,0 +1,193 @@
+"""The command line from Python and notebooks: the same words, the same files, the same bits."""
+
+import csv
+import logging
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from exp import record
+from exp.__main__ import main
+from exp.data.frames import rows_of
+from exp.data.reading import pandas
+from exp.errors import ConfigError, ExpError, shown
+from exp.hooks import Hooks
+from exp.sinks import table as metrics_table
+from exp.sweeps import table as sweep_table
+from exp.trained import Trained
+from exp.trained import load as trained_in
+
+
+class Refused(ExpError):  # noqa: N818  # as the command line's
+    """The command line's answer to a mistake, or why the run failed."""
+
+    def __init__(self, told: str) -> None:
+        problem, _, cure = told.removeprefix("exp: ").partition("\n  try: ")
+        super().__init__(problem, cure)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run and what it left in `folder`, with the parameters of its last step."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json: status, final and best measures, seed, machine and versions."""
+        return record.read(self.folder)
+
+    @property
+    def final(self) -> dict[str, dict[str, float]]:
+        """Each split's measures under the last parameters: final["test"]["accuracy"]."""
+        return self.summary.get("final", {})
+
+    @cached_property
+    def metrics(self) -> Any:
+        """metrics.csv as a DataFrame, or as a list of dicts where pandas is not installed."""
+        return _frame(self.folder / metrics_table.NAME)
+
+    @cached_property
+    def trained(self) -> Trained:
+        return trained_in(self.folder)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.trained.model
+
+    def predict(self, rows: Any) -> Any:
+        """Predictions, as exp.predict's, for a DataFrame with the run's columns or an array [N, C] of them.
+
+        A DataFrame if `rows` is one, else a dict of arrays [N].
+        """
+        if hasattr(rows, "columns"):
+            x, _ = rows_of(rows, self.trained.preprocessing, "rows")
+            return type(rows)(self.trained.predicted(x), index=rows.index)
+        x = np.asarray(rows, dtype=np.float64)
+        wanted = len(self.trained.preprocessing.columns)
+        if x.ndim != 2 or x.shape[1] != wanted:
+            raise ConfigError(f"rows of the shape {list(x.shape)}", f"[N, {wanted}], a column for each of the run's")
+        return self.trained.predicted(x)
+
+    @property
+    def figures(self) -> list[Path]:
+        """The pictures it drew."""
+        return sorted((self.folder / "figures").glob("*.png"))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the measures and the pictures."""
+        import base64
+
+        names = list(dict.fromkeys(name for measures in self.final.values() for name in measures))
+        head = "".join(f"<th>{name}</th>" for name in ("", *names))
+        body = "".join(
+            f"<tr><th>{split}</th>{''.join(f'<td>{measures.get(name, float()):.4g}</td>' for name in names)}</tr>"
+            for split, measures in self.final.items()
+        )
+        pictures = "".join(
+            f'<img style="max-height:320px" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+            for path in self.figures
+        )
+        status = self.summary.get("status")
+        return f"<p><b>{status}</b>: {self.folder}</p><table><tr>{head}</tr>{body}</table>{pictures}"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A sweep and what it left in `folder`."""
+
+    folder: Path
+
+    @cached_property
+    def table(self) -> Any:
+        """sweep.csv: a row for each job. A DataFrame, or a list of dicts where pandas is not installed."""
+        return _frame(self.folder / sweep_table.NAME)
+
+    @cached_property
+    def seeds(self) -> Any:
+        """seeds.csv, where seeds varied: mean and deviation of each choice. None where they did not."""
+        path = self.folder / "seeds.csv"
+        return _frame(path) if path.exists() else None
+
+    @property
+    def runs(self) -> dict[str, Result]:
+        """Each job by its folder's name."""
+        return {name: Result(self.folder / name) for name in sweep_table.rows(self.folder)}
+
+
+def train(*overrides: str, **knobs: object) -> Result:
+    """Make the run that `python -m exp` and these words make: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
+
+    Refused, with what to type, for a mistake or a run that failed.
+    """
+    return Result(_made(_words(overrides, knobs)))
+
+
+def sweep(*overrides: str, **knobs: object) -> SweepResult:
+    """Make the sweep that `python -m exp -m` and these words make: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
+
+    Refused for a mistake; jobs that failed are told, and in the table.
+    """
+    return SweepResult(_made(["-m", *_words(overrides, knobs)]))
+
+
+def load(folder: Path | str) -> Result:
+    """The run in that folder. ConfigError if there is none."""
+    if not (Path(folder) / ".hydra").is_dir():
+        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+    return Result(Path(folder))
+
+
+def _words(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
+    return [*overrides, *(f"{key}={shown(value)}" for key, value in knobs.items())]
+
+
+def _made(words: list[str]) -> Path:
+    with _undisturbed():
+        before = sys.argv
+        sys.argv = ["exp", *words]
+        try:
+            main()
+        except SystemExit as stop:
+            if isinstance(stop.code, str):
+                raise Refused(stop.code) from None
+            if stop.code in (130, 143):
+                raise KeyboardInterrupt from None
+            if "-m" not in words:
+                raise
+        finally:
+            sys.argv = before
+    return Hooks.folder.absolute()
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """What a run changes in its process is the caller's again behind it: random streams, threads, where logs go."""
+    root = logging.getLogger()
+    handlers, level, threads, stream = root.handlers[:], root.level, torch.get_num_threads(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            root.removeHandler(handler)
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        torch.set_num_threads(threads)
+        torch.set_rng_state(stream)
+
+
+def _frame(path: Path) -> Any:
+    try:
+        return pandas().read_csv(path)
+    except ConfigError:  # it is not installed
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))

@@ -1,0 +1,95 @@
+"""`from exp import train, sweep, load`: the command line's bits and files, and nothing of the caller's is moved."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+
+import exp as package
+from exp import load, sweep, train
+from exp.diff import differences
+from exp.errors import ExpError
+
+WORDS = ["dataset=iris", "optimizer.lr=0.1"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_is_the_command_lines(exp, tmp_path: Path):
+    result = train(*WORDS, epochs=3)
+    assert result.folder.parent.parent == tmp_path / "outputs"
+    assert exp(*WORDS, "epochs=3", "hydra.run.dir=typed").returncode == 0
+    assert list(differences(result.folder, tmp_path / "typed")) == []
+    ours, theirs = (
+        {str(path.relative_to(run)) for path in run.rglob("*") if "tfevents" not in path.name}
+        for run in (result.folder, tmp_path / "typed")
+    )
+    assert ours == theirs
+    assert result.final["test"] == load("typed").final["test"]
+    assert len(result.metrics) == len(load(tmp_path / "typed").metrics)
+    assert [path.stem for path in result.figures] == ["confusion_matrix", "learning_curves"]
+    assert result._repr_html_().count("data:image/png;base64,") == 2
+    assert f"{result.final['test']['loss']:.4g}" in result._repr_html_()
+
+
+def test_predictions_of_arrays_and_frames():
+    result = train(*WORDS, epochs=30, figures=False)
+    iris = load_iris(as_frame=True)
+    told = result.predict(iris.data)
+    assert list(told) == ["prediction", *(f"probability {name}" for name in iris.target_names)]
+    by_array = result.predict(iris.data.to_numpy())
+    assert list(told["prediction"]) == list(by_array["prediction"])
+    right = np.mean(np.array(iris.target_names)[iris.target] == told["prediction"])
+    assert right > 0.9
+    kept = result.trained.preprocessing
+    with torch.no_grad():
+        outputs = result.model(torch.tensor(kept.applied(iris.data.to_numpy()), dtype=torch.float32))
+    assert np.allclose(outputs.softmax(1)[:, 0].numpy(), told["probability setosa"])
+    with pytest.raises(ExpError, match=r"rows of the shape \[150, 3\]"):
+        result.predict(iris.data.to_numpy()[:, :3])
+
+
+def test_a_sweep_has_a_table_seeds_and_runs():
+    result = sweep("dataset=moons", "optimizer.lr=0.01,0.1", "seed=range(0,2)", epochs=2, figures=False)
+    assert list(result.table["status"]) == ["finished"] * 4
+    assert list(result.seeds["n"]) == [2, 2]
+    assert result.runs["3"].final["val"]["loss"] == result.table["loss/val"][3]
+    failed = sweep("dataset=moons", "batching.batch_size=10,100000", epochs=1, figures=False)
+    assert list(failed.table["status"]) == ["finished", "failed"]
+
+
+def test_what_is_wrong_is_raised_with_its_cure():
+    with pytest.raises(ExpError) as refused:
+        train("dataset=cancr")
+    assert refused.value.problem.startswith("dataset=cancr: there is no such dataset")
+    assert refused.value.cure.startswith("dataset=cancer")
+    with pytest.raises(ExpError) as failed:
+        train("dataset=moons", "batching.batch_size=100000")
+    assert "more than the 600 training rows" in failed.value.problem
+    with pytest.raises(ExpError, match="no run is there"):
+        load("nowhere")
+
+
+def test_the_callers_streams_threads_and_logs_are_as_they_were(caplog: pytest.LogCaptureFixture):
+    torch.manual_seed(5)
+    torch.set_num_threads(2)
+    before = torch.get_rng_state()
+    handlers, environment = logging.getLogger().handlers[:], dict(os.environ)
+    train("dataset=xor", "threads=1", epochs=2, figures=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == 2
+    assert logging.getLogger().handlers == handlers
+    assert dict(os.environ) == environment
+
+
+def test_the_package_names_what_it_has():
+    assert set(package.__all__) == {"Result", "SweepResult", "load", "sweep", "train"}
+    with pytest.raises(AttributeError, match="no attribute 'tran'"):
+        _ = package.tran

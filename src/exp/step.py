@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from exp.data.batches import Batch
-from exp.uncompiled import step_of
+from exp.uncompiled import needs_closure, step_of
 
 # Loss, outputs, and every parameter's gradient: None for one that the loss does not touch.
 Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -68,7 +68,7 @@ class EagerStep:
         return self.updated(lambda: self.gradients(x, y))
 
     def updated(self, gradients: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:
-        """Make the optimizer's step with the gradients that `gradients` computes. LBFGS computes them several times."""
+        """Make the optimizer's step with what `gradients` computes; L-BFGS has it computed several times."""
         before: list[tuple[Tensor, Tensor]] = []
 
         def closure() -> Tensor:
@@ -78,7 +78,11 @@ class EagerStep:
             before.append((loss, output))
             return loss
 
-        step_of(self.optimizer)(closure)
+        if needs_closure(self.optimizer):
+            step_of(self.optimizer)(closure)
+        else:  # as a plain script does: a user's own may look for gradients, and call no closure
+            closure()
+            step_of(self.optimizer)(None)
         return before[0]  # the loss before the update
 
     def gradients(self, x: Tensor, y: Tensor) -> Gradients:

@@ -7,6 +7,7 @@ pause; here what is inside is called.
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 from torch import Tensor
@@ -19,6 +20,12 @@ for method in (Optimizer.add_param_group, Optimizer.state_dict, Optimizer.load_s
     inside: Any = getattr(method, "__wrapped__", None)
     if inside is not None and not hasattr(inside, "__dynamo_disable"):
         inside.__dynamo_disable = inside
+
+
+@cache
+def _needs_closure(kind: type[Optimizer]) -> bool:
+    closure = inspect.signature(kind.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def step_of(optimizer: Optimizer) -> Step:
@@ -37,8 +44,7 @@ def step_of(optimizer: Optimizer) -> Step:
 
 def needs_closure(optimizer: Optimizer) -> bool:
     """Whether its step must be given one, and may call it as often as it likes, as that of L-BFGS."""
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
+    return _needs_closure(type(optimizer))
 
 
 def is_torchs_own(optimizer: Optimizer) -> bool:

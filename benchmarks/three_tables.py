@@ -1,8 +1,8 @@
 """Three tables as people have them, with words, gaps and names: trained, predicted, and beside scikit-learn.
 
-`python benchmarks/three_tables.py` writes scikit-learn's cancer, wine and iris out as CSV with a category made of one of
-their columns and cells left empty, keeps 30 rows aside, trains on the rest with `dataset=table`, predicts those 30 with
-`exp.predict`, and fits scikit-learn's classifiers to the rows that the run was trained on.
+`python benchmarks/three_tables.py` writes scikit-learn's cancer, wine and iris out as CSV, with a category made of one
+of their columns and cells left empty, keeps 30 rows aside, trains on the rest with `dataset=table`, predicts those 30
+with `exp.predict`, and fits scikit-learn's classifiers to the rows that the run was trained on.
 """
 
 import csv

@@ -14,7 +14,7 @@ from exp.report import check_line
 MISTAKES = [
     # groups and options
     ("dataset=cancr", "there is no such dataset; there are arrays, cancer, diabetes", "dataset=cancer"),
-    ("model=mpl", "there is no such model; there are linear, mlp", "model=mlp"),
+    ("model=mpl", "there is no such model; there are cnn, linear, mlp", "model=mlp"),
     ("optimizer=admw", "there is no such optimizer", "optimizer=adamw"),
     ("scheduler=cosin", "there is no such scheduler", "scheduler=cosine"),
     ("loss=crossentropy", "there is no such loss", "loss=cross_entropy"),

@@ -52,6 +52,12 @@ def test_predictions_of_arrays_and_frames():
     with torch.no_grad():
         outputs = result.model(torch.tensor(kept.applied(iris.data.to_numpy()), dtype=torch.float32))
     assert np.allclose(outputs.softmax(1)[:, 0].numpy(), told["probability setosa"])
+    gap = result.predict(iris.data.assign(**{"petal width (cm)": [float("nan"), *iris.data["petal width (cm)"][1:]]}))
+    assert gap["prediction"].isna().tolist() == [True, *[False] * 149]
+    assert list(gap["prediction"][1:]) == list(told["prediction"][1:])
+    for wrong in ([[float("nan")] * 4], [["a"] * 4], {"a": 1}):
+        with pytest.raises(ExpError, match="rows"):
+            result.predict(wrong)
     with pytest.raises(ExpError, match=r"rows of the shape \[150, 3\]"):
         result.predict(iris.data.to_numpy()[:, :3])
 
@@ -73,6 +79,8 @@ def test_what_is_wrong_is_raised_with_its_cure():
     with pytest.raises(ExpError) as failed:
         train("dataset=moons", "batching.batch_size=100000")
     assert "more than the 600 training rows" in failed.value.problem
+    with pytest.raises(ExpError, match="is no word of a command line"):
+        train({"dataset": "iris"})
     with pytest.raises(ExpError, match="no run is there"):
         load("nowhere")
 

@@ -260,6 +260,11 @@ def test_what_is_asked_of_a_file_that_is_no_archive(tmp_path: Path):
         arrays(str(tmp_path / "x.npz"))
 
 
+def test_kinds_can_be_typed():
+    words = ["dataset=table", "dataset.path=x.csv", "dataset.target=y", "dataset.kinds={zip: category}"]
+    assert config_of(*words).dataset["kinds"] == {"zip": "category"}
+
+
 @pytest.mark.parametrize("knob", ["dataset.stratify=true"])
 def test_knobs_of_a_bundled_dataset(knob: str):
     assert config_of("dataset=iris", knob).dataset["stratify"] is True

@@ -63,14 +63,14 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     config = config_of(*line, "threads=1")
     experiment = build(config)
-    script = script_of(config, experiment, threads=1)
+    script = script_of(config, experiment, threads=1, rows="script.npz")
     if needs_rows(config):
-        write_rows(experiment, Path("rows.npz"))
+        write_rows(experiment, Path("script.npz"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     ours = [(event.split, event.at.step, event.measures) for event in events if isinstance(event, Evaluated)]
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
-        exec(compile(script, "script.py", "exec"), {"__name__": "__main__"})
+        exec(compile(script, "script.py", "exec"), {"__name__": "__main__", "__file__": "script.py"})
     theirs = [told.split() for told in stream.getvalue().splitlines()]
     finals = {"train": ours[-2], "test": ours[-1]}
     assert [(split, int(step), float(loss)) for split, step, loss, _ in theirs[:-3]] == [
@@ -191,6 +191,9 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         ("predict", "run=tabel data=cancer.csv out=x.csv", "tabel: no run is there", "the folder that a run named"),
         ("predict", "run=table data=cancr.csv out=x.csv", "there is no such file", "data=cancer.csv"),
         ("predict", "run=table data=cancer.csv out=cancer.csv", "the file is there already", "out=ANOTHER_FILE"),
+        ("predict", "run=table data=cancer.csv out=no/x.csv", "out=no/x.csv: there is no folder no", "mkdir -p no"),
+        ("predict", "run=table data=cancer.csv out=x.parquet", "out=x.parquet: it writes .csv", "out=x.csv"),
+        ("export", "run=table format=script out=no/x.py", "there is no folder no", "mkdir -p no"),
         ("predict", "run=table data=cancer.csv out=x.csv checkpoint=first", "there are last, best", "checkpoint=last"),
         ("predict", "run=table data=other.csv out=x.csv", "it has no column mean radius", "Mean Radius"),
         ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "mended cells"),

@@ -66,15 +66,24 @@ class Result:
     def predict(self, rows: Any) -> Any:
         """Predictions, as exp.predict's, for a DataFrame with the run's columns or an array [N, C] of them.
 
-        A DataFrame if `rows` is one, else a dict of arrays [N].
+        A DataFrame if `rows` is one, empty where a number is missing that nothing stands for, and prints what was not
+        known in the rows; else a dict of arrays [N]. ConfigError or DataError for rows that are not the run's.
         """
         if hasattr(rows, "columns"):
-            x, _ = rows_of(rows, self.trained.preprocessing, "rows")
-            return type(rows)(self.trained.predicted(x), index=rows.index)
-        x = np.asarray(rows, dtype=np.float64)
+            x, notes = rows_of(rows, self.trained.preprocessing, "rows")
+            for note in notes:
+                print(note)
+            whole = np.logical_not(np.isnan(x).any(axis=1))
+            return type(rows)(self.trained.predicted(x[whole]), index=rows.index[whole]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
+        try:
+            x = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"rows: {error}", "a DataFrame, or an array of numbers") from error
         if x.ndim != 2 or x.shape[1] != wanted:
             raise ConfigError(f"rows of the shape {list(x.shape)}", f"[N, {wanted}], a column for each of the run's")
+        if not np.isfinite(x).all():
+            raise ConfigError("rows hold NaN or infinite numbers", "a DataFrame, of which gaps are told")
         return self.trained.predicted(x)
 
     @property
@@ -147,6 +156,8 @@ def load(folder: Path | str) -> Result:
 
 
 def _words(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
+    if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"{strange[0]!r} is no word of a command line", '"dataset=cancer", or epochs=50')
     return [*overrides, *(f"{key}={shown(value)}" for key, value in knobs.items())]
 
 

@@ -15,7 +15,7 @@ import torch
 from exp import record
 from exp.build import Experiment
 from exp.errors import ConfigError, needing
-from exp.script import ROWS, needs_rows, script_of
+from exp.script import needs_rows, script_of
 from exp.trained import Trained, load
 from exp.words import command
 
@@ -28,16 +28,21 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     path = Path(out)
     if format not in _FORMATS:
         raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
+    if not path.parent.is_dir():
+        raise ConfigError(f"out={out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
     if path.exists():
         raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
     trained = load(run, checkpoint)
     if format == "script":
         config, experiment = trained.config, trained.experiment
         threads = int(record.read(trained.folder).get("environment", {}).get("threads", 1))
-        path.write_text(script_of(config, experiment, threads), encoding="utf-8")
+        rows = path.with_suffix(".npz")
         if needs_rows(config):
-            write_rows(experiment, path.parent / ROWS)
-            print(f"its rows: {path.parent / ROWS}")
+            if rows.exists():
+                raise ConfigError(f"out={out}: {rows}, for its rows, is there already", "out=ANOTHER_FILE")
+            write_rows(experiment, rows)
+            print(f"its rows, to be kept beside it: {rows}")
+        path.write_text(script_of(config, experiment, threads, rows.name), encoding="utf-8")
     elif format == "pt2":
         torch.export.save(_exported(trained), path)
     else:

@@ -21,6 +21,10 @@ _KNOWN = {"run": True, "data": True, "out": True, "checkpoint": False}
 
 def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
     """Write the predictions; say what was not known in the rows."""
+    if Path(out).suffix != ".csv":
+        raise ConfigError(f"out={out}: it writes .csv", f"out={Path(out).with_suffix('.csv')}")
+    if not Path(out).parent.is_dir():
+        raise ConfigError(f"out={out}: there is no folder {Path(out).parent}", f"mkdir -p {Path(out).parent}")
     if Path(out).exists():
         raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
     trained = load(run, checkpoint)

@@ -15,13 +15,11 @@ from exp.loop import Plan
 from exp.objectives import Binary, Classes
 from exp.targets import resolve
 
-ROWS = "rows.npz"
 
-
-def script_of(config: Config, experiment: Experiment, threads: int) -> str:
-    """The script. Where a plain one could not make the rows, it reads them from rows.npz beside it: `rows_of`."""
+def script_of(config: Config, experiment: Experiment, threads: int, rows: str) -> str:
+    """The script. Where a plain one could not make the rows, it reads them from the file `rows` beside it."""
     parts = [
-        *_data(config, experiment),
+        *_data(config, experiment, rows),
         "",
         *_model(config, experiment),
         "",
@@ -40,6 +38,9 @@ def needs_rows(config: Config) -> bool:
 def _head(config: Config, text: str, threads: int) -> Iterator[str]:
     yield '"""One training run in plain PyTorch. It prints step and validation loss, and at its end all measures."""'
     yield ""
+    if "Path(" in text:
+        yield "from pathlib import Path"
+        yield ""
     if "np." in text:
         yield "import numpy as np"
     yield "import torch"
@@ -56,10 +57,11 @@ def _head(config: Config, text: str, threads: int) -> Iterator[str]:
     yield ""
 
 
-def _data(config: Config, experiment: Experiment) -> Iterator[str]:
+def _data(config: Config, experiment: Experiment, rows: str) -> Iterator[str]:
     names = ("train", "val", "test")
     if needs_rows(config):
-        yield f'rows = {{name: torch.from_numpy(array) for name, array in np.load("{ROWS}").items()}}'
+        yield f"arrays = np.load(Path(__file__).with_name({rows!r}))"
+        yield "rows = {name: torch.from_numpy(array) for name, array in arrays.items()}"
         for name in names:
             yield f'{name}_x, {name}_y = rows["{name}_x"], rows["{name}_y"]'
         return

@@ -150,7 +150,7 @@ def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
     told, _ = process.communicate()
     assert process.returncode == 130
     assert "interrupted, and saved; to go on: python -m exp -m" in told
-    assert {row["status"] for row in table(tmp_path / "sweep")} == {"interrupted"}
+    assert "interrupted" in {row["status"] for row in table(tmp_path / "sweep")}
     assert not (tmp_path / "sweep/3").exists()
 
 

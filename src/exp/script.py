@@ -60,8 +60,8 @@ def _head(config: Config, text: str, threads: int) -> Iterator[str]:
 def _data(config: Config, experiment: Experiment, rows: str) -> Iterator[str]:
     names = ("train", "val", "test")
     if needs_rows(config):
-        yield f"arrays = np.load(Path(__file__).with_name({rows!r}))"
-        yield "rows = {name: torch.from_numpy(array) for name, array in arrays.items()}"
+        yield f"with np.load(Path(__file__).with_name({rows!r})) as arrays:"
+        yield "    rows = {name: torch.from_numpy(array) for name, array in arrays.items()}"
         for name in names:
             yield f'{name}_x, {name}_y = rows["{name}_x"], rows["{name}_y"]'
         return

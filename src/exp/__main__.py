@@ -115,8 +115,8 @@ def main() -> None:
 
 def _find_files_beside_yamls(line: list[str]) -> None:
     """Let the user's own modules lie in their --config-dir, for this process and its workers."""
-    folder: str | None = get_args_parser().parse_args(line).config_dir
-    if allowlist.OF_USER and folder is not None:
+    folder: str | None = get_args_parser().parse_args(line).config_dir if allowlist.OF_USER else None
+    if folder is not None:
         place = str(Path(folder).absolute())
         if place not in sys.path:
             sys.path.insert(1, place)

@@ -20,6 +20,7 @@ from exp.data.frames import rows_of
 from exp.data.reading import pandas
 from exp.errors import ConfigError, ExpError, shown
 from exp.hooks import Hooks
+from exp.resuming import refuse_no_run
 from exp.sinks import table as metrics_table
 from exp.sweeps import table as sweep_table
 from exp.trained import Trained
@@ -70,10 +71,9 @@ class Result:
         known in the rows; else a dict of arrays [N]. ConfigError or DataError for rows that are not the run's.
         """
         if hasattr(rows, "columns"):
-            x, notes = rows_of(rows, self.trained.preprocessing, "rows")
+            x, whole, notes = rows_of(rows, self.trained.preprocessing, "rows")
             for note in notes:
                 print(note)
-            whole = np.logical_not(np.isnan(x).any(axis=1))
             return type(rows)(self.trained.predicted(x[whole]), index=rows.index[whole]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
         try:
@@ -150,8 +150,7 @@ def sweep(*overrides: str, **knobs: object) -> SweepResult:
 
 def load(folder: Path | str) -> Result:
     """The run in that folder. ConfigError if there is none."""
-    if not (Path(folder) / ".hydra").is_dir():
-        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+    refuse_no_run(Path(folder))
     return Result(Path(folder))
 
 

@@ -17,7 +17,7 @@ from exp.build import Experiment
 from exp.errors import ConfigError, needing
 from exp.script import needs_rows, script_of
 from exp.trained import Trained, load
-from exp.words import command
+from exp.words import command, new_file
 
 _KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
 _FORMATS = ("script", "pt2", "onnx")
@@ -25,13 +25,9 @@ _FORMATS = ("script", "pt2", "onnx")
 
 def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     """Write the file; say what lies beside it."""
-    path = Path(out)
     if format not in _FORMATS:
         raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
-    if not path.parent.is_dir():
-        raise ConfigError(f"out={out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
-    if path.exists():
-        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    path = new_file(out)
     trained = load(run, checkpoint)
     if format == "script":
         config, experiment = trained.config, trained.experiment

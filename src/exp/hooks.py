@@ -58,13 +58,12 @@ class Hooks(Callback):
             folder = Hooks.folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
             _refuse_other_records(config)
             _refuse_what_is_left_undone(config, folder)
-            for key, (limit, _) in LIMITS.items():  # jobs are made without these
-                value = OmegaConf.select(config, key) if key.startswith("sweep.") else None
-                if key.startswith("sweep.") and not limit.allows(value):
+            for key in (key for key in LIMITS if key.startswith("sweep.")):  # jobs are made without these
+                limit, value = LIMITS[key][0], OmegaConf.select(config, key)
+                if not limit.allows(value):
                     raise ConfigError(f"{key} must be {limit}, not {value}", example(key, value))
             if config.sweep.resume is None and ((folder / table.NAME).exists() or (folder / SWEEP).exists()):
-                searched = config.hydra.sweeper._target_ == _SEARCH
-                onward = "" if searched else f"sweep.resume={folder} to go on with it, or "
+                onward = "" if _is_search(config) else f"sweep.resume={folder} to go on with it, or "
                 raise ConfigError(
                     f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
                     f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
@@ -74,7 +73,7 @@ class Hooks(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """Write sweep.csv anew, where another launcher than ours made the job."""
-        if config.hydra.mode == RunMode.MULTIRUN and config.hydra.launcher._target_ != _OUR_LAUNCHER:
+        if config.hydra.mode == RunMode.MULTIRUN and not _is_ours(config):
             folder = Path(config.hydra.sweep.dir)
             table.write(folder / table.NAME, table.rows(folder).values())
 
@@ -83,9 +82,9 @@ class Hooks(Callback):
         from exp.sweeps.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
 
         folder = Path(config.hydra.sweep.dir)
-        searched = config.hydra.sweeper._target_ == _SEARCH
+        searched = _is_search(config)
         try:
-            if config.hydra.launcher._target_ != _OUR_LAUNCHER and not searched:
+            if not _is_ours(config) and not searched:
                 compared = Comparison(folder, seeds.finished_by_name(list(table.rows(folder).values()))).made()
                 if compared.error is not None:
                     print(f"the jobs could not be compared: {compared.error}")
@@ -95,6 +94,15 @@ class Hooks(Callback):
             sys.exit(1)
         if not all_well:
             sys.exit(1)
+
+
+def _is_search(config: DictConfig) -> bool:
+    return config.hydra.sweeper._target_ == _SEARCH
+
+
+def _is_ours(config: DictConfig) -> bool:
+    """Whether our own launcher makes the jobs."""
+    return config.hydra.launcher._target_ == _OUR_LAUNCHER
 
 
 def _refuse_other_records(config: DictConfig) -> None:
@@ -107,8 +115,7 @@ def _refuse_other_records(config: DictConfig) -> None:
 
 def _refuse_what_is_left_undone(config: DictConfig, folder: Path) -> None:
     """What another launcher or sweeper than ours, or ours, would take no notice of."""
-    ours = config.hydra.launcher._target_ == _OUR_LAUNCHER
-    searched = config.hydra.sweeper._target_ == _SEARCH
+    ours, searched = _is_ours(config), _is_search(config)
     resume = config.sweep.resume
     if config.sweep.dry_run and (searched or not ours):
         what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"

@@ -8,13 +8,11 @@ run learned of its columns is applied to them; the target need not be there, and
 import csv
 from pathlib import Path
 
-import numpy as np
-
 from exp.data.frames import rows_of
 from exp.data.reading import frame_of
 from exp.errors import ConfigError
 from exp.trained import load
-from exp.words import command
+from exp.words import command, new_file
 
 _KNOWN = {"run": True, "data": True, "out": True, "checkpoint": False}
 
@@ -23,15 +21,11 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
     """Write the predictions; say what was not known in the rows."""
     if Path(out).suffix != ".csv":
         raise ConfigError(f"out={out}: it writes .csv", f"out={Path(out).with_suffix('.csv')}")
-    if not Path(out).parent.is_dir():
-        raise ConfigError(f"out={out}: there is no folder {Path(out).parent}", f"mkdir -p {Path(out).parent}")
-    if Path(out).exists():
-        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    new_file(out)
     trained = load(run, checkpoint)
     read = {key: trained.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
     frame = frame_of(data, key="data", **{key: value for key, value in read.items() if value is not None})
-    rows, notes = rows_of(frame, trained.preprocessing, data)
-    whole = np.logical_not(np.isnan(rows).any(axis=1))
+    rows, whole, notes = rows_of(frame, trained.preprocessing, data)
     told = trained.predicted(rows[whole])
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

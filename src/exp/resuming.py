@@ -106,10 +106,14 @@ def _quoted(folder: Path) -> str:
     return "'" + str(folder).replace("'", "\\'") + "'"
 
 
-def command_of(folder: Path) -> list[str]:
-    """The words after `python -m exp` that started the run in `folder`."""
+def refuse_no_run(folder: Path) -> None:
     if not (folder / ".hydra" / "overrides.yaml").is_file():
         raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+
+
+def command_of(folder: Path) -> list[str]:
+    """The words after `python -m exp` that started the run in `folder`."""
+    refuse_no_run(folder)
     words, search = _saved_overrides(folder), _config_dir(folder)
     refuse_hydra_settings(words, [], search[1:])
     return [*search, *words]

@@ -17,7 +17,7 @@ from exp.errors import CheckpointError, ConfigError, DataError
 from exp.events import State
 from exp.measures import Measures
 from exp.objectives import Objective, objective_of
-from exp.resuming import config_of
+from exp.resuming import config_of, refuse_no_run
 from exp.targets import make
 
 # The parameters of the last step, which the run's own test measures are of; those of the lowest validation loss.
@@ -86,8 +86,7 @@ def load(folder: Path | str, which: str = "last") -> Trained:
     folder = Path(folder)
     if which not in CHECKPOINTS:
         raise ConfigError(f"checkpoint={which}: there are {', '.join(CHECKPOINTS)}", "checkpoint=last")
-    if not (folder / ".hydra").is_dir():
-        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+    refuse_no_run(folder)
     config = typed(config_of(folder))
     path = folder / checkpoint.FOLDER / f"{which}.pt"
     if not path.exists():

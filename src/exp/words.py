@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from exp.errors import ConfigError, ExpError
 from exp.nearest import nearest
@@ -23,6 +24,16 @@ def words_of(typed: Sequence[str], known: Sequence[str], needed: Sequence[str], 
         if key not in found:
             raise ConfigError(f"{key}= is missing", example)
     return found
+
+
+def new_file(out: str) -> Path:
+    """Where `out` says. ConfigError if something is there, or no folder for it."""
+    path = Path(out)
+    if not path.parent.is_dir():
+        raise ConfigError(f"out={out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    if path.exists():
+        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    return path
 
 
 def command(name: str, doc: str | None, known: Mapping[str, bool], example: str, do: Callable[..., None]) -> None:

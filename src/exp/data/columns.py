@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.errors import many
+
 Floats = NDArray[np.float64]
 
 # What a category's word is numbered if it is none of the column's words.
@@ -65,11 +67,11 @@ class Preprocessing:
             else:
                 yield values[:, None]
 
-    def unknown(self, x: Floats) -> Iterator[tuple[str, int]]:
-        """The categories, and in how many of these rows each has a word that the training rows did not have."""
+    def unknown(self, x: Floats) -> Iterator[str]:
+        """Of each category, for a person, how many of these rows have a word that the training rows did not have."""
         for column, values in zip(self.columns, x.T, strict=True):
             if column.kind == "category" and (count := int((values == UNKNOWN).sum())):
-                yield column.name, count
+                yield f"{many(count, 'row')} with a {column.name} that training had not: zeros stand for it"
 
     def text(self) -> str:
         """All of it as JSON, exactly: a single value, for checkpoints are copied, checked and written often."""

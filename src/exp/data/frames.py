@@ -98,13 +98,13 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
             "category",
             f"'dataset.drop=[{name}]', or if it is one 'dataset.kinds={{{name}: category}}'",
         )
-    place = {word: number for number, word in enumerate(found)}
-    codes = cells.astype(str).map(place).where(cells.notna(), UNKNOWN).fillna(UNKNOWN)
-    return Column(name, "category", tuple(found)), codes.to_numpy(dtype=np.float64)
+    return Column(name, "category", tuple(found)), _places(cells, found)
 
 
-def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, list[str]]:
-    """New rows [N, C] of columns that are known, NaN where a number is missing that nothing stands for; and notes.
+def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
+    """New rows [N, C] of columns that are known, NaN where a number is missing; which are whole; and notes.
+
+    A row is whole unless it lacks a number that nothing stands for.
 
     DataError if a column is not there, or a cell is no number where the column is one of numbers.
     """
@@ -117,26 +117,27 @@ def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floa
             raise DataError(f"data={path}: it has no column {column.name}", cure)
         made.append(_coded(column, frame[column.name]))
     rows = np.stack(made, axis=1)
-    notes = [
-        f"{many(n, 'row')} with a {name} that training had not: zeros stand for it"
-        for name, n in preprocessing.unknown(rows)
-    ]
-    for index, column in enumerate(preprocessing.columns):
-        if column.kind != "category" and (count := int(np.isnan(rows[:, index]).sum())):
+    notes = list(preprocessing.unknown(rows))
+    whole = np.ones(len(rows), dtype=np.bool_)
+    for column, values in zip(preprocessing.columns, rows.T, strict=True):
+        gaps = np.isnan(values)
+        if gaps.any():
             stands = "no prediction" if column.fill is None else f"{column.fill:g} stands for it"
-            notes.append(f"{many(count, 'row')} without {column.name}: {stands}")
-            if column.fill is not None:
-                rows[:, index] = np.nan_to_num(rows[:, index], nan=column.fill)
-    return rows, notes
+            notes.append(f"{many(int(gaps.sum()), 'row')} without {column.name}: {stands}")
+            if column.fill is None:
+                whole &= ~gaps
+    return rows, whole, notes
 
 
 def _coded(column: Column, cells: Cells) -> Floats:
     """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
-    if column.kind == "category":
-        place = {word: number for number, word in enumerate(column.words)}
-        codes = cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN)
-        return codes.to_numpy(dtype=np.float64)
-    return column_of(column.name, cells, column.kind)[1]
+    return _places(cells, column.words) if column.kind == "category" else column_of(column.name, cells, column.kind)[1]
+
+
+def _places(cells: Cells, words: Sequence[str]) -> Floats:
+    """Where each cell stands in `words`; UNKNOWN if it does not, or is empty."""
+    place = {word: number for number, word in enumerate(words)}
+    return cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN).to_numpy(dtype=np.float64)
 
 
 def _target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:

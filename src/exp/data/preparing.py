@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from exp.data.columns import UNKNOWN, Column, Preprocessing
 from exp.data.split import Data, Split
 from exp.data.table import Table
-from exp.errors import ConfigError, many
+from exp.errors import ConfigError
 from exp.seeding import split_order
 
 
@@ -32,12 +32,8 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
     if table.classes is None:
         y = y.float()
     parts = [Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)]) for part in rows]
-    unknown = tuple(
-        f"{many(count, 'row')} with a {name} that training had not: zeros stand for it"
-        for name, count in preprocessing.unknown(recoded)
-    )
     train, val, test = parts if split is not None else parts * 3
-    return Data(train, val, test, preprocessing, table.fingerprint, (*table.notes, *unknown))
+    return Data(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
 
 
 def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[Preprocessing, NDArray[np.float64]]:

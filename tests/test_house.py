@@ -20,7 +20,7 @@ HOUSE = [
     ["sweeps.jobs"],
     ["data.makers", "data.columns", "devices", "environment", "resuming"],
     ["mistakes", "data.split", "data.table"],
-    ["report"],
+    ["diagnosis"],
     ["data.reading"],
     ["data.frames"],
     ["data.files"],
@@ -57,7 +57,7 @@ HOUSE = [
 ]
 
 # The only places that name a library, wherever it is imported in them.
-HYDRA = {"config", "strangers", "mistakes", "report", "resuming", "hooks", "__main__"}
+HYDRA = {"config", "strangers", "mistakes", "diagnosis", "resuming", "hooks", "__main__"}
 HYDRA |= {"sweeps.jobs", "sweeps.notes", "sweeps.launch", "sweeps.sweep", "sweeps.search"}
 DOORS = {
     "hydra": HYDRA,
@@ -90,7 +90,7 @@ QUICK = [
     "config",
     "mistakes",
     "resuming",
-    "report",
+    "diagnosis",
     "sweeps.table",
     "__main__",
 ]

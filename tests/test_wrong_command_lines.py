@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exp.__main__ import main
-from exp.report import check_line
+from exp.diagnosis import check_line
 
 # What was typed, what the message names, what it tells to type.
 MISTAKES = [

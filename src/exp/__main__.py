@@ -18,9 +18,9 @@ from yaml import YAMLError
 
 from exp import allowlist, record
 from exp.config import CONF, check, choices_of
+from exp.diagnosis import diagnosis, flags_first, refuse_strangers, unread
 from exp.errors import ExpError
 from exp.hooks import Refused
-from exp.report import flags_first, refuse_strangers, report, unread
 from exp.resuming import Finished, resumed, sweep_resumed
 from exp.sweeps import table
 from exp.sweeps.pool import begin_early, end_early
@@ -92,7 +92,7 @@ def main() -> None:
     except Refused as refused:
         if _WHOLE_TRACEBACK:
             raise refused.mistake from None
-        sys.exit(f"exp: {report(refused.mistake, sys.argv[1:])}")
+        sys.exit(f"exp: {diagnosis(refused.mistake, sys.argv[1:])}")
     except Finished as finished:
         print(f"exp: {finished}")
     except KeyboardInterrupt as error:
@@ -104,7 +104,7 @@ def main() -> None:
         ours = isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError)
         if _WHOLE_TRACEBACK or not (ours or _is_hydras(error)):
             raise
-        sys.exit(f"exp: {report(error, sys.argv[1:])}")
+        sys.exit(f"exp: {diagnosis(error, sys.argv[1:])}")
     finally:
         end_early()
         gc.enable()

@@ -96,7 +96,7 @@ def _in_words_of(words: list[str], typed: Namespace) -> Generator[None]:
         raise explained(error, [*words, *(["--config-dir", typed.config_dir] if typed.config_dir else [])]) from error
 
 
-def report(error: Exception, arguments: list[str]) -> str:
+def diagnosis(error: Exception, arguments: list[str]) -> str:
     """All that is wrong with the command line, each mistake with what to type, and the line with all of them mended."""
     words, mended = list(arguments), True
     found = [explained(error, words)]

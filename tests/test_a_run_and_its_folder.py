@@ -49,7 +49,9 @@ def test_everything_a_run_leaves_behind(exp, tmp_path: Path):
         "checkpoints/best.pt",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
+        "figures/scores.png",
         "figures/decision_surface.png",
+        "report.html",
     }
 
     with (out / "metrics.csv").open() as file:

@@ -34,8 +34,8 @@ def test_a_run_is_the_command_lines(exp, tmp_path: Path):
     assert ours == theirs
     assert result.final["test"] == load("typed").final["test"]
     assert len(result.metrics) == len(load(tmp_path / "typed").metrics)
-    assert [path.stem for path in result.figures] == ["confusion_matrix", "learning_curves"]
-    assert result._repr_html_().count("data:image/png;base64,") == 2
+    assert [path.stem for path in result.figures] == ["confusion_matrix", "learning_curves", "scores"]
+    assert result._repr_html_().count("data:image/png;base64,") == 3
     assert f"{result.final['test']['loss']:.4g}" in result._repr_html_()
 
 

@@ -17,9 +17,15 @@ _NO_HYPERPARAMETERS = ("log_every", "eval_every", "save_every", "figures", "engi
 _UNSAID = ("_target_", "output", "every")
 
 
-def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
-    """The event that training is about to begin."""
-    machine = environment(experiment.device)
+def described(
+    config: Config,
+    experiment: Experiment,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    machine: dict[str, Any] | None = None,
+) -> Built:
+    """The event that training is about to begin: on this machine, or on the `machine` that a record tells of."""
+    machine = machine or environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
     return Built(
         lines=_lines(config, experiment, choices, parameters, machine),

@@ -1,28 +1,28 @@
 """Pictures of a run, drawn from its metrics.csv and its model."""
 
 import csv
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
 from exp.data.split import Data, Split
 from exp.objectives import Objective
-
-# The model's outputs [N, K] for x [N, F].
-Predict: TypeAlias = Callable[[Tensor], Tensor]
+from exp.scores import Calibration, Floats, Predict, Ranking, confusion, truth_of
 
 _DPI = 110
 _MESH = 100
+_MOST_CURVES = 10
 _POINTS = 2000  # more than a picture can tell apart
-_COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
+_NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
+_COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 
 
 def pictures(
@@ -32,6 +32,9 @@ def pictures(
     yield "learning_curves", partial(learning_curves, metrics)
     if data.classes is not None:
         yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, predict)
+        probabilities = objective.probabilities(predict(data.test.x))
+        if probabilities is not None:
+            yield "scores", partial(scores, data.test, data.classes, probabilities.double().cpu().numpy())
     else:
         yield "predicted_against_true", partial(predicted_against_true, data.test, objective, predict)
     if len(data.features) == 2:
@@ -70,9 +73,7 @@ def learning_curves(metrics: Path) -> Figure:
 
 def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, predict: Predict) -> Figure:
     """How many test rows of each true class (rows) were predicted as which (columns)."""
-    counts = np.zeros((len(classes), len(classes)), dtype=int)
-    truth = split.y.reshape(len(split)).long().cpu().numpy()
-    np.add.at(counts, (truth, objective.prediction(predict(split.x)).cpu().numpy()), 1)
+    counts = confusion(split, len(classes), objective, predict)
     size = max(3.5, 0.5 * len(classes) + 2)
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
@@ -85,6 +86,46 @@ def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objectiv
     axis.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 6 else 0)
     axis.set_yticks(ticks, classes)
     axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
+    return figure
+
+
+def scores(split: Split, classes: tuple[str, ...], probabilities: Floats) -> Figure:
+    """How well the probabilities [N, K] of the test rows rank (ROC, precision against recall), and how true they are.
+
+    Of two classes the second is looked for; of up to ten each against all others; of more, all of these decisions
+    together. Calibration is of the predicted class: how often it is right where the model is so sure.
+    """
+    truth = truth_of(split)
+    is_class = truth[:, None] == np.arange(len(classes))
+    looked_for = {name: (is_class[:, number], probabilities[:, number]) for number, name in enumerate(classes)}
+    if len(classes) == 2:
+        looked_for.pop(classes[0])
+    elif len(classes) > _MOST_CURVES:
+        looked_for = {"all classes": (is_class.ravel(), probabilities.ravel())}
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    roc, precision, calibration = figure.subplots(1, 3)
+    for number, (name, (is_it, probability)) in enumerate(looked_for.items()):
+        if 0 < is_it.sum() < len(is_it):
+            colour = _colour(number)
+            rank = Ranking.of(is_it, probability)
+            roc.plot(rank.false, rank.true, color=colour, label=f"{name}: area {rank.area:.4g}")
+            label = f"{name}: average {rank.average:.4g}"
+            precision.step(rank.true, rank.precision, color=colour, where="pre", label=label)
+    for axis in (roc, precision):
+        if axis.lines:
+            axis.legend(fontsize="small")
+    roc.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    roc.set(xlabel="false positives, of all negatives", ylabel="true positives, of all positives", title="ROC")
+    precision.set(xlabel="recall", ylabel="precision", title="precision against recall", ylim=(-0.05, 1.05))
+    found = Calibration.of(probabilities.max(1), probabilities.argmax(1) == truth)
+    calibration.plot(found.sure, found.right, marker="o", color=_colour(0))
+    calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    lowest = math.floor(10 / len(classes)) / 10  # no predicted class gets less
+    title = f"calibration, expected error {found.error:.3g}"
+    calibration.set(xlabel="probability of the predicted class", ylabel="share that is right", title=title)
+    calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
+    for axis in (roc, precision, calibration):
+        axis.grid(alpha=0.3)
     return figure
 
 

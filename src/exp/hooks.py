@@ -79,7 +79,8 @@ class Hooks(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Tell what came out. Exit code 1 if a job failed: Hydra would tell of the first alone."""
-        from exp.sweeps.answer import tell  # late: rich takes 20 ms, and single runs bring these hooks along
+        from exp.sweeps import report  # late: rich takes 20 ms, and single runs bring these hooks along
+        from exp.sweeps.answer import tell
 
         folder = Path(config.hydra.sweep.dir)
         searched = _is_search(config)
@@ -88,6 +89,7 @@ class Hooks(Callback):
                 compared = Comparison(folder, seeds.finished_by_name(list(table.rows(folder).values()))).made()
                 if compared.error is not None:
                     print(f"the jobs could not be compared: {compared.error}")
+            report.write(folder)
             all_well = tell(folder, config.sweep.measure, searched)
         except Exception:  # of which Hydra would make a warning, and exit code 0
             traceback.print_exc()

@@ -18,6 +18,12 @@ def read(folder: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
+def machine(folder: Path) -> str:
+    """A line for each thing that the run's numbers depend on besides its config, for a person."""
+    found: dict[str, Any] = read(folder).get("environment", {})
+    return "\n".join(f"{key:<14} {value}" for key, value in found.items())
+
+
 def write(folder: Path, content: dict[str, Any]) -> None:
     """Put `content` there in one move."""
     beside = folder / "summary.tmp"

@@ -11,7 +11,7 @@ from exp.claim import claimed
 from exp.config import Config
 from exp.description import described
 from exp.errors import CheckpointError, ConfigError, Diverged, Pruned
-from exp.events import Drawn, Ending, Evaluated, Event, Judge, Noted, Position
+from exp.events import Ending, Evaluated, Event, Judge, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
 from exp.shelf import Shelf
@@ -78,8 +78,10 @@ def run(
                     tell(sinks, Noted(at, "pruned: the search has no hope for this run"))
                     raise Pruned
         if config.figures in (True, "auto"):
-            for picture in drawn(experiment, folder, at):
-                tell(sinks, picture)
+            from exp import report  # late: matplotlib takes half a second to import
+
+            for told in report.made(folder, built.lines, experiment, at):
+                tell(sinks, told)
                 if asked_to_stop():
                     break
 
@@ -108,20 +110,6 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 def tell(sinks: list[Sink], event: Event) -> None:
     for sink in sinks:
         sink.handle(event)
-
-
-def drawn(experiment: Experiment, folder: Path, at: Position) -> Iterator[Drawn | Noted]:
-    """Draw the run's pictures into `folder`/figures. One that cannot be drawn does not undo a run that was trained."""
-    from exp import figures  # late: matplotlib takes half a second to import
-
-    for name, draw in figures.pictures(
-        folder / table.NAME, experiment.data, experiment.objective, experiment.learner.predict
-    ):
-        path = folder / "figures" / f"{name}.png"
-        try:
-            yield Drawn(at, name, path, *figures.save(draw(), path))
-        except Exception as error:
-            yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
 
 
 @contextmanager

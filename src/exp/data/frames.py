@@ -38,7 +38,7 @@ def table_in(
                 near = nearest(name, names)
                 cure = f"dataset.{key}={near}" if near and key in ("target", "group") else f"one of {', '.join(names)}"
                 raise DataError(f"dataset.{key}={name}: {path} has no such column", cure)
-    frame = frame.drop(columns=[name for name in drop if name != target])
+    frame = frame.drop(columns=[name for name in drop if name != target]).reset_index(drop=True)
     features = [name for name in map(str, frame.columns) if name not in (target, group)]
     if not features:
         raise DataError(f"dataset.path={path}: no column is left to learn from", "fewer columns in dataset.drop")
@@ -55,7 +55,8 @@ def table_in(
             told.append(f"the column {name} counts the rows; to leave it out: 'dataset.drop=[{name}]'")
     groups = None if group is None else classes_of(frame[group].astype(str).to_numpy(dtype=str))[1]
     x = np.stack([values for _, values in made], axis=1)
-    return Table(x, y, tuple(column for column, _ in made), classes, target, groups, tuple(told))
+    columns = tuple(column for column, _ in made)
+    return Table(x, y, columns, classes, target, groups, tuple(told), frame.index.to_numpy(dtype=np.int64) + 1)
 
 
 def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats]:
@@ -115,7 +116,7 @@ def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floa
             near = nearest(column.name, names)
             cure = f"the name of the column {near} changed to it" if near else "the columns that the run was trained on"
             raise DataError(f"data={path}: it has no column {column.name}", cure)
-        made.append(_coded(column, frame[column.name]))
+        made.append(_coded(column, frame[column.name].reset_index(drop=True)))
     rows = np.stack(made, axis=1)
     notes = list(preprocessing.unknown(rows))
     whole = np.ones(len(rows), dtype=np.bool_)

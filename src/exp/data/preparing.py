@@ -31,7 +31,10 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
     y = torch.from_numpy(table.y)
     if table.classes is None:
         y = y.float()
-    parts = [Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)]) for part in rows]
+    numbers = table.numbers if table.numbers is not None else np.arange(1, len(x) + 1)
+    parts = [
+        Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)], numbers[part]) for part in rows
+    ]
     train, val, test = parts if split is not None else parts * 3
     return Data(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
 

@@ -1,11 +1,12 @@
 """Rows to train, validate and test on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from exp.data.columns import Preprocessing
@@ -13,10 +14,14 @@ from exp.data.columns import Preprocessing
 
 @dataclass(frozen=True)
 class Split:
-    """Features x, float32 [N, F], and targets y: class numbers int64 [N] or values float32 [N, K]."""
+    """Features x, float32 [N, F], and targets y: class numbers int64 [N] or values float32 [N, K].
+
+    `numbers` [N]: where each row stood in the table, counted from 1; none for rows that are from no table.
+    """
 
     x: Tensor
     y: Tensor
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -41,7 +46,9 @@ class Data:
 
     def prepared(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Data":
         """The same rows on `device`, their y as `target` gives it."""
-        done = {id(part): Split(part.x.to(device), target(part.y).to(device)) for part in self.splits.values()}
+        done = {
+            id(part): Split(part.x.to(device), target(part.y).to(device), part.numbers) for part in self.splits.values()
+        }
         return replace(self, **{name: done[id(part)] for name, part in self.splits.items()})
 
     @property

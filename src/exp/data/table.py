@@ -26,6 +26,7 @@ class Table:
     target: str = "target"
     groups: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()  # what a person should know of the rows
+    numbers: NDArray[np.int64] | None = None  # of each row in its file, where some were left out; counted from 1
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from exp.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
+from exp.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.measures import Measures
 
 log = logging.getLogger("exp")
@@ -45,6 +45,7 @@ class Terminal:
         self._before = 0
         self._made = 0
         self._seconds = 0.0
+        self._is_drawn = False
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
@@ -73,6 +74,8 @@ class Terminal:
                 self._progress(event.at.step)
             if event.best:
                 self._best = event.at.step, event.measures.loss
+        elif isinstance(event, Drawn):
+            self._is_drawn = True
 
     def close(self, ending: Ending) -> None:
         if self._task is not None:
@@ -90,6 +93,8 @@ class Terminal:
         if self._steps:
             self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
+        if self._is_drawn and ending.status == "finished":
+            self._say(Text.assemble(("report    ", "bold"), str(self._folder / "report.html")))
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()

@@ -69,6 +69,8 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
         console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
+    if (folder / "report.html").exists():
+        console.print(Text.assemble(("report    ", "bold"), str(folder / "report.html")))
     found = measure in measures or not measures
     return found and (len(failures) < len(rows) if searched else not failures)
 
@@ -79,11 +81,7 @@ def _jobs(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str], s
 
 def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) -> Table:
     """Each measure with its deviation in one column."""
-    told = [
-        {**row, **{name: _scattered(name, row[name], row[f"{name} std"]) for name in measures if name in row}}
-        for row in rows
-        if row["n"]
-    ]
+    told = [{**row, **{name: scattered(name, row) for name in measures}} for row in rows if row["n"]]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
 
@@ -97,8 +95,11 @@ def _fitting(measures: Sequence[str], chosen: str, left_out: int) -> Sequence[st
     }[left_out]
 
 
-def _scattered(name: str, mean: float, deviation: float | str) -> str:
-    """A mean and its deviation, which is unknown of a single run."""
+def scattered(name: str, row: Row) -> str:
+    """A measure's mean in a row of seeds.csv and its deviation, which is unknown of a single run; or nothing."""
+    if name not in row:
+        return ""
+    mean, deviation = float(row[name]), row[f"{name} std"]
     if name.startswith("accuracy"):
         return f"{100 * mean:.2f} ± {f'{100 * deviation:.2f}' if isinstance(deviation, float) else '?'} %"
     return f"{mean:.4g} ± {f'{deviation:.2g}' if isinstance(deviation, float) else '?'}"

@@ -12,7 +12,7 @@ from exp.resuming import SWEEP
 from exp.sweeps.jobs import Job, is_no_part_of_a_run
 
 # What of a sweep's own lies beside its jobs.
-OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", SWEEP, "multirun.yaml")
+OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP, "multirun.yaml")
 
 
 def _read(path: Path) -> dict[str, Any]:

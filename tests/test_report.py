@@ -1,0 +1,201 @@
+"""report.html of runs and sweeps: what it tells is what the files tell, and it asks nothing of a network."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+
+class Page(HTMLParser):
+    """The tables under each heading, as rows of texts; all text; what the page refers to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.text = ""
+        self.references: list[str] = []
+        self._heading = ""
+        self._cell: list[str] | None = None
+        self._in_heading = False
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        self.references += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag == "h2":
+            self._in_heading, self._heading = True, ""
+        elif tag == "tr":
+            self.tables.setdefault(self._heading, []).append([])
+        elif tag in ("td", "th"):
+            self._cell = []
+
+    def handle_endtag(self, tag):
+        if tag == "h2":
+            self._in_heading = False
+        elif tag in ("td", "th"):
+            self.tables[self._heading][-1].append("".join(self._cell))
+            self._cell = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._in_heading:
+            self._heading += data
+        if self._cell is not None:
+            self._cell.append(data)
+
+
+def by_itself(page: Page, folder: Path) -> bool:
+    """Whether all that it refers to is in it, or beside it."""
+    return all(one.startswith("data:image/png;base64,") or (folder / one).exists() for one in page.references)
+
+
+def command(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-W", "error", *words]
+    return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+
+def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
+    done = exp("dataset=cancer", "epochs=3", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "report    run/report.html"
+    page = Page(tmp_path / "run/report.html")
+    assert by_itself(page, tmp_path / "run")
+    assert "python -m exp dataset=cancer epochs=3" in page.text
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    head, *told = page.tables["Measures"]
+    assert head == ["", "loss", "accuracy", "rows"]
+    for name, loss, accuracy, rows in told:
+        final = summary["final"][name]
+        assert loss.startswith(f"{final['loss']:.4g} [")
+        share = stats.binomtest(round(final["accuracy"] * int(rows)), int(rows)).proportion_ci(0.95, method="wilson")
+        assert accuracy == f"{100 * final['accuracy']:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
+    assert [row[0] for row in told] == ["train", "val", "test"]
+    assert page.text.count(summary["environment"]["cpu"]) >= 2
+    assert len([one for one in page.references if one.startswith("data:")]) == 3
+    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on the test rows"][1:]) == {
+        "malignant": "45",
+        "benign": "70",
+    }
+    assert len(page.tables["The test rows it is most wrong about"]) == 11
+
+
+def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
+    """A row's number is its line below the file's head, whatever was left out for its empty cells."""
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"size": draw.normal(50, 10, 120), "colour": draw.choice(["red", "blue"], 120)})
+    table["price"] = 3.0 * table["size"] + 20 * (table["colour"] == "red") + draw.normal(0, 1, 120)
+    table.loc[[0, 5, 7, 40], "size"] = np.nan
+    table.loc[60, "price"] = 9999.0
+    table.to_csv(tmp_path / "houses.csv", index=False)
+    line = (
+        "dataset=table dataset.path=houses.csv dataset.target=price dataset.missing=drop loss=mse optimizer.lr=0.0001"
+    )
+    split = "'dataset.split=[.1,.1,.8]'".strip("'")
+    done = exp(*line.split(), split, "epochs=5", "preflight=off", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    head, *rows = Page(tmp_path / "run/report.html").tables["The test rows it is most wrong about"]
+    assert head[3] == "off by"
+    assert rows[0][:2] == ["61", "9999"]
+    for number, true, *_, about in rows:
+        in_file = table.iloc[int(number) - 1]
+        assert true == f"{in_file['price']:.4g}"
+        if told := re.search(r"size=([\d.]+)", about):
+            assert float(told[1]) == pytest.approx(in_file["size"], rel=1e-3)
+        if told := re.search(r"colour=(\w+)", about):
+            assert told[1] == in_file["colour"]
+
+
+def test_names_from_a_file_are_no_markup(exp, tmp_path: Path):
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"<img src=x onerror=alert(1)>": draw.normal(size=60), "y": ["<script>a</script>", "b&"] * 30})
+    table.to_csv(tmp_path / "odd.csv", index=False)
+    done = exp("dataset=table", "dataset.path=odd.csv", "dataset.target=y", "epochs=1", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "run/report.html").read_text()
+    assert "<script>a" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;a&lt;/script&gt;" in page
+
+
+def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: Path):
+    done = exp("dataset=moons", "epochs=2", "figures=false", "hydra.run.dir=run")
+    assert not (tmp_path / "run/report.html").exists()
+    assert "report" not in done.stdout
+    asked = command(tmp_path, "-m", "exp.report", "run=run")
+    assert (asked.stdout, asked.stderr, asked.returncode) == ("run/report.html\n", "", 0)
+    page = Page(tmp_path / "run/report.html")
+    assert by_itself(page, tmp_path / "run")
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
+    assert page.tables["Measures"][3][1].startswith(f"{final['loss']:.4g} [")
+    assert {path.stem for path in (tmp_path / "run/figures").iterdir()} == {
+        "learning_curves",
+        "confusion_matrix",
+        "scores",
+        "decision_surface",
+    }
+
+
+def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
+    done = exp("dataset=diabetes", "optimizer.lr=1e6", "preflight=off", "hydra.run.dir=run")
+    assert done.returncode == 1
+    asked = command(tmp_path, "-m", "exp.report", "run=run")
+    assert asked.returncode == 0, asked.stderr
+    assert "saved nothing" in asked.stdout
+    text = Page(tmp_path / "run/report.html").text
+    assert "diverged" in text
+    assert "loss became" in text  # the log is there
+
+
+def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
+    asked = command(tmp_path, "-m", "exp.report", "run=nowhere")
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "nowhere: no run is there" in asked.stderr
+
+
+def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
+    line = "-m dataset=moons batching=full,minibatch optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
+    done = exp(*line.split(), "sweep.measure=accuracy/val", "loss=mse,cross_entropy")
+    assert done.returncode == 1, done.stderr  # mse of large weights diverges, or is nothing for two classes
+    assert done.stdout.splitlines()[-1] == "report    sweep/report.html"
+    page = Page(tmp_path / "sweep/report.html")
+    assert by_itself(page, tmp_path / "sweep")
+    with (tmp_path / "sweep/sweep.csv").open() as file:
+        rows = {row["job"]: row for row in csv.DictReader(file)}
+    head, *told = page.tables["Every job, by accuracy/val"]
+    assert {row[0] for row in told} == set(rows)
+    accuracies = []
+    for cells in told:
+        row, cells = rows[cells[0]], dict(zip(head, cells, strict=True))
+        assert [cells[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")] == [
+            row[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")
+        ]
+        if row["accuracy/val"]:
+            accuracies.append(float(row["accuracy/val"]))
+            assert cells["accuracy/val"] == f"{100 * accuracies[-1]:.2f} %"
+    assert accuracies == sorted(accuracies, reverse=True)
+    failed = {job: row["error"] for job, row in rows.items() if row["status"] != "finished"}
+    assert {row[0]: row[2] for row in page.tables["What went wrong"][1:]} == failed
+    finished = [job for job, row in rows.items() if row["status"] == "finished"]
+    assert {f"{job}/report.html" for job in finished} <= set(page.references)
+    svg = re.findall(r"<svg.*?</svg>", (tmp_path / "sweep/report.html").read_text(), re.DOTALL)
+    assert len(svg) == 3  # batching, lr, loss; seeds are what scatters
+    assert all(one.count("<circle") == len(finished) for one in svg)
+
+
+def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
+    assert (
+        exp(*"-m dataset=xor optimizer.lr=0.1,0.2 epochs=2 figures=false hydra.sweep.dir=sweep".split()).returncode == 0
+    )
+    first = (tmp_path / "sweep/report.html").read_text()
+    os.remove(tmp_path / "sweep/report.html")
+    asked = command(tmp_path, "-m", "exp.report", "run=sweep")
+    assert (asked.stdout, asked.stderr) == ("sweep/report.html\n", "")
+    assert (tmp_path / "sweep/report.html").read_text() == first

@@ -123,6 +123,7 @@ def plan_of(config: Config, batches: Batches, longest: int) -> Plan:
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
+        watch=config.watch,
         longest=longest,
     )
 

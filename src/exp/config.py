@@ -71,6 +71,7 @@ class Config:
     eval_every: str
     save_every: str
     figures: Any
+    watch: bool
     engine: str
     threads: int | None
     preflight: str

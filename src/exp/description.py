@@ -12,7 +12,9 @@ from exp.errors import many, shown
 from exp.events import Built
 
 # What is watched and where it runs does not make another model.
-_NO_HYPERPARAMETERS = ("log_every", "eval_every", "save_every", "figures", "engine", "threads", "device.name")
+_NO_HYPERPARAMETERS = (
+    *("log_every", "eval_every", "save_every", "figures", "watch", "engine", "threads", "device.name"),
+)
 # Read by exp itself and said in other words, or not worth a line.
 _UNSAID = ("_target_", "output", "every")
 

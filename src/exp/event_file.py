@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c as crc32c
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event as Record
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard.summary import custom_scalars
+from torch import Tensor
+from torch.utils.tensorboard.summary import custom_scalars, histogram
+
+# As many as TensorBoard shows of a histogram.
+_BINS = 30
 
 
 def new_name() -> str:
@@ -40,6 +45,14 @@ def of_summary(summary: Any, step: int = 0) -> Any:
 def scalars(values: Mapping[str, float], step: int) -> Any:
     """All of them in one record: a record each, as add_scalar writes them, costs as much for every one."""
     return of_summary(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
+
+
+def histograms(values: Mapping[str, Tensor], step: int) -> Any:
+    """How each tensor's numbers are distributed; those that are not finite are left out."""
+    numbers = {tag: tensor.detach().double().cpu().numpy().ravel() for tag, tensor in values.items()}
+    finite = {tag: found[np.isfinite(found)] for tag, found in numbers.items()}
+    made = [histogram(tag, found, _BINS).value[0] for tag, found in finite.items() if len(found)]
+    return of_summary(Summary(value=made), step)
 
 
 def picture(name: str, path: Path, width: int = 0, height: int = 0, step: int = 0) -> Any:

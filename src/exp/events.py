@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from torch import Tensor
+
 from exp.measures import Measures
 
 # Tensors and plain values only: what a checkpoint holds.
@@ -60,6 +62,15 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """The live parameters by name, and the gradient of the training rows' loss by each of those that have one."""
+
+    at: Position
+    weights: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The live state: it holds only until the loop goes on, so whoever keeps it copies it."""
 
@@ -90,7 +101,7 @@ class Noted:
 # Whether a run has no hope, by the epochs behind it and the measures of the validation rows there.
 Judge: TypeAlias = Callable[[float, dict[str, float]], bool]
 
-Event: TypeAlias = Built | Resumed | Trained | Evaluated | Snapshot | Drawn | Noted
+Event: TypeAlias = Built | Resumed | Trained | Evaluated | Watched | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,20 @@ class Learner:
             parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
         return _joined(parts)
 
+    def watched(self, split: Split) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The parameters by name, and the gradients of the loss of the split's first rows, 65,536 at most.
+
+        As they are evaluated, dropout off, so that it draws nothing, and leaves each parameter's own gradient alone.
+        """
+        weights: dict[str, Tensor] = dict(self.model.named_parameters())
+        self.model.eval()
+        with torch.enable_grad():
+            learnt = {name: weight for name, weight in weights.items() if weight.requires_grad}
+            loss = self.objective.criterion(self.model(split.x[:_ROWS_AT_ONCE]), split.y[:_ROWS_AT_ONCE])
+            found = torch.autograd.grad(loss, list(learnt.values()), allow_unused=True)
+            gradients = cast("tuple[Tensor | None, ...]", found)
+        return weights, {name: g for name, g in zip(learnt, gradients, strict=True) if g is not None}
+
     @contextmanager
     def _blamed(self, where: str) -> Generator[None]:
         """Say of a failure inside that it is the model's."""

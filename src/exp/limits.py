@@ -107,6 +107,7 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
+    "watch": (_SWITCH, "true"),
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from exp.data.batches import Batches
 from exp.data.split import Data
 from exp.errors import DataError, Diverged
-from exp.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained
+from exp.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained, Watched
 from exp.learner import Learner
 from exp.progress import Progress, random_state, restore_random
 
@@ -25,6 +25,7 @@ class Plan:
     schedule: int | None = None
     patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
     min_delta: float = 0.0
+    watch: bool = False  # at every evaluation
     rest: float = 0.0  # seconds between two saves at least, whatever is due; the end is saved in any case
     longest: int = 256  # steps at a time, so that neither memory nor patience grows with the time between two events
 
@@ -90,6 +91,8 @@ def train(
         yield Evaluated(batches.position(progress.step), "val", measures, improved)
         if improved:
             yield snapshot(best=True)
+        if plan.watch:
+            yield Watched(batches.position(progress.step), *learner.watched(data.train))
 
     if since is None:
         yield from evaluate()

@@ -19,7 +19,7 @@ from exp.strangers import refuse_hydra_settings, refuse_links
 # What a sweep leaves in its folder.
 SWEEP = "sweep.json"
 # What another value of would not make another run.
-_MAY_CHANGE = ("epochs", "figures", "resume", "sweep.")
+_MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 
 
 class Finished(Exception):  # noqa: N818  # nothing went wrong

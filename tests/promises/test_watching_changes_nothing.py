@@ -1,12 +1,14 @@
 """Promise 4: evaluation, logging, pictures and checkpoints draw no random number of the run's and move no parameter."""
 
 import csv
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import composed, config_of
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp import checkpoint
 from exp.build import build
@@ -42,3 +44,31 @@ def test_the_random_stream_ends_in_the_same_place():
         list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
         states.append(torch.get_rng_state())
     assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
+def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path, mode: str, engine: str):
+    words = (mode, f"engine={engine}", "optimizer=adam", "figures=false")
+    plain = trained(tmp_path / "a", *words)
+    watched = trained(tmp_path / "b", *words, "watch=true")
+    assert all(torch.equal(plain[name], watched[name]) for name in plain)
+    read = EventAccumulator(str(tmp_path / "b"), {"histograms": 0}).Reload()
+    assert set(read.Tags()["histograms"]) == {f"{kind}/{name}" for kind in ("weights", "gradients") for name in plain}
+    assert EventAccumulator(str(tmp_path / "a")).Reload().Tags()["histograms"] == []
+    epochs = [event.step for event in read.Scalars("loss/val")]
+    experiment = build(config_of("dataset=moons", "model.dropout=0.3", *words))
+    model, data = experiment.model.eval(), experiment.data
+    model.load_state_dict(watched)
+    model.zero_grad()
+    experiment.objective.criterion(model(data.train.x), data.train.y).backward()
+    for name, parameter in model.named_parameters():
+        for kind, truth in (("weights", parameter.detach()), ("gradients", parameter.grad)):
+            events = read.Histograms(f"{kind}/{name}")
+            assert [event.step for event in events] == epochs
+            told = events[-1].histogram_value
+            assert told.num == truth.numel()
+            assert (told.min, told.max) == pytest.approx((float(truth.min()), float(truth.max())))
+            assert told.sum == pytest.approx(float(truth.double().sum()), abs=1e-6)
+            counts = [int((truth <= limit).sum()) for limit in told.bucket_limit]
+            assert list(accumulate(told.bucket)) == pytest.approx(counts, abs=1)  # a number on a bin's edge

@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams, text
 
 from exp import event_file
-from exp.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained
+from exp.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained, Watched
 
 # How long a record may be in memory alone.
 _SECONDS_UNSEEN = 0.2
@@ -62,6 +62,11 @@ class TensorBoard:
                 return  # these come in dozens; what comes behind them takes them along
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
+        elif isinstance(event, Watched):
+            if self._since is None or event.at.step > self._since:
+                told = {f"weights/{name}": weight for name, weight in event.weights.items()}
+                told |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
+                self._write(event_file.histograms(told, event.at.step))
         elif isinstance(event, Snapshot) and not event.best:
             self._flush()
             os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there

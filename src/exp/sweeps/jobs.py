@@ -22,7 +22,7 @@ from exp.strangers import refuse_other_settings
 from exp.sweeps.notes import Notes
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
-_NO_PART_OF_IT = ("sweep.", "resume", "figures")
+_NO_PART_OF_IT = ("sweep.", "resume", "figures", "watch")
 
 # How a note on an error begins that tells the words of its job.
 OF_JOB = "in the job "

@@ -168,6 +168,51 @@ def test_an_evaluation_is_the_runs_own(folder: Path):
     assert float(best.stdout.split("loss ")[1].split()[0]) == summary["best"]["val"]["loss"]
 
 
+def test_an_evaluation_of_a_table_is_that_of_its_predictions(folder: Path, tmp_path: Path):
+    frame = pd.read_csv(folder / "cancer.csv")
+    frame.loc[[1, 2], "diagnosis"] = np.nan
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    done = tool(folder, "evaluate", "run=table", f"data={tmp_path}/new.csv")
+    assert done.returncode == 0, done.stderr
+    assert "2 rows without diagnosis: left out" in done.stdout
+    told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()[-2:])
+    out = tmp_path / "told.csv"
+    assert tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}").returncode == 0
+    predicted, truth = pd.read_csv(out), frame["diagnosis"]
+    there = truth.notna()
+    assert float(told["accuracy"]) == pytest.approx((predicted["prediction"] == truth)[there].mean())
+    malignant = predicted["probability malignant"].where(truth == "malignant", predicted["probability benign"])
+    assert float(told["loss"]) == pytest.approx(-np.log(malignant[there]).mean(), rel=1e-4)
+
+
+def test_an_evaluation_of_numbers_is_that_of_their_errors(exp, tmp_path: Path):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": draw.normal(size=200), "label": draw.integers(0, 2, 200)})
+    frame["price"] = 3 * frame["size"] + draw.normal(size=200)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    base = ["dataset=table", "dataset.path=rows.csv", "epochs=3", "figures=false", "dataset.standardize=false"]
+    assert exp(*base, "dataset.target=price", "loss=mse", "dataset.drop=[label]", "hydra.run.dir=price").returncode == 0
+    assert exp(*base, "dataset.target=label", "dataset.drop=[price]", "hydra.run.dir=label").returncode == 0
+    new = frame.iloc[:50].copy()
+    new["label"] = new["label"].astype(float).where(new.index != 3)  # a gap makes them floats
+    new.to_csv(tmp_path / "new.csv", index=False)
+    for run, rows in {"price": 50, "label": 49}.items():
+        done = tool(tmp_path, "evaluate", f"run={run}", "data=new.csv")
+        assert done.returncode == 0, done.stderr
+        assert f"new.csv, {rows} rows, checkpoint last" in done.stdout
+        told = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
+        x = torch.tensor(new[["size"]].to_numpy(), dtype=torch.float32)
+        outputs = load(tmp_path / run).model(x).detach().numpy()
+        if run == "price":
+            errors = outputs[:, 0] - new["price"]
+            assert float(told["rmse"]) == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
+            r2 = 1 - (errors**2).sum() / ((new["price"] - new["price"].mean()) ** 2).sum()
+            assert float(told["r2"]) == pytest.approx(r2, rel=1e-5)
+        else:
+            right = outputs.argmax(1) == new["label"]
+            assert float(told["accuracy"]) == pytest.approx(right[new["label"].notna()].mean())
+
+
 def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
     trained = load(folder / "cancer")
     x = torch.tensor(trained.preprocessing.applied(load_breast_cancer().data), dtype=torch.float32)
@@ -198,6 +243,14 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         ("predict", "run=table data=other.csv out=x.csv", "it has no column mean radius", "Mean Radius"),
         ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "mended cells"),
         ("evaluate", "run=cancer split=tset", "split=tset: there are train, val, test", "split=test"),
+        ("evaluate", "run=table split=val data=cancer.csv", "rows of the run, or those of a table", "data=cancer.csv"),
+        (
+            "evaluate",
+            "run=table data=untold.csv",
+            "it has no column diagnosis, the target",
+            "the name of the column Diag",
+        ),
+        ("evaluate", "run=table data=third.csv", "holds 'unclear', and the run tells benign, malig", "these classes"),
         ("evaluate", "run=gone", "gone/data.csv: there is no such file", "dataset.path="),
         ("export", "run=cancer format=exe out=x", "format=exe: there are script, pt2, onnx", "format=script"),
     ],
@@ -207,6 +260,10 @@ def test_what_cannot_be_used_is_said(folder: Path, name: str, words: str, said: 
     frame.rename(columns={"mean radius": "Mean Radius"}).to_csv(folder / "other.csv", index=False)
     frame.assign(**{"mean radius": frame["mean radius"].astype(object).where(frame.index > 0, "large")}).to_csv(
         folder / "words.csv", index=False
+    )
+    frame.rename(columns={"diagnosis": "Diagnosis"}).to_csv(folder / "untold.csv", index=False)
+    frame.assign(diagnosis=frame["diagnosis"].where(frame.index > 0, "unclear")).to_csv(
+        folder / "third.csv", index=False
     )
     if words == "run=gone" and not (folder / "gone").exists():
         (folder / "gone").mkdir()

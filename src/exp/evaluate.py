@@ -1,19 +1,36 @@
-"""How good a trained model is: `python -m exp.evaluate run=FOLDER split=test`.
+"""How good a trained model is: `python -m exp.evaluate run=FOLDER split=test`, or `data=new.csv`.
 
-On the rows that the run kept as train, val or test: test, if nothing is said. `checkpoint=best` takes the parameters
-of the lowest validation loss instead of the last.
+On the rows that the run kept as train, val or test: test, if nothing is said; or on those of a table with the columns
+and the target that the run learned. `checkpoint=best` takes the parameters of the lowest validation loss instead of the
+last.
 """
 
+from exp.data.frames import rows_of, targets_of
+from exp.errors import ConfigError, DataError
 from exp.trained import load
 from exp.words import command
 
-_KNOWN = {"run": True, "split": False, "checkpoint": False}
+_KNOWN = {"run": True, "split": False, "data": False, "checkpoint": False}
 
 
-def evaluate(run: str, split: str = "test", checkpoint: str = "last") -> None:
+def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "last") -> None:
     """Print each measure, exactly."""
-    measures = load(run, checkpoint).evaluated(split)
-    print(f"{split}, {measures.count:,} rows, checkpoint {checkpoint}")
+    if split is not None and data is not None:
+        raise ConfigError(f"split={split} data={data}: rows of the run, or those of a table", f"data={data}")
+    trained = load(run, checkpoint)
+    if data is None:
+        what, measures = split or "test", trained.evaluated(split or "test")
+    else:
+        frame = trained.read(data)
+        rows, whole, notes = rows_of(frame, trained.preprocessing, data)
+        y, there, more = targets_of(frame, trained.preprocessing, data)
+        for note in (*notes, *more):
+            print(note)
+        kept = whole & there
+        if not kept.any():
+            raise DataError(f"data={data}: no row is whole", "rows with a number in each column, and a target")
+        what, measures = data, trained.evaluated_on(rows[kept], y[kept])
+    print(f"{what}, {measures.count:,} rows, checkpoint {checkpoint}")
     for name, value in measures.values().items():
         print(f"{name} {value!r}")
 

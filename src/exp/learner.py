@@ -58,11 +58,7 @@ class Learner:
 
     def evaluate(self, split: Split) -> Measures:
         """Measures of the whole split; draws nothing and moves no parameter."""
-        output = self.predict(split.x)
-        check_output(self.objective, output, len(split))
-        loss = float(self.objective.criterion(output, split.y))
-        (score,) = self.objective.score(output, split.y, [len(split)], split)
-        return Measures(len(split), loss * len(split), score)
+        return measures_of(self.objective, self.predict(split.x), split)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -129,6 +125,14 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+
+
+def measures_of(objective: Objective, output: Tensor, split: Split) -> Measures:
+    """Measures of the outputs [N, K] for all rows of the split. ConfigError if they are none for this loss."""
+    check_output(objective, output, len(split))
+    loss = float(objective.criterion(output, split.y))
+    (score,) = objective.score(output, split.y, [len(split)], split)
+    return Measures(len(split), loss * len(split), score)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -9,7 +9,6 @@ import csv
 from pathlib import Path
 
 from exp.data.frames import rows_of
-from exp.data.reading import frame_of
 from exp.errors import ConfigError
 from exp.trained import load
 from exp.words import command, new_file
@@ -23,9 +22,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         raise ConfigError(f"out={out}: it writes .csv", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
     trained = load(run, checkpoint)
-    read = {key: trained.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
-    frame = frame_of(data, key="data", **{key: value for key, value in read.items() if value is not None})
-    rows, whole, notes = rows_of(frame, trained.preprocessing, data)
+    rows, whole, notes = rows_of(trained.read(data), trained.preprocessing, data)
     told = trained.predicted(rows[whole])
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp import checkpoint
 from exp.build import Experiment, build
 from exp.config import Config, typed
 from exp.data.columns import Floats, Preprocessing
+from exp.data.reading import Frame, frame_of
+from exp.data.split import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.events import State
+from exp.learner import measures_of
 from exp.measures import Measures
 from exp.objectives import Objective, objective_of
 from exp.resuming import config_of, refuse_no_run
@@ -68,6 +72,17 @@ class Trained:
             raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
         experiment.learner.load(self.state)
         return experiment
+
+    def read(self, data: str) -> Frame:
+        """The table in that file, read as the run's own was, if that was one. DataError if it cannot be."""
+        said = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
+        return frame_of(data, key="data", **{key: value for key, value in said.items() if value is not None})
+
+    def evaluated_on(self, rows: Floats, y: NDArray[Any]) -> Measures:
+        """Measures of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
+        target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
+        split = Split(torch.zeros(len(y), 0), self.objective.target(target))
+        return measures_of(self.objective, self.outputs(rows), split)
 
     def evaluated(self, split: str) -> Measures:
         """Measures of the rows that the run kept as train, val or test."""

@@ -130,6 +130,36 @@ def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floa
     return rows, whole, notes
 
 
+def targets_of(
+    frame: Frame, preprocessing: Preprocessing, path: str
+) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
+    """The target of new rows, class numbers int64 [N] or values float64 [N, 1]; which rows have one; and notes.
+
+    DataError if the column is not there, or holds what the run has not learned to tell.
+    """
+    name, classes = preprocessing.target, preprocessing.classes
+    if name not in map(str, frame.columns):
+        near = nearest(name, [str(column) for column in frame.columns])
+        raise DataError(
+            f"data={path}: it has no column {name}, the target that the run learned",
+            f"the name of the column {near} changed to it" if near else "a table with that column",
+        )
+    cells = frame[name].reset_index(drop=True)
+    there = cells.notna().to_numpy(dtype=np.bool_)
+    notes = [f"{many(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
+    if classes is None:
+        return column_of(name, cells, "number")[1].reshape(-1, 1), there, notes
+    if pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+        cells = cells.astype("Int64")  # whole numbers with gaps among them: 1.0 is the class 1
+    numbers = _places(cells, classes)
+    if (unknown := cells[(numbers == UNKNOWN) & there]).any():
+        raise DataError(
+            f"data={path}: the target {name} holds {unknown.iloc[0]!r}, and the run tells {', '.join(classes)} apart",
+            "rows of these classes, under these names",
+        )
+    return numbers.astype(np.int64), there, notes
+
+
 def _coded(column: Column, cells: Cells) -> Floats:
     """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
     return _places(cells, column.words) if column.kind == "category" else column_of(column.name, cells, column.kind)[1]

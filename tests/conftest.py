@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 import sklearn
 import torch
@@ -41,6 +42,8 @@ def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command in a process of its own, in an empty folder, every warning an error."""
 
     def run(*arguments: str, **keywords: object) -> subprocess.CompletedProcess[str]:
+        if not keywords:
+            return forking.run("exp", list(arguments), tmp_path)
         command = [sys.executable, "-W", "error", "-m", "exp", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **keywords)  # type: ignore[call-overload]
 

@@ -1,14 +1,13 @@
 """Where two runs part, and the proof that resuming loses nothing, as commands."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import forking
 import pytest
 
 
 def told(module: str, folder: Path, *words: str) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", f"exp.{module}", *words], cwd=folder, capture_output=True, text=True)
+    done = forking.run(f"exp.{module}", list(words), folder)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -18,7 +17,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     line = ["dataset=iris", "log_every=1", "figures=false"]
     several = ["seed=0,1", "optimizer.lr=0.02,0.03", "model.hidden=[10],[11]", "epochs=2,4", "hydra.sweep.dir=sweep"]
     for words in (["hydra.run.dir=a", "epochs=2"], ["-m", *several]):
-        subprocess.run([sys.executable, "-m", "exp", *line, *words], cwd=folder, check=True, capture_output=True)
+        assert forking.run("exp", [*line, *words], folder).returncode == 0
     for name, number in {"same": 0, "longer": 1, "wide": 2, "lr": 4, "seed": 8}.items():
         (folder / "sweep" / str(number)).rename(folder / name)
     return folder
@@ -71,7 +70,7 @@ def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: s
 @pytest.mark.slow
 def test_verify_kills_resumes_and_compares(runs: Path):
     line = ["dataset=iris", "epochs=1500", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
-    subprocess.run([sys.executable, "-m", "exp", *line], cwd=runs, check=True, capture_output=True)
+    assert forking.run("exp", line, runs).returncode == 0
     code, text = told("verify", runs, "resume=long", "kills=2")
     assert code == 0, text
     assert "kill 1: " in text

@@ -5,10 +5,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import forking
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,9 +57,8 @@ def by_itself(page: Page, folder: Path) -> bool:
     return all(one.startswith("data:image/png;base64,") or (folder / one).exists() for one in page.references)
 
 
-def command(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-W", "error", *words]
-    return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+def report(folder: Path, run: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp.report", [f"run={run}"], folder)
 
 
 def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
@@ -129,7 +128,7 @@ def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: P
     done = exp("dataset=moons", "epochs=2", "figures=false", "hydra.run.dir=run")
     assert not (tmp_path / "run/report.html").exists()
     assert "report" not in done.stdout
-    asked = command(tmp_path, "-m", "exp.report", "run=run")
+    asked = report(tmp_path, "run")
     assert (asked.stdout, asked.stderr, asked.returncode) == ("run/report.html\n", "", 0)
     page = Page(tmp_path / "run/report.html")
     assert by_itself(page, tmp_path / "run")
@@ -146,7 +145,7 @@ def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: P
 def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
     done = exp("dataset=diabetes", "optimizer.lr=1e6", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 1
-    asked = command(tmp_path, "-m", "exp.report", "run=run")
+    asked = report(tmp_path, "run")
     assert asked.returncode == 0, asked.stderr
     assert "saved nothing" in asked.stdout
     text = Page(tmp_path / "run/report.html").text
@@ -155,7 +154,7 @@ def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
 
 
 def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
-    asked = command(tmp_path, "-m", "exp.report", "run=nowhere")
+    asked = report(tmp_path, "nowhere")
     assert (asked.returncode, asked.stdout) == (1, "")
     assert "nowhere: no run is there" in asked.stderr
 
@@ -196,6 +195,6 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
     )
     first = (tmp_path / "sweep/report.html").read_text()
     os.remove(tmp_path / "sweep/report.html")
-    asked = command(tmp_path, "-m", "exp.report", "run=sweep")
+    asked = report(tmp_path, "sweep")
     assert (asked.stdout, asked.stderr) == ("sweep/report.html\n", "")
     assert (tmp_path / "sweep/report.html").read_text() == first

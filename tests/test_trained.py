@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forking
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,14 +105,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.to_csv(made / "cancer.csv", index=False)
     table = "dataset=table dataset.path=cancer.csv dataset.target=diagnosis dataset.missing=median"
     for words in (f"{table} hydra.run.dir=table", "dataset=cancer hydra.run.dir=cancer"):
-        line = [sys.executable, "-m", "exp", *words.split(), "epochs=3", "figures=false", "threads=1"]
-        subprocess.run(line, cwd=made, check=True, capture_output=True)
+        done = forking.run("exp", [*words.split(), "epochs=3", "figures=false", "threads=1"], made)
+        assert done.returncode == 0, done.stderr
     return made
 
 
 def tool(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"exp.{name}", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return forking.run(f"exp.{name}", list(words), folder)
 
 
 def test_from_the_command_line_to_a_script_of_its_own(folder: Path, tmp_path: Path):
@@ -221,7 +221,8 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
     assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(x), expected)
     onnxruntime = pytest.importorskip("onnxruntime")
     done = tool(folder, "export", "run=cancer", "format=onnx", f"out={tmp_path}/model.onnx")
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("model.onnx.data" in done.stdout) == (tmp_path / "model.onnx.data").exists()
     session: Any = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     (outputs,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     assert np.allclose(outputs, expected.numpy(), atol=1e-5)
@@ -269,8 +270,7 @@ def test_what_cannot_be_used_is_said(folder: Path, name: str, words: str, said: 
         (folder / "gone").mkdir()
         frame.to_csv(folder / "gone/data.csv", index=False)
         line = "dataset=table dataset.path=gone/data.csv dataset.target=diagnosis dataset.missing=drop epochs=1"
-        command = [sys.executable, "-m", "exp", *line.split(), "figures=false", "hydra.run.dir=gone"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        assert forking.run("exp", [*line.split(), "figures=false", "hydra.run.dir=gone"], folder).returncode == 0
         os.remove(folder / "gone/data.csv")
     done = tool(folder, name, *words.split())
     assert done.returncode == 1

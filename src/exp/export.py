@@ -6,6 +6,8 @@ onnx: the trained model for ONNX's runtimes. Both take features as float32 [N, F
 `checkpoint=best` takes the parameters of the lowest validation loss instead of the last.
 """
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,13 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     else:
         with needing("onnx", "format=onnx", "onnx"), needing("onnxscript", "format=onnx", "onnx"):
             x = torch.zeros(2, len(trained.preprocessing.features))
-            torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_ANY_ROWS, verbose=False)
+            # What it says on the way is of packages that are not needed, and of what torch means to change in itself.
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            with warnings.catch_warnings(action="ignore"):
+                torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_ANY_ROWS, verbose=False)
+        beside = path.with_name(f"{path.name}.data")
+        if beside.exists():
+            print(f"its parameters, to be kept beside it: {beside}")
     print(f"{format}: {out}")
 
 

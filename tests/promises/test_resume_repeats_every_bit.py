@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 import torch
 from conftest import config_of
@@ -135,6 +136,10 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-W", "error", "-m", "exp", *words]
 
 
+def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp", list(words), folder)
+
+
 LINE = "dataset=moons epochs=400 model.dropout=0.2 optimizer=adam figures=false threads=1 hydra.run.dir=run".split()
 
 
@@ -164,7 +169,7 @@ def assert_same_end(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run(command(*LINE), cwd=folder, check=True, capture_output=True)
+    assert exp_in(folder, *LINE).returncode == 0
     return folder / "run"
 
 
@@ -179,7 +184,7 @@ def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_p
     time.sleep(0.05)
     process.send_signal(how)
     assert process.wait() == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
-    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert "resumed" in done.stdout
     assert_same_end(tmp_path / "run", undisturbed)
@@ -193,7 +198,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tm
     process.kill()
     process.wait()
     assert not (tmp_path / "run/checkpoints").exists()
-    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert_same_end(tmp_path / "run", undisturbed)
 
@@ -201,8 +206,8 @@ def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tm
 def test_longer(undisturbed: Path, tmp_path: Path):
     """Half as long, and then extended: the parameters of the whole."""
     half = [word.replace("epochs=400", "epochs=200") for word in LINE]
-    subprocess.run(command(*half), cwd=tmp_path, check=True, capture_output=True)
-    subprocess.run(command("resume=run", "epochs=400"), cwd=tmp_path, check=True, capture_output=True)
+    assert exp_in(tmp_path, *half).returncode == 0
+    assert exp_in(tmp_path, "resume=run", "epochs=400").returncode == 0
     for key in ("model", "optimizer"):
         ours, theirs = (checkpoint.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", undisturbed))
         assert bits(ours) == bits(theirs)
@@ -217,7 +222,7 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     (tmp_path / "run/summary.json").unlink()
-    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert "the one before it is used" in done.stdout
     assert_same_end(tmp_path / "run", undisturbed)
@@ -226,7 +231,7 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
 def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, tmp_path: Path):
     subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
     (tmp_path / "run/summary.json").unlink()
-    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert_same_end(tmp_path / "run", undisturbed)
     ours, theirs = (json.loads((run / "summary.json").read_text()) for run in (tmp_path / "run", undisturbed))
@@ -245,7 +250,7 @@ def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, 
 def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_path: Path):
     subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
     before = (tmp_path / "run/metrics.csv").read_bytes()
-    done = subprocess.run(command(*typed.split()), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, *typed.split())
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -255,16 +260,16 @@ def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_pa
 @pytest.mark.slow
 def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
     line = [word for word in LINE if not word.startswith("hydra.")]
-    first = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    first = exp_in(tmp_path, *line, "resume=auto")
     assert first.returncode == 0, first.stderr
     assert "resumed" not in first.stdout
-    again = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    again = exp_in(tmp_path, *line, "resume=auto")
     assert again.returncode == 0, again.stderr
     assert "is finished, and nothing is left to do" in again.stdout
     (run,) = (tmp_path / "outputs").glob("*/*")
     os.remove(run / "checkpoints/last.pt")
     (run / "summary.json").write_text('{"status": "running"}')
-    third = subprocess.run(command(*line, "resume=auto"), cwd=tmp_path, capture_output=True, text=True)
+    third = exp_in(tmp_path, *line, "resume=auto")
     assert third.returncode == 0, third.stderr
     assert "resumed" in third.stdout
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
@@ -273,9 +278,9 @@ def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["it's a=b,c\\d"])
 def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
-    assert subprocess.run(command(*LINE, "epochs=2"), cwd=tmp_path, capture_output=True).returncode == 0
+    assert exp_in(tmp_path, *LINE, "epochs=2").returncode == 0
     (tmp_path / "run").rename(tmp_path / name)
-    done = subprocess.run(command(f"resume={name}", "epochs=4"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, f"resume={name}", "epochs=4")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / name / "summary.json").read_text())["epochs"] == 4
 
@@ -301,7 +306,7 @@ def test_damage_beside_the_checkpoint_stops_nothing(
         (tmp_path / "run" / path).unlink()
     else:
         (tmp_path / "run" / path).write_text(damage)
-    done = subprocess.run(command("resume=run", "epochs=401"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run", "epochs=401")
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
 
@@ -310,7 +315,7 @@ def test_damage_beside_the_checkpoint_stops_nothing(
 def test_a_damaged_record_is_told(name: str, damage: str, undisturbed: Path, tmp_path: Path):
     subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
     (tmp_path / f"run/.hydra/{name}.yaml").write_text(damage)
-    done = subprocess.run(command("resume=run"), cwd=tmp_path, capture_output=True, text=True)
+    done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 1
     assert f".hydra/{name}.yaml" in done.stderr
     assert "Traceback" not in done.stderr

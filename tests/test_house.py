@@ -26,7 +26,7 @@ HOUSE = [
     ["diagnosis"],
     ["data.reading"],
     ["data.frames"],
-    ["data.files"],
+    ["data.files", "data.new_rows"],
     ["data.preparing", "data.batches", "objectives", "checkpoint"],
     ["step", "recording", "updates"],
     ["bindings"],

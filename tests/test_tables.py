@@ -1,4 +1,4 @@
-"""Tables in files: what becomes of their columns, and what is said of 45 that cannot be trained on."""
+"""Tables in files: what becomes of their columns, and what is said of 47 that cannot be trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,9 @@ BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
     ("x.csv", GOOD + "NA,n/a,no\n", {}, "age (1), town (1)", "dataset.missing=drop"),
     ("x.csv", GOOD + "1,A,\n", {"missing": "median"}, "the target ill has empty cells", "dataset.missing=drop"),
     ("x.csv", "a,b,ill\n1,,x\n,2,y\n", {"missing": "drop"}, "every row has an empty cell", "'dataset.drop=[...]'"),
+    ("x.csv", "age,size,ill\n" + "1,,x\n2,,y\n" * 9, {"missing": "median"}, "no row has a size", "dataset.drop=[size]"),
+    ("x.csv", GOOD.replace("A", '"3,5"').replace("B", '"4,2"'), {}, "with a decimal comma: 3,5", 'dataset.decimal=","'),
+    ("x.csv", GOOD, {"kinds": {"age": "boolean"}}, "and row 1 holds 20", "{age: number}"),
     ("x.csv", GOOD, {"missing": "mean"}, "must be one of null, drop, median, not mean", "dataset.missing=drop"),
     ("x.csv", GOOD, {"target": "il"}, "dataset.target=il: ", "dataset.target=ill"),
     ("x.csv", GOOD, {"target": "outcome"}, "has no such column", "one of age, town, ill"),

@@ -130,14 +130,20 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     frame = pd.read_csv(folder / "cancer.csv")
     new = frame.drop(columns="diagnosis").sample(frac=1, random_state=0, axis=1).assign(more=1)
     new.loc[3, "ward"] = "east"
-    new.to_csv(tmp_path / "new.csv", index=False)
+    new.loc[4, "ward"] = np.nan
+    far = new.iloc[[0]].assign(**{"mean area": 1e300})
+    pd.concat([new, far]).to_csv(tmp_path / "new.csv", index=False)
     out = tmp_path / "predictions.csv"
     done = tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}")
     assert done.returncode == 0, done.stderr
     assert "1 row with a ward that training had not: zeros stand for it" in done.stdout
+    assert "1 row without ward: zeros stand for it" in done.stdout
+    assert "1 row so far from those of training that the prediction is no number" in done.stdout
     assert re.search(r"2 rows without mean texture: [\d.]+ stands for it", done.stdout)
     told = pd.read_csv(out)
     assert list(told) == ["prediction", "probability benign", "probability malignant"]
+    assert len(told) == 570
+    told = told[:569]
     assert np.allclose(told["probability benign"] + told["probability malignant"], 1)
     # By hand: the scaler's formula, and the layers out of the checkpoint.
     state = torch.load(folder / "table/checkpoints/last.pt", weights_only=True)["model"]

@@ -16,7 +16,7 @@ from torch import nn
 
 from exp import record
 from exp.__main__ import main
-from exp.data.frames import rows_of
+from exp.data.new_rows import not_finite, rows_of
 from exp.data.reading import pandas
 from exp.errors import ConfigError, ExpError, shown
 from exp.hooks import Hooks
@@ -72,9 +72,10 @@ class Result:
         """
         if hasattr(rows, "columns"):
             x, whole, notes = rows_of(rows, self.trained.preprocessing, "rows")
-            for note in notes:
+            told = self.trained.predicted(x[whole])
+            for note in (*notes, *not_finite(told)):
                 print(note)
-            return type(rows)(self.trained.predicted(x[whole]), index=rows.index[whole]).reindex(rows.index)
+            return type(rows)(told, index=rows.index[whole]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
         try:
             x = np.asarray(rows, dtype=np.float64)

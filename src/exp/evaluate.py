@@ -5,7 +5,7 @@ and the target that the run learned. `checkpoint=best` takes the parameters of t
 last.
 """
 
-from exp.data.frames import rows_of, targets_of
+from exp.data.new_rows import rows_of, targets_of
 from exp.errors import ConfigError, DataError
 from exp.trained import load
 from exp.words import command

@@ -184,7 +184,7 @@ def objective_of(criterion: nn.Module, output: str | None, classes: Sequence[str
     if len(classes) != 2:
         raise ConfigError(
             f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",
-            "loss=cross_entropy",
+            f"loss=cross_entropy{', or of a table dataset.task=regression' if output == 'value' else ''}",
         )
     return Binary(criterion, torch.sigmoid if output == "logit" else _itself, output != "value")
 

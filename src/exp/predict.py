@@ -8,7 +8,7 @@ run learned of its columns is applied to them; the target need not be there, and
 import csv
 from pathlib import Path
 
-from exp.data.frames import rows_of
+from exp.data.new_rows import not_finite, rows_of
 from exp.errors import ConfigError
 from exp.trained import load
 from exp.words import command, new_file
@@ -29,7 +29,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         writer.writerow(told)
         lines = iter(zip(*(column.tolist() for column in told.values()), strict=True))
         writer.writerows(next(lines) if there else [""] * len(told) for there in whole.tolist())
-    for note in notes:
+    for note in (*notes, *not_finite(told)):
         print(note)
     print(f"{int(whole.sum()):,} predictions of {trained.preprocessing.target}: {out}")
 

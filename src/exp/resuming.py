@@ -108,7 +108,9 @@ def _quoted(folder: Path) -> str:
 
 def refuse_no_run(folder: Path) -> None:
     if not (folder / ".hydra" / "overrides.yaml").is_file():
-        raise ConfigError(f"{folder}: no run is there", "the folder that a run named at its end")
+        jobs = sorted(path.parents[1].name for path in folder.glob("*/.hydra/overrides.yaml"))
+        cure = f"one of its jobs: {folder / jobs[0]}" if jobs else "the folder that a run named at its end"
+        raise ConfigError(f"{folder}: {'it is a sweep' if jobs else 'no run is there'}", cure)
 
 
 def command_of(folder: Path) -> list[str]:

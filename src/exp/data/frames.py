@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns import UNKNOWN, Column, Floats, Preprocessing
+from exp.data.columns import UNKNOWN, Column, Floats
 from exp.data.reading import Cells, Frame, pandas
 from exp.data.table import Table, classes_of
-from exp.errors import ConfigError, DataError, many
+from exp.errors import ConfigError, DataError
 from exp.nearest import nearest
 
 # A whole-numbered target of at most so many different values is one of classes.
@@ -18,6 +18,7 @@ _MOST_CLASSES = 20
 # A column of more different words than this, in more than half of the rows another, tells the rows apart and no more.
 _MOST_WORDS = 50
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?")
+_COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
 def table_in(
@@ -83,12 +84,22 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
         if kind is not None:
             if numbers.isna().any():
                 raise _mixed(name, words[numbers.isna()])
+            if kind == "boolean" and not (other := numbers[~numbers.isin((0, 1))]).empty:
+                where = f"row {int(other.index[0]) + 1} holds {other.iloc[0]:g}"
+                raise DataError(
+                    f"the column {name} is one of true and false, and {where}",
+                    f"true or false, 1 or 0; or to train on it 'dataset.kinds={{{name}: number}}'",
+                )
             values = pd.Series(np.nan, index=cells.index).mask(cells.notna(), numbers.astype(float))
             if not np.isfinite(values.dropna()).all():
                 raise DataError(f"the column {name} holds infinite numbers", "numbers that end")
             return Column(name, kind), values.to_numpy(dtype=np.float64)
         if len(words) and words.str.fullmatch(_DATE.pattern).all():
             raise _of_dates(name)
+        if len(words) and words.str.fullmatch(_COMMA.pattern).all():
+            raise DataError(
+                f"the column {name} holds numbers with a decimal comma: {words.iloc[0]}", 'dataset.decimal=","'
+            )
         if 0 < numbers.isna().sum() < len(words) / 2:
             raise _mixed(name, words[numbers.isna()])
     words = there.astype(str)
@@ -99,73 +110,10 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
             "category",
             f"'dataset.drop=[{name}]', or if it is one 'dataset.kinds={{{name}: category}}'",
         )
-    return Column(name, "category", tuple(found)), _places(cells, found)
+    return Column(name, "category", tuple(found)), places(cells, found)
 
 
-def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
-    """New rows [N, C] of columns that are known, NaN where a number is missing; which are whole; and notes.
-
-    A row is whole unless it lacks a number that nothing stands for.
-
-    DataError if a column is not there, or a cell is no number where the column is one of numbers.
-    """
-    names = [str(name) for name in frame.columns]
-    made: list[Floats] = []
-    for column in preprocessing.columns:
-        if column.name not in names:
-            near = nearest(column.name, names)
-            cure = f"the name of the column {near} changed to it" if near else "the columns that the run was trained on"
-            raise DataError(f"data={path}: it has no column {column.name}", cure)
-        made.append(_coded(column, frame[column.name].reset_index(drop=True)))
-    rows = np.stack(made, axis=1)
-    notes = list(preprocessing.unknown(rows))
-    whole = np.ones(len(rows), dtype=np.bool_)
-    for column, values in zip(preprocessing.columns, rows.T, strict=True):
-        gaps = np.isnan(values)
-        if gaps.any():
-            stands = "no prediction" if column.fill is None else f"{column.fill:g} stands for it"
-            notes.append(f"{many(int(gaps.sum()), 'row')} without {column.name}: {stands}")
-            if column.fill is None:
-                whole &= ~gaps
-    return rows, whole, notes
-
-
-def targets_of(
-    frame: Frame, preprocessing: Preprocessing, path: str
-) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
-    """The target of new rows, class numbers int64 [N] or values float64 [N, 1]; which rows have one; and notes.
-
-    DataError if the column is not there, or holds what the run has not learned to tell.
-    """
-    name, classes = preprocessing.target, preprocessing.classes
-    if name not in map(str, frame.columns):
-        near = nearest(name, [str(column) for column in frame.columns])
-        raise DataError(
-            f"data={path}: it has no column {name}, the target that the run learned",
-            f"the name of the column {near} changed to it" if near else "a table with that column",
-        )
-    cells = frame[name].reset_index(drop=True)
-    there = cells.notna().to_numpy(dtype=np.bool_)
-    notes = [f"{many(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
-    if classes is None:
-        return column_of(name, cells, "number")[1].reshape(-1, 1), there, notes
-    if pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
-        cells = cells.astype("Int64")  # whole numbers with gaps among them: 1.0 is the class 1
-    numbers = _places(cells, classes)
-    if (unknown := cells[(numbers == UNKNOWN) & there]).any():
-        raise DataError(
-            f"data={path}: the target {name} holds {unknown.iloc[0]!r}, and the run tells {', '.join(classes)} apart",
-            "rows of these classes, under these names",
-        )
-    return numbers.astype(np.int64), there, notes
-
-
-def _coded(column: Column, cells: Cells) -> Floats:
-    """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
-    return _places(cells, column.words) if column.kind == "category" else column_of(column.name, cells, column.kind)[1]
-
-
-def _places(cells: Cells, words: Sequence[str]) -> Floats:
+def places(cells: Cells, words: Sequence[str]) -> Floats:
     """Where each cell stands in `words`; UNKNOWN if it does not, or is empty."""
     place = {word: number for number, word in enumerate(words)}
     return cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN).to_numpy(dtype=np.float64)
@@ -201,6 +149,8 @@ def _without_missing(frame: Frame, path: str, target: str, missing: str | None) 
     counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
     if not counts:
         return frame, []
+    if empty := [name for name, count in counts.items() if count == len(frame)]:
+        raise DataError(f"{path}: no row has a {empty[0]}", f"'dataset.drop=[{','.join(empty)}]'")
     listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
     if missing == "drop":
         left = frame.dropna()

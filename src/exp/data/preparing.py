@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from exp.data.columns import UNKNOWN, Column, Preprocessing
 from exp.data.split import Data, Split
 from exp.data.table import Table
-from exp.errors import ConfigError
+from exp.errors import ConfigError, DataError
 from exp.seeding import split_order
 
 
@@ -54,6 +54,10 @@ def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[
             values[:] = place[values.astype(np.int64)]
             columns.append(Column(column.name, "category", tuple(column.words[code] for code in seen)))
         else:
+            if np.isnan(values[train]).all():
+                raise DataError(
+                    f"no training row has a {column.name}", f"'dataset.drop=[{column.name}]', or another seed"
+                )
             fill = float(np.nanmedian(values[train])) if np.isnan(values).any() else None
             columns.append(Column(column.name, column.kind, fill=fill))
     values = table.y.shape[1] if table.classes is None else 1

@@ -28,7 +28,7 @@ golden: .venv/.ready
 
 # The documentation: open docs/site/index.html.
 docs: .venv/.ready
-	@$(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
 	@echo docs/site/index.html
 
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.

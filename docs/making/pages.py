@@ -44,8 +44,9 @@ def titles() -> dict[str, str]:
 
 
 def _by_hand(path: Path) -> str:
-    """A page with the sections of the README that it asks for: {{ README: Speed }}."""
-    return re.sub(r"^{{ README: (.+) }}$", lambda match: _of_readme(match[1]), path.read_text("utf-8"), flags=re.M)
+    """A page with what it asks for: a section of the README, {{ README: Speed }}, or a picture, {{ SVG: inside.svg }}."""
+    text = re.sub(r"^{{ README: (.+) }}$", lambda match: _of_readme(match[1]), path.read_text("utf-8"), flags=re.M)
+    return re.sub(r"^{{ SVG: (.+) }}$", lambda match: _drawn(match[1]), text, flags=re.M)
 
 
 def _of_readme(title: str) -> str:
@@ -53,6 +54,11 @@ def _of_readme(title: str) -> str:
     if not after:
         raise ValueError(f"README.md has no section {title}")
     return after.partition("\n## ")[0].partition("\nMIT licence")[0].strip()
+
+
+def _drawn(name: str) -> str:
+    """The picture as a part of the page, where the page's colours reach it; a blank line would end it for Markdown."""
+    return re.sub(r"\n\n+", "\n", (HERE / name).read_text("utf-8").strip())
 
 
 def _introduction(page: str) -> str:

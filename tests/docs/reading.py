@@ -20,14 +20,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
 from making.pages import every_page  # the site's own sources lie beside the package, not in it
 
+from exp.__main__ import main
 from exp.api import _undisturbed
 
+# Lines for the repository itself, whose tests and scripts they name.
+CHECKOUT = "in the checkout"
+
 _BLOCK = re.compile(r"^```(?:(\w+)|\s*\{\s*\.(\w+)[^}\n]*?)?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BETWEEN = re.compile(r"[,{}()\[\]]")
 # What no two runs have in common.
 _OF_THE_MOMENT = [
-    (re.compile(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d+"), "FOLDER"),
+    (re.compile(r"(/\S*/)?outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d+"), "FOLDER"),
     (re.compile(r"\bin [\d.,]+ s\b"), "in SECONDS"),
     (re.compile(r"^(machine|versions) .*$", re.MULTILINE), r"\1"),
+    (re.compile(r"^\d+ of \d+ done, .*$", re.MULTILINE), ""),
 ]
 
 
@@ -42,8 +48,8 @@ class Block:
 
     @property
     def needs(self) -> str | None:
-        """What the reader needs for it and a test has not, as the page says."""
-        return self.title.removeprefix("needs ") if self.title.startswith("needs ") else None
+        """What the reader needs for it and an empty folder has not, as the page says."""
+        return self.title if self.title.startswith("needs ") or self.title == CHECKOUT else None
 
     @property
     def exit_code(self) -> int:
@@ -70,40 +76,54 @@ def blocks(page: str) -> Iterator[Block]:
             yield block
 
 
-def do(block: Block, folder: Path) -> str:
-    """Write the block's file, or make its commands, in `folder`: what they printed. AssertionError if one fails."""
-    if block.language != "bash":
-        path = folder / block.title
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
-        return ""
-    told = ""
-    for line in block.lines:
-        code, out, err = command(line, folder)
-        assert code == block.exit_code, f"{line}\nended with exit code {code}:\n{out}{err}"
-        told += out + (err if code else "")
-    return told
+@dataclass
+class Reader:
+    """Who does what a page says, in `folder`, with the environment that it has exported."""
 
+    folder: Path
+    exported: dict[str, str] = field(default_factory=dict)
 
-def command(line: str, folder: Path) -> tuple[int, str, str]:
-    """A line of the shell made: exit code, stdout, stderr. A line that is exp's alone is made in this process."""
-    words = shlex.split(line)
-    ours = words[:2] == ["python", "-m"] and re.fullmatch(r"exp(\.\w+)?", words[2]) is not None
-    if not ours or set(line) & set("|<>;&$") or words[2] == "exp.verify":
-        place = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        place.pop("PYTHONPATH", None)
+    def do(self, block: Block) -> str:
+        """Write the block's file, or make its commands: what they printed. AssertionError if one ends otherwise."""
+        if block.language != "bash":
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+            return ""
+        told = ""
+        for line in block.lines:
+            if line.startswith("export "):
+                self.exported |= dict([line.removeprefix("export ").split("=", 1)])
+                continue
+            code, out, err = self.command(line)
+            assert code == block.exit_code, f"{line}\nended with exit code {code}:\n{out}{err}"
+            told += out + (err if code else "")
+        return told
+
+    def command(self, line: str) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of a line. One that is exp's alone is made in this process, to save seconds."""
+        words = shlex.split(line)
+        ours = words[:2] == ["python", "-m"] and re.fullmatch(r"exp(\.\w+)?", words[2]) is not None
+        if ours and not self.exported and not set(line) & set("|<>;&$") and words[2] != "exp.verify":
+            return _here(words[2], words[3:], self.folder)
+        place = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **self.exported}
         shell = ["bash", "-c", line]
-        done = subprocess.run(shell, cwd=folder, env=place, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(shell, cwd=self.folder, env=place, capture_output=True, text=True, timeout=300)
         return done.returncode, done.stdout, done.stderr
+
+
+def _here(module: str, words: list[str], folder: Path) -> tuple[int, str, str]:
     out, err, before, code = StringIO(), StringIO(), sys.argv, 0
     with chdir(folder), redirect_stdout(out), redirect_stderr(err), _undisturbed():
-        sys.argv = words[2:]
+        sys.argv = [module, *words]
         try:
-            module = "exp.__main__" if words[2] == "exp" else words[2]
-            spec = find_spec(module)
-            assert spec is not None
-            assert spec.origin is not None
-            runpy.run_path(spec.origin, run_name="__main__")
+            if module == "exp":
+                main()
+            else:
+                spec = find_spec(module)
+                assert spec is not None
+                assert spec.origin is not None
+                runpy.run_path(spec.origin, run_name="__main__")
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             err.write(stop.code if isinstance(stop.code, str) else "")
@@ -128,9 +148,13 @@ def differences(said: str, printed: str) -> str | None:
 
 
 def _settled(text: str) -> list[list[str]]:
+    """The words of each line, without what is another at each time."""
     for pattern, stands_for in _OF_THE_MOMENT:
         text = pattern.sub(stands_for, text)
-    return [words for line in text.splitlines() if (words := line.split())]
+    lines = [words for line in text.splitlines() if (words := _BETWEEN.sub(" ", line).split())]
+    if timed := next((len(words) for words in lines if words[-1] == "seconds"), None):
+        return [words[:-1] if len(words) == timed else words for words in lines]
+    return lines
 
 
 def _same(said: list[str], printed: list[str]) -> bool:
@@ -151,7 +175,8 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(Path(folder))
         for one in blocks(sys.argv[1]):
             if one.needs is None:
                 print(f"$ {one.text if one.language == 'bash' else one.title}", flush=True)
-                print(do(one, Path(folder)), flush=True)
+                print(reader.do(one), flush=True)

@@ -6,10 +6,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
-from hydra_plugins import exp_plugins
 
 from exp.allowlist import READ_BY_EXP
 from exp.config import CONF
+from hydra_plugins import exp_plugins
 from making.options import Key, Option, fields_of, groups, keys, opening, options
 
 HERE = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ KNOBS = "options/knobs.md"
 def every_page() -> dict[str, str]:
     """The Markdown of each page, by its path in the site, without the notebooks."""
     by_hand = {str(path.relative_to(PAGES)): _by_hand(path) for path in sorted(PAGES.rglob("*.md"))}
-    return by_hand | {page: made for page, made in option_pages().items()}
+    return by_hand | option_pages()
 
 
 def option_pages() -> dict[str, str]:
@@ -44,7 +44,7 @@ def titles() -> dict[str, str]:
 
 
 def _by_hand(path: Path) -> str:
-    """A page with what it asks for: a section of the README, {{ README: Speed }}, or a picture, {{ SVG: inside.svg }}."""
+    """A page with what it asks for: {{ README: Speed }} is a section of the README, {{ SVG: inside.svg }} a picture."""
     text = re.sub(r"^{{ README: (.+) }}$", lambda match: _of_readme(match[1]), path.read_text("utf-8"), flags=re.M)
     return re.sub(r"^{{ SVG: (.+) }}$", lambda match: _drawn(match[1]), text, flags=re.M)
 
@@ -151,7 +151,14 @@ def _knobs() -> str:
     parts += ["## Of Hydra", "", *_table(of_hydra), ""]
     for group in ("launcher", "sweeper"):
         for name, schema in sorted(_plugins(group).items()):
-            parts += [f"### {name}", "", f"`hydra/{group}={name}`: {_prose(_said(schema))}", "", *_hydras(group, schema), ""]
+            parts += [
+                f"### {group} {name}",
+                "",
+                f"`hydra/{group}={name}`: {_prose(_said(schema))}",
+                "",
+                *_hydras(group, schema),
+                "",
+            ]
     parts += ["## To type", "", *_typed([command for command, _ in commands])]
     return "\n".join(parts)
 

@@ -1,8 +1,9 @@
 """A page of the documentation as what it has one write, type and see; and all of that done.
 
-`python tests/docs/reading.py PAGE` prints what its commands print.
+`PYTHONPATH=docs python tests/docs/reading.py index.md` prints what that page's commands print.
 """
 
+import functools
 import math
 import os
 import re
@@ -17,8 +18,7 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
-from making.pages import every_page  # the site's own sources lie beside the package, not in it
+from making.pages import every_page
 
 from exp.__main__ import main
 from exp.api import _undisturbed
@@ -27,6 +27,8 @@ from exp.api import _undisturbed
 CHECKOUT = "in the checkout"
 
 _BLOCK = re.compile(r"^```(?:(\w+)|\s*\{\s*\.(\w+)[^}\n]*?)?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# What measures processes, or has torch warn of itself, where tests take a warning for an error.
+_APART = ("exp.verify", "exp.export")
 _BETWEEN = re.compile(r"[,{}()\[\]]")
 # What no two runs have in common.
 _OF_THE_MOMENT = [
@@ -61,10 +63,14 @@ class Block:
         return [line for line in self.text.replace("\\\n", "").splitlines() if line and not line.startswith("#")]
 
 
+# Made once: each look at every YAML takes a while.
+_pages = functools.cache(every_page)
+
+
 def blocks(page: str) -> Iterator[Block]:
     """What the page has one type and write, in its order."""
     last: Block | None = None
-    for match in _BLOCK.finditer(every_page()[page]):
+    for match in _BLOCK.finditer(_pages()[page]):
         title = re.search(r'title="(.+?)"', match[0].partition("\n")[0])
         block = Block(match[1] or match[2] or "", title[1] if title else "", match[4])
         if block.language == "bash":
@@ -104,7 +110,7 @@ class Reader:
         """Exit code, stdout and stderr of a line. One that is exp's alone is made in this process, to save seconds."""
         words = shlex.split(line)
         ours = words[:2] == ["python", "-m"] and re.fullmatch(r"exp(\.\w+)?", words[2]) is not None
-        if ours and not self.exported and not set(line) & set("|<>;&$") and words[2] != "exp.verify":
+        if ours and not self.exported and not set(line) & set("|<>;&$") and words[2] not in _APART:
             return _here(words[2], words[3:], self.folder)
         place = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **self.exported}
         shell = ["bash", "-c", line]

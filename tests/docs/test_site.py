@@ -58,9 +58,7 @@ def test_a_new_yaml_and_a_new_group_are_there_unasked(tmp_path: Path, monkeypatc
         "_target_: torch.nn.SmoothL1Loss\noutput: value\nbeta: 1.0\n"
     )
     (tmp_path / "conf/sound").mkdir()
-    (tmp_path / "conf/sound/quiet.yaml").write_text(
-        "# None.\n#   python -m exp sound=quiet\nvolume: 0  # in dB\n"
-    )
+    (tmp_path / "conf/sound/quiet.yaml").write_text("# None.\n#   python -m exp sound=quiet\nvolume: 0  # in dB\n")
     made = option_pages()
     entry = made["options/loss.md"].partition("\n## smooth_l1\n")[2].partition("\n## ")[0]
     assert "Values: like huber, scaled by beta." in entry

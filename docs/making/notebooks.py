@@ -8,6 +8,8 @@ from typing import Any
 
 # What an output is shown as, the first that it has.
 _PICTURE, _HTML, _TEXT = "image/png", "text/html", "text/plain"
+# pandas' own, which the theme's are better than.
+_LOOKS = re.compile(r'<style.*?</style>| border="1"| class="dataframe"', re.DOTALL)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -44,7 +46,7 @@ def _shown(output: dict[str, Any], name: str, pictures: dict[str, bytes]) -> str
         return f"![What the cell above drew]({name})"
     if _HTML in data:
         # A blank line would end the HTML for Markdown.
-        text = re.sub(r"\n\s*\n", "\n", "".join(data[_HTML]))
+        text = re.sub(r"\n\s*\n", "\n", _LOOKS.sub("", "".join(data[_HTML])))
         return f'<div class="output">\n{text}\n</div>'
     return _fenced("text", "".join(data.get(_TEXT, "")))
 

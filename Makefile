@@ -26,6 +26,11 @@ check: lint test slow
 golden: .venv/.ready
 	$(BIN)/python tests/golden/plain.py
 
+# The documentation: open docs/site/index.html.
+docs: .venv/.ready
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
+	@echo docs/site/index.html
+
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
 bench: .venv/.bench
 	$(BIN)/python benchmarks/bench.py $(ARGS)
@@ -40,4 +45,4 @@ bench: .venv/.bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test slow lint check golden bench
+.PHONY: run test slow lint check golden docs bench

@@ -1,0 +1,101 @@
+"""Every command of the documentation is typed here, page by page, and prints what the page says it prints."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making.options import groups, options
+from making.pages import every_page
+from reading import CHECKOUT, Block, Reader, blocks, differences
+from sklearn.datasets import load_iris
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = [option for group in groups() for option in options(group)]
+OF_OPTIONS = {f"options/{group}.md" for group in groups()}
+PAGES = [page for page in every_page() if page not in OF_OPTIONS and list(blocks(page))]
+
+# Read in every run of the tests; the others take longer, for sweeps and scripts are processes of their own.
+QUICK = {"index.md"}
+# What a test has not, and a reader is told to have.
+NEEDS = {CHECKOUT, "needs a browser", "needs a cluster", "needs a database", "needs your Ctrl-C"}
+# Options for another machine: what they compose to is looked at, and no more.
+ELSEWHERE = {"openml", "cuda", "mps"}
+
+
+@pytest.mark.parametrize(
+    "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES]
+)
+def test_a_page_does_what_it_says(page: str, tmp_path: Path):
+    reader = Reader(tmp_path)
+    for block in blocks(page):
+        if block.needs is None:
+            told = reader.do(block)
+            for said in block.printed:
+                assert (apart := differences(said, told)) is None, f"{block.text}{apart}"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.group}={option.name}")
+def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path):
+    with_files(tmp_path)
+    more = "--cfg job" if option.name in ELSEWHERE else "epochs=1 figures=false"
+    assert option.commands
+    for line in option.commands:
+        Reader(tmp_path).do(Block("bash", "", f"{line} {more}"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.group}={option.name}")
+def test_an_options_command_runs_as_it_stands(option, tmp_path: Path):
+    with_files(tmp_path)
+    for line in option.commands if option.name not in ELSEWHERE else ():
+        Reader(tmp_path).do(Block("bash", "", line))
+
+
+def test_what_is_not_run_says_what_it_needs():
+    assert {block.needs for page in every_page() for block in blocks(page)} == {None, *NEEDS}
+
+
+def test_lines_for_the_checkout_name_what_is_there():
+    makefile = (ROOT / "Makefile").read_text()
+    for line in (line for page in PAGES for block in blocks(page) if block.needs == CHECKOUT for line in block.lines):
+        if match := re.fullmatch(r"make (\w+)", line):
+            assert f"\n{match[1]}: " in makefile
+        elif match := re.fullmatch(r"python (?:-m pytest )?((?:(?:tests|benchmarks)/\S+ ?)+)", line):
+            assert [path for path in match[1].split() if not (ROOT / path).exists()] == []
+        elif match := re.fullmatch(r"\.venv/bin/pip (install -c constraints\.txt -e \"\.\[dev\]\")", line):
+            assert match[1] in makefile.replace("--quiet --disable-pip-version-check ", "")
+        else:
+            assert line in ("python3 -m venv .venv", "source .venv/bin/activate")
+
+
+def test_code_is_typed_into_a_file_with_a_name():
+    every = [(page, block) for page in every_page() for block in blocks(page)]
+    assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
+    for page, text in every_page().items():
+        assert re.findall(r"^```(?:python|yaml|console|sh|shell)\s*$", text, re.MULTILINE) == [], page
+
+
+@pytest.mark.parametrize(
+    ("said", "printed", "alike"),
+    [
+        ("a 1.234\n", "a 1.2341\n", True),
+        ("a 1.234\n", "a 1.3\n", False),
+        ("a\n...\nc\n", "a\nb\nb\nc\n", True),
+        ("a\nc\n", "a\nb\nc\n", False),
+        ("a\n", "a\nb\n", False),
+        ("a\n...\n", "a\nb\n", True),
+        ("in 0.1 s, outputs/2026-11-21/19-56-48-767697\n", "in 2 s, outputs/2027-01-01/00-00-00-000001\n", True),
+        ("job lr seconds\n0 0.1 0.5\n", "job lr seconds\n0 0.1 0.7\n", True),
+        ("job lr seconds\n0 0.1 0.5\n", "job lr seconds\n0 0.2 0.5\n", False),
+    ],
+)
+def test_what_was_printed_is_compared(said: str, printed: str, alike: bool):
+    assert (differences(said, printed) is None) == alike
+
+
+def with_files(folder: Path) -> None:
+    """The files that commands of the options name."""
+    iris = load_iris(as_frame=True)
+    iris.frame.rename(columns={"target": "label"}).to_csv(folder / "my.csv", index=False)
+    np.savez(folder / "my.npz", x=iris.data, y=iris.target)

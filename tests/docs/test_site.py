@@ -1,0 +1,119 @@
+"""The site has an entry for all that conf/ holds, builds without a warning, and needs no other host."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import making.options
+import making.pages
+import pytest
+import yaml
+from making.notebooks import page_of
+from making.options import groups, options
+from making.pages import KNOBS, option_pages, titles
+
+from exp.config import CONF, flat
+
+DOCS = Path(__file__).parents[2] / "docs"
+OPTIONS = [path for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
+    group, text = path.parent.name, path.read_text()
+    entry = option_pages()[f"options/{group}.md"].partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
+    prefix = "" if "# @package _global_" in text else f"{group}."
+    for key in flat(yaml.safe_load(text), prefix):
+        if key.rpartition(".")[2] not in ("_target_", "defaults"):
+            assert f"| `{key}` |" in entry
+    assert "python -m exp" in entry
+
+
+def test_every_key_beside_the_groups_has_an_entry():
+    content = yaml.safe_load((CONF / "config.yaml").read_text())
+    page = option_pages()[KNOBS]
+    for key in flat({key: value for key, value in content.items() if key not in ("defaults", "hydra")}):
+        assert f"| `{key}` |" in page
+    for key in ("hydra.run.dir", "hydra.launcher.partition", "hydra.sweeper.n_trials"):
+        assert f"| `{key}` |" in page
+
+
+def test_every_key_says_what_it_is():
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.*) \|$", "\n".join(option_pages().values()), re.MULTILINE)
+    assert len(rows) > 150
+    assert [key for key, _, meaning in rows if not meaning] == []
+
+
+def test_a_new_yaml_and_a_new_group_are_there_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(CONF, tmp_path / "conf")
+    monkeypatch.setattr(making.options, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(making.pages, "CONF", tmp_path / "conf")
+    (tmp_path / "conf/loss/smooth_l1.yaml").write_text(
+        "# Values: like huber, scaled by beta.\n#   python -m exp dataset=diabetes loss=smooth_l1\n"
+        "_target_: torch.nn.SmoothL1Loss\noutput: value\nbeta: 1.0\n"
+    )
+    (tmp_path / "conf/sound").mkdir()
+    (tmp_path / "conf/sound/quiet.yaml").write_text("# None.\n#   python -m exp sound=quiet\nvolume: 0  # in dB\n")
+    made = option_pages()
+    entry = made["options/loss.md"].partition("\n## smooth_l1\n")[2].partition("\n## ")[0]
+    assert "Values: like huber, scaled by beta." in entry
+    assert "python -m exp dataset=diabetes loss=smooth_l1" in entry
+    assert "| `loss.beta` | `1.0` | Specifies the threshold" in entry
+    assert "| `sound.volume` | `0` | in dB |" in made["options/sound.md"]
+    assert titles()["options/sound.md"] == "sound"
+
+
+def test_what_the_targets_take_besides_is_told():
+    sgd = next(option for option in options("optimizer") if option.name == "sgd")
+    assert "dampening" in sgd.more
+    assert {"params", "lr"}.isdisjoint(sgd.more)
+    assert set(groups()) == {path.parent.name for path in OPTIONS}
+
+
+def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path):
+    picture = base64.b64encode(b"of a curve").decode()
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["loss 0.1\n"]},
+        {"output_type": "display_data", "data": {"image/png": picture, "text/plain": "<Figure>"}},
+        {"output_type": "execute_result", "data": {"text/html": "<table>\n\n</table>", "text/plain": "a table"}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# XOR\n", "Four points."]},
+        {"cell_type": "code", "source": ["train()"], "outputs": outputs},
+        {"cell_type": "code", "source": [], "outputs": []},
+    ]
+    (tmp_path / "xor.ipynb").write_text(json.dumps({"cells": cells}))
+    page, pictures = page_of(tmp_path / "xor.ipynb")
+    assert page.startswith("# XOR\nFour points.\n\n```python\ntrain()\n```\n")
+    assert "loss 0.1" in page
+    assert pictures == {"xor-0.png": b"of a curve"}
+    assert "(xor-0.png)" in page
+    assert "<table>\n</table>" in page
+    assert "<Figure>" not in page
+
+
+# A script, style, font or picture of another host, as HTML and CSS name them. Links are a reader's own choice.
+ELSEWHERE = re.compile(
+    r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(?:https?:)?//"""
+    r"""|<link[^>]*rel=["']?(?:stylesheet|preconnect|icon|preload)[^>]*href=["']?(?:https?:)?//"""
+    r"""|@import\s+(?:url\()?["']?(?:https?:)?//|url\(["']?(?:https?:)?//"""
+)
+
+
+@pytest.mark.slow
+def test_it_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d", str(tmp_path)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    pages = {path.relative_to(tmp_path).with_suffix(".md").as_posix() for path in tmp_path.rglob("*.html")}
+    assert {*making.pages.every_page(), "404.md"} <= pages
+    for path in (path for path in tmp_path.rglob("*") if path.suffix in (".html", ".css")):
+        assert ELSEWHERE.findall(path.read_text("utf-8")) == [], path
+    # The theme fetches Mermaid, and it alone, where a page asks for a diagram.
+    assert not any('class="mermaid"' in path.read_text("utf-8") for path in tmp_path.rglob("*.html"))

@@ -56,7 +56,7 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
         ("diff", ["a", "nowhere"], "nowhere is no run"),
         ("verify", ["a"], "try: python -m exp.verify resume=RUN"),
         ("verify", ["resume=nowhere"], "nowhere: no run is there"),
-        ("verify", ["resume=a", "epochs=3"], "epochs: it takes resume, kills, seed"),
+        ("verify", ["resume=a", "epochs=3"], "epochs=3: it takes resume=, kills=, seed="),
         pytest.param("verify", ["resume=a"], "no kill fell into training, so nothing", marks=pytest.mark.slow),
     ],
 )

@@ -45,7 +45,11 @@ def _of_inputs(data: Data, standardized: bool) -> Iterator[str]:
     spread = x.std(0, correction=0)
     constant = _named(data, spread == 0)
     if constant and len(x) > 1:
-        yield f"{_some(constant)} never varies in the {len(x):,} training rows; try: a table without it"
+        verb = "varies" if len(constant) == 1 else "vary"
+        yield (
+            f"{_some(constant)} never {verb} in the {len(x):,} training rows, and teach{'es' * (len(constant) == 1)} "
+            f"nothing; of a table try: 'dataset.drop=[{','.join(constant[:3])}]'"
+        )
     varying = spread[spread > 0]
     size = x.square().mean(0).sqrt()
     if standardized or not len(varying):

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from exp.diff import differences
-from exp.errors import ConfigError, ExpError
+from exp.errors import ConfigError
 from exp.resuming import command_of
 from exp.sinks import table
+from exp.words import command
 
-_KNOWN = ("resume", "kills", "seed")
+_KNOWN = {"resume": True, "kills": False, "seed": False}
 
 
 def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
@@ -33,14 +34,14 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     training = max(at for _, at, _, _ in told)
     print(f"undisturbed: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
     moments = random.Random(seed)
-    command = [*line, f"hydra.run.dir={torn}"]
+    typed = [*line, f"hydra.run.dir={torn}"]
     interrupted = 0
     for kill in range(kills):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(typed, stdout=subprocess.DEVNULL)
         try:
             process.wait(seconds - moments.random() * training)
             print(f"kill {kill + 1}: it had ended before")
-            command = []
+            typed = []
             break
         except subprocess.TimeoutExpired:
             process.kill()
@@ -49,42 +50,34 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         interrupted += 0 < rows < len(told)
         print(f"kill {kill + 1}: killed with {rows} rows", flush=True)
         if (torn / ".hydra" / "overrides.yaml").exists():
-            command = [sys.executable, "-m", "exp", f"resume={torn}"]
-    if command:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            typed = [sys.executable, "-m", "exp", f"resume={torn}"]
+    if typed:
+        subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
     if not interrupted:
         raise ConfigError("no kill fell into training, so nothing was proved", "another seed=, or more kills=")
     return [f"{kind}: {what}" for kind, what in differences(whole, torn) if kind in ("measures", "parameters")]
 
 
-def main() -> None:
-    words = {word.partition("=")[0]: word.partition("=")[2] for word in sys.argv[1:]}
-    if set(words) & {"-h", "--help"}:
-        print(__doc__)
-        return
-    try:
-        if strange := [word for word in words if word not in _KNOWN]:
-            raise ConfigError(f"{strange[0]}: it takes {', '.join(_KNOWN)}", "python -m exp.verify resume=RUN kills=3")
-        if "resume" not in words:
-            raise ConfigError("it takes the folder of a run", "python -m exp.verify resume=RUN")
-        with tempfile.TemporaryDirectory() as folder:
-            kills, seed = (_number(words, name, usual) for name, usual in (("kills", 3), ("seed", 0)))
-            found = verified(Path(words["resume"]), kills, seed, Path(folder))
-    except ExpError as error:
-        sys.exit(f"exp.verify: {error}")
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"exp.verify: the run does not come to its end, so nothing was proved: exit code {error.returncode}")
+def verify(resume: str, kills: str = "3", seed: str = "0") -> None:
+    """Say whether the two are the same, and exit with 1 if not."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = verified(Path(resume), _number("kills", kills), _number("seed", seed), Path(folder))
+        except subprocess.CalledProcessError as error:
+            raise ConfigError(
+                f"the run does not come to its end, so nothing was proved: exit code {error.returncode}",
+                "a run that finishes",
+            ) from error
     if found:
         sys.exit("\n".join(["exp.verify: the resumed run is another:", *found]))
     print("the same, to the bit: every measure and every parameter")
 
 
-def _number(words: dict[str, str], name: str, usual: int) -> int:
-    value = words.get(name, str(usual))
+def _number(name: str, value: str) -> int:
     if not value.isdecimal():
-        raise ConfigError(f"{name} must be a whole number, not {value}", f"{name}={usual}")
+        raise ConfigError(f"{name} must be a whole number, not {value}", f"{name}=3")
     return int(value)
 
 
 if __name__ == "__main__":
-    main()
+    command("verify", __doc__, _KNOWN, "python -m exp.verify resume=RUN kills=3", verify)

@@ -60,9 +60,8 @@ def tell(folder: Path, measure: str, searched: bool = False) -> bool:
     if measures and measure not in measures:
         console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
     if pruned := sum(row["status"] == "pruned" for row in rows):
-        console.print(
-            f"{pruned} more {'was' if pruned == 1 else 'were'} pruned: the search had no hope for {'it' if pruned == 1 else 'them'}"
-        )
+        were, them = ("was", "it") if pruned == 1 else ("were", "them")
+        console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
     failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
     for row in failures[:_MOST]:
         what = " ".join(f"{name}={row[name]}" for name in names if name in row)

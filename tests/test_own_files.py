@@ -1,9 +1,8 @@
-"""README's section on a model, a loss and an optimizer of one's own, run as it stands there."""
+"""The documentation's model, loss and optimizer of one's own: trained, killed, gone on with, and in sweeps."""
 
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,25 +13,19 @@ import pytest
 
 from exp.diff import differences
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-SECTION = README.partition("## Your own model, loss, optimizer")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", SECTION, re.DOTALL)
+PAGE = (Path(__file__).parents[1] / "docs/pages/how-to/model.md").read_text()
+FILES = dict(re.findall(r'```\w+ title="(my_conf/\S+)"\n(.*?)```', PAGE, re.DOTALL))
 
 
 @pytest.fixture
 def typed(tmp_path: Path) -> list[str]:
-    """The section's files, written as it says, and the words of its command."""
-    python, *yamls, command = [text for _, text in BLOCKS]
-    names = re.findall(r"`my_conf/(\S+?)`", SECTION)
-    assert names == ["mine.py", "model/wide.yaml", "loss/focal.yaml", "optimizer/sign.yaml"]
-    for name, text in zip(names, [python, *yamls], strict=True):
-        path = tmp_path / "my_conf" / name
+    """The page's files, and the words of a command that takes them all."""
+    assert set(FILES) >= {f"my_conf/{name}" for name in ("mine.py", "model/residual.yaml", "loss/focal.yaml")}
+    for name, text in FILES.items():
+        path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    environment, *words = shlex.split(command)
-    assert environment == "EXP_ALLOW=mine"
-    assert words[:3] == ["python", "-m", "exp"]
-    return words[3:]
+    return ["--config-dir", "my_conf", "model=residual", "loss=focal", "optimizer=sign", "model.width=50"]
 
 
 def begin(folder: Path, *words: str, allowed: str = "mine") -> "subprocess.Popen[str]":
@@ -42,10 +35,10 @@ def begin(folder: Path, *words: str, allowed: str = "mine") -> "subprocess.Popen
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_readmes_section_trains_by_the_recorded_step_and_resumes_every_bit(typed: list[str], tmp_path: Path):
+def test_they_train_by_the_recorded_step_and_resume_every_bit(typed: list[str], tmp_path: Path):
     line = [*typed, "figures=false", "threads=1", "epochs=300", "save_every=50"]
     told, said = begin(tmp_path, *line, "hydra.run.dir=whole").communicate()
-    assert "Wide" in told or "wide(width=50)" in told, said
+    assert "residual(width=50, blocks=2)" in told, said
     assert "engine=eager is in use" not in told
     killed = begin(tmp_path, *line, "hydra.run.dir=torn")
     for _ in range(3000):

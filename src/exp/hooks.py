@@ -85,12 +85,13 @@ class Hooks(Callback):
         folder = Path(config.hydra.sweep.dir)
         searched = _is_search(config)
         try:
+            rows = list(table.rows(folder).values())
             if not _is_ours(config) and not searched:
-                compared = Comparison(folder, seeds.finished_by_name(list(table.rows(folder).values()))).made()
+                compared = Comparison(folder, seeds.finished_by_name(rows)).made()
                 if compared.error is not None:
                     print(f"the jobs could not be compared: {compared.error}")
-            report.write(folder)
-            all_well = tell(folder, config.sweep.measure, searched)
+            report.write(folder, rows)
+            all_well = tell(folder, rows, config.sweep.measure, searched)
         except Exception:  # of which Hydra would make a warning, and exit code 0
             traceback.print_exc()
             sys.exit(1)

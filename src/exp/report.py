@@ -22,8 +22,8 @@ from exp.resuming import refuse_no_run
 from exp.scores import by_class, confusion
 from exp.sinks import table
 from exp.sweeps import report as of_sweep
+from exp.sweeps import table as sweep_table
 from exp.sweeps.answer import figure
-from exp.sweeps.table import NAME as SWEEP_TABLE
 from exp.trained import load
 from exp.words import command
 from exp.worst import most_wrong
@@ -143,8 +143,9 @@ def _read(path: Path) -> str:
 def report(run: str) -> None:
     """Write the page of that run or sweep anew, with pictures under the parameters of its last checkpoint."""
     folder = Path(run)
-    if (folder / SWEEP_TABLE).is_file():
-        print(of_sweep.write(folder))
+    if (folder / sweep_table.NAME).is_file():
+        of_sweep.write(folder, list(sweep_table.rows(folder).values()))
+        print(folder / NAME)
         return
     refuse_no_run(folder)
     with claimed(folder):

@@ -36,14 +36,13 @@ def figure(name: str, value: object) -> str:
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
 
 
-def tell(folder: Path, measure: str, searched: bool = False) -> bool:
+def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False) -> bool:
     """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
 
     Whether every job finished; of a search, whether one did.
     """
     console = Console(highlight=False, soft_wrap=True)
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    rows = list(table.rows(folder).values())
     table.write(folder / table.NAME, rows)
     names = seeds.varied(rows)
     measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))

@@ -17,16 +17,18 @@ from exp.sweeps.scatter import Point, chart
 from exp.sweeps.table import Row
 
 NAME = "report.html"
+# More jobs than this are no page.
+_MOST = 2_000
 
 
-def write(folder: Path) -> Path:
-    """The page of the sweep in `folder`, by its jobs as they are now; where it is."""
-    rows = list(table.rows(folder).values())
+def write(folder: Path, rows: Sequence[Row]) -> None:
+    """The page of the sweep in `folder`, whose jobs are these."""
     line, measure = _typed(folder)
     names = seeds.varied(rows)
     measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
     measure = measure if measure in measures or not measures else measures[0]
     finished = [row for row in rows if row["status"] == "finished"]
+    some = finished[:: max(1, -(-len(finished) // _MOST))]
     parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
     if means := best_first(seeds.grouped(rows), measure):
         parts.append(
@@ -35,21 +37,22 @@ def write(folder: Path) -> Path:
     charts = [
         chart(name, measure, points)
         for name in names
-        if name != "seed" and (points := _points(folder, finished, name, names, measure))
+        if name != "seed" and (points := _points(folder, some, name, names, measure))
     ]
     if charts:
         parts.append(chapter("Each choice", *charts))
     if paths := page.pictures(folder / "figures"):
         parts.append(chapter("Side by side", *paths))
-    parts.append(chapter(f"Every job, by {measure}", _jobs(folder, best_first(rows, measure), names, measures)))
+    best = best_first(rows, measure)
+    which = "Every job" if len(rows) <= _MOST else f"The best {_MOST:,} jobs; all are in {table.NAME}"
+    parts.append(chapter(f"{which}, by {measure}", _jobs(folder, best[:_MOST], names, measures)))
     if lost := [row for row in rows if row["error"]]:
         told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost]
-        parts.append(chapter("What went wrong", page.table(("job", "status", "error"), told)))
+        parts.append(chapter("What went wrong", page.table(("job", "status", "error"), told[:_MOST])))
     for row in finished[:1]:
         parts.append(folded("machine of the first job", record.machine(folder / str(row["job"]))))
     counts = f"{len(finished)} of {len(rows)} jobs finished"
     page.write(folder / NAME, f"sweep: {counts}", *parts)
-    return folder / NAME
 
 
 def _typed(folder: Path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import html
 import math
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from exp.page import Html
@@ -14,6 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 24, 34
 # Times as much as the smallest, from which on values are told apart on a logarithmic axis alone.
 _FAR = 20.0
 _MOST_TICKS = 6
+_MOST_MEANS = 12  # of values drawn at random a line would be noise
 _LETTERS = 12
 
 
@@ -53,14 +55,11 @@ class Axis:
 
 
 def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
-    """`measure` of each of the points, at least one, against what they chose; the mean at each choice is a line.
+    """`measure` of each of the points, at least one, against what they chose; a line leads through a few choices' means.
 
     Numbers lie by their size, all else in the order in which it comes.
     """
-    numbers = _numbers([point.choice for point in points])
-    names = list(dict.fromkeys(point.choice for point in points)) if numbers is None else None
-    places = numbers if names is None else [float(names.index(point.choice)) for point in points]
-    assert places is not None
+    places, names = _places([point.choice for point in points])
     inset = 8 if names is None else 36  # half of a word
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
@@ -71,12 +70,12 @@ def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
         drawn.append(_text(_LEFT - 6, y.at(value) + 4, figure(measure, value), "end"))
     corner = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
     drawn.append(f'<path class="axis" fill="none" d="{corner}"/>')
-    means = {
-        place: statistics.fmean(p.value for p, at in zip(points, places, strict=True) if at == place)
-        for place in sorted(set(places))
-    }
-    line = " ".join(f"{x.at(place):.1f},{y.at(mean):.1f}" for place, mean in means.items())
-    drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
+    at: dict[float, list[float]] = {}
+    for point, place in zip(points, places, strict=True):
+        at.setdefault(place, []).append(point.value)
+    if len(at) <= _MOST_MEANS:
+        line = " ".join(f"{x.at(place):.1f},{y.at(statistics.fmean(at[place])):.1f}" for place in sorted(at))
+        drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
     for point, place in zip(points, places, strict=True):
         told = html.escape(f"{point.name}: {measure} {figure(measure, point.value)}")
         drawn.append(
@@ -86,12 +85,14 @@ def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
     return Html(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{"".join(drawn)}</svg>')
 
 
-def _numbers(words: Sequence[str]) -> list[float] | None:
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:
+    """Where each lies: at its own size if all are numbers; else at its place among their names, which come with it."""
+    with suppress(ValueError):
+        numbers = [float(choice) for choice in choices]
+        if all(map(math.isfinite, numbers)):
+            return numbers, None
+    place = {name: float(number) for number, name in enumerate(dict.fromkeys(choices))}
+    return [place[choice] for choice in choices], list(place)
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:

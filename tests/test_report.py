@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from exp.sweeps.scatter import Point, chart
+
 
 class Page(HTMLParser):
     """The tables under each heading, as rows of texts; all text; what the page refers to."""
@@ -198,3 +200,25 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
     asked = report(tmp_path, "sweep")
     assert (asked.stdout, asked.stderr) == ("sweep/report.html\n", "")
     assert (tmp_path / "sweep/report.html").read_text() == first
+
+
+def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():
+    def places(*choices: str) -> tuple[list[float], str]:
+        points = [Point(choice, float(i), f"{i}/", f"job {i} <&>") for i, choice in enumerate(choices)]
+        drawn = chart("optimizer.lr", "loss/val", points)
+        assert "job 0 &lt;&amp;&gt;: loss/val 0" in drawn
+        assert [float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)] == sorted(
+            (float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)), reverse=True
+        )
+        return [float(x) for x in re.findall(r'cx="([\d.]+)"', drawn)], drawn
+
+    (ten, tenth, one), drawn = places("10", "0.1", "1")
+    assert tenth < one < ten
+    assert one - tenth == pytest.approx(ten - one, abs=0.2)
+    assert "optimizer.lr (log)" in drawn
+    (two, one, three), drawn = places("2", "1", "3")
+    assert two - one == pytest.approx(three - two, abs=0.2)
+    assert "(log)" not in drawn
+    (tanh, relu, again), drawn = places("tanh", "relu", "tanh")
+    assert tanh == again < relu
+    assert len(places("1", "1", "1")[0]) == 3

@@ -55,7 +55,7 @@ class Axis:
 
 
 def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
-    """`measure` of each of the points, at least one, against what they chose; a line leads through a few choices' means.
+    """`measure` of each point, at least one, against what it chose; a line leads through the means of a few choices.
 
     Numbers lie by their size, all else in the order in which it comes.
     """

@@ -11,7 +11,18 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "record", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
+    [
+        "errors",
+        "cadence",
+        "nearest",
+        "record",
+        "signatures",
+        "uncompiled",
+        "unrecorded",
+        "signals",
+        "screen",
+        "models.*",
+    ],
     ["allowlist", "limits", "seeding", "measures", "claim"],
     ["config", "events", "progress"],
     ["strangers", "sweeps.table"],
@@ -68,7 +79,8 @@ DOORS = {
     "matplotlib": {"figures", "sweeps.pictures"},
     "optuna": {"sweeps.search"},
     "submitit": {"sweeps.cluster"},
-    "rich": {"sinks.console", "sweeps.answer", "sweeps.progress"},
+    "rich": {"screen", "sinks.console", "sweeps.answer", "sweeps.progress"},
+    "IPython": {"screen"},
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.

@@ -70,7 +70,7 @@ def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_
     (test,) = re.findall("<tr><th>test</th>(.*?)</tr>", result._repr_html_())
     loss, rmse = (f"{result.final['test'][name]:.4g}" for name in ("loss", "rmse"))
     assert test == f"<td>{loss}</td><td>{rmse}</td><td></td>"
-    assert re.findall("<tr><th>(.*?)</th><td>", result._repr_html_()) == ["train", "val", "test"]
+    assert re.findall(r"<tr><th>(\w+)</th><td>", result._repr_html_()) == ["train", "val", "test"]
     assert repr(result) == f"Result('{result.folder.relative_to(tmp_path)}')"
     assert str(tmp_path) not in result._repr_html_()
 

@@ -26,6 +26,12 @@ check: lint test slow
 golden: .venv/.ready
 	$(BIN)/python tests/golden/plain.py
 
+# What the notebooks in docs/ print and draw. The second of the two joins lines that were printed one by one.
+notebooks: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nbconvert
+	$(BIN)/jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams docs/notebooks/*.ipynb
+
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
 bench: .venv/.bench
 	$(BIN)/python benchmarks/bench.py $(ARGS)
@@ -40,4 +46,4 @@ bench: .venv/.bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test slow lint check golden bench
+.PHONY: run test slow lint check golden notebooks bench

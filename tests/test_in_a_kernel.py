@@ -124,6 +124,16 @@ list(made.table["status"]), list(made.seeds["n"])
     assert moments[-1] == ""
 
 
+@pytest.mark.slow
+def test_a_search_asks_for_no_widgets(kernel: Kernel):
+    done = kernel.execute(
+        "sweep('hydra/sweeper=optuna', 'dataset=moons', 'optimizer.lr=interval(0.01,0.1)', epochs=2,"
+        " **{'hydra.sweeper.n_trials': 2})"
+    )
+    assert [line.split()[0] for line in done.streams["stdout"].splitlines()][:2] == ["trial", "trial"]
+    assert done.streams["stderr"] == ""
+
+
 def test_a_mistake_is_one_that_can_be_read(kernel: Kernel):
     done = kernel.execute("train('dataset=cancr')")
     assert done.error == "Refused"

@@ -31,6 +31,12 @@ docs: .venv/.ready
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
 	@echo docs/site/index.html
 
+# What the notebooks in docs/ print and draw. The second of the two joins lines that were printed one by one.
+notebooks: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nbconvert
+	$(BIN)/jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams docs/notebooks/*.ipynb
+
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
 bench: .venv/.bench
 	$(BIN)/python benchmarks/bench.py $(ARGS)
@@ -45,4 +51,4 @@ bench: .venv/.bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test slow lint check golden docs bench
+.PHONY: run test slow lint check golden docs notebooks bench

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_predictions_of_arrays_and_frames():
             result.predict(wrong)
     with pytest.raises(ExpError, match=r"rows of the shape \[150, 3\]"):
         result.predict(iris.data.to_numpy()[:, :3])
+
+
+def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_measure(tmp_path: Path):
+    """One test row does not vary, so that there is no R^2 of it."""
+    result = train("dataset=diabetes", "dataset.split=[438,3,1]", "optimizer.lr=0.0001", epochs=1, figures=False)
+    assert "r2" not in result.final["test"]
+    (test,) = re.findall("<tr><th>test</th>(.*?)</tr>", result._repr_html_())
+    loss, rmse = (f"{result.final['test'][name]:.4g}" for name in ("loss", "rmse"))
+    assert test == f"<td>{loss}</td><td>{rmse}</td><td></td>"
+    assert re.findall(r"<tr><th>(\w+)</th><td>", result._repr_html_()) == ["train", "val", "test"]
+    assert repr(result) == f"Result('{result.folder.relative_to(tmp_path)}')"
+    assert str(tmp_path) not in result._repr_html_()
 
 
 def test_a_sweep_has_a_table_seeds_and_runs():

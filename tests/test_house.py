@@ -11,7 +11,8 @@ ROOT = Path(exp.__file__).parent
 
 # From the ground up. A name with a dot and a star stands for every module of that package.
 HOUSE = [
-    ["errors", "cadence", "nearest", "page", "record", "signatures", "uncompiled", "unrecorded", "signals", "models.*"],
+    ["errors", "cadence", "nearest", "page", "record", "screen", "signatures", "uncompiled", "unrecorded", "signals"],
+    ["models.*"],
     ["allowlist", "limits", "seeding", "measures", "claim"],
     ["config", "events", "progress"],
     ["strangers", "sweeps.table"],
@@ -73,7 +74,8 @@ DOORS = {
     "matplotlib": {"figures", "sweeps.pictures"},
     "optuna": {"sweeps.search"},
     "submitit": {"sweeps.cluster"},
-    "rich": {"sinks.console", "sweeps.answer", "sweeps.progress"},
+    "rich": {"screen", "sinks.console", "sweeps.answer", "sweeps.progress"},
+    "IPython": {"screen"},
 }
 
 # What a mistake in the command line needs: answering it must not wait for torch.

@@ -3,10 +3,12 @@
 import csv
 import logging
 import sys
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from exp.errors import ConfigError, ExpError, shown
 from exp.hooks import Hooks
 from exp.resuming import refuse_no_run
 from exp.sinks import table as metrics_table
+from exp.sweeps import answer
 from exp.sweeps import table as sweep_table
 from exp.trained import Trained
 from exp.trained import load as trained_in
@@ -92,22 +95,25 @@ class Result:
         """The pictures it drew."""
         return sorted((self.folder / "figures").glob("*.png"))
 
-    def _repr_html_(self) -> str:
-        """In a notebook: the measures and the pictures."""
-        import base64
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
 
-        names = list(dict.fromkeys(name for measures in self.final.values() for name in measures))
+    def _repr_html_(self) -> str:
+        """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
+        final = {split: self.final[split] for split in ("train", "val", "test") if split in self.final}
+        names = list(dict.fromkeys(name for measures in final.values() for name in measures))
         head = "".join(f"<th>{name}</th>" for name in ("", *names))
-        body = "".join(
-            f"<tr><th>{split}</th>{''.join(f'<td>{measures.get(name, float()):.4g}</td>' for name in names)}</tr>"
-            for split, measures in self.final.items()
-        )
+        cells = {
+            split: "".join(f"<td>{answer.figure(name, measures.get(name))}</td>" for name in names)
+            for split, measures in final.items()
+        }
+        body = "".join(f"<tr><th>{split}</th>{row}</tr>" for split, row in cells.items())
         pictures = "".join(
-            f'<img style="max-height:320px" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+            f'<img style="max-height:320px" src="data:image/png;base64,{b64encode(path.read_bytes()).decode()}">'
             for path in self.figures
         )
-        status = self.summary.get("status")
-        return f"<p><b>{status}</b>: {self.folder}</p><table><tr>{head}</tr>{body}</table>{pictures}"
+        where = escape(str(_as_typed(self.folder)))
+        return f"<p><b>{self.summary.get('status')}</b>: {where}</p><table><tr>{head}</tr>{body}</table>{pictures}"
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,9 @@ class SweepResult:
     """A sweep and what it left in `folder`."""
 
     folder: Path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
 
     @cached_property
     def table(self) -> Any:
@@ -194,6 +203,11 @@ def _undisturbed() -> Generator[None]:
         root.setLevel(level)
         torch.set_num_threads(threads)
         torch.set_rng_state(stream)
+
+
+def _as_typed(folder: Path) -> Path:
+    """The folder as a person standing here would type it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _frame(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """Where Hydra looks for launchers and sweepers. It imports this whenever exp starts, so nothing slow stands here."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,9 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        with needing("optuna", "hydra/sweeper=optuna", "search"):
+        with needing("optuna", "hydra/sweeper=optuna", "search"), warnings.catch_warnings():
+            # In a notebook tqdm, which optuna imports and we show nothing of, asks for widgets.
+            warnings.filterwarnings("ignore", "IProgress not found")
             from exp.sweeps.search import search
 
         search(self._launcher, self._context.config_loader, self._config, arguments)

@@ -1,16 +1,16 @@
-"""What a person at the terminal sees, and the same words in exp.log: a bar on a terminal, plain lines elsewhere."""
+"""What a person at the terminal sees, and the same words in exp.log: a bar where it can move, else plain lines."""
 
 import logging
 import shlex
 import time
-from io import StringIO
 from pathlib import Path
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from exp import screen
 from exp.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.measures import Measures
 
@@ -26,17 +26,14 @@ class Terminal:
 
     def __init__(self, folder: Path, quiet: bool = False) -> None:
         self._folder = folder
-        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
-        self._bar = Progress(
+        self._console = screen.console(quiet)
+        self._bar = screen.Bar(
+            self._console,
             BarColumn(10),
             TextColumn("{task.percentage:3.0f} %"),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[measures]}"),
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
         )
-        self._task: TaskID | None = None
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, Measures] = {}
         self._best: tuple[int, float] | None = None  # step and validation loss
@@ -53,9 +50,7 @@ class Terminal:
             self._began = time.perf_counter()
             for label, line in event.lines.items():
                 self._say(Text.assemble((f"{label:<10}", "bold"), line))
-            if self._console.is_terminal:
-                self._bar.start()
-                self._task = self._bar.add_task("training", total=event.steps, measures="")
+            self._bar.start(event.steps, measures="")
         elif isinstance(event, Noted):
             self._say(Text.assemble(("note      ", "bold"), event.text))
         elif isinstance(event, Resumed):
@@ -78,8 +73,7 @@ class Terminal:
             self._is_drawn = True
 
     def close(self, ending: Ending) -> None:
-        if self._task is not None:
-            self._bar.stop()
+        self._bar.stop()
         if ending.status == "finished":
             self._say(_table(self._final))
             self._say(
@@ -99,13 +93,12 @@ class Terminal:
     def _progress(self, step: int) -> None:
         now = time.perf_counter()
         shown = [split for split in ("train", "val") if split in self._latest]
-        if self._task is not None and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
+        if self._bar.moves and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
             self._spoke = now
             room = self._console.width - _BESIDE_MEASURES
             line = "  ".join([f"step {step:,}", *(f"{split} {self._figures(split)}" for split in shown)])
-            self._bar.update(self._task, completed=step, measures=line if len(line) <= room else line[: room - 1] + "…")
-            self._bar.refresh()
-        elif self._task is None and now - self._spoke > _SECONDS_BETWEEN_LINES:
+            self._bar.update(step, measures=line if len(line) <= room else line[: room - 1] + "…")
+        elif not self._bar.moves and now - self._spoke > _SECONDS_BETWEEN_LINES:
             self._spoke = now
             parts = [f"{split} {self._figures(split)}{self._when(split, step)}" for split in shown]
             self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
@@ -123,17 +116,8 @@ class Terminal:
                 self._console.print(what)
         except SystemExit:  # rich's answer to a reader that went away, as `| head` does; the run goes on, and its log
             self._console.quiet = True
-        for line in _plain(what).splitlines():
+        for line in (what.plain if isinstance(what, Text) else screen.plain(what)).splitlines():
             log.info(line.rstrip())
-
-
-def _plain(what: RenderableType) -> str:
-    if isinstance(what, Text):
-        return what.plain
-    plain = Console(file=StringIO(), width=120, soft_wrap=True)
-    plain.print(what)
-    assert isinstance(plain.file, StringIO)
-    return plain.file.getvalue()
 
 
 def _figure(name: str, value: float) -> str:

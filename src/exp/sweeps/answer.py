@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exp import screen
 from exp.sweeps import seeds, table
 from exp.sweeps.table import Row
 
@@ -41,7 +41,7 @@ def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False
 
     Whether every job finished; of a search, whether one did.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = screen.console()
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     table.write(folder / table.NAME, rows)
     names = seeds.varied(rows)

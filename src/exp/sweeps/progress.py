@@ -3,9 +3,9 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
+from exp import screen
 from exp.sweeps import answer
 from exp.sweeps.table import Row
 
@@ -13,33 +13,28 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class SweepProgress:
-    """A bar on a terminal, a line now and then elsewhere. To be used in a `with`."""
+    """A bar on a terminal and in a notebook, a line now and then elsewhere. To be used in a `with`."""
 
     def __init__(self, jobs: int, done: int, measure: str) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._bar = Progress(
+        self._console = screen.console()
+        self._bar = screen.Bar(
+            self._console,
             BarColumn(10),
             TextColumn("{task.fields[counts]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[best]}", markup=False),
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
         )
         self._measure = measure
         self._jobs, self._done, self._failed = jobs, done, 0
         self._best: Row | None = None
-        self._task = self._bar.add_task("sweep", total=jobs, completed=done, counts="", best="")
         self._spoke = time.perf_counter()
 
     def __enter__(self) -> "SweepProgress":
-        if self._console.is_terminal:
-            self._bar.start()
+        self._bar.start(self._jobs, self._done, counts="", best="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+        self._bar.stop()
 
     def ended(self, row: Row) -> None:
         """A job has ended, as its row of the sweep's table tells."""
@@ -55,9 +50,8 @@ class SweepProgress:
         if self._best is not None and self._measure in self._best:
             value = answer.figure(self._measure, self._best[self._measure])
             best = f"best {self._measure} {value}: job {self._best['job']}"
-        if self._console.is_terminal:
-            self._bar.update(self._task, completed=self._done, counts=counts, best=best)
-            self._bar.refresh()
+        if self._bar.moves:
+            self._bar.update(self._done, counts=counts, best=best)
         elif time.perf_counter() - self._spoke > _SECONDS_BETWEEN_LINES:
             self._spoke = time.perf_counter()
             self._console.print(f"{counts}   {best}")

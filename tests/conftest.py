@@ -1,5 +1,6 @@
 """What tests share: a config composed as the command line composes it, and a run of the real command."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,11 @@ from exp.config import CONF, Config, check
 
 settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of exp
 settings.load_profile("untimed")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: half as many again as there are cores, because tests wait for processes of their own."""
+    return -(-3 * (os.cpu_count() or 1) // 2)
 
 
 def composed(*overrides: str, config_dir: Path | None = None) -> DictConfig:

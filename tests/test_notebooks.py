@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parent.parent / "docs/notebooks").glob("*.ipynb"))}
 LONG = ("batching_modes", "noisy_xor", "regression")
 # What is another machine's or moment's.
-VARIES = re.compile(r"^(machine|versions|folder|look) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
+VARIES = re.compile(r"^(machine|versions|folder|look|report) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 

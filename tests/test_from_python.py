@@ -67,18 +67,24 @@ def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_
     """One test row does not vary, so that there is no R^2 of it."""
     result = train("dataset=diabetes", "dataset.split=[438,3,1]", "optimizer.lr=0.0001", epochs=1, figures=False)
     assert "r2" not in result.final["test"]
-    (test,) = re.findall("<tr><th>test</th>(.*?)</tr>", result._repr_html_())
+    (test,) = re.findall("<tr><td>test</td>(.*?)</tr>", result._repr_html_())
     loss, rmse = (f"{result.final['test'][name]:.4g}" for name in ("loss", "rmse"))
     assert test == f"<td>{loss}</td><td>{rmse}</td><td></td>"
-    assert re.findall(r"<tr><th>(\w+)</th><td>", result._repr_html_()) == ["train", "val", "test"]
+    assert re.findall(r"<tr><td>(\w+)</td><td>", result._repr_html_()) == ["train", "val", "test"]
     assert repr(result) == f"Result('{result.folder.relative_to(tmp_path)}')"
     assert str(tmp_path) not in result._repr_html_()
+    assert result.report() == result.folder / "report.html"
+    assert result.report().is_file()
 
 
 def test_a_sweep_has_a_table_seeds_and_runs():
     result = sweep("dataset=moons", "optimizer.lr=0.01,0.1", "seed=range(0,2)", epochs=2, figures=False)
     assert list(result.table["status"]) == ["finished"] * 4
     assert list(result.seeds["n"]) == [2, 2]
+    better = result.seeds.loc[result.seeds["loss/val"].idxmin()]
+    assert re.search(
+        rf"<td>{better['optimizer.lr']}</td><td>2</td><td>{better['loss/val']:.4g} ±", result._repr_html_()
+    )
     assert result.runs["3"].final["val"]["loss"] == result.table["loss/val"][3]
     failed = sweep("dataset=moons", "batching.batch_size=10,100000", epochs=1, figures=False)
     assert list(failed.table["status"]) == ["finished", "failed"]

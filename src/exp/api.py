@@ -3,12 +3,10 @@
 import csv
 import logging
 import sys
-from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from exp import record
+from exp import page, record, report
 from exp.__main__ import main
 from exp.data.new_rows import not_finite, rows_of
 from exp.data.reading import pandas
@@ -25,6 +23,7 @@ from exp.hooks import Hooks
 from exp.resuming import refuse_no_run
 from exp.sinks import table as metrics_table
 from exp.sweeps import answer
+from exp.sweeps import report as of_sweep
 from exp.sweeps import table as sweep_table
 from exp.trained import Trained
 from exp.trained import load as trained_in
@@ -98,22 +97,21 @@ class Result:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
 
+    def report(self) -> Path:
+        """Where its page is; written, if there is none."""
+        path = self.folder / report.NAME
+        if not path.exists():
+            report.report(str(self.folder))
+        return path
+
     def _repr_html_(self) -> str:
         """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
         final = {split: self.final[split] for split in ("train", "val", "test") if split in self.final}
         names = list(dict.fromkeys(name for measures in final.values() for name in measures))
-        head = "".join(f"<th>{name}</th>" for name in ("", *names))
-        cells = {
-            split: "".join(f"<td>{answer.figure(name, measures.get(name))}</td>" for name in names)
-            for split, measures in final.items()
-        }
-        body = "".join(f"<tr><th>{split}</th>{row}</tr>" for split, row in cells.items())
-        pictures = "".join(
-            f'<img style="max-height:320px" src="data:image/png;base64,{b64encode(path.read_bytes()).decode()}">'
-            for path in self.figures
-        )
-        where = escape(str(_as_typed(self.folder)))
-        return f"<p><b>{self.summary.get('status')}</b>: {where}</p><table><tr>{head}</tr>{body}</table>{pictures}"
+        rows = [(split, *(answer.figure(name, of.get(name)) for name in names)) for split, of in final.items()]
+        status = page.element("b", str(self.summary.get("status")))
+        head = page.element("p", status, f": {_as_typed(self.folder)}")
+        return "".join([head, page.table(("", *names), rows), *page.pictures(self.folder / "figures")])
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,12 @@ class SweepResult:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: its answer and the pictures of the comparison."""
+        rows = list(sweep_table.rows(self.folder).values())
+        found = of_sweep.found_in(self.folder, rows)
+        return "".join([found.answer() or found.jobs(), *page.pictures(self.folder / "figures")])
 
     @cached_property
     def table(self) -> Any:

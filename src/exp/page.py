@@ -40,7 +40,8 @@ def pictures(folder: Path) -> list[Html]:
 
 def _picture(path: Path) -> Html:
     data = base64.b64encode(path.read_bytes()).decode()
-    return Html(f'<img alt="{html.escape(path.stem.replace("_", " "))}" src="data:image/png;base64,{data}">')
+    name, style = html.escape(path.stem.replace("_", " ")), "max-width: 100%; max-height: 21rem"
+    return Html(f'<img alt="{name}" style="{style}" src="data:image/png;base64,{data}">')
 
 
 def write(path: Path, title: str, *parts: str) -> None:
@@ -70,7 +71,7 @@ th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px sol
 th { font-weight: 600 } .sortable th { cursor: pointer; white-space: nowrap }
 .sortable th[aria-sort=ascending]::after { content: " \\2191" }
 .sortable th[aria-sort=descending]::after { content: " \\2193" }
-img { max-width: 100%; max-height: 21rem; border-radius: 6px; margin: .3rem .6rem .3rem 0; vertical-align: top }
+img { border-radius: 6px; margin: .3rem .6rem .3rem 0; vertical-align: top }
 pre, code { font: 13px/1.5 ui-monospace, monospace }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line) }
 details { margin: .5rem 0 } summary { cursor: pointer } svg { max-width: 100%; height: auto; margin-right: 1rem }

@@ -3,6 +3,8 @@
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -19,89 +21,104 @@ from exp.sweeps.table import Row
 NAME = "report.html"
 # More jobs than this are no page.
 _MOST = 2_000
+# What was typed for the folder alone.
+_NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """The page of the sweep in `folder`, whose jobs are these."""
-    line, measure = _typed(folder)
-    names = seeds.varied(rows)
-    measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
-    measure = measure if measure in measures or not measures else measures[0]
-    finished = [row for row in rows if row["status"] == "finished"]
-    some = finished[:: max(1, -(-len(finished) // _MOST))]
+    found, line = found_in(folder, rows), _typed(folder)[0]
     parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
-    if means := best_first(seeds.grouped(rows), measure):
-        parts.append(
-            chapter("The answer: mean and deviation of the seeds, the best first", _means(means, names, measures))
-        )
-    charts = [
-        chart(name, measure, points)
-        for name in names
-        if name != "seed" and (points := _points(folder, some, name, names, measure))
-    ]
-    if charts:
+    if (answer := found.answer()) is not None:
+        parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
+    if charts := found.charts():
         parts.append(chapter("Each choice", *charts))
-    if paths := page.pictures(folder / "figures"):
-        parts.append(chapter("Side by side", *paths))
-    best = best_first(rows, measure)
+    if pictures := page.pictures(folder / "figures"):
+        parts.append(chapter("Side by side", *pictures))
     which = "Every job" if len(rows) <= _MOST else f"The best {_MOST:,} jobs; all are in {table.NAME}"
-    parts.append(chapter(f"{which}, by {measure}", _jobs(folder, best[:_MOST], names, measures)))
+    parts.append(chapter(f"{which}, by {found.by}", found.jobs()))
     if lost := [row for row in rows if row["error"]]:
-        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost]
-        parts.append(chapter("What went wrong", page.table(("job", "status", "error"), told[:_MOST])))
-    for row in finished[:1]:
+        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost[:_MOST]]
+        parts.append(chapter("What went wrong", page.table(("job", "status", "error"), told)))
+    for row in found.finished[:1]:
         parts.append(folded("machine of the first job", record.machine(folder / str(row["job"]))))
-    counts = f"{len(finished)} of {len(rows)} jobs finished"
-    page.write(folder / NAME, f"sweep: {counts}", *parts)
+    page.write(folder / NAME, f"sweep: {len(found.finished)} of {len(rows)} jobs finished", *parts)
+
+
+def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
+    return Found(folder, rows, _typed(folder)[1])
 
 
 def _typed(folder: Path) -> tuple[str, str]:
     """The command line, and the measure to sort by."""
     with (folder / "multirun.yaml").open(encoding="utf-8") as file:
         content = cast("dict[str, Any]", yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    words: list[str] = content["hydra"]["overrides"]["task"]
+    settings: dict[str, list[str]] = content["hydra"]["overrides"]
+    words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
     return f"python -m exp -m {shlex.join(words)}", str(content["sweep"]["measure"])
 
 
-def _means(means: Sequence[Row], names: Sequence[str], measures: Sequence[str]) -> Html:
-    head = [name for name in names if name != "seed"]
-    told = [
-        (*(str(row.get(name, "")) for name in head), f"{row['n']}", *(scattered(name, row) for name in measures))
-        for row in means
-    ]
-    return page.table((*head, "n", *measures), told, sortable=True)
+@dataclass(frozen=True)
+class Found:
+    """What the jobs of the sweep in `folder` came to, sorted by `measure`, if they have it."""
 
+    folder: Path
+    rows: Sequence[Row]
+    measure: str
 
-def _jobs(folder: Path, rows: Sequence[Row], names: Sequence[str], measures: Sequence[str]) -> Html:
-    told = [
-        (
-            element("a", str(row["job"]), href=_link(folder, row)),
-            str(row["status"]),
-            *(str(row.get(name, "")) for name in names),
-            *(figure(name, row.get(name)) for name in measures),
-            figure("seconds", row.get("seconds")),
-        )
-        for row in rows
-    ]
-    return page.table(("job", "status", *names, *measures, "seconds"), told, sortable=True)
+    @cached_property
+    def names(self) -> list[str]:
+        """The choices in which they differ."""
+        return seeds.varied(self.rows)
 
+    @cached_property
+    def measures(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row if seeds.is_measure(name)))
 
-def _points(folder: Path, rows: Sequence[Row], name: str, names: Sequence[str], measure: str) -> list[Point]:
-    """Each job that has the measure."""
-    return [
-        Point(
-            str(row.get(name, "")), float(row[measure]), _link(folder, row), f"job {row['job']}, {_choices(row, names)}"
-        )
-        for row in rows
-        if math.isfinite(float(row.get(measure) or "nan"))
-    ]
+    @property
+    def by(self) -> str:
+        return self.measure if self.measure in self.measures or not self.measures else self.measures[0]
 
+    @cached_property
+    def finished(self) -> list[Row]:
+        return [row for row in self.rows if row["status"] == "finished"]
 
-def _choices(row: Row, names: Sequence[str]) -> str:
-    return " ".join(f"{name}={row[name]}" for name in names if name in row)
+    def answer(self) -> Html | None:
+        """A row for each choice, with mean and deviation of its seeds; None where no seed varied."""
+        means = best_first(seeds.grouped(self.rows), self.by)
+        choices = [name for name in self.names if name != "seed"]
+        told = [
+            (*(str(row.get(name, "")) for name in choices), str(row["n"]), *(scattered(m, row) for m in self.measures))
+            for row in means
+        ]
+        return page.table((*choices, "n", *self.measures), told, sortable=True) if told else None
 
+    def jobs(self) -> Html:
+        """A row for each job, the best first, and a link to what it left."""
+        told = [
+            (
+                element("a", str(row["job"]), href=self._link(row)),
+                str(row["status"]),
+                *(str(row.get(name, "")) for name in self.names),
+                *(figure(name, row.get(name)) for name in self.measures),
+                figure("seconds", row.get("seconds")),
+            )
+            for row in best_first(self.rows, self.by)[:_MOST]
+        ]
+        return page.table(("job", "status", *self.names, *self.measures, "seconds"), told, sortable=True)
 
-def _link(folder: Path, row: Row) -> str:
-    """The job's own page, or its folder."""
-    job = str(row["job"])
-    return quote(f"{job}/{NAME}" if (folder / job / NAME).exists() else f"{job}/")
+    def charts(self) -> list[Html]:
+        """The measure against each choice, of the jobs that have it."""
+        there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
+        some = there[:: max(1, -(-len(there) // _MOST))]
+        choices = [name for name in self.names if name != "seed"]
+        return [chart(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
+
+    def _point(self, row: Row, name: str) -> Point:
+        choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)
+        return Point(str(row.get(name, "")), float(row[self.by]), self._link(row), f"job {row['job']}, {choices}")
+
+    def _link(self, row: Row) -> str:
+        """The job's own page, or its folder."""
+        job = str(row["job"])
+        return quote(f"{job}/{NAME}" if (self.folder / job / NAME).exists() else f"{job}/")

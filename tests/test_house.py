@@ -55,6 +55,7 @@ HOUSE = [
     ["sweeps.cluster"],
     ["sweeps.sweep"],
     ["sweeps.launch", "sweeps.search", "hooks"],
+    ["written"],
     ["script"],
     ["predict", "evaluate", "export", "diff"],
     ["verify"],

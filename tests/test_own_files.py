@@ -1,5 +1,6 @@
 """The documentation's model, loss and optimizer of one's own: trained, killed, gone on with, and in sweeps."""
 
+import csv
 import json
 import os
 import re
@@ -69,3 +70,53 @@ def test_a_yaml_cannot_open_the_door_itself(typed: list[str], tmp_path: Path):
     assert refused.returncode == 1
     assert "mine." in said
     assert "EXP_ALLOW=mine python -m exp" in said
+
+
+def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str], tmp_path: Path):
+    """The run's --config-dir is where their module is found; the exported script names it, and has the run's losses."""
+    began = begin(tmp_path, *typed, "figures=false", "threads=1", "epochs=3", "hydra.run.dir=run")
+    _, said = began.communicate()
+    assert began.returncode == 0, said
+
+    def used(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        place = {**os.environ, "EXP_ALLOW": "mine", **environment}
+        return subprocess.run([sys.executable, *words], cwd=tmp_path, env=place, capture_output=True, text=True)
+
+    evaluated = used("-m", "exp.evaluate", "run=run")
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
+    assert f"loss {final['loss']!r}" in evaluated.stdout, evaluated.stderr
+    exported = used("-m", "exp.export", "run=run", "format=script", "out=train.py")
+    place = re.search(r"PYTHONPATH=(\S+) python train.py", exported.stdout)
+    assert place is not None, exported.stderr
+    assert Path(place[1]) == tmp_path / "my_conf"
+    theirs = used("-W", "error", "train.py", PYTHONPATH=place[1])
+    assert theirs.returncode == 0, theirs.stderr
+    assert "exp" not in (tmp_path / "train.py").read_text().replace("expand", "")
+    with (tmp_path / "run/metrics.csv").open() as file:
+        losses = [row["loss"] for row in csv.DictReader(file) if row["split"] == "val"]
+    told = [line.split() for line in theirs.stdout.splitlines()]
+    assert [words[2] for words in told[:-3]] == losses
+    assert float(told[-1][2]) == final["loss"]
+    refused = used("-m", "exp.evaluate", "run=run", EXP_ALLOW="")
+    assert "EXP_ALLOW=mine" in refused.stderr
+
+
+@pytest.mark.parametrize("place", ["my_conf", "../run/my_conf", "/run/my_conf"])
+def test_a_strangers_run_brings_no_module_along(typed: list[str], tmp_path: Path, place: str):
+    """Even where the user allows a module of that name."""
+    began = begin(tmp_path, *typed, "figures=false", "epochs=1", "hydra.run.dir=run")
+    _, said = began.communicate()
+    assert began.returncode == 0, said
+    (tmp_path / "my_conf").rename(tmp_path / "run/my_conf")
+    evil = tmp_path / "run/my_conf/mine.py"
+    evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{evil.read_text()}")
+    record = tmp_path / "run/.hydra/hydra.yaml"
+    new = f"{tmp_path}{place}" if place.startswith("/") else place
+    record.write_text(record.read_text().replace(f"path: {tmp_path}/my_conf", f"path: {new}"))
+    for words in (["exp.evaluate", "run=run"], ["exp.report", "run=run"], ["exp", "resume=run", "epochs=2"]):
+        environment = {**os.environ, "EXP_ALLOW": "mine"}
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert "which comes with the run" in done.stderr + done.stdout, done.stderr
+    assert not (tmp_path / "ran").exists()

@@ -84,7 +84,7 @@ def main() -> None:
         line = resumed(typed)
         if line == typed:  # which a resumed run has asked
             refuse_strangers(typed)
-        _find_files_beside_yamls(line)
+        allowlist.find_beside(get_args_parser().parse_args(line).config_dir if allowlist.OF_USER else None)
         sys.argv[1:] = sweep_resumed(line)
         if {"-m", "--multirun"} & set(line) and not any(word.startswith(_WITHOUT_WORKERS) for word in line):
             begin_early(beside_others=any(word.startswith("sweep.workers=") for word in line))
@@ -111,17 +111,6 @@ def main() -> None:
         del os.environ["HYDRA_FULL_ERROR"]  # not for processes that the caller starts later
         if set_by_user is not None:
             os.environ["HYDRA_FULL_ERROR"] = set_by_user
-
-
-def _find_files_beside_yamls(line: list[str]) -> None:
-    """Let the user's own modules lie in their --config-dir, for this process and its workers."""
-    folder: str | None = get_args_parser().parse_args(line).config_dir if allowlist.OF_USER else None
-    if folder is not None:
-        place = str(Path(folder).absolute())
-        if place not in sys.path:
-            sys.path.insert(1, place)
-        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        os.environ["PYTHONPATH"] = os.pathsep.join([place, *(name for name in before if name not in ("", place))])
 
 
 def _is_hydras(error: Exception) -> bool:

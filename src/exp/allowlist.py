@@ -6,6 +6,7 @@ A config is data, and a stranger's. What is found under the name is looked at on
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from exp.errors import ConfigError, shown
@@ -16,6 +17,7 @@ from exp.signatures import names, parameters
 VARIABLE = "EXP_ALLOW"
 # Read when the process begins: hydra.job.env_set could set it later.
 OF_USER = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
+
 
 # For each group the packages, and what it must be that is found there.
 _ALLOWED = {
@@ -41,6 +43,16 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "scheduler": ("optimizer",),
     "loss": (),
 }
+
+
+def find_beside(config_dir: str | None) -> None:
+    """Let the user's own modules lie in that folder, for this process and its workers, if there are any."""
+    if OF_USER and config_dir is not None:
+        place = str(Path(config_dir).absolute())
+        if place not in sys.path:
+            sys.path.insert(1, place)
+        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join([place, *(name for name in before if name not in ("", place))])
 
 
 def packages(group: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ onnx: the trained model for ONNX's runtimes. Both take features as float32 [N, F
 """
 
 import logging
+import shlex
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from exp.errors import ConfigError, needing
 from exp.script import needs_rows, script_of
 from exp.trained import Trained, load
 from exp.words import command, new_file
+from exp.written import users_modules
 
 _KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
 _FORMATS = ("script", "pt2", "onnx")
@@ -40,6 +43,11 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
                 raise ConfigError(f"out={out}: {rows}, for its rows, is there already", "out=ANOTHER_FILE")
             write_rows(experiment, rows)
             print(f"its rows, to be kept beside it: {rows}")
+        for module in users_modules(config):
+            file = Path(str(sys.modules[module].__file__))
+            print(
+                f"it imports your {module}: PYTHONPATH={shlex.quote(str(file.parents[module.count('.')]))} python {out}"
+            )
         path.write_text(script_of(config, experiment, threads, rows.name), encoding="utf-8")
     elif format == "pt2":
         torch.export.save(_exported(trained), path)

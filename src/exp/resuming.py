@@ -11,7 +11,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp import record
+from exp import allowlist, record
 from exp.config import CONF, flat
 from exp.errors import ConfigError, shown
 from exp.strangers import refuse_hydra_settings, refuse_links
@@ -150,7 +150,10 @@ def _saved_overrides(folder: Path) -> list[str]:
 
 
 def _config_dir(folder: Path) -> list[str]:
-    """The --config-dir that the run was started with."""
+    """The --config-dir that the run was started with.
+
+    ConfigError if it is none that Hydra wrote down: a stranger's run could bring a folder along, with modules in it.
+    """
     settings: Any = _loaded(folder, "hydra")
     try:
         found = [
@@ -160,7 +163,19 @@ def _config_dir(folder: Path) -> list[str]:
         ]
     except (KeyError, TypeError):
         return []
-    return ["--config-dir", found[0]] if found else []
+    if not found:
+        return []
+    place = Path(str(found[0]))
+    if not place.is_absolute() or place.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"{folder}/.hydra/hydra.yaml: its --config-dir is {place}, which comes with the run", "a run of your own"
+        )
+    return ["--config-dir", str(place)]
+
+
+def find_modules(folder: Path) -> None:
+    """Let the user's own modules be found where the run in `folder` found them, if the user allows any."""
+    allowlist.find_beside(next(iter(_config_dir(folder)[1:]), None))
 
 
 def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:

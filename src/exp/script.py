@@ -4,16 +4,19 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
+import torch
 from torch import nn
 
+from exp.allowlist import READ_BY_EXP
 from exp.build import Experiment
 from exp.config import Config
 from exp.errors import ConfigError
 from exp.loop import Plan
 from exp.objectives import Binary, Classes
 from exp.targets import resolve
+from exp.written import arguments, call, is_users, users_modules
 
 
 def script_of(config: Config, experiment: Experiment, threads: int, rows: str) -> str:
@@ -52,6 +55,7 @@ def _head(config: Config, text: str, threads: int) -> Iterator[str]:
     yield "from torch import nn"
     if "DataLoader" in text:
         yield "from torch.utils.data import DataLoader, TensorDataset"
+    yield from (f"from {module} import {', '.join(sorted(names))}" for module, names in users_modules(config).items())
     yield ""
     yield f"torch.set_num_threads({threads})"
     yield ""
@@ -85,35 +89,40 @@ def _data(config: Config, experiment: Experiment, rows: str) -> Iterator[str]:
 def _source(config: Config) -> Iterator[str]:
     """Lines after which x and y are NumPy's."""
     node = config.dataset
-    arguments = {
-        key: value for key, value in node.items() if key not in ("_target_", "split", "standardize", "stratify")
-    }
+    given = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP["dataset"])}
     function: Any = resolve("dataset", node)
     name = node["_target_"].rpartition(".")[2]
-    call = f"{name}({_arguments(arguments)})"
+    made = f"{name}({arguments(given)})"
     if node["_target_"].startswith("exp."):
         source = re.sub(r": \w+( = [^,)]+)", r"\1", inspect.getsource(function))  # noise: float = 0.1
         source = source.replace(" = ", "=", source.partition(":\n")[0].count(" = "))
         yield re.sub(r" -> .*:$", ":", textwrap.dedent(source), count=1, flags=re.MULTILINE)
-        yield f"x, y = {call}"
+        yield f"x, y = {made}"
     elif name.startswith("load_"):
-        yield f"table = {call}"
+        yield f"table = {made}"
         yield "x, y = table.data, table.target"
     else:
-        yield f"x, y = {call}"
+        yield f"x, y = {made}"
 
 
 def _model(config: Config, experiment: Experiment) -> Iterator[str]:
     yield f"torch.manual_seed({config.seed})"
-    model, layers = (
-        experiment.model,
-        list(experiment.model) if isinstance(experiment.model, nn.Sequential) else [experiment.model],
-    )
-    if not all(type(layer).__module__.startswith("torch.nn.modules") for layer in layers):
-        raise ConfigError(
-            f"model: {type(model).__name__} is no row of torch.nn's own layers, and its source is yours",
-            "format=pt2, which holds the model itself",
-        )
+    yield from _layers(config, experiment)
+    yield f"criterion = {call('loss', config.loss)}"
+    yield f"optimizer = {call('optimizer', config.optimizer, 'model.parameters()')}"
+    if config.scheduler.get("_target_"):
+        scheduler: Any = experiment.learner.scheduler
+        more = {"T_max": scheduler.T_max} if "T_max" in config.scheduler else {}
+        yield f"scheduler = {call('scheduler', {**config.scheduler, **more}, 'optimizer')}"
+
+
+def _layers(config: Config, experiment: Experiment) -> Iterator[str]:
+    model = experiment.model
+    if is_users(config.model):
+        widths = {"in_features": len(experiment.data.features), "out_features": experiment.objective.outputs}
+        yield f"model = {call('model', config.model, arguments(widths))}"
+        return
+    layers = list(model) if isinstance(model, nn.Sequential) else [model]
     # nn.Linear(in_features=30, out_features=10, bias=True) is as one writes it without the names.
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
     written = [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in layers]
@@ -123,13 +132,6 @@ def _model(config: Config, experiment: Experiment) -> Iterator[str]:
         yield ")"
     else:
         yield f"model = {written[0]}"
-    yield f"criterion = nn.{_said(config.loss, ('output',))}"
-    yield f"optimizer = torch.optim.{_said(config.optimizer, (), 'model.parameters()')}"
-    if config.scheduler.get("_target_"):
-        scheduler: Any = experiment.learner.scheduler
-        more = {"T_max": scheduler.T_max} if "T_max" in config.scheduler else {}
-        node = {**config.scheduler, **more}
-        yield f"scheduler = torch.optim.lr_scheduler.{_said(node, ('every',), 'optimizer')}"
 
 
 def _training(config: Config, experiment: Experiment) -> Iterator[str]:
@@ -224,24 +226,6 @@ def _measures(experiment: Experiment) -> list[str]:
     if isinstance(experiment.objective, Classes):
         return [loss, "(output.argmax(1) == y).double().mean().item()"]
     if isinstance(experiment.objective, Binary):
-        threshold = 0.0 if type(experiment.objective.criterion).__name__ == "BCEWithLogitsLoss" else 0.5
+        threshold = 0.0 if experiment.objective.probability is torch.sigmoid else 0.5
         return [loss, f"((output >= {threshold}) == (y == 1)).double().mean().item()"]
     return [loss, "(output - y).double().square().mean().sqrt().item()"]
-
-
-def _said(node: dict[str, Any], unsaid: tuple[str, ...], *first: str) -> str:
-    """The class and its arguments, but for those that are what they would be anyway."""
-    name = node["_target_"].rpartition(".")[2]
-    group = (
-        "scheduler" if "lr_scheduler" in node["_target_"] else "optimizer" if "optim" in node["_target_"] else "loss"
-    )
-    usual = {key: parameter.default for key, parameter in inspect.signature(resolve(group, node)).parameters.items()}
-    given = {key: value for key, value in node.items() if key not in ("_target_", *unsaid) and usual.get(key) != value}
-    if group == "optimizer" and "lr" in node:
-        given = {"lr": node["lr"], **given}
-    return f"{name}({', '.join([*first, *([_arguments(given)] if given else [])])})"
-
-
-def _arguments(values: dict[str, Any]) -> str:
-    said = {key: tuple(cast("list[Any]", value)) if isinstance(value, list) else value for key, value in values.items()}
-    return ", ".join(f"{key}={value!r}" for key, value in said.items())

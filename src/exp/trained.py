@@ -21,7 +21,7 @@ from exp.events import State
 from exp.learner import measures_of
 from exp.measures import Measures
 from exp.objectives import Objective, objective_of
-from exp.resuming import config_of, refuse_no_run
+from exp.resuming import config_of, find_modules, refuse_no_run
 from exp.targets import make
 
 # The parameters of the last step, which the run's own test measures are of; those of the lowest validation loss.
@@ -102,6 +102,7 @@ def load(folder: Path | str, which: str = "last") -> Trained:
     if which not in CHECKPOINTS:
         raise ConfigError(f"checkpoint={which}: there are {', '.join(CHECKPOINTS)}", "checkpoint=last")
     refuse_no_run(folder)
+    find_modules(folder)
     config = typed(config_of(folder))
     path = folder / checkpoint.FOLDER / f"{which}.pt"
     if not path.exists():

@@ -3,12 +3,11 @@
 import functools
 import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from conftest import config_of
@@ -263,19 +262,17 @@ def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path
     (tmp_path / "run/.hydra").mkdir(parents=True)
     for name in ("config", "hydra"):
         (tmp_path / f"run/.hydra/{name}.yaml").write_text("{}\n")
-    sources = f"hydra: {{runtime: {{config_sources: [{{provider: command-line, path: '{tmp_path}/run/conf'}}]}}}}\n"
-    (tmp_path / "run/conf/optimizer").mkdir(parents=True)
-    (tmp_path / "run/conf/optimizer/mine.yaml").write_text("_target_: hostile.Net\n")
+    sources = f"hydra: {{runtime: {{config_sources: [{{provider: command-line, path: '{tmp_path}/conf'}}]}}}}\n"
+    (tmp_path / "conf/optimizer").mkdir(parents=True)
+    (tmp_path / "conf/optimizer/mine.yaml").write_text("_target_: hostile.Net\n")
     for override, settings, where in (
         ("+hydra.callbacks.a={_target_: hostile.Net}", "{}\n", "the run's own record"),
-        ("+optimizer@hydra.callbacks.a=mine", sources, f"{tmp_path}/run/conf"),
+        ("+optimizer@hydra.callbacks.a=mine", sources, f"{tmp_path}/conf"),
     ):
         (tmp_path / "run/.hydra/hydra.yaml").write_text(settings)
         (tmp_path / "run/.hydra/overrides.yaml").write_text(f"- '{override}'\n")
         for command in ("exp", "exp.verify"):
-            done = subprocess.run(
-                [sys.executable, "-m", command, "resume=run"], cwd=tmp_path, capture_output=True, text=True
-            )
+            done = forking.run(command, ["resume=run"], tmp_path)
             assert done.returncode == 1
             assert f"is set by a YAML in {where}" in done.stderr
             assert not (tmp_path / "ran").exists()

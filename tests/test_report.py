@@ -73,19 +73,26 @@ def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     head, *told = page.tables["Measures"]
     assert head == ["", "loss", "accuracy", "rows"]
-    for name, loss, accuracy, rows in told:
+    assert [row[0] for row in told] == ["train", "val", "test", "always benign"]
+    for name, loss, accuracy, _ in told[:2]:
         final = summary["final"][name]
-        assert loss.startswith(f"{final['loss']:.4g} [")
-        share = stats.binomtest(round(final["accuracy"] * int(rows)), int(rows)).proportion_ci(0.95, method="wilson")
-        assert accuracy == f"{100 * final['accuracy']:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
-    assert [row[0] for row in told] == ["train", "val", "test"]
+        assert (loss, accuracy) == (f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %")
+    final, (_, loss, accuracy, rows) = summary["final"]["test"], told[2]
+    assert loss.startswith(f"{final['loss']:.4g} [")
+    share = stats.binomtest(round(final["accuracy"] * int(rows)), int(rows)).proportion_ci(0.95, method="wilson")
+    assert accuracy == f"{100 * final['accuracy']:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
+    assert told[3][2:] == [f"{100 * 70 / 115:.2f} %", "115"]
+    with (tmp_path / "run/metrics.csv").open() as file:
+        val = [(float(row["loss"]), row["step"]) for row in csv.DictReader(file) if row["split"] == "val"]
+    assert "the lowest validation loss was {:.4g}, at step {}.".format(*min(val)) in page.text
+    assert page.tables["What was run"][0][0] == "data"
     assert page.text.count(summary["environment"]["cpu"]) >= 2
     assert len([one for one in page.references if one.startswith("data:")]) == 3
-    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on the test rows"][1:]) == {
+    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on test rows"][1:]) == {
         "malignant": "45",
         "benign": "70",
     }
-    assert len(page.tables["The test rows it is most wrong about"]) == 11
+    assert len(page.tables["The worst of test rows"]) == 11
 
 
 def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
@@ -102,12 +109,12 @@ def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
     split = "'dataset.split=[.1,.1,.8]'".strip("'")
     done = exp(*line.split(), split, "epochs=5", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
-    head, *rows = Page(tmp_path / "run/report.html").tables["The test rows it is most wrong about"]
+    head, *rows = Page(tmp_path / "run/report.html").tables["The worst of test rows"]
     assert head[3] == "off by"
     assert rows[0][:2] == ["61", "9999"]
     for number, true, *_, about in rows:
         in_file = table.iloc[int(number) - 1]
-        assert true == f"{in_file['price']:.4g}"
+        assert true == f"{in_file['price']:.6g}"
         if told := re.search(r"size=([\d.]+)", about):
             assert float(told[1]) == pytest.approx(in_file["size"], rel=1e-3)
         if told := re.search(r"colour=(\w+)", about):
@@ -150,9 +157,75 @@ def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
     asked = report(tmp_path, "run")
     assert asked.returncode == 0, asked.stderr
     assert "saved nothing" in asked.stdout
-    text = Page(tmp_path / "run/report.html").text
-    assert "diverged" in text
-    assert "loss became" in text  # the log is there
+    page = Page(tmp_path / "run/report.html")
+    assert re.search(r"diverged: the training loss became \S+ at step \d+\s+try: ", page.text)
+    assert "without what the model would tell" in page.text
+    assert [row[0] for row in page.tables["What was run"]][:2] == ["data", "model"]
+    assert len([one for one in page.references if one.startswith("data:")]) == 1  # the curve that led there
+
+
+def test_a_page_is_not_exchanged_for_a_lesser_one(exp, tmp_path: Path):
+    """Where the rows are not to be had any more, what was told of them stays."""
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"size": draw.normal(size=60), "kind": ["a", "b"] * 30})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    line = ["dataset=table", "dataset.path=rows.csv", "dataset.target=kind", "epochs=2", "hydra.run.dir=run"]
+    assert exp(*line).returncode == 0
+    whole = (tmp_path / "run/report.html").read_text()
+    table[1:].to_csv(tmp_path / "rows.csv", index=False)
+    refused = report(tmp_path, "run")
+    assert refused.returncode == 1
+    assert "the rows are not those that run was trained on" in refused.stderr
+    (tmp_path / "rows.csv").unlink()
+    refused = report(tmp_path, "run")
+    assert "the rows of run are not to be had" in refused.stderr
+    assert "from the folder that it was started from" in refused.stderr
+    assert (tmp_path / "run/report.html").read_text() == whole
+    (tmp_path / "run/report.html").unlink()
+    assert report(tmp_path, "run").returncode == 0
+    page = Page(tmp_path / "run/report.html")
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
+    assert ["test", f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %"] in page.tables["Measures"]
+
+
+def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: Path):
+    done = exp("dataset=wine", "dataset.standardize=false", "optimizer.lr=1e-5", "epochs=4", "hydra.run.dir=run")
+    notes = re.findall(r"^note +(.*)$", done.stdout, re.MULTILINE)
+    assert notes
+    assert all(note in Page(tmp_path / "run/report.html").text for note in notes)
+    assert exp("resume=run", "epochs=6").returncode == 0
+    page = Page(tmp_path / "run/report.html")
+    (typed,) = re.findall(r"python -m exp (.*?)What was run", page.text)
+    assert exp(*typed.split(), "hydra.run.dir=again").returncode == 0
+    ours, theirs = (json.loads((tmp_path / run / "summary.json").read_text())["final"] for run in ("run", "again"))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("what", ["report.html", "report.tmp"])
+def test_a_page_that_cannot_be_written_undoes_nothing(exp, tmp_path: Path, what: str):
+    (tmp_path / "sweep" / what / "in the way").mkdir(parents=True)
+    done = exp(*"-m dataset=xor optimizer.lr=0.1,0.2 epochs=2 figures=false hydra.sweep.dir=sweep".split())
+    assert done.returncode == 0, done.stderr
+    assert "the sweep's page could not be written" in done.stdout
+    assert (tmp_path / "sweep/sweep.csv").is_file()
+
+
+def test_a_strangers_folder_shows_nothing_from_elsewhere(exp, tmp_path: Path):
+    assert exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "run/figures").mkdir()
+    (tmp_path / "run/figures/x.png").symlink_to(tmp_path / "secret.txt")
+    refused = report(tmp_path, "run")
+    assert "is a link" in refused.stderr
+    assert not (tmp_path / "run/report.html").exists()
+
+
+@pytest.mark.parametrize("damage", ['{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}', "[]", "{"])
+def test_a_damaged_record_does_not_stop_the_page(exp, tmp_path: Path, damage: str):
+    assert exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
+    (tmp_path / "run/summary.json").write_text(damage)
+    asked = report(tmp_path, "run")
+    assert (asked.returncode, asked.stderr) == (0, "")
 
 
 def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
@@ -178,10 +251,12 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
         assert [cells[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")] == [
             row[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")
         ]
-        if row["accuracy/val"]:
+        if row["status"] == "finished":
             accuracies.append(float(row["accuracy/val"]))
             assert cells["accuracy/val"] == f"{100 * accuracies[-1]:.2f} %"
     assert accuracies == sorted(accuracies, reverse=True)
+    lasts = [rows[cells[0]]["status"] != "finished" for cells in told]
+    assert lasts == sorted(lasts)
     failed = {job: row["error"] for job, row in rows.items() if row["status"] != "finished"}
     assert {row[0]: row[2] for row in page.tables["What went wrong"][1:]} == failed
     finished = [job for job, row in rows.items() if row["status"] == "finished"]
@@ -200,6 +275,9 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
     asked = report(tmp_path, "sweep")
     assert (asked.stdout, asked.stderr) == ("sweep/report.html\n", "")
     assert (tmp_path / "sweep/report.html").read_text() == first
+    os.remove(tmp_path / "sweep/multirun.yaml")
+    assert report(tmp_path, "sweep").returncode == 0
+    assert "Every job, by loss/val" in Page(tmp_path / "sweep/report.html").text
 
 
 def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():

@@ -20,7 +20,7 @@ from exp import allowlist, record
 from exp.config import CONF, check, choices_of
 from exp.diagnosis import diagnosis, flags_first, refuse_strangers, unread
 from exp.errors import ExpError
-from exp.hooks import Refused
+from exp.hooks import Hooks, Refused
 from exp.resuming import Finished, resumed, sweep_resumed
 from exp.sweeps import table
 from exp.sweeps.pool import begin_early, end_early
@@ -56,6 +56,7 @@ def job(cfg: DictConfig) -> float:
             if not record.read(folder):  # not even begun
                 record.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
             return float("nan")  # and in summary.json: Hydra would stop the others, or repeat it at the end
+        Hooks.take_back()
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
             # Here, because Hydra would put a line of its own before it.
             sys.exit(f"exp: {error}\n  log: {_as_typed(folder)}/exp.log")

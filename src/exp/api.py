@@ -99,7 +99,7 @@ class Result:
 
     def report(self) -> Path:
         """Where its page is; written, if there is none."""
-        path = self.folder / report.NAME
+        path = self.folder / page.NAME
         if not path.exists():
             report.report(str(self.folder))
         return path

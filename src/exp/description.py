@@ -19,23 +19,19 @@ _NO_HYPERPARAMETERS = (
 _UNSAID = ("_target_", "output", "every")
 
 
-def described(
-    config: Config,
-    experiment: Experiment,
-    choices: Mapping[str, str],
-    overrides: list[str],
-    machine: dict[str, Any] | None = None,
-) -> Built:
-    """The event that training is about to begin: on this machine, or on the `machine` that a record tells of."""
-    machine = machine or environment(experiment.device)
+def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
+    """The event that training is about to begin."""
+    machine = environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
+    lines = _lines(config, experiment, choices, parameters, machine)
     return Built(
-        lines=_lines(config, experiment, choices, parameters, machine),
+        lines=lines,
         facts={
             "seed": config.seed,
             "parameters": parameters,
             "rows": {name: len(split) for name, split in experiment.data.splits.items()},
             "planned_steps": experiment.plan.steps,
+            "described": lines,
             "data_sha256": experiment.data.fingerprint,
             "environment": machine,
         },

@@ -16,7 +16,7 @@ from exp import checkpoint, record
 from exp.config import flat
 from exp.errors import CheckpointError, DataError, ExpError, shown
 from exp.events import State
-from exp.resuming import config_of
+from exp.resuming import config_of, refuse_no_run
 from exp.sinks import table
 
 # What it is in, and what it is.
@@ -95,6 +95,7 @@ def _apart(ours: State, theirs: State) -> Iterator[str]:
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
+    refuse_no_run(folder)
     facts = record.read(folder)
     if not facts:
         raise DataError(

@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,13 @@ def scalars(values: Mapping[str, float], step: int) -> Any:
 
 
 def histograms(values: Mapping[str, Tensor], step: int) -> Any:
-    """How each tensor's numbers are distributed; those that are not finite are left out."""
+    """How each tensor's numbers are distributed; those that are not finite are left out, and what has no bins."""
     numbers = {tag: tensor.detach().double().cpu().numpy().ravel() for tag, tensor in values.items()}
     finite = {tag: found[np.isfinite(found)] for tag, found in numbers.items()}
-    made = [histogram(tag, found, _BINS).value[0] for tag, found in finite.items() if len(found)]
+    made: list[Any] = []
+    for tag, found in finite.items():
+        with suppress(ValueError):  # none, or so large that numbers beside each other are farther apart than bins
+            made.append(histogram(tag, found, _BINS).value[0])
     return of_summary(Summary(value=made), step)
 
 

@@ -5,21 +5,26 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 from exp.data.split import Data, Split
 from exp.objectives import Objective
-from exp.scores import Calibration, Floats, Predict, Ranking, confusion, truth_of
+from exp.scores import Calibration, Ranking, confusion, truth_of
+
+# The model's outputs [N, K] for x [N, F].
+Predict: TypeAlias = Callable[[Tensor], Tensor]
 
 _DPI = 110
 _MESH = 100
 _MOST_CURVES = 10
+_MOST_COUNTS = 25  # classes whose names and counts can be read
 _POINTS = 2000  # more than a picture can tell apart
 _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
 _COLOURS = tuple(f"tab:{name}" for name in _NAMES)
@@ -31,10 +36,10 @@ def pictures(
     """Name of each picture that such data allow, and what draws it under the parameters as they are."""
     yield "learning_curves", partial(learning_curves, metrics)
     if data.classes is not None:
-        yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, predict)
-        probabilities = objective.probabilities(predict(data.test.x))
-        if probabilities is not None:
-            yield "scores", partial(scores, data.test, data.classes, probabilities.double().cpu().numpy())
+        output = predict(data.test.x)
+        yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, output)
+        if objective.log_odds(output[:1]) is not None:
+            yield "scores", partial(scores, data.test, data.classes, objective, output)
     else:
         yield "predicted_against_true", partial(predicted_against_true, data.test, objective, predict)
     if len(data.features) == 2:
@@ -71,57 +76,61 @@ def learning_curves(metrics: Path) -> Figure:
     return figure
 
 
-def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, predict: Predict) -> Figure:
-    """How many test rows of each true class (rows) were predicted as which (columns)."""
-    counts = confusion(split, len(classes), objective, predict)
-    size = max(3.5, 0.5 * len(classes) + 2)
+def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
+    """How many test rows of each true class (rows) were predicted as which (columns); of many, by the colour alone."""
+    counts = confusion(split, len(classes), objective, output)
+    size = min(14.0, max(3.5, 0.5 * len(classes) + 2))
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues")
-    for (row, column), count in np.ndenumerate(counts):
-        axis.text(
-            column, row, str(count), ha="center", va="center", color="white" if 2 * count > counts.max() else "black"
-        )
-    ticks = range(len(classes))
-    axis.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 6 else 0)
-    axis.set_yticks(ticks, classes)
+    if len(classes) <= _MOST_COUNTS:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if 2 * count > counts.max() else "black"
+            axis.text(column, row, str(count), ha="center", va="center", color=colour)
+        ticks, names = range(len(classes)), [_plain(name) for name in classes]
+        axis.set_xticks(ticks, names, rotation=45 if max(map(len, classes)) > 6 else 0)
+        axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
     return figure
 
 
-def scores(split: Split, classes: tuple[str, ...], probabilities: Floats) -> Figure:
-    """How well the probabilities [N, K] of the test rows rank (ROC, precision against recall), and how true they are.
+def scores(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
+    """How well the outputs for the test rows rank (ROC, precision against recall), and how true the probabilities are.
 
     Of two classes the second is looked for; of up to ten each against all others; of more, all of these decisions
     together. Calibration is of the predicted class: how often it is right where the model is so sure.
     """
-    truth = truth_of(split)
+    truth, odds = truth_of(split), objective.log_odds(output)
+    assert odds is not None
+    score = odds.cpu().numpy()
     is_class = truth[:, None] == np.arange(len(classes))
-    looked_for = {name: (is_class[:, number], probabilities[:, number]) for number, name in enumerate(classes)}
+    looked_for = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
     if len(classes) == 2:
         looked_for.pop(classes[0])
     elif len(classes) > _MOST_CURVES:
-        looked_for = {"all classes": (is_class.ravel(), probabilities.ravel())}
+        looked_for = {"all classes": (is_class.ravel(), score.ravel())}
     figure = Figure(figsize=(12, 4), layout="constrained")
     roc, precision, calibration = figure.subplots(1, 3)
-    for number, (name, (is_it, probability)) in enumerate(looked_for.items()):
+    for number, (name, (is_it, of_it)) in enumerate(looked_for.items()):
         if 0 < is_it.sum() < len(is_it):
-            colour = _colour(number)
-            rank = Ranking.of(is_it, probability)
-            roc.plot(rank.false, rank.true, color=colour, label=f"{name}: area {rank.area:.4g}")
-            label = f"{name}: average {rank.average:.4g}"
-            precision.step(rank.true, rank.precision, color=colour, where="pre", label=label)
-    for axis in (roc, precision):
+            rank, colour = Ranking.of(is_it, of_it), _colour(number)
+            shown = np.unique(np.linspace(0, len(rank.true) - 1, _POINTS).astype(int))
+            false, true, found = rank.false[shown], rank.true[shown], rank.precision[shown]
+            roc.plot(false, true, color=colour, label=f"{_plain(name)}: area {rank.area:.4g}")
+            precision.step(true, found, color=colour, where="pre", label=f"{_plain(name)}: average {rank.average:.4g}")
+    for axis, corner in ((roc, "lower right"), (precision, "lower left")):
         if axis.lines:
-            axis.legend(fontsize="small")
+            axis.legend(fontsize="small", loc=corner)
     roc.plot([0, 1], [0, 1], color="gray", linewidth=1)
     roc.set(xlabel="false positives, of all negatives", ylabel="true positives, of all positives", title="ROC")
     precision.set(xlabel="recall", ylabel="precision", title="precision against recall", ylim=(-0.05, 1.05))
-    found = Calibration.of(probabilities.max(1), probabilities.argmax(1) == truth)
-    calibration.plot(found.sure, found.right, marker="o", color=_colour(0))
+    predicted = objective.prediction(output).cpu().numpy()
+    sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
+    bins = Calibration.of(sure, predicted == truth)
+    calibration.plot(bins.sure, bins.right, marker="o", color=_colour(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # no predicted class gets less
-    title = f"calibration, expected error {found.error:.3g}"
+    title = f"calibration, expected error {bins.error:.3g}"
     calibration.set(xlabel="probability of the predicted class", ylabel="share that is right", title=title)
     calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
     for axis in (roc, precision, calibration):
@@ -160,7 +169,7 @@ def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figu
     else:
         figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
     _scatter(axis, data, points)
-    axis.set(xlabel=data.features[0], ylabel=data.features[1])
+    axis.set(xlabel=_plain(data.features[0]), ylabel=_plain(data.features[1]))
     return figure
 
 
@@ -171,8 +180,13 @@ def _scatter(axis: Any, data: Data, points: Any) -> None:
     for number, name in enumerate(data.classes):
         of_class = points[numbers == number]
         of_class = of_class[:: max(1, -(-len(of_class) // _POINTS))]
-        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=name)
+        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_plain(name))
     axis.legend(loc="upper right", fontsize="small")
+
+
+def _plain(name: str) -> str:
+    """The name as it is: matplotlib takes what stands between two dollars for a formula."""
+    return name.replace("$", r"\$")
 
 
 def _colour(number: int) -> str:
@@ -180,7 +194,7 @@ def _colour(number: int) -> str:
 
 
 def _height_label(data: Data) -> str:
-    return "predicted value" if data.classes is None else f"output for {data.classes[1]}"
+    return "predicted value" if data.classes is None else f"output for {_plain(data.classes[1])}"
 
 
 def _beyond(values: Any) -> tuple[float, float]:

@@ -32,6 +32,15 @@ class Refused(SystemExit):
 
 class Hooks(Callback):
     folder: ClassVar[Path]  # of this process's latest run or sweep
+    _earlier: ClassVar[dict[Path, bytes]] = {}
+
+    @classmethod
+    def take_back(cls) -> None:
+        """Undo what Hydra wrote down of a run that was to go on and could not even begin to: it is as it was."""
+        summary = cls.folder / record.NAME
+        if summary in cls._earlier and summary.read_bytes() == cls._earlier[summary]:
+            for path, content in cls._earlier.items():
+                path.write_bytes(content)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         try:
@@ -40,6 +49,8 @@ class Hooks(Callback):
             if config.sweep.dry_run:
                 raise ConfigError("sweep.dry_run=true lists the jobs of a sweep, and this is one run", "--cfg job")
             resume = check(without_hydra(config)).resume
+            paths = [folder / record.NAME, *(folder / ".hydra").glob("*.yaml")] if resume is not None else []
+            Hooks._earlier = {path: path.read_bytes() for path in paths if path.exists()}
             if resume is not None and Path(resume) != folder.absolute():
                 raise ConfigError(
                     f"resume={resume}: it goes on with a run only where it stands on the command line, as it is",
@@ -90,7 +101,10 @@ class Hooks(Callback):
                 compared = Comparison(folder, seeds.finished_by_name(rows)).made()
                 if compared.error is not None:
                     print(f"the jobs could not be compared: {compared.error}")
-            report.write(folder, rows)
+            try:
+                report.write(folder, rows)
+            except OSError as error:
+                print(f"the sweep's page could not be written: {error}")
             all_well = tell(folder, rows, config.sweep.measure, searched)
         except Exception:  # of which Hydra would make a warning, and exit code 0
             traceback.print_exc()

@@ -68,19 +68,26 @@ class Learner:
             parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
         return _joined(parts)
 
-    def watched(self, split: Split) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The parameters by name, and the gradients of the loss of the split's first rows, 65,536 at most.
+    def gradients(self, split: Split) -> dict[str, Tensor]:
+        """The gradient of the loss of the split's first rows, 65,536 at most, by each parameter that has one.
 
-        As they are evaluated, dropout off, so that it draws nothing, and leaves each parameter's own gradient alone.
+        As they are evaluated, dropout off. It draws nothing of the run's, and leaves buffers and each parameter's own
+        gradient as they were. ConfigError if the model, as it is evaluated, has none.
         """
-        weights: dict[str, Tensor] = dict(self.model.named_parameters())
+        learnt = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         self.model.eval()
-        with torch.enable_grad():
-            learnt = {name: weight for name, weight in weights.items() if weight.requires_grad}
-            loss = self.objective.criterion(self.model(split.x[:_ROWS_AT_ONCE]), split.y[:_ROWS_AT_ONCE])
-            found = torch.autograd.grad(loss, list(learnt.values()), allow_unused=True)
-            gradients = cast("tuple[Tensor | None, ...]", found)
-        return weights, {name: g for name, g in zip(learnt, gradients, strict=True) if g is not None}
+        here = [split.x.device] if split.x.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(here), self._blamed("to tell its gradients"), torch.enable_grad():
+                loss = self.objective.criterion(self.model(split.x[:_ROWS_AT_ONCE]), split.y[:_ROWS_AT_ONCE])
+                found = torch.autograd.grad(loss, list(learnt.values()), allow_unused=True)
+        finally:
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+        gradients = cast("tuple[Tensor | None, ...]", found)
+        return {name: gradient for name, gradient in zip(learnt, gradients, strict=True) if gradient is not None}
 
     @contextmanager
     def _blamed(self, where: str) -> Generator[None]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
+from torch import Tensor
+
 from exp.data.batches import Batches
 from exp.data.split import Data
-from exp.errors import DataError, Diverged
+from exp.errors import Diverged, ExpError
 from exp.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained, Watched
 from exp.learner import Learner
 from exp.progress import Progress, random_state, restore_random
@@ -64,8 +66,6 @@ def train(
     progress = Progress()
     stream = batches.stream()
     if since is not None:
-        if since["data"] != data.fingerprint:
-            raise DataError("the rows are not those that the run was trained on until now", "the rows as they were")
         progress = Progress.of_state(since["progress"])
         learner.load(since)
         restore_random(since["random"], device)
@@ -83,6 +83,19 @@ def train(
         }
         return Snapshot(batches.position(progress.step), state, best)
 
+    def watched() -> Iterator[Event]:
+        nonlocal unwatched
+        at = batches.position(progress.step)
+        weights = dict[str, Tensor](learner.model.named_parameters())
+        if not unwatched:
+            try:
+                yield Watched(at, weights, learner.gradients(data.train))
+                return
+            except ExpError as error:
+                unwatched = True
+                yield Noted(at, f"watch=true: weights alone: {error.problem}")
+        yield Watched(at, weights, {})
+
     def evaluate() -> Iterator[Event]:
         measures = learner.evaluate(data.val)
         if not math.isfinite(measures.loss):
@@ -92,8 +105,9 @@ def train(
         if improved:
             yield snapshot(best=True)
         if plan.watch:
-            yield Watched(batches.position(progress.step), *learner.watched(data.train))
+            yield from watched()
 
+    unwatched = False
     if since is None:
         yield from evaluate()
     lr = learner.lr

@@ -32,6 +32,7 @@ class Objective(Protocol):
     def prediction(self, output: Tensor) -> Tensor: ...
     def surface(self, output: Tensor) -> Tensor: ...
     def probabilities(self, output: Tensor) -> Tensor | None: ...
+    def log_odds(self, output: Tensor) -> Tensor | None: ...
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
     ) -> Sequence[Hits | Residuals]: ...
@@ -78,6 +79,15 @@ class Classes:
         """[N, K], of each class."""
         return output.softmax(1)
 
+    def log_odds(self, output: Tensor) -> Tensor:
+        """log(p / (1 - p)) for each class, float64 [N, K], exact also where p is 1 to the last bit."""
+        logits = output.double()
+        log_p = logits - logits.logsumexp(1, keepdim=True)
+        # Only the largest p can be so near 1 that 1 - p is lost; there it is the sum of all others.
+        largest = logits.argmax(1, keepdim=True)
+        others = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
+        return (log_p - torch.log1p(-log_p.exp())).scatter(1, largest, logits.gather(1, largest) - others)
+
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
         del split
         return Hits.of(self.prediction(output), target, sizes)
@@ -110,6 +120,13 @@ class Binary:
         second = self.surface(output)
         return torch.stack([1 - second, second], dim=1) if self.is_one else None
 
+    def log_odds(self, output: Tensor) -> Tensor | None:
+        """log(p / (1 - p)) for each class, float64 [N, 2]."""
+        second = output.squeeze(1).double()
+        if self.probability is not torch.sigmoid:
+            second = torch.logit(second)
+        return torch.stack([-second, second], dim=1) if self.is_one else None
+
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
         del split
         return Hits.of(self.prediction(output), target.squeeze(1).long(), sizes)
@@ -137,6 +154,9 @@ class Values:
 
     def probabilities(self, output: Tensor) -> None:
         """A value has none."""
+        del output
+
+    def log_odds(self, output: Tensor) -> None:
         del output
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Residuals]:

@@ -5,6 +5,9 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+# Of a run and of a sweep, in its folder.
+NAME = "report.html"
+
 
 class Html(str):
     """Markup. Any other text is no markup, and is escaped."""
@@ -18,9 +21,9 @@ def element(name: str, *inner: str, **attributes: str) -> Html:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], sortable: bool = False) -> Html:
     """A table; a click on a column's head sorts it, if it is sortable."""
-    top = element("tr", *(element("th", name) for name in head))
+    top = element("thead", element("tr", *(element("th", name) for name in head))) if head else ""
     body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
-    made = element("table", element("thead", top), element("tbody", *body), class_="sortable" if sortable else "")
+    made = element("table", Html(top), element("tbody", *body), class_="sortable" if sortable else "")
     return element("div", made, class_="wide")
 
 
@@ -35,7 +38,8 @@ def folded(title: str, text: str) -> Html:
 
 def pictures(folder: Path) -> list[Html]:
     """The PNGs in `folder`, whole, in the order in which they were drawn."""
-    return [_picture(path) for path in sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)]
+    found = (path for path in folder.glob("*.png") if not path.is_symlink())
+    return [_picture(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
 
 def _picture(path: Path) -> Html:
@@ -51,7 +55,8 @@ def write(path: Path, title: str, *parts: str) -> None:
     body = element("body", element("h1", title), *parts, element("script", Html(_SORTING)))
     page = f"<!doctype html>\n{element('html', element('head', *head), body, lang='en')}\n"
     beside = path.with_suffix(".tmp")
-    beside.write_text(page, encoding="utf-8")
+    beside.unlink(missing_ok=True)  # were it a link, the page would land elsewhere
+    beside.write_text(page, encoding="utf-8", errors="replace")
     beside.replace(path)
 
 
@@ -66,7 +71,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
   background: var(--back); color: var(--text) }
 h1 { font-size: 1.5rem; margin-bottom: .3rem } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
 a { color: var(--link) } p { margin: .4rem 0 } .quiet { color: var(--quiet) }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.as-is { white-space: pre-wrap } section, .wide { overflow-x: auto } td:last-child { min-width: 7rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600 } .sortable th { cursor: pointer; white-space: nowrap }
 .sortable th[aria-sort=ascending]::after { content: " \\2191" }
@@ -74,6 +80,7 @@ th { font-weight: 600 } .sortable th { cursor: pointer; white-space: nowrap }
 img { border-radius: 6px; margin: .3rem .6rem .3rem 0; vertical-align: top }
 pre, code { font: 13px/1.5 ui-monospace, monospace }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line) }
+@media (max-width: 600px) { img { max-width: none !important } td:last-child { min-width: 12rem } }
 details { margin: .5rem 0 } summary { cursor: pointer } svg { max-width: 100%; height: auto; margin-right: 1rem }
 svg text { fill: currentColor; font: 11px system-ui, sans-serif } svg .axis { stroke: var(--line) }
 """

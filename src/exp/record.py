@@ -7,15 +7,28 @@ from pathlib import Path
 from typing import Any, cast
 
 NAME = "summary.json"
+# What other modules read of it, and as what.
+_KINDS = {
+    "environment": dict,
+    "choices": dict,
+    "final": dict,
+    "best": dict,
+    "described": dict,
+    "overrides": list,
+    "notes": list,
+}
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `folder`/summary.json says; nothing if there is none, or if it cannot be read."""
+    """What `folder`/summary.json says, as far as it can be read and is of the kind that it should be."""
     try:
         content: Any = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    known = cast("dict[str, Any]", content)
+    return {key: value for key, value in known.items() if isinstance(value, _KINDS.get(key, object))}
 
 
 def machine(folder: Path) -> str:

@@ -108,17 +108,31 @@ def _quoted(folder: Path) -> str:
 
 def refuse_no_run(folder: Path) -> None:
     if not (folder / ".hydra" / "overrides.yaml").is_file():
-        jobs = sorted(path.parents[1].name for path in folder.glob("*/.hydra/overrides.yaml"))
-        cure = f"one of its jobs: {folder / jobs[0]}" if jobs else "the folder that a run named at its end"
-        raise ConfigError(f"{folder}: {'it is a sweep' if jobs else 'no run is there'}", cure)
+        below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
+        what = (
+            "it is a sweep"
+            if (folder / "multirun.yaml").is_file()
+            else "runs are in it"
+            if below
+            else "no run is there"
+        )
+        raise ConfigError(
+            f"{folder}: {what}", f"one of them: {below[0]}" if below else "the folder that a run named at its end"
+        )
 
 
 def command_of(folder: Path) -> list[str]:
     """The words after `python -m exp` that started the run in `folder`."""
+    words = words_of(folder)
+    search = _config_dir(folder)
+    refuse_hydra_settings(words[len(search) :], [], search[1:])
+    return words
+
+
+def words_of(folder: Path) -> list[str]:
+    """The same, for a person to read: nobody has looked at what they would do."""
     refuse_no_run(folder)
-    words, search = _saved_overrides(folder), _config_dir(folder)
-    refuse_hydra_settings(words, [], search[1:])
-    return [*search, *words]
+    return [*_config_dir(folder), *_saved_overrides(folder)]
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from exp.build import Experiment, build
 from exp.claim import claimed
 from exp.config import Config
 from exp.description import described
-from exp.errors import CheckpointError, ConfigError, Diverged, Pruned
+from exp.errors import CheckpointError, ConfigError, DataError, Diverged, Pruned
 from exp.events import Ending, Evaluated, Event, Judge, Noted, Position
 from exp.loop import train
 from exp.preflight import findings
@@ -45,11 +45,13 @@ def run(
         if (folder / record.NAME).exists() and config.resume is None:
             raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
         earlier = record.read(folder)
+        since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
+        # What goes on is built first, so that a failure leaves the folder of a run that was well as it is.
+        experiment = goes_on(build(config, shelf), since) if since is not None else None
         sinks.append(Summary(folder, {**earlier, "choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder, quiet=shelf is not None))
-        since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
         step = since["progress"]["step"] if since is not None else None
-        experiment = build(config, shelf)
+        experiment = experiment or build(config, shelf)
         sinks.append(table.Table(folder, step))
         sinks.append(TensorBoard(folder, text, step))
         sinks.append(Checkpoints(folder))
@@ -80,10 +82,18 @@ def run(
         if config.figures in (True, "auto"):
             from exp import report  # late: matplotlib takes half a second to import
 
-            for told in report.made(folder, built.lines, experiment, at):
+            for told in report.made(folder, experiment, at):
                 tell(sinks, told)
                 if asked_to_stop():
+                    tell(sinks, Noted(at, f"stopped while it drew; the rest: python -m exp.report run={folder}"))
                     break
+
+
+def goes_on(experiment: Experiment, since: Mapping[str, Any]) -> Experiment:
+    """The experiment, if its rows are those of the checkpoint `since`. DataError if not."""
+    if since["data"] != experiment.data.fingerprint:
+        raise DataError("the rows are not those that the run was trained on until now", "the rows as they were")
+    return experiment
 
 
 def losses_of(folder: Path, step: int | None, experiment: Experiment) -> Iterator[str]:

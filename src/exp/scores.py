@@ -1,8 +1,6 @@
 """How well a model tells classes: what it finds, how true its probabilities are, and each class by itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +9,6 @@ from torch import Tensor
 from exp.data.columns import Floats
 from exp.data.split import Split
 from exp.objectives import Objective
-
-# The model's outputs [N, K] for x [N, F].
-Predict: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,8 @@ class Ranking:
     def of(cls, positive: NDArray[np.bool_], score: Floats) -> "Ranking":
         """Of rows [N], some of them positive and some not."""
         order = np.argsort(-score, kind="stable")
-        last = np.flatnonzero(np.diff(score[order], append=-np.inf))  # of rows with the same score
+        in_order = score[order]
+        last = np.flatnonzero(np.append(in_order[1:] != in_order[:-1], True))  # of rows with the same score
         found = np.cumsum(positive[order])[last]
         false = np.concatenate([[0.0], (last + 1 - found) / (~positive).sum()])
         true = np.concatenate([[0.0], found / positive.sum()])
@@ -86,10 +82,10 @@ def by_class(classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[OfClas
     ]
 
 
-def confusion(split: Split, count: int, objective: Objective, predict: Predict) -> NDArray[np.int64]:
-    """How many rows of each of `count` classes (rows) were predicted as which (columns)."""
+def confusion(split: Split, count: int, objective: Objective, output: Tensor) -> NDArray[np.int64]:
+    """How many rows of each of `count` classes (rows) were predicted as which (columns), by the outputs [N, K]."""
     counts = np.zeros((count, count), dtype=np.int64)
-    np.add.at(counts, (truth_of(split), objective.prediction(predict(split.x)).cpu().numpy()), 1)
+    np.add.at(counts, (truth_of(split), objective.prediction(output).cpu().numpy()), 1)
     return counts
 
 

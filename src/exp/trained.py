@@ -67,7 +67,11 @@ class Trained:
     @cached_property
     def experiment(self) -> Experiment:
         """The run's experiment built anew with these parameters. DataError if its rows are no longer those it had."""
-        experiment = build(self.config)
+        try:
+            experiment = build(self.config)
+        except DataError as error:
+            cure = "the same from the folder that it was started from, with its file where it was"
+            raise DataError(f"the rows of {self.folder} are not to be had: {error.problem}", cure) from error
         if experiment.data.fingerprint != self.state["data"]:
             raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
         experiment.learner.load(self.state)

@@ -25,7 +25,8 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
 
     ConfigError if no kill fell into training: then nothing was proved.
     """
-    line = [sys.executable, "-m", "exp", *command_of(run)]
+    # Pictures are no part of what is proved, and would come after the moments at which it is killed.
+    line = [sys.executable, "-m", "exp", *command_of(run), "figures=false"]
     whole, torn = folder / "undisturbed", folder / "killed"
     began = time.monotonic()
     subprocess.run([*line, f"hydra.run.dir={whole}"], check=True, stdout=subprocess.DEVNULL)

@@ -311,6 +311,22 @@ def test_damage_beside_the_checkpoint_stops_nothing(
     assert said in done.stdout
 
 
+def test_a_run_that_cannot_go_on_stays_as_it_was(tmp_path: Path):
+    """Its rows are gone, or are others: that it finished, and what came out, is not forgotten for it."""
+    rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows]) + "\n")
+    line = "dataset=table dataset.path=rows.csv dataset.target=kind epochs=2 figures=false hydra.run.dir=run"
+    done = exp_in(tmp_path, *line.split())
+    assert done.returncode == 0, done.stderr
+    kept = ("summary.json", "metrics.csv", "checkpoints/last.pt")
+    before = [(tmp_path / "run" / name).read_bytes() for name in kept]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows[1:]]) + "\n")
+    assert "the rows are not those that the run was trained on" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
+    (tmp_path / "rows.csv").unlink()
+    assert "there is no such file" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
+    assert [(tmp_path / "run" / name).read_bytes() for name in kept] == before
+
+
 @pytest.mark.parametrize(("name", "damage"), [("overrides", "- 3"), ("overrides", "a: ["), ("config", "[]")])
 def test_a_damaged_record_is_told(name: str, damage: str, undisturbed: Path, tmp_path: Path):
     subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)

@@ -10,11 +10,14 @@ from conftest import composed, config_of
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from exp import checkpoint
+from exp import checkpoint, event_file
 from exp.build import build
 from exp.config import check
+from exp.events import Noted, Watched
+from exp.learner import Learner
 from exp.loop import train
 from exp.run import run
+from exp.step import EagerStep
 
 
 def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -72,3 +75,49 @@ def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path
             assert told.sum == pytest.approx(float(truth.double().sum()), abs=1e-6)
             counts = [int((truth <= limit).sum()) for limit in told.bucket_limit]
             assert list(accumulate(told.bucket)) == pytest.approx(counts, abs=1)  # a number on a bin's edge
+
+
+class Strange(torch.nn.Module):
+    """Draws as it is evaluated, and counts its calls."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, out_features)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.layer(x) * (1 + 0.01 * torch.rand(()))
+
+
+class WithoutGradients(torch.nn.Linear):
+    """Has none as it is evaluated."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.set_grad_enabled(self.training):
+            return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Strange, WithoutGradients])
+def test_histograms_change_no_bit_of_a_model_that_does_as_it_likes(kind: type[torch.nn.Module]):
+    ends = []
+    for watch in (False, True):
+        experiment = build(config_of("dataset=moons", "engine=eager", "epochs=3", f"watch={str(watch).lower()}"))
+        torch.manual_seed(0)
+        model = kind(2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        criterion = experiment.objective.criterion
+        learner = Learner(model, experiment.objective, optimizer, EagerStep(model, criterion, optimizer, None))
+        told = list(train(learner, experiment.batches, experiment.data, experiment.plan))
+        ends.append([*model.state_dict().values(), torch.get_rng_state()])
+        watched = [event for event in told if isinstance(event, Watched)]
+        assert len(watched) == (4 if watch else 0)
+    assert all(torch.equal(*pair) for pair in zip(*ends, strict=True))
+    notes = [event.text for event in told if isinstance(event, Noted)]
+    assert [note.startswith("watch=true: weights alone") for note in notes] == [True] * (kind is WithoutGradients)
+    assert all(event.gradients for event in watched) == (kind is Strange)
+
+
+def test_numbers_too_large_for_bins_are_left_out(tmp_path: Path):
+    told = event_file.histograms({"a": torch.tensor([1e18, 1e18]), "b": torch.tensor([1.0, torch.inf])}, 0)
+    assert [value.tag for value in told.summary.value] == ["b"]

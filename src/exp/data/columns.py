@@ -12,8 +12,8 @@ from exp.errors import many
 
 Floats = NDArray[np.float64]
 
-# What a category's word is numbered if it is none of the column's words.
-UNKNOWN = -1
+# What a category's word is numbered if it is none of the column's words, and where there is no word.
+UNKNOWN, EMPTY = -1, -2
 
 
 @dataclass(frozen=True)

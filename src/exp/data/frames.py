@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns import UNKNOWN, Column, Floats
+from exp.data.columns import EMPTY, UNKNOWN, Column, Floats
 from exp.data.reading import Cells, Frame, pandas
 from exp.data.table import Table, classes_of
 from exp.errors import ConfigError, DataError
@@ -42,7 +42,8 @@ def table_in(
     frame = frame.drop(columns=[name for name in drop if name != target]).reset_index(drop=True)
     features = [name for name in map(str, frame.columns) if name not in (target, group)]
     if not features:
-        raise DataError(f"dataset.path={path}: no column is left to learn from", "fewer columns in dataset.drop")
+        cure = "fewer columns in dataset.drop" if len(drop) else "a table with more columns, or another separator"
+        raise DataError(f"dataset.path={path}: no column is left to learn from", cure)
     frame, told = _without_missing(frame, path, target, missing)
     made = [column_of(name, frame[name], kinds.get(name)) for name in features]
     y, classes = _target(target, frame[target], task)
@@ -54,8 +55,15 @@ def table_in(
             )
         if column.kind == "number" and len(values) > 2 and set(np.diff(values)) == {1.0}:
             told.append(f"the column {name} counts the rows; to leave it out: 'dataset.drop=[{name}]'")
-    groups = None if group is None else classes_of(frame[group].astype(str).to_numpy(dtype=str))[1]
     x = np.stack([values for _, values in made], axis=1)
+    with np.errstate(over="ignore"):
+        far = np.isinf(x.astype(np.float32)).any(axis=0)
+    if far.any():
+        name = features[int(far.argmax())]
+        raise DataError(
+            f"the column {name} holds numbers too large for float32, which nets compute in", f"'dataset.drop=[{name}]'"
+        )
+    groups = None if group is None else classes_of(frame[group].astype(str).to_numpy(dtype=str))[1]
     columns = tuple(column for column, _ in made)
     return Table(x, y, columns, classes, target, groups, tuple(told), frame.index.to_numpy(dtype=np.int64) + 1)
 
@@ -114,9 +122,10 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
 
 
 def places(cells: Cells, words: Sequence[str]) -> Floats:
-    """Where each cell stands in `words`; UNKNOWN if it does not, or is empty."""
+    """Where each cell stands in `words`; UNKNOWN if it does not, EMPTY if it has none."""
     place = {word: number for number, word in enumerate(words)}
-    return cells.astype(str).map(place).where(cells.notna()).fillna(UNKNOWN).to_numpy(dtype=np.float64)
+    found = cells.astype(str).map(place).fillna(UNKNOWN)
+    return found.where(cells.notna(), EMPTY).to_numpy(dtype=np.float64)
 
 
 def _target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:

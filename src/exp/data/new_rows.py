@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns import UNKNOWN, Column, Floats, Preprocessing
+from exp.data.columns import EMPTY, UNKNOWN, Column, Floats, Preprocessing
 from exp.data.frames import column_of, places
 from exp.data.reading import Cells, Frame, pandas
 from exp.errors import DataError, many
@@ -29,12 +29,10 @@ def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floa
             raise DataError(f"data={path}: it has no column {column.name}", cure)
         made.append(_coded(column, frame[column.name].reset_index(drop=True)))
     rows = np.stack(made, axis=1)
-    words = [column.kind == "category" for column in preprocessing.columns]
-    empty = frame[[column.name for column in preprocessing.columns]].isna().to_numpy() & np.array(words)
-    notes = list(preprocessing.unknown(np.where(empty, 0, rows)))
+    notes = list(preprocessing.unknown(rows))
     whole = np.ones(len(rows), dtype=np.bool_)
-    for column, values, without in zip(preprocessing.columns, rows.T, empty.T, strict=True):
-        gaps = np.isnan(values) | without
+    for column, values in zip(preprocessing.columns, rows.T, strict=True):
+        gaps = values == EMPTY if column.kind == "category" else np.isnan(values)
         if gaps.any():
             if column.kind == "category":
                 stands = "zeros stand for it"
@@ -68,17 +66,22 @@ def targets_of(
             f"data={path}: it has no column {name}, the target that the run learned",
             f"the name of the column {near} changed to it" if near else "a table with that column",
         )
+    if preprocessing.values != 1:
+        raise DataError(
+            f"data={path}: the run learned {preprocessing.values} targets, and a table has one", "split=test"
+        )
     cells = frame[name].reset_index(drop=True)
     there = cells.notna().to_numpy(dtype=np.bool_)
     notes = [f"{many(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
     if classes is None:
         return column_of(name, cells, "number")[1].reshape(-1, 1), there, notes
-    if pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+    are_whole = all(word.lstrip("-").isdigit() for word in classes)
+    if are_whole and pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
         cells = cells.astype("Int64")  # whole numbers with gaps among them: 1.0 is the class 1
     numbers = places(cells, classes)
     if (unknown := cells[(numbers == UNKNOWN) & there]).any():
         raise DataError(
-            f"data={path}: the target {name} holds {unknown.iloc[0]!r}, and the run tells {', '.join(classes)} apart",
+            f"data={path}: the target {name} holds '{unknown.iloc[0]}', and the run tells {', '.join(classes)} apart",
             "rows of these classes, under these names",
         )
     return numbers.astype(np.int64), there, notes
@@ -86,4 +89,12 @@ def targets_of(
 
 def _coded(column: Column, cells: Cells) -> Floats:
     """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
-    return places(cells, column.words) if column.kind == "category" else column_of(column.name, cells, column.kind)[1]
+    if column.kind == "category":
+        return places(cells, column.words)
+    try:
+        return column_of(column.name, cells, column.kind)[1]
+    except DataError as error:
+        what = "true or false" if column.kind == "boolean" else "numbers"
+        raise DataError(
+            error.problem, f"{what} in that column, as the run learned it; empty cells are missing"
+        ) from error

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exp.data.columns import UNKNOWN, Column, Preprocessing
+from exp.data.columns import EMPTY, UNKNOWN, Column, Preprocessing
 from exp.data.split import Data, Split
 from exp.data.table import Table
 from exp.errors import ConfigError, DataError
@@ -48,8 +48,9 @@ def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[
     columns: list[Column] = []
     for column, values in zip(table.columns, recoded.T, strict=True):
         if column.kind == "category":
-            seen = sorted({int(code) for code in values[train]} - {UNKNOWN})
-            place = np.full(len(column.words) + 1, float(UNKNOWN))  # the last is UNKNOWN's own
+            seen = sorted({int(code) for code in values[train]} - {UNKNOWN, EMPTY})
+            place = np.full(len(column.words) + 2, float(UNKNOWN))  # the last two are UNKNOWN's and EMPTY's own
+            place[EMPTY] = EMPTY
             place[seen] = np.arange(len(seen))
             values[:] = place[values.astype(np.int64)]
             columns.append(Column(column.name, "category", tuple(column.words[code] for code in seen)))

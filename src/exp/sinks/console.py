@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from exp import screen
+from exp import page, screen
 from exp.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.measures import Measures
 
@@ -87,8 +87,8 @@ class Terminal:
         if self._steps:
             self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
-        if self._is_drawn and ending.status == "finished":
-            self._say(Text.assemble(("report    ", "bold"), str(self._folder / "report.html")))
+        if self._is_drawn and ending.status == "finished" and (self._folder / page.NAME).exists():
+            self._say(Text.assemble(("report    ", "bold"), str(self._folder / page.NAME)))
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()

@@ -32,6 +32,7 @@ class Summary:
             self._write()
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
+            self._write()
         elif isinstance(event, Resumed):
             told = list(table.rows(self._folder))
             self._began -= max((seconds for _, seconds, _, _ in told), default=0.0)

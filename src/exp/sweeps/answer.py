@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from exp import screen
+from exp import page, screen
 from exp.sweeps import seeds, table
 from exp.sweeps.table import Row
 
@@ -45,7 +45,7 @@ def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     table.write(folder / table.NAME, rows)
     names = seeds.varied(rows)
-    measures = list(dict.fromkeys(name for row in rows for name in row if seeds.is_measure(name)))
+    measures = seeds.measures(rows)
     means = seeds.grouped(rows)
     if means:
         table.write(folder / "seeds.csv", means)
@@ -69,8 +69,8 @@ def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False
         console.print(f"          ... and {len(failures) - _MOST} more: {table.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
-    if (folder / "report.html").exists():
-        console.print(Text.assemble(("report    ", "bold"), str(folder / "report.html")))
+    if (folder / page.NAME).exists():
+        console.print(Text.assemble(("report    ", "bold"), str(folder / page.NAME)))
     found = measure in measures or not measures
     return found and (len(failures) < len(rows) if searched else not failures)
 

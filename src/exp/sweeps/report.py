@@ -1,24 +1,26 @@
 """What came out of a sweep, on one page: its answer, each choice against the measure, the comparison, every job."""
 
+import json
 import math
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import yaml
 
 from exp import page, record
 from exp.page import Html, chapter, element, folded
+from exp.resuming import SWEEP
 from exp.sweeps import seeds, table
 from exp.sweeps.answer import best_first, figure, scattered
 from exp.sweeps.scatter import Point, chart
 from exp.sweeps.table import Row
 
-NAME = "report.html"
 # More jobs than this are no page.
 _MOST = 2_000
 # What was typed for the folder alone.
@@ -42,7 +44,15 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
         parts.append(chapter("What went wrong", page.table(("job", "status", "error"), told)))
     for row in found.finished[:1]:
         parts.append(folded("machine of the first job", record.machine(folder / str(row["job"]))))
-    page.write(folder / NAME, f"sweep: {len(found.finished)} of {len(rows)} jobs finished", *parts)
+    title = f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished"
+    page.write(folder / page.NAME, title, *parts)
+
+
+def _planned(folder: Path) -> int:
+    """How many jobs the sweep was to have, as far as its record tells."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return len(json.loads((folder / SWEEP).read_text(encoding="utf-8"))["folders"])
+    return 0
 
 
 def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
@@ -50,12 +60,19 @@ def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
 
 
 def _typed(folder: Path) -> tuple[str, str]:
-    """The command line, and the measure to sort by."""
-    with (folder / "multirun.yaml").open(encoding="utf-8") as file:
-        content = cast("dict[str, Any]", yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    settings: dict[str, list[str]] = content["hydra"]["overrides"]
-    words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
-    return f"python -m exp -m {shlex.join(words)}", str(content["sweep"]["measure"])
+    """The command line, and the measure to sort by; nothing and the usual one where no record of them is whole."""
+    try:
+        with (folder / "multirun.yaml").open(encoding="utf-8") as file:
+            content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        settings: dict[str, list[str]] = content["hydra"]["overrides"]
+        words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
+        sources = content["hydra"]["runtime"]["config_sources"]
+        search = [
+            word for one in sources if one["provider"] == "command-line" for word in ("--config-dir", one["path"])
+        ]
+        return f"python -m exp -m {shlex.join([*search, *words])}", str(content["sweep"]["measure"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return "", "loss/val"
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,7 @@ class Found:
 
     @cached_property
     def measures(self) -> list[str]:
-        return list(dict.fromkeys(name for row in self.rows for name in row if seeds.is_measure(name)))
+        return seeds.measures(self.rows)
 
     @property
     def by(self) -> str:
@@ -94,7 +111,8 @@ class Found:
         return page.table((*choices, "n", *self.measures), told, sortable=True) if told else None
 
     def jobs(self) -> Html:
-        """A row for each job, the best first, and a link to what it left."""
+        """A row for each job, the best first, those that did not finish last, and a link to what it left."""
+        others = [row for row in self.rows if row["status"] != "finished"]
         told = [
             (
                 element("a", str(row["job"]), href=self._link(row)),
@@ -103,7 +121,7 @@ class Found:
                 *(figure(name, row.get(name)) for name in self.measures),
                 figure("seconds", row.get("seconds")),
             )
-            for row in best_first(self.rows, self.by)[:_MOST]
+            for row in [*best_first(self.finished, self.by), *others][:_MOST]
         ]
         return page.table(("job", "status", *self.names, *self.measures, "seconds"), told, sortable=True)
 
@@ -121,4 +139,4 @@ class Found:
     def _link(self, row: Row) -> str:
         """The job's own page, or its folder."""
         job = str(row["job"])
-        return quote(f"{job}/{NAME}" if (self.folder / job / NAME).exists() else f"{job}/")
+        return quote(f"{job}/{page.NAME}" if (self.folder / job / page.NAME).exists() else f"{job}/")

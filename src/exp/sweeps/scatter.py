@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from exp.page import Html
 from exp.sweeps.answer import figure
 
-_WIDTH, _HEIGHT = 330, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 24, 34
+_WIDTH, _HEIGHT = 344, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 24, 34
 # Times as much as the smallest, from which on values are told apart on a logarithmic axis alone.
 _FAR = 20.0
 _MOST_TICKS = 6
@@ -63,7 +63,8 @@ def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
     inset = 8 if names is None else 36  # half of a word
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
-    drawn = [_text(_LEFT, 14, f"{measure} against {choice}{' (log)' if x.is_log else ''}", "start")]
+    log = {True: " (log)", False: ""}
+    drawn = [_text(_LEFT, 14, f"{measure}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
     for value, word in x.ticks:
         drawn.append(_text(x.at(value), _HEIGHT - _BOTTOM + 16, word, "middle"))
     for value in dict.fromkeys(y.ends):
@@ -100,4 +101,4 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _short(word: str) -> str:
-    return word if len(word) <= _LETTERS else f"{word[: _LETTERS - 1]}…"
+    return word if len(word) <= _LETTERS else f"{word[: _LETTERS // 2]}…{word[-_LETTERS // 2 + 1 :]}"

@@ -12,6 +12,11 @@ def is_measure(column: str) -> bool:
     return column.endswith(tuple(f"/{split}" for split in SPLITS))
 
 
+def measures(rows: Iterable[Row]) -> list[str]:
+    """The columns of figures that came out of any of the jobs."""
+    return list(dict.fromkeys(name for row in rows for name in row if is_measure(name)))
+
+
 def varied(rows: Iterable[Row]) -> list[str]:
     """The choices in which the jobs differ, in the order they were typed."""
     rows = list(rows)

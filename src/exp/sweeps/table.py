@@ -36,12 +36,17 @@ def row(job: Path) -> Row:
     """Job, status, what was typed for it, final measures of val and test, seconds, and what was wrong."""
     content: dict[str, Any] = {"status": "not begun", **record.read(job)}
     words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text())
-    final: dict[str, dict[str, float]] = content.get("final", {})
+    final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,
         "status": content["status"],
         **{key: value for key, _, value in (word.partition("=") for word in words) if key != "resume"},
-        **{f"{name}/{split}": value for split in SPLITS for name, value in final.get(split, {}).items()},
+        **{
+            f"{name}/{split}": value
+            for split in SPLITS
+            for name, value in final.get(split, {}).items()
+            if isinstance(value, int | float) or value in ("nan", "inf", "-inf")
+        },
         "seconds": content.get("seconds", ""),
         "error": (content.get("error") or "").partition("\n")[0],
     }

@@ -97,6 +97,9 @@ def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str
     told = [line.split() for line in theirs.stdout.splitlines()]
     assert [words[2] for words in told[:-3]] == losses
     assert float(told[-1][2]) == final["loss"]
+    assert used("-m", "exp.report", "run=run").returncode == 0
+    page = (tmp_path / "run/report.html").read_text()
+    assert f"EXP_ALLOW=mine python -m exp --config-dir {tmp_path}/my_conf model=residual" in page
     refused = used("-m", "exp.evaluate", "run=run", EXP_ALLOW="")
     assert "EXP_ALLOW=mine" in refused.stderr
 

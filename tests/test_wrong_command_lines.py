@@ -135,6 +135,7 @@ MISTAKES = [
     ("bs=8", "there is no key bs", "batching.batch_size=8"),
     ("--epochs=5", "keys stand without dashes", "epochs=5"),
     ("--learning-rate 0.3", "keys stand without dashes", "optimizer.lr=0.3"),
+    ("--hlep", "--hlep: there is no such flag", "--help"),
     ("epochs = 5", "there are spaces around =", "epochs=5"),
     ("-m +experiment=xor_mse,distance", "chosen by + although", "without +"),
     ("-m 'optimizer.lr=glob(*)'", "the sweep has no job", "KEY=VALUE,VALUE"),

@@ -80,7 +80,7 @@ def _entry(option: Option, said: dict[str, str]) -> str:
         parts += ["", f"Chooses {' and '.join(f'`{word}`' for word in option.brings)} with it."]
     parts += ["", *_typed(option.commands), "", *_table(found, head)]
     if option.target and not option.target.startswith("exp."):
-        parts += ["", f"It is `{option.target}`: {_prose(option.summary)}."]
+        parts += ["", f"`{option.target}`, in its own words: {_prose(option.summary)}."]
     if option.more:
         several = ", ".join(f"`{name}`" for name in option.more)
         parts += ["", f"Also taken, with a `+` in front (`+{option.group}.{option.more[0]}=VALUE`): {several}."]

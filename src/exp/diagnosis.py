@@ -1,5 +1,6 @@
 """All that is wrong with a command line, in one answer, before anything begins. Knows no torch."""
 
+import difflib
 import re
 import shlex
 from argparse import Namespace
@@ -54,6 +55,8 @@ def unread(arguments: list[str]) -> ConfigError | None:
         if word == "=" or (behind.startswith("=") and not equals):
             return ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
         if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
+            if flag := difflib.get_close_matches(word, known, 1, 0.7):
+                return ConfigError(f"{word}: there is no such flag", flag[0])
             meant = value or ("VALUE" if "=" in behind else behind)
             key = nearest(name, LIMITS) or name.replace("-", "_")
             return ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")

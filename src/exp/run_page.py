@@ -1,6 +1,7 @@
 """A run's report.html: what was run, measures and how sure they are, pictures, classes, the worst rows, the files."""
 
 import math
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -69,7 +70,9 @@ def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
         words = words_of(folder)
     except ConfigError:  # the record is not whole
         words = list(summary.get("overrides", []))
-    return f"python -m exp {shlex.join(words)}"
+    named = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
+    own = ",".join(dict.fromkeys(name for name in named if name not in ("exp", "torch", "sklearn")))
+    return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
 
 
 def _told_at_the_end(final: Mapping[str, Mapping[str, float]]) -> Html:

@@ -24,17 +24,21 @@ _SECONDS = 120
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
+def _server(allow: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", __file__]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "EXP_ALLOW": allow}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def run(module: str, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """`python -W error -m MODULE WORDS` in that folder, where warnings are errors; killed after two minutes."""
+def run(module: str, words: list[str], folder: Path, allow: str = "") -> subprocess.CompletedProcess[str]:
+    """`python -W error -m MODULE WORDS` in that folder, where warnings are errors; killed after two minutes.
+
+    `allow` is its EXP_ALLOW, which is read when exp is imported: each has a parent of its own.
+    """
     with tempfile.TemporaryDirectory() as beside:
         out, err = Path(beside, "out"), Path(beside, "err")
         request = {"module": module, "words": words, "folder": str(folder), "out": str(out), "err": str(err)}
-        server = _server()
+        server = _server(allow)
         assert server.stdin is not None
         assert server.stdout is not None
         server.stdin.write(json.dumps({**request, "environment": dict(os.environ)}) + "\n")

@@ -53,7 +53,7 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
     ("module", "words", "said"),
     [
         ("diff", ["a"], "two runs are compared\n  try: python -m exp.diff RUN OTHER"),
-        ("diff", ["a", "nowhere"], "nowhere is no run"),
+        ("diff", ["a", "nowhere"], "nowhere: no run is there"),
         ("verify", ["a"], "try: python -m exp.verify resume=RUN"),
         ("verify", ["resume=nowhere"], "nowhere: no run is there"),
         ("verify", ["resume=a", "epochs=3"], "epochs=3: it takes resume=, kills=, seed="),

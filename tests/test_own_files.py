@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import forking
 import pytest
 
 from exp.diff import differences
@@ -38,9 +39,9 @@ def begin(folder: Path, *words: str, allowed: str = "mine") -> "subprocess.Popen
 
 def test_they_train_by_the_recorded_step_and_resume_every_bit(typed: list[str], tmp_path: Path):
     line = [*typed, "figures=false", "threads=1", "epochs=300", "save_every=50"]
-    told, said = begin(tmp_path, *line, "hydra.run.dir=whole").communicate()
-    assert "residual(width=50, blocks=2)" in told, said
-    assert "engine=eager is in use" not in told
+    whole = forking.run("exp", [*line, "hydra.run.dir=whole"], tmp_path, allow="mine")
+    assert "residual(width=50, blocks=2)" in whole.stdout, whole.stderr
+    assert "engine=eager is in use" not in whole.stdout
     killed = begin(tmp_path, *line, "hydra.run.dir=torn")
     for _ in range(3000):
         if (tmp_path / "torn/checkpoints/last.pt").exists():
@@ -48,10 +49,9 @@ def test_they_train_by_the_recorded_step_and_resume_every_bit(typed: list[str], 
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    again = begin(tmp_path, "resume=torn")
-    told, said = again.communicate()
-    assert again.returncode == 0, said
-    assert "resumed   after step" in told
+    again = forking.run("exp", ["resume=torn"], tmp_path, allow="mine")
+    assert again.returncode == 0, again.stderr
+    assert "resumed   after step" in again.stdout
     assert list(differences(tmp_path / "whole", tmp_path / "torn")) == []
 
 
@@ -74,22 +74,19 @@ def test_a_yaml_cannot_open_the_door_itself(typed: list[str], tmp_path: Path):
 
 def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str], tmp_path: Path):
     """The run's --config-dir is where their module is found; the exported script names it, and has the run's losses."""
-    began = begin(tmp_path, *typed, "figures=false", "threads=1", "epochs=3", "hydra.run.dir=run")
-    _, said = began.communicate()
-    assert began.returncode == 0, said
+    line = [*typed, "figures=false", "threads=1", "epochs=3", "hydra.run.dir=run"]
+    began = forking.run("exp", line, tmp_path, allow="mine")
+    assert began.returncode == 0, began.stderr
 
-    def used(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        place = {**os.environ, "EXP_ALLOW": "mine", **environment}
-        return subprocess.run([sys.executable, *words], cwd=tmp_path, env=place, capture_output=True, text=True)
-
-    evaluated = used("-m", "exp.evaluate", "run=run")
+    evaluated = forking.run("exp.evaluate", ["run=run"], tmp_path, allow="mine")
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
     assert f"loss {final['loss']!r}" in evaluated.stdout, evaluated.stderr
-    exported = used("-m", "exp.export", "run=run", "format=script", "out=train.py")
+    exported = forking.run("exp.export", ["run=run", "format=script", "out=train.py"], tmp_path, allow="mine")
     place = re.search(r"PYTHONPATH=(\S+) python train.py", exported.stdout)
     assert place is not None, exported.stderr
     assert Path(place[1]) == tmp_path / "my_conf"
-    theirs = used("-W", "error", "train.py", PYTHONPATH=place[1])
+    command, environment = [sys.executable, "-W", "error", "train.py"], {**os.environ, "PYTHONPATH": place[1]}
+    theirs = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert theirs.returncode == 0, theirs.stderr
     assert "exp" not in (tmp_path / "train.py").read_text().replace("expand", "")
     with (tmp_path / "run/metrics.csv").open() as file:
@@ -97,29 +94,27 @@ def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str
     told = [line.split() for line in theirs.stdout.splitlines()]
     assert [words[2] for words in told[:-3]] == losses
     assert float(told[-1][2]) == final["loss"]
-    assert used("-m", "exp.report", "run=run").returncode == 0
+    assert forking.run("exp.report", ["run=run"], tmp_path, allow="mine").returncode == 0
     page = (tmp_path / "run/report.html").read_text()
     assert f"EXP_ALLOW=mine python -m exp --config-dir {tmp_path}/my_conf model=residual" in page
-    refused = used("-m", "exp.evaluate", "run=run", EXP_ALLOW="")
+    refused = forking.run("exp.evaluate", ["run=run"], tmp_path)
     assert "EXP_ALLOW=mine" in refused.stderr
 
 
-@pytest.mark.parametrize("place", ["my_conf", "../run/my_conf", "/run/my_conf"])
+@pytest.mark.parametrize(
+    "place", ["/run/my_conf", *(pytest.param(p, marks=pytest.mark.slow) for p in ("my_conf", "../x"))]
+)
 def test_a_strangers_run_brings_no_module_along(typed: list[str], tmp_path: Path, place: str):
     """Even where the user allows a module of that name."""
-    began = begin(tmp_path, *typed, "figures=false", "epochs=1", "hydra.run.dir=run")
-    _, said = began.communicate()
-    assert began.returncode == 0, said
+    began = forking.run("exp", [*typed, "figures=false", "epochs=1", "hydra.run.dir=run"], tmp_path, allow="mine")
+    assert began.returncode == 0, began.stderr
     (tmp_path / "my_conf").rename(tmp_path / "run/my_conf")
     evil = tmp_path / "run/my_conf/mine.py"
     evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{evil.read_text()}")
     record = tmp_path / "run/.hydra/hydra.yaml"
     new = f"{tmp_path}{place}" if place.startswith("/") else place
     record.write_text(record.read_text().replace(f"path: {tmp_path}/my_conf", f"path: {new}"))
-    for words in (["exp.evaluate", "run=run"], ["exp.report", "run=run"], ["exp", "resume=run", "epochs=2"]):
-        environment = {**os.environ, "EXP_ALLOW": "mine"}
-        done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+    for module, words in (("exp.evaluate", []), ("exp.report", []), ("exp", ["epochs=2"])):
+        done = forking.run(module, [f"{'resume' if module == 'exp' else 'run'}=run", *words], tmp_path, allow="mine")
         assert "which comes with the run" in done.stderr + done.stdout, done.stderr
     assert not (tmp_path / "ran").exists()

@@ -248,7 +248,7 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         ("export", "run=table format=script out=no/x.py", "there is no folder no", "mkdir -p no"),
         ("predict", "run=table data=cancer.csv out=x.csv checkpoint=first", "there are last, best", "checkpoint=last"),
         ("predict", "run=table data=other.csv out=x.csv", "it has no column mean radius", "Mean Radius"),
-        ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "mended cells"),
+        ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "numbers in that column"),
         ("evaluate", "run=cancer split=tset", "split=tset: there are train, val, test", "split=test"),
         ("evaluate", "run=table split=val data=cancer.csv", "rows of the run, or those of a table", "data=cancer.csv"),
         (

@@ -58,8 +58,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
 def learning_curves(metrics: Path) -> Figure:
     """Every measure in metrics.csv against the step, train and val in one chart."""
     columns, curves = _curves(metrics)
-    figure = Figure(figsize=(4.5 * len(columns), 3.5), layout="constrained")
-    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(step, values[column]) for step, values in curves.get(split, []) if column in values]
@@ -109,8 +108,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
         looked_for.pop(classes[0])
     elif len(classes) > _MOST_CURVES:
         looked_for = {"all classes": (is_class.ravel(), score.ravel())}
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    roc, precision, calibration = figure.subplots(1, 3)
+    figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
     for number, (name, (is_it, of_it)) in enumerate(looked_for.items()):
         if 0 < is_it.sum() < len(is_it):
             rank, colour = Ranking.of(is_it, of_it), _colour(number)
@@ -171,6 +169,17 @@ def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figu
     _scatter(axis, data, points)
     axis.set(xlabel=_plain(data.features[0]), ylabel=_plain(data.features[1]))
     return figure
+
+
+def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]:
+    """So many axes, each of that size in inches. Matplotlib's own layouts take as long as all of the drawing."""
+    figure = Figure(figsize=(count * width, height))
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    side, below, above = 0.7, 0.5, 0.35
+    for number, axis in enumerate(axes):
+        place = ((number * width + side) / (count * width), below / height)
+        axis.set_position((*place, (width - side - 0.1) / (count * width), 1 - (below + above) / height))
+    return figure, axes
 
 
 def _scatter(axis: Any, data: Data, points: Any) -> None:

@@ -88,11 +88,11 @@ def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
     assert page.tables["What was run"][0][0] == "data"
     assert page.text.count(summary["environment"]["cpu"]) >= 2
     assert len([one for one in page.references if one.startswith("data:")]) == 3
-    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on test rows"][1:]) == {
+    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on the test rows"][1:]) == {
         "malignant": "45",
         "benign": "70",
     }
-    assert len(page.tables["The worst of test rows"]) == 11
+    assert len(page.tables["The worst of the test rows"]) == 11
 
 
 def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
@@ -109,7 +109,7 @@ def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
     split = "'dataset.split=[.1,.1,.8]'".strip("'")
     done = exp(*line.split(), split, "epochs=5", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
-    head, *rows = Page(tmp_path / "run/report.html").tables["The worst of test rows"]
+    head, *rows = Page(tmp_path / "run/report.html").tables["The worst of the test rows"]
     assert head[3] == "off by"
     assert rows[0][:2] == ["61", "9999"]
     for number, true, *_, about in rows:

@@ -178,7 +178,7 @@ def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]
     side, below, above = 0.7, 0.5, 0.35
     for number, axis in enumerate(axes):
         place = ((number * width + side) / (count * width), below / height)
-        axis.set_position((*place, (width - side - 0.1) / (count * width), 1 - (below + above) / height))
+        axis.set_position((*place, (width - side - 0.25) / (count * width), 1 - (below + above) / height))
     return figure, axes
 
 

@@ -51,7 +51,8 @@ def write(folder: Path, experiment: Experiment | None, status: str, missing: str
     if paths := page.pictures(folder / "figures"):
         parts.append(chapter("Pictures", *paths))
     if experiment is not None:
-        which, output = list(outputs.items())[-1]
+        name, output = list(outputs.items())[-1]
+        which = "all rows" if name == "all" else "the test rows"
         parts += [*_classes(experiment, which, output), _worst(experiment, which, output)]
     files = {
         "config": _read(folder / ".hydra" / "config.yaml"),
@@ -136,7 +137,7 @@ def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Htm
     for one in by_class(classes, confusion(experiment.data.test, len(classes), experiment.objective, output)):
         shares = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in (one.precision, one.recall, one.f1))
         told.append((one.name, *shares, f"{one.rows:,}"))
-    yield chapter(f"Each class, on {which} rows", page.table(("", "precision", "recall", "F1", "rows"), told))
+    yield chapter(f"Each class, on {which}", page.table(("", "precision", "recall", "F1", "rows"), told))
 
 
 def _worst(experiment: Experiment, which: str, output: Tensor) -> Html:
@@ -145,7 +146,7 @@ def _worst(experiment: Experiment, which: str, output: Tensor) -> Html:
     rows = [(f"{one.number:,}", one.true, one.predicted, one.how, one.unusual) for one in told]
     head = ("row", "true", "predicted", how, "unusual about it")
     note = "Rows are counted from 1, as they stand in the dataset; what is unusual is so beside the training rows."
-    return chapter(f"The worst of {which} rows", page.table(head, rows), element("p", note, class_="quiet"))
+    return chapter(f"The worst of {which}", page.table(head, rows), element("p", note, class_="quiet"))
 
 
 def _read(path: Path) -> str:

@@ -35,7 +35,8 @@ def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
     yield from _of_outputs(learner, made_by)
     size = float(data.train.y.double().square().mean().sqrt()) if data.classes is None else 1.0
     if size > _LARGE_TARGET:
-        yield f"the targets are about {size:.3g}, and a net begins near 0; try: targets in larger units"
+        unit = 10 ** round(math.log10(size))
+        yield f"the targets are about {size:.3g}, and a net begins near 0; try: the target's column divided by {unit:,}"
     yield from _of_loss(learner, loss, standardized)
     yield from _of_gradients(gradients)
 

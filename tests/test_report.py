@@ -220,7 +220,15 @@ def test_a_strangers_folder_shows_nothing_from_elsewhere(exp, tmp_path: Path):
     assert not (tmp_path / "run/report.html").exists()
 
 
-@pytest.mark.parametrize("damage", ['{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}', "[]", "{"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"described": {"a": [1]}, "final": {"test": [1], "val": {"loss": "x"}}}',
+        '{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}',
+        "[]",
+        "{",
+    ],
+)
 def test_a_damaged_record_does_not_stop_the_page(exp, tmp_path: Path, damage: str):
     assert exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
     (tmp_path / "run/summary.json").write_text(damage)

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -38,8 +39,8 @@ def write(folder: Path, experiment: Experiment | None, status: str, missing: str
         parts.append(element("p", element("b", status), f": {error}", class_="as-is"))
     if missing:
         parts.append(element("p", element("b", "without what the model would tell"), f": {missing}", class_="as-is"))
-    described: dict[str, str] = summary.get("described", {})
-    parts.append(chapter("What was run", page.table((), list(described.items()))))
+    described = [(what, str(line)) for what, line in summary.get("described", {}).items()]
+    parts.append(chapter("What was run", page.table((), described)))
     if notes := [str(note) for note in summary.get("notes", [])]:
         parts.append(chapter("Notes", *(element("p", note) for note in dict.fromkeys(notes))))
     outputs: dict[str, Tensor] = {}
@@ -76,9 +77,10 @@ def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
 
 
-def _told_at_the_end(final: Mapping[str, Mapping[str, float]]) -> Html:
-    names = list(dict.fromkeys(name for measures in final.values() for name in measures))
-    rows = [(split, *(figure(name, of.get(name)) for name in names)) for split, of in final.items()]
+def _told_at_the_end(final: Mapping[str, Any]) -> Html:
+    known: dict[str, dict[str, Any]] = {split: of for split, of in final.items() if isinstance(of, dict)}
+    names = list(dict.fromkeys(name for measures in known.values() for name in measures))
+    rows = [(split, *(figure(name, of.get(name)) for name in names)) for split, of in known.items()]
     return chapter("Measures", page.table(("", *names), rows))
 
 

@@ -48,7 +48,8 @@ def _shown(output: dict[str, Any], name: str, pictures: dict[str, bytes]) -> str
         # A blank line would end the HTML for Markdown.
         text = re.sub(r"\n\s*\n", "\n", _LOOKS.sub("", "".join(data[_HTML])))
         return f'<div class="output">\n{text}\n</div>'
-    return _fenced("text", "".join(data.get(_TEXT, "")))
+    text = "".join(data.get(_TEXT, ""))
+    return _fenced("text", text) if text.strip() else ""  # a bar that is gone at its end
 
 
 def _fenced(language: str, text: str) -> str:

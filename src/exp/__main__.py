@@ -19,7 +19,7 @@ from yaml import YAMLError
 from exp import allowlist, record
 from exp.config import CONF, check, choices_of
 from exp.diagnosis import diagnosis, flags_first, refuse_strangers, unread
-from exp.errors import ExpError
+from exp.errors import ExpError, as_typed
 from exp.hooks import Hooks, Refused
 from exp.resuming import Finished, resumed, sweep_resumed
 from exp.sweeps import table
@@ -48,7 +48,7 @@ def job(cfg: DictConfig) -> float:
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
-        run(check(cfg), _as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
+        run(check(cfg), as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
         return table.value(table.row(folder), cfg.sweep.measure)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
@@ -59,7 +59,7 @@ def job(cfg: DictConfig) -> float:
         Hooks.take_back()
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
             # Here, because Hydra would put a line of its own before it.
-            sys.exit(f"exp: {error}\n  log: {_as_typed(folder)}/exp.log")
+            sys.exit(f"exp: {error}\n  log: {as_typed(folder)}/exp.log")
         raise
 
 
@@ -121,11 +121,6 @@ def _is_hydras(error: Exception) -> bool:
         innermost = innermost.tb_next
     module = str(innermost.tb_frame.f_globals.get("__name__")) if innermost is not None else ""
     return isinstance(error, HydraException | OmegaConfBaseException) or module.startswith(("hydra.", "omegaconf."))
-
-
-def _as_typed(folder: Path) -> Path:
-    """The folder as a person standing here would type it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 if __name__ == "__main__":

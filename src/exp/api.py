@@ -14,15 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from exp import page, record, report
+from exp import page, record, report, run_page
 from exp.__main__ import main
 from exp.data.new_rows import not_finite, rows_of
 from exp.data.reading import pandas
-from exp.errors import ConfigError, ExpError, shown
+from exp.errors import ConfigError, ExpError, as_typed, shown
 from exp.hooks import Hooks
 from exp.resuming import refuse_no_run
 from exp.sinks import table as metrics_table
-from exp.sweeps import answer
 from exp.sweeps import report as of_sweep
 from exp.sweeps import table as sweep_table
 from exp.trained import Trained
@@ -95,7 +94,7 @@ class Result:
         return sorted((self.folder / "figures").glob("*.png"))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
+        return f"{type(self).__name__}({str(as_typed(self.folder))!r})"
 
     def report(self) -> Path:
         """Where its page is; written, if there is none."""
@@ -106,12 +105,9 @@ class Result:
 
     def _repr_html_(self) -> str:
         """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
-        final = {split: self.final[split] for split in ("train", "val", "test") if split in self.final}
-        names = list(dict.fromkeys(name for measures in final.values() for name in measures))
-        rows = [(split, *(answer.figure(name, of.get(name)) for name in names)) for split, of in final.items()]
         status = page.element("b", str(self.summary.get("status")))
-        head = page.element("p", status, f": {_as_typed(self.folder)}")
-        return "".join([head, page.table(("", *names), rows), *page.pictures(self.folder / "figures")])
+        head = page.element("p", status, f": {as_typed(self.folder)}")
+        return "".join([head, run_page.final_table(self.final), *page.pictures(self.folder / "figures")])
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,7 @@ class SweepResult:
     folder: Path
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(_as_typed(self.folder))!r})"
+        return f"{type(self).__name__}({str(as_typed(self.folder))!r})"
 
     def _repr_html_(self) -> str:
         """In a notebook: its answer and the pictures of the comparison."""
@@ -207,11 +203,6 @@ def _undisturbed() -> Generator[None]:
         root.setLevel(level)
         torch.set_num_threads(threads)
         torch.set_rng_state(stream)
-
-
-def _as_typed(folder: Path) -> Path:
-    """The folder as a person standing here would type it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _frame(path: Path) -> Any:

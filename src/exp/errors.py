@@ -9,6 +9,7 @@ ExpError
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 
@@ -25,6 +26,11 @@ def many(count: int, what: str) -> str:
     """1 row, 2,000 rows, 2 categories."""
     plural = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
     return f"{count:,} {what if count == 1 else plural}"
+
+
+def as_typed(folder: Path) -> Path:
+    """The folder as a person standing here would type it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 class ExpError(Exception):

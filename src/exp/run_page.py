@@ -48,7 +48,7 @@ def write(folder: Path, experiment: Experiment | None, status: str, missing: str
         outputs = {name: experiment.learner.predict(split.x) for name, split in _splits(experiment).items()}
         parts.append(_measures(folder, experiment, outputs))
     elif final := summary.get("final"):
-        parts.append(_told_at_the_end(final))
+        parts.append(chapter("Measures", final_table(final)))
     if paths := page.pictures(folder / "figures"):
         parts.append(chapter("Pictures", *paths))
     if experiment is not None:
@@ -77,11 +77,14 @@ def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
 
 
-def _told_at_the_end(final: Mapping[str, Any]) -> Html:
-    known: dict[str, dict[str, Any]] = {split: of for split, of in final.items() if isinstance(of, dict)}
+def final_table(final: Mapping[str, Any]) -> Html:
+    """The measures of each split in a summary's `final`; a cell is empty where a split has none of that name."""
+    known: dict[str, dict[str, Any]] = {
+        split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
+    }
     names = list(dict.fromkeys(name for measures in known.values() for name in measures))
     rows = [(split, *(figure(name, of.get(name)) for name in names)) for split, of in known.items()]
-    return chapter("Measures", page.table(("", *names), rows))
+    return page.table(("", *names), rows)
 
 
 def _splits(experiment: Experiment) -> dict[str, Split]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp import page, screen
+from exp.errors import as_typed
 from exp.sweeps import seeds, table
 from exp.sweeps.table import Row
 
@@ -42,7 +43,7 @@ def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False
     Whether every job finished; of a search, whether one did.
     """
     console = screen.console()
-    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    folder = as_typed(folder)
     table.write(folder / table.NAME, rows)
     names = seeds.varied(rows)
     measures = seeds.measures(rows)

@@ -29,7 +29,8 @@ _NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """The page of the sweep in `folder`, whose jobs are these."""
-    found, line = found_in(folder, rows), _typed(folder)[0]
+    line, measure = _typed(folder)
+    found = Found(folder, rows, measure)
     parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
     if (answer := found.answer()) is not None:
         parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
@@ -56,6 +57,7 @@ def _planned(folder: Path) -> int:
 
 
 def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
+    """What they came to, sorted by the sweep's own measure."""
     return Found(folder, rows, _typed(folder)[1])
 
 

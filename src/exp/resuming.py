@@ -170,21 +170,24 @@ def _config_dir(folder: Path) -> list[str]:
     """
     settings: Any = _loaded(folder, "hydra")
     try:
-        found = [
-            source["path"]
-            for source in settings["hydra"]["runtime"]["config_sources"]
-            if source["provider"] == "command-line"
-        ]
+        found = config_dir_in(settings["hydra"])
     except (KeyError, TypeError):
         return []
     if not found:
         return []
-    place = Path(str(found[0]))
+    place = Path(found[1])
     if not place.is_absolute() or place.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
             f"{folder}/.hydra/hydra.yaml: its --config-dir is {place}, which comes with the run", "a run of your own"
         )
     return ["--config-dir", str(place)]
+
+
+def config_dir_in(hydra: Any) -> list[str]:
+    """--config-dir and its folder, as Hydra wrote it into its settings; nothing where it was given none."""
+    sources = hydra["runtime"]["config_sources"]
+    found = [str(source["path"]) for source in sources if source["provider"] == "command-line"]
+    return ["--config-dir", found[0]] if found else []
 
 
 def find_modules(folder: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from exp import page, record
 from exp.page import Html, chapter, element, folded
-from exp.resuming import SWEEP
+from exp.resuming import SWEEP, config_dir_in
 from exp.sweeps import seeds, table
 from exp.sweeps.answer import best_first, figure, scattered
 from exp.sweeps.scatter import Point, chart
@@ -68,11 +68,8 @@ def _typed(folder: Path) -> tuple[str, str]:
             content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         settings: dict[str, list[str]] = content["hydra"]["overrides"]
         words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
-        sources = content["hydra"]["runtime"]["config_sources"]
-        search = [
-            word for one in sources if one["provider"] == "command-line" for word in ("--config-dir", one["path"])
-        ]
-        return f"python -m exp -m {shlex.join([*search, *words])}", str(content["sweep"]["measure"])
+        line = [*config_dir_in(content["hydra"]), *words]
+        return f"python -m exp -m {shlex.join(line)}", str(content["sweep"]["measure"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
         return "", "loss/val"
 

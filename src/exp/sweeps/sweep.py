@@ -17,6 +17,7 @@ from exp import record
 from exp.claim import claimed
 from exp.config import choices_of
 from exp.errors import ConfigError
+from exp.resuming import config_dir_in
 from exp.signals import signals
 from exp.sweeps import seeds, table
 from exp.sweeps.jobs import Composer, Job, at_work
@@ -117,8 +118,7 @@ class Sweep:
         settings = self._config.hydra.overrides
         left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
         words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
-        sources = self._config.hydra.runtime.config_sources
-        search = [word for one in sources if one.provider == "command-line" for word in ("--config-dir", one.path)]
+        search = config_dir_in(self._config.hydra)
         if not self._is_search:
             words.append(f"sweep.resume={self._folder}")
         elif self._config.hydra.sweeper.storage is None:

@@ -22,10 +22,6 @@ lint: .venv/.ready
 
 check: lint test slow
 
-# The losses of the plain scripts that tests/golden compares with.
-golden: .venv/.ready
-	$(BIN)/python tests/golden/plain.py
-
 # The documentation: open docs/site/index.html.
 docs: .venv/.ready
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
@@ -51,4 +47,4 @@ bench: .venv/.bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-.PHONY: run test slow lint check golden docs notebooks bench
+.PHONY: run test slow lint check docs notebooks bench

@@ -1,11 +1,10 @@
 """The five teaching notebooks as plain PyTorch scripts: no `exp` in them.
 
 Each function is a script that a person would write, and returns the training loss before every update, the model, and
-what the notebook printed besides. `python tests/golden/plain.py` writes the losses beside this file, as `float.hex`.
+what else the notebook printed.
 """
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -127,30 +126,3 @@ def signal_background(batch_size: int, seed: int = 0) -> tuple[list[float], nn.M
         losses.append(loss.item())
     with torch.no_grad():
         return losses, model, criterion(model(x), y).item()
-
-
-def every(losses: list[float], keep: int = 1000) -> list[float]:
-    """The losses before updates 1, 1+k, 1+2k, ... : at most `keep` of them."""
-    return losses[:: -(-len(losses) // keep)]
-
-
-def main() -> None:
-    torch.set_num_threads(1)
-    runs = {
-        "xor_softmax": xor_softmax,
-        "xor_mse": xor_mse,
-        "distance": distance,
-        "cancer_raw": cancer_raw,
-        "noisy_xor": noisy_xor,
-        "signal_background_full": lambda: signal_background(1100),
-        "signal_background_minibatch": lambda: signal_background(10),
-        "signal_background_online": lambda: signal_background(1),
-    }
-    for name, script in runs.items():
-        losses = every(script()[0])
-        (Path(__file__).parent / f"{name}.txt").write_text("".join(f"{loss.hex()}\n" for loss in losses))
-        print(f"{name:28} {len(losses):5} losses, first {losses[0]:.4f}, last {losses[-1]:.4e}")
-
-
-if __name__ == "__main__":
-    main()

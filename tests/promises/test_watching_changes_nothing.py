@@ -73,8 +73,10 @@ def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path
             assert told.num == truth.numel()
             assert (told.min, told.max) == pytest.approx((float(truth.min()), float(truth.max())))
             assert told.sum == pytest.approx(float(truth.double().sum()), abs=1e-6)
-            counts = [int((truth <= limit).sum()) for limit in told.bucket_limit]
-            assert list(accumulate(told.bucket)) == pytest.approx(counts, abs=1)  # a number on a bin's edge
+            # A value within rounding of a bin's edge may be counted on either side of it: gradients of 0 lie on one.
+            rounding = 1e-6 * float(truth.abs().max())
+            for count, limit in zip(accumulate(told.bucket), told.bucket_limit, strict=True):
+                assert int((truth < limit - rounding).sum()) <= count <= int((truth <= limit + rounding).sum())
 
 
 class Strange(torch.nn.Module):

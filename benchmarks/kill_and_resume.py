@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 
 from exp.diff import differences
-from exp.sinks import table
+from exp.results import metrics_csv
 
 MODES = {"full": "batching=full epochs=6000", "online": "batching=online epochs=60", "minibatch": "epochs=500"}
 KINDS = {
@@ -71,7 +71,7 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
         began = time.monotonic()
         ended(start(folder, *line, "hydra.run.dir=whole"))
         seconds = time.monotonic() - began
-        training = max(at for _, at, _, _ in table.rows(folder / "whole"))
+        training = max(at for _, at, _, _ in metrics_csv.rows(folder / "whole"))
         same, reached = 0, []
         for kill in range(kills):
             run = folder / f"run{kill}"

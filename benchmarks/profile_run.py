@@ -80,7 +80,7 @@ def child(typed: list[str]) -> None:
     from hydra._internal.hydra import Hydra
 
     import exp.config
-    from exp import __main__ as door
+    from exp.cli import main as door
 
     watch.watch(exp.config, "refuse_target", "targets read in their source")
     watch.watch(door, "check", "checks of the config")
@@ -92,14 +92,15 @@ def child(typed: list[str]) -> None:
     gc.disable()  # as the door does, which is opened only now
     import exp.build
     import exp.figures
+
     import exp.run
-    from exp.learner import Learner
-    from exp.preflight import findings
-    from exp.sinks.checkpoints import Checkpoints
-    from exp.sinks.console import Terminal
-    from exp.sinks.summary import Summary
-    from exp.sinks.table import Table
-    from exp.sinks.tensorboard import TensorBoard
+    from exp.results.checkpoints import Checkpoints
+    from exp.results.console import Terminal
+    from exp.results.metrics_csv import Table
+    from exp.results.summary import Summary
+    from exp.results.tensorboard import TensorBoard
+    from exp.training.learner import Learner
+    from exp.training.preflight import findings
 
     for name in ("table_of", "prepare", "make"):
         watch.watch(exp.build, name, "data, model, optimizer")

@@ -18,7 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from exp.trained import load
+from exp.results.trained_model import load
 
 ASIDE = 30
 # Loader, the column that becomes a category too, the one that gets gaps, what is typed besides.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from exp.build import build
-from exp.config import CONF, check
+from exp.config.schema import CONF, check
+from exp.training.build import build
 
 
 def write_task(overrides: list[str], path: Path) -> None:

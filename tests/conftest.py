@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import DictConfig
 
-from exp.config import CONF, Config, check
+from exp.config.schema import CONF, Config, check
 
 settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of exp
 settings.load_profile("untimed")

@@ -1,6 +1,6 @@
 """The real command, in a real process of its own that has imported what it needs already: forked, in milliseconds.
 
-A test that runs the command waits two seconds for imports that no test is about but those of tests/test_start_up.py.
+A test that runs the command waits two seconds for imports that no test is about but those of tests/cli/test_start_up.py.
 `python tests/forking.py` imports once, and then is, for each line of JSON that it reads, the parent of a process that
 goes on as `python -m MODULE WORDS` would, in the folder of the line, its output in files there named.
 """
@@ -19,7 +19,7 @@ import traceback
 from functools import cache
 from pathlib import Path
 
-_IMPORTED = ("exp.__main__", "exp.run", "exp.report", "exp.predict", "exp.evaluate", "exp.export", "sklearn.datasets")
+_IMPORTED = ("exp.cli.main", "exp.run", "exp.report", "exp.predict", "exp.evaluate", "exp.export", "sklearn.datasets")
 _SECONDS = 120
 
 

@@ -9,7 +9,7 @@ import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.manager import start_new_kernel
 
-from exp import record
+from exp.results import summary
 
 
 @dataclass
@@ -99,9 +99,9 @@ def test_an_interrupt_ends_a_run_that_can_be_gone_on_with(kernel: Kernel):
     (moments,) = done.shown.values()
     assert moments[-1] == ""
     run = run_in(kernel)
-    assert record.read(run)["status"] == "interrupted"
+    assert summary.read(run)["status"] == "interrupted"
     assert kernel.execute(f"train('resume={run}')").status == "ok"
-    assert (record.read(run)["status"], record.read(run)["steps"]) == ("finished", 100_000)
+    assert (summary.read(run)["status"], summary.read(run)["steps"]) == ("finished", 100_000)
 
 
 @pytest.mark.slow

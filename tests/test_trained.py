@@ -19,13 +19,13 @@ import torch
 from conftest import config_of
 from sklearn.datasets import load_breast_cancer
 
-from exp.build import build
-from exp.config import CONF
-from exp.events import Evaluated
+from exp.config.schema import CONF
 from exp.export import write_rows
-from exp.loop import train
-from exp.script import needs_rows, script_of
-from exp.trained import load
+from exp.reports.plain_script import needs_rows, script_of
+from exp.results.trained_model import load
+from exp.training.build import build
+from exp.training.events import Evaluated
+from exp.training.loop import train
 
 PRESETS = {
     "experiment=cancer_raw": ["epochs=3"],

@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from yaml import MappingNode, Node, ScalarNode
 
-from exp.allowlist import GIVEN
-from exp.config import CONF
+from exp.config.allowlist import GIVEN
+from exp.config.constraints import LIMITS
+from exp.config.instantiate import resolve
+from exp.config.schema import CONF
+from exp.config.signatures import parameters
 from exp.errors import shown
-from exp.limits import LIMITS
-from exp.signatures import parameters
-from exp.targets import resolve
 from making import docstrings
 
 

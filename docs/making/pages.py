@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 
-from exp.allowlist import READ_BY_EXP
-from exp.config import CONF
+from exp.config.allowlist import READ_BY_EXP
+from exp.config.schema import CONF
 from hydra_plugins import exp_plugins
 from making.options import Key, Option, fields_of, groups, keys, opening, options
 

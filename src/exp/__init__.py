@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exp.api import Result, SweepResult, load, sweep, train
 
+
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
 
 
@@ -12,6 +13,7 @@ def __getattr__(name: str) -> Any:
     """Those of exp.api, late: the command line answers a mistake before it imports torch."""
     if name not in __all__:
         raise AttributeError(f"module 'exp' has no attribute {name!r}")
+
     from exp import api
 
     return getattr(api, name)

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from exp import page, record, report, run_page
-from exp.__main__ import main
-from exp.data.new_rows import not_finite, rows_of
-from exp.data.reading import pandas
+from exp import report
+from exp.cli.callback import Hooks
+from exp.cli.main import main
+from exp.data.encode import not_finite, rows_of
+from exp.data.read_table import pandas
 from exp.errors import ConfigError, ExpError, as_typed, shown
-from exp.hooks import Hooks
-from exp.resuming import refuse_no_run
-from exp.sinks import table as metrics_table
-from exp.sweeps import report as of_sweep
-from exp.sweeps import table as sweep_table
-from exp.trained import Trained
-from exp.trained import load as trained_in
+from exp.reports import html, run_report, sweep_report
+from exp.results import metrics_csv, run_folder, sweep_csv
+from exp.results import summary as record
+from exp.results.run_folder import refuse_no_run
+from exp.results.trained_model import Trained
+from exp.results.trained_model import load as trained_in
 
 
 class Refused(ExpError):  # noqa: N818  # as the command line's
@@ -55,7 +55,7 @@ class Result:
     @cached_property
     def metrics(self) -> Any:
         """metrics.csv as a DataFrame, or as a list of dicts where pandas is not installed."""
-        return _frame(self.folder / metrics_table.NAME)
+        return _frame(self.folder / metrics_csv.NAME)
 
     @cached_property
     def trained(self) -> Trained:
@@ -98,16 +98,16 @@ class Result:
 
     def report(self) -> Path:
         """Where its page is; written, if there is none."""
-        path = self.folder / page.NAME
+        path = self.folder / run_folder.NAME
         if not path.exists():
             report.report(str(self.folder))
         return path
 
     def _repr_html_(self) -> str:
         """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
-        status = page.element("b", str(self.summary.get("status")))
-        head = page.element("p", status, f": {as_typed(self.folder)}")
-        return "".join([head, run_page.final_table(self.final), *page.pictures(self.folder / "figures")])
+        status = html.element("b", str(self.summary.get("status")))
+        head = html.element("p", status, f": {as_typed(self.folder)}")
+        return "".join([head, run_report.final_table(self.final), *html.pictures(self.folder / "figures")])
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ class SweepResult:
 
     def _repr_html_(self) -> str:
         """In a notebook: its answer and the pictures of the comparison."""
-        rows = list(sweep_table.rows(self.folder).values())
-        found = of_sweep.found_in(self.folder, rows)
-        return "".join([found.answer() or found.jobs(), *page.pictures(self.folder / "figures")])
+        rows = list(sweep_csv.rows(self.folder).values())
+        found = sweep_report.found_in(self.folder, rows)
+        return "".join([found.answer() or found.jobs(), *html.pictures(self.folder / "figures")])
 
     @cached_property
     def table(self) -> Any:
         """sweep.csv: a row for each job. A DataFrame, or a list of dicts where pandas is not installed."""
-        return _frame(self.folder / sweep_table.NAME)
+        return _frame(self.folder / sweep_csv.NAME)
 
     @cached_property
     def seeds(self) -> Any:
@@ -139,7 +139,7 @@ class SweepResult:
     @property
     def runs(self) -> dict[str, Result]:
         """Each job by its folder's name."""
-        return {name: Result(self.folder / name) for name in sweep_table.rows(self.folder)}
+        return {name: Result(self.folder / name) for name in sweep_csv.rows(self.folder)}
 
 
 def train(*overrides: str, **knobs: object) -> Result:

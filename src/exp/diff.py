@@ -12,15 +12,15 @@ from typing import Any, TypeAlias, cast
 
 from torch import Tensor
 
-from exp import checkpoint, record
-from exp.config import flat
+from exp.config.schema import flat
 from exp.errors import CheckpointError, DataError, ExpError, shown
-from exp.events import State
-from exp.resuming import config_of, refuse_no_run
-from exp.sinks import table
+from exp.results import checkpoints, metrics_csv, summary
+from exp.results.run_folder import config_of, refuse_no_run
+from exp.training.events import State
 
 # What it is in, and what it is.
 Difference: TypeAlias = tuple[str, str]
+
 
 # What differs between two runs of the same, or says nothing of their numbers.
 _OF_NO_ACCOUNT = ("resume",)
@@ -41,7 +41,7 @@ def differences(run: Path, other: Path) -> Iterator[Difference]:
 def _first_of(run: Path, other: Path) -> Iterator[Difference]:
     """The first row of metrics.csv that differs; those of the test split come at a run's end, and last here."""
     for last in (False, True):
-        pairs = (((row for row in table.rows(folder) if (row[2] == "test") == last)) for folder in (run, other))
+        pairs = (((row for row in metrics_csv.rows(folder) if (row[2] == "test") == last)) for folder in (run, other))
         found = list(_first_among(run, other, *pairs))
         yield from found
         if found:
@@ -49,7 +49,7 @@ def _first_of(run: Path, other: Path) -> Iterator[Difference]:
 
 
 def _first_among(
-    run: Path, other: Path, rows: Iterator[table.Row], others: Iterator[table.Row]
+    run: Path, other: Path, rows: Iterator[metrics_csv.Row], others: Iterator[metrics_csv.Row]
 ) -> Iterator[Difference]:
     for mine, theirs in zip_longest(rows, others):
         if mine is None or theirs is None:
@@ -69,11 +69,11 @@ def _first_among(
 
 def _parameters(run: Path, other: Path) -> Iterator[Difference]:
     """Tensors of the last and the best checkpoints that differ, and by how much."""
-    for name in (checkpoint.LAST, checkpoint.BEST):
+    for name in (checkpoints.LAST, checkpoints.BEST):
         states: list[State] = []
         for folder in (run, other):
             try:
-                states.append(checkpoint.read(folder / checkpoint.FOLDER / name))
+                states.append(checkpoints.read(folder / checkpoints.FOLDER / name))
             except CheckpointError as error:
                 yield "parameters", error.problem
         if len(states) == 2:
@@ -96,10 +96,10 @@ def _apart(ours: State, theirs: State) -> Iterator[str]:
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
     refuse_no_run(folder)
-    facts = record.read(folder)
+    facts = summary.read(folder)
     if not facts:
         raise DataError(
-            f"{folder} is no run: its {record.NAME} is not there, or damaged", "the folder that a run named at its end"
+            f"{folder} is no run: its {summary.NAME} is not there, or damaged", "the folder that a run named at its end"
         )
     config = config_of(folder)
     machine: dict[str, Any] = dict(facts.get("environment", {}))

@@ -5,10 +5,10 @@ and the target that the run learned. `checkpoint=best` takes the parameters of t
 last.
 """
 
-from exp.data.new_rows import rows_of, targets_of
+from exp.cli.key_value import command
+from exp.data.encode import rows_of, targets_of
 from exp.errors import ConfigError, DataError
-from exp.trained import load
-from exp.words import command
+from exp.results.trained_model import load
 
 _KNOWN = {"run": True, "split": False, "data": False, "checkpoint": False}
 

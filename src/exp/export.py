@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from exp import record
-from exp.build import Experiment
+from exp.cli.key_value import command, new_file
 from exp.errors import ConfigError, needing
-from exp.script import needs_rows, script_of
-from exp.trained import Trained, load
-from exp.words import command, new_file
-from exp.written import users_modules
+from exp.reports.plain_script import needs_rows, script_of
+from exp.reports.source import users_modules
+from exp.results import summary
+from exp.results.trained_model import Trained, load
+from exp.training.build import Experiment
 
 _KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
+
+
 _FORMATS = ("script", "pt2", "onnx")
 
 
@@ -36,7 +38,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     trained = load(run, checkpoint)
     if format == "script":
         config, experiment = trained.config, trained.experiment
-        threads = int(record.read(trained.folder).get("environment", {}).get("threads", 1))
+        threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
         rows = path.with_suffix(".npz")
         if needs_rows(config):
             if rows.exists():

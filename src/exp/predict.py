@@ -8,10 +8,10 @@ run learned of its columns is applied to them; the target need not be there, and
 import csv
 from pathlib import Path
 
-from exp.data.new_rows import not_finite, rows_of
+from exp.cli.key_value import command, new_file
+from exp.data.encode import not_finite, rows_of
 from exp.errors import ConfigError
-from exp.trained import load
-from exp.words import command, new_file
+from exp.results.trained_model import load
 
 _KNOWN = {"run": True, "data": True, "out": True, "checkpoint": False}
 

@@ -4,45 +4,20 @@ A run that finishes writes it by itself, and its pictures, unless `figures=false
 nothing of a network.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from exp import figures, page, record, run_page
-from exp.build import Experiment
-from exp.claim import claimed
+from exp.cli.key_value import command
+from exp.data.batches import Position
 from exp.errors import ExpError
-from exp.events import Drawn, Noted, Position
-from exp.resuming import refuse_no_run
-from exp.sinks import table
-from exp.strangers import refuse_links
-from exp.sweeps import report as of_sweep
-from exp.sweeps import table as sweep_table
-from exp.trained import load
-from exp.words import command
+from exp.reports import figures, run_report, sweep_report
+from exp.reports.run_report import drawn
+from exp.results import metrics_csv, run_folder, summary, sweep_csv
+from exp.results.lock import claimed
+from exp.results.run_folder import refuse_links, refuse_no_run
+from exp.results.trained_model import load
+from exp.training.events import Noted
 
 _KNOWN = {"run": True}
-
-
-def made(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
-    """Draw the pictures of the run that finished in `folder`, and write its page.
-
-    What cannot be drawn or written does not undo a run that was trained.
-    """
-    yield from drawn(folder, experiment, at)
-    try:
-        run_page.write(folder, experiment, "finished")
-    except Exception as error:
-        yield Noted(at, f"{page.NAME} could not be written: {error}")
-
-
-def drawn(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
-    learner = experiment.learner
-    for name, draw in figures.pictures(folder / table.NAME, experiment.data, experiment.objective, learner.predict):
-        path = folder / "figures" / f"{name}.png"
-        try:
-            yield Drawn(at, name, path, *figures.save(draw(), path))
-        except Exception as error:
-            yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
 
 
 def report(run: str) -> None:
@@ -53,9 +28,9 @@ def report(run: str) -> None:
     """
     folder = Path(run)
     refuse_links(folder)
-    if (folder / sweep_table.NAME).is_file():
-        of_sweep.write(folder, list(sweep_table.rows(folder).values()))
-        print(folder / page.NAME)
+    if (folder / sweep_csv.NAME).is_file():
+        sweep_report.write(folder, list(sweep_csv.rows(folder).values()))
+        print(folder / run_folder.NAME)
         return
     refuse_no_run(folder)
     with claimed(folder):
@@ -63,7 +38,7 @@ def report(run: str) -> None:
         try:
             experiment = load(folder).experiment
         except ExpError as error:
-            if (folder / page.NAME).exists():
+            if (folder / run_folder.NAME).exists():
                 raise
             missing = str(error)
             print(f"without what the model would tell: {error}")
@@ -71,10 +46,10 @@ def report(run: str) -> None:
             for told in drawn(folder, experiment, Position(0, 0, 0)):
                 if isinstance(told, Noted):
                     print(told.text)
-        elif len(list(table.rows(folder))) > 1:
-            figures.save(figures.learning_curves(folder / table.NAME), folder / "figures" / "learning_curves.png")
-        run_page.write(folder, experiment, record.read(folder).get("status", "not begun"), missing)
-    print(folder / page.NAME)
+        elif len(list(metrics_csv.rows(folder))) > 1:
+            figures.save(figures.learning_curves(folder / metrics_csv.NAME), folder / "figures" / "learning_curves.png")
+        run_report.write(folder, experiment, summary.read(folder).get("status", "not begun"), missing)
+    print(folder / run_folder.NAME)
 
 
 if __name__ == "__main__":

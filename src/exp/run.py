@@ -5,23 +5,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exp import checkpoint, record
-from exp.build import Experiment, build
-from exp.claim import claimed
-from exp.config import Config
-from exp.description import described
+from exp.config.schema import Config
+from exp.data.batches import Position
 from exp.errors import CheckpointError, ConfigError, DataError, Diverged, Pruned
-from exp.events import Ending, Evaluated, Event, Judge, Noted, Position
-from exp.loop import train
-from exp.preflight import findings
-from exp.shelf import Shelf
-from exp.signals import signals
-from exp.sinks import table
-from exp.sinks.checkpoints import Checkpoints
-from exp.sinks.console import Terminal
-from exp.sinks.sink import Sink
-from exp.sinks.summary import Summary
-from exp.sinks.tensorboard import TensorBoard
+from exp.results import checkpoints, metrics_csv, summary
+from exp.results.checkpoints import Checkpoints
+from exp.results.console import Terminal
+from exp.results.lock import claimed
+from exp.results.summary import Summary
+from exp.results.tensorboard import TensorBoard
+from exp.training.build import Experiment, build
+from exp.training.description import described
+from exp.training.events import Ending, Evaluated, Event, Judge, Noted, Sink
+from exp.training.interrupts import signals
+from exp.training.loop import train
+from exp.training.preflight import findings
+from exp.training.reuse import Shelf
 
 
 def run(
@@ -42,17 +41,17 @@ def run(
     at = Position(0, 0, 0)
     sinks: list[Sink] = []
     with claimed(folder), signals() as asked_to_stop, closing(sinks):
-        if (folder / record.NAME).exists() and config.resume is None:
+        if (folder / summary.NAME).exists() and config.resume is None:
             raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
-        earlier = record.read(folder)
-        since, damaged = checkpoint.newest(folder) if config.resume is not None else (None, [])
+        earlier = summary.read(folder)
+        since, damaged = checkpoints.newest(folder) if config.resume is not None else (None, [])
         # What goes on is built first, so that a failure leaves the folder of a run that was well as it is.
         experiment = goes_on(build(config, shelf), since) if since is not None else None
         sinks.append(Summary(folder, {**earlier, "choices": dict(choices), "overrides": overrides}))
         sinks.append(Terminal(folder, quiet=shelf is not None))
         step = since["progress"]["step"] if since is not None else None
         experiment = experiment or build(config, shelf)
-        sinks.append(table.Table(folder, step))
+        sinks.append(metrics_csv.Table(folder, step))
         sinks.append(TensorBoard(folder, text, step))
         sinks.append(Checkpoints(folder))
         built = described(config, experiment, choices, overrides)
@@ -80,9 +79,9 @@ def run(
                     tell(sinks, Noted(at, "pruned: the search has no hope for this run"))
                     raise Pruned
         if config.figures in (True, "auto"):
-            from exp import report  # late: matplotlib takes half a second to import
+            from exp.reports import run_report
 
-            for told in report.made(folder, experiment, at):
+            for told in run_report.made(folder, experiment, at):
                 tell(sinks, told)
                 if asked_to_stop():
                     tell(sinks, Noted(at, f"stopped while it drew; the rest: python -m exp.report run={folder}"))
@@ -100,14 +99,15 @@ def losses_of(folder: Path, step: int | None, experiment: Experiment) -> Iterato
     """What of a resumed run's first part is no longer whole, though the checkpoint is."""
     if step is None:
         return
-    best = folder / checkpoint.FOLDER / checkpoint.BEST
+    best = folder / checkpoints.FOLDER / checkpoints.BEST
     try:
-        checkpoint.read(best)
+        checkpoints.read(best)
     except CheckpointError as error:
         yield f"{error.problem}; a new one is written only where the validation loss gets lower still"
-    last = max((row[0] for row in table.rows(folder)), default=0)
+    last = max((row[0] for row in metrics_csv.rows(folder)), default=0)
     if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
-        yield f"{folder}/{table.NAME} ends at step {last:,}: what was measured from there to step {step:,} is lost"
+        end = f"{folder}/{metrics_csv.NAME} ends at step {last:,}"
+        yield f"{end}: what was measured from there to step {step:,} is lost"
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -11,11 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from exp.cli.key_value import command
 from exp.diff import differences
 from exp.errors import ConfigError
-from exp.resuming import command_of
-from exp.sinks import table
-from exp.words import command
+from exp.results import metrics_csv
+from exp.results.run_folder import command_of
 
 _KNOWN = {"resume": True, "kills": False, "seed": False}
 
@@ -31,7 +31,7 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     began = time.monotonic()
     subprocess.run([*line, f"hydra.run.dir={whole}"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - began
-    told = list(table.rows(whole))
+    told = list(metrics_csv.rows(whole))
     training = max(at for _, at, _, _ in told)
     print(f"undisturbed: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
     moments = random.Random(seed)
@@ -47,7 +47,7 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        rows = len(list(table.rows(torn))) if (torn / table.NAME).exists() else 0
+        rows = len(list(metrics_csv.rows(torn))) if (torn / metrics_csv.NAME).exists() else 0
         interrupted += 0 < rows < len(told)
         print(f"kill {kill + 1}: killed with {rows} rows", flush=True)
         if (torn / ".hydra" / "overrides.yaml").exists():

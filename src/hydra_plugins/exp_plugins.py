@@ -17,10 +17,11 @@ from omegaconf import MISSING, DictConfig
 from exp.errors import needing
 
 if TYPE_CHECKING:
-    from exp.events import Judge
+    from exp.training.events import Judge
 
 
 class ExpLauncher(Launcher):
+    judges_runs = True
     """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes; `submitit_slurm`: on a cluster."""
 
     def __init__(self, **of_cluster: Any) -> None:
@@ -33,7 +34,7 @@ class ExpLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
     ) -> Sequence[JobReturn]:
         """As every launcher; and with a judge for each job, those end early that it has no hope for."""
-        from exp.sweeps.launch import launch
+        from exp.sweeps.launcher import launch
 
         if "cluster" in self._config.hydra.launcher:
             with needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
@@ -147,4 +148,6 @@ class OptunaSweeperConf:
 
 
 ConfigStore.instance().store("optuna", OptunaSweeperConf, group="hydra/sweeper", provider="exp")
+
+
 ConfigStore.instance().store("exp", ExpSweeperConf, group="hydra/sweeper", provider="exp")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from making.pages import every_page
 
-from exp.__main__ import main
 from exp.api import _undisturbed
+from exp.cli.main import main
 
 # Lines for the repository itself, whose tests and scripts they name.
 CHECKOUT = "in the checkout"

@@ -17,7 +17,7 @@ from making.notebooks import page_of
 from making.options import groups, options
 from making.pages import KNOBS, option_pages, titles
 
-from exp.config import CONF, flat
+from exp.config.schema import CONF, flat
 
 DOCS = Path(__file__).parents[2] / "docs"
 OPTIONS = [path for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]

@@ -16,11 +16,11 @@ from golden import plain
 from golden.plain import XOR
 from torch import Tensor
 
-from exp.build import Experiment, build
-from exp.config import CONF
-from exp.events import Evaluated, Event, Trained
-from exp.loop import train
-from exp.measures import Hits, Measures
+from exp.config.schema import CONF
+from exp.training.build import Experiment, build
+from exp.training.events import Evaluated, Event, Trained
+from exp.training.loop import train
+from exp.training.metrics import Hits, Measures
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from promises.plain_script import Script
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
-from exp.build import build
-from exp.events import Evaluated, Trained
-from exp.loop import train
+from exp.training.build import build
+from exp.training.events import Evaluated, Trained
+from exp.training.loop import train
 
 XOR = (np.array([[0, 0], [1, 0], [0, 1], [1, 1]]), np.array([0, 1, 1, 0]))
 

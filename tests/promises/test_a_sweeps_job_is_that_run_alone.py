@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from exp import checkpoint
 from exp.diff import differences
+from exp.results import checkpoints
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -37,7 +37,7 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
             assert alone.returncode == 0, alone.stderr
             assert rows(folder) == rows(tmp_path / "alone" / folder.name)
             mine, theirs = (
-                checkpoint.read(path / "checkpoints/last.pt")["model"]
+                checkpoints.read(path / "checkpoints/last.pt")["model"]
                 for path in (folder, tmp_path / "alone" / folder.name)
             )
             assert all(torch.equal(mine[name], theirs[name]) for name in mine)

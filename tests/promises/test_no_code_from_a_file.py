@@ -14,10 +14,10 @@ from conftest import config_of
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from exp import checkpoint
-from exp.build import build
+from exp.config.instantiate import resolve
 from exp.errors import CheckpointError, ConfigError
-from exp.targets import resolve
+from exp.results import checkpoints
+from exp.training.build import build
 
 REFUSED = [
     ("model", "os.system"),
@@ -32,10 +32,10 @@ REFUSED = [
     ("model", "torch.nn.modules.module.torch.load"),
     ("optimizer", "torch.optim.optimizer.functools.partial"),
     ("model", "torch.nn.modules.linear.math.exp"),
-    ("dataset", "exp.checkpoint.write"),
+    ("dataset", "exp.results.checkpoints.write"),
     ("dataset", "exp.run.run"),
-    ("dataset", "exp.data.preparing.np.save"),
-    ("dataset", "exp.data.makers.np.save"),
+    ("dataset", "exp.data.prepare.np.save"),
+    ("dataset", "exp.data.synthetic.np.save"),
     # Of an allowed package, and harmful.
     ("dataset", "sklearn.datasets.clear_data_home"),
     ("dataset", "sklearn.datasets.dump_svmlight_file"),
@@ -103,7 +103,7 @@ def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pyt
         "    def __init__(self, in_features, out_features): super().__init__(in_features, out_features)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("exp.allowlist.OF_USER", ("mine",))
+    monkeypatch.setattr("exp.config.allowlist.OF_USER", ("mine",))
     assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
 
 
@@ -218,7 +218,7 @@ def zipped(path: Path, names: dict[str, bytes]) -> None:
             archive.writestr(name, content)
 
 
-WHOLE = {"format": checkpoint.FORMAT, "model": {"weight": torch.zeros(2)}}
+WHOLE = {"format": checkpoints.FORMAT, "model": {"weight": torch.zeros(2)}}
 # How a stranger's last.pt was made.
 FILES: dict[str, Callable[[Path], object]] = {
     "a pickle": lambda path: path.write_bytes(pickle.dumps({**WHOLE, "model": Hostile()})),
@@ -252,7 +252,7 @@ def test_a_strangers_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monk
     path = tmp_path / "last.pt"
     FILES[how](path)
     with pytest.raises(CheckpointError, match=r"last.pt (cannot be read|is no checkpoint|is damaged)"):
-        checkpoint.read(path)
+        checkpoints.read(path)
     assert {file.name for file in tmp_path.rglob("*")} == {"last.pt"}
     assert not (tmp_path.parent / "ran").exists()
 
@@ -299,7 +299,7 @@ def test_what_a_users_module_imported_is_not_the_users(tmp_path: Path, monkeypat
     """Of an allowed package, but scikit-learn's, and harmful."""
     (tmp_path / "theirs.py").write_text("from sklearn.datasets import clear_data_home\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("exp.allowlist.OF_USER", ("theirs",))
+    monkeypatch.setattr("exp.config.allowlist.OF_USER", ("theirs",))
     (tmp_path / "victim").mkdir()
     with pytest.raises(ConfigError, match="is not allowed"):
         build(config_of("dataset._target_=theirs.clear_data_home", f"+dataset.data_home={tmp_path}/victim"))

@@ -20,10 +20,10 @@ from conftest import config_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exp import checkpoint
-from exp.build import build
-from exp.events import Evaluated, Event, Resumed, Snapshot, Trained
-from exp.loop import train
+from exp.results import checkpoints
+from exp.training.build import build
+from exp.training.events import Evaluated, Event, Resumed, Snapshot, Trained
+from exp.training.loop import train
 
 MODES = ["batching=full", "batching=online", "batching.batch_size=7", "batching.batch_size=7 batching.shuffle=false"]
 # What has a state of its own between two steps.
@@ -81,8 +81,8 @@ def bits(state: Any) -> Any:
 
 def as_on_disk(state: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint.write(Path(folder) / "last.pt", state)
-        return checkpoint.read(Path(folder) / "last.pt")
+        checkpoints.write(Path(folder) / "last.pt", state)
+        return checkpoints.read(Path(folder) / "last.pt")
 
 
 def assert_every_checkpoint_leads_to_the_same_end(overrides: list[str]) -> None:
@@ -162,7 +162,7 @@ def assert_same_end(one: Path, other: Path) -> None:
     assert rows(one) == rows(other)
     assert curve(one) == curve(other)
     for name in ("last.pt", "best.pt"):
-        ours, theirs = (checkpoint.read(folder / "checkpoints" / name) for folder in (one, other))
+        ours, theirs = (checkpoints.read(folder / "checkpoints" / name) for folder in (one, other))
         assert bits(ours) == bits(theirs)
 
 
@@ -209,7 +209,7 @@ def test_longer(undisturbed: Path, tmp_path: Path):
     assert exp_in(tmp_path, *half).returncode == 0
     assert exp_in(tmp_path, "resume=run", "epochs=400").returncode == 0
     for key in ("model", "optimizer"):
-        ours, theirs = (checkpoint.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", undisturbed))
+        ours, theirs = (checkpoints.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", undisturbed))
         assert bits(ours) == bits(theirs)
     steps = [int(row["step"]) for row in rows(tmp_path / "run") if row["split"] == "train"]
     assert steps == sorted(set(steps))

@@ -10,14 +10,14 @@ from conftest import composed, config_of
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from exp import checkpoint, event_file
-from exp.build import build
-from exp.config import check
-from exp.events import Noted, Watched
-from exp.learner import Learner
-from exp.loop import train
+from exp.config.schema import check
+from exp.engine.step import EagerStep
+from exp.results import checkpoints, event_file
 from exp.run import run
-from exp.step import EagerStep
+from exp.training.build import build
+from exp.training.events import Noted, Watched
+from exp.training.learner import Learner
+from exp.training.loop import train
 
 
 def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -25,7 +25,7 @@ def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     cfg = composed("dataset=moons", "model.dropout=0.3", "epochs=3", "threads=1", *overrides)
     choices = dict.fromkeys(("dataset", "model", "optimizer", "scheduler", "loss"), "x")
     run(check(cfg), folder, OmegaConf.to_yaml(cfg), choices, [])
-    return checkpoint.read(folder / "checkpoints/last.pt")["model"]
+    return checkpoints.read(folder / "checkpoints/last.pt")["model"]
 
 
 @pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])

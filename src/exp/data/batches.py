@@ -9,15 +9,27 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from exp.data.split import Split
+from exp.data.seeding import epoch_order
+from exp.data.splits import Split
 from exp.errors import ConfigError
-from exp.events import Position
-from exp.seeding import epoch_order
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far training has come: updates made, passes over the training rows (1.5: half of the second), rows seen."""
+
+    step: int
+    epoch: float
+    samples: int
+
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
 
+
 # Cutting a table into single rows all at once would take more memory than the table.
 _VIEWS_AT_ONCE = 1024
+
+
 # Where a tensor of its own begins in memory. Matrix products may round differently for one that begins elsewhere.
 _ALIGNMENT = 64
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.frames import table_in
-from exp.data.reading import frame_of, pandas, there
-from exp.data.table import Table, table_of
+from exp.data.column_types import table_in
+from exp.data.dataset import Table, table_of
+from exp.data.read_table import frame_of, pandas, there
 from exp.errors import DataError
 
 

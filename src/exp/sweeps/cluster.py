@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Any
 from submitit import AutoExecutor, Job
 from submitit.helpers import DelayedSubmission
 
-from exp import record
 from exp.errors import ConfigError
+from exp.results import summary
 from exp.sweeps.pool import Here, never
 from exp.sweeps.task import Makeable, Outcome, Task
 
 if TYPE_CHECKING:
-    from exp.events import Judge
+    from exp.training.events import Judge
+
 
 # Which settings are not handed on.
 _OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
+
+
 # What submitit calls alike on every kind of cluster.
 _OF_ANY = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout")
+
+
 _SECONDS_BETWEEN_LOOKS = 0.5
+
+
 # How long a file that a job wrote at its end may take to be seen from here.
 _SECONDS_UNSEEN = {"slurm": 15.0, "local": 0.0}
 
@@ -31,9 +38,9 @@ class _Made:
     """A run as the cluster calls it: again, if it took the machine away in the meantime."""
 
     def __call__(self, task: Task) -> Outcome:
-        from exp.shelf import Shelf  # late: the sweep knows no torch
+        from exp.training.reuse import Shelf
 
-        begun = str(task.folder) if (task.folder / record.NAME).exists() else None
+        begun = str(task.folder) if (task.folder / summary.NAME).exists() else None
         config = replace(task.config, resume=task.config.resume or begun)
         return replace(task, config=config).made(Shelf(), never)
 

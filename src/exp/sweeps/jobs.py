@@ -17,12 +17,13 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config import Config, check, flat, without_hydra
-from exp.strangers import refuse_other_settings
-from exp.sweeps.notes import Notes
+from exp.config.schema import Config, check, flat, without_hydra
+from exp.config.untrusted import refuse_other_settings
+from exp.sweeps.hydra_files import Notes
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
 _NO_PART_OF_IT = ("sweep.", "resume", "figures", "watch")
+
 
 # How a note on an error begins that tells the words of its job.
 OF_JOB = "in the job "

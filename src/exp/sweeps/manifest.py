@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.errors import ConfigError, shown
-from exp.resuming import SWEEP
+from exp.results.run_folder import SWEEP
 from exp.sweeps.jobs import Job, is_no_part_of_a_run
 
 # What of a sweep's own lies beside its jobs.

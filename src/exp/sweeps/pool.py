@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from exp.sweeps.task import Evaluation, Makeable, Outcome
 
 if TYPE_CHECKING:
-    from exp.events import Judge
+    from exp.training.events import Judge
 
 
 def never(epoch: float, measures: dict[str, float]) -> bool:
@@ -90,7 +90,7 @@ class Here:
         pass
 
     def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
-        from exp.shelf import Shelf  # late: it knows torch
+        from exp.training.reuse import Shelf
 
         future: Future[Outcome] = Future()
         future.set_result(task.made(Shelf(), hopeless))

@@ -5,9 +5,8 @@ from types import TracebackType
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from exp import screen
-from exp.sweeps import answer
-from exp.sweeps.table import Row
+from exp.results import formatting, sweep_csv, terminal
+from exp.results.sweep_csv import Row
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -16,8 +15,8 @@ class SweepProgress:
     """A bar on a terminal and in a notebook, a line now and then elsewhere. To be used in a `with`."""
 
     def __init__(self, jobs: int, done: int, measure: str) -> None:
-        self._console = screen.console()
-        self._bar = screen.Bar(
+        self._console = terminal.console()
+        self._bar = terminal.Bar(
             self._console,
             BarColumn(10),
             TextColumn("{task.fields[counts]}", markup=False),
@@ -42,13 +41,13 @@ class SweepProgress:
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             known = [row] if self._best is None else [self._best, row]
-            self._best = answer.best_first(known, self._measure)[0]
+            self._best = sweep_csv.best_first(known, self._measure)[0]
 
     def show(self, running: int) -> None:
         counts = f"{self._done} of {self._jobs} done, {self._failed} failed, {running} running"
         best = ""
         if self._best is not None and self._measure in self._best:
-            value = answer.figure(self._measure, self._best[self._measure])
+            value = formatting.figure(self._measure, self._best[self._measure])
             best = f"best {self._measure} {value}: job {self._best['job']}"
         if self._bar.moves:
             self._bar.update(self._done, counts=counts, best=best)

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import optuna
 from hydra.core.config_loader import ConfigLoader
@@ -21,17 +21,23 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from exp import record
+from exp.config.constraints import LIMITS, example
 from exp.errors import ConfigError
-from exp.limits import LIMITS, example
+from exp.results import summary
 from exp.sweeps.pool import workers_of
-from hydra_plugins.exp_plugins import ExpLauncher
+
+if TYPE_CHECKING:
+    from exp.training.events import Judge
 
 _ANOTHER = "another study: hydra.sweeper.study_name=NAME"
+
+
 _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
 }
+
+
 # By how many epochs a trial has; not in the first fifth, where a good learning rate may still leap about.
 _PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5),
@@ -60,7 +66,7 @@ class Watched:
     def told(self, study: optuna.Study, job: JobReturn) -> str:
         """Tell the study how the trial ended; and in words for a person."""
         value = float(job.return_value)
-        if self._is_pruned or record.read(Path(job.working_dir or ".")).get("status") == "pruned":
+        if self._is_pruned or summary.read(Path(job.working_dir or ".")).get("status") == "pruned":
             study.tell(self._trial, state=TrialState.PRUNED)
             return f"pruned after epoch {self._epoch}" if self._is_pruned else "as one before, which was pruned"
         if math.isnan(value):
@@ -113,6 +119,14 @@ def _distribution_of(override: Override) -> BaseDistribution:
     raise ConfigError(f"{override.input_line}: a search has nothing to choose there", "interval(a,b) or choice(a,b)")
 
 
+class _JudgesRuns(Protocol):
+    """A launcher that ends a run early where its judge says so."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
+    ) -> Sequence[JobReturn]: ...
+
+
 def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
     """Make jobs until the study holds `hydra.sweeper.n_trials` that ended, as many at a time as there are workers.
 
@@ -149,8 +163,8 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
         words = [[*fixed, *_words(trial.params)] for trial in trials]
         watched = [Watched(trial, measure) for trial in trials]
         judges = [trial.hopeless for trial in watched]
-        ours = isinstance(launcher, ExpLauncher)
-        jobs = launcher.launch(words, number, judges) if ours else launcher.launch(words, number)
+        ours = cast("_JudgesRuns", launcher) if getattr(launcher, "judges_runs", False) else None
+        jobs = ours.launch(words, number, judges) if ours is not None else launcher.launch(words, number)
         number += len(jobs)
         for trial, one, job in zip(trials, watched, jobs, strict=True):
             told = one.told(study, job)

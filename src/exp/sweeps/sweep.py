@@ -13,29 +13,37 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from exp import record
-from exp.claim import claimed
-from exp.config import choices_of
+from exp.config.schema import choices_of
 from exp.errors import ConfigError
-from exp.resuming import config_dir_in
-from exp.signals import signals
-from exp.sweeps import seeds, table
+from exp.results import seeds, summary, sweep_csv
+from exp.results.lock import claimed
+from exp.results.run_folder import config_dir_in
 from exp.sweeps.jobs import Composer, Job, at_work
 from exp.sweeps.manifest import Manifest
 from exp.sweeps.pool import Here, Pool, never
 from exp.sweeps.task import Comparison, Outcome, Task
+from exp.training.interrupts import signals
 
 if TYPE_CHECKING:
-    from exp.events import Judge
     from exp.sweeps.cluster import Cluster
+    from exp.training.events import Judge
+
 
 # That which has all jobs made at once; others make some, and then more.
 _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
+
+
 # What needs no going on with.
 _ENDED = ("finished", "diverged", "pruned")
+
+
 # A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
 _FEW = 16
+
+
 _SECONDS_BETWEEN_TABLES = 1.0
+
+
 # How long to wait for the worker of a killed sweep to save and let go of its job.
 _SECONDS_FOR_ANOTHER = 20.0
 
@@ -61,12 +69,12 @@ class Sweep:
         self._is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
         self._folder = Path(str(config.hydra.sweep.dir))
         self._names = Manifest(self._folder).add(jobs, [self._name(job) for job in jobs])
-        self._rows = table.rows(self._folder)
+        self._rows = sweep_csv.rows(self._folder)
         self._wrote = time.perf_counter()
 
     def made(self, pool: "Pool | Here | Cluster") -> list[JobReturn]:
         """Make every job that has not come to its end; what Hydra wants to know of all of them."""
-        from exp.sweeps.progress import SweepProgress  # late: a mistake in a job needs no rich
+        from exp.sweeps.progress import SweepProgress
 
         different = {job.key: job for job in self._jobs}  # one that is there twice is made once
         left = [job for key, job in different.items() if self._row(key).get("status") not in _ENDED]
@@ -102,13 +110,13 @@ class Sweep:
                         self._forget_unbegun(waiting.pop(future))
                 progress.show(running=min(len(waiting), max(1, pool.workers)))
             if interrupted:  # else the whole table is told, and written, when all is over
-                table.write(self._folder / table.NAME, table.rows(self._folder).values())
+                sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.rows(self._folder).values())
                 print(f"interrupted, and saved; {self._how_to_go_on()}")
                 raise KeyboardInterrupt
             if stopped and (more := sum(1 for _ in coming)):
                 print(f"stopped at the first failure, with {more} jobs not begun; {self._how_to_go_on()}")
         if not self._is_search:
-            finished = seeds.finished_by_name(list(table.rows(self._folder).values()))
+            finished = seeds.finished_by_name(list(sweep_csv.rows(self._folder).values()))
             compared = pool.submit(Comparison(self._folder, finished)).result()
             if compared.error is not None:
                 print(f"the jobs could not be compared: {compared.error}")
@@ -134,7 +142,7 @@ class Sweep:
     def _prepared(self, job: Job) -> Task:
         """The job's folder, with Hydra's files in it, and what a worker needs to know."""
         folder = self._folder / self._names[job.key]
-        begun = (folder / record.NAME).exists()
+        begun = (folder / summary.NAME).exists()
         if begun:
             with claimed(folder, _SECONDS_FOR_ANOTHER):
                 pass
@@ -161,7 +169,7 @@ class Sweep:
     def _forget_unbegun(self, job: Job) -> None:
         """Take away the folder of a job that was prepared, and never began."""
         folder = self._folder / self._names[job.key]
-        if not (folder / record.NAME).exists():
+        if not (folder / summary.NAME).exists():
             shutil.rmtree(folder)
 
     def _tell_callbacks_of(self, job: Job, ended: bool = False) -> None:
@@ -173,22 +181,22 @@ class Sweep:
             else:
                 self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
 
-    def _told(self, job: Job, outcome: Outcome) -> table.Row:
+    def _told(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
         """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
         folder = self._folder / self._names[job.key]
         if not (folder / ".hydra").exists():
             self._prepared(job)  # for the table to have a row of it
-            record.write_failure(folder, "its folder was taken away while it ran", job.words)
-        if outcome.error is not None and record.read(folder).get("status") in (None, "running"):
-            record.write_failure(folder, outcome.error, job.words)
-        row = self._rows[folder.name] = table.row(folder)
+            summary.write_failure(folder, "its folder was taken away while it ran", job.words)
+        if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):
+            summary.write_failure(folder, outcome.error, job.words)
+        row = self._rows[folder.name] = sweep_csv.row(folder)
         if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
             self._wrote = time.perf_counter()
-            table.write(self._folder / table.NAME, self._rows.values())
+            sweep_csv.write(self._folder / sweep_csv.NAME, self._rows.values())
         self._tell_callbacks_of(job, ended=True)
         return row
 
-    def _row(self, key: str) -> table.Row:
+    def _row(self, key: str) -> sweep_csv.Row:
         return self._rows.get(self._names[key], {})
 
     def _returned(self, job: Job) -> JobReturn:
@@ -197,5 +205,5 @@ class Sweep:
             raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
         done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
         done.working_dir = str(self._folder / self._names[job.key])
-        done.return_value = table.value(row, measure)
+        done.return_value = sweep_csv.value(row, measure)
         return done

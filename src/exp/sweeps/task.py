@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from exp.config import Config
+from exp.config.schema import Config
 from exp.errors import ExpError, Pruned
 
 if TYPE_CHECKING:
-    from exp.events import Judge
-    from exp.shelf import Shelf
+    from exp.training.events import Judge
+    from exp.training.reuse import Shelf
+
 
 log = logging.getLogger("exp")
 
@@ -56,7 +57,7 @@ class Task:
 
     def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome:
         """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
-        from exp.run import run  # late: the sweep that starts this process knows no torch
+        from exp.run import run
 
         judge = hopeless if self.judged else None
         with _environment(self.environment), _log(self.logging):
@@ -83,7 +84,7 @@ class Comparison:
     def made(self, shelf: "Shelf | None" = None, hopeless: "Judge | None" = None) -> Outcome:
         """Draw it; if it cannot be drawn, the sweep is none the worse."""
         del shelf, hopeless
-        from exp.sweeps.comparison import compare  # late: torch and matplotlib
+        from exp.reports.comparison import compare
 
         try:
             compare(self.folder, self.jobs)

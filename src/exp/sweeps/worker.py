@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import BinaryIO, cast
 
-from exp import allowlist
+from exp.config import allowlist
 from exp.sweeps.task import Evaluation, Makeable, Outcome
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
-    from exp.shelf import Shelf
+    from exp.training.reuse import Shelf
 
     gc.freeze()
     gc.enable()

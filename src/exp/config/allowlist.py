@@ -1,0 +1,116 @@
+"""What a config may name, as far as its spelling and its source tell: before anything is imported.
+
+A config is data, and a stranger's. What is found under the name is looked at once more in targets.py.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from exp.config.signatures import names, parameters
+from exp.errors import ConfigError, nearest, shown
+
+# The user's own packages, which a config may name beside these: comma-separated, in the environment and nowhere else.
+VARIABLE = "EXP_ALLOW"
+
+
+# Read when the process begins: hydra.job.env_set could set it later.
+OF_USER = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
+
+
+# For each group the packages, and what it must be that is found there.
+_ALLOWED = {
+    "dataset": (("exp.data.synthetic", "exp.data.files", "sklearn.datasets"), "dataset function"),
+    "model": (("exp.models", "torch.nn"), "Module"),
+    "loss": (("torch.nn",), "Module"),
+    "optimizer": (("torch.optim",), "Optimizer"),
+    "scheduler": (("torch.optim.lr_scheduler",), "LRScheduler"),
+}
+
+
+# Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
+READ_BY_EXP: dict[str, tuple[str, ...]] = {
+    "dataset": ("split", "standardize", "stratify"),
+    "model": (),
+    "optimizer": (),
+    "scheduler": ("every",),
+    "loss": ("output",),
+}
+
+
+# Arguments that only exp can give, for they come of other choices.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "dataset": (),
+    "model": ("in_features", "out_features"),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer",),
+    "loss": (),
+}
+
+
+def find_beside(config_dir: str | None) -> None:
+    """Let the user's own modules lie in that folder, for this process and its workers, if there are any."""
+    if OF_USER and config_dir is not None:
+        place = str(Path(config_dir).absolute())
+        if place not in sys.path:
+            sys.path.insert(1, place)
+        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join([place, *(name for name in before if name not in ("", place))])
+
+
+def packages(group: str) -> tuple[str, ...]:
+    return (*_ALLOWED[group][0], *OF_USER)
+
+
+def is_inside(name: str, group: str) -> bool:
+    return any(name.startswith(f"{package}.") for package in packages(group))
+
+
+def refusal(group: str, target: object) -> ConfigError:
+    """That a config may not name this, and what would let it."""
+    root = str(target).partition(".")[0]
+    own = ",".join((*OF_USER, root))
+    nobodys = "." not in str(target) or root in (*sys.stdlib_module_names, "torch", "sklearn", "exp", "numpy")
+    return ConfigError(
+        f"{group}._target_={shown(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
+        + ", ".join(packages(group)),
+        f"another {group}" if nobodys else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
+    )
+
+
+def refuse_target(group: str, node: dict[str, Any]) -> None:
+    """ConfigError, naming the key, if `node` names what it may not, what is not there, or arguments that it lacks."""
+    target = node["_target_"]
+    # Names with an underscore are the packages' insides, and what those imported is not theirs.
+    if not isinstance(target, str) or re.search(r"(^|\.)_", target) or not is_inside(target, group):
+        raise refusal(group, target)
+    module, _, name = target.rpartition(".")
+    known = names(module)
+    if known is not None and name not in known and "__getattr__" not in known:
+        raise absent(group, target, known)
+    free = parameters(target)
+    if free is not None:
+        refuse_arguments(group, node, [parameter for parameter in free if parameter not in GIVEN[group]])
+
+
+def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
+    """ConfigError, naming the key, if a key of `node` is none of the arguments that are `free` to be given there."""
+    for key, value in node.items():
+        if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
+            near = nearest(key, [*free, *READ_BY_EXP[group]])
+            raise ConfigError(
+                f"{group}.{key} is no argument of {node['_target_']}",
+                f"{group}.{near}={shown(value)}" if near else f"one of {', '.join(free)}",
+            )
+
+
+def absent(group: str, target: str, known: list[str]) -> ConfigError:
+    """That there is no such name among those `known` in its module."""
+    module, _, name = target.rpartition(".")
+    near = nearest(name, [other for other in known if not other.startswith("_")])
+    return ConfigError(
+        f"{group}._target_={target} does not exist",
+        f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name that {module} has",
+    )

@@ -1,0 +1,11 @@
+"""Moved."""
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from exp.config.schema import CONF
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides)

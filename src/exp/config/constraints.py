@@ -1,0 +1,216 @@
+"""What each key may hold, said so that it can be read out to whoever typed something else."""
+
+import math
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import cast
+
+from exp.errors import nearest
+
+CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
+
+
+@dataclass(frozen=True)
+class Number:
+    """The numbers a key may hold: from `low` to `high`; the ends belong to it unless they are open."""
+
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    open_low: bool = False
+    open_high: bool = False
+    null: bool = False
+    auto: bool = False
+    many: bool = False  # a list of such numbers will do too
+    length: int | None = None  # a list of so many, and nothing else
+
+    def allows(self, value: object) -> bool:
+        if value is None:
+            return self.null
+        if value == "auto":
+            return self.auto
+        if self.length is not None and not (
+            isinstance(value, list) and len(cast("list[object]", value)) == self.length
+        ):
+            return False
+        if (self.many or self.length is not None) and isinstance(value, list):
+            one = replace(self, length=None)
+            return all(one.allows(item) for item in cast("list[object]", value))
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if self.whole else int | float)
+            or not math.isfinite(value)
+        ):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        low = f"above {self.low:g}" if self.open_low else f"of at least {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
+        if self.length is not None:
+            return f"a list of {self.length}, each {kind} {low}{high}"
+        others = {"a list of them": self.many, "null": self.null, "auto": self.auto}
+        return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    options: tuple[object, ...]
+
+    def allows(self, value: object) -> bool:
+        return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join("null" if option is None else str(option).lower() for option in self.options)
+
+
+@dataclass(frozen=True)
+class Text:
+    pattern: re.Pattern[str]
+    meaning: str
+
+    def allows(self, value: object) -> bool:
+        return isinstance(value, str) and self.pattern.fullmatch(value) is not None
+
+    def __str__(self) -> str:
+        return self.meaning
+
+
+@dataclass(frozen=True)
+class ThreeParts:
+    """How a table is split; whether the parts add up is for the table to say."""
+
+    def allows(self, value: object) -> bool:
+        if not isinstance(value, list):
+            return value is None
+        parts = cast("list[object]", value)
+        return len(parts) == 3 and all(Number(0).allows(part) for part in parts)
+
+    def __str__(self) -> str:
+        return "three fractions that add up to 1, or three counts that add up to the rows, or null"
+
+
+_POSITIVE = Number(0, open_low=True)
+
+
+_COUNT = Number(1, whole=True)
+
+
+_FRACTION = Number(0, 1, open_high=True)
+
+
+_SWITCH = OneOf((True, False))
+
+
+_CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
+
+
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
+
+
+# key -> what it may be, and a value to try. A key that an option does not have is not asked for.
+LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
+    "seed": (Number(0, 2**63 - 1, whole=True), "0"),
+    "epochs": (_COUNT, "20"),
+    "figures": (OneOf(("auto", True, False)), "auto"),
+    "watch": (_SWITCH, "true"),
+    "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
+    "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
+    "sweep.dry_run": (_SWITCH, "true"),
+    "sweep.measure": (
+        Text(re.compile("(loss|accuracy|rmse|r2)/(val|test)"), "loss, accuracy, rmse or r2, / and val or test"),
+        "loss/val",
+    ),
+    "batching.shuffle": (_SWITCH, "true"),
+    "batching.drop_last": (_SWITCH, "false"),
+    "engine": (OneOf(("auto", "eager", "recorded")), "auto"),
+    "preflight": (OneOf(("on", "off")), "on"),
+    "threads": (Number(1, 1024, whole=True, null=True), "1"),
+    "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),
+    "early_stopping.patience": (Number(1, whole=True, null=True), "10"),
+    "early_stopping.min_delta": (Number(0), "0.0"),
+    "log_every": (_CADENCE, "auto"),
+    "eval_every": (_CADENCE, "auto"),
+    "save_every": (_CADENCE, "auto"),
+    "batching.batch_size": (Number(1, whole=True, null=True), "10"),
+    "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
+    "dataset.standardize": (_SWITCH, "true"),
+    "dataset.stratify": (_SWITCH, "true"),
+    "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
+    "dataset.missing": (OneOf((None, "drop", "median")), "drop"),
+    "dataset.n_samples": (_COUNT, "1000"),
+    "dataset.noise": (Number(0), "0.1"),
+    "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),
+    "model.hidden": (Number(1, whole=True, many=True), "[64,64]"),
+    "model.channels": (Number(1, whole=True, many=True), "[8,16]"),
+    "model.activation": (OneOf(_ACTIVATIONS), "relu"),
+    "model.output_activation": (OneOf((None, *_ACTIVATIONS)), "sigmoid"),
+    "model.dropout": (_FRACTION, "0.1"),
+    "model.bias": (_SWITCH, "true"),
+    "optimizer.lr": (Number(0, 10**9, open_low=True), "0.02"),
+    "optimizer.momentum": (_FRACTION, "0.9"),
+    "optimizer.nesterov": (_SWITCH, "true"),
+    "optimizer.weight_decay": (Number(0), "0.0001"),
+    "optimizer.fused": (OneOf((None, True, False)), "true"),
+    "optimizer.betas": (Number(0, 1, open_high=True, length=2), "[0.9,0.999]"),
+    "optimizer.alpha": (_FRACTION, "0.99"),
+    "optimizer.eps": (Number(0), "1e-8"),
+    "optimizer.lr_decay": (Number(0), "0.0"),
+    "optimizer.max_iter": (_COUNT, "20"),
+    "optimizer.history_size": (_COUNT, "100"),
+    "scheduler.every": (OneOf(("step", "epoch", "evaluation")), "epoch"),
+    "scheduler.T_max": (Number(1, whole=True, null=True), "20"),
+    "scheduler.eta_min": (Number(0), "0.0"),
+    "scheduler.step_size": (_COUNT, "10"),
+    "scheduler.gamma": (_POSITIVE, "0.1"),
+    "scheduler.factor": (Number(0, 1, open_low=True, open_high=True), "0.1"),
+    "scheduler.patience": (Number(0, whole=True), "10"),
+    "scheduler.start_factor": (Number(0, 1, open_low=True), "0.1"),
+    "scheduler.total_iters": (_COUNT, "5"),
+    "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),
+    "loss.label_smoothing": (Number(0, 1), "0.1"),
+    "loss.delta": (_POSITIVE, "1.0"),
+}
+
+
+def example(key: str, value: object = None) -> str:
+    """`key` with a value that it may hold, to type: what `value` was meant to be, where that can be told."""
+    if key not in LIMITS:
+        return f"{key}=VALUE"
+    limit, usual = LIMITS[key]
+    meant = None
+    if isinstance(limit, Number) and limit.whole:
+        with suppress(TypeError, ValueError, OverflowError):
+            number = float(cast(str, value))
+            meant = str(int(number)) if number.is_integer() and limit.allows(int(number)) else None
+    elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
+        meant = "1epoch" if "epoch" in str(value) else "1"
+    elif isinstance(limit, OneOf):
+        meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
+    return f"{key}={meant or usual}"
+
+
+def of_list(key: str, values: list[str]) -> str | None:
+    """`key` with what a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
+    limit = LIMITS[key][0] if key in LIMITS else None
+    if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
+        return f"'{key}=[{','.join(values)}]'"
+    if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
+        meant = float(".".join(values))
+        return f"{key}={meant:g}" if values[0] == "0" and limit.allows(meant) else None
+    return None
+
+
+def fitting(value: str, keys: Iterable[str]) -> str | None:
+    """The first of `keys` that may hold a number like `value`."""
+    with suppress(ValueError):
+        number = float(value)
+        given = int(number) if number.is_integer() else number
+        limits = ((key, LIMITS[key][0]) for key in keys if key in LIMITS)
+        return next((key for key, limit in limits if isinstance(limit, Number) and limit.allows(given)), None)
+    return None

@@ -1,0 +1,195 @@
+"""The knobs that we own, typed, and what each may be.
+
+Knows Hydra's configs and no torch, so that a mistake is answered at once.
+"""
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from exp.config.allowlist import READ_BY_EXP, refuse_target
+from exp.config.constraints import LIMITS, example
+from exp.errors import ConfigError, nearest, shown
+
+_HERE = Path(__file__).resolve().parents[1]
+
+
+# In a wheel the YAMLs lie in the package, in a checkout at the top.
+CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if (folder / "config.yaml").is_file())
+
+
+# Not frozen: OmegaConf cannot compose a frozen schema.
+@dataclass
+class BatchingConfig:
+    batch_size: int | None
+    shuffle: bool
+    drop_last: bool
+
+
+@dataclass
+class DeviceConfig:
+    name: str
+
+
+@dataclass
+class EarlyStoppingConfig:
+    patience: int | None
+    min_delta: float
+
+
+@dataclass
+class SweepConfig:
+    workers: Any  # a number, or auto
+    on_error: str
+    measure: str
+    resume: str | None
+    dry_run: bool
+
+
+@dataclass
+class Config:
+    """One run's choices. A dict holds a `_target_`, its arguments, and what exp itself reads of that group."""
+
+    dataset: dict[str, Any]
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    loss: dict[str, Any]
+    batching: BatchingConfig
+    device: DeviceConfig
+    seed: int
+    epochs: int
+    clip_grad_norm: float | None
+    early_stopping: EarlyStoppingConfig
+    log_every: str
+    eval_every: str
+    save_every: str
+    figures: Any
+    watch: bool
+    engine: str
+    threads: int | None
+    preflight: str
+    resume: str | None
+    sweep: SweepConfig
+
+
+ConfigStore.instance().store("schema", Config)
+
+
+# Targets whose arguments LIMITS is about.
+_OURS = ("exp.", "torch.", "sklearn.")
+
+
+def check(cfg: DictConfig) -> Config:
+    """The composed config, typed. ConfigError names the first key that is missing, unknown or out of its range."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _meant(error, cfg)) from error
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value and needs one", _default(missing[0]))
+    _refuse_unread(content, Config, "")
+    for group in ("dataset", "model", "optimizer", "loss"):
+        if not content[group] or content[group].get("_target_") is None:
+            raise ConfigError(
+                f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists"
+            )
+    for group in READ_BY_EXP:
+        if content[group].get("_target_") is not None:
+            refuse_target(group, content[group])
+    for key, (limit, _) in LIMITS.items():
+        found, value = _lookup(content, key)
+        if found and not limit.allows(value):
+            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", example(key, value))
+    return cast(Config, OmegaConf.to_object(cfg))
+
+
+def typed(content: Mapping[str, Any]) -> Config:
+    """A config that was composed before, as a run's folder keeps it. ConfigError as of `check`."""
+    try:
+        cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(content)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", "the config of a run as it was") from error
+    return check(cast("DictConfig", cfg))
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """What a job's function is given: the config without Hydra's own settings."""
+    task = copy.copy(cfg)
+    with open_dict(task):
+        del task["hydra"]
+    return task
+
+
+def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
+    """The option taken of each group, in the config's order, from Hydra's record of choices."""
+    return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one level of dotted keys; lists stay whole."""
+    leaves: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            leaves |= flat(cast("Mapping[str, Any]", value), f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _meant(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    """What to type for a value that could not be resolved: the nearest key, if it refers to one that is not there."""
+    key, unknown = str(error.full_key), re.search(r"Interpolation key '(.+?)' not found", str(error))
+    near = (
+        nearest(unknown[1], set(flat(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}) if unknown else None
+    )
+    return f"'{key}=${{{near}}}'" if near else example(key)
+
+
+def _default(key: str) -> str:
+    """What to type where `key` is gone: the default option, if it is a group."""
+    chosen = re.search(rf"^  - {key}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{key}={chosen[1]}" if chosen else example(key)
+
+
+def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
+    """Whether `key` is there for us to judge, and its value: what a user's own class takes is the user's business."""
+    node: Any = content
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False, None
+        target = cast("dict[str, Any]", node).get("_target_")
+        if isinstance(target, str) and not target.startswith(_OURS) and not _is_read_by_exp(key):
+            return False, None
+        node = cast("dict[str, Any]", node)[part]
+    return True, node
+
+
+def _is_read_by_exp(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return name in READ_BY_EXP.get(group, ())
+
+
+def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
+    """Refuse keys that `+` or `++` added where nothing would read them."""
+    known = {field.name: field.type for field in fields(schema)}
+    for key in known:
+        if key not in content:
+            raise ConfigError(f"{prefix}{key} was taken away, and a run needs it", _default(f"{prefix}{key}"))
+    for key, value in content.items():
+        if key not in known:
+            near = nearest(key, known)
+            raise ConfigError(
+                f"{prefix}{key} is no key of exp, and nothing would read what + adds; there are {', '.join(known)}",
+                f"{prefix}{near}={shown(value)}" if near else f"the same without {prefix}{key}",
+            )
+        if isinstance(inner := known[key], type) and is_dataclass(inner):
+            _refuse_unread(value, inner, f"{prefix}{key}.")

@@ -1,0 +1,58 @@
+"""YAMLs that a stranger may have written, in a --config-dir or a run's folder: they choose for exp, never for Hydra.
+
+Hydra's settings name callbacks, log handlers, folders and environment variables: that is code, run before exp is asked.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from exp.config.schema import CONF, flat
+from exp.errors import ConfigError
+
+# What Hydra notes down itself, about this very command line.
+_NOTED = ("runtime.", "overrides.", "job.override_dirname", "job.id", "job.num", "searchpath", "mode")
+
+
+def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:
+    """ConfigError if `words`, with the YAMLs found in `search`, make other settings of Hydra's than `typed` asks for.
+
+    Compared is what they compose to, however it is spelt; composing runs nothing.
+    """
+    for folder in search:
+        _refuse_names_of_ours(Path(folder))
+    where = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in search)}]"]
+    asked = [word for word in typed if word.lstrip("+~").startswith("hydra")]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = compose("config", [*words, *(where if search else [])], return_hydra_config=True)
+        expected = compose("config", asked, return_hydra_config=True)
+    refuse_other_settings(found, expected, search[0] if search else "the run's own record")
+
+
+def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -> None:
+    """ConfigError, naming the key, if two whole configs differ in Hydra's settings."""
+    ours, theirs = dict(_settings(expected)), dict(_settings(found))
+    for key in sorted({*ours, *theirs}):
+        if ours.get(key) != theirs.get(key):
+            raise ConfigError(
+                f"hydra.{key} is set by a YAML in {where}: Hydra's settings can run any code, and are for you alone",
+                f"a YAML without it, or hydra.{key}=... on the command line, where you see it",
+            )
+
+
+def _settings(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
+    content = cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra, resolve=False))
+    return ((key, value) for key, value in flat(content).items() if not key.startswith(_NOTED))
+
+
+def _refuse_names_of_ours(folder: Path) -> None:
+    for path in sorted(CONF.rglob("*.yaml")):
+        theirs = folder / path.relative_to(CONF)
+        if theirs.exists():
+            raise ConfigError(
+                f"{theirs} has the name of one of exp's own, which would be taken in its place",
+                f"another name: mv {theirs} {theirs.with_stem(f'my_{theirs.stem}')}",
+            )

@@ -1,0 +1,180 @@
+"""The updates of torch.optim without what surrounds them: the same operations on the same state, so the same bits.
+
+Each function takes an optimizer that has made its first step, and returns what its next steps do with the gradients.
+Hyperparameters are read from the optimizer at every step, so schedules hold; the state stays the optimizer's own, so
+its state_dict does too. The order of operations is that of torch.optim's `_single_tensor_*` functions.
+"""
+
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+from exp.engine.optimizers import is_torchs_own
+
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+
+
+Update: TypeAlias = Callable[[Tensors], None]
+
+
+# Switches of torch.optim that these updates do not know.
+_UNKNOWN = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
+
+
+def update_of(optimizer: Optimizer) -> Update | None:
+    """The bare update of `optimizer`, or None where there is only `optimizer.step()`."""
+    group, *others = optimizer.param_groups
+    make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
+    if make is None or others or not is_torchs_own(optimizer) or any(group.get(switch) for switch in _UNKNOWN):
+        return None
+    parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
+    states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
+    return make(group, parameters, states)
+
+
+def _sgd(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
+
+    def update(gradients: Tensors) -> None:
+        if group["weight_decay"]:
+            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+        if buffers:
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, gradients, alpha=1 - group["dampening"])
+            if group["nesterov"]:
+                gradients = torch._foreach_add(gradients, buffers, alpha=group["momentum"])
+            else:
+                gradients = buffers
+        torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
+
+    return update
+
+
+def _adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    steps = [state["step"] for state in states]
+    means = [state["exp_avg"] for state in states]
+    squares = [state["exp_avg_sq"] for state in states]
+
+    def update(gradients: Tensors) -> None:
+        torch._foreach_add_(steps, 1)
+        step = steps[0].item()
+        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+        if decay and group["decoupled_weight_decay"]:
+            torch._foreach_mul_(parameters, 1 - lr * decay)
+        elif decay:
+            gradients = torch._foreach_add(gradients, parameters, alpha=decay)
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta2)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, (1 - beta2**step) ** 0.5)
+        torch._foreach_add_(roots, group["eps"])
+        torch._foreach_addcdiv_(parameters, means, roots, value=-(lr / (1 - beta1**step)))
+
+    return update
+
+
+def _rmsprop(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    steps = [state["step"] for state in states]
+    squares = [state["square_avg"] for state in states]
+    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
+
+    def update(gradients: Tensors) -> None:
+        torch._foreach_add_(steps, 1)
+        if group["weight_decay"]:
+            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+        torch._foreach_mul_(squares, group["alpha"])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["alpha"])
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_add_(roots, group["eps"])
+        if buffers:
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_addcdiv_(buffers, gradients, roots)
+            torch._foreach_add_(parameters, buffers, alpha=-group["lr"])
+        else:
+            torch._foreach_addcdiv_(parameters, gradients, roots, value=-group["lr"])
+
+    return update
+
+
+def _adagrad(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    steps = [state["step"] for state in states]
+    sums = [state["sum"] for state in states]
+
+    def update(gradients: Tensors) -> None:
+        torch._foreach_add_(steps, 1)
+        step = steps[0].item()
+        if group["weight_decay"]:
+            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+        torch._foreach_addcmul_(sums, gradients, gradients, value=1)
+        roots = torch._foreach_sqrt(sums)
+        torch._foreach_add_(roots, group["eps"])
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        torch._foreach_addcdiv_(parameters, gradients, roots, value=-lr)
+
+    return update
+
+
+def _fused_sgd(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
+
+    def update(gradients: Tensors) -> None:
+        torch._fused_sgd_(
+            parameters,
+            gradients,
+            buffers,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            weight_decay=group["weight_decay"],
+            maximize=False,
+            is_first_step=False,
+        )
+
+    return update
+
+
+def _fused_adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
+    steps, means, squares = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
+    fused = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+
+    def update(gradients: Tensors) -> None:
+        torch._foreach_add_(steps, 1)
+        fused(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    return update
+
+
+_Make: TypeAlias = Callable[[dict[str, Any], list[Tensor], list[dict[str, Any]]], Update]
+
+
+_UPDATES: dict[type[Optimizer], _Make] = {
+    SGD: _sgd,
+    Adam: _adam,
+    AdamW: _adam,
+    RMSprop: _rmsprop,
+    Adagrad: _adagrad,
+}
+
+
+# One kernel for all parameters, where `fused=true` asks for it. torch's own kernels: its bits too, but not those above.
+_FUSED: dict[type[Optimizer], _Make] = {SGD: _fused_sgd, Adam: _fused_adam, AdamW: _fused_adam}

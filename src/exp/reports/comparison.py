@@ -1,0 +1,59 @@
+"""A sweep's jobs beside each other: curves against four axes, surfaces side by side, a band for each set of seeds.
+
+PNGs in the sweep's `figures`, the same in TensorBoard, and there a run for each set of jobs that differ in their seed
+alone, with the mean under the name that the jobs' own curves have.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.reports.seed_curves import curves_of
+from exp.results import event_file
+
+# More curves than this in one chart are no comparison.
+_MOST = 8
+
+
+_BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
+
+
+def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
+    """Draw and write all of it anew, of the folders `jobs` in `folder` by what sets them apart: 'batching=full'."""
+    curves = {name: curves_of([folder / job for job in found]) for name, found in jobs.items()}
+    for stale in (_BANDS, _PICTURES, _FIGURES):
+        shutil.rmtree(folder / stale, ignore_errors=True)
+    if any(len(found) > 1 for found in jobs.values()):
+        for name, (mean, deviation) in curves.items():
+            if mean:
+                event_file.write(folder / _BANDS / _file_name(name), _band(mean, deviation))
+    if 1 < len(curves) <= _MOST:
+        from exp.reports.comparison_figures import drawn
+
+        paths = list(drawn(folder / _FIGURES, curves, {name: folder / found[0] for name, found in jobs.items()}))
+        event_file.write(folder / _PICTURES, [event_file.picture(path.stem, path) for path in paths])
+
+
+def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]]) -> Iterator[Any]:
+    """TensorBoard's records of one set: the mean under the jobs' own tag, the band's ends, the chart of the three."""
+    measures = [name for name in mean if name not in ("step", "epoch", "samples", "seconds")]
+    yield event_file.margins(
+        "mean of the seeds +- std",
+        {f"{name}/val": (f"{name}/val", f"band/{name}/val - std", f"band/{name}/val + std") for name in measures},
+    )
+    for index, step in enumerate(mean["step"]):
+        values: dict[str, float] = {}
+        for name in measures:
+            middle, width = float(mean[name][index]), float(deviation[name][index])
+            values[f"{name}/val"] = middle
+            values |= {f"band/{name}/val - std": middle - width, f"band/{name}/val + std": middle + width}
+        yield event_file.scalars(values, int(step))
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w=.,+-]+", "_", name) or "all"

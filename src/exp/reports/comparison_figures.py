@@ -1,0 +1,67 @@
+"""A sweep's jobs in pictures: their validation loss against four axes, their decision surfaces side by side."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from exp.reports.figures import save
+from exp.reports.seed_curves import Curves
+
+AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}
+
+
+# Times as long as the shortest curve, from which on that one would be a dot.
+_FAR = 20.0
+
+
+def drawn(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
+    """Draw the `curves` against each axis into `folder`, and the surfaces that each one's job drew side by side."""
+    for column, axis in AXES.items():
+        path = folder / f"loss_against_{axis}.png"
+        save(against(curves, column, axis), path)
+        yield path
+    surfaces = {name: job / "figures" / "decision_surface.png" for name, job in jobs.items()}
+    there = {name: path for name, path in surfaces.items() if path.exists()}
+    if len(there) > 1:
+        path = folder / "decision_surfaces.png"
+        save(side_by_side(there), path)
+        yield path
+
+
+def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
+    """Validation loss of each set of jobs against one of metrics.csv's columns, with a band where there are seeds."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    chart = figure.subplots()
+    for name, (mean, deviation) in curves.items():
+        if mean:
+            x, y, width = mean[column], mean["loss"], deviation["loss"]
+            (line,) = chart.plot(x, y, label=name, marker="." if len(x) < 40 else "")
+            chart.fill_between(x, y - width, y + width, color=line.get_color(), alpha=0.2, linewidth=0)
+    ends = [float(mean[column][-1]) for mean, _ in curves.values() if mean]
+    if max(ends) > _FAR * min(ends):  # a step of one takes longer than all of another
+        after_start = [float(x) for mean, _ in curves.values() if mean for x in mean[column] if x > 0]
+        chart.set_xscale("symlog", linthresh=min(after_start))
+        chart.set_xlim(left=0)
+    chart.set(xlabel=axis, ylabel="validation loss")
+    chart.grid(alpha=0.3)
+    chart.legend()
+    return figure
+
+
+def side_by_side(pictures: Mapping[str, Path]) -> Figure:
+    """The pictures in rows of up to four, each under its name."""
+    across = min(4, len(pictures))
+    down = -(-len(pictures) // across)
+    figure = Figure(figsize=(4.4 * across, 4 * down))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.08 / down, wspace=0.03)
+    charts = figure.subplots(down, across, squeeze=False).flatten()
+    for chart in charts:
+        chart.axis("off")
+    for chart, (name, path) in zip(charts, pictures.items(), strict=False):
+        with Image.open(path) as picture:
+            chart.imshow(np.asarray(picture))
+        chart.set_title(name)
+    return figure

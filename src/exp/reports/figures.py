@@ -1,0 +1,229 @@
+"""Pictures of a run, drawn from its metrics.csv and its model."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from exp.data.splits import Data, Split
+from exp.reports.classification import Calibration, Ranking, confusion, truth_of
+from exp.results.metrics_csv import curves
+from exp.training.objectives import Objective
+
+# The model's outputs [N, K] for x [N, F].
+Predict: TypeAlias = Callable[[Tensor], Tensor]
+
+
+_DPI = 110
+
+
+_MESH = 100
+
+
+_MOST_CURVES = 10
+
+
+_MOST_COUNTS = 25  # classes whose names and counts can be read
+
+
+_POINTS = 2000  # more than a picture can tell apart
+
+
+_NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
+
+
+_COLOURS = tuple(f"tab:{name}" for name in _NAMES)
+
+
+def pictures(
+    metrics: Path, data: Data, objective: Objective, predict: Predict
+) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Name of each picture that such data allow, and what draws it under the parameters as they are."""
+    yield "learning_curves", partial(learning_curves, metrics)
+    if data.classes is not None:
+        output = predict(data.test.x)
+        yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, output)
+        if objective.log_odds(output[:1]) is not None:
+            yield "scores", partial(scores, data.test, data.classes, objective, output)
+    else:
+        yield "predicted_against_true", partial(predicted_against_true, data.test, objective, predict)
+    if len(data.features) == 2:
+        yield "decision_surface", partial(decision_surface, data, objective, predict)
+
+
+def save(figure: Figure, path: Path) -> tuple[int, int]:
+    """Write the picture as a PNG; its width and height in pixels."""
+    path.parent.mkdir(exist_ok=True)
+    canvas = FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DPI)
+    width, height = (round(inches * _DPI) for inches in canvas.figure.get_size_inches())
+    return width, height
+
+
+def learning_curves(metrics: Path) -> Figure:
+    """Every measure in metrics.csv against the step, train and val in one chart."""
+    columns, series = curves(metrics, _POINTS)
+    figure, axes = _side_by_side(len(columns), 4.5, 3.5)
+    for axis, column in zip(axes, columns, strict=True):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            points = [(step, values[column]) for step, values in series.get(split, []) if column in values]
+            steps, values = np.array(points).reshape(-1, 2).T
+            # Single batches jump about so that they would hide the other curve: their running mean stands for them.
+            window = max(1, len(points) // 40) if split == "train" else 1
+            means = np.convolve(values, np.full(window, 1 / window), mode="valid") if window > 1 else values
+            axis.plot(steps[window - 1 :], means, color=colour, label=split, marker="." if len(points) < 40 else "")
+            if window > 1:
+                axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
+        axis.set(xlabel="step", title=column)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return figure
+
+
+def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
+    """How many test rows of each true class (rows) were predicted as which (columns); of many, by the colour alone."""
+    counts = confusion(split, len(classes), objective, output)
+    size = min(14.0, max(3.5, 0.5 * len(classes) + 2))
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(counts, cmap="Blues")
+    if len(classes) <= _MOST_COUNTS:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if 2 * count > counts.max() else "black"
+            axis.text(column, row, str(count), ha="center", va="center", color=colour)
+        ticks, names = range(len(classes)), [_plain(name) for name in classes]
+        axis.set_xticks(ticks, names, rotation=45 if max(map(len, classes)) > 6 else 0)
+        axis.set_yticks(ticks, names)
+    axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
+    return figure
+
+
+def scores(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
+    """How well the outputs for the test rows rank (ROC, precision against recall), and how true the probabilities are.
+
+    Of two classes the second is looked for; of up to ten each against all others; of more, all of these decisions
+    together. Calibration is of the predicted class: how often it is right where the model is so sure.
+    """
+    truth, odds = truth_of(split), objective.log_odds(output)
+    assert odds is not None
+    score = odds.cpu().numpy()
+    is_class = truth[:, None] == np.arange(len(classes))
+    looked_for = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
+    if len(classes) == 2:
+        looked_for.pop(classes[0])
+    elif len(classes) > _MOST_CURVES:
+        looked_for = {"all classes": (is_class.ravel(), score.ravel())}
+    figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
+    for number, (name, (is_it, of_it)) in enumerate(looked_for.items()):
+        if 0 < is_it.sum() < len(is_it):
+            rank, colour = Ranking.of(is_it, of_it), _colour(number)
+            shown = np.unique(np.linspace(0, len(rank.true) - 1, _POINTS).astype(int))
+            false, true, found = rank.false[shown], rank.true[shown], rank.precision[shown]
+            roc.plot(false, true, color=colour, label=f"{_plain(name)}: area {rank.area:.4g}")
+            precision.step(true, found, color=colour, where="pre", label=f"{_plain(name)}: average {rank.average:.4g}")
+    for axis, corner in ((roc, "lower right"), (precision, "lower left")):
+        if axis.lines:
+            axis.legend(fontsize="small", loc=corner)
+    roc.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    roc.set(xlabel="false positives, of all negatives", ylabel="true positives, of all positives", title="ROC")
+    precision.set(xlabel="recall", ylabel="precision", title="precision against recall", ylim=(-0.05, 1.05))
+    predicted = objective.prediction(output).cpu().numpy()
+    sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
+    bins = Calibration.of(sure, predicted == truth)
+    calibration.plot(bins.sure, bins.right, marker="o", color=_colour(0))
+    calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    lowest = math.floor(10 / len(classes)) / 10  # no predicted class gets less
+    title = f"calibration, expected error {bins.error:.3g}"
+    calibration.set(xlabel="probability of the predicted class", ylabel="share that is right", title=title)
+    calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
+    for axis in (roc, precision, calibration):
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
+    """The first target of the test rows against what was predicted; a perfect model lies on the line."""
+    shown = split.x[:: -(-len(split) // _POINTS)]
+    truth = split.y[:: -(-len(split) // _POINTS), 0].cpu().numpy()
+    guess = objective.surface(predict(shown)).cpu().numpy()
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    axis.scatter(truth, guess, s=8, alpha=0.5, linewidths=0)
+    ends = [min(truth.min(), guess.min()), max(truth.max(), guess.max())]
+    axis.plot(ends, ends, color="gray", linewidth=1)
+    axis.set(xlabel="true", ylabel="predicted", title=f"test, {len(split):,} rows")
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figure:
+    """The model's output as filled contours over a 100 x 100 mesh of two features, the training points on top."""
+    points = data.train.x.cpu().numpy()
+    sides = [np.linspace(*_beyond(points[:, feature]), _MESH) for feature in (0, 1)]
+    mesh = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    x = torch.tensor(mesh, dtype=data.train.x.dtype, device=data.train.x.device)
+    height = objective.surface(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
+    figure = Figure(figsize=(5.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    count = len(data.classes or ())
+    if count > 2:
+        levels = np.arange(count + 1) - 0.5
+        axis.contourf(*sides, height, levels=levels, colors=[_colour(number) for number in range(count)], alpha=0.3)
+    else:
+        figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
+    _scatter(axis, data, points)
+    axis.set(xlabel=_plain(data.features[0]), ylabel=_plain(data.features[1]))
+    return figure
+
+
+def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]:
+    """So many axes, each of that size in inches. Matplotlib's own layouts take as long as all of the drawing."""
+    figure = Figure(figsize=(count * width, height))
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    side, below, above = 0.7, 0.5, 0.35
+    for number, axis in enumerate(axes):
+        place = ((number * width + side) / (count * width), below / height)
+        axis.set_position((*place, (width - side - 0.25) / (count * width), 1 - (below + above) / height))
+    return figure, axes
+
+
+def _scatter(axis: Any, data: Data, points: Any) -> None:
+    if data.classes is None:
+        return  # the height itself is the target; points would hide it
+    numbers = data.train.y.reshape(len(points)).long().cpu().numpy()
+    for number, name in enumerate(data.classes):
+        of_class = points[numbers == number]
+        of_class = of_class[:: max(1, -(-len(of_class) // _POINTS))]
+        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_plain(name))
+    axis.legend(loc="upper right", fontsize="small")
+
+
+def _plain(name: str) -> str:
+    """The name as it is: matplotlib takes what stands between two dollars for a formula."""
+    return name.replace("$", r"\$")
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _height_label(data: Data) -> str:
+    return "predicted value" if data.classes is None else f"output for {_plain(data.classes[1])}"
+
+
+def _beyond(values: Any) -> tuple[float, float]:
+    """The nearest round numbers below and above all values: (-5, 5) for points inside that square."""
+    low, high = float(values.min()), float(values.max())
+    ticks = MaxNLocator(nbins=10).tick_values(low, high)
+    width = float(ticks[1] - ticks[0])
+    return min([float(t) for t in ticks if t < low], default=low - width), max(
+        [float(t) for t in ticks if t > high], default=high + width
+    )

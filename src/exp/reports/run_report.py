@@ -1,0 +1,192 @@
+"""A run's report.html: what was run, measures and how sure they are, pictures, classes, the worst rows, the files."""
+
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from exp.data.batches import Position
+from exp.data.splits import Split
+from exp.errors import ConfigError, many
+from exp.reports import figures, html
+from exp.reports.classification import by_class, confusion, truth_of
+from exp.reports.hardest_rows import most_wrong
+from exp.reports.html import Html, chapter, element, folded
+from exp.reports.intervals import Interval, intervals
+from exp.results import metrics_csv, run_folder
+from exp.results import summary as record
+from exp.results.formatting import figure
+from exp.results.run_folder import words_of
+from exp.training.build import Experiment
+from exp.training.events import Drawn, Noted
+from exp.training.learner import measures_of
+
+
+def made(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
+    """Draw the pictures of the run that finished in `folder`, and write its page.
+
+    What cannot be drawn or written does not undo a run that was trained.
+    """
+    yield from drawn(folder, experiment, at)
+    try:
+        write(folder, experiment, "finished")
+    except Exception as error:
+        yield Noted(at, f"{run_folder.NAME} could not be written: {error}")
+
+
+def drawn(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
+    learner = experiment.learner
+    for name, draw in figures.pictures(
+        folder / metrics_csv.NAME, experiment.data, experiment.objective, learner.predict
+    ):
+        path = folder / "figures" / f"{name}.png"
+        try:
+            yield Drawn(at, name, path, *figures.save(draw(), path))
+        except Exception as error:
+            yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
+
+
+# More classes than these in a table, more of a log than that, are no reading matter.
+_MOST_CLASSES = 50
+
+
+_MOST_LOG = 100_000
+
+
+def write(folder: Path, experiment: Experiment | None, status: str, missing: str = "") -> None:
+    """The page of the run in `folder`, which ended with `status`: what its files tell, and its pictures.
+
+    With the `experiment` as it was at the run's end also what the model tells of the rows; else why it is `missing`.
+    """
+    summary = record.read(folder)
+    parts = [element("p", str(folder), class_="quiet"), element("p", element("code", _typed(folder, summary)))]
+    if error := summary.get("error"):
+        parts.append(element("p", element("b", status), f": {error}", class_="as-is"))
+    if missing:
+        parts.append(element("p", element("b", "without what the model would tell"), f": {missing}", class_="as-is"))
+    described = [(what, str(line)) for what, line in summary.get("described", {}).items()]
+    parts.append(chapter("What was run", html.table((), described)))
+    if notes := [str(note) for note in summary.get("notes", [])]:
+        parts.append(chapter("Notes", *(element("p", note) for note in dict.fromkeys(notes))))
+    outputs: dict[str, Tensor] = {}
+    if experiment is not None:
+        outputs = {name: experiment.learner.predict(split.x) for name, split in _splits(experiment).items()}
+        parts.append(_measures(folder, experiment, outputs))
+    elif final := summary.get("final"):
+        parts.append(chapter("Measures", final_table(final)))
+    if paths := html.pictures(folder / "figures"):
+        parts.append(chapter("Pictures", *paths))
+    if experiment is not None:
+        name, output = list(outputs.items())[-1]
+        which = "all rows" if name == "all" else "the test rows"
+        parts += [*_classes(experiment, which, output), _worst(experiment, which, output)]
+    files = {
+        "config": _read(folder / ".hydra" / "config.yaml"),
+        "log": _read(folder / "exp.log"),
+        "machine": record.machine(folder),
+    }
+    parts.append(chapter("The whole of it", *(folded(name, text) for name, text in files.items())))
+    choices: dict[str, str] = summary.get("choices", {})
+    title = f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}"
+    html.write(folder / run_folder.NAME, title, *parts)
+
+
+def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
+    """The line that makes such a run again."""
+    try:
+        words = words_of(folder)
+    except ConfigError:  # the record is not whole
+        words = list(summary.get("overrides", []))
+    named = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
+    own = ",".join(dict.fromkeys(name for name in named if name not in ("exp", "torch", "sklearn")))
+    return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
+
+
+def final_table(final: Mapping[str, Any]) -> Html:
+    """The measures of each split in a summary's `final`; a cell is empty where a split has none of that name."""
+    known: dict[str, dict[str, Any]] = {
+        split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
+    }
+    names = list(dict.fromkeys(name for measures in known.values() for name in measures))
+    rows = [(split, *(figure(name, of.get(name)) for name in names)) for split, of in known.items()]
+    return html.table(("", *names), rows)
+
+
+def _splits(experiment: Experiment) -> dict[str, Split]:
+    """By name, the one that was kept aside last; without a split, all rows."""
+    data = experiment.data
+    return data.splits if data.train is not data.val else {"all": data.train}
+
+
+def _measures(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> Html:
+    """Each split's measures under the parameters as they are, and of the rows kept aside how sure they are."""
+    objective = experiment.objective
+    names = ("loss", *objective.measures)
+    told: list[tuple[str, ...]] = []
+    for name, split in _splits(experiment).items():
+        values = measures_of(objective, outputs[name], split).values()
+        sure = intervals(split, objective, outputs[name]) if name == "test" else {}
+        cells = (_with_interval(measure, values.get(measure), sure.get(measure)) for measure in names)
+        told.append((name, *cells, f"{len(split):,}"))
+    told.append(_guess(experiment, names))
+    rows = list(metrics_csv.rows(folder))
+    step, seconds = rows[-1][:2] if rows else (0, 0.0)
+    best = min(((row[3]["loss"], row[0]) for row in rows if row[2] == "val" and "loss" in row[3]), default=None)
+    lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
+    sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
+    note = f"{many(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
+    return chapter("Measures", html.table(("", *names, "rows"), told), element("p", note, class_="quiet"))
+
+
+def _guess(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
+    """What the rows kept aside come to if one always says the commonest class, or the mean, of the training rows."""
+    data = experiment.data
+    if data.classes is not None:
+        commonest = int(np.bincount(truth_of(data.train)).argmax())
+        values = {"accuracy": float((truth_of(data.test) == commonest).mean())}
+        what = f"always {data.classes[commonest]}"
+    else:
+        mean = data.train.y.mean(0, keepdim=True).expand_as(data.test.y)
+        (score,) = experiment.objective.score(mean, data.test.y, [len(data.test)], data.test)
+        values, what = score.values(), "always the mean"
+    return (what, *(_with_interval(name, values.get(name), None) for name in names), f"{len(data.test):,}")
+
+
+def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:
+    if value is None or interval is None:
+        return "" if value is None else figure(name, value)
+    low, high = (figure(name, end).removesuffix(" %") for end in interval)
+    return f"{figure(name, value)} [{low}, {high}]"
+
+
+def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Html]:
+    classes = experiment.data.classes
+    if classes is None or len(classes) > _MOST_CLASSES:
+        return
+    told: list[tuple[str, ...]] = []
+    for one in by_class(classes, confusion(experiment.data.test, len(classes), experiment.objective, output)):
+        shares = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in (one.precision, one.recall, one.f1))
+        told.append((one.name, *shares, f"{one.rows:,}"))
+    yield chapter(f"Each class, on {which}", html.table(("", "precision", "recall", "F1", "rows"), told))
+
+
+def _worst(experiment: Experiment, which: str, output: Tensor) -> Html:
+    data = experiment.data
+    how, told = most_wrong(data.test, data, experiment.objective, output)
+    rows = [(f"{one.number:,}", one.true, one.predicted, one.how, one.unusual) for one in told]
+    head = ("row", "true", "predicted", how, "unusual about it")
+    note = "Rows are counted from 1, as they stand in the dataset; what is unusual is so beside the training rows."
+    return chapter(f"The worst of {which}", html.table(head, rows), element("p", note, class_="quiet"))
+
+
+def _read(path: Path) -> str:
+    """The text there, without the middle of a long one; none if there is no such file."""
+    if not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text if len(text) < _MOST_LOG else f"{text[: _MOST_LOG // 2]}\n...\n{text[-_MOST_LOG // 2 :]}"

@@ -1,0 +1,114 @@
+"""What a measure was, job by job, against each choice: charts in SVG, whose points tell their job and lead to it."""
+
+import html
+import math
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from exp.reports.html import Html
+from exp.results.formatting import figure
+
+_WIDTH, _HEIGHT = 344, 230
+
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 24, 34
+
+
+# Times as much as the smallest, from which on values are told apart on a logarithmic axis alone.
+_FAR = 20.0
+
+
+_MOST_TICKS = 6
+
+
+_MOST_MEANS = 12  # of values drawn at random a line would be noise
+
+
+_LETTERS = 12
+
+
+@dataclass(frozen=True)
+class Point:
+    """A job: the choice it made, as it was typed, what came out, where a click on it leads, and its name."""
+
+    choice: str
+    value: float
+    link: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where values lie between two ends, in pixels; the words at some of them."""
+
+    ends: tuple[float, float]
+    pixels: tuple[float, float]
+    ticks: Sequence[tuple[float, str]]
+    is_log: bool
+
+    @classmethod
+    def of(cls, values: Sequence[float], pixels: tuple[float, float], names: Sequence[str] | None = None) -> "Axis":
+        """Of these numbers; or where they have `names`, which are told instead, of their places."""
+        found = sorted(set(values))
+        is_log = names is None and found[0] > 0 and found[-1] / found[0] >= _FAR
+        if len(found) > _MOST_TICKS:
+            found = [found[0], found[len(found) // 2], found[-1]]
+        ticks = [(value, f"{value:.4g}" if names is None else _short(names[int(value)])) for value in found]
+        return cls((min(values), max(values)), pixels, ticks, is_log)
+
+    def at(self, value: float) -> float:
+        low, high, value = (math.log(v) if self.is_log else v for v in (*self.ends, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return self.pixels[0] + share * (self.pixels[1] - self.pixels[0])
+
+
+def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
+    """`measure` of each point, at least one, against what it chose; a line leads through the means of a few choices.
+
+    Numbers lie by their size, all else in the order in which it comes.
+    """
+    places, names = _places([point.choice for point in points])
+    inset = 8 if names is None else 36  # half of a word
+    x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
+    y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
+    log = {True: " (log)", False: ""}
+    drawn = [_text(_LEFT, 14, f"{measure}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
+    for value, word in x.ticks:
+        drawn.append(_text(x.at(value), _HEIGHT - _BOTTOM + 16, word, "middle"))
+    for value in dict.fromkeys(y.ends):
+        drawn.append(_text(_LEFT - 6, y.at(value) + 4, figure(measure, value), "end"))
+    corner = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
+    drawn.append(f'<path class="axis" fill="none" d="{corner}"/>')
+    at: dict[float, list[float]] = {}
+    for point, place in zip(points, places, strict=True):
+        at.setdefault(place, []).append(point.value)
+    if len(at) <= _MOST_MEANS:
+        line = " ".join(f"{x.at(place):.1f},{y.at(statistics.fmean(at[place])):.1f}" for place in sorted(at))
+        drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
+    for point, place in zip(points, places, strict=True):
+        told = html.escape(f"{point.name}: {measure} {figure(measure, point.value)}")
+        drawn.append(
+            f'<a href="{html.escape(point.link)}"><circle cx="{x.at(place):.1f}" cy="{y.at(point.value):.1f}" r="3.5" '
+            f'fill="#1f77b4" fill-opacity=".55"><title>{told}</title></circle></a>'
+        )
+    return Html(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{"".join(drawn)}</svg>')
+
+
+def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:
+    """Where each lies: at its own size if all are numbers; else at its place among their names, which come with it."""
+    with suppress(ValueError):
+        numbers = [float(choice) for choice in choices]
+        if all(map(math.isfinite, numbers)):
+            return numbers, None
+    place = {name: float(number) for number, name in enumerate(dict.fromkeys(choices))}
+    return [place[choice] for choice in choices], list(place)
+
+
+def _text(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(words)}</text>'
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= _LETTERS else f"{word[: _LETTERS // 2]}…{word[-_LETTERS // 2 + 1 :]}"

@@ -1,0 +1,143 @@
+"""What came out of a sweep, on one page: its answer, each choice against the measure, the comparison, every job."""
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from exp.reports import html
+from exp.reports.html import Html, chapter, element, folded
+from exp.reports.scatter import Point, chart
+from exp.results import run_folder, seeds, summary, sweep_csv
+from exp.results.formatting import figure, scattered
+from exp.results.run_folder import SWEEP, config_dir_in
+from exp.results.sweep_csv import Row, best_first
+
+# More jobs than this are no page.
+_MOST = 2_000
+
+
+# What was typed for the folder alone.
+_NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+
+
+def write(folder: Path, rows: Sequence[Row]) -> None:
+    """The page of the sweep in `folder`, whose jobs are these."""
+    line, measure = _typed(folder)
+    found = Found(folder, rows, measure)
+    parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
+    if (answer := found.answer()) is not None:
+        parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
+    if charts := found.charts():
+        parts.append(chapter("Each choice", *charts))
+    if pictures := html.pictures(folder / "figures"):
+        parts.append(chapter("Side by side", *pictures))
+    which = "Every job" if len(rows) <= _MOST else f"The best {_MOST:,} jobs; all are in {sweep_csv.NAME}"
+    parts.append(chapter(f"{which}, by {found.by}", found.jobs()))
+    if lost := [row for row in rows if row["error"]]:
+        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost[:_MOST]]
+        parts.append(chapter("What went wrong", html.table(("job", "status", "error"), told)))
+    for row in found.finished[:1]:
+        parts.append(folded("machine of the first job", summary.machine(folder / str(row["job"]))))
+    title = f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished"
+    html.write(folder / run_folder.NAME, title, *parts)
+
+
+def _planned(folder: Path) -> int:
+    """How many jobs the sweep was to have, as far as its record tells."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return len(json.loads((folder / SWEEP).read_text(encoding="utf-8"))["folders"])
+    return 0
+
+
+def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
+    """What they came to, sorted by the sweep's own measure."""
+    return Found(folder, rows, _typed(folder)[1])
+
+
+def _typed(folder: Path) -> tuple[str, str]:
+    """The command line, and the measure to sort by; nothing and the usual one where no record of them is whole."""
+    try:
+        with (folder / "multirun.yaml").open(encoding="utf-8") as file:
+            content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        settings: dict[str, list[str]] = content["hydra"]["overrides"]
+        words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
+        line = [*config_dir_in(content["hydra"]), *words]
+        return f"python -m exp -m {shlex.join(line)}", str(content["sweep"]["measure"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return "", "loss/val"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the jobs of the sweep in `folder` came to, sorted by `measure`, if they have it."""
+
+    folder: Path
+    rows: Sequence[Row]
+    measure: str
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The choices in which they differ."""
+        return seeds.varied(self.rows)
+
+    @cached_property
+    def measures(self) -> list[str]:
+        return seeds.measures(self.rows)
+
+    @property
+    def by(self) -> str:
+        return self.measure if self.measure in self.measures or not self.measures else self.measures[0]
+
+    @cached_property
+    def finished(self) -> list[Row]:
+        return [row for row in self.rows if row["status"] == "finished"]
+
+    def answer(self) -> Html | None:
+        """A row for each choice, with mean and deviation of its seeds; None where no seed varied."""
+        means = best_first(seeds.grouped(self.rows), self.by)
+        choices = [name for name in self.names if name != "seed"]
+        told = [
+            (*(str(row.get(name, "")) for name in choices), str(row["n"]), *(scattered(m, row) for m in self.measures))
+            for row in means
+        ]
+        return html.table((*choices, "n", *self.measures), told, sortable=True) if told else None
+
+    def jobs(self) -> Html:
+        """A row for each job, the best first, those that did not finish last, and a link to what it left."""
+        others = [row for row in self.rows if row["status"] != "finished"]
+        told = [
+            (
+                element("a", str(row["job"]), href=self._link(row)),
+                str(row["status"]),
+                *(str(row.get(name, "")) for name in self.names),
+                *(figure(name, row.get(name)) for name in self.measures),
+                figure("seconds", row.get("seconds")),
+            )
+            for row in [*best_first(self.finished, self.by), *others][:_MOST]
+        ]
+        return html.table(("job", "status", *self.names, *self.measures, "seconds"), told, sortable=True)
+
+    def charts(self) -> list[Html]:
+        """The measure against each choice, of the jobs that have it."""
+        there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
+        some = there[:: max(1, -(-len(there) // _MOST))]
+        choices = [name for name in self.names if name != "seed"]
+        return [chart(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
+
+    def _point(self, row: Row, name: str) -> Point:
+        choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)
+        return Point(str(row.get(name, "")), float(row[self.by]), self._link(row), f"job {row['job']}, {choices}")
+
+    def _link(self, row: Row) -> str:
+        """The job's own page, or its folder."""
+        job = str(row["job"])
+        return quote(f"{job}/{run_folder.NAME}" if (self.folder / job / run_folder.NAME).exists() else f"{job}/")

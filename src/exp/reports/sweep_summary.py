@@ -1,0 +1,91 @@
+"""What a sweep found, for the person at the terminal: the jobs by how good they are, and what went wrong."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from exp.errors import as_typed
+from exp.results import run_folder, seeds, sweep_csv, terminal
+from exp.results.formatting import figure, scattered
+from exp.results.sweep_csv import Row, best_first
+
+# More rows than this are for sweep.csv.
+_MOST = 20
+
+
+def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False) -> bool:
+    """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
+
+    Whether every job finished; of a search, whether one did.
+    """
+    console = terminal.console()
+    folder = as_typed(folder)
+    sweep_csv.write(folder / sweep_csv.NAME, rows)
+    names = seeds.varied(rows)
+    measures = seeds.measures(rows)
+    means = seeds.grouped(rows)
+    if means:
+        sweep_csv.write(folder / "seeds.csv", means)
+    best = best_first(means or [row for row in rows if row["status"] == "finished"], measure)
+    for left_out in (0, 1, 2):  # until it fits into the line
+        fitting = _fitting(measures, measure, left_out)
+        shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
+        if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
+            break
+    console.print(shown)
+    if measures and measure not in measures:
+        console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
+    if pruned := sum(row["status"] == "pruned" for row in rows):
+        were, them = ("was", "it") if pruned == 1 else ("were", "them")
+        console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
+    failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
+    for row in failures[:_MOST]:
+        what = " ".join(f"{name}={row[name]}" for name in names if name in row)
+        console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))
+    if len(failures) > _MOST:
+        console.print(f"          ... and {len(failures) - _MOST} more: {sweep_csv.NAME}")
+    console.print(Text.assemble(("folder    ", "bold"), str(folder)))
+    console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
+    if (folder / run_folder.NAME).exists():
+        console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.NAME)))
+    found = measure in measures or not measures
+    return found and (len(failures) < len(rows) if searched else not failures)
+
+
+def _jobs(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str], seconds: bool) -> Table:
+    return _table(["job", *varied, *measures, *(["seconds"] if seconds else [])], rows)
+
+
+def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) -> Table:
+    """Each measure with its deviation in one column."""
+    told = [{**row, **{name: scattered(name, row) for name in measures}} for row in rows if row["n"]]
+    lost = ["lost"] if any(row["lost"] for row in rows) else []
+    return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
+
+
+def _fitting(measures: Sequence[str], chosen: str, left_out: int) -> Sequence[str]:
+    """All of them, or without those of the test rows, or the chosen one alone."""
+    return {
+        0: measures,
+        1: [name for name in measures if name.endswith("/val") or name == chosen],
+        2: [name for name in measures if name == chosen] or measures[:1],
+    }[left_out]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    last = [column.rpartition(".")[2] for column in columns]
+    for column, short in zip(columns, last, strict=True):
+        name = short if last.count(short) == 1 else column
+        shown.add_column(
+            Text(name), no_wrap=True, justify="right" if seeds.is_measure(column) or column == "seconds" else "left"
+        )
+    for row in rows[:_MOST]:
+        shown.add_row(*(Text(figure(column, row.get(column))) for column in columns))
+    if len(rows) > _MOST:
+        shown.caption = f"the best {_MOST} of {len(rows)}; all are in {sweep_csv.NAME}"
+        shown.caption_justify = "left"
+    return shown

@@ -1,0 +1,126 @@
+"""The run's one event file: curves, learning rate, pictures, the config, and its row on the HPARAMS page."""
+
+# pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event as Record
+from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from torch.utils.tensorboard.summary import hparams, text
+
+from exp.results import event_file
+from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained, Watched
+
+# How long a record may be in memory alone.
+_SECONDS_UNSEEN = 0.2
+
+
+_COLUMNS = ("val", "test")  # train has only its last few batches to show
+
+
+class TensorBoard:
+    """Writes loss/train, loss/val, loss/test and each measure likewise; the step is the number of updates.
+
+    With `since`, the run's file goes on, and readers are told that what it says of later steps is void. Written here
+    rather than by SummaryWriter, whose thread competes with training for the interpreter.
+    """
+
+    def __init__(self, folder: Path, config: str, since: int | None = None) -> None:
+        self._since = since
+        found = sorted(folder.glob("events.out.tfevents.*"))
+        path = found[0] if found else folder / event_file.new_name()
+        self._file = path.open("wb" if since is None else "ab", buffering=0)
+        self._file.truncate(_whole(path))
+        self._waiting: list[bytes] = []
+        self._flushed = 0.0
+        self._session_end: Any = None
+        if since is None:
+            self._waiting.append(event_file.beginning())
+            self._write(event_file.of_summary(text("config", "```yaml\n" + config + "```")))
+        else:
+            self._write(Record(wall_time=time.time(), step=since + 1, session_log=SessionLog(status=SessionLog.START)))
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Built):
+            names = ("loss", *event.measures)
+            columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
+            experiment, start, self._session_end = hparams(event.hyperparameters, columns)
+            if self._since is not None:
+                return
+            self._write(event_file.charts("train and val", {name: [f"{name}/train", f"{name}/val"] for name in names}))
+            # Into this very file: add_hparams would make a second run of it.
+            self._write(event_file.of_summary(experiment))
+            self._write(event_file.of_summary(start))
+        elif isinstance(event, Trained):
+            self._scalars(event, "train", learning_rate=event.lr)
+            if time.monotonic() - self._flushed < _SECONDS_UNSEEN:
+                return  # these come in dozens; what comes behind them takes them along
+        elif isinstance(event, Evaluated) and event.split != "train":
+            self._scalars(event, event.split)
+        elif isinstance(event, Watched):
+            if self._since is None or event.at.step > self._since:
+                told = {f"weights/{name}": weight for name, weight in event.weights.items()}
+                told |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
+                self._write(event_file.histograms(told, event.at.step))
+        elif isinstance(event, Snapshot) and not event.best:
+            self._flush()
+            os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there
+        elif isinstance(event, Drawn):
+            self._write(event_file.picture(event.name, event.path, event.width, event.height, event.at.step))
+        self._flush()
+
+    def close(self, ending: Ending) -> None:
+        if self._session_end is not None and ending.status != "interrupted":
+            end = self._session_end if ending.status == "finished" else _FAILURE
+            self._write(event_file.of_summary(end))
+        self._flush()
+        self._file.close()
+
+    def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
+        if self._since is not None and event.at.step <= self._since and split != "test":
+            return  # told before the run was resumed
+        values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
+        self._write(event_file.scalars(values, event.at.step))
+
+    def _write(self, record: Any) -> None:
+        self._waiting.append(event_file.framed(record))
+
+    def _flush(self) -> None:
+        """Write what waits, in one piece: a reader, or a crash, seldom finds half a record, and knows it for one."""
+        if self._waiting:
+            self._file.write(b"".join(self._waiting))
+            self._waiting.clear()
+            self._flushed = time.monotonic()
+
+
+def _whole(path: Path) -> int:
+    """The bytes of the file up to the end of its last whole record."""
+    size, end = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while len(header := file.read(8)) == 8:
+            # Length, its checksum, the record, its checksum.
+            after = end + 8 + 4 + int.from_bytes(header, "little") + 4
+            if after > size:
+                break
+            end = after
+            file.seek(end)
+    return end
+
+
+_FAILURE = Summary(
+    value=[
+        Summary.Value(
+            tag=metadata.SESSION_END_INFO_TAG,
+            metadata=metadata.create_summary_metadata(
+                plugin_data_pb2.HParamsPluginData(
+                    session_end_info=plugin_data_pb2.SessionEndInfo(status="STATUS_FAILURE")
+                )
+            ),
+        )
+    ]
+)

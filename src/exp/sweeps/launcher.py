@@ -1,0 +1,103 @@
+"""The launcher: every job of a sweep composed and checked, and then made by worker processes or by a cluster."""
+
+import gc
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from exp.errors import ConfigError
+from exp.results.lock import claimed
+from exp.results.run_folder import SWEEP
+from exp.sweeps.jobs import Composer, at_work, jobs_of
+from exp.sweeps.pool import Here, Pool, workers_of
+from exp.sweeps.sweep import Sweep
+
+if TYPE_CHECKING:
+    from exp.sweeps.cluster import Cluster
+    from exp.training.events import Judge
+
+
+# More would be a mistake, or a day's work for the file system alone.
+_MOST = 100_000
+
+
+def launch(
+    context: HydraContext,
+    function: TaskFunction,
+    config: DictConfig,
+    words: Sequence[Sequence[str]],
+    first: int,
+    judges: "Sequence[Judge]" = (),
+) -> list[JobReturn]:
+    """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
+
+    With `judges`, one for each, those end early that have no hope. Raises what is wrong with a job before any begins.
+    """
+    if not gc.isenabled():  # off until all is imported
+        gc.freeze()
+        gc.enable()
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    composed = Composer(context.config_loader, config)
+    if not getattr(function, "runs_in_workers", False):
+        return [_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
+    with claimed(folder), _pool(config, len(words)) as pool:
+        try:
+            _refuse_what_is_no_sweep(words)
+            jobs = jobs_of(words, first, composed)
+            if config.sweep.dry_run:
+                print("\n".join(f"{job.number:>4}  {shlex.join(job.words)}" for job in jobs))
+                sys.exit(0)
+        except BaseException:
+            _leave_nothing(folder)
+            raise
+        return Sweep(context, function, config, composed, jobs, judges).made(pool)
+
+
+def _pool(config: DictConfig, jobs: int) -> "Pool | Here | Cluster":
+    if "cluster" in config.hydra.launcher:
+        if config.sweep.on_error == "stop":
+            raise ConfigError("sweep.on_error=stop: a cluster begins jobs when it likes", "sweep.on_error=continue")
+        from exp.sweeps.cluster import Cluster
+
+        return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
+    workers = workers_of(config.sweep.workers, jobs)
+    return Pool(workers) if workers else Here()
+
+
+def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
+    if not words:
+        raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
+    if len(words) > _MOST:
+        raise ConfigError(
+            f"the sweep has {len(words):,} jobs, and more than {_MOST:,} are none", "fewer values, or parts of it"
+        )
+    for of_one in zip(*([word for word in line if word.startswith("sweep.")] for line in words), strict=True):
+        if len(set(of_one)) > 1:
+            key = of_one[0].partition("=")[0]
+            raise ConfigError(f"{key} is how the sweep itself is made, and cannot vary in it", of_one[0])
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Take away what Hydra wrote for a sweep that never began."""
+    if not (folder / SWEEP).exists():
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            for empty in (folder, folder.parent, folder.parent.parent):
+                empty.rmdir()
+
+
+def _here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:
+    """A job of another function than exp's, made in this process as Hydra's own launcher would."""
+    done = run_job(function, at_work(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
+    return done

@@ -1,0 +1,111 @@
+"""An experiment in words: lines for a person, facts for summary.json, columns for the HPARAMS page."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from exp.config.schema import Config, flat
+from exp.data.splits import Data
+from exp.errors import many, shown
+from exp.training.build import Experiment
+from exp.training.environment import environment
+from exp.training.events import Built
+
+# What is watched and where it runs does not make another model.
+_NO_HYPERPARAMETERS = (
+    *("log_every", "eval_every", "save_every", "figures", "watch", "engine", "threads", "device.name"),
+)
+
+
+# Read by exp itself and said in other words, or not worth a line.
+_UNSAID = ("_target_", "output", "every")
+
+
+def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
+    """The event that training is about to begin."""
+    machine = environment(experiment.device)
+    parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
+    lines = _lines(config, experiment, choices, parameters, machine)
+    return Built(
+        lines=lines,
+        facts={
+            "seed": config.seed,
+            "parameters": parameters,
+            "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+            "planned_steps": experiment.plan.steps,
+            "described": lines,
+            "data_sha256": experiment.data.fingerprint,
+            "environment": machine,
+        },
+        hyperparameters=_hyperparameters(config, experiment, choices, overrides),
+        steps=experiment.plan.steps,
+        measures=experiment.objective.measures,
+    )
+
+
+def _lines(
+    config: Config, experiment: Experiment, choices: Mapping[str, str], parameters: int, machine: dict[str, Any]
+) -> dict[str, str]:
+    data, batches, plan = experiment.data, experiment.batches, experiment.plan
+    target = "" if data.preprocessing.target == "target" else f"{data.preprocessing.target}: "
+    kind = target + ("regression" if data.classes is None else f"{len(data.classes)} classes")
+    rows = len(data.train)
+    if data.train is data.val:
+        split = "no split: trained and evaluated on all rows"
+    else:
+        rows = sum(map(len, data.splits.values()))
+        split = f"train {len(data.train):,} / val {len(data.val):,} / test {len(data.test):,}"
+    scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
+    size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
+    order = ", shuffled" if batches.shuffle else ""
+    said = {
+        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_kinds(data)}, {kind}; {split}{scaled}",
+        "model": f"{_said(choices['model'], config.model)}: {len(data.features)} -> {experiment.objective.outputs}, "
+        f"{parameters:,} parameters",
+        "loss": _said(choices["loss"], config.loss),
+        "optimizer": _said(choices["optimizer"], config.optimizer),
+        "batching": f"{size}{order}: {many(config.epochs, 'epoch')} of {many(batches.steps_per_epoch, 'step')}"
+        f" = {many(plan.steps, 'step')}",
+        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+        + (f", {machine['gpu']}" if machine["gpu"] else ""),
+        "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
+        f"{' (auto)' if config.device.name == 'auto' else ''}, {many(machine['threads'], 'thread')}, "
+        f"seed {config.seed}",
+    }
+    if plan.schedule is not None:
+        said["scheduler"] = (
+            f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
+        )
+    return said
+
+
+def _kinds(data: Data) -> str:
+    """What a table's columns are, where they are not all numbers: (5 numbers, 2 categories)."""
+    kinds = Counter(column.kind for column in data.preprocessing.columns)
+    return f" ({', '.join(many(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
+
+
+def _said(option: str, node: dict[str, Any]) -> str:
+    """An option and its arguments, but those that are off: mlp(hidden=[10], activation=relu)."""
+    on = {key: value for key, value in node.items() if key not in _UNSAID and value not in (None, False, 0)}
+    return f"{option}({', '.join(f'{key}={shown(value)}' for key, value in on.items())})"
+
+
+def _hyperparameters(
+    config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]
+) -> dict[str, str | int | float | bool]:
+    """The same columns for every job of a sweep: what every run has, and what the command line names."""
+    typed = [override.partition("=")[0].lstrip("+") for override in overrides]
+    # TensorBoard shows the first five unasked, by the alphabet: what hardly ever varies would hide the learning rate.
+    always = ("dataset", "model", "optimizer", "batching")
+    columns: dict[str, Any] = {
+        **{group: option for group, option in choices.items() if group in always or group in typed},
+        "seed": config.seed,
+        "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
+        "lr": config.optimizer.get("lr", 0.0),
+    }
+    leaves = flat({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
+    for key in typed:
+        if key not in _NO_HYPERPARAMETERS and key in leaves and key.rpartition(".")[2] not in columns:
+            columns[key] = leaves[key]
+    return {key: value if isinstance(value, int | float) else shown(value) for key, value in columns.items()}

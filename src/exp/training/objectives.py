@@ -1,0 +1,213 @@
+"""A loss and what it implies: the model's width, the target's dtype and shape, what a prediction is, which measures.
+
+Shapes, here and everywhere: N examples, B of them a batch, F features, K outputs of the model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from exp.data.splits import Split
+from exp.errors import ConfigError
+from exp.training.metrics import Hits, Residuals
+
+
+class Objective(Protocol):
+    """What training asks of a loss.
+
+    `target` turns a split's y into what the criterion wants, once, before training; `score` tells how good outputs are,
+    for the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`.
+    """
+
+    @property
+    def criterion(self) -> nn.Module: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def measures(self) -> tuple[str, ...]: ...
+    def target(self, y: Tensor) -> Tensor: ...
+    def prediction(self, output: Tensor) -> Tensor: ...
+    def surface(self, output: Tensor) -> Tensor: ...
+    def probabilities(self, output: Tensor) -> Tensor | None: ...
+    def log_odds(self, output: Tensor) -> Tensor | None: ...
+    def score(
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
+    ) -> Sequence[Hits | Residuals]: ...
+
+
+def check_output(objective: Objective, output: Tensor, rows: int) -> None:
+    """ConfigError unless the model's outputs are [rows, K]: torch would stretch another shape over the targets."""
+    if output.shape != (rows, objective.outputs):
+        raise ConfigError(
+            f"model: its outputs for {rows} rows have the shape {list(output.shape)}, and the loss needs "
+            f"[{rows}, {objective.outputs}]",
+            "a model that returns out_features numbers a row",
+        )
+    if isinstance(objective.criterion, nn.BCELoss):
+        low, high = float(output.min()), float(output.max())
+        if low < 0 or high > 1:
+            raise ConfigError(
+                f"loss: BCELoss takes probabilities, and the model gave {low:.3g} to {high:.3g}",
+                "loss=bce_with_logits, or a model that ends with a sigmoid",
+            )
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One output a class, K of them; the largest is the prediction."""
+
+    criterion: nn.Module
+    outputs: int
+    measures = Hits.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """Class numbers, int64 [N]."""
+        return y
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """Class numbers, int64 [N], of outputs [N, K]."""
+        return output.argmax(1)
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: of two classes the probability of the second, of more the predicted class number."""
+        return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
+
+    def probabilities(self, output: Tensor) -> Tensor:
+        """[N, K], of each class."""
+        return output.softmax(1)
+
+    def log_odds(self, output: Tensor) -> Tensor:
+        """log(p / (1 - p)) for each class, float64 [N, K], exact also where p is 1 to the last bit."""
+        logits = output.double()
+        log_p = logits - logits.logsumexp(1, keepdim=True)
+        # Only the largest p can be so near 1 that 1 - p is lost; there it is the sum of all others.
+        largest = logits.argmax(1, keepdim=True)
+        others = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
+        return (log_p - torch.log1p(-log_p.exp())).scatter(1, largest, logits.gather(1, largest) - others)
+
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+        del split
+        return Hits.of(self.prediction(output), target, sizes)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One output for two classes; `probability` turns it into that of the second, which is predicted from 0.5 on."""
+
+    criterion: nn.Module
+    probability: Callable[[Tensor], Tensor]
+    is_one: bool = True  # else it is a number that was trained towards 0 and 1
+    outputs = 1
+    measures = Hits.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """0. and 1., float32 [N, 1]."""
+        return y.float().unsqueeze(1)
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """Class numbers, int64 [N], of outputs [N, 1]."""
+        return (self.surface(output) >= 0.5).long()
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: the probability of the second class."""
+        return self.probability(output).squeeze(1)
+
+    def probabilities(self, output: Tensor) -> Tensor | None:
+        """[N, 2], of each class; None where the loss gives outputs no such meaning."""
+        second = self.surface(output)
+        return torch.stack([1 - second, second], dim=1) if self.is_one else None
+
+    def log_odds(self, output: Tensor) -> Tensor | None:
+        """log(p / (1 - p)) for each class, float64 [N, 2]."""
+        second = output.squeeze(1).double()
+        if self.probability is not torch.sigmoid:
+            second = torch.logit(second)
+        return torch.stack([-second, second], dim=1) if self.is_one else None
+
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+        del split
+        return Hits.of(self.prediction(output), target.squeeze(1).long(), sizes)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Regression: the outputs are the values."""
+
+    criterion: nn.Module
+    outputs: int
+    measures = Residuals.names
+
+    def target(self, y: Tensor) -> Tensor:
+        """The values, float32 [N, K]."""
+        return y
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """The values [N, K] themselves."""
+        return output
+
+    def surface(self, output: Tensor) -> Tensor:
+        """[N]: the first value."""
+        return output[:, 0]
+
+    def probabilities(self, output: Tensor) -> None:
+        """A value has none."""
+        del output
+
+    def log_odds(self, output: Tensor) -> None:
+        del output
+
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Residuals]:
+        return Residuals.of(output, target, sizes, split.variance)
+
+
+# What the model's output means to the criteria that allow one meaning only.
+_MEANINGS: dict[type[nn.Module], str] = {
+    nn.CrossEntropyLoss: "classes",
+    nn.NLLLoss: "classes",
+    nn.BCEWithLogitsLoss: "logit",
+    nn.BCELoss: "probability",
+    nn.MSELoss: "value",
+    nn.L1Loss: "value",
+    nn.HuberLoss: "value",
+    nn.SmoothL1Loss: "value",
+}
+
+
+def objective_of(criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1) -> Objective:
+    """What `criterion` implies for a target of these `classes`, or where they are None of so many `values`.
+
+    `output` tells what the model's output means to it.
+
+    ConfigError if the loss cannot be computed, or means nothing, on such a target.
+    """
+    name = type(criterion).__name__
+    meant = _MEANINGS.get(type(criterion))
+    if output is None or (meant is not None and output != meant):
+        raise ConfigError(
+            f"loss.output={output or 'null'}: it says what the model's output means to {name}, "
+            f"{meant or 'classes, logit, probability or value'}",
+            f"loss.output={meant or 'value'}",
+        )
+    if getattr(criterion, "reduction", "mean") != "mean":
+        raise ConfigError(
+            f"loss.reduction={criterion.reduction}: a step's loss is the mean over its rows", "loss.reduction=mean"
+        )
+    if classes is None:
+        if output != "value":
+            raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
+        return Values(criterion, values)
+    if output == "classes":
+        return Classes(criterion, len(classes))
+    if len(classes) != 2:
+        raise ConfigError(
+            f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",
+            f"loss=cross_entropy{', or of a table dataset.task=regression' if output == 'value' else ''}",
+        )
+    return Binary(criterion, torch.sigmoid if output == "logit" else _itself, output != "value")
+
+
+def _itself(output: Tensor) -> Tensor:
+    return output

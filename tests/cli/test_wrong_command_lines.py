@@ -1,0 +1,281 @@
+"""Wrong command lines: one message that says what to type, exit code 1, nothing that looks like a finished run."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from exp.cli.diagnosis import check_line
+from exp.cli.main import main
+
+# What was typed, what the message names, what it tells to type.
+MISTAKES = [
+    # groups and options
+    ("dataset=cancr", "there is no such dataset; there are arrays, cancer, diabetes", "dataset=cancer"),
+    ("model=mpl", "there is no such model; there are cnn, linear, mlp", "model=mlp"),
+    ("optimizer=admw", "there is no such optimizer", "optimizer=adamw"),
+    ("scheduler=cosin", "there is no such scheduler", "scheduler=cosine"),
+    ("loss=crossentropy", "there is no such loss", "loss=cross_entropy"),
+    ("batching=mini_batch", "there is no such batching", "batching=minibatch"),
+    ("device=gpu", "there is no such device", "device="),
+    ("experiment=cancer-raw", "there is no such experiment", "experiment=cancer_raw"),
+    ("modle=mlp", "there is no key modle", "model=mlp"),
+    ("optm=sgd", "there is no key optm", "optimizer=sgd"),
+    ("data=iris", "there is no key data", "dataset=iris"),
+    # keys
+    ("optimiser.lr=0.1", "there is no key optimiser.lr", "optimizer.lr=0.1"),
+    ("optimizer.lrr=0.1", "optimizer has lr, momentum, nesterov, weight_decay", "optimizer.lr=0.1"),
+    ("optimizer.learning_rate=0.1", "there is no key", "optimizer.lr=0.1"),
+    ("lr=0.1", "there is no key lr", "optimizer.lr=0.1"),
+    ("batch_size=32", "there is no key batch_size", "batching.batch_size=32"),
+    ("batching.size=32", "batching has batch_size, shuffle, drop_last", "batching.batch_size=32"),
+    ("max_epochs=3", "there is no key max_epochs", "epochs=3"),
+    ("model.hiden=[4]", "model has hidden", "model.hidden=[4]"),
+    ("model=linear model.hidden=3", "model has bias", "model=mlp model.hidden=3"),
+    ("scheduler.gamma=0.5", "scheduler has none here", "scheduler=step scheduler.gamma=0.5"),
+    ("zebra=1", "there is no key zebra", "python -m exp --cfg job"),
+    ("+foo=1", "foo is no key of exp", "the same without foo"),
+    ("++epoch=3", "epoch is no key of exp", "epochs=3"),
+    ("+optimizer.foo=1", "optimizer.foo is no argument of torch.optim.SGD", "one of lr, momentum"),
+    ("+epochs=3", "the key is there already", "epochs=VALUE"),
+    ("~dataset.zebra", "there is no key dataset.zebra", "--cfg job"),
+    # values
+    (
+        "optimizer.lr=abc",
+        "optimizer.lr must be a number above 0 and at most 1,000,000,000, not abc",
+        "optimizer.lr=0.02",
+    ),
+    ("optimizer.lr=-1", "optimizer.lr must be a number above 0 and at most 1,000,000,000, not -1", "optimizer.lr=0.02"),
+    ("optimizer.momentum=1", "optimizer.momentum must be a number of at least 0 and below 1", "optimizer.momentum=0.9"),
+    ("optimizer.nesterov=maybe", "must be one of true, false, not maybe", "optimizer.nesterov=true"),
+    ("epochs=0", "epochs must be a whole number of at least 1, not 0", "epochs=20"),
+    ("epochs=1.5", "epochs must be a whole number of at least 1, not 1.5", "epochs=20"),
+    ("epochs=ten", "epochs must be a whole number of at least 1, not ten", "epochs=20"),
+    ("seed=-1", "seed must be a whole number of at least 0", "seed=0"),
+    ("threads=0", "threads must be a whole number of at least 1 and at most 1,024, or null", "threads=1"),
+    ("batching.batch_size=0", "must be a whole number of at least 1, or null, not 0", "batching.batch_size=10"),
+    ("batching.batch_size=1000", "is more than the 341 training rows", "batching=full, or batching.batch_size=32"),
+    ("batching.shuffle=perhaps", "batching.shuffle must be one of true, false", "batching.shuffle=true"),
+    ("clip_grad_norm=0", "clip_grad_norm must be a number above 0, or null", "clip_grad_norm=1.0"),
+    ("early_stopping.patience=0", "must be a whole number of at least 1, or null", "early_stopping.patience=10"),
+    ("log_every=sometimes", "log_every must be auto, or a number of steps or epochs", "log_every=auto"),
+    ("scheduler=step scheduler.every=week", "must be one of step, epoch, evaluation", "scheduler.every=epoch"),
+    ("model.hidden=0", "model.hidden must be a whole number of at least 1, or a list", "model.hidden=[64,64]"),
+    ("model.activation=relo", "must be one of relu, tanh", "model.activation=relu"),
+    ("model.dropout=1", "model.dropout must be a number of at least 0 and below 1", "model.dropout=0.1"),
+    ("'dataset.split=[.5,.2]'", "three fractions that add up to 1", "dataset.split=[.6,.2,.2]"),
+    ("'dataset.split=[.5,.2,.2]'", "does not divide 569 rows so", "'dataset.split=[.6,.2,.2]'"),
+    ("dataset.split=abc", "three fractions that add up to 1", "dataset.split=[.6,.2,.2]"),
+    ("model._target_=null", "model names no _target_", "model=OPTION"),
+    ("optimizer=null", "optimizer takes one of its options", "another optimizer, one of these"),
+    ("scheduler=null", "scheduler", "scheduler=none"),
+    ("dataset.standardize=maybe", "must be one of true, false, not maybe", "dataset.standardize=true"),
+    ("device.name=abacus", "is no device; this machine has", "device=auto"),
+    ("optimizer.lr=???", "optimizer.lr has no value and needs one", "optimizer.lr=0.02"),
+    ("'optimizer.lr=${nope}'", "Interpolation key 'nope' not found", "optimizer.lr=0.02"),
+    ("optimizer.nesterov=true", "Nesterov momentum requires a momentum", "optimizer.momentum or optimizer.nesterov"),
+    ("optimizer.lr=inf", "optimizer.lr must be a number above 0", "optimizer.lr=0.02"),
+    ("threads=999999999", "threads must be a whole number of at least 1 and at most 1,024", "threads=1"),
+    ("figures=maybe", "figures must be one of auto, true, false, not maybe", "figures=auto"),
+    ("model.output_activation=none", "must be one of null, relu", "model.output_activation=sigmoid"),
+    ("~epochs", "epochs was taken away, and a run needs it", "epochs=20"),
+    ("dataset=moons dataset.n_samples=2", "does not divide 2 rows so", "dataset.split=null"),
+    ("'dataset.split=[.9,.1,0]'", "none of them 0", "'dataset.split=[.6,.2,.2]'"),
+    ("dataset=signal_background dataset.signal=0", "every row is of the class 0", "rows of two classes"),
+    ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=FOLDER"),
+    ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "refused", "another scheduler"),
+    # pairs that make no sense
+    ("loss.output=value", "it says what the model's output means to CrossEntropyLoss", "loss.output=classes"),
+    ("model.output_activation=relu", "takes logits, and the model ends with output_activation=relu", "=null"),
+    ("loss=bce", "BCELoss takes probabilities, and the model ends with output_activation=null", "=sigmoid"),
+    ("loss=bce model=linear", "BCELoss takes probabilities, and the model gave", "loss=bce_with_logits"),
+    ("loss=bce_with_logits model.output_activation=sigmoid", "takes logits, and the model ends with", "loss=bce"),
+    ("model.output_activation=sigmoid", "CrossEntropyLoss takes logits", "model.output_activation=null"),
+    ("+loss.reduction=sum", "a step's loss is the mean over its rows", "loss.reduction=mean"),
+    ("scheduler=plateau scheduler.every=epoch", "so it steps with them", "scheduler.every=evaluation"),
+    ("dataset=diabetes loss=cross_entropy", "needs classes, and this dataset's target is a number", "loss=mse"),
+    ("dataset=iris loss=mse", "tells two classes apart, and this dataset has 3", "loss=cross_entropy"),
+    # targets and what they take, told from their source
+    ("+optimizer.lrr=3", "optimizer.lrr is no argument of torch.optim.SGD", "optimizer.lr=3"),
+    ("optimizer=adam +optimizer.beta=[.9,.99]", "no argument of torch.optim.Adam", "optimizer.betas=[0.9,0.99]"),
+    ("dataset=moons +dataset.nsamples=300", "no argument of sklearn.datasets.make_moons", "dataset.n_samples=300"),
+    ("dataset=moons +dataset.standardise=true", "no argument of", "dataset.standardize=true"),
+    ("loss._target_=torch.nn.CrossEntropyLos", "does not exist", "loss._target_=torch.nn.CrossEntropyLoss"),
+    ("model._target_=torch.nn.Linaer", "does not exist", "model._target_=torch.nn.Linear"),
+    ("optimizer._target_=torch.optim.sdg.SGD", "does not exist", "optimizer._target_="),
+    # what a reader of these tests tried, who had not written them
+    ("model=MLP", "there is no such model", "model=mlp"),
+    ("optimizer_lr=0.1", "there is no key optimizer_lr", "optimizer.lr=0.1"),
+    ("optimizer/lr=0.1", "there is no key optimizer/lr", "optimizer.lr=0.1"),
+    ("optimizer:lr=0.1", "every argument is KEY=VALUE", "optimizer.lr=0.1"),
+    ("lr:0.1", "every argument is KEY=VALUE", "lr=0.1"),
+    ("batch=32", "there is no key batch;", "batching.batch_size=32"),
+    ("batching=32", "batching takes one of its options", "batching.batch_size=32"),
+    ("optimizer=0.1", "optimizer takes one of its options", "optimizer.lr=0.1"),
+    ("device=cuda:0", "there is no such device", "device.name=cuda:0"),
+    ("loss=ce", "there is no such loss", "loss=cross_entropy"),
+    ("loss=mae", "there is no such loss", "loss=l1"),
+    ("dataset=mnist", "there is no such dataset", "another dataset, one of these"),
+    ("model=resnet", "there is no such model", "another model, one of these"),
+    ("model.hidden=64,64", "a list stands in brackets", "'model.hidden=[64,64]'"),
+    ("dataset.split=.6,.2,.2", "a list stands in brackets", "'dataset.split=[.6,.2,.2]'"),
+    ("optimizer.lr=0,1", "a comma is no decimal point", "optimizer.lr=0.1"),
+    ("'model.hidden=(64,64)'", "in square brackets", "'model.hidden=[64,64]'"),
+    ("early_stopping=5", "holds several keys, and no value of its own", "early_stopping.patience=5"),
+    ("save_every=epoch", "save_every must be auto, or a number", "save_every=1epoch"),
+    ("optimizer=adam optimizer.betas=[0.9]", "must be a list of 2", "optimizer.betas=[0.9,0.999]"),
+    ("model.layers=[64,64]", "there is no key model.layers", "model.hidden=[64,64]"),
+    ("optimizer.learning-rate=0.1", "there is no key", "optimizer.lr=0.1"),
+    ("optimizer=adam optimizer.beta1=0.8", "there is no key optimizer.beta1", "optimizer.betas="),
+    ("random_seed=3", "there is no key random_seed", "seed=3"),
+    ("gradient_clip=1", "there is no key", "clip_grad_norm=1"),
+    ("l2=0.1", "there is no key l2", "optimizer.weight_decay=0.1"),
+    ("bs=8", "there is no key bs", "batching.batch_size=8"),
+    ("--epochs=5", "keys stand without dashes", "epochs=5"),
+    ("--learning-rate 0.3", "keys stand without dashes", "optimizer.lr=0.3"),
+    ("--hlep", "--hlep: there is no such flag", "--help"),
+    ("epochs = 5", "there are spaces around =", "epochs=5"),
+    ("-m +experiment=xor_mse,distance", "chosen by + although", "without +"),
+    ("-m 'optimizer.lr=glob(*)'", "the sweep has no job", "KEY=VALUE,VALUE"),
+    (
+        "-m seed=1,2 sweep.workers=-1",
+        "sweep.workers must be a whole number of at least 0 and at most 1,024, or auto",
+        "sweep.workers=1",
+    ),
+    ("-m seed=1,2 sweep.workers=all", "sweep.workers must be a whole number of at least 0", "sweep.workers=1"),
+    ("-m seed=1,2 sweep.on_error=halt", "sweep.on_error must be one of continue, stop", "sweep.on_error=continue"),
+    ("-m optimizer.lr=interval(0.1,1)", "interval(...) is for a search", "hydra/sweeper=optuna"),
+    ("hydra.run.dir=", "hydra.run.dir is empty", "hydra.run.dir=FOLDER"),
+    ("++resume=nowhere", "goes on with a run only where it stands", "resume=nowhere and no +"),
+    # what was most likely meant
+    ("epochs=1e3", "epochs must be a whole number of at least 1, not 1e3", "epochs=1000"),
+    ("engine=record", "engine must be one of auto, eager, recorded", "engine=recorded"),
+    ("'epochs=${early_stopping.patiense}'", "'early_stopping.patiense' not found", "epochs=${early_stopping.patience}"),
+    ("~dataset", "dataset has no value and needs one", "dataset=cancer"),
+    ("optimizer._target_=torch.optim.SDG", "does not exist", "optimizer._target_=torch.optim.SGD"),
+    ("model._target_=os.system", "is not allowed: a config may name a Module of exp.models", "another model"),
+    ("optimizer.lr=1e99999", "optimizer.lr must be a number above 0", "optimizer.lr=0.02"),
+    ("preflight=maybe", "preflight must be one of on, off, not maybe", "preflight=on"),
+    ("resume=nowhere", "no run is there", "resume="),
+    # the command line itself
+    ("cancer", "every argument is KEY=VALUE", "dataset=cancer"),
+    ("'model.hidden=[10,'", "cannot be read as KEY=VALUE", "model.hidden=[1,2]"),
+    ("model=mlp,linear", "several values need a sweep", "python -m exp -m model=mlp,linear"),
+    ("--config-dir nope", "there is no such folder", "--config-dir"),
+    ("-m dataset=iris,cancr epochs=1 figures=false", "there is no such dataset", "dataset=cancer"),
+]
+
+
+def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
+    """What the command says on stderr, and its exit code, as the shell would have it."""
+    monkeypatch.setattr(sys, "argv", ["exp", *shlex.split(line)])
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert os.environ.get("HYDRA_FULL_ERROR") == before
+    code = caught.value.code
+    # Python's own rule: a text is printed, and the code is 1.
+    return capfd.readouterr().err + (code if isinstance(code, str) else ""), 1 if isinstance(code, str) else code
+
+
+@pytest.mark.parametrize(("line", "named", "cure"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
+def test_one_clear_message(line: str, named: str, cure: str, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, code = answer(line, monkeypatch, capfd)
+    assert code == 1
+    assert named in said
+    assert "\n  try: " in said
+    assert cure in said.partition("\n  try: ")[2].splitlines()[0]
+    assert "Traceback" not in said
+    assert "To append" not in said
+    for summary in tmp_path.rglob("summary.json"):
+        assert '"status": "failed"' in summary.read_text()
+
+
+# What was typed, how many mistakes are told of, and the line to paste.
+SEVERAL = [
+    (
+        "optimiser.lr=0.1 dataset=cancr epochs=-1 model=mlp",
+        3,
+        "python -m exp optimizer.lr=0.1 dataset=cancer epochs=20 model=mlp",
+    ),
+    ("+foo=1 ++optimizer.lrr=2", 2, "python -m exp optimizer.lr=2"),
+    ("-m 'model.hidden=[4],[8,0]'", 1, "python -m exp -m 'model.hidden=[4],[64,64]'"),
+    ("-m batching.batch_size=10,ten", 1, "python -m exp -m batching.batch_size=10"),
+    ("-m ++optimizer.lr=0.1,abc", 1, "python -m exp -m optimizer.lr=0.1,0.02"),
+    ("cancer optimizer.lr=0", 2, "python -m exp dataset=cancer optimizer.lr=0.02"),
+    (
+        "model.activation=relo batching.batch_size=ten model.dropot=.1",
+        3,
+        "python -m exp model.activation=relu batching.batch_size=10 model.dropout=.1",
+    ),
+    ("-m epochs=1,x dataset=iris,cancr", 2, "python -m exp -m epochs=1,20 dataset=iris,cancer"),
+    ("-m optimizer.lr=0.1,0 seed=1,2", 1, "python -m exp -m optimizer.lr=0.1,0.02 seed=1,2"),
+    ("loss=crossentropy optimzer=adam sed=3", 3, "python -m exp loss=cross_entropy optimizer=adam seed=3"),
+]
+
+
+@pytest.mark.parametrize(("line", "count", "mended"), SEVERAL, ids=[line for line, _, _ in SEVERAL])
+def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, mended: str, monkeypatch, capfd):
+    said, code = answer(line, monkeypatch, capfd)
+    assert code == 1
+    assert said.count("\n  try: ") == count
+    assert (f"{count} mistakes" in said) == (count > 1)
+    assert said.splitlines()[-1] == f"all mended: {mended}"
+    check_line(shlex.split(mended)[3:])  # and it is one
+
+
+def test_nothing_of_a_sweep_begins_where_one_of_its_jobs_cannot(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, code = answer("-m dataset=xor epochs=1 optimizer=sgd,adam optimizer.momentum=0.9", monkeypatch, capfd)
+    assert code == 1
+    assert "there is no key optimizer.momentum" in said
+    assert "in the job dataset=xor epochs=1 optimizer=adam optimizer.momentum=0.9" in said
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path, monkeypatch, capfd):
+    (tmp_path / "mine/optimizer").mkdir(parents=True)
+    (tmp_path / "mine/optimizer/slow.yaml").write_text("# Mine.\n_target_: torch.optim.SGD\nlr: -1\n")
+    said, code = answer(f"--config-dir {tmp_path}/mine optimizer=slow", monkeypatch, capfd)
+    assert code == 1
+    assert "optimizer.lr must be a number above 0" in said
+    assert f"at: {tmp_path}/mine/optimizer/slow.yaml:3: lr: -1" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("optimiser: {lr: 3}", "optimiser: there is no such key\n  at: {at}\n  try: optimizer in its place"),
+        ("epochs: many", "epochs must be a whole number of at least 1, not many\n  at: {at}\n  try: epochs=20"),
+        ("optimizer: {lr: -3}", "optimizer.lr must be a number above 0"),
+        ("optimizer: {lrr: 3}", "optimizer.lrr is no argument of torch.optim.SGD"),
+        ("batching: {batchsize: 3}", "batching.batchsize: there is no such key"),
+        ("seed: [", 'mine.yaml", line 3'),
+    ],
+)
+def test_a_mistake_in_an_experiment_of_the_users_own(text: str, said: str, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text(f"# @package _global_\n{text}\n")
+    told, code = answer("--config-dir conf experiment=mine", monkeypatch, capfd)
+    assert code == 1
+    assert said.replace("{at}", f"conf/experiment/mine.yaml:2: {text}") in told
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    said, _ = answer("batching.batch_size=1000", monkeypatch, capfd)
+    (log,) = tmp_path.rglob("exp.log")
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert f"log: {log.relative_to(tmp_path)}" in said
+
+
+def test_the_whole_traceback_is_there_for_who_asks(exp):
+
+    told = exp("batching.batch_size=1000", env={**os.environ, "HYDRA_FULL_ERROR": "1"})
+    assert told.returncode == 1
+    assert "Traceback (most recent call last)" in told.stderr

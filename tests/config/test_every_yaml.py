@@ -1,0 +1,57 @@
+"""Every YAML composes, builds and takes two steps: found by glob, so a new file is tested unasked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import config_of, openml_cache_of_iris
+from sklearn.datasets import load_iris
+
+from exp.config.schema import CONF
+from exp.training.build import build
+from exp.training.events import Evaluated
+from exp.training.loop import train
+
+OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
+
+# What an option needs beside it to make sense.
+COMPANIONS = {
+    "loss=bce": ["model.output_activation=sigmoid"],
+    "experiment=signal_background": ["batching=minibatch"],
+    "model=cnn": ["dataset=digits"],
+    "dataset=table": ["dataset.path=iris.csv", "dataset.target=target"],
+    "dataset=arrays": ["dataset.path=iris.npz"],
+    "dataset=openml": ["dataset.name=iris", "dataset.target=class", "dataset.cache=."],
+}
+ELSEWHERE = {"device=cuda", "device=mps"}
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ELSEWHERE])
+def test_composes_builds_and_takes_two_steps(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    iris = load_iris(as_frame=True)
+    iris.frame.to_csv("iris.csv", index=False)
+    np.savez("iris.npz", x=iris.data, y=iris.target)
+    openml_cache_of_iris(tmp_path)
+    two = ["epochs=2", "batching.batch_size=null", "batching.drop_last=false"]
+    experiment = build(config_of(option, *COMPANIONS.get(option, []), *two))
+    assert experiment.plan.steps == 2
+    *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    assert isinstance(last, Evaluated)
+    assert last.at.step == 2
+
+
+@pytest.mark.gpu
+def test_the_gpu_option_trains_there():
+    experiment = build(config_of("device=cuda", "epochs=2"))
+    assert {parameter.device.type for parameter in experiment.model.parameters()} == {"cuda"}
+    *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    assert isinstance(last, Evaluated)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_opens_with_what_it_is_and_a_command(path):
+    head = [line for line in path.read_text().splitlines() if not line.startswith("# @package")][:3]
+    assert head[0].startswith("# ")
+    if path.parent.parent.name != "hydra":
+        assert any("python -m exp" in line for line in head)

@@ -1,0 +1,71 @@
+from itertools import islice
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
+
+from exp.data.batches import Batches
+from exp.data.splits import Split
+from exp.errors import ConfigError
+
+
+def rows(n: int, features: int = 3) -> Split:
+    return Split(torch.arange(n * features, dtype=torch.float32).reshape(n, features), torch.arange(n))
+
+
+sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.none() | st.integers(1, n)))
+
+
+@given(sizes, st.booleans(), st.booleans(), st.integers(0, 2**32), st.integers(1, 3))
+def test_steps_are_a_dataloaders(size, shuffle: bool, drop_last: bool, seed: int, features: int):
+    n, batch_size = size
+    split = rows(n, features)
+    batches = Batches(split, batch_size, shuffle, drop_last)
+    loader = DataLoader(TensorDataset(split.x, split.y), batch_size or n, shuffle=shuffle, drop_last=drop_last)
+    torch.manual_seed(seed)
+    theirs = [batch for _ in range(3) for batch in loader]
+    torch.manual_seed(seed)
+    ours = list(islice(batches.stream(), len(theirs)))
+    assert len(theirs) == 3 * batches.steps_per_epoch
+    for (x, y), (their_x, their_y) in zip(ours, theirs, strict=True):
+        assert torch.equal(x, their_x)
+        assert torch.equal(y, their_y)
+
+
+@given(sizes, st.booleans())
+def test_an_epoch_visits_every_row_once(size, shuffle: bool):
+    n, batch_size = size
+    batches = Batches(rows(n), batch_size, shuffle, drop_last=False)
+    seen = torch.cat([y for _, y in islice(batches.stream(), batches.steps_per_epoch)])
+    assert sorted(seen.tolist()) == list(range(n))
+
+
+@given(sizes, st.booleans(), st.integers(0, 100))
+def test_positions_count_what_the_stream_yields(size, drop_last: bool, step: int):
+    n, batch_size = size
+    batches = Batches(rows(n), batch_size, shuffle=False, drop_last=drop_last)
+    at = batches.position(step)
+    assert at.samples == sum(len(y) for _, y in islice(batches.stream(), step))
+    assert at.epoch == pytest.approx(step / batches.steps_per_epoch)
+
+
+@given(sizes, st.integers(1, 33))
+def test_every_batch_begins_where_a_tensor_of_its_own_would(size, features: int):
+    n, batch_size = size
+    batches = Batches(rows(n, features), batch_size, shuffle=True, drop_last=False)
+    for x, y in islice(batches.stream(), batches.steps_per_epoch):
+        assert x.is_contiguous()
+        assert x.data_ptr() % 64 == y.data_ptr() % 64 == 0
+
+
+def test_a_full_batch_in_order_draws_nothing():
+    before = torch.get_rng_state()
+    next(iter(Batches(rows(5), None, shuffle=False, drop_last=False).stream()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_more_than_the_rows_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"batching.batch_size=6 is more than the 5 training rows"):
+        Batches(rows(5), 6, shuffle=False, drop_last=False)

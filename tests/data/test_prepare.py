@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris, load_linnerud
+
+from exp.data import synthetic
+from exp.data.dataset import table_of
+from exp.data.prepare import prepare, split_sizes
+from exp.errors import ConfigError, DataError
+
+
+def test_fractions_are_cut_as_the_notebook_cuts_them():
+    assert split_sizes([0.6, 0.2, 0.2], 569) == [341, 113, 115]
+
+
+@given(st.integers(10, 10_000))
+def test_sizes_add_up(n: int):
+    assert sum(split_sizes([0.6, 0.2, 0.2], n)) == n
+
+
+@pytest.mark.parametrize(
+    "split", [[0.5, 0.2], [0.5, 0.2, 0.2], [1.0, 0.0, 0.0], [90, 5, 6], [100, 0, 0], [-0.2, 0.6, 0.6]]
+)
+def test_a_split_that_does_not_add_up_is_refused(split):
+    with pytest.raises(ConfigError, match=r"dataset.split must be three fractions"):
+        split_sizes(split, 100)
+
+
+def test_splits_do_not_overlap_and_cover_the_table():
+    table = table_of((np.arange(50.0).reshape(50, 1), np.arange(50)))
+    data = prepare(table, [0.6, 0.2, 0.2], standardize=False, seed=3)
+    rows = torch.cat([data.train.x, data.val.x, data.test.x]).flatten()
+    assert sorted(rows.tolist()) == list(range(50))
+
+
+def test_the_scaler_sees_the_training_rows_only():
+    rng = np.random.default_rng(0)
+    table = table_of((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
+    data = prepare(table, [0.6, 0.2, 0.2], standardize=True, seed=0)
+    assert torch.allclose(data.train.x.mean(0), torch.zeros(2), atol=1e-6)
+    assert torch.allclose(data.train.x.std(0, correction=0), torch.ones(2), atol=1e-6)
+    assert not torch.allclose(data.test.x.mean(0), torch.zeros(2), atol=1e-3)
+
+
+def test_without_a_split_all_rows_serve_three_times():
+    data = prepare(table_of(synthetic.xor()), None, standardize=False, seed=0)
+    assert data.train is data.val is data.test
+    assert len(data.train) == 4
+
+
+def test_a_bunch_brings_its_names():
+    table = table_of(load_iris())
+    assert table.classes == ("setosa", "versicolor", "virginica")
+    assert table.columns[0].name == "sepal length (cm)"
+
+
+def test_words_are_classes_in_sorted_order():
+    table = table_of((np.zeros((3, 1)), np.array(["b", "a", "b"])))
+    assert table.classes == ("a", "b")
+    assert table.y.tolist() == [1, 0, 1]
+
+
+def test_several_values_are_one_regression():
+    table = table_of(load_linnerud())
+    assert table.classes is None
+    assert table.y.shape == (20, 3)
+
+
+def test_equal_tables_share_a_fingerprint_and_others_do_not():
+    assert table_of(synthetic.noisy_xor()).fingerprint == table_of(synthetic.noisy_xor()).fingerprint
+    assert table_of(synthetic.noisy_xor()).fingerprint != table_of(synthetic.noisy_xor(random_state=1)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (np.zeros((3, 2)), "returned ndarray, not a pair"),
+        ((np.zeros((3, 2)), np.zeros(4)), r"x has the shape \[3, 2\] and y \[4\]"),
+        ((np.zeros((0, 2)), np.zeros(0)), r"x has the shape \[0, 2\]"),
+        ((np.zeros(3), np.zeros(3)), r"x has the shape \[3\]"),
+        (
+            (np.array([[1.0], [np.nan], [np.inf]]), np.zeros(3)),
+            "2 of 3 rows hold NaN or infinite features, the first is row 1",
+        ),
+        ((np.zeros((2, 1)), np.array([0.0, np.nan])), "the target holds NaN"),
+        ((np.zeros((2, 1)), np.zeros((2, 2), dtype=int)), r"classes must have the shape \[N\]"),
+    ],
+)
+def test_rows_that_cannot_be_trained_on_are_refused(source, said: str):
+    with pytest.raises(DataError, match=said):
+        table_of(source)
+
+
+def test_the_grid_of_distances():
+    x, y = synthetic.distance()
+    assert x.shape == (40_401, 2)
+    assert np.abs(y - 2 * np.hypot(*x.T)).max() <= 0.005
+
+
+def test_signal_and_background():
+    x, y = synthetic.signal_background()
+    assert np.bincount(y).tolist() == [1000, 100]
+    assert np.abs(x[y == 0]).max() < 5
+    assert np.allclose(x[y == 1].mean(axis=0), [1, 0], atol=0.3)

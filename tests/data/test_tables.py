@@ -1,0 +1,273 @@
+"""Tables in files: what becomes of their columns, and what is said of 47 that cannot be trained on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import config_of, openml_cache_of_iris
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris, load_wine
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from exp.data.files import arrays, openml, table
+from exp.data.prepare import prepare
+from exp.data.preprocessing import Preprocessing
+from exp.data.splits import Data
+from exp.errors import ExpError
+from exp.results import checkpoints
+
+SPLIT = [0.6, 0.2, 0.2]
+
+
+def people(rows: int = 60) -> pd.DataFrame:
+    """A table with something of everything."""
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": random.integers(18, 80, rows),
+            "height": random.normal(170, 10, rows).round(1),
+            "sex": random.choice(["female", "male"], rows),
+            "town": random.choice(["Aa", "Bb", "Cc"], rows),
+            "smoker": random.random(rows) < 0.3,
+            "ill": random.choice(["no", "yes"], rows),
+        }
+    )
+
+
+def prepared(path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **knobs: Any) -> Data:
+    return prepare(table(str(path), target, **knobs), SPLIT, standardize, seed=0, stratify=stratify)
+
+
+def test_features_are_those_of_scikit_learn(tmp_path: Path):
+    """Against its own imputer, scaler and encoder, fitted on the training rows."""
+    frame = people()
+    frame.loc[[3, 17, 40], "height"] = np.nan
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    data = prepared(tmp_path / "people.csv", missing="median")
+    assert data.features == ("age", "height", "sex=female", "sex=male", "town=Aa", "town=Bb", "town=Cc", "smoker")
+    theirs = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), ["age", "height"]),
+            ("words", OneHotEncoder(handle_unknown="ignore"), ["sex", "town"]),
+            ("booleans", "passthrough", ["smoker"]),
+        ]
+    )
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).numpy()
+    parts = np.split(order, [36, 48])
+    theirs.fit(frame.iloc[parts[0]])
+    for split, rows in zip(data.splits.values(), parts, strict=True):
+        expected = np.asarray(theirs.transform(frame.iloc[rows]), dtype=np.float32)
+        assert torch.equal(split.x, torch.from_numpy(expected))
+        assert [data.classes[label] for label in split.y] == list(frame["ill"].iloc[rows])
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_every_kind_of_file_is_the_same_table(kind: str, tmp_path: Path):
+    frame = people()
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    if kind == "parquet":
+        frame.to_parquet(tmp_path / "other.parquet")
+    else:
+        frame.to_csv(tmp_path / f"other.{kind}", index=False, sep="\t" if kind == "tsv" else ",")
+    one, other = (table(str(path), "ill") for path in (tmp_path / "one.csv", tmp_path / f"other.{kind}"))
+    assert one.fingerprint == other.fingerprint
+    assert one.columns == other.columns
+
+
+def test_decimal_commas_and_another_encoding(tmp_path: Path):
+    frame = people().replace({"town": {"Aa": "Århus"}})
+    frame.to_csv(tmp_path / "people.csv", index=False, sep=";", decimal=",", encoding="latin-1")
+    found = table(str(tmp_path / "people.csv"), "ill", separator=";", decimal=",", encoding="latin-1")
+    assert [column.kind for column in found.columns] == ["number", "number", "category", "category", "boolean"]
+    assert "Århus" in found.columns[3].words
+
+
+def test_a_word_that_training_has_not_seen_makes_zeros_and_is_told(tmp_path: Path):
+    frame = people()
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    frame.loc[int(order[50]), "town"] = "Zz"
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    data = prepared(tmp_path / "people.csv")
+    towns = [index for index, name in enumerate(data.features) if name.startswith("town=")]
+    assert len(towns) == 3
+    assert data.test.x[2, towns].tolist() == [0, 0, 0]
+    assert data.notes == ("1 row with a town that training had not: zeros stand for it",)
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        ([0, 1, 2] * 20, "auto", ("0", "1", "2")),
+        ([0.0, 1.0] * 30, "auto", ("0", "1")),
+        ([True, False] * 30, "auto", ("False", "True")),
+        (["b", "a"] * 30, "auto", ("a", "b")),
+        (list(range(60)), "auto", None),
+        ([0.5, 1.5] * 30, "auto", None),
+        ([0, 1] * 30, "regression", None),
+        (list(range(30)) * 2, "classes", tuple(map(str, range(30)))),
+    ],
+)
+def test_the_target_is_one_of_classes_or_of_values(values: list[Any], task: str, classes: Any, tmp_path: Path):
+    people().drop(columns="ill").assign(y=values).to_csv(tmp_path / "people.csv", index=False)
+    found = table(str(tmp_path / "people.csv"), "y", task=task)
+    assert found.classes == classes
+    if classes is None:
+        assert found.y[:, 0].tolist() == [float(value) for value in values]
+    else:
+        assert [classes[label] for label in found.y] == [str(int(v) if isinstance(v, float) else v) for v in values]
+
+
+def test_shares_of_classes_and_whole_groups(tmp_path: Path):
+    frame = people(300).assign(doctor=np.repeat(np.arange(30), 10))
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    stratified = prepared(tmp_path / "people.csv", stratify=True)
+    shares = [float(split.y.float().mean()) for split in stratified.splits.values()]
+    assert max(shares) - min(shares) < 0.02
+    grouped = prepare(table(str(tmp_path / "people.csv"), "ill", group="doctor"), SPLIT, False, seed=1)
+    assert "doctor" not in grouped.features
+    by_row = {tuple(row): doctor for *row, doctor in frame[["age", "height", "doctor"]].itertuples(index=False)}
+    doctors = [{by_row[(int(row[0]), round(float(row[1]), 1))] for row in split.x} for split in grouped.splits.values()]
+    assert sum(map(len, doctors)) == 30
+    assert [len(split) for split in grouped.splits.values()] == [180, 60, 60]
+
+
+def test_a_checkpoint_keeps_what_was_learned_of_the_columns(exp, tmp_path: Path):
+    people().to_csv(tmp_path / "people.csv", index=False)
+    words = "dataset=table dataset.path=people.csv dataset.target=ill epochs=1 figures=false hydra.run.dir=run"
+    done = exp(*words.split())
+    assert done.returncode == 0, done.stderr
+    assert "table: 60 x 8 (2 numbers, 2 categories, 1 boolean), ill: 2 classes" in done.stdout
+    kept = Preprocessing.of_text(checkpoints.read(tmp_path / "run/checkpoints/last.pt")["preprocessing"])
+    assert kept == prepared(tmp_path / "people.csv").preprocessing
+
+
+def test_arrays(tmp_path: Path):
+    wine = load_wine()
+    names = np.array(wine.feature_names)
+    np.savez(tmp_path / "wine.npz", x=wine.data, y=wine.target, feature_names=names, target_names=wine.target_names)
+    found = arrays(str(tmp_path / "wine.npz"))
+    assert found.classes == ("class_0", "class_1", "class_2")
+    assert [column.name for column in found.columns] == wine.feature_names
+    assert np.array_equal(found.x, wine.data)
+
+
+def test_openml_is_read_from_its_cache(tmp_path: Path):
+    openml_cache_of_iris(tmp_path)
+    found = openml("iris", 1, "class", str(tmp_path))
+    assert found.classes == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")
+    # Two rows of the archive's are not as Fisher printed them; scikit-learn has mended its own.
+    assert [int(row) for row in np.flatnonzero((found.x != load_iris().data).any(axis=1))] == [34, 37]
+
+
+GOOD = "age,town,ill\n" + "".join(f"{20 + i * 7 % 23},{'AB'[i % 2]},{'no' if i % 3 else 'yes'}\n" for i in range(30))
+ROWS = GOOD.partition("\n")[2]
+BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
+    # name of the file, what is in it, knobs, what is said, what to type
+    ("x.csv", "", {}, "the file is empty", "a line of names"),
+    ("x.csv", "\n\n", {}, "the file is empty", "a line of names"),
+    ("x.csv", "age,town,ill\n", {}, "there are names and no rows", "a line for each row"),
+    ("x.csv", b"\xff\xfea\x00g\x00", {}, "it is not text in utf-8", "dataset.encoding=latin-1"),
+    ("x.csv", GOOD.replace("A", "Å").encode("latin-1"), {}, "it is not text in utf-8", "dataset.encoding=latin-1"),
+    ("x.csv", GOOD, {"encoding": "utf8000"}, "unknown encoding", "dataset.encoding=utf-8"),
+    ("x.csv", ROWS, {}, "has no such column", "one of 20, A, yes"),
+    ("x.csv", "1,2,3\n4,5,6\n", {}, "its first line holds numbers, and no names", "a first line of names"),
+    ("x.csv", GOOD.replace("age,town", "age,age"), {}, "two columns have the name 'age'", "other names"),
+    ("x.csv", GOOD.replace("age,town", "age,"), {}, "column 2 has no name", "a name in the first line"),
+    ("x.csv", GOOD.replace(",", ";"), {}, "are not parted by ','", "'dataset.separator=\";\"'"),
+    ("x.csv", GOOD.replace(",", "\t"), {}, "are not parted by ','", "dataset.separator=tab"),
+    ("x.tsv", GOOD, {}, "has no such column", "one of age,town,ill"),
+    ("x.csv", GOOD + "1,2,3,4,5\n", {}, "Expected 3 fields in line 32, saw 5", "as many cells in each line as names"),
+    ("x.csv", GOOD + "1,A\n", {}, "there are empty cells: ill (1) of 31 rows", "dataset.missing=drop"),
+    ("x.csv", GOOD + ",A,no\n,B,no\n", {}, "there are empty cells: age (2) of 32 rows", "dataset.missing=median"),
+    ("x.csv", GOOD + "NA,n/a,no\n", {}, "age (1), town (1)", "dataset.missing=drop"),
+    ("x.csv", GOOD + "1,A,\n", {"missing": "median"}, "the target ill has empty cells", "dataset.missing=drop"),
+    ("x.csv", "a,b,ill\n1,,x\n,2,y\n", {"missing": "drop"}, "every row has an empty cell", "'dataset.drop=[...]'"),
+    ("x.csv", "age,size,ill\n" + "1,,x\n2,,y\n" * 9, {"missing": "median"}, "no row has a size", "dataset.drop=[size]"),
+    ("x.csv", GOOD.replace("A", '"3,5"').replace("B", '"4,2"'), {}, "with a decimal comma: 3,5", 'dataset.decimal=","'),
+    ("x.csv", GOOD, {"kinds": {"age": "boolean"}}, "and row 1 holds 20", "{age: number}"),
+    ("x.csv", GOOD, {"missing": "mean"}, "must be one of null, drop, median, not mean", "dataset.missing=drop"),
+    ("x.csv", GOOD, {"target": "il"}, "dataset.target=il: ", "dataset.target=ill"),
+    ("x.csv", GOOD, {"target": "outcome"}, "has no such column", "one of age, town, ill"),
+    ("x.csv", GOOD, {"drop": ["size"]}, "dataset.drop=size: ", "one of age, town, ill"),
+    ("x.csv", GOOD, {"group": "twn"}, "dataset.group=twn: ", "dataset.group=town"),
+    ("x.csv", GOOD, {"kinds": {"twn": "category"}}, "dataset.kinds=twn: ", "one of age, town, ill"),
+    ("x.csv", GOOD, {"kinds": {"age": "words"}}, "age must be one of number, boolean, category, not words", "category"),
+    ("x.csv", GOOD, {"drop": ["age", "town"]}, "no column is left to learn from", "dataset.drop"),
+    ("x.csv", GOOD, {"task": "guess"}, "must be one of auto, classes, regression, not guess", "dataset.task=auto"),
+    ("x.csv", GOOD, {"task": "regression"}, "the target ill is not one of numbers", "dataset.task=classes"),
+    ("x.csv", GOOD.replace("yes", "no"), {}, "every row is of the class no", "rows of two classes"),
+    ("x.csv", GOOD.replace("20,", "about twenty,"), {}, "the first in row 1: 'about twenty'", "{age: category}"),
+    ("x.csv", GOOD.replace("A", "2024-05-01").replace("B", "2024-06-02"), {}, "is one of dates", "dataset.drop=[town]"),
+    ("x.csv", GOOD.replace("A", "1/5/2024").replace("B", "2/6/2024"), {}, "is one of dates", "dataset.drop=[town]"),
+    ("x.csv", GOOD.replace("20,", "inf,"), {}, "the column age holds infinite numbers", "numbers that end"),
+    ("x.csv", GOOD, {"kinds": {"town": "number"}}, "and 30 cells that are none", "{town: category}"),
+    ("x.csv", GOOD.replace("ill", "ill,sick").replace("no\n", "no,0\n").replace("yes\n", "yes,1\n"), {},
+     "the column sick is the target ill in other words", "'dataset.drop=[sick]'"),
+    ("x.csv", "a,b,ill\n" + "".join(f"{i},{i}.5,{i}.5\n" for i in range(40)), {},
+     "the column b is the target ill in other words", "'dataset.drop=[b]'"),
+    ("x.csv", "name,age,ill\n" + "".join(f"person {i},{i % 7},{i % 2}\n" for i in range(90)), {},
+     "the column name has 90 different words in 90 rows", "'dataset.drop=[name]'"),
+    ("x.csv", "age,ill\n" + "".join(f"{i % 7},ill {i}\n" for i in range(90)), {},
+     "90 different words", "another column"),
+    ("x.xlsx", GOOD, {}, "it reads .csv, .tsv and .parquet", "in one of these"),
+    ("x.parquet", GOOD, {}, "dataset.path=", "as many cells"),
+    ("folder.csv/x", GOOD, {"path": "folder.csv"}, "it is a folder", "the path of a file"),
+    ("data.csv", GOOD, {"path": "dta.csv"}, "there is no such file", "data.csv"),
+    ("x.csv", GOOD, {"path": "https://somewhere.org/x.csv"}, "nothing is downloaded", "once you have it here"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "knobs", "said", "cure"), BROKEN)
+def test_what_cannot_be_trained_on_is_said(
+    name: str, content: str | bytes, knobs: dict[str, Any], said: str, cure: str, tmp_path: Path
+):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    knobs = {"path": name, "target": "ill", **knobs}
+    path = knobs.pop("path")
+    with pytest.raises(ExpError) as refused:
+        table(path if "://" in path else str(tmp_path / path), **knobs)
+    assert said in refused.value.problem
+    assert cure in refused.value.cure
+
+
+def test_the_good_one_among_them_is_good(tmp_path: Path):
+    (tmp_path / "x.csv").write_text(GOOD)
+    assert table(str(tmp_path / "x.csv"), "ill").classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"z": [1]}, "holds z, and it takes x and y"),
+        ({"x": [[1.0], [2.0]], "y": [0, 1, 1]}, "x has the shape [2, 1] and y [3]"),
+        ({"x": np.array([{}, {}], dtype=object), "y": [0, 1]}, "no arrays of numbers"),
+    ],
+)
+def test_arrays_that_are_none(content: dict[str, Any], said: str, tmp_path: Path):
+    np.savez(tmp_path / "x.npz", **content)
+    with pytest.raises(ExpError) as refused:
+        arrays(str(tmp_path / "x.npz"))
+    assert said in refused.value.problem
+
+
+def test_what_is_asked_of_a_file_that_is_no_archive(tmp_path: Path):
+    (tmp_path / "x.npz").write_text("not one")
+    with pytest.raises(ExpError, match="no arrays of numbers"):
+        arrays(str(tmp_path / "x.npz"))
+
+
+def test_kinds_can_be_typed():
+    words = ["dataset=table", "dataset.path=x.csv", "dataset.target=y", "dataset.kinds={zip: category}"]
+    assert config_of(*words).dataset["kinds"] == {"zip": "category"}
+
+
+@pytest.mark.parametrize("knob", ["dataset.stratify=true"])
+def test_knobs_of_a_bundled_dataset(knob: str):
+    assert config_of("dataset=iris", knob).dataset["stratify"] is True

@@ -1,0 +1,369 @@
+"""The recorded step beside the eager one: the same bits, or eager steps and the reason."""
+
+import copy
+import random
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from conftest import config_of
+from torch import Tensor, nn, optim
+
+from exp.engine.codegen import Recordings, player
+from exp.engine.replay import RecordedStep
+from exp.engine.step import EagerStep, Made
+from exp.engine.trace import Tape
+from exp.training.build import build
+from exp.training.loop import train
+
+Batches = list[tuple[Tensor, Tensor]]
+
+
+def batches(steps: int = 30, short: int | None = 3) -> Batches:
+    """Batches of 8 rows, each third of `short` rows."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [short if short and step % 3 == 2 else 8 for step in range(steps)]
+    return [(torch.randn(n, 5, generator=generator), torch.rand(n, 1, generator=generator).round()) for n in sizes]
+
+
+def mlp(*between: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 6), *between, nn.Tanh(), nn.Linear(6, 1))
+
+
+def both(
+    model: nn.Module,
+    optimizer: Callable[..., optim.Optimizer] = lambda p: optim.SGD(p, lr=0.1),
+    criterion: nn.Module | None = None,
+    clip: float | None = None,
+    feed: Batches | None = None,
+    device: str = "cpu",
+    seeded: object = None,
+    one_by_one: bool = False,
+    between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
+) -> RecordedStep:
+    """Train twice, eagerly and recorded, and compare every loss, output and state to the bit."""
+    feed = [(x.to(device), y.to(device)) for x, y in feed or batches()]
+    criterion = criterion or nn.BCEWithLogitsLoss()
+    ends = []
+    recorded = None
+    for engine in ("eager", "recorded"):
+        twin = copy.deepcopy(model).to(device)
+        step = EagerStep(twin, copy.deepcopy(criterion), optimizer(twin.parameters()), clip)
+        if engine == "recorded":
+            recorded = RecordedStep(step, Recordings())
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.setstate(seeded or random.getstate())  # type: ignore[arg-type]
+
+        def fed(twin_optimizer: optim.Optimizer) -> Iterator[tuple[Tensor, Tensor]]:
+            for i, batch in enumerate(feed):
+                between(twin_optimizer, i)
+                yield batch
+
+        steps = recorded if recorded is not None else step
+        with torch.no_grad():
+            if one_by_one:
+                parts = [steps([batch]) for batch in fed(step.optimizer)]
+                made = Made(*([one for part in parts for one in getattr(part, name)] for name in vars(parts[0])))
+            else:
+                made = steps(fed(step.optimizer))
+        ends.append((vars(made), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
+    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
+    assert recorded is not None
+    return recorded
+
+
+def is_played(step: RecordedStep, *sizes: int) -> bool:
+    return step.obstacle is None and set(step._trusted) == set(sizes)
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "decay": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    "dampening": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": lambda p: optim.Adam(p, lr=0.1),
+    "adam with decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
+    "adamw": lambda p: optim.AdamW(p, lr=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "rmsprop with all": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, weight_decay=0.1),
+    "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1),
+    "fused sgd": lambda p: optim.SGD(p, lr=0.1, fused=True),
+    "fused nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
+    "fused adam": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1, fused=True),
+    "fused adamw": lambda p: optim.AdamW(p, lr=0.1, fused=True),
+    # Those whose updates torch alone knows.
+    "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
+    "centered": lambda p: optim.RMSprop(p, lr=0.01, centered=True),
+    "maximize": lambda p: optim.SGD(p, lr=0.01, maximize=True),
+    "nadam": lambda p: optim.NAdam(p),
+    "fused adagrad": lambda p: optim.Adagrad(p, lr=0.1, fused=True),
+    "rprop": lambda p: optim.Rprop(p),
+}
+
+MODELS = {
+    "linear": lambda: nn.Linear(5, 1),
+    "mlp": mlp,
+    "dropout": lambda: mlp(nn.Dropout(0.4)),
+    "batch norm": lambda: mlp(nn.BatchNorm1d(6), nn.Dropout(0.2)),
+    "layer norm": lambda: mlp(nn.LayerNorm(6), nn.GELU()),
+    "convolution": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(9, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "model"), [*product(OPTIMIZERS, ["mlp"]), *product(["sgd", "adam"], MODELS)])
+def test_same_bits_played(optimizer: str, model: str):
+    torch.manual_seed(0)
+    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)
+
+
+LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss()]
+
+
+@pytest.mark.parametrize("criterion", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_every_loss_and_clipping(criterion: nn.Module, clip: float | None):
+    assert is_played(both(mlp(), criterion=criterion, clip=clip), 8, 3)
+
+
+def test_classes():
+    feed = [(x, y.squeeze(1).long()) for x, y in batches()]
+    net = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    assert is_played(both(net, criterion=nn.CrossEntropyLoss(label_smoothing=0.1), feed=feed), 8, 3)
+
+
+def test_a_learning_rate_is_never_baked_in():
+    def schedule(optimizer: optim.Optimizer, step: int) -> None:
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
+
+    for optimizer in ("nesterov", "adam", "rmsprop", "adagrad"):
+        assert is_played(both(mlp(), OPTIMIZERS[optimizer], between=schedule), 8, 3)
+
+
+class Odd(nn.Module):
+    """A linear layer with something about it that no recording can know."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 1)
+        self.unused = nn.Parameter(torch.ones(2))
+        self.how = how
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.how == "counts"
+        output = self.linear(x)
+        if self.how == "branches on data" and output.sum() > 0:
+            output = output * 2
+        if self.how == "counts":
+            output = output * self.calls
+        if self.how == "masks":
+            output = output + x[x.sum(1) > 0].sum()
+        return output
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("branches on data", "looks into a tensor"),
+        ("masks", "looks into a tensor"),
+        ("counts", "each step changes calls of Odd, which no recording would"),
+    ],
+)
+def test_what_cannot_be_recorded_goes_on_eagerly_and_says_why(how: str, reason: str):
+    step = both(Odd(how))
+    assert not step._trusted
+    assert reason in str(step.obstacle)
+
+
+def test_a_parameter_that_the_loss_does_not_touch():
+    assert is_played(both(Odd("plain")), 8, 3)
+
+
+def test_lbfgs_goes_on_eagerly_and_says_why():
+    step = both(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
+    assert step.obstacle == "LBFGS computes gradients several times a step"
+
+
+def test_the_same_tensors_are_not_made_at_every_step():
+    """A recording of a linear layer holds its transpose, and its gradient is not transposed back and forth."""
+    model, criterion = nn.Linear(5, 1), nn.MSELoss()
+    step = EagerStep(model, criterion, optim.SGD(model.parameters(), lr=0.1))
+    x, y = batches(1)[0]
+    with Tape() as tape:
+        results = step.gradients(x, y)
+    play = player(tape.calls, x, y, step.parameters, results)
+    with Tape() as played, torch.no_grad():
+        play([(x, y)], lambda _gradients: None, Made())
+    names = [call.operator._schema.name.removeprefix("aten::") for call in played.calls]
+    assert names == ["addmm", "mse_loss", "mse_loss_backward", "mm", "sum"]
+
+
+def test_what_is_not_needed_again_is_let_go():
+    model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(50, 50), nn.ReLU())), nn.Linear(50, 1))
+    step = EagerStep(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    x, y = torch.randn(4, 50), torch.randn(4, 1)
+    with Tape() as tape:
+        results = step.gradients(x, y)
+    play = player(tape.calls, x, y, step.parameters, results)
+    made, seen = Made(), []
+    play([(x, y)], seen.extend, made)
+    for mine, theirs in zip([*made.losses, *made.outputs, *seen], [*results[:2], *results[2]], strict=True):
+        assert torch.equal(mine, theirs)
+
+
+class Sparse(nn.Module):
+    """A linear layer after a sparse one, whose tensors have no memory that a recording could follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = torch.eye(5).to_sparse()
+        self.linear = nn.Linear(5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(torch.sparse.mm(self.mixing, x.t()).t())
+
+
+def test_a_recording_that_fails_is_no_reason_to_stop():
+    assert "the step cannot be recorded" in str(both(Sparse()).obstacle)
+
+
+class Case(nn.Module):
+    """A linear layer; what else `forward` does is the case."""
+
+    def __init__(self, forward: Callable[..., Tensor], **buffers: Tensor) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(5, 1), nn.BatchNorm1d(5)
+        self.a, self.b = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+        self.kept, self.count = torch.zeros(5), 0
+        self.own = torch.Generator().manual_seed(3)
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer)
+        self._forward = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._forward(self, x)
+
+
+def keeps_a_mean(net: Case, x: Tensor) -> Tensor:
+    net.kept = 0.9 * net.kept + 0.1 * x.mean(0)
+    return net.linear(x - net.kept)
+
+
+def fills_a_bank(net: Case, x: Tensor) -> Tensor:
+    net.bank = torch.cat([net.bank, x])[-64:]
+    return net.linear(x) + net.bank.mean()
+
+
+def counts(net: Case, x: Tensor) -> Tensor:
+    net.count += 1
+    return net.linear(x) * (1 if net.count <= 10 else 0.5)
+
+
+HARD: dict[str, tuple[Callable[..., Tensor], str | None]] = {
+    "some batches use a layer": (lambda net, x: net.linear(net.norm(x) if len(x) > 3 else x), None),
+    "a norm that only watches": (lambda net, x: net.linear(x) + 0 * net.norm(x).detach().sum(), None),
+    "two parameters with one gradient": (lambda net, x: net.linear(x) * (net.a + net.b), None),
+    "an expanded gradient": (lambda net, x: net.linear(x) + net.a.sum() + net.norm.weight.sum(), None),
+    "in place": (lambda net, x: net.linear(x.clone().mul_(0.5).clamp_(min=0)), None),
+    "split": (lambda net, x: net.linear(torch.cat(torch.split(x, [5], 1)).relu()), None),
+    "a mean kept as an attribute": (keeps_a_mean, "each step changes kept of Case"),
+    "a buffer that grows": (fills_a_bank, "each step changes bank of Case"),
+    "a counter": (counts, "each step changes count of Case"),
+    "Python's random numbers": (
+        lambda net, x: net.linear(x if random.random() < 0.1 else x.tanh()),
+        "each step changes random's stream",
+    ),
+    "numpy's random numbers": (lambda net, x: net.linear(x) * np.random.rand(), "numpy's random stream"),
+    "tolist": (lambda net, x: net.linear(x) * (0.5 if x.tolist()[0][0] > 1 else 1), "tolist looks into a tensor"),
+    "numpy": (lambda net, x: net.linear(x) * (0.5 if x.numpy().max() > 2 else 1), "numpy looks into a tensor"),
+    "a generator of its own": (
+        lambda net, x: net.linear(x + torch.randn(x.shape, generator=net.own)),
+        "draws from a random stream of the model's own",
+    ),
+}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "nadam"])
+@pytest.mark.parametrize("case", HARD)
+def test_hard_cases_have_the_eager_bits_or_are_given_up(case: str, optimizer: str):
+    forward, reason = HARD[case]
+    sizes = [3 if i % 8 == 7 else 8 for i in range(60)]
+    feed = [(torch.randn(n, 5), torch.rand(n, 1).round()) for n in sizes]
+    random.seed(0)
+    state = random.getstate()
+    step = both(Case(forward, bank=torch.zeros(1, 5)), OPTIMIZERS[optimizer], clip=0.5, feed=feed, seeded=state)
+    assert (step.obstacle is None) if reason is None else (reason in str(step.obstacle))
+
+
+class Normalised(nn.MSELoss):
+    """A loss with a buffer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.ones(()))
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        loss = super().forward(output, target)
+        self.mean.mul_(0.9).add_(loss.detach(), alpha=0.1)
+        return loss / self.mean
+
+
+def test_a_loss_with_a_buffer():
+    assert is_played(both(mlp(), criterion=Normalised()), 8, 3)
+
+
+def test_a_frozen_layer():
+    net = nn.Sequential(nn.Linear(5, 6).requires_grad_(False), nn.Tanh(), nn.Linear(6, 1))
+    assert is_played(both(net, OPTIMIZERS["adam"]), 8, 3)
+
+
+def test_momentum_that_a_schedule_takes_to_zero():
+    def schedule(optimizer: optim.Optimizer, step: int) -> None:
+        optimizer.param_groups[0]["momentum"] = 0.9 if step % 20 < 13 else 0.0
+
+    both(mlp(), OPTIMIZERS["momentum"], feed=batches(60), between=schedule, one_by_one=True)
+
+
+class Optimistic(optim.Optimizer):
+    """Keeps the last gradient itself, not a copy."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        super().__init__(parameters, {})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for parameter in self.param_groups[0]["params"]:
+            before = self.state[parameter].get("before", parameter.grad)
+            parameter.add_(2 * parameter.grad - before, alpha=-0.05)
+            self.state[parameter]["before"] = parameter.grad
+        return loss
+
+
+def test_an_optimizer_that_keeps_gradients():
+    both(mlp(), Optimistic, feed=batches(60))
+
+
+def test_batches_that_are_made_on_the_way():
+    """More than a thousand steps an epoch, and a short batch at its end: tensors made while others are played."""
+    experiment = build(config_of("dataset=moons", "dataset.n_samples=5174", "batching.batch_size=3", "epochs=1"))
+    assert experiment.batches.steps_per_epoch > 1024
+    assert len(experiment.data.train) % 3
+    for _ in train(experiment.learner, experiment.batches, experiment.data, experiment.plan):
+        pass
+    assert experiment.learner.step.obstacle is None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("optimizer", "model"), [*product(["sgd", "nesterov", "adam"], MODELS), ("nadam", "mlp")])
+def test_on_a_gpu_a_captured_step_has_the_eager_steps_bits(optimizer: str, model: str):
+    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)

@@ -1,0 +1,222 @@
+"""What the report says of a model, against scipy and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics
+from torch import nn
+
+from exp.data.preprocessing import Column, Preprocessing
+from exp.data.splits import Data, Split
+from exp.reports.classification import Calibration, Ranking, by_class, confusion
+from exp.reports.figures import confusion_matrix, scores
+from exp.reports.hardest_rows import most_wrong
+from exp.reports.intervals import intervals, row_losses, wilson
+from exp.training.objectives import objective_of
+
+scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
+    lambda rows: 0 < sum(is_it for is_it, _ in rows) < len(rows)
+)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_an_accuracys_interval_is_wilsons(seen):
+    right, count = seen
+    other = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+    assert wilson(right, count) == pytest.approx((other.low, other.high), abs=1e-12)
+
+
+@given(scores_of_rows)
+def test_ranking_is_that_of_scikit_learn(rows):
+    positive, score = np.array([p for p, _ in rows]), np.array([s / 8 for _, s in rows])
+    ours = Ranking.of(positive, score)
+    false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
+    assert np.allclose(ours.false, false)
+    assert np.allclose(ours.true, true)
+    assert ours.area == pytest.approx(metrics.roc_auc_score(positive, score))
+    assert ours.average == pytest.approx(metrics.average_precision_score(positive, score))
+    precision, recall, _ = metrics.precision_recall_curve(positive, score)
+    assert np.allclose(ours.precision, precision[::-1])
+    assert np.allclose(ours.true, recall[::-1])
+
+
+def test_calibration_is_that_of_scikit_learn():
+    from sklearn.calibration import calibration_curve
+
+    draw = np.random.default_rng(3)
+    sure = draw.uniform(0.5, 1, 400)
+    right = draw.uniform(size=400) < sure**2
+    ours = Calibration.of(sure, right)
+    shares, means = calibration_curve(right, sure, n_bins=10)
+    assert np.allclose(ours.sure, means)
+    assert np.allclose(ours.right, shares)
+    counts = np.histogram(sure, np.linspace(0, 1, 11))[0]
+    assert ours.error == pytest.approx((counts[counts > 0] * abs(shares - means)).sum() / 400)
+
+
+def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
+    torch.manual_seed(1)
+    net = nn.Linear(3, classes)
+    return Split(torch.randn(n, 3), torch.randint(classes, (n,)), np.arange(n) + 1), net
+
+
+def test_classes_are_told_as_scikit_learn_tells_them():
+    split, net = of_classes(4)
+    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c", "d"))
+    output = net(split.x).detach()
+    predicted = output.argmax(1)
+    counts = confusion(split, 4, objective, output)
+    assert (counts == metrics.confusion_matrix(split.y, predicted)).all()
+    theirs = metrics.precision_recall_fscore_support(split.y, predicted, zero_division=np.nan)
+    ours = by_class(("a", "b", "c", "d"), counts)
+    for name, of_all in zip(("precision", "recall", "f1", "rows"), theirs, strict=True):
+        assert np.allclose([getattr(one, name) for one in ours], of_all, equal_nan=True), name
+
+
+def test_a_class_that_no_row_is_of_has_no_recall():
+    told = by_class(("a", "b"), np.array([[3, 0], [0, 0]]))[1]
+    assert [told.rows, str(told.precision), str(told.recall)] == [0, "nan", "nan"]
+
+
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
+    """Of many samples of rows, the measures of all rows lie in about 95 % of the intervals."""
+    torch.manual_seed(1)
+    n = 40_000
+    x = torch.randn(n, 2)
+    noise = torch.randn(n, 1)
+    if kind == "classes":
+        objective = objective_of(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+        y = ((x.sum(1, keepdim=True) + noise) > 0).float()
+    else:
+        objective = objective_of(nn.MSELoss(), "value", None)
+        y = x.sum(1, keepdim=True) + noise
+
+    def predict(rows: torch.Tensor) -> torch.Tensor:
+        return 2 * rows.sum(1, keepdim=True) if kind == "classes" else 0.8 * rows.sum(1, keepdim=True)
+
+    (score,) = objective.score(predict(x), y, [n], Split(x, y))
+    truth = {"loss": float(objective.criterion(predict(x), y)), **score.values()}
+    inside = dict.fromkeys(truth, 0)
+    parts = [torch.randperm(n)[:200] for _ in range(400)]
+    for rows in parts:
+        for name, (low, high) in intervals(Split(x[rows], y[rows]), objective, predict(x[rows])).items():
+            inside[name] += low <= truth[name] <= high
+    assert set(truth) == set(inside)
+    for name, count in inside.items():
+        assert 0.91 < count / len(parts) < 0.985, (name, count)
+
+
+def test_the_rows_losses_are_their_own():
+    split, net = of_classes(3)
+    losses = row_losses(nn.CrossEntropyLoss(), net(split.x).detach(), split.y)
+    with torch.no_grad():
+        alone = [nn.functional.cross_entropy(net(split.x[[row]]), split.y[[row]]).item() for row in range(len(split))]
+    assert np.allclose(losses, alone, atol=1e-6)
+
+
+def test_a_loss_that_weighs_classes_has_no_interval():
+    split, net = of_classes(3)
+    weighed = objective_of(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
+    assert set(intervals(split, weighed, net(split.x).detach())) == {"accuracy"}
+
+
+def test_a_users_criterion_that_pays_no_heed_to_reduction_has_no_interval():
+    class Own(nn.Module):
+        reduction = "mean"
+
+        def forward(self, output, target):
+            return nn.functional.cross_entropy(output, target)
+
+    split, net = of_classes(3)
+    assert row_losses(Own(), net(split.x).detach(), split.y) is None
+
+
+def test_a_loss_below_zero_has_its_interval():
+    split = Split(torch.zeros(50, 1), torch.full((50, 1), 20.0) + torch.arange(50.0)[:, None], np.arange(50))
+    output = torch.full((50, 1), 3.0)
+    losses = nn.PoissonNLLLoss(reduction="none")(output, split.y).squeeze(1)
+    low, high = intervals(split, objective_of(nn.PoissonNLLLoss(), "value", None), output)["loss"]
+    assert low < float(losses.mean()) < high < 0
+    assert high - low == pytest.approx(2 * stats.norm.ppf(0.975) * float(stats.sem(losses)), rel=1e-6)
+
+
+def test_several_targets_are_measured_in_their_own_units():
+    """The second is in other units: it must not hide the first; rmse is of the mean over both."""
+    torch.manual_seed(0)
+    y = torch.randn(80, 2) * torch.tensor([1.0, 1000.0])
+    output = y.clone()
+    output[3, 0] += 5  # five deviations
+    output[4, 1] += 1000  # one
+    split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
+    plain = Preprocessing((Column("a"),), None, None, "two", None, 2)
+    objective = objective_of(nn.MSELoss(), "value", None, 2)
+    what, told = most_wrong(split, Data(split, split, split, plain, ""), objective, output, count=2)
+    assert (what, [one.number for one in told]) == ("off by", [4, 5])
+    assert [float(one.how) for one in told] == pytest.approx([5, 1], rel=0.15)
+    squares = ((output - y) ** 2).mean(1).double().numpy()
+    reach = stats.norm.ppf(0.975) * stats.sem(squares)
+    low, high = intervals(split, objective, output)["rmse"]
+    assert (low**2, high**2) == pytest.approx((max(0, squares.mean() - reach), squares.mean() + reach), rel=1e-6)
+
+
+def test_log_odds_tell_apart_what_probabilities_cannot():
+    logits = torch.tensor([[0.0, 200.0, 3.0], [0.0, 100.0, 3.0], [1.0, 2.0, 3.0]])
+    odds = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c")).log_odds(logits)
+    assert odds[0, 1] > odds[1, 1] > 90
+    assert odds[0, 0] < odds[1, 0] < -90
+    p = logits[2].double().softmax(0)
+    assert torch.allclose(odds[2], torch.log(p / (1 - p)))
+    binary = objective_of(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+    assert binary.log_odds(torch.tensor([[300.0]])).tolist() == [[-300.0, 300.0]]
+    assert objective_of(nn.MSELoss(), "value", ("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
+
+
+def test_the_most_wrong_rows_are_those_whose_class_got_least():
+    split, net = of_classes(3)
+    columns = (Column("age"), Column("height"), Column("weight"))
+    plain = Preprocessing(columns, (40.0, 170.0, 70.0), (10.0, 8.0, 12.0), "who", ("a", "b", "c"))
+    data = Data(split, split, split, plain, "")
+    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
+    with torch.no_grad():
+        what, told = most_wrong(split, data, objective, net(split.x), count=5)
+        of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
+    expected = sorted(range(60), key=lambda row: float(of_truth[row]))[:5]
+    assert [one.number for one in told] == [row + 1 for row in expected]
+    assert (what, told[0].how) == ("probability of its class", f"{float(of_truth[expected[0]]):.3g}")
+    z = (split.x - split.x.mean(0)) / split.x.std(0, correction=0)
+    for row, one in zip(expected, told, strict=True):
+        farthest = int(z[row].abs().argmax())
+        value = float(split.x[row, farthest]) * plain.scale[farthest] + plain.mean[farthest]
+        about = f"{columns[farthest].name}={value:.4g} ({float(z[row, farthest]):+.1f} sd)"
+        assert one.unusual.startswith(about) if abs(z[row, farthest]) >= 2 else one.unusual == ""
+    assert any(one.unusual for one in told)
+
+
+def test_the_picture_of_scores_shows_the_class_that_is_looked_for():
+    """ROC and precision-recall of the second class of two, by scikit-learn, as points of the lines drawn."""
+    split, net = of_classes(2)
+    output = net(split.x).detach()
+    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("no", "$x_{$"))
+    figure = scores(split, ("no", "$x_{$"), objective, output)
+    figure.draw_without_rendering()
+    roc, precision, _ = figure.axes
+    margin = (output[:, 1] - output[:, 0]).double().numpy()
+    false, true, _ = metrics.roc_curve(split.y, margin, drop_intermediate=False)
+    assert np.allclose(roc.lines[0].get_xdata(), false)
+    assert np.allclose(roc.lines[0].get_ydata(), true)
+    assert roc.lines[0].get_label() == rf"\$x_{{\$: area {metrics.roc_auc_score(split.y, margin):.4g}"
+    told, recall, _ = metrics.precision_recall_curve(split.y, margin)
+    assert np.allclose(precision.lines[0].get_xdata(), recall[::-1])
+    assert np.allclose(precision.lines[0].get_ydata(), told[::-1])
+
+
+def test_two_hundred_classes_are_drawn_in_no_time_to_speak_of():
+    split, net = of_classes(200, n=2000)
+    objective = objective_of(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
+    figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach())
+    assert max(figure.get_size_inches()) <= 14
+    assert not figure.axes[0].texts

@@ -1,0 +1,176 @@
+"""Real processes in each other's way, no space left, a reader while we write: nothing lost, nothing mixed."""
+
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from exp.cli.main import main
+from exp.diff import differences
+from exp.results import checkpoints, metrics_csv
+
+SLOW = pytest.mark.slow
+LINE = "dataset=moons epochs=60 figures=false threads=1".split()
+
+
+def begin(folder: Path, *words: str, **more) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "exp", *words, *LINE]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+
+
+def status(folder: Path) -> str:
+    return json.loads((folder / "summary.json").read_text())["status"]
+
+
+def numbers(one: Path, other: Path) -> list[str]:
+    return [what for kind, what in differences(one, other) if kind in ("measures", "parameters")]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    process = begin(folder, "hydra.run.dir=run")
+    process.communicate()
+    assert process.returncode == 0
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Path, tmp_path: Path):
+    processes = [begin(tmp_path) for _ in range(4)]
+    told = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, told
+    runs = list((tmp_path / "outputs").glob("*/*"))
+    assert len(runs) == 4
+    assert all(numbers(run, alone) == [] for run in runs)
+
+
+@pytest.mark.parametrize(
+    "where", ["hydra.run.dir=one", pytest.param("-m hydra.sweep.dir=sweep seed=0", marks=pytest.mark.slow)]
+)
+def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
+    """One of them trains there; the others are refused and leave it alone."""
+    processes = [begin(tmp_path, *where.split()) for _ in range(6)]
+    told = [process.communicate()[1] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes == [0, 1, 1, 1, 1, 1]
+    assert sum("two would mix" in text for text in told) == 5
+    (run,) = (path.parent for path in tmp_path.rglob("summary.json"))
+    assert status(run) == "finished"
+    assert numbers(run, alone) == []
+    assert len(list(run.glob("events.out.tfevents.*"))) == 1
+
+
+@pytest.mark.parametrize("kilobytes", [pytest.param(6, marks=SLOW), 20, pytest.param(60, marks=SLOW)])
+def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
+    """No file may grow beyond so much: the disk is full for it."""
+    limit = kilobytes * 1024
+    process = begin(
+        tmp_path, "hydra.run.dir=run", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert "File too large" in told or "cannot be written" in told
+    assert "Traceback" not in told
+    for path in (tmp_path / "run/checkpoints").glob("*.pt"):
+        checkpoints.read(path)
+    resumed = subprocess.run(
+        [sys.executable, "-m", "exp", "resume=run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert numbers(tmp_path / "run", alone) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    _, told = (process := begin(tmp_path, "hydra.run.dir=file/run")).communicate()
+    assert process.returncode == 1
+    assert "file/run" in told
+    assert "hydra.run.dir=FOLDER" in told
+    assert "Traceback" not in told
+
+
+def test_tensorboard_may_read_while_we_write(alone: Path, tmp_path: Path):
+    process = begin(tmp_path, "hydra.run.dir=run")
+    while not list(tmp_path.glob("run/events.out.tfevents.*")):
+        assert process.poll() is None
+    reader = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0})
+    seen = 0
+    while process.poll() is None:
+        reader.Reload()
+        found = len(reader.Scalars("loss/train")) if "loss/train" in reader.Tags()["scalars"] else 0
+        assert found >= seen
+        seen = found
+    process.communicate()
+    reader.Reload()
+    whole = EventAccumulator(str(alone), size_guidance={"scalars": 0}).Reload()
+    curves = [[(p.step, p.value) for p in events.Scalars("loss/train")] for events in (reader, whole)]
+    assert curves[0] == curves[1]
+
+
+def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A day back and forth at every look: the seconds still grow, and no point of a curve is lost."""
+    really, looks = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: really() + (-86400.0) ** (next(looks) % 2))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["exp", "dataset=xor", "epochs=50", "figures=false", "hydra.run.dir=run"])
+    main()
+    seconds = [at for _, at, _, _ in metrics_csv.rows(tmp_path / "run")]
+    assert seconds == sorted(seconds)
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
+    assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))
+
+
+@pytest.mark.slow
+def test_a_data_file_that_vanishes(tmp_path: Path):
+    """Gone or another before a run goes on: said, and the checkpoint is as it was; back again: the same bits."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy\n"
+        "def rows(path):\n"
+        "    table = numpy.loadtxt(path, delimiter=',')\n"
+        "    return table[:, :2], table[:, 2].astype(int)\n"
+    )
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/rows.yaml").write_text(
+        "_target_: mine.rows\npath: rows.csv\nsplit: [.6, .2, .2]\nstandardize: true\n"
+    )
+    text = "".join(f"{i % 7},{i % 5 * 0.3},{i % 2}\n" for i in range(100))
+    (tmp_path / "rows.csv").write_text(text)
+
+    def exp(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "exp", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "EXP_ALLOW": "mine"}, capture_output=True, text=True
+        )
+
+    common = ["--config-dir", "conf", "dataset=rows", "figures=false"]
+    assert exp(*common, "epochs=4", "hydra.run.dir=whole").returncode == 0
+    assert exp(*common, "epochs=2", "hydra.run.dir=run").returncode == 0
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]
+    kept = (tmp_path / "run/checkpoints/last.pt").read_bytes()
+    for change, said in (
+        ((tmp_path / "rows.csv").unlink, "dataset: mine.rows(path=rows.csv) refused: rows.csv not found"),
+        (
+            lambda: (tmp_path / "rows.csv").write_text(text.replace("6,", "8,")),
+            "the rows are not those that the run was trained on",
+        ),
+    ):
+        change()
+        refused = exp("resume=run", "epochs=4")
+        assert refused.returncode == 1
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert status(tmp_path / "run") == "finished"  # as far as it came
+        assert json.loads((tmp_path / "run/summary.json").read_text())["final"] == final
+        assert (tmp_path / "run/checkpoints/last.pt").read_bytes() == kept
+    (tmp_path / "rows.csv").write_text(text)
+    again = exp("resume=run", "epochs=4")
+    assert again.returncode == 0, again.stderr
+    assert numbers(tmp_path / "run", tmp_path / "whole") == []

@@ -1,0 +1,111 @@
+"""The jobs of a sweep beside each other, in pictures and in TensorBoard's own reader."""
+
+import csv
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from exp.reports import comparison_figures
+from exp.reports import seed_curves as curves
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+
+    folder = tmp_path_factory.mktemp("compared")
+    line = "-m dataset=moons batching=full,minibatch seed=1,2,3 epochs=4 hydra.sweep.dir=sweep sweep.workers=2"
+    subprocess.run([sys.executable, "-m", "exp", *line.split()], cwd=folder, check=True, capture_output=True)
+    return folder / "sweep"
+
+
+def read(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+
+
+def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
+    jobs = {"batching=full": ["0", "1", "2"], "batching=minibatch": ["3", "4", "5"]}
+    assert {path.name for path in (sweep / "seeds").iterdir()} == set(jobs)
+    for name, numbers in jobs.items():
+        curves = []
+        for number in numbers:
+            with (sweep / number / "metrics.csv").open() as file:
+                rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
+            curves.append([(int(row["step"]), float(row["loss"])) for row in rows])
+        events = read(sweep / "seeds" / name)
+        tags = ("loss/val", "band/loss/val - std", "band/loss/val + std")
+        mean, lower, upper = ([(point.step, point.value) for point in events.Scalars(tag)] for tag in tags)
+        for index, points in enumerate(zip(*curves, strict=True)):
+            (step,) = {step for step, _ in points}
+            values = [loss for _, loss in points]
+            middle, width = statistics.fmean(values), statistics.stdev(values)
+            expected = [(step, middle), (step, middle - width), (step, middle + width)]
+            assert [mean[index], lower[index], upper[index]] == [
+                (step, pytest.approx(value, rel=1e-6)) for step, value in expected
+            ]
+        (record,) = events.Tensors("custom_scalars__config__")
+        layout = layout_pb2.Layout.FromString(record.tensor_proto.string_val[0])
+        assert [chart.title for chart in layout.category[0].chart] == ["loss/val", "accuracy/val"]
+        series = layout.category[0].chart[0].margin.series[0]
+        assert (series.value, series.lower, series.upper) == tags
+
+
+def test_the_modes_are_compared_in_pictures(sweep: Path):
+    names = {f"loss_against_{axis}" for axis in ("epochs", "updates", "samples", "seconds")} | {"decision_surfaces"}
+    assert {path.stem for path in (sweep / "figures").glob("*.png")} == names
+    for path in (sweep / "figures").glob("*.png"):
+        with Image.open(path) as picture:
+            assert len(picture.convert("RGB").resize((60, 40)).getcolors(2400)) > 20
+    assert set(read(sweep / "comparison").Tags()["images"]) == {f"figures/{name}" for name in names}
+
+
+def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
+    rates = ",".join(str(number / 100) for number in range(1, 11))
+    done = exp("-m", "dataset=xor", f"optimizer.lr={rates}", "epochs=2", "figures=false", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "sweep/figures").exists()
+    assert not (tmp_path / "sweep/seeds").exists()
+
+
+def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
+    of_jobs = {"full": curves.curves_of([sweep / job for job in "012"])}
+    wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
+    for column, axis in comparison_figures.AXES.items():
+        chart = comparison_figures.against(of_jobs, column, axis).axes[0]
+        points = zip(*([row for row in rows if row["split"] == "val"] for rows in wrote), strict=True)
+        expected = [
+            [statistics.fmean(float(row[name]) for row in rows) for name in (column, "loss")] for rows in points
+        ]
+        assert chart.lines[0].get_xydata() == pytest.approx(np.array(expected))
+        assert (chart.lines[0].get_label(), chart.get_xlabel()) == ("full", axis)
+
+
+def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
+    """A job that lost a row of its table is not averaged with other steps of its neighbours."""
+    for job in "01":
+        shutil.copytree(sweep / job, tmp_path / job)
+    lines = (tmp_path / "1/metrics.csv").read_text().splitlines(keepends=True)
+    lost = next(line for line in lines if ",val," in line and not line.startswith("0,"))
+    (tmp_path / "1/metrics.csv").write_text("".join(line for line in lines if line != lost))
+    whole, part = (curves.curves_of([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
+    kept = [index for index, step in enumerate(whole["step"]) if step != float(lost.partition(",")[0])]
+    assert {name: values[kept].tolist() for name, values in whole.items() if name != "seconds"} == {
+        name: values.tolist() for name, values in part.items() if name != "seconds"
+    }
+
+
+@pytest.mark.slow
+def test_pictures_of_fewer_jobs_do_not_stay(exp, tmp_path: Path):
+    line = ["-m", "dataset=xor", "epochs=2", "figures=false"]
+    rates = [f"{number / 100}" for number in range(1, 11)]
+    assert exp(*line, f"optimizer.lr={','.join(rates[:2])}", "hydra.sweep.dir=sweep").returncode == 0
+    assert (tmp_path / "sweep/figures").exists()
+    assert exp(*line, f"optimizer.lr={','.join(rates)}", "sweep.resume=sweep").returncode == 0
+    assert not (tmp_path / "sweep/figures").exists()

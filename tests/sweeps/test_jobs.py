@@ -1,0 +1,95 @@
+"""What a sweep's jobs compose to, against Hydra's own loader."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from exp.config.schema import CONF
+from exp.errors import ConfigError
+from exp.sweeps.jobs import Composer, jobs_of
+
+
+@contextmanager
+def loaders(*typed: str) -> Iterator[tuple[Composer, object, DictConfig]]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        master = hydra.compose_config("config", list(typed), run_mode=RunMode.MULTIRUN)
+        yield Composer(hydra.config_loader, master), hydra.config_loader, master
+
+
+def same(ours: DictConfig, theirs: DictConfig) -> bool:
+    return (OmegaConf.to_container(ours), OmegaConf.get_type(ours)) == (
+        OmegaConf.to_container(theirs),
+        OmegaConf.get_type(theirs),
+    )
+
+
+WORDS = {
+    "dataset": ["iris", "moons", "diabetes", "xor"],
+    "optimizer": ["sgd", "adam"],
+    "batching": ["full", "minibatch"],
+    "experiment": ["null", "xor_mse"],
+    "seed": ["0", "7"],
+    "epochs": ["3", "1_000"],
+    "optimizer.lr": ["0.1", "1e-3", "${early_stopping.min_delta}"],
+    "model.hidden": ["[4]", "[8,8]", "5"],
+    "clip_grad_norm": ["null", "1.5"],
+    "log_every": ["auto", "'2 epochs'", '"10"'],
+    "figures": ["true", "auto"],
+    "early_stopping": ["{patience: 3}"],
+    "+optimizer.dampening": ["0", "0.5"],
+    "++epochs": ["9"],
+}
+JOBS = st.lists(st.sampled_from(sorted(WORDS)), unique=True, max_size=6).flatmap(
+    lambda keys: st.tuples(*(st.sampled_from(WORDS[key]).map(lambda value, key=key: f"{key}={value}") for key in keys))
+)
+
+
+@settings(max_examples=12)
+@given(st.lists(JOBS, min_size=1, max_size=4))
+def test_the_fast_way_composes_what_hydra_composes(jobs: list[tuple[str, ...]]):
+    with loaders("seed=1,2") as (composer, loader, master):
+        for words in jobs:
+            ours, theirs = made(composer, words), made(lambda w: loader.load_sweep_config(master, list(w)), words)
+            if isinstance(theirs, Exception):
+                assert (type(ours), str(ours)) == (type(theirs), str(theirs))
+            else:
+                assert same(ours, theirs)
+
+
+def made(compose, words: tuple[str, ...]) -> DictConfig | Exception:
+    try:
+        return compose(words)
+    except (HydraException, ValueError) as error:
+        return error
+
+
+def test_a_job_is_known_by_its_content():
+    """Spelt another way, or in another sweep, it is the same job; sweep.* and figures are no part of it."""
+    with loaders() as (composer, _, _):
+        one, same_again, other = jobs_of(
+            [
+                ["optimizer=sgd", "optimizer.lr=0.1"],
+                ["optimizer.lr=1e-1", "sweep.workers=2", "figures=false", "seed=0"],
+                ["optimizer.lr=0.2"],
+            ],
+            0,
+            composer,
+        )
+    assert one.key == same_again.key
+    assert one.key != other.key
+
+
+def test_every_job_is_checked_before_the_first_begins():
+    with loaders() as (composer, _, _), pytest.raises(ConfigError, match="epochs must be") as caught:
+        jobs_of([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
+    assert caught.value.__notes__ == ["in the job epochs=0"]

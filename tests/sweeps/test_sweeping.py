@@ -1,0 +1,343 @@
+"""Real sweeps in real processes: what dies loses itself alone, what was stopped goes on, what failed is told."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exp.diff import differences
+from exp.reports import sweep_summary
+
+# Most of a second a job: time enough to do something to one.
+LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
+SHORT = "dataset=moons epochs=2 figures=false".split()
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "exp", "-m", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def same_numbers(run: Path, other: Path) -> bool:
+    return not [what for kind, what in differences(run, other) if kind in ("measures", "parameters")]
+
+
+def until(happened: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if happened():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never happened")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in found]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process = begin(folder, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    return folder / "sweep"
+
+
+def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    told, _ = process.communicate()
+    assert process.returncode == 1
+    assert re.search(r"failed +1: seed=2: its process was killed by SIGKILL, by hand or by the system", told)
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "failed", "finished"]
+    assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "failed"
+    for job in ("0", "2"):
+        assert same_numbers(tmp_path / "sweep" / job, undisturbed / job)
+    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert "resumed   after step" in (tmp_path / "sweep/1/exp.log").read_text()
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert same_numbers(tmp_path / "sweep/1", undisturbed / "1")
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
+)
+def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path, tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process.send_signal(how)
+    told, _ = process.communicate()
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
+    assert not (tmp_path / "sweep/2").exists() or how == signal.SIGKILL
+    if how != signal.SIGKILL:
+        assert f"python -m exp -m {' '.join([*LONG, 'seed=1,2,3'])} sweep.resume=sweep" in told
+        assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "interrupted"
+        assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "interrupted"]
+    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+
+
+def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
+    before = (tmp_path / "sweep/0/exp.log").read_bytes()
+    more = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "sweep.resume=sweep")
+    assert more.returncode == 0, more.stderr
+    assert (tmp_path / "sweep/0/exp.log").read_bytes() == before
+    found = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
+    assert found[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
+    assert sorted(pair[1:] for pair in found) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
+    refused = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert "epochs was 2 and would be 3" in refused.stderr
+
+
+@pytest.mark.slow
+def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
+    for words in (["seed=1", "sweep.resume=auto"], ["seed=1"], ["seed=1,2,3", "sweep.resume=auto"]):
+        assert exp(*SHORT, "-m", *words).returncode == 0
+    first, second = sorted((tmp_path / "outputs").glob("*/*"))
+    assert [row["job"] for row in table(first)] == ["0"]
+    assert [row["job"] for row in table(second)] == ["0", "1", "2"]
+
+
+@pytest.mark.slow
+def test_a_half_done_job_that_waits_keeps_its_checkpoint(exp, undisturbed: Path, tmp_path: Path):
+    """Two are under way and stopped; gone on with one at a time, and stopped again, the second is still there."""
+    line = [*LONG, "seed=1,2,3"]
+    process = begin(tmp_path, *line, "sweep.workers=2", "hydra.sweep.dir=sweep")
+    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process = begin(tmp_path, *line, "sweep.resume=sweep")
+    until(lambda: "resumed" in (tmp_path / "sweep/0/exp.log").read_text())
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert (tmp_path / "sweep/1/checkpoints/last.pt").exists()
+    assert exp("-m", *line, "sweep.resume=sweep").returncode == 0
+    assert table(tmp_path / "sweep") == table(undisturbed)
+    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2,3,4", "sweep.workers=2", "hydra.sweep.dir=sweep")
+    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+    os.kill(workers_of(process)[0], signal.SIGTERM)
+    told, _ = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted, and saved; to go on: python -m exp -m" in told
+    assert "interrupted" in {row["status"] for row in table(tmp_path / "sweep")}
+    assert not (tmp_path / "sweep/3").exists()
+
+
+def test_equal_jobs_are_made_once(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "seed=1,1,2", "sweep.workers=2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    assert [row["seed"] for row in table(tmp_path / "sweep")] == ["1", "2"]
+    assert (tmp_path / "sweep/0/exp.log").read_text().count("model ") == 1
+
+
+@pytest.mark.slow
+def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path):
+    """Added to with what was the default before, spelt out: the same jobs, and one group of seeds."""
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    words = ["seed=1,2,3", "optimizer.lr=0.02,0.5", "optimizer=sgd", "sweep.resume=sweep"]
+    assert exp("-m", *SHORT, *words).returncode == 0
+    rows = [(row["optimizer.lr"], row["seed"], row["optimizer"]) for row in table(tmp_path / "sweep")]
+    assert rows[:2] == [("0.02", "1", "sgd"), ("0.02", "2", "sgd")]
+    assert sorted(rows) == [(lr, seed, "sgd") for lr in ("0.02", "0.5") for seed in "123"]
+    assert [(row["optimizer.lr"], row["n"]) for row in table(tmp_path / "sweep", "seeds.csv")] == [
+        ("0.02", "3"),
+        ("0.5", "3"),
+    ]
+
+
+@pytest.mark.slow
+def test_a_measure_without_bounds_is_told(exp, tmp_path: Path):
+    """A loss may be finite, and the squares in rmse and r2 not be: the seeds' mean is told, and no deviation."""
+    line = "-m dataset=diabetes loss=l1 batching=full epochs=2 preflight=off figures=false optimizer.lr=1e7".split()
+    done = exp(*line, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    (row,) = table(tmp_path / "sweep", "seeds.csv")
+    assert (row["r2/val"], row["r2/val std"]) == ("-inf", "")
+    assert "± ?" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "a job's folder is one name"),
+        ("-m seed=1,2 hydra.sweep.subdir=seeds", "a job's folder is one name"),
+        ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is how the sweep itself is made, and cannot vary in it"),
+        ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir gives ''"),
+        ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "a job's folder is one name"),
+        ("-m seed=1,2 sweep.workers=null", "or auto, not None"),
+        ("-m seed=1,2 sweep.measure=acc/test", "loss, accuracy, rmse or r2"),
+        ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "another launcher begins jobs when it likes"),
+        ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs, and more than 100,000 are none"),
+        ("-m seed=1,2 hydra.job.chdir=true", "the jobs of a sweep run where you are"),
+        ("-m seed=1,2 hydra.output_subdir=foo", "is looked for in .hydra"),
+        ("hydra.output_subdir=foo", "is looked for in .hydra"),
+        ("sweep.dry_run=true", "lists the jobs of a sweep, and this is one run"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/launcher=basic", "only exp's own launcher lists jobs"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs as it goes"),
+        ("-m seed=1,2 ++sweep.resume=there", "only where it stands on the command line, as it is"),
+        ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
+    ],
+)
+def test_what_would_be_ignored_or_lost_is_refused(exp, tmp_path: Path, words: str, said: str):
+    here = [] if "sweep.workers" in words else ["sweep.workers=0"]  # no worker begins to import torch for nothing
+    done = exp(*shlex.split(words), *SHORT, *here)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+@pytest.mark.slow
+def test_a_log_that_speaks_of_its_job_is_that_jobs(exp, tmp_path: Path):
+    name = "hydra.job_logging.handlers.file.filename=${hydra.runtime.output_dir}/${hydra.job.num}-${seed}.log"
+    assert exp("-m", *SHORT, "seed=5,6", name, "hydra.sweep.dir=sweep").returncode == 0
+    assert sorted(path.name for path in tmp_path.glob("sweep/*/*.log")) == ["0-5.log", "1-6.log"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"jobs": 3}', '{"folders": [], "config": {}, "varied": []}'])
+def test_a_damaged_record_of_a_sweep_is_said_to_be_one(exp, tmp_path: Path, content: str):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text(content)
+    done = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep", "sweep.workers=0")
+    assert done.returncode == 1
+    assert "sweep/sweep.json is damaged: it tells no jobs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_job_whose_folder_is_taken_away_is_told(tmp_path: Path):
+    process = begin(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
+    until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
+    shutil.rmtree(tmp_path / "sweep/0")
+    told, said = process.communicate()
+    assert process.returncode == 1, said
+    assert "its folder was taken away while it ran" in told
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["failed", "finished"]
+
+
+@pytest.mark.slow
+def test_a_narrow_terminal_shows_the_measure_that_counts(exp):
+    words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.measure=accuracy/test"]
+    done = exp("-m", *SHORT, *words, env={**os.environ, "COLUMNS": "40"})
+    head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
+    assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
+
+
+@pytest.mark.slow
+def test_auto_looks_where_the_sweep_is_to_go(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1", "hydra.sweep.dir=mine/a").returncode == 0
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=mine/a", "sweep.resume=auto").returncode == 0
+    assert [row["job"] for row in table(tmp_path / "mine/a")] == ["0", "1"]
+
+
+def test_rows_are_sorted_past_what_is_no_number():
+    values = [0.5, float("nan"), 0.9, "nan", 0.1, None, 0.95]
+    told = sweep_summary.best_first([{"accuracy/val": value} for value in values], "accuracy/val")
+    assert [row["accuracy/val"] for row in told[:4]] == [0.95, 0.9, 0.5, 0.1]
+
+
+@pytest.mark.slow
+def test_a_value_in_brackets_is_shown_as_it_is(exp):
+    done = exp("-m", *SHORT, "model.hidden=[4],[8,8]", "model.activation=relu,tanh")
+    assert "[8,8]" in done.stdout
+    assert "[4]" in done.stdout
+
+
+def test_seeds_are_one_result(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "seed=range(0,4)", "optimizer.lr=0.5,0.01", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    means = table(tmp_path / "sweep", "seeds.csv")
+    assert [(row["optimizer.lr"], row["n"], row["lost"]) for row in means] == [("0.5", "4", "0"), ("0.01", "4", "0")]
+    for row in means:
+        runs = [job for job in table(tmp_path / "sweep") if job["optimizer.lr"] == row["optimizer.lr"]]
+        losses = [json.loads((tmp_path / "sweep" / job["job"] / "summary.json").read_text()) for job in runs]
+        values = [summary["final"]["val"]["loss"] for summary in losses]
+        assert float(row["loss/val"]) == pytest.approx(statistics.fmean(values), rel=1e-12)
+        assert float(row["loss/val std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:3] == ["lr", "n", "loss/val"]
+    assert lines[1].split()[0] == "0.5"  # the better one
+
+
+@pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
+def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
+    words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
+    done = exp("-m", *SHORT, *words, "sweep.measure=accuracy/test", "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    rows = [row for row in table(tmp_path / "sweep") if row["status"] == "finished"]
+    best = sorted(rows, key=lambda row: -float(row["accuracy/test"]))
+    lines = done.stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("job "))
+    assert [line.split()[0] for line in lines[first + 1 : first + 4]] == [row["job"] for row in best]
+    assert sum("batch_size=100000 is more than the 600 training rows" in line for line in lines[first:]) == 3
+    for job in ("1", "3", "5"):
+        assert json.loads((tmp_path / f"sweep/{job}/summary.json").read_text())["status"] == "failed"
+        assert "Traceback" in (tmp_path / f"sweep/{job}/exp.log").read_text()
+
+
+def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
+    done = exp("-m", *SHORT, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    assert table(tmp_path / "sweep")[0]["status"] == "failed"
+    assert [path.name for path in (tmp_path / "sweep").glob("[0-9]*")] == ["0"]
+    assert (
+        "stopped at the first failure, with 4 jobs not begun; to go on: python -m exp -m dataset=moons" in done.stdout
+    )
+
+
+@pytest.mark.parametrize("how", ["sweep.dry_run=true", pytest.param("--cfg job", marks=pytest.mark.slow)])
+def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: str):
+    done = exp("-m", "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
+        ["0", "seed=1 'model.hidden=[4]'"],
+        ["1", "seed=1 'model.hidden=[8,8]'"],
+        ["2", "seed=2 'model.hidden=[4]'"],
+        ["3", "seed=2 'model.hidden=[8,8]'"],
+    ]
+    wrong = exp("-m", "seed=1,2", "epochs=3,0", *how.split())
+    assert wrong.returncode == 1
+    assert "epochs must be a whole number of at least 1, not 0" in wrong.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
+    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    content = json.loads((tmp_path / "sweep/sweep.json").read_text())
+    content["folders"] = {key: f"../{name}" for key, name in content["folders"].items()}
+    (tmp_path / "sweep/sweep.json").write_text(json.dumps(content))
+    refused = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert "is no job's folder in the sweep's" in refused.stderr
+    assert not (tmp_path / "0").exists()

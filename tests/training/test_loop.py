@@ -1,0 +1,127 @@
+"""The loop's own decisions: what is due when, when it stops, what a schedule is told."""
+
+import pytest
+import torch
+from conftest import config_of
+from torch import Tensor, nn
+
+from exp.errors import ConfigError
+from exp.training.build import build
+from exp.training.events import Evaluated, Event, Snapshot, Trained
+from exp.training.loop import train
+from exp.training.plan import Plan
+
+
+def events_of(*overrides: str) -> list[Event]:
+    experiment = build(config_of("dataset=moons", *overrides))
+    return list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+
+
+def val_losses(events: list[Event]) -> list[tuple[int, float]]:
+    return [(e.at.step, e.measures.loss) for e in events if isinstance(e, Evaluated) and e.split == "val"]
+
+
+def test_training_stops_after_patience_evaluations_without_a_better_loss():
+    events = events_of("optimizer.lr=5", "epochs=40", "early_stopping.patience=3")
+    losses = [loss for _, loss in val_losses(events)]
+    best = losses.index(min(losses))
+    assert len(losses) < 41
+    assert len(losses) - 1 - best == 3
+    # What training left behind is saved and measured, once.
+    last = [e.at.step for e in events if isinstance(e, Snapshot) and not e.best]
+    assert last.count(val_losses(events)[-1][0]) == 1
+    assert [e.split for e in events if isinstance(e, Evaluated)][-2:] == ["train", "test"]
+
+
+def test_min_delta_asks_for_more_than_a_better_loss():
+    long = events_of("epochs=30", "early_stopping.patience=2")
+    short = events_of("epochs=30", "early_stopping.patience=2", "early_stopping.min_delta=0.05")
+    assert len(val_losses(short)) < len(val_losses(long)) == 31
+
+
+def test_a_plateau_hears_every_validation_loss_once():
+    line = ["optimizer.lr=5", "epochs=12", "scheduler=plateau", "scheduler.patience=1", "log_every=1epoch"]
+    events = events_of(*line, "eval_every=2epochs")
+    losses = [loss for step, loss in val_losses(events) if step > 0]
+    rates = [e.lr for e in events if isinstance(e, Trained)]
+    # ReduceLROnPlateau's own rule, restated: times 0.1 when more than one loss in a row was not better by 1e-4.
+    lr, best, bad, expected = 5.0, float("inf"), 0, []
+    for loss in losses:
+        expected += [lr, lr]
+        best, bad = (loss, 0) if loss < best * (1 - 1e-4) else (best, bad + 1)
+        if bad > 1:
+            lr, bad = lr * 0.1, 0
+    assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("every", ["step", "epoch"])
+def test_a_cosine_spans_the_run_in_either_unit(every: str):
+    line = ["epochs=4", "scheduler=cosine", f"scheduler.every={every}", "optimizer.lr=0.1", "log_every=1"]
+    rates = [event.lr for event in events_of(*line) if isinstance(event, Trained)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 0.1
+    assert rates[-1] < (1e-4 if every == "step" else 0.02)
+
+
+@pytest.mark.parametrize("longest", [1, 7, 1000])
+def test_pauses_for_memory_change_no_number(longest: int):
+    from dataclasses import replace
+
+    ends = []
+    for most in (longest, 256):
+        experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
+        plan = replace(experiment.plan, longest=most)
+        found = train(experiment.learner, experiment.batches, experiment.data, plan)
+        ends.append([(e.at.step, e.measures.count, e.lr) for e in found if isinstance(e, Trained)])
+        ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
+    assert ends[0] == ends[2]
+    assert ends[1] == ends[3]
+
+
+def test_what_is_due_is_due_at_the_last_step_too():
+    plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, longest=1024)
+    stops, step = [], 0
+    while step < plan.steps:
+        step = plan.stop_after(step)
+        stops.append(step)
+    assert stops == [3, 5, 6, 9, 10]
+    assert plan.logged_between(3, 9) == [4, 8, 9]
+    assert plan.logged_between(4, 8) == [8]
+    assert plan.due(4, 10)
+
+
+class Squeezing(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze(1)
+
+
+def test_outputs_of_another_shape_are_refused_before_a_step():
+    experiment = build(config_of("dataset=diabetes", "model=linear"))
+    experiment.model.__class__ = Squeezing
+    with pytest.raises(ConfigError, match=r"have the shape \[88\], and the loss needs \[88, 1\]"):
+        next(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+
+
+class Failing(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ torch.zeros(3, 3)
+
+
+class Normed(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.batch_norm(super().forward(x), None, None, training=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "cure"),
+    [
+        (Failing, r"model: Failing failed on 30 rows of 4 features: mat1 and mat2", "a model that can"),
+        (Normed, r"model: Normed failed in a step: Expected more than 1 value per channel", "batching.drop_last=true"),
+    ],
+)
+def test_a_model_that_fails_is_named(model: type[nn.Linear], said: str, cure: str):
+    experiment = build(config_of("dataset=iris", "model=linear", "batching.batch_size=89", "engine=eager"))
+    experiment.model.__class__ = model
+    with pytest.raises(ConfigError, match=said) as caught:
+        list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    assert caught.value.cure == cure

@@ -1,0 +1,83 @@
+import pytest
+import torch
+from torch import nn
+
+from exp.data.splits import Split
+from exp.errors import ConfigError
+from exp.training.metrics import Hits
+from exp.training.objectives import objective_of
+
+
+def names(classes: int | None) -> tuple[str, ...] | None:
+    return None if classes is None else tuple(map(str, range(classes)))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "output", "classes", "width", "dtype", "shape"),
+    [
+        (nn.CrossEntropyLoss(), "classes", 3, 3, torch.int64, (4,)),
+        (nn.CrossEntropyLoss(), "classes", 2, 2, torch.int64, (4,)),
+        (nn.BCEWithLogitsLoss(), "logit", 2, 1, torch.float32, (4, 1)),
+        (nn.BCELoss(), "probability", 2, 1, torch.float32, (4, 1)),
+        (nn.MSELoss(), "value", 2, 1, torch.float32, (4, 1)),
+        (nn.MSELoss(), "value", None, 1, torch.float32, (4, 1)),
+    ],
+)
+def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtype, shape):
+    objective = objective_of(criterion, output, names(classes))
+    target = objective.target(torch.zeros(4, 1) if classes is None else torch.arange(4) % classes)
+    assert (objective.outputs, target.dtype, tuple(target.shape)) == (width, dtype, shape)
+    # Broadcasting is what turns a wrong shape into a wrong number without a word.
+    assert width == 1 or output == "classes"
+    assert criterion(torch.rand(4, width), target).shape == ()
+
+
+def test_several_targets_make_as_many_outputs():
+    assert objective_of(nn.MSELoss(), "value", None, values=3).outputs == 3
+
+
+MEANINGS = [
+    (nn.CrossEntropyLoss(), "classes"),
+    (nn.BCEWithLogitsLoss(), "logit"),
+    (nn.BCELoss(), "probability"),
+    (nn.MSELoss(), "value"),
+]
+
+
+@pytest.mark.parametrize(("criterion", "output"), MEANINGS[:3])
+def test_classes_are_asked_for_where_there_are_none(criterion: nn.Module, output: str):
+    with pytest.raises(ConfigError, match="needs classes") as caught:
+        objective_of(criterion, output, names(None))
+    assert caught.value.cure == "loss=mse"
+
+
+@pytest.mark.parametrize(("criterion", "output"), MEANINGS[1:])
+def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
+    with pytest.raises(ConfigError, match="this dataset has 3") as caught:
+        objective_of(criterion, output, names(3))
+    assert caught.value.cure == "loss=cross_entropy" + (
+        ", or of a table dataset.task=regression" if output == "value" else ""
+    )
+
+
+@pytest.mark.parametrize(("criterion", "meant"), MEANINGS)
+@pytest.mark.parametrize("output", ["classes", "logit", "probability", "value", None])
+def test_a_loss_allows_one_meaning(criterion: nn.Module, meant: str, output: str | None):
+    if output == meant:
+        objective_of(criterion, output, names(2))
+    else:
+        with pytest.raises(ConfigError, match="what the model's output means") as caught:
+            objective_of(criterion, output, names(2))
+        assert caught.value.cure == f"loss.output={meant}"
+
+
+def test_half_counts_as_the_second_class():
+    logit = objective_of(nn.BCEWithLogitsLoss(), "logit", names(2))
+    value = objective_of(nn.MSELoss(), "value", names(2))
+    rows = Split(torch.zeros(2, 2), torch.zeros(2, 1))
+    assert logit.prediction(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 1, 1]
+    assert value.prediction(torch.tensor([[0.4], [0.5], [0.6]])).tolist() == [0, 1, 1]
+    assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]]), [1, 1], rows) == [
+        Hits(1, 1),
+        Hits(1, 0),
+    ]

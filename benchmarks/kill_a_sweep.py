@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from exp.diff import differences
+from exp.diff import find_differences
 
 KILLS = 10
 LINE = "-m dataset=moons batching=full,minibatch seed=range(0,3) model.dropout=0,0.2 epochs=1500 figures=false"
@@ -46,7 +46,7 @@ def main() -> None:
             subprocess.run([*COMMAND, f"sweep.resume={torn}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
             found = [] if table(torn) == table(folder / "whole") else ["sweep.csv"]
             for job in sorted((folder / "whole").glob("[0-9]*")):
-                kinds = [kind for kind, _ in differences(job, torn / job.name)]
+                kinds = [kind for kind, _ in find_differences(job, torn / job.name)]
                 found += [f"{job.name}: {kind}" for kind in kinds if kind in ("measures", "parameters")]
             different += bool(found)
             print(f"| {moment:.1f} s | {ended} of 12 | {', '.join(found) or 'yes'} |", flush=True)

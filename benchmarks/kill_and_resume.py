@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
-from exp.diff import differences
+from exp.diff import find_differences
 from exp.results import metrics_csv
 
 MODES = {"full": "batching=full epochs=6000", "online": "batching=online epochs=60", "minibatch": "epochs=500"}
@@ -71,7 +71,7 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
         began = time.monotonic()
         ended(start(folder, *line, "hydra.run.dir=whole"))
         seconds = time.monotonic() - began
-        training = max(at for _, at, _, _ in metrics_csv.rows(folder / "whole"))
+        training = max(at for _, at, _, _ in metrics_csv.read_rows(folder / "whole"))
         same, reached = 0, []
         for kill in range(kills):
             run = folder / f"run{kill}"
@@ -87,7 +87,7 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
             if (run / ".hydra/overrides.yaml").exists():
                 words = [f"resume={run.name}"]
             ended(start(folder, *words))
-            found = [what for what in differences(folder / "whole", run) if what[0] in ("measures", "parameters")]
+            found = [what for what in find_differences(folder / "whole", run) if what[0] in ("measures", "parameters")]
             same += not found
         return f"| {mode} | {engine} | {kind} | {same} of {kills} | {', '.join(map(str, reached))} |"
 

@@ -94,29 +94,29 @@ def child(typed: list[str]) -> None:
     import exp.figures
 
     import exp.run
-    from exp.results.checkpoints import Checkpoints
-    from exp.results.console import Terminal
-    from exp.results.metrics_csv import Table
-    from exp.results.summary import Summary
-    from exp.results.tensorboard import TensorBoard
+    from exp.results.checkpoints import CheckpointSink
+    from exp.results.console import ConsoleSink
+    from exp.results.metrics_csv import MetricsCsvSink
+    from exp.results.summary import SummarySink
+    from exp.results.tensorboard import TensorBoardSink
     from exp.training.learner import Learner
-    from exp.training.preflight import findings
+    from exp.training.preflight import find_problems
 
     for name in ("table_of", "prepare", "make"):
         watch.watch(exp.build, name, "data, model, optimizer")
     watch.watch(exp.run, "build", "data, model, optimizer")
     watch.watch(exp.run, "claimed", "checks of the config")
-    exp.run.findings = watch.timed("preflight", lambda *given: iter(list(findings(*given))))
+    exp.run.find_problems = watch.timed("preflight", lambda *given: iter(list(find_problems(*given))))
     watch.watch(exp.run, "described", "description of machine and versions")
     watch.watch(Learner, "advance", "training: the steps")
     watch.watch(Learner, "evaluate", "training: evaluations")
     watch.watch(Learner, "state", "checkpoints")
     for sink, label in (
-        (Table, "metrics.csv"),
-        (TensorBoard, "tensorboard's event file"),
-        (Checkpoints, "checkpoints"),
-        (Terminal, "terminal"),
-        (Summary, "summary.json"),
+        (MetricsCsvSink, "metrics.csv"),
+        (TensorBoardSink, "tensorboard's event file"),
+        (CheckpointSink, "checkpoints"),
+        (ConsoleSink, "terminal"),
+        (SummarySink, "summary.json"),
     ):
         watch.watch(sink, "handle", label)
         watch.watch(sink, "close", label)

@@ -18,7 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from exp.results.trained_model import load
+from exp.results.trained_model import load_trained
 
 ASIDE = 30
 # Loader, the column that becomes a category too, the one that gets gaps, what is typed besides.
@@ -57,7 +57,7 @@ def main() -> None:
         with open(f"{name}_told.csv", newline="", encoding="utf-8") as file:
             told = [row["prediction"] for row in csv.DictReader(file)]
         ours = json.loads(Path(name, "summary.json").read_text())["final"]["test"]["accuracy"]
-        data = load(name).experiment.data
+        data = load_trained(name).experiment.data
         (x, y), (test_x, test_y) = ((part.x.numpy(), part.y.numpy()) for part in (data.train, data.test))
         theirs = [
             model.fit(x, y).score(test_x, test_y)

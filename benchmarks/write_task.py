@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from exp.config.schema import CONF, check
+from exp.config.schema import CONF, validate
 from exp.training.build import build
 
 
 def write_task(overrides: list[str], path: Path) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = check(compose("config", overrides))
+        config = validate(compose("config", overrides))
     experiment = build(config)
     rows = experiment.batches.rows
     parameters = [parameter.detach().numpy() for parameter in experiment.model.parameters()]

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import DictConfig
 
-from exp.config.schema import CONF, Config, check
+from exp.config.schema import CONF, Config, validate
 
 settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of exp
 settings.load_profile("untimed")
@@ -33,7 +33,7 @@ def composed(*overrides: str, config_dir: Path | None = None) -> DictConfig:
 
 
 def config_of(*overrides: str, config_dir: Path | None = None) -> Config:
-    return check(composed(*overrides, config_dir=config_dir))
+    return validate(composed(*overrides, config_dir=config_dir))
 
 
 @pytest.fixture(autouse=True)

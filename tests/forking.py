@@ -1,6 +1,6 @@
 """The real command, in a real process of its own that has imported what it needs already: forked, in milliseconds.
 
-A test that runs the command waits two seconds for imports that no test is about but those of tests/cli/test_start_up.py.
+A test that runs the command waits two seconds for imports, which only tests/cli/test_start_up.py is about.
 `python tests/forking.py` imports once, and then is, for each line of JSON that it reads, the parent of a process that
 goes on as `python -m MODULE WORDS` would, in the folder of the line, its output in files there named.
 """

@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 
 import exp as package
 from exp import load, sweep, train
-from exp.diff import differences
+from exp.diff import find_differences
 from exp.errors import ExpError
 
 WORDS = ["dataset=iris", "optimizer.lr=0.1"]
@@ -27,7 +27,7 @@ def test_a_run_is_the_command_lines(exp, tmp_path: Path):
     result = train(*WORDS, epochs=3)
     assert result.folder.parent.parent == tmp_path / "outputs"
     assert exp(*WORDS, "epochs=3", "hydra.run.dir=typed").returncode == 0
-    assert list(differences(result.folder, tmp_path / "typed")) == []
+    assert list(find_differences(result.folder, tmp_path / "typed")) == []
     ours, theirs = (
         {str(path.relative_to(run)) for path in run.rglob("*") if "tfevents" not in path.name}
         for run in (result.folder, tmp_path / "typed")
@@ -51,7 +51,7 @@ def test_predictions_of_arrays_and_frames():
     assert right > 0.9
     kept = result.trained.preprocessing
     with torch.no_grad():
-        outputs = result.model(torch.tensor(kept.applied(iris.data.to_numpy()), dtype=torch.float32))
+        outputs = result.model(torch.tensor(kept.transform(iris.data.to_numpy()), dtype=torch.float32))
     assert np.allclose(outputs.softmax(1)[:, 0].numpy(), told["probability setosa"])
     gap = result.predict(iris.data.assign(**{"petal width (cm)": [float("nan"), *iris.data["petal width (cm)"][1:]]}))
     assert gap["prediction"].isna().tolist() == [True, *[False] * 149]
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_raised_with_its_cure():
     with pytest.raises(ExpError) as refused:
         train("dataset=cancr")
     assert refused.value.problem.startswith("dataset=cancr: there is no such dataset")
-    assert refused.value.cure.startswith("dataset=cancer")
+    assert refused.value.fix.startswith("dataset=cancer")
     with pytest.raises(ExpError) as failed:
         train("dataset=moons", "batching.batch_size=100000")
     assert "more than the 600 training rows" in failed.value.problem

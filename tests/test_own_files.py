@@ -13,7 +13,7 @@ from pathlib import Path
 import forking
 import pytest
 
-from exp.diff import differences
+from exp.diff import find_differences
 
 PAGE = (Path(__file__).parents[1] / "docs/pages/how-to/model.md").read_text()
 FILES = dict(re.findall(r'```\w+ title="(my_conf/\S+)"\n(.*?)```', PAGE, re.DOTALL))
@@ -52,7 +52,7 @@ def test_they_train_by_the_recorded_step_and_resume_every_bit(typed: list[str], 
     again = forking.run("exp", ["resume=torn"], tmp_path, allow="mine")
     assert again.returncode == 0, again.stderr
     assert "resumed   after step" in again.stdout
-    assert list(differences(tmp_path / "whole", tmp_path / "torn")) == []
+    assert list(find_differences(tmp_path / "whole", tmp_path / "torn")) == []
 
 
 def test_and_sweeps_in_workers(typed: list[str], tmp_path: Path):

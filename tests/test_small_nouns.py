@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from exp.config import constraints
 from exp.errors import ConfigError, nearest
 from exp.models.mlp import ACTIVATIONS, MLP
-from exp.training.devices import device_of
-from exp.training.plan import about, period
+from exp.training.devices import select_device
+from exp.training.plan import parse_cadence, period_for
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,12 @@ from exp.training.plan import about, period
     [("auto", 7), ("1", 1), ("100", 100), ("100 steps", 100), ("1step", 1), ("2 epochs", 70), ("1epoch", 35)],
 )
 def test_a_cadence_in_steps(knob: str, steps: int):
-    assert period(knob, steps_per_epoch=35, auto=7) == steps
+    assert parse_cadence(knob, steps_per_epoch=35, auto=7) == steps
 
 
 @given(st.integers(1, 10**9))
 def test_about_a_thousand_points_however_long(total: int):
-    points = total // about(total)
+    points = total // period_for(total)
     assert points <= 1000
     assert points >= min(total, 500)
 
@@ -36,7 +36,7 @@ def test_a_number_is_one_hidden_layer():
 
 
 def test_the_limits_know_the_activations_though_they_know_no_torch():
-    allowed, _ = constraints.LIMITS["model.activation"]
+    allowed, _ = constraints.CONSTRAINTS["model.activation"]
     assert isinstance(allowed, constraints.OneOf)
     assert allowed.options == tuple(ACTIVATIONS)
 
@@ -71,9 +71,9 @@ def test_the_nearest_name(word: str, meant: str | None):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has one")
 def test_a_device_that_is_not_there_is_an_error():
     with pytest.raises(ConfigError, match=r"device.name=cuda is not on this machine"):
-        device_of("cuda")
+        select_device("cuda")
 
 
 def test_a_device_nobody_has():
     with pytest.raises(ConfigError, match=r"device.name=abacus is no device"):
-        device_of("abacus")
+        select_device("abacus")

@@ -21,8 +21,8 @@ from sklearn.datasets import load_breast_cancer
 
 from exp.config.schema import CONF
 from exp.export import write_rows
-from exp.reports.plain_script import needs_rows, script_of
-from exp.results.trained_model import load
+from exp.reports.plain_script import needs_rows, write_script
+from exp.results.trained_model import load_trained
 from exp.training.build import build
 from exp.training.events import Evaluated
 from exp.training.loop import train
@@ -64,11 +64,11 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     config = config_of(*line, "threads=1")
     experiment = build(config)
-    script = script_of(config, experiment, threads=1, rows="script.npz")
+    script = write_script(config, experiment, threads=1, rows="script.npz")
     if needs_rows(config):
         write_rows(experiment, Path("script.npz"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    ours = [(event.split, event.at.step, event.measures) for event in events if isinstance(event, Evaluated)]
+    ours = [(event.split, event.at.step, event.metrics) for event in events if isinstance(event, Evaluated)]
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         exec(compile(script, "script.py", "exec"), {"__name__": "__main__", "__file__": "script.py"})
@@ -147,11 +147,11 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     assert np.allclose(told["probability benign"] + told["probability malignant"], 1)
     # By hand: the scaler's formula, and the layers out of the checkpoint.
     state = torch.load(folder / "table/checkpoints/last.pt", weights_only=True)["model"]
-    trained = load(folder / "table")
+    trained = load_trained(folder / "table")
     kept = trained.preprocessing
     numbers = [column.name for column in kept.columns if column.kind == "number"]
     filled = frame[numbers].fillna({column.name: column.fill for column in kept.columns if column.fill is not None})
-    wards = np.stack([new["ward"] == word for word in kept.columns[-1].words], axis=1)
+    wards = np.stack([new["ward"] == word for word in kept.columns[-1].categories], axis=1)
     x = np.hstack([(filled.to_numpy() - np.array(kept.mean[:30])) / np.array(kept.scale[:30]), wards]).astype(
         np.float32
     )
@@ -208,7 +208,7 @@ def test_an_evaluation_of_numbers_is_that_of_their_errors(exp, tmp_path: Path):
         assert f"new.csv, {rows} rows, checkpoint last" in done.stdout
         told = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
         x = torch.tensor(new[["size"]].to_numpy(), dtype=torch.float32)
-        outputs = load(tmp_path / run).model(x).detach().numpy()
+        outputs = load_trained(tmp_path / run).model(x).detach().numpy()
         if run == "price":
             errors = outputs[:, 0] - new["price"]
             assert float(told["rmse"]) == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
@@ -220,8 +220,8 @@ def test_an_evaluation_of_numbers_is_that_of_their_errors(exp, tmp_path: Path):
 
 
 def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
-    trained = load(folder / "cancer")
-    x = torch.tensor(trained.preprocessing.applied(load_breast_cancer().data), dtype=torch.float32)
+    trained = load_trained(folder / "cancer")
+    x = torch.tensor(trained.preprocessing.transform(load_breast_cancer().data), dtype=torch.float32)
     expected = trained.model(x).detach()
     assert tool(folder, "export", "run=cancer", "format=pt2", f"out={tmp_path}/model.pt2").returncode == 0
     assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(x), expected)

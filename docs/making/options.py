@@ -11,11 +11,11 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode
 
 from exp.config.allowlist import GIVEN
-from exp.config.constraints import LIMITS
+from exp.config.constraints import CONSTRAINTS
 from exp.config.instantiate import resolve
 from exp.config.schema import CONF
 from exp.config.signatures import parameters
-from exp.errors import shown
+from exp.errors import as_yaml
 from making import docstrings
 
 
@@ -105,10 +105,10 @@ def keys(text: str, prefix: str, group: str, function: Callable[..., Any] | None
         last = name.rpartition(".")[2]
         own = function if name == f"{group}.{last}" else None
         value = yaml.safe_load(text[node.start_mark.index : node.end_mark.index])
-        limit = LIMITS.get(name)
+        limit = CONSTRAINTS.get(name)
         yield Key(
             name=name,
-            value="" if value == "???" else shown(value),
+            value="" if value == "???" else as_yaml(value),
             allowed=str(limit[0]) if limit else docstrings.annotation(own, last),
             meaning=_comment(text, node) or docstrings.argument(own, last),
         )
@@ -153,4 +153,4 @@ def fields_of(schema: type) -> list[Key]:
 
 def _default(schema: type, name: str) -> str:
     field = schema.__dataclass_fields__[name]  # type: ignore[attr-defined]
-    return shown(field.default if isinstance(field.default, str | int | float | None) else field.default_factory())
+    return as_yaml(field.default if isinstance(field.default, str | int | float | None) else field.default_factory())

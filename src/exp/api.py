@@ -15,17 +15,17 @@ import torch
 from torch import nn
 
 from exp import report
-from exp.cli.callback import Hooks
+from exp.cli.callback import ExpCallback
 from exp.cli.main import main
-from exp.data.encode import not_finite, rows_of
+from exp.data.encode import encode_rows, not_finite
 from exp.data.read_table import pandas
-from exp.errors import ConfigError, ExpError, as_typed, shown
+from exp.errors import ConfigError, ExpError, as_yaml, display_path
 from exp.reports import html, run_report, sweep_report
 from exp.results import metrics_csv, run_folder, sweep_csv
 from exp.results import summary as record
-from exp.results.run_folder import refuse_no_run
-from exp.results.trained_model import Trained
-from exp.results.trained_model import load as trained_in
+from exp.results.run_folder import check_is_run
+from exp.results.trained_model import TrainedModel
+from exp.results.trained_model import load_trained as trained_in
 
 
 class Refused(ExpError):  # noqa: N818  # as the command line's
@@ -58,7 +58,7 @@ class Result:
         return _frame(self.folder / metrics_csv.NAME)
 
     @cached_property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedModel:
         return trained_in(self.folder)
 
     @property
@@ -72,8 +72,8 @@ class Result:
         known in the rows; else a dict of arrays [N]. ConfigError or DataError for rows that are not the run's.
         """
         if hasattr(rows, "columns"):
-            x, whole, notes = rows_of(rows, self.trained.preprocessing, "rows")
-            told = self.trained.predicted(x[whole])
+            x, whole, notes = encode_rows(rows, self.trained.preprocessing, "rows")
+            told = self.trained.predict(x[whole])
             for note in (*notes, *not_finite(told)):
                 print(note)
             return type(rows)(told, index=rows.index[whole]).reindex(rows.index)
@@ -86,7 +86,7 @@ class Result:
             raise ConfigError(f"rows of the shape {list(x.shape)}", f"[N, {wanted}], a column for each of the run's")
         if not np.isfinite(x).all():
             raise ConfigError("rows hold NaN or infinite numbers", "a DataFrame, of which gaps are told")
-        return self.trained.predicted(x)
+        return self.trained.predict(x)
 
     @property
     def figures(self) -> list[Path]:
@@ -94,11 +94,11 @@ class Result:
         return sorted((self.folder / "figures").glob("*.png"))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(as_typed(self.folder))!r})"
+        return f"{type(self).__name__}({str(display_path(self.folder))!r})"
 
     def report(self) -> Path:
         """Where its page is; written, if there is none."""
-        path = self.folder / run_folder.NAME
+        path = self.folder / run_folder.REPORT
         if not path.exists():
             report.report(str(self.folder))
         return path
@@ -106,7 +106,7 @@ class Result:
     def _repr_html_(self) -> str:
         """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
         status = html.element("b", str(self.summary.get("status")))
-        head = html.element("p", status, f": {as_typed(self.folder)}")
+        head = html.element("p", status, f": {display_path(self.folder)}")
         return "".join([head, run_report.final_table(self.final), *html.pictures(self.folder / "figures")])
 
 
@@ -117,12 +117,12 @@ class SweepResult:
     folder: Path
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(as_typed(self.folder))!r})"
+        return f"{type(self).__name__}({str(display_path(self.folder))!r})"
 
     def _repr_html_(self) -> str:
         """In a notebook: its answer and the pictures of the comparison."""
-        rows = list(sweep_csv.rows(self.folder).values())
-        found = sweep_report.found_in(self.folder, rows)
+        rows = list(sweep_csv.read_rows(self.folder).values())
+        found = sweep_report.read_results(self.folder, rows)
         return "".join([found.answer() or found.jobs(), *html.pictures(self.folder / "figures")])
 
     @cached_property
@@ -139,7 +139,7 @@ class SweepResult:
     @property
     def runs(self) -> dict[str, Result]:
         """Each job by its folder's name."""
-        return {name: Result(self.folder / name) for name in sweep_csv.rows(self.folder)}
+        return {name: Result(self.folder / name) for name in sweep_csv.read_rows(self.folder)}
 
 
 def train(*overrides: str, **knobs: object) -> Result:
@@ -147,7 +147,7 @@ def train(*overrides: str, **knobs: object) -> Result:
 
     Refused, with what to type, for a mistake or a run that failed.
     """
-    return Result(_made(_words(overrides, knobs)))
+    return Result(_run_and_load(_to_overrides(overrides, knobs)))
 
 
 def sweep(*overrides: str, **knobs: object) -> SweepResult:
@@ -155,23 +155,23 @@ def sweep(*overrides: str, **knobs: object) -> SweepResult:
 
     Refused for a mistake; jobs that failed are told, and in the table.
     """
-    return SweepResult(_made(["-m", *_words(overrides, knobs)]))
+    return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, knobs)]))
 
 
 def load(folder: Path | str) -> Result:
     """The run in that folder. ConfigError if there is none."""
-    refuse_no_run(Path(folder))
+    check_is_run(Path(folder))
     return Result(Path(folder))
 
 
-def _words(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
+def _to_overrides(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
     if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"{strange[0]!r} is no word of a command line", '"dataset=cancer", or epochs=50')
-    return [*overrides, *(f"{key}={shown(value)}" for key, value in knobs.items())]
+    return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in knobs.items())]
 
 
-def _made(words: list[str]) -> Path:
-    with _undisturbed():
+def _run_and_load(words: list[str]) -> Path:
+    with _isolated_state():
         before = sys.argv
         sys.argv = ["exp", *words]
         try:
@@ -185,11 +185,11 @@ def _made(words: list[str]) -> Path:
                 raise
         finally:
             sys.argv = before
-    return Hooks.folder.absolute()
+    return ExpCallback.folder.absolute()
 
 
 @contextmanager
-def _undisturbed() -> Generator[None]:
+def _isolated_state() -> Generator[None]:
     """What a run changes in its process is the caller's again behind it: random streams, threads, where logs go."""
     root = logging.getLogger()
     handlers, level, threads, stream = root.handlers[:], root.level, torch.get_num_threads(), torch.get_rng_state()

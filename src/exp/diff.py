@@ -12,10 +12,10 @@ from typing import Any, TypeAlias, cast
 
 from torch import Tensor
 
-from exp.config.schema import flat
-from exp.errors import CheckpointError, DataError, ExpError, shown
+from exp.config.schema import flatten
+from exp.errors import CheckpointError, DataError, ExpError, as_yaml
 from exp.results import checkpoints, metrics_csv, summary
-from exp.results.run_folder import config_of, refuse_no_run
+from exp.results.run_folder import check_is_run, read_config
 from exp.training.events import State
 
 # What it is in, and what it is.
@@ -23,17 +23,17 @@ Difference: TypeAlias = tuple[str, str]
 
 
 # What differs between two runs of the same, or says nothing of their numbers.
-_OF_NO_ACCOUNT = ("resume",)
+_IGNORED = ("resume",)
 
 
-def differences(run: Path, other: Path) -> Iterator[Difference]:
+def find_differences(run: Path, other: Path) -> Iterator[Difference]:
     """Each difference: what it is in (config, code, machine, data, measures, parameters), and what it is."""
     ours, theirs = _read(run), _read(other)
     for kind in ("status", "config", "code", "machine", "data"):
         for key in sorted({*ours[kind], *theirs[kind]}):
             a, b = ours[kind].get(key), theirs[kind].get(key)
-            if a != b and key not in _OF_NO_ACCOUNT:
-                yield kind, f"{key}: {shown(a)} | {shown(b)}"
+            if a != b and key not in _IGNORED:
+                yield kind, f"{key}: {as_yaml(a)} | {as_yaml(b)}"
     yield from _first_of(run, other)
     yield from _parameters(run, other)
 
@@ -41,7 +41,9 @@ def differences(run: Path, other: Path) -> Iterator[Difference]:
 def _first_of(run: Path, other: Path) -> Iterator[Difference]:
     """The first row of metrics.csv that differs; those of the test split come at a run's end, and last here."""
     for last in (False, True):
-        pairs = (((row for row in metrics_csv.rows(folder) if (row[2] == "test") == last)) for folder in (run, other))
+        pairs = (
+            ((row for row in metrics_csv.read_rows(folder) if (row[2] == "test") == last)) for folder in (run, other)
+        )
         found = list(_first_among(run, other, *pairs))
         yield from found
         if found:
@@ -95,16 +97,16 @@ def _apart(ours: State, theirs: State) -> Iterator[str]:
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
-    refuse_no_run(folder)
+    check_is_run(folder)
     facts = summary.read(folder)
     if not facts:
         raise DataError(
             f"{folder} is no run: its {summary.NAME} is not there, or damaged", "the folder that a run named at its end"
         )
-    config = config_of(folder)
+    config = read_config(folder)
     machine: dict[str, Any] = dict(facts.get("environment", {}))
     return {
-        "config": flat(config),
+        "config": flatten(config),
         "code": {"commit": machine.pop("commit", None)},
         "machine": machine,
         "status": {"status": facts.get("status")},
@@ -120,7 +122,7 @@ def main() -> None:
         sys.exit("exp.diff: two runs are compared\n  try: python -m exp.diff RUN OTHER")
     run, other = (Path(word) for word in sys.argv[1:])
     try:
-        found = list(differences(run, other))
+        found = list(find_differences(run, other))
     except ExpError as error:
         sys.exit(f"exp.diff: {error}")
     for kind, what in found:

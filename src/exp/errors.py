@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import cast
 
 
-def shown(value: object) -> str:
+def as_yaml(value: object) -> str:
     """A value as one would type it: null, true, [1,2], abc."""
     if isinstance(value, list):
-        return f"[{','.join(shown(item) for item in cast('list[object]', value))}]"
+        return f"[{','.join(as_yaml(item) for item in cast('list[object]', value))}]"
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def many(count: int, what: str) -> str:
+def pluralize(count: int, what: str) -> str:
     """1 row, 2,000 rows, 2 categories."""
     plural = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
     return f"{count:,} {what if count == 1 else plural}"
 
 
-def as_typed(folder: Path) -> Path:
+def display_path(folder: Path) -> Path:
     """The folder as a person standing here would type it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
@@ -41,10 +41,10 @@ class ExpError(Exception):
     def __init__(self, problem: str, cure: str) -> None:
         super().__init__(problem, cure)
         self.problem = problem
-        self.cure = cure
+        self.fix = cure
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  try: {self.cure}"
+        return f"{self.problem}\n  try: {self.fix}"
 
 
 class ConfigError(ExpError):
@@ -68,7 +68,7 @@ class Pruned(Exception):  # noqa: N818  # of no mistake
 
 
 @contextmanager
-def needing(package: str, what: str, extra: str) -> Generator[None]:
+def require_extra(package: str, what: str, extra: str) -> Generator[None]:
     """ConfigError if what is imported inside is a package that only some need, and is not there."""
     try:
         yield
@@ -80,7 +80,7 @@ def needing(package: str, what: str, extra: str) -> Generator[None]:
 
 
 # What the field calls these elsewhere, where spelling alone would not lead there.
-_ALSO_CALLED = {
+_SYNONYMS = {
     "learning_rate": "lr",
     "learningrate": "lr",
     "wd": "weight_decay",
@@ -122,22 +122,22 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     before the last dot never makes up for another last word. Upper case, and other signs between words, are no
     difference.
     """
-    best = max(known, key=lambda name: _likeness(word, name), default=None)
-    return best if best is not None and _likeness(word, best) > 0.61 else None
+    best = max(known, key=lambda name: _similarity(word, name), default=None)
+    return best if best is not None and _similarity(word, best) > 0.61 else None
 
 
-def _likeness(word: str, name: str) -> float:
+def _similarity(word: str, name: str) -> float:
     word, whole = re.sub(r"[-:/ ]", "_", word.lower()), name.lower()
     if re.sub(r"[._]", "", word) == re.sub(r"[._]", "", whole):
         return 0.99 if word != whole else 1.0
     word_inside, _, word_last = word.rpartition(".")
     name_inside, _, name_last = whole.rpartition(".")
-    last = _ratio(_ALSO_CALLED.get(word_last, word_last), name_last)
+    last = _ratio(_SYNONYMS.get(word_last, word_last), name_last)
     if word_inside == name_inside:
         return last
     if not word_inside:
         return 0.95 * last
-    return 0.5 * last + 0.45 * _ratio(_ALSO_CALLED.get(word_inside, word_inside), name_inside) if last >= 0.6 else 0.0
+    return 0.5 * last + 0.45 * _ratio(_SYNONYMS.get(word_inside, word_inside), name_inside) if last >= 0.6 else 0.0
 
 
 def _ratio(a: str, b: str) -> float:

@@ -5,10 +5,10 @@ and the target that the run learned. `checkpoint=best` takes the parameters of t
 last.
 """
 
-from exp.cli.key_value import command
-from exp.data.encode import rows_of, targets_of
+from exp.cli.key_value import run_command
+from exp.data.encode import encode_rows, encode_targets
 from exp.errors import ConfigError, DataError
-from exp.results.trained_model import load
+from exp.results.trained_model import load_trained
 
 _KNOWN = {"run": True, "split": False, "data": False, "checkpoint": False}
 
@@ -17,23 +17,23 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
     """Print each measure, exactly."""
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: rows of the run, or those of a table", f"data={data}")
-    trained = load(run, checkpoint)
+    trained = load_trained(run, checkpoint)
     if data is None:
-        what, measures = split or "test", trained.evaluated(split or "test")
+        what, measures = split or "test", trained.evaluate(split or "test")
     else:
         frame = trained.read(data)
-        rows, whole, notes = rows_of(frame, trained.preprocessing, data)
-        y, there, more = targets_of(frame, trained.preprocessing, data)
+        rows, whole, notes = encode_rows(frame, trained.preprocessing, data)
+        y, there, more = encode_targets(frame, trained.preprocessing, data)
         for note in (*notes, *more):
             print(note)
         kept = whole & there
         if not kept.any():
             raise DataError(f"data={data}: no row is whole", "rows with a number in each column, and a target")
-        what, measures = data, trained.evaluated_on(rows[kept], y[kept])
+        what, measures = data, trained.evaluate_rows(rows[kept], y[kept])
     print(f"{what}, {measures.count:,} rows, checkpoint {checkpoint}")
     for name, value in measures.values().items():
         print(f"{name} {value!r}")
 
 
 if __name__ == "__main__":
-    command("evaluate", __doc__, _KNOWN, "python -m exp.evaluate run=FOLDER split=test", evaluate)
+    run_command("evaluate", __doc__, _KNOWN, "python -m exp.evaluate run=FOLDER split=test", evaluate)

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from exp.cli.key_value import command, new_file
-from exp.errors import ConfigError, needing
-from exp.reports.plain_script import needs_rows, script_of
-from exp.reports.source import users_modules
+from exp.cli.key_value import new_file, run_command
+from exp.errors import ConfigError, require_extra
+from exp.reports.plain_script import needs_rows, write_script
+from exp.reports.source import user_modules
 from exp.results import summary
-from exp.results.trained_model import Trained, load
+from exp.results.trained_model import TrainedModel, load_trained
 from exp.training.build import Experiment
 
 _KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
@@ -35,7 +35,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     if format not in _FORMATS:
         raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
     path = new_file(out)
-    trained = load(run, checkpoint)
+    trained = load_trained(run, checkpoint)
     if format == "script":
         config, experiment = trained.config, trained.experiment
         threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
@@ -45,16 +45,16 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
                 raise ConfigError(f"out={out}: {rows}, for its rows, is there already", "out=ANOTHER_FILE")
             write_rows(experiment, rows)
             print(f"its rows, to be kept beside it: {rows}")
-        for module in users_modules(config):
+        for module in user_modules(config):
             file = Path(str(sys.modules[module].__file__))
             print(
                 f"it imports your {module}: PYTHONPATH={shlex.quote(str(file.parents[module.count('.')]))} python {out}"
             )
-        path.write_text(script_of(config, experiment, threads, rows.name), encoding="utf-8")
+        path.write_text(write_script(config, experiment, threads, rows.name), encoding="utf-8")
     elif format == "pt2":
-        torch.export.save(_exported(trained), path)
+        torch.export.save(_export_model(trained), path)
     else:
-        with needing("onnx", "format=onnx", "onnx"), needing("onnxscript", "format=onnx", "onnx"):
+        with require_extra("onnx", "format=onnx", "onnx"), require_extra("onnxscript", "format=onnx", "onnx"):
             x = torch.zeros(2, len(trained.preprocessing.features))
             # What it says on the way is of packages that are not needed, and of what torch means to change in itself.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -79,11 +79,11 @@ def write_rows(experiment: Experiment, path: Path) -> None:
 _ANY_ROWS: Any = ({0: torch.export.Dim("rows")},)
 
 
-def _exported(trained: Trained) -> Any:
+def _export_model(trained: TrainedModel) -> Any:
     return torch.export.export(
         trained.model, (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_ANY_ROWS
     )
 
 
 if __name__ == "__main__":
-    command("export", __doc__, _KNOWN, "python -m exp.export run=FOLDER format=script out=train.py", export)
+    run_command("export", __doc__, _KNOWN, "python -m exp.export run=FOLDER format=script out=train.py", export)

@@ -8,10 +8,10 @@ run learned of its columns is applied to them; the target need not be there, and
 import csv
 from pathlib import Path
 
-from exp.cli.key_value import command, new_file
-from exp.data.encode import not_finite, rows_of
+from exp.cli.key_value import new_file, run_command
+from exp.data.encode import encode_rows, not_finite
 from exp.errors import ConfigError
-from exp.results.trained_model import load
+from exp.results.trained_model import load_trained
 
 _KNOWN = {"run": True, "data": True, "out": True, "checkpoint": False}
 
@@ -21,9 +21,9 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
     if Path(out).suffix != ".csv":
         raise ConfigError(f"out={out}: it writes .csv", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
-    trained = load(run, checkpoint)
-    rows, whole, notes = rows_of(trained.read(data), trained.preprocessing, data)
-    told = trained.predicted(rows[whole])
+    trained = load_trained(run, checkpoint)
+    rows, whole, notes = encode_rows(trained.read(data), trained.preprocessing, data)
+    told = trained.predict(rows[whole])
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(told)
@@ -35,4 +35,6 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
 
 
 if __name__ == "__main__":
-    command("predict", __doc__, _KNOWN, "python -m exp.predict run=FOLDER data=new.csv out=predictions.csv", predict)
+    run_command(
+        "predict", __doc__, _KNOWN, "python -m exp.predict run=FOLDER data=new.csv out=predictions.csv", predict
+    )

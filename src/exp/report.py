@@ -6,15 +6,15 @@ nothing of a network.
 
 from pathlib import Path
 
-from exp.cli.key_value import command
+from exp.cli.key_value import run_command
 from exp.data.batches import Position
 from exp.errors import ExpError
 from exp.reports import figures, run_report, sweep_report
-from exp.reports.run_report import drawn
+from exp.reports.run_report import draw_and_save
 from exp.results import metrics_csv, run_folder, summary, sweep_csv
-from exp.results.lock import claimed
-from exp.results.run_folder import refuse_links, refuse_no_run
-from exp.results.trained_model import load
+from exp.results.lock import folder_lock
+from exp.results.run_folder import check_is_run, refuse_links
+from exp.results.trained_model import load_trained
 from exp.training.events import Noted
 
 _KNOWN = {"run": True}
@@ -29,28 +29,28 @@ def report(run: str) -> None:
     folder = Path(run)
     refuse_links(folder)
     if (folder / sweep_csv.NAME).is_file():
-        sweep_report.write(folder, list(sweep_csv.rows(folder).values()))
-        print(folder / run_folder.NAME)
+        sweep_report.write_page(folder, list(sweep_csv.read_rows(folder).values()))
+        print(folder / run_folder.REPORT)
         return
-    refuse_no_run(folder)
-    with claimed(folder):
+    check_is_run(folder)
+    with folder_lock(folder):
         experiment, missing = None, ""
         try:
-            experiment = load(folder).experiment
+            experiment = load_trained(folder).experiment
         except ExpError as error:
-            if (folder / run_folder.NAME).exists():
+            if (folder / run_folder.REPORT).exists():
                 raise
             missing = str(error)
             print(f"without what the model would tell: {error}")
         if experiment is not None:
-            for told in drawn(folder, experiment, Position(0, 0, 0)):
+            for told in draw_and_save(folder, experiment, Position(0, 0, 0)):
                 if isinstance(told, Noted):
                     print(told.text)
-        elif len(list(metrics_csv.rows(folder))) > 1:
+        elif len(list(metrics_csv.read_rows(folder))) > 1:
             figures.save(figures.learning_curves(folder / metrics_csv.NAME), folder / "figures" / "learning_curves.png")
-        run_report.write(folder, experiment, summary.read(folder).get("status", "not begun"), missing)
-    print(folder / run_folder.NAME)
+        run_report.write_page(folder, experiment, summary.read(folder).get("status", "not begun"), missing)
+    print(folder / run_folder.REPORT)
 
 
 if __name__ == "__main__":
-    command("report", __doc__, _KNOWN, "python -m exp.report run=FOLDER", report)
+    run_command("report", __doc__, _KNOWN, "python -m exp.report run=FOLDER", report)

@@ -11,27 +11,27 @@ import tempfile
 import time
 from pathlib import Path
 
-from exp.cli.key_value import command
-from exp.diff import differences
+from exp.cli.key_value import run_command
+from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
-from exp.results.run_folder import command_of
+from exp.results.run_folder import read_command
 
 _KNOWN = {"resume": True, "kills": False, "seed": False}
 
 
-def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
+def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     """What differs between the undisturbed run and the killed one, both in `folder`; prints what happens.
 
     ConfigError if no kill fell into training: then nothing was proved.
     """
     # Pictures are no part of what is proved, and would come after the moments at which it is killed.
-    line = [sys.executable, "-m", "exp", *command_of(run), "figures=false"]
+    line = [sys.executable, "-m", "exp", *read_command(run), "figures=false"]
     whole, torn = folder / "undisturbed", folder / "killed"
     began = time.monotonic()
     subprocess.run([*line, f"hydra.run.dir={whole}"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - began
-    told = list(metrics_csv.rows(whole))
+    told = list(metrics_csv.read_rows(whole))
     training = max(at for _, at, _, _ in told)
     print(f"undisturbed: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
     moments = random.Random(seed)
@@ -47,7 +47,7 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        rows = len(list(metrics_csv.rows(torn))) if (torn / metrics_csv.NAME).exists() else 0
+        rows = len(list(metrics_csv.read_rows(torn))) if (torn / metrics_csv.NAME).exists() else 0
         interrupted += 0 < rows < len(told)
         print(f"kill {kill + 1}: killed with {rows} rows", flush=True)
         if (torn / ".hydra" / "overrides.yaml").exists():
@@ -56,14 +56,14 @@ def verified(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
     if not interrupted:
         raise ConfigError("no kill fell into training, so nothing was proved", "another seed=, or more kills=")
-    return [f"{kind}: {what}" for kind, what in differences(whole, torn) if kind in ("measures", "parameters")]
+    return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("measures", "parameters")]
 
 
 def verify(resume: str, kills: str = "3", seed: str = "0") -> None:
     """Say whether the two are the same, and exit with 1 if not."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = verified(Path(resume), _number("kills", kills), _number("seed", seed), Path(folder))
+            found = verify_run(Path(resume), _number("kills", kills), _number("seed", seed), Path(folder))
         except subprocess.CalledProcessError as error:
             raise ConfigError(
                 f"the run does not come to its end, so nothing was proved: exit code {error.returncode}",
@@ -81,4 +81,4 @@ def _number(name: str, value: str) -> int:
 
 
 if __name__ == "__main__":
-    command("verify", __doc__, _KNOWN, "python -m exp.verify resume=RUN kills=3", verify)
+    run_command("verify", __doc__, _KNOWN, "python -m exp.verify resume=RUN kills=3", verify)

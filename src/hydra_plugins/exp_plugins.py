@@ -14,15 +14,16 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
 
-from exp.errors import needing
+from exp.errors import require_extra
 
 if TYPE_CHECKING:
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 
 class ExpLauncher(Launcher):
-    judges_runs = True
     """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes; `submitit_slurm`: on a cluster."""
+
+    supports_pruning = True
 
     def __init__(self, **of_cluster: Any) -> None:
         del of_cluster  # they are in the config
@@ -31,13 +32,13 @@ class ExpLauncher(Launcher):
         self._context, self._function, self._config = hydra_context, task_function, config
 
     def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[PruningCallback]" = ()
     ) -> Sequence[JobReturn]:
         """As every launcher; and with a judge for each job, those end early that it has no hope for."""
         from exp.sweeps.launcher import launch
 
         if "cluster" in self._config.hydra.launcher:
-            with needing("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
+            with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
         return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, judges)
 
@@ -68,12 +69,12 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        with needing("optuna", "hydra/sweeper=optuna", "search"), warnings.catch_warnings():
+        with require_extra("optuna", "hydra/sweeper=optuna", "search"), warnings.catch_warnings():
             # In a notebook tqdm, which optuna imports and we show nothing of, asks for widgets.
             warnings.filterwarnings("ignore", "IProgress not found")
-            from exp.sweeps.search import search
+            from exp.sweeps.search import run_search
 
-        search(self._launcher, self._context.config_loader, self._config, arguments)
+        run_search(self._launcher, self._context.config_loader, self._config, arguments)
 
 
 @dataclass

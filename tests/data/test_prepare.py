@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris, load_linnerud
 
 from exp.data import synthetic
-from exp.data.dataset import table_of
+from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare, split_sizes
 from exp.errors import ConfigError, DataError
 
@@ -29,7 +29,7 @@ def test_a_split_that_does_not_add_up_is_refused(split):
 
 
 def test_splits_do_not_overlap_and_cover_the_table():
-    table = table_of((np.arange(50.0).reshape(50, 1), np.arange(50)))
+    table = as_dataset((np.arange(50.0).reshape(50, 1), np.arange(50)))
     data = prepare(table, [0.6, 0.2, 0.2], standardize=False, seed=3)
     rows = torch.cat([data.train.x, data.val.x, data.test.x]).flatten()
     assert sorted(rows.tolist()) == list(range(50))
@@ -37,7 +37,7 @@ def test_splits_do_not_overlap_and_cover_the_table():
 
 def test_the_scaler_sees_the_training_rows_only():
     rng = np.random.default_rng(0)
-    table = table_of((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
+    table = as_dataset((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
     data = prepare(table, [0.6, 0.2, 0.2], standardize=True, seed=0)
     assert torch.allclose(data.train.x.mean(0), torch.zeros(2), atol=1e-6)
     assert torch.allclose(data.train.x.std(0, correction=0), torch.ones(2), atol=1e-6)
@@ -45,32 +45,32 @@ def test_the_scaler_sees_the_training_rows_only():
 
 
 def test_without_a_split_all_rows_serve_three_times():
-    data = prepare(table_of(synthetic.xor()), None, standardize=False, seed=0)
+    data = prepare(as_dataset(synthetic.xor()), None, standardize=False, seed=0)
     assert data.train is data.val is data.test
     assert len(data.train) == 4
 
 
 def test_a_bunch_brings_its_names():
-    table = table_of(load_iris())
+    table = as_dataset(load_iris())
     assert table.classes == ("setosa", "versicolor", "virginica")
     assert table.columns[0].name == "sepal length (cm)"
 
 
 def test_words_are_classes_in_sorted_order():
-    table = table_of((np.zeros((3, 1)), np.array(["b", "a", "b"])))
+    table = as_dataset((np.zeros((3, 1)), np.array(["b", "a", "b"])))
     assert table.classes == ("a", "b")
     assert table.y.tolist() == [1, 0, 1]
 
 
 def test_several_values_are_one_regression():
-    table = table_of(load_linnerud())
+    table = as_dataset(load_linnerud())
     assert table.classes is None
     assert table.y.shape == (20, 3)
 
 
 def test_equal_tables_share_a_fingerprint_and_others_do_not():
-    assert table_of(synthetic.noisy_xor()).fingerprint == table_of(synthetic.noisy_xor()).fingerprint
-    assert table_of(synthetic.noisy_xor()).fingerprint != table_of(synthetic.noisy_xor(random_state=1)).fingerprint
+    assert as_dataset(synthetic.noisy_xor()).fingerprint == as_dataset(synthetic.noisy_xor()).fingerprint
+    assert as_dataset(synthetic.noisy_xor()).fingerprint != as_dataset(synthetic.noisy_xor(random_state=1)).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_equal_tables_share_a_fingerprint_and_others_do_not():
 )
 def test_rows_that_cannot_be_trained_on_are_refused(source, said: str):
     with pytest.raises(DataError, match=said):
-        table_of(source)
+        as_dataset(source)
 
 
 def test_the_grid_of_distances():

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from exp.data.files import arrays, openml, table
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
-from exp.data.splits import Data
+from exp.data.splits import Splits
 from exp.errors import ExpError
 from exp.results import checkpoints
 
@@ -39,7 +39,7 @@ def people(rows: int = 60) -> pd.DataFrame:
     )
 
 
-def prepared(path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **knobs: Any) -> Data:
+def prepared(path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **knobs: Any) -> Splits:
     return prepare(table(str(path), target, **knobs), SPLIT, standardize, seed=0, stratify=stratify)
 
 
@@ -84,7 +84,7 @@ def test_decimal_commas_and_another_encoding(tmp_path: Path):
     frame.to_csv(tmp_path / "people.csv", index=False, sep=";", decimal=",", encoding="latin-1")
     found = table(str(tmp_path / "people.csv"), "ill", separator=";", decimal=",", encoding="latin-1")
     assert [column.kind for column in found.columns] == ["number", "number", "category", "category", "boolean"]
-    assert "Århus" in found.columns[3].words
+    assert "Århus" in found.columns[3].categories
 
 
 def test_a_word_that_training_has_not_seen_makes_zeros_and_is_told(tmp_path: Path):
@@ -142,7 +142,7 @@ def test_a_checkpoint_keeps_what_was_learned_of_the_columns(exp, tmp_path: Path)
     done = exp(*words.split())
     assert done.returncode == 0, done.stderr
     assert "table: 60 x 8 (2 numbers, 2 categories, 1 boolean), ill: 2 classes" in done.stdout
-    kept = Preprocessing.of_text(checkpoints.read(tmp_path / "run/checkpoints/last.pt")["preprocessing"])
+    kept = Preprocessing.from_json(checkpoints.read(tmp_path / "run/checkpoints/last.pt")["preprocessing"])
     assert kept == prepared(tmp_path / "people.csv").preprocessing
 
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_trained_on_is_said(
     with pytest.raises(ExpError) as refused:
         table(path if "://" in path else str(tmp_path / path), **knobs)
     assert said in refused.value.problem
-    assert cure in refused.value.cure
+    assert cure in refused.value.fix
 
 
 def test_the_good_one_among_them_is_good(tmp_path: Path):

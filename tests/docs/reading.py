@@ -20,7 +20,7 @@ from pathlib import Path
 
 from making.pages import every_page
 
-from exp.api import _undisturbed
+from exp.api import _isolated_state
 from exp.cli.main import main
 
 # Lines for the repository itself, whose tests and scripts they name.
@@ -120,7 +120,7 @@ class Reader:
 
 def _here(module: str, words: list[str], folder: Path) -> tuple[int, str, str]:
     out, err, before, code = StringIO(), StringIO(), sys.argv, 0
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err), _undisturbed():
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), _isolated_state():
         sys.argv = [module, *words]
         try:
             if module == "exp":

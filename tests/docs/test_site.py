@@ -17,7 +17,7 @@ from making.notebooks import page_of
 from making.options import groups, options
 from making.pages import KNOBS, option_pages, titles
 
-from exp.config.schema import CONF, flat
+from exp.config.schema import CONF, flatten
 
 DOCS = Path(__file__).parents[2] / "docs"
 OPTIONS = [path for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
@@ -28,7 +28,7 @@ def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
     group, text = path.parent.name, path.read_text()
     entry = option_pages()[f"options/{group}.md"].partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
     prefix = "" if "# @package _global_" in text else f"{group}."
-    for key in flat(yaml.safe_load(text), prefix):
+    for key in flatten(yaml.safe_load(text), prefix):
         if key.rpartition(".")[2] not in ("_target_", "defaults"):
             assert f"| `{key}` |" in entry
     assert "python -m exp" in entry
@@ -37,7 +37,7 @@ def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
 def test_every_key_beside_the_groups_has_an_entry():
     content = yaml.safe_load((CONF / "config.yaml").read_text())
     page = option_pages()[KNOBS]
-    for key in flat({key: value for key, value in content.items() if key not in ("defaults", "hydra")}):
+    for key in flatten({key: value for key, value in content.items() if key not in ("defaults", "hydra")}):
         assert f"| `{key}` |" in page
     for key in ("hydra.run.dir", "hydra.launcher.partition", "hydra.sweeper.n_trials"):
         assert f"| `{key}` |" in page

@@ -11,10 +11,10 @@ import torch
 from conftest import config_of
 from torch import Tensor, nn, optim
 
-from exp.engine.codegen import Recordings, player
-from exp.engine.replay import RecordedStep
-from exp.engine.step import EagerStep, Made
-from exp.engine.trace import Tape
+from exp.engine.codegen import CompiledSteps, compile_trace
+from exp.engine.replay import ReplayStep
+from exp.engine.step import EagerStep, StepOutputs
+from exp.engine.trace import Trace
 from exp.training.build import build
 from exp.training.loop import train
 
@@ -42,7 +42,7 @@ def both(
     seeded: object = None,
     one_by_one: bool = False,
     between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
-) -> RecordedStep:
+) -> ReplayStep:
     """Train twice, eagerly and recorded, and compare every loss, output and state to the bit."""
     feed = [(x.to(device), y.to(device)) for x, y in feed or batches()]
     criterion = criterion or nn.BCEWithLogitsLoss()
@@ -52,7 +52,7 @@ def both(
         twin = copy.deepcopy(model).to(device)
         step = EagerStep(twin, copy.deepcopy(criterion), optimizer(twin.parameters()), clip)
         if engine == "recorded":
-            recorded = RecordedStep(step, Recordings())
+            recorded = ReplayStep(step, CompiledSteps())
         torch.manual_seed(1)
         np.random.seed(1)
         random.setstate(seeded or random.getstate())  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def both(
         with torch.no_grad():
             if one_by_one:
                 parts = [steps([batch]) for batch in fed(step.optimizer)]
-                made = Made(*([one for part in parts for one in getattr(part, name)] for name in vars(parts[0])))
+                made = StepOutputs(*([one for part in parts for one in getattr(part, name)] for name in vars(parts[0])))
             else:
                 made = steps(fed(step.optimizer))
         ends.append((vars(made), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
@@ -75,8 +75,8 @@ def both(
     return recorded
 
 
-def is_played(step: RecordedStep, *sizes: int) -> bool:
-    return step.obstacle is None and set(step._trusted) == set(sizes)
+def is_played(step: ReplayStep, *sizes: int) -> bool:
+    return step.fallback_reason is None and set(step._trusted) == set(sizes)
 
 
 OPTIMIZERS = {
@@ -178,7 +178,7 @@ class Odd(nn.Module):
 def test_what_cannot_be_recorded_goes_on_eagerly_and_says_why(how: str, reason: str):
     step = both(Odd(how))
     assert not step._trusted
-    assert reason in str(step.obstacle)
+    assert reason in str(step.fallback_reason)
 
 
 def test_a_parameter_that_the_loss_does_not_touch():
@@ -187,7 +187,7 @@ def test_a_parameter_that_the_loss_does_not_touch():
 
 def test_lbfgs_goes_on_eagerly_and_says_why():
     step = both(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
-    assert step.obstacle == "LBFGS computes gradients several times a step"
+    assert step.fallback_reason == "LBFGS computes gradients several times a step"
 
 
 def test_the_same_tensors_are_not_made_at_every_step():
@@ -195,11 +195,11 @@ def test_the_same_tensors_are_not_made_at_every_step():
     model, criterion = nn.Linear(5, 1), nn.MSELoss()
     step = EagerStep(model, criterion, optim.SGD(model.parameters(), lr=0.1))
     x, y = batches(1)[0]
-    with Tape() as tape:
+    with Trace() as tape:
         results = step.gradients(x, y)
-    play = player(tape.calls, x, y, step.parameters, results)
-    with Tape() as played, torch.no_grad():
-        play([(x, y)], lambda _gradients: None, Made())
+    play = compile_trace(tape.calls, x, y, step.parameters, results)
+    with Trace() as played, torch.no_grad():
+        play([(x, y)], lambda _gradients: None, StepOutputs())
     names = [call.operator._schema.name.removeprefix("aten::") for call in played.calls]
     assert names == ["addmm", "mse_loss", "mse_loss_backward", "mm", "sum"]
 
@@ -208,10 +208,10 @@ def test_what_is_not_needed_again_is_let_go():
     model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(50, 50), nn.ReLU())), nn.Linear(50, 1))
     step = EagerStep(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
     x, y = torch.randn(4, 50), torch.randn(4, 1)
-    with Tape() as tape:
+    with Trace() as tape:
         results = step.gradients(x, y)
-    play = player(tape.calls, x, y, step.parameters, results)
-    made, seen = Made(), []
+    play = compile_trace(tape.calls, x, y, step.parameters, results)
+    made, seen = StepOutputs(), []
     play([(x, y)], seen.extend, made)
     for mine, theirs in zip([*made.losses, *made.outputs, *seen], [*results[:2], *results[2]], strict=True):
         assert torch.equal(mine, theirs)
@@ -230,7 +230,7 @@ class Sparse(nn.Module):
 
 
 def test_a_recording_that_fails_is_no_reason_to_stop():
-    assert "the step cannot be recorded" in str(both(Sparse()).obstacle)
+    assert "the step cannot be recorded" in str(both(Sparse()).fallback_reason)
 
 
 class Case(nn.Module):
@@ -298,7 +298,7 @@ def test_hard_cases_have_the_eager_bits_or_are_given_up(case: str, optimizer: st
     random.seed(0)
     state = random.getstate()
     step = both(Case(forward, bank=torch.zeros(1, 5)), OPTIMIZERS[optimizer], clip=0.5, feed=feed, seeded=state)
-    assert (step.obstacle is None) if reason is None else (reason in str(step.obstacle))
+    assert (step.fallback_reason is None) if reason is None else (reason in str(step.fallback_reason))
 
 
 class Normalised(nn.MSELoss):
@@ -360,7 +360,7 @@ def test_batches_that_are_made_on_the_way():
     assert len(experiment.data.train) % 3
     for _ in train(experiment.learner, experiment.batches, experiment.data, experiment.plan):
         pass
-    assert experiment.learner.step.obstacle is None
+    assert experiment.learner.step.fallback_reason is None
 
 
 @pytest.mark.gpu

@@ -20,7 +20,7 @@ from exp.config.schema import CONF
 from exp.training.build import Experiment, build
 from exp.training.events import Evaluated, Event, Trained
 from exp.training.loop import train
-from exp.training.metrics import Hits, Measures
+from exp.training.metrics import AccuracySum, MetricSums
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class Finished:
     events: list[Event]
 
     @property
-    def batches(self) -> list[Measures]:
-        return [event.measures for event in self.events if isinstance(event, Trained)]
+    def batches(self) -> list[MetricSums]:
+        return [event.metrics for event in self.events if isinstance(event, Trained)]
 
     @property
     def losses(self) -> list[float]:
         return [measures.loss for measures in self.batches]
 
     def final(self, split: str) -> dict[str, float]:
-        return [e.measures.values() for e in self.events if isinstance(e, Evaluated) and e.split == split][-1]
+        return [e.metrics.values() for e in self.events if isinstance(e, Evaluated) and e.split == split][-1]
 
     def val_loss_at(self, step: int) -> float:
         found = (e for e in self.events if isinstance(e, Evaluated) and e.split == "val" and e.at.step == step)
-        return next(found).measures.loss
+        return next(found).metrics.loss
 
     def predict(self, x: Tensor) -> Tensor:
         return self.experiment.learner.predict(x)
@@ -122,7 +122,7 @@ def test_cancer_raw():
     run = preset("experiment=cancer_raw")
     figures = """.5 .3 .5 0 .8 .6 .7 .6 .3 .6 .9 .8 .7 .5 .6 .4 .7 .8 .4 .7 .9 .5 .5 .4 1 .5 .5 .4 .6 .6 .5 .6 .6 .7"""
     scores = [measures.score for measures in run.batches]
-    assert all(isinstance(score, Hits) and score.count == 10 for score in scores)
+    assert all(isinstance(score, AccuracySum) and score.count == 10 for score in scores)
     assert [score.values()["accuracy"] for score in scores] == [float(figure) for figure in figures.split()]
     assert round(run.losses[0], 4) == 33.3991
     assert {name: len(split) for name, split in run.experiment.data.splits.items()} == {
@@ -163,7 +163,7 @@ def test_distance():
 def test_distance_is_caught_from_many_a_seed():
     caught = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
     *_, last = [e for e in train(caught.learner, caught.batches, caught.data, caught.plan) if isinstance(e, Evaluated)]
-    assert round(last.measures.loss, 2) == 32.78
+    assert round(last.metrics.loss, 2) == 32.78
 
 
 @pytest.mark.parametrize(

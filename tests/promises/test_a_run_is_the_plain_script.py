@@ -76,8 +76,8 @@ def outputs(dataset: str, loss: str) -> int | None:
 def losses_of_exp(*overrides: str, engine: str) -> tuple[list[float], list[float], nn.Module]:
     experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1", f"engine={engine}"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    losses = [event.measures.loss for event in events if isinstance(event, Trained)]
-    val = [e.measures.loss for e in events if isinstance(e, Evaluated) and e.split == "val" and e.at.step > 0]
+    losses = [event.metrics.loss for event in events if isinstance(event, Trained)]
+    val = [e.metrics.loss for e in events if isinstance(e, Evaluated) and e.split == "val" and e.at.step > 0]
     return losses, val, experiment.model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from exp.diff import differences
+from exp.diff import find_differences
 from exp.results import checkpoints
 
 
@@ -71,7 +71,7 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
                 folders["alone"] = tmp_path / f"alone/{number}"
             first, *others = folders.values()
             for other in others:
-                kinds = {kind for kind, _ in differences(first, other)}
+                kinds = {kind for kind, _ in find_differences(first, other)}
                 # How long before it diverged a run saved last is for the clock to say.
                 assert not kinds & {"measures", "data", "status", *(["parameters"] if status == "finished" else [])}
 

@@ -68,9 +68,9 @@ REFUSED = [
 def test_a_target_off_the_list_is_refused(group: str, target: object):
     with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
         resolve(group, {"_target_": target})
-    assert caught.value.cure.startswith((f"another {group}", f"{group}._target_="))
+    assert caught.value.fix.startswith((f"another {group}", f"{group}._target_="))
     # Nobody is told to open the door for os, torch or exp itself.
-    assert ("EXP_ALLOW" in caught.value.cure) == (target == "torchvision.models.resnet18")
+    assert ("EXP_ALLOW" in caught.value.fix) == (target == "torchvision.models.resnet18")
 
 
 def test_nothing_of_a_refused_package_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -103,7 +103,7 @@ def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pyt
         "    def __init__(self, in_features, out_features): super().__init__(in_features, out_features)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("exp.config.allowlist.OF_USER", ("mine",))
+    monkeypatch.setattr("exp.config.allowlist.USER_PACKAGES", ("mine",))
     assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
 
 
@@ -299,7 +299,7 @@ def test_what_a_users_module_imported_is_not_the_users(tmp_path: Path, monkeypat
     """Of an allowed package, but scikit-learn's, and harmful."""
     (tmp_path / "theirs.py").write_text("from sklearn.datasets import clear_data_home\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("exp.config.allowlist.OF_USER", ("theirs",))
+    monkeypatch.setattr("exp.config.allowlist.USER_PACKAGES", ("theirs",))
     (tmp_path / "victim").mkdir()
     with pytest.raises(ConfigError, match="is not allowed"):
         build(config_of("dataset._target_=theirs.clear_data_home", f"+dataset.data_home={tmp_path}/victim"))

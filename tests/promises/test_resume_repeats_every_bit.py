@@ -44,9 +44,9 @@ def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
 
 def told(event: Event) -> Any:
     if isinstance(event, Trained):
-        return "train", event.at, event.measures, event.lr
+        return "train", event.at, event.metrics, event.lr
     if isinstance(event, Evaluated):
-        return event.split, event.at, event.measures, event.best
+        return event.split, event.at, event.metrics, event.best
     return None
 
 

@@ -10,12 +10,12 @@ from conftest import composed, config_of
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from exp.config.schema import check
+from exp.config.schema import validate
 from exp.engine.step import EagerStep
 from exp.results import checkpoints, event_file
 from exp.run import run
 from exp.training.build import build
-from exp.training.events import Noted, Watched
+from exp.training.events import Histograms, Noted
 from exp.training.learner import Learner
 from exp.training.loop import train
 
@@ -24,7 +24,7 @@ def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     folder.mkdir(parents=True)
     cfg = composed("dataset=moons", "model.dropout=0.3", "epochs=3", "threads=1", *overrides)
     choices = dict.fromkeys(("dataset", "model", "optimizer", "scheduler", "loss"), "x")
-    run(check(cfg), folder, OmegaConf.to_yaml(cfg), choices, [])
+    run(validate(cfg), folder, OmegaConf.to_yaml(cfg), choices, [])
     return checkpoints.read(folder / "checkpoints/last.pt")["model"]
 
 
@@ -112,7 +112,7 @@ def test_histograms_change_no_bit_of_a_model_that_does_as_it_likes(kind: type[to
         learner = Learner(model, experiment.objective, optimizer, EagerStep(model, criterion, optimizer, None))
         told = list(train(learner, experiment.batches, experiment.data, experiment.plan))
         ends.append([*model.state_dict().values(), torch.get_rng_state()])
-        watched = [event for event in told if isinstance(event, Watched)]
+        watched = [event for event in told if isinstance(event, Histograms)]
         assert len(watched) == (4 if watch else 0)
     assert all(torch.equal(*pair) for pair in zip(*ends, strict=True))
     notes = [event.text for event in told if isinstance(event, Noted)]

@@ -10,12 +10,12 @@ from sklearn import metrics
 from torch import nn
 
 from exp.data.preprocessing import Column, Preprocessing
-from exp.data.splits import Data, Split
-from exp.reports.classification import Calibration, Ranking, by_class, confusion
+from exp.data.splits import Split, Splits
+from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
-from exp.reports.hardest_rows import most_wrong
-from exp.reports.intervals import intervals, row_losses, wilson
-from exp.training.objectives import objective_of
+from exp.reports.hardest_rows import hardest_rows
+from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
+from exp.training.objectives import make_objective
 
 scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
     lambda rows: 0 < sum(is_it for is_it, _ in rows) < len(rows)
@@ -26,7 +26,7 @@ scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=
 def test_an_accuracys_interval_is_wilsons(seen):
     right, count = seen
     other = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
-    assert wilson(right, count) == pytest.approx((other.low, other.high), abs=1e-12)
+    assert wilson_interval(right, count) == pytest.approx((other.low, other.high), abs=1e-12)
 
 
 @given(scores_of_rows)
@@ -65,19 +65,19 @@ def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
 
 def test_classes_are_told_as_scikit_learn_tells_them():
     split, net = of_classes(4)
-    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c", "d"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c", "d"))
     output = net(split.x).detach()
     predicted = output.argmax(1)
-    counts = confusion(split, 4, objective, output)
+    counts = confusion_counts(split, 4, objective, output)
     assert (counts == metrics.confusion_matrix(split.y, predicted)).all()
     theirs = metrics.precision_recall_fscore_support(split.y, predicted, zero_division=np.nan)
-    ours = by_class(("a", "b", "c", "d"), counts)
+    ours = scores_by_class(("a", "b", "c", "d"), counts)
     for name, of_all in zip(("precision", "recall", "f1", "rows"), theirs, strict=True):
         assert np.allclose([getattr(one, name) for one in ours], of_all, equal_nan=True), name
 
 
 def test_a_class_that_no_row_is_of_has_no_recall():
-    told = by_class(("a", "b"), np.array([[3, 0], [0, 0]]))[1]
+    told = scores_by_class(("a", "b"), np.array([[3, 0], [0, 0]]))[1]
     assert [told.rows, str(told.precision), str(told.recall)] == [0, "nan", "nan"]
 
 
@@ -89,10 +89,10 @@ def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
     x = torch.randn(n, 2)
     noise = torch.randn(n, 1)
     if kind == "classes":
-        objective = objective_of(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+        objective = make_objective(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
         y = ((x.sum(1, keepdim=True) + noise) > 0).float()
     else:
-        objective = objective_of(nn.MSELoss(), "value", None)
+        objective = make_objective(nn.MSELoss(), "value", None)
         y = x.sum(1, keepdim=True) + noise
 
     def predict(rows: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
     inside = dict.fromkeys(truth, 0)
     parts = [torch.randperm(n)[:200] for _ in range(400)]
     for rows in parts:
-        for name, (low, high) in intervals(Split(x[rows], y[rows]), objective, predict(x[rows])).items():
+        for name, (low, high) in confidence_intervals(Split(x[rows], y[rows]), objective, predict(x[rows])).items():
             inside[name] += low <= truth[name] <= high
     assert set(truth) == set(inside)
     for name, count in inside.items():
@@ -120,8 +120,8 @@ def test_the_rows_losses_are_their_own():
 
 def test_a_loss_that_weighs_classes_has_no_interval():
     split, net = of_classes(3)
-    weighed = objective_of(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
-    assert set(intervals(split, weighed, net(split.x).detach())) == {"accuracy"}
+    weighed = make_objective(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
+    assert set(confidence_intervals(split, weighed, net(split.x).detach())) == {"accuracy"}
 
 
 def test_a_users_criterion_that_pays_no_heed_to_reduction_has_no_interval():
@@ -139,7 +139,7 @@ def test_a_loss_below_zero_has_its_interval():
     split = Split(torch.zeros(50, 1), torch.full((50, 1), 20.0) + torch.arange(50.0)[:, None], np.arange(50))
     output = torch.full((50, 1), 3.0)
     losses = nn.PoissonNLLLoss(reduction="none")(output, split.y).squeeze(1)
-    low, high = intervals(split, objective_of(nn.PoissonNLLLoss(), "value", None), output)["loss"]
+    low, high = confidence_intervals(split, make_objective(nn.PoissonNLLLoss(), "value", None), output)["loss"]
     assert low < float(losses.mean()) < high < 0
     assert high - low == pytest.approx(2 * stats.norm.ppf(0.975) * float(stats.sem(losses)), rel=1e-6)
 
@@ -153,36 +153,36 @@ def test_several_targets_are_measured_in_their_own_units():
     output[4, 1] += 1000  # one
     split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
     plain = Preprocessing((Column("a"),), None, None, "two", None, 2)
-    objective = objective_of(nn.MSELoss(), "value", None, 2)
-    what, told = most_wrong(split, Data(split, split, split, plain, ""), objective, output, count=2)
+    objective = make_objective(nn.MSELoss(), "value", None, 2)
+    what, told = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
     assert (what, [one.number for one in told]) == ("off by", [4, 5])
     assert [float(one.how) for one in told] == pytest.approx([5, 1], rel=0.15)
     squares = ((output - y) ** 2).mean(1).double().numpy()
     reach = stats.norm.ppf(0.975) * stats.sem(squares)
-    low, high = intervals(split, objective, output)["rmse"]
+    low, high = confidence_intervals(split, objective, output)["rmse"]
     assert (low**2, high**2) == pytest.approx((max(0, squares.mean() - reach), squares.mean() + reach), rel=1e-6)
 
 
 def test_log_odds_tell_apart_what_probabilities_cannot():
     logits = torch.tensor([[0.0, 200.0, 3.0], [0.0, 100.0, 3.0], [1.0, 2.0, 3.0]])
-    odds = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c")).log_odds(logits)
+    odds = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c")).log_odds(logits)
     assert odds[0, 1] > odds[1, 1] > 90
     assert odds[0, 0] < odds[1, 0] < -90
     p = logits[2].double().softmax(0)
     assert torch.allclose(odds[2], torch.log(p / (1 - p)))
-    binary = objective_of(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
     assert binary.log_odds(torch.tensor([[300.0]])).tolist() == [[-300.0, 300.0]]
-    assert objective_of(nn.MSELoss(), "value", ("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
+    assert make_objective(nn.MSELoss(), "value", ("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
 
 
 def test_the_most_wrong_rows_are_those_whose_class_got_least():
     split, net = of_classes(3)
     columns = (Column("age"), Column("height"), Column("weight"))
     plain = Preprocessing(columns, (40.0, 170.0, 70.0), (10.0, 8.0, 12.0), "who", ("a", "b", "c"))
-    data = Data(split, split, split, plain, "")
-    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
+    data = Splits(split, split, split, plain, "")
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
     with torch.no_grad():
-        what, told = most_wrong(split, data, objective, net(split.x), count=5)
+        what, told = hardest_rows(split, data, objective, net(split.x), count=5)
         of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
     expected = sorted(range(60), key=lambda row: float(of_truth[row]))[:5]
     assert [one.number for one in told] == [row + 1 for row in expected]
@@ -200,7 +200,7 @@ def test_the_picture_of_scores_shows_the_class_that_is_looked_for():
     """ROC and precision-recall of the second class of two, by scikit-learn, as points of the lines drawn."""
     split, net = of_classes(2)
     output = net(split.x).detach()
-    objective = objective_of(nn.CrossEntropyLoss(), "classes", ("no", "$x_{$"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("no", "$x_{$"))
     figure = scores(split, ("no", "$x_{$"), objective, output)
     figure.draw_without_rendering()
     roc, precision, _ = figure.axes
@@ -216,7 +216,7 @@ def test_the_picture_of_scores_shows_the_class_that_is_looked_for():
 
 def test_two_hundred_classes_are_drawn_in_no_time_to_speak_of():
     split, net = of_classes(200, n=2000)
-    objective = objective_of(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
     figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach())
     assert max(figure.get_size_inches()) <= 14
     assert not figure.axes[0].texts

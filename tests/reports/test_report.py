@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from exp.reports.scatter import Point, chart
+from exp.reports.scatter import Point, draw_scatter
 
 
 class Page(HTMLParser):
@@ -291,7 +291,7 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
 def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():
     def places(*choices: str) -> tuple[list[float], str]:
         points = [Point(choice, float(i), f"{i}/", f"job {i} <&>") for i, choice in enumerate(choices)]
-        drawn = chart("optimizer.lr", "loss/val", points)
+        drawn = draw_scatter("optimizer.lr", "loss/val", points)
         assert "job 0 &lt;&amp;&gt;: loss/val 0" in drawn
         assert [float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)] == sorted(
             (float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)), reverse=True

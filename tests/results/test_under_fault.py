@@ -13,7 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp.cli.main import main
-from exp.diff import differences
+from exp.diff import find_differences
 from exp.results import checkpoints, metrics_csv
 
 SLOW = pytest.mark.slow
@@ -30,7 +30,7 @@ def status(folder: Path) -> str:
 
 
 def numbers(one: Path, other: Path) -> list[str]:
-    return [what for kind, what in differences(one, other) if kind in ("measures", "parameters")]
+    return [what for kind, what in find_differences(one, other) if kind in ("measures", "parameters")]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["exp", "dataset=xor", "epochs=50", "figures=false", "hydra.run.dir=run"])
     main()
-    seconds = [at for _, at, _, _ in metrics_csv.rows(tmp_path / "run")]
+    seconds = [at for _, at, _, _ in metrics_csv.read_rows(tmp_path / "run")]
     assert seconds == sorted(seconds)
     events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
     assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))

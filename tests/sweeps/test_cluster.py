@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exp.diff import differences
+from exp.diff import find_differences
 
 LOCAL = "hydra/launcher=submitit_local"
 LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -93,7 +93,7 @@ def test_a_job_that_is_preempted_goes_on(tmp_path: Path):
     undisturbed.communicate()
     assert table(tmp_path / "sweep") == table(tmp_path / "ours")
     for job in "01":
-        kinds = {kind for kind, _ in differences(tmp_path / "sweep" / job, tmp_path / "ours" / job)}
+        kinds = {kind for kind, _ in find_differences(tmp_path / "sweep" / job, tmp_path / "ours" / job)}
         assert not {"measures", "parameters", "status"} & kinds
 
 

@@ -75,7 +75,7 @@ def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
 
 
 def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
-    of_jobs = {"full": curves.curves_of([sweep / job for job in "012"])}
+    of_jobs = {"full": curves.mean_curves([sweep / job for job in "012"])}
     wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
     for column, axis in comparison_figures.AXES.items():
         chart = comparison_figures.against(of_jobs, column, axis).axes[0]
@@ -94,7 +94,7 @@ def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
     lines = (tmp_path / "1/metrics.csv").read_text().splitlines(keepends=True)
     lost = next(line for line in lines if ",val," in line and not line.startswith("0,"))
     (tmp_path / "1/metrics.csv").write_text("".join(line for line in lines if line != lost))
-    whole, part = (curves.curves_of([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
+    whole, part = (curves.mean_curves([folder / job for job in "01"])[0] for folder in (sweep, tmp_path))
     kept = [index for index, step in enumerate(whole["step"]) if step != float(lost.partition(",")[0])]
     assert {name: values[kept].tolist() for name, values in whole.items() if name != "seconds"} == {
         name: values.tolist() for name, values in part.items() if name != "seconds"

@@ -14,16 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.schema import CONF
 from exp.errors import ConfigError
-from exp.sweeps.jobs import Composer, jobs_of
+from exp.sweeps.jobs import JobComposer, compose_jobs
 
 
 @contextmanager
-def loaders(*typed: str) -> Iterator[tuple[Composer, object, DictConfig]]:
+def loaders(*typed: str) -> Iterator[tuple[JobComposer, object, DictConfig]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         master = hydra.compose_config("config", list(typed), run_mode=RunMode.MULTIRUN)
-        yield Composer(hydra.config_loader, master), hydra.config_loader, master
+        yield JobComposer(hydra.config_loader, master), hydra.config_loader, master
 
 
 def same(ours: DictConfig, theirs: DictConfig) -> bool:
@@ -76,7 +76,7 @@ def made(compose, words: tuple[str, ...]) -> DictConfig | Exception:
 def test_a_job_is_known_by_its_content():
     """Spelt another way, or in another sweep, it is the same job; sweep.* and figures are no part of it."""
     with loaders() as (composer, _, _):
-        one, same_again, other = jobs_of(
+        one, same_again, other = compose_jobs(
             [
                 ["optimizer=sgd", "optimizer.lr=0.1"],
                 ["optimizer.lr=1e-1", "sweep.workers=2", "figures=false", "seed=0"],
@@ -91,5 +91,5 @@ def test_a_job_is_known_by_its_content():
 
 def test_every_job_is_checked_before_the_first_begins():
     with loaders() as (composer, _, _), pytest.raises(ConfigError, match="epochs must be") as caught:
-        jobs_of([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
+        compose_jobs([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
     assert caught.value.__notes__ == ["in the job epochs=0"]

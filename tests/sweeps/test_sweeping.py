@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from exp.diff import differences
+from exp.diff import find_differences
 from exp.reports import sweep_summary
 
 # Most of a second a job: time enough to do something to one.
@@ -35,7 +35,7 @@ def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
 
 
 def same_numbers(run: Path, other: Path) -> bool:
-    return not [what for kind, what in differences(run, other) if kind in ("measures", "parameters")]
+    return not [what for kind, what in find_differences(run, other) if kind in ("measures", "parameters")]
 
 
 def until(happened: Callable[[], object]) -> None:
@@ -263,7 +263,7 @@ def test_auto_looks_where_the_sweep_is_to_go(exp, tmp_path: Path):
 
 def test_rows_are_sorted_past_what_is_no_number():
     values = [0.5, float("nan"), 0.9, "nan", 0.1, None, 0.95]
-    told = sweep_summary.best_first([{"accuracy/val": value} for value in values], "accuracy/val")
+    told = sweep_summary.sort_best_first([{"accuracy/val": value} for value in values], "accuracy/val")
     assert [row["accuracy/val"] for row in told[:4]] == [0.95, 0.9, 0.5, 0.1]
 
 

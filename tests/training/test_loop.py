@@ -18,7 +18,7 @@ def events_of(*overrides: str) -> list[Event]:
 
 
 def val_losses(events: list[Event]) -> list[tuple[int, float]]:
-    return [(e.at.step, e.measures.loss) for e in events if isinstance(e, Evaluated) and e.split == "val"]
+    return [(e.at.step, e.metrics.loss) for e in events if isinstance(e, Evaluated) and e.split == "val"]
 
 
 def test_training_stops_after_patience_evaluations_without_a_better_loss():
@@ -70,16 +70,16 @@ def test_pauses_for_memory_change_no_number(longest: int):
     ends = []
     for most in (longest, 256):
         experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
-        plan = replace(experiment.plan, longest=most)
+        plan = replace(experiment.plan, max_steps_per_call=most)
         found = train(experiment.learner, experiment.batches, experiment.data, plan)
-        ends.append([(e.at.step, e.measures.count, e.lr) for e in found if isinstance(e, Trained)])
+        ends.append([(e.at.step, e.metrics.count, e.lr) for e in found if isinstance(e, Trained)])
         ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
     assert ends[0] == ends[2]
     assert ends[1] == ends[3]
 
 
 def test_what_is_due_is_due_at_the_last_step_too():
-    plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, longest=1024)
+    plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, max_steps_per_call=1024)
     stops, step = [], 0
     while step < plan.steps:
         step = plan.stop_after(step)
@@ -124,4 +124,4 @@ def test_a_model_that_fails_is_named(model: type[nn.Linear], said: str, cure: st
     experiment.model.__class__ = model
     with pytest.raises(ConfigError, match=said) as caught:
         list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    assert caught.value.cure == cure
+    assert caught.value.fix == cure

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 from exp.data.splits import Split
-from exp.training.metrics import Hits, Measures, Residuals
+from exp.training.metrics import AccuracySum, MetricSums, SquaredErrorSum
 
 counts = st.integers(1, 1000)
 
@@ -14,7 +14,7 @@ counts = st.integers(1, 1000)
 @given(st.lists(st.tuples(counts, st.floats(0, 100), st.integers(0, 1000)), min_size=1, max_size=9))
 def test_parts_add_up_to_the_whole(parts):
     total = sum((n for n, _, _ in parts), 0)
-    measures = [Measures(n, loss, Hits(n, min(n, correct))) for n, loss, correct in parts]
+    measures = [MetricSums(n, loss, AccuracySum(n, min(n, correct))) for n, loss, correct in parts]
     whole = measures[0]
     for part in measures[1:]:
         whole = whole + part
@@ -27,7 +27,7 @@ def test_parts_add_up_to_the_whole(parts):
 def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, cut: int):
     rng = np.random.default_rng(seed)
     truth, guess = rng.normal(50, 7, (n, outputs)), rng.normal(50, 7, (n, outputs))
-    a, b = Residuals.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
+    a, b = SquaredErrorSum.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
     values = (a + b).values()
     assert values["r2"] == pytest.approx(r2_score(truth, guess))
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth.ravel(), guess.ravel()))
@@ -35,10 +35,10 @@ def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, c
 
 def test_no_r2_where_the_target_does_not_vary():
     split = Split(torch.ones(3, 1), torch.full((3, 1), 0.1))
-    (residuals,) = Residuals.of(torch.ones(3, 1), split.y, [3], split.variance)
+    (residuals,) = SquaredErrorSum.of(torch.ones(3, 1), split.y, [3], split.variance)
     assert set(residuals.values()) == {"rmse"}
 
 
 @given(st.floats(2.0**-100, 2.0**100, width=32), st.integers(1, 10**6))
 def test_one_batchs_loss_comes_back_to_the_bit(loss: float, count: int):
-    assert Measures(count, loss * count, Hits(count, 0)).loss == loss
+    assert MetricSums(count, loss * count, AccuracySum(count, 0)).loss == loss

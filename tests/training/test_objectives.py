@@ -4,8 +4,8 @@ from torch import nn
 
 from exp.data.splits import Split
 from exp.errors import ConfigError
-from exp.training.metrics import Hits
-from exp.training.objectives import objective_of
+from exp.training.metrics import AccuracySum
+from exp.training.objectives import make_objective
 
 
 def names(classes: int | None) -> tuple[str, ...] | None:
@@ -24,7 +24,7 @@ def names(classes: int | None) -> tuple[str, ...] | None:
     ],
 )
 def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtype, shape):
-    objective = objective_of(criterion, output, names(classes))
+    objective = make_objective(criterion, output, names(classes))
     target = objective.target(torch.zeros(4, 1) if classes is None else torch.arange(4) % classes)
     assert (objective.outputs, target.dtype, tuple(target.shape)) == (width, dtype, shape)
     # Broadcasting is what turns a wrong shape into a wrong number without a word.
@@ -33,7 +33,7 @@ def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtyp
 
 
 def test_several_targets_make_as_many_outputs():
-    assert objective_of(nn.MSELoss(), "value", None, values=3).outputs == 3
+    assert make_objective(nn.MSELoss(), "value", None, values=3).outputs == 3
 
 
 MEANINGS = [
@@ -47,15 +47,15 @@ MEANINGS = [
 @pytest.mark.parametrize(("criterion", "output"), MEANINGS[:3])
 def test_classes_are_asked_for_where_there_are_none(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="needs classes") as caught:
-        objective_of(criterion, output, names(None))
-    assert caught.value.cure == "loss=mse"
+        make_objective(criterion, output, names(None))
+    assert caught.value.fix == "loss=mse"
 
 
 @pytest.mark.parametrize(("criterion", "output"), MEANINGS[1:])
 def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="this dataset has 3") as caught:
-        objective_of(criterion, output, names(3))
-    assert caught.value.cure == "loss=cross_entropy" + (
+        make_objective(criterion, output, names(3))
+    assert caught.value.fix == "loss=cross_entropy" + (
         ", or of a table dataset.task=regression" if output == "value" else ""
     )
 
@@ -64,20 +64,20 @@ def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
 @pytest.mark.parametrize("output", ["classes", "logit", "probability", "value", None])
 def test_a_loss_allows_one_meaning(criterion: nn.Module, meant: str, output: str | None):
     if output == meant:
-        objective_of(criterion, output, names(2))
+        make_objective(criterion, output, names(2))
     else:
         with pytest.raises(ConfigError, match="what the model's output means") as caught:
-            objective_of(criterion, output, names(2))
-        assert caught.value.cure == f"loss.output={meant}"
+            make_objective(criterion, output, names(2))
+        assert caught.value.fix == f"loss.output={meant}"
 
 
 def test_half_counts_as_the_second_class():
-    logit = objective_of(nn.BCEWithLogitsLoss(), "logit", names(2))
-    value = objective_of(nn.MSELoss(), "value", names(2))
+    logit = make_objective(nn.BCEWithLogitsLoss(), "logit", names(2))
+    value = make_objective(nn.MSELoss(), "value", names(2))
     rows = Split(torch.zeros(2, 2), torch.zeros(2, 1))
     assert logit.prediction(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 1, 1]
     assert value.prediction(torch.tensor([[0.4], [0.5], [0.6]])).tolist() == [0, 1, 1]
     assert value.score(torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [0.0]]), [1, 1], rows) == [
-        Hits(1, 1),
-        Hits(1, 0),
+        AccuracySum(1, 1),
+        AccuracySum(1, 0),
     ]

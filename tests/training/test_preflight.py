@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from exp.config.schema import CONF
 from exp.errors import ExpError
 from exp.training.build import Experiment, build
-from exp.training.preflight import findings
+from exp.training.preflight import find_problems
 
 
 def found(experiment: Experiment, standardized: bool = False) -> list[str]:
     """Every warning, or the one error."""
     try:
-        return list(findings(experiment.learner, experiment.data, standardized))
+        return list(find_problems(experiment.learner, experiment.data, standardized))
     except ExpError as error:
         return [str(error)]
 

@@ -18,19 +18,19 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from exp.cli.explain import CommandLine, explained
-from exp.config.compose import composed
-from exp.config.constraints import LIMITS
-from exp.config.schema import CONF, check
+from exp.cli.explain import CommandLine, explain
+from exp.config.compose import compose_config
+from exp.config.constraints import CONSTRAINTS
+from exp.config.schema import CONF, validate
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, ExpError, nearest
-from exp.sweeps.jobs import Composer, jobs_of
+from exp.sweeps.jobs import JobComposer, compose_jobs
 
 # A command line with more mistakes than this is better read anew.
-_MOST = 20
+_MAX_PROBLEMS = 20
 
 
-def flags_first(arguments: list[str]) -> list[str]:
+def move_flags_first(arguments: list[str]) -> list[str]:
     """The same words with -m and the like before the others: argparse does not take them in between."""
     takes_value = {
         name: action.nargs is None
@@ -47,7 +47,7 @@ def flags_first(arguments: list[str]) -> list[str]:
     return [*flags, *rest]
 
 
-def unread(arguments: list[str]) -> ConfigError | None:
+def check_flags(arguments: list[str]) -> ConfigError | None:
     """What is wrong where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
     known = [name for action in get_args_parser()._actions for name in action.option_strings]  # pyright: ignore[reportPrivateUsage]
     for word, behind in pairwise([*arguments, ""]):
@@ -58,12 +58,12 @@ def unread(arguments: list[str]) -> ConfigError | None:
             if flag := difflib.get_close_matches(word, known, 1, 0.7):
                 return ConfigError(f"{word}: there is no such flag", flag[0])
             meant = value or ("VALUE" if "=" in behind else behind)
-            key = nearest(name, LIMITS) or name.replace("-", "_")
+            key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
             return ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")
     return None
 
 
-def refuse_strangers(arguments: list[str]) -> None:
+def check_untrusted(arguments: list[str]) -> None:
     """ConfigError if YAMLs of --config-dir speak for Hydra. A sweep's jobs are asked when they are composed."""
     typed = get_args_parser().parse_args(arguments)
     if typed.config_dir is not None and Path(typed.config_dir).is_dir():
@@ -78,7 +78,7 @@ def check_line(arguments: list[str]) -> None:
     line = CommandLine(typed.overrides, typed.config_dir)
     with _in_words_of(typed.overrides, typed):
         if not typed.multirun:
-            check(composed([*typed.overrides, *line.search]))
+            validate(compose_config([*typed.overrides, *line.search]))
             return
         with initialize_config_dir(str(CONF), version_base="1.3"):
             hydra = GlobalHydra.instance().hydra
@@ -87,7 +87,7 @@ def check_line(arguments: list[str]) -> None:
             parser = OverridesParser.create(hydra.config_loader)
             parsed = [_first_of(one, parser) for one in parser.parse_overrides(typed.overrides)]
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
-            jobs_of(jobs, 0, Composer(hydra.config_loader, master))
+            compose_jobs(jobs, 0, JobComposer(hydra.config_loader, master))
 
 
 @contextmanager
@@ -96,28 +96,28 @@ def _in_words_of(words: list[str], typed: Namespace) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        raise explained(error, [*words, *(["--config-dir", typed.config_dir] if typed.config_dir else [])]) from error
+        raise explain(error, [*words, *(["--config-dir", typed.config_dir] if typed.config_dir else [])]) from error
 
 
-def diagnosis(error: Exception, arguments: list[str]) -> str:
+def diagnose(error: Exception, arguments: list[str]) -> str:
     """All that is wrong with the command line, each mistake with what to type, and the line with all of them mended."""
     words, mended = list(arguments), True
-    found = [explained(error, words)]
-    while len(found) < _MOST:
+    found = [explain(error, words)]
+    while len(found) < _MAX_PROBLEMS:
         blamed = next((word for word in words if _is_blamed(word, found[-1])), None)
         if blamed is None:
             found[-1] = _with_place(found[-1], words)
             mended = False
             break
-        better = _mended(blamed, found[-1])
-        mended = mended and (better is not None or found[-1].cure.startswith("the same without"))
+        better = _corrected(blamed, found[-1])
+        mended = mended and (better is not None or found[-1].fix.startswith("the same without"))
         place = words.index(blamed)
         words[place : place + 1] = [] if better is None else [better]
         try:
             check_line(words)
             break
         except Exception as another:
-            found.append(explained(another, words))
+            found.append(explain(another, words))
             if str(found[-1]) == str(found[-2]):
                 found.pop()
                 mended = False
@@ -148,9 +148,9 @@ def _is_blamed(word: str, mistake: ExpError) -> bool:
     return not word.startswith("-") and said is not None and said[1] == key
 
 
-def _mended(word: str, mistake: ExpError) -> str | None:
+def _corrected(word: str, mistake: ExpError) -> str | None:
     """The word as it was meant; None if the cure is no single KEY=VALUE."""
-    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,'\[][^\s,']*)'?(?=$|[,;]| or )", mistake.cure)
+    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,'\[][^\s,']*)'?(?=$|[,;]| or )", mistake.fix)
     if cure is None:
         return None
     name, value = cure.groups()
@@ -188,5 +188,5 @@ def _with_place(mistake: ExpError, words: list[str]) -> ExpError:
     for path in line.chosen_files():
         for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if last and re.match(rf"\s*{last}\s*:", text):
-                return ConfigError(f"{mistake.problem}\n  at: {path}:{number}: {text.strip()}", mistake.cure)
+                return ConfigError(f"{mistake.problem}\n  at: {path}:{number}: {text.strip()}", mistake.fix)
     return mistake

@@ -12,9 +12,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from exp.config.compose import composed
-from exp.config.constraints import LIMITS, example, fitting, of_list
-from exp.config.schema import CONF, flat
+from exp.config.compose import compose_config
+from exp.config.constraints import CONSTRAINTS, example, fitting, of_list
+from exp.config.schema import CONF, flatten
 from exp.errors import ConfigError, ExpError, nearest
 from exp.sweeps.jobs import OF_JOB
 
@@ -22,22 +22,22 @@ from exp.sweeps.jobs import OF_JOB
 _IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", re.DOTALL)
 
 
-def explained(error: Exception, arguments: list[str]) -> ExpError:
+def explain(error: Exception, arguments: list[str]) -> ExpError:
     """What was wrong with the command line `arguments`, and what to type; an ExpError already says so.
 
     Where `error` is of one job of a sweep, it is told of which.
     """
     job = next((note for note in getattr(error, "__notes__", ()) if note.startswith(OF_JOB)), None)
     if job is None:
-        return _explained(error, arguments)
+        return _explain(error, arguments)
     folder = get_args_parser().parse_args(arguments).config_dir
-    mistake = _explained(
+    mistake = _explain(
         error, [*shlex.split(job.removeprefix(OF_JOB)), *(["--config-dir", folder] if folder is not None else [])]
     )
-    return ConfigError(f"{mistake.problem} ({job})", mistake.cure)
+    return ConfigError(f"{mistake.problem} ({job})", mistake.fix)
 
 
-def _explained(error: Exception, arguments: list[str]) -> ExpError:
+def _explain(error: Exception, arguments: list[str]) -> ExpError:
     if isinstance(error, ExpError):
         return error
     if isinstance(error, OSError) and not isinstance(error, HydraException):
@@ -144,11 +144,11 @@ class CommandLine:
         groups = self.groups()
         chosen = [text for text, group, value in pairs if value in groups.get(group, {})]
         try:
-            cfg = composed([*chosen, *self.search])
+            cfg = compose_config([*chosen, *self.search])
         except Exception:  # a mistake of its own, which is told in its turn
-            cfg = composed([])
+            cfg = compose_config([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
-        return [key for key in flat(content) if not key.rpartition(".")[2].startswith("_")]
+        return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
 
 
 def _unknown_key(key: str, line: CommandLine) -> ConfigError:
@@ -182,8 +182,8 @@ def _wrong_in_file(said: str, key: str, line: CommandLine) -> ConfigError:
         near = nearest(key, [*line.keys(), *line.groups()])
         return ConfigError(f"{key}: there is no such key", f"{near} in its place" if near else "a YAML without it")
     value = re.match(r"Value '(.+?)' of type", said)
-    if value is not None and key in LIMITS:
-        return ConfigError(f"{key} must be {LIMITS[key][0]}, not {value[1]}", example(key, value[1]))
+    if value is not None and key in CONSTRAINTS:
+        return ConfigError(f"{key} must be {CONSTRAINTS[key][0]}, not {value[1]}", example(key, value[1]))
     return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}")
 
 
@@ -204,9 +204,9 @@ def _no_option(line: CommandLine) -> ConfigError:
 def wrong_value(override: str, error: Exception) -> ConfigError:
     key, _, value = override.partition("=")
     cause = error.__cause__
-    if key in LIMITS:
-        return ConfigError(f"{key} must be {LIMITS[key][0]}, not {value}", example(key, value))
-    if inside := fitting(value, [name for name in LIMITS if name.startswith(f"{key}.")]):
+    if key in CONSTRAINTS:
+        return ConfigError(f"{key} must be {CONSTRAINTS[key][0]}, not {value}", example(key, value))
+    if inside := fitting(value, [name for name in CONSTRAINTS if name.startswith(f"{key}.")]):
         return ConfigError(f"{override}: {key} holds several keys, and no value of its own", f"{inside}={value}")
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
     return ConfigError(f"{override}: {reason}", f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it")

@@ -7,7 +7,7 @@ from pathlib import Path
 from exp.errors import ConfigError, ExpError, nearest
 
 
-def words_of(typed: Sequence[str], known: Sequence[str], needed: Sequence[str], example: str) -> dict[str, str]:
+def parse_key_values(typed: Sequence[str], known: Sequence[str], needed: Sequence[str], example: str) -> dict[str, str]:
     """The value of each key that was typed. ConfigError for one that is not known, or there twice, or missing."""
     found: dict[str, str] = {}
     for word in typed:
@@ -35,7 +35,7 @@ def new_file(out: str) -> Path:
     return path
 
 
-def command(name: str, doc: str | None, known: Mapping[str, bool], example: str, do: Callable[..., None]) -> None:
+def run_command(name: str, doc: str | None, known: Mapping[str, bool], example: str, do: Callable[..., None]) -> None:
     """Do what the command line asks of the command `name`: `known` tells of each key whether it must be there.
 
     Exit code 1, and one clear message, after a mistake.
@@ -44,6 +44,6 @@ def command(name: str, doc: str | None, known: Mapping[str, bool], example: str,
         print(doc)
         return
     try:
-        do(**words_of(sys.argv[1:], list(known), [key for key, needed in known.items() if needed], example))
+        do(**parse_key_values(sys.argv[1:], list(known), [key for key, needed in known.items() if needed], example))
     except ExpError as error:
         sys.exit(f"exp.{name}: {error}")

@@ -16,14 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from exp.cli.callback import Hooks, Refused
-from exp.cli.diagnosis import diagnosis, flags_first, refuse_strangers, unread
-from exp.cli.resume import Finished, resumed, sweep_resumed
+from exp.cli.callback import ExpCallback, InvalidCommand
+from exp.cli.diagnosis import check_flags, check_untrusted, diagnose, move_flags_first
+from exp.cli.resume import AlreadyFinished, resume_run, resume_sweep
 from exp.config import allowlist
-from exp.config.schema import CONF, check, choices_of
-from exp.errors import ExpError, as_typed
+from exp.config.schema import CONF, choices_of, validate
+from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
-from exp.sweeps.pool import begin_early, end_early
+from exp.sweeps.pool import start_worker_early, stop_early_workers
 
 log = logging.getLogger("exp")
 
@@ -33,7 +33,7 @@ _WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 # Words of a sweep whose jobs are made elsewhere.
-_WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
+_NO_WORKER_NEEDED = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -49,18 +49,18 @@ def job(cfg: DictConfig) -> float:
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
-        run(check(cfg), as_typed(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
-        return sweep_csv.value(sweep_csv.row(folder), cfg.sweep.measure)
+        run(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
+        return sweep_csv.metric_value(sweep_csv.read_row(folder), cfg.sweep.measure)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             if not summary.read(folder):  # not even begun
                 summary.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
             return float("nan")  # and in summary.json: Hydra would stop the others, or repeat it at the end
-        Hooks.take_back()
+        ExpCallback.restore_run_folder()
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
             # Here, because Hydra would put a line of its own before it.
-            sys.exit(f"exp: {error}\n  log: {as_typed(folder)}/exp.log")
+            sys.exit(f"exp: {error}\n  log: {display_path(folder)}/exp.log")
         raise
 
 
@@ -76,26 +76,26 @@ def main() -> None:
     set_by_user = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
-    if allowlist.OF_USER and "" not in sys.path:
+    if allowlist.USER_PACKAGES and "" not in sys.path:
         sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
     try:
         typed = sys.argv[1:]
-        if (mistake := unread(typed)) is not None:
+        if (mistake := check_flags(typed)) is not None:
             sys.exit(f"exp: {mistake}")
-        typed = sys.argv[1:] = flags_first(typed)
-        line = resumed(typed)
+        typed = sys.argv[1:] = move_flags_first(typed)
+        line = resume_run(typed)
         if line == typed:  # which a resumed run has asked
-            refuse_strangers(typed)
-        allowlist.find_beside(get_args_parser().parse_args(line).config_dir if allowlist.OF_USER else None)
-        sys.argv[1:] = sweep_resumed(line)
-        if {"-m", "--multirun"} & set(line) and not any(word.startswith(_WITHOUT_WORKERS) for word in line):
-            begin_early(beside_others=any(word.startswith("sweep.workers=") for word in line))
+            check_untrusted(typed)
+        allowlist.add_to_path(get_args_parser().parse_args(line).config_dir if allowlist.USER_PACKAGES else None)
+        sys.argv[1:] = resume_sweep(line)
+        if {"-m", "--multirun"} & set(line) and not any(word.startswith(_NO_WORKER_NEEDED) for word in line):
+            start_worker_early(beside_others=any(word.startswith("sweep.workers=") for word in line))
         job()
-    except Refused as refused:
+    except InvalidCommand as refused:
         if _WHOLE_TRACEBACK:
             raise refused.mistake from None
-        sys.exit(f"exp: {diagnosis(refused.mistake, sys.argv[1:])}")
-    except Finished as finished:
+        sys.exit(f"exp: {diagnose(refused.mistake, sys.argv[1:])}")
+    except AlreadyFinished as finished:
         print(f"exp: {finished}")
     except KeyboardInterrupt as error:
         sys.exit(143 if type(error).__name__ == "Terminated" else 130)
@@ -104,18 +104,18 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         ours = isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError)
-        if _WHOLE_TRACEBACK or not (ours or _is_hydras(error)):
+        if _WHOLE_TRACEBACK or not (ours or _is_from_hydra(error)):
             raise
-        sys.exit(f"exp: {diagnosis(error, sys.argv[1:])}")
+        sys.exit(f"exp: {diagnose(error, sys.argv[1:])}")
     finally:
-        end_early()
+        stop_early_workers()
         gc.enable()
         del os.environ["HYDRA_FULL_ERROR"]  # not for processes that the caller starts later
         if set_by_user is not None:
             os.environ["HYDRA_FULL_ERROR"] = set_by_user
 
 
-def _is_hydras(error: Exception) -> bool:
+def _is_from_hydra(error: Exception) -> bool:
     """Whether Hydra or OmegaConf refused what was typed; some of what they raise is a plain ValueError."""
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:

@@ -9,21 +9,28 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from exp.config.schema import CONF, flat
+from exp.config.schema import CONF, flatten
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, shown
+from exp.errors import ConfigError, as_yaml
 from exp.results import summary
-from exp.results.run_folder import SWEEP, config_dir, config_of, key_of, refuse_links, saved_overrides
+from exp.results.run_folder import (
+    SWEEP_MANIFEST,
+    override_key,
+    read_config,
+    read_config_dir,
+    read_overrides,
+    refuse_links,
+)
 
 # What another value of would not make another run.
 _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 
 
-class Finished(Exception):  # noqa: N818  # nothing went wrong
+class AlreadyFinished(Exception):  # noqa: N818  # nothing went wrong
     """The run that was to go on has come to its end."""
 
 
-def resumed(typed: list[str]) -> list[str]:
+def resume_run(typed: list[str]) -> list[str]:
     """The command line `typed`, where it says resume=..., as the one that goes on with that run; else as it is.
 
     ConfigError if there is no such run, if anything but its length would be another than it was, or if the run is a
@@ -54,10 +61,10 @@ def resumed(typed: list[str]) -> list[str]:
         )
         raise ConfigError(f"resume={asked[0]}: no run is there", cure)
     refuse_links(folder)
-    saved = saved_overrides(folder)
-    names = {key_of(word) for word in overrides}
-    words = [*(word for word in saved if key_of(word) not in names), *overrides]
-    search = config_dir(folder) if line.config_dir is None else []
+    saved = read_overrides(folder)
+    names = {override_key(word) for word in overrides}
+    words = [*(word for word in saved if override_key(word) not in names), *overrides]
+    search = read_config_dir(folder) if line.config_dir is None else []
     folders = [line.config_dir or search[1]] if line.config_dir or search else []
     refuse_hydra_settings(words, overrides, folders)
     _refuse_changes(folder, words, folders)
@@ -65,7 +72,7 @@ def resumed(typed: list[str]) -> list[str]:
     return [*search, *flags, *words, f"hydra.run.dir={_quoted(folder)}", f"resume={_quoted(folder)}"]
 
 
-def sweep_resumed(typed: list[str]) -> list[str]:
+def resume_sweep(typed: list[str]) -> list[str]:
     """The command line `typed`, where it says sweep.resume=..., as one that writes into that sweep's folder.
 
     ConfigError if there is no such sweep. With `auto` it is the latest; if there is none, a new one begins.
@@ -83,13 +90,13 @@ def sweep_resumed(typed: list[str]) -> list[str]:
     if asked[0] == "auto":
         named = [word.partition("=")[2].strip("'\"") for word in rest if word.startswith("hydra.sweep.dir=")]
         where = Path(named[-1] if named else "outputs")
-        found = sorted(where.glob(f"**/{SWEEP}"), key=lambda path: path.stat().st_mtime)
+        found = sorted(where.glob(f"**/{SWEEP_MANIFEST}"), key=lambda path: path.stat().st_mtime)
         if not found:
             return rest
         folder = found[-1].parent.resolve()
     else:
         folder = Path(asked[0].strip("'\"")).expanduser().resolve()
-    if not (folder / SWEEP).is_file():
+    if not (folder / SWEEP_MANIFEST).is_file():
         if (folder / "multirun.yaml").is_file():
             raise ConfigError(f"sweep.resume={asked[0]}: another launcher made it", "a new sweep, by our own launcher")
         raise ConfigError(f"sweep.resume={asked[0]}: no sweep is there", "the folder that a sweep named at its end")
@@ -110,7 +117,7 @@ def _latest(typed: list[str]) -> Path | None:
     for path in runs:
         folder = path.parents[1].resolve()
         with suppress(ConfigError):  # another's is damaged
-            if sorted(saved_overrides(folder)) == wanted:
+            if sorted(read_overrides(folder)) == wanted:
                 return folder
     return None
 
@@ -119,16 +126,16 @@ def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
     """ConfigError, with the difference, if `line` does not compose what the run was started with."""
     more = [f"hydra.searchpath=[file://{Path(name).absolute()}]" for name in folders]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        now = flat(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
-    then = flat(config_of(folder))
+        now = flatten(cast("dict[str, Any]", OmegaConf.to_container(compose("config", [*line, *more]), resolve=True)))
+    then = flatten(read_config(folder))
     changed = [
         key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
     ]
     if changed:
-        told = "; ".join(f"{key} was {shown(then.get(key))} and would be {shown(now.get(key))}" for key in changed)
+        told = "; ".join(f"{key} was {as_yaml(then.get(key))} and would be {as_yaml(now.get(key))}" for key in changed)
         raise ConfigError(f"resume goes on with the run as it was, and {told}", "a run of its own, without resume")
     if now["epochs"] == then["epochs"] and summary.read(folder).get("status") == "finished":
-        raise Finished(
+        raise AlreadyFinished(
             f"{folder} is finished, and nothing is left to do\n"
             f"  to go on for longer: python -m exp resume={folder} epochs={2 * then['epochs']}"
         )

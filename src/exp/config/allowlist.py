@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.signatures import names, parameters
-from exp.errors import ConfigError, nearest, shown
+from exp.errors import ConfigError, as_yaml, nearest
 
 # The user's own packages, which a config may name beside these: comma-separated, in the environment and nowhere else.
 VARIABLE = "EXP_ALLOW"
 
 
 # Read when the process begins: hydra.job.env_set could set it later.
-OF_USER = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
+USER_PACKAGES = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
 
 
 # For each group the packages, and what it must be that is found there.
@@ -50,9 +50,9 @@ GIVEN: dict[str, tuple[str, ...]] = {
 }
 
 
-def find_beside(config_dir: str | None) -> None:
+def add_to_path(config_dir: str | None) -> None:
     """Let the user's own modules lie in that folder, for this process and its workers, if there are any."""
-    if OF_USER and config_dir is not None:
+    if USER_PACKAGES and config_dir is not None:
         place = str(Path(config_dir).absolute())
         if place not in sys.path:
             sys.path.insert(1, place)
@@ -61,7 +61,7 @@ def find_beside(config_dir: str | None) -> None:
 
 
 def packages(group: str) -> tuple[str, ...]:
-    return (*_ALLOWED[group][0], *OF_USER)
+    return (*_ALLOWED[group][0], *USER_PACKAGES)
 
 
 def is_inside(name: str, group: str) -> bool:
@@ -71,10 +71,10 @@ def is_inside(name: str, group: str) -> bool:
 def refusal(group: str, target: object) -> ConfigError:
     """That a config may not name this, and what would let it."""
     root = str(target).partition(".")[0]
-    own = ",".join((*OF_USER, root))
+    own = ",".join((*USER_PACKAGES, root))
     nobodys = "." not in str(target) or root in (*sys.stdlib_module_names, "torch", "sklearn", "exp", "numpy")
     return ConfigError(
-        f"{group}._target_={shown(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
+        f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
         + ", ".join(packages(group)),
         f"another {group}" if nobodys else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
     )
@@ -89,7 +89,7 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
     module, _, name = target.rpartition(".")
     known = names(module)
     if known is not None and name not in known and "__getattr__" not in known:
-        raise absent(group, target, known)
+        raise require_user_package(group, target, known)
     free = parameters(target)
     if free is not None:
         refuse_arguments(group, node, [parameter for parameter in free if parameter not in GIVEN[group]])
@@ -102,11 +102,11 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
             near = nearest(key, [*free, *READ_BY_EXP[group]])
             raise ConfigError(
                 f"{group}.{key} is no argument of {node['_target_']}",
-                f"{group}.{near}={shown(value)}" if near else f"one of {', '.join(free)}",
+                f"{group}.{near}={as_yaml(value)}" if near else f"one of {', '.join(free)}",
             )
 
 
-def absent(group: str, target: str, known: list[str]) -> ConfigError:
+def require_user_package(group: str, target: str, known: list[str]) -> ConfigError:
     """That there is no such name among those `known` in its module."""
     module, _, name = target.rpartition(".")
     near = nearest(name, [other for other in known if not other.startswith("_")])

@@ -26,7 +26,7 @@ class Number:
     many: bool = False  # a list of such numbers will do too
     length: int | None = None  # a list of so many, and nothing else
 
-    def allows(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         if value is None:
             return self.null
         if value == "auto":
@@ -37,7 +37,7 @@ class Number:
             return False
         if (self.many or self.length is not None) and isinstance(value, list):
             one = replace(self, length=None)
-            return all(one.allows(item) for item in cast("list[object]", value))
+            return all(one.accepts(item) for item in cast("list[object]", value))
         if (
             isinstance(value, bool)
             or not isinstance(value, int if self.whole else int | float)
@@ -62,7 +62,7 @@ class Number:
 class OneOf:
     options: tuple[object, ...]
 
-    def allows(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Text:
     pattern: re.Pattern[str]
     meaning: str
 
-    def allows(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         return isinstance(value, str) and self.pattern.fullmatch(value) is not None
 
     def __str__(self) -> str:
@@ -85,11 +85,11 @@ class Text:
 class ThreeParts:
     """How a table is split; whether the parts add up is for the table to say."""
 
-    def allows(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         if not isinstance(value, list):
             return value is None
         parts = cast("list[object]", value)
-        return len(parts) == 3 and all(Number(0).allows(part) for part in parts)
+        return len(parts) == 3 and all(Number(0).accepts(part) for part in parts)
 
     def __str__(self) -> str:
         return "three fractions that add up to 1, or three counts that add up to the rows, or null"
@@ -114,7 +114,7 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", 
 
 
 # key -> what it may be, and a value to try. A key that an option does not have is not asked for.
-LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
+CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
@@ -180,14 +180,14 @@ LIMITS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
 
 def example(key: str, value: object = None) -> str:
     """`key` with a value that it may hold, to type: what `value` was meant to be, where that can be told."""
-    if key not in LIMITS:
+    if key not in CONSTRAINTS:
         return f"{key}=VALUE"
-    limit, usual = LIMITS[key]
+    limit, usual = CONSTRAINTS[key]
     meant = None
     if isinstance(limit, Number) and limit.whole:
         with suppress(TypeError, ValueError, OverflowError):
             number = float(cast(str, value))
-            meant = str(int(number)) if number.is_integer() and limit.allows(int(number)) else None
+            meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
     elif isinstance(limit, OneOf):
@@ -197,12 +197,12 @@ def example(key: str, value: object = None) -> str:
 
 def of_list(key: str, values: list[str]) -> str | None:
     """`key` with what a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
-    limit = LIMITS[key][0] if key in LIMITS else None
+    limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
     if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
         return f"'{key}=[{','.join(values)}]'"
     if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
         meant = float(".".join(values))
-        return f"{key}={meant:g}" if values[0] == "0" and limit.allows(meant) else None
+        return f"{key}={meant:g}" if values[0] == "0" and limit.accepts(meant) else None
     return None
 
 
@@ -211,6 +211,6 @@ def fitting(value: str, keys: Iterable[str]) -> str | None:
     with suppress(ValueError):
         number = float(value)
         given = int(number) if number.is_integer() else number
-        limits = ((key, LIMITS[key][0]) for key in keys if key in LIMITS)
-        return next((key for key, limit in limits if isinstance(limit, Number) and limit.allows(given)), None)
+        limits = ((key, CONSTRAINTS[key][0]) for key in keys if key in CONSTRAINTS)
+        return next((key for key, limit in limits if isinstance(limit, Number) and limit.accepts(given)), None)
     return None

@@ -10,8 +10,16 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from exp.config.allowlist import GIVEN, READ_BY_EXP, absent, is_inside, refusal, refuse_arguments, refuse_target
-from exp.errors import ConfigError, DataError, ExpError, shown
+from exp.config.allowlist import (
+    GIVEN,
+    READ_BY_EXP,
+    is_inside,
+    refusal,
+    refuse_arguments,
+    refuse_target,
+    require_user_package,
+)
+from exp.errors import ConfigError, DataError, ExpError, as_yaml
 
 # What it must be when found. A dataset is a function; of scikit-learn's, one that computes or that came with it: others
 # read files, remove folders, or load pickles.
@@ -21,7 +29,7 @@ _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": O
 _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
 
 
-def make(group: str, node: dict[str, Any], **given: Any) -> Any:
+def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
     """What `node`'s `_target_` returns for the node's other keys, but those exp reads itself, and what is `given`.
 
     ConfigError, naming the key, if the target is not allowed, not there, or refuses.
@@ -34,7 +42,7 @@ def make(group: str, node: dict[str, Any], **given: Any) -> Any:
     except ExpError:
         raise
     except Exception as error:
-        typed = ", ".join(f"{key}={shown(value)}" for key, value in arguments.items())
+        typed = ", ".join(f"{key}={as_yaml(value)}" for key, value in arguments.items())
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
         raise kind(
@@ -65,7 +73,7 @@ def _found(group: str, module: str, name: str) -> object:
     try:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
-        raise absent(group, f"{module}.{name}", dir(importlib.import_module(module))) from error
+        raise require_user_package(group, f"{module}.{name}", dir(importlib.import_module(module))) from error
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, refuse_target
-from exp.config.constraints import LIMITS, example
-from exp.errors import ConfigError, nearest, shown
+from exp.config.constraints import CONSTRAINTS, example
+from exp.errors import ConfigError, as_yaml, nearest
 
 _HERE = Path(__file__).resolve().parents[1]
 
@@ -87,16 +87,16 @@ ConfigStore.instance().store("schema", Config)
 _OURS = ("exp.", "torch.", "sklearn.")
 
 
-def check(cfg: DictConfig) -> Config:
+def validate(cfg: DictConfig) -> Config:
     """The composed config, typed. ConfigError names the first key that is missing, unknown or out of its range."""
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _meant(error, cfg)) from error
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _nearest_key(error, cfg)) from error
     if missing:
         raise ConfigError(f"{missing[0]} has no value and needs one", _default(missing[0]))
-    _refuse_unread(content, Config, "")
+    _refuse_unused_arguments(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
             raise ConfigError(
@@ -105,20 +105,20 @@ def check(cfg: DictConfig) -> Config:
     for group in READ_BY_EXP:
         if content[group].get("_target_") is not None:
             refuse_target(group, content[group])
-    for key, (limit, _) in LIMITS.items():
-        found, value = _lookup(content, key)
-        if found and not limit.allows(value):
-            raise ConfigError(f"{key} must be {limit}, not {shown(value)}", example(key, value))
+    for key, (limit, _) in CONSTRAINTS.items():
+        found, value = _is_interpolation(content, key)
+        if found and not limit.accepts(value):
+            raise ConfigError(f"{key} must be {limit}, not {as_yaml(value)}", example(key, value))
     return cast(Config, OmegaConf.to_object(cfg))
 
 
-def typed(content: Mapping[str, Any]) -> Config:
+def config_from_saved(content: Mapping[str, Any]) -> Config:
     """A config that was composed before, as a run's folder keeps it. ConfigError as of `check`."""
     try:
         cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(content)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", "the config of a run as it was") from error
-    return check(cast("DictConfig", cfg))
+    return validate(cast("DictConfig", cfg))
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
@@ -134,22 +134,24 @@ def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
     return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
 
 
-def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested mapping as one level of dotted keys; lists stay whole."""
     leaves: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            leaves |= flat(cast("Mapping[str, Any]", value), f"{prefix}{key}.")
+            leaves |= flatten(cast("Mapping[str, Any]", value), f"{prefix}{key}.")
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
 
 
-def _meant(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+def _nearest_key(error: OmegaConfBaseException, cfg: DictConfig) -> str:
     """What to type for a value that could not be resolved: the nearest key, if it refers to one that is not there."""
     key, unknown = str(error.full_key), re.search(r"Interpolation key '(.+?)' not found", str(error))
     near = (
-        nearest(unknown[1], set(flat(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}) if unknown else None
+        nearest(unknown[1], set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key})
+        if unknown
+        else None
     )
     return f"'{key}=${{{near}}}'" if near else example(key)
 
@@ -160,7 +162,7 @@ def _default(key: str) -> str:
     return f"{key}={chosen[1]}" if chosen else example(key)
 
 
-def _lookup(content: dict[str, Any], key: str) -> tuple[bool, Any]:
+def _is_interpolation(content: dict[str, Any], key: str) -> tuple[bool, Any]:
     """Whether `key` is there for us to judge, and its value: what a user's own class takes is the user's business."""
     node: Any = content
     for part in key.split("."):
@@ -178,7 +180,7 @@ def _is_read_by_exp(key: str) -> bool:
     return name in READ_BY_EXP.get(group, ())
 
 
-def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
+def _refuse_unused_arguments(content: dict[str, Any], schema: type, prefix: str) -> None:
     """Refuse keys that `+` or `++` added where nothing would read them."""
     known = {field.name: field.type for field in fields(schema)}
     for key in known:
@@ -189,7 +191,7 @@ def _refuse_unread(content: dict[str, Any], schema: type, prefix: str) -> None:
             near = nearest(key, known)
             raise ConfigError(
                 f"{prefix}{key} is no key of exp, and nothing would read what + adds; there are {', '.join(known)}",
-                f"{prefix}{near}={shown(value)}" if near else f"the same without {prefix}{key}",
+                f"{prefix}{near}={as_yaml(value)}" if near else f"the same without {prefix}{key}",
             )
         if isinstance(inner := known[key], type) and is_dataclass(inner):
-            _refuse_unread(value, inner, f"{prefix}{key}.")
+            _refuse_unused_arguments(value, inner, f"{prefix}{key}.")

@@ -10,7 +10,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.schema import CONF, flat
+from exp.config.schema import CONF, flatten
 from exp.errors import ConfigError
 
 # What Hydra notes down itself, about this very command line.
@@ -45,7 +45,7 @@ def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -
 
 def _settings(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     content = cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra, resolve=False))
-    return ((key, value) for key, value in flat(content).items() if not key.startswith(_NOTED))
+    return ((key, value) for key, value in flatten(content).items() if not key.startswith(_NOTED))
 
 
 def _refuse_names_of_ours(folder: Path) -> None:

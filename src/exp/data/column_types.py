@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.dataset import Table, classes_of
+from exp.data.dataset import Dataset, classes_of
 from exp.data.preprocessing import EMPTY, UNKNOWN, Column, Floats
 from exp.data.read_table import Cells, Frame, pandas
 from exp.errors import ConfigError, DataError, nearest
@@ -26,7 +26,7 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[
 _COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
-def table_in(
+def dataset_from_frame(
     frame: Frame,
     path: str,
     target: str,
@@ -35,7 +35,7 @@ def table_in(
     kinds: Mapping[str, str],
     drop: Sequence[str],
     group: str | None,
-) -> Table:
+) -> Dataset:
     """The table in that frame, as `table` tells; `path` is for messages."""
     names = [str(name) for name in frame.columns]
     for key, asked in {"target": [target], "drop": drop, "group": [group] if group else [], "kinds": kinds}.items():
@@ -50,7 +50,7 @@ def table_in(
         cure = "fewer columns in dataset.drop" if len(drop) else "a table with more columns, or another separator"
         raise DataError(f"dataset.path={path}: no column is left to learn from", cure)
     frame, told = _without_missing(frame, path, target, missing)
-    made = [column_of(name, frame[name], kinds.get(name)) for name in features]
+    made = [infer_column(name, frame[name], kinds.get(name)) for name in features]
     y, classes = _target(target, frame[target], task)
     for (column, values), name in zip(made, features, strict=True):
         if _is_the_target(values, y):
@@ -70,10 +70,10 @@ def table_in(
         )
     groups = None if group is None else classes_of(frame[group].astype(str).to_numpy(dtype=str))[1]
     columns = tuple(column for column, _ in made)
-    return Table(x, y, columns, classes, target, groups, tuple(told), frame.index.to_numpy(dtype=np.int64) + 1)
+    return Dataset(x, y, columns, classes, target, groups, tuple(told), frame.index.to_numpy(dtype=np.int64) + 1)
 
 
-def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats]:
+def infer_column(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats]:
     """What the column is, and its cells as numbers: NaN, or UNKNOWN for a word, where one is missing.
 
     DataError if it is one of dates, of numbers with words among them, or of nearly as many words as rows.
@@ -96,7 +96,7 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
         numbers = pd.to_numeric(words.str.lower().replace({"true": "1", "false": "0"}), errors="coerce")
         if kind is not None:
             if numbers.isna().any():
-                raise _mixed(name, words[numbers.isna()])
+                raise _refuse_mixed(name, words[numbers.isna()])
             if kind == "boolean" and not (other := numbers[~numbers.isin((0, 1))]).empty:
                 where = f"row {int(other.index[0]) + 1} holds {other.iloc[0]:g}"
                 raise DataError(
@@ -114,7 +114,7 @@ def column_of(name: str, cells: Cells, kind: str | None) -> tuple[Column, Floats
                 f"the column {name} holds numbers with a decimal comma: {words.iloc[0]}", 'dataset.decimal=","'
             )
         if 0 < numbers.isna().sum() < len(words) / 2:
-            raise _mixed(name, words[numbers.isna()])
+            raise _refuse_mixed(name, words[numbers.isna()])
     words = there.astype(str)
     found = sorted(words.unique())
     if kind is None and len(found) > _MOST_WORDS and len(found) > len(words) / 2:
@@ -187,7 +187,7 @@ def _is_the_target(values: Floats, y: NDArray[Any]) -> bool:
     return len(pairs) == len(np.unique(values)) == len(np.unique(flat))
 
 
-def _mixed(name: str, words: Cells) -> DataError:
+def _refuse_mixed(name: str, words: Cells) -> DataError:
     return DataError(
         f"the column {name} holds numbers, and {len(words):,} cells that are none, the first in row "
         f"{int(words.index[0]) + 1}: {words.iloc[0]!r}",

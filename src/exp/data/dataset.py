@@ -13,7 +13,7 @@ from exp.errors import DataError
 
 
 @dataclass(frozen=True)
-class Table:
+class Dataset:
     """Rows x, float64 [N, C], a number for each of `columns`, and y: class numbers int64 [N], or values float64 [N, K].
 
     Where `classes` is None it is values. `groups`: int64 [N], rows of one number belong together in a split.
@@ -31,20 +31,20 @@ class Table:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the numbers: equal tables, and only they, share it."""
-        words = [column.words for column in self.columns if column.words]
+        words = [column.categories for column in self.columns if column.categories]
         digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *words)).encode())
         for array in (self.x, self.y):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 
-def table_of(source: Any) -> Table:
+def as_dataset(source: Any) -> Dataset:
     """The table in scikit-learn's Bunch (`data`, `target`, names if it has them) or in a pair (x, y).
 
     A target of floats means regression; whole numbers, booleans and words mean classes, numbered in sorted order.
     DataError if the rows are empty, do not match, or are not finite.
     """
-    if isinstance(source, Table):
+    if isinstance(source, Dataset):
         return source
     pair: Any = (source.data, source.target) if hasattr(source, "target") else source
     if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
@@ -77,11 +77,11 @@ def table_of(source: Any) -> Table:
     if y.dtype.kind == "f":
         if not np.isfinite(y).all():
             raise DataError("dataset: the target holds NaN or infinite values", "remove those rows")
-        return Table(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
+        return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
     if y.ndim != 1:
         raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
     labels, numbers = classes_of(y)
-    return Table(x, numbers, columns, _names(source, "target_names", list(labels)))
+    return Dataset(x, numbers, columns, _names(source, "target_names", list(labels)))
 
 
 def classes_of(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.column_types import column_of, places
+from exp.data.column_types import infer_column, places
 from exp.data.preprocessing import EMPTY, UNKNOWN, Column, Floats, Preprocessing
 from exp.data.read_table import Cells, Frame, pandas
-from exp.errors import DataError, many, nearest
+from exp.errors import DataError, nearest, pluralize
 
 
-def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
+def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
     """New rows [N, C] of columns that are known, NaN where a number is missing; which are whole; and notes.
 
     A row is whole unless it lacks a number that nothing stands for.
@@ -40,7 +40,7 @@ def rows_of(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floa
             else:
                 stands = "no prediction"
                 whole &= ~gaps
-            notes.append(f"{many(int(gaps.sum()), 'row')} without {column.name}: {stands}")
+            notes.append(f"{pluralize(int(gaps.sum()), 'row')} without {column.name}: {stands}")
     return rows, whole, notes
 
 
@@ -48,10 +48,12 @@ def not_finite(told: Mapping[str, NDArray[Any]]) -> list[str]:
     """A note on predictions that are no numbers, if there are: rows so far off that the model's sums overflow."""
     numbers = [values for values in told.values() if values.dtype.kind == "f"]
     count = int((~np.isfinite(np.stack(numbers)).all(axis=0)).sum()) if numbers else 0
-    return [f"{many(count, 'row')} so far from those of training that the prediction is no number"] if count else []
+    return (
+        [f"{pluralize(count, 'row')} so far from those of training that the prediction is no number"] if count else []
+    )
 
 
-def targets_of(
+def encode_targets(
     frame: Frame, preprocessing: Preprocessing, path: str
 ) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
     """The target of new rows, class numbers int64 [N] or values float64 [N, 1]; which rows have one; and notes.
@@ -71,9 +73,9 @@ def targets_of(
         )
     cells = frame[name].reset_index(drop=True)
     there = cells.notna().to_numpy(dtype=np.bool_)
-    notes = [f"{many(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
+    notes = [f"{pluralize(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
     if classes is None:
-        return column_of(name, cells, "number")[1].reshape(-1, 1), there, notes
+        return infer_column(name, cells, "number")[1].reshape(-1, 1), there, notes
     are_whole = all(word.lstrip("-").isdigit() for word in classes)
     if are_whole and pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
         cells = cells.astype("Int64")  # whole numbers with gaps among them: 1.0 is the class 1
@@ -89,9 +91,9 @@ def targets_of(
 def _coded(column: Column, cells: Cells) -> Floats:
     """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
     if column.kind == "category":
-        return places(cells, column.words)
+        return places(cells, column.categories)
     try:
-        return column_of(column.name, cells, column.kind)[1]
+        return infer_column(column.name, cells, column.kind)[1]
     except DataError as error:
         what = "true or false" if column.kind == "boolean" else "numbers"
         raise DataError(

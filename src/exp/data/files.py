@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.column_types import table_in
-from exp.data.dataset import Table, table_of
-from exp.data.read_table import frame_of, pandas, there
+from exp.data.column_types import dataset_from_frame
+from exp.data.dataset import Dataset, as_dataset
+from exp.data.read_table import existing_file, pandas, read_frame
 from exp.errors import DataError
 
 
@@ -24,7 +24,7 @@ def table(
     separator: str | None = None,
     decimal: str = ".",
     encoding: str = "utf-8",
-) -> Table:
+) -> Dataset:
     """The rows of a .csv, .tsv or .parquet file with names in its first line; `target` is the column to predict.
 
     A column is one of numbers, of booleans, or of words (a category), as pandas reads it; `kinds` says otherwise, as
@@ -33,14 +33,14 @@ def table(
     puts the training rows' median for a number and nothing for a word. `drop` leaves columns out; rows with the same
     value in the column `group` stay together when rows are split. DataError for what cannot be trained on.
     """
-    frame = frame_of(path, separator, decimal, encoding)
-    return table_in(frame, path, target, task, missing, kinds or {}, drop, group)
+    frame = read_frame(path, separator, decimal, encoding)
+    return dataset_from_frame(frame, path, target, task, missing, kinds or {}, drop, group)
 
 
-def arrays(path: str) -> Table:
+def arrays(path: str) -> Dataset:
     """x [N, F] and y [N] or [N, K] of an .npz file; `feature_names` and `target_names` too, if it has them."""
     try:
-        with np.load(there(path), allow_pickle=False) as file:
+        with np.load(existing_file(path), allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise DataError(f"dataset.path={path}: no arrays of numbers: {error}", "numpy.savez(path, x=x, y=y)") from error
@@ -49,7 +49,7 @@ def arrays(path: str) -> Table:
             f"dataset.path={path} holds {', '.join(found) or 'nothing'}, and it takes x and y",
             "numpy.savez(path, x=x, y=y)",
         )
-    return table_of(_Bunch(found))
+    return as_dataset(_Bunch(found))
 
 
 class _Bunch:
@@ -68,11 +68,11 @@ def openml(
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
-) -> Table:
+) -> Dataset:
     """The dataset of that name and version from openml.org: asked for once, then read in the folder `cache`."""
     pandas()  # scikit-learn's own message, where it is not there, names no cure
     # Late: scikit-learn takes most of a second to import.
     found: Any = importlib.import_module("sklearn.datasets").fetch_openml(
         name, version=version, target_column=None, as_frame=True, data_home=cache, parser="pandas"
     )
-    return table_in(found.frame, f"{name} {version}", target, task, missing, kinds or {}, drop, group)
+    return dataset_from_frame(found.frame, f"{name} {version}", target, task, missing, kinds or {}, drop, group)

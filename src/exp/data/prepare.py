@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exp.data.dataset import Table
+from exp.data.dataset import Dataset
 from exp.data.preprocessing import EMPTY, UNKNOWN, Column, Preprocessing
 from exp.data.seeding import split_order
-from exp.data.splits import Data, Split
+from exp.data.splits import Split, Splits
 from exp.errors import ConfigError, DataError
 
 
-def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed: int, stratify: bool = False) -> Data:
+def prepare(
+    table: Dataset, split: Sequence[float] | None, standardize: bool, seed: int, stratify: bool = False
+) -> Splits:
     """The splits, on the CPU, as `random_split` deals them out after `torch.manual_seed(seed)`.
 
     `split` holds three fractions or three counts: train, val, test. A fraction is rounded down to whole rows, and the
@@ -25,9 +27,9 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
     if split is None:
         rows = [np.arange(len(table.x))]
     else:
-        rows = _dealt(table, split_sizes(split, len(table.x)), split_order(len(table.x), seed).numpy(), stratify)
-    preprocessing, recoded = learned(table, rows[0], standardize)
-    x = preprocessing.applied(recoded)
+        rows = _assign_rows(table, split_sizes(split, len(table.x)), split_order(len(table.x), seed).numpy(), stratify)
+    preprocessing, recoded = fit_preprocessing(table, rows[0], standardize)
+    x = preprocessing.transform(recoded)
     y = torch.from_numpy(table.y)
     if table.classes is None:
         y = y.float()
@@ -36,10 +38,12 @@ def prepare(table: Table, split: Sequence[float] | None, standardize: bool, seed
         Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)], numbers[part]) for part in rows
     ]
     train, val, test = parts if split is not None else parts * 3
-    return Data(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
+    return Splits(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
 
 
-def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[Preprocessing, NDArray[np.float64]]:
+def fit_preprocessing(
+    table: Dataset, train: NDArray[np.int64], standardize: bool
+) -> tuple[Preprocessing, NDArray[np.float64]]:
     """What the rows `train` teach: their words alone, medians for what is missing, and numbers' mean and scale.
 
     And the table's x with words numbered as they are there.
@@ -49,11 +53,11 @@ def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[
     for column, values in zip(table.columns, recoded.T, strict=True):
         if column.kind == "category":
             seen = sorted({int(code) for code in values[train]} - {UNKNOWN, EMPTY})
-            place = np.full(len(column.words) + 2, float(UNKNOWN))  # the last two are UNKNOWN's and EMPTY's own
+            place = np.full(len(column.categories) + 2, float(UNKNOWN))  # the last two are UNKNOWN's and EMPTY's own
             place[EMPTY] = EMPTY
             place[seen] = np.arange(len(seen))
             values[:] = place[values.astype(np.int64)]
-            columns.append(Column(column.name, "category", tuple(column.words[code] for code in seen)))
+            columns.append(Column(column.name, "category", tuple(column.categories[code] for code in seen)))
         else:
             if np.isnan(values[train]).all():
                 raise DataError(
@@ -67,13 +71,13 @@ def learned(table: Table, train: NDArray[np.int64], standardize: bool) -> tuple[
         return plain, recoded
     from sklearn.preprocessing import StandardScaler  # late: scikit-learn takes most of a second to import
 
-    scaler: Any = StandardScaler().fit(plain.applied(recoded)[train])
+    scaler: Any = StandardScaler().fit(plain.transform(recoded)[train])
     numbers = np.array([column.kind == "number" for column in columns for _ in column.features])
     mean, scale = np.where(numbers, scaler.mean_, 0.0), np.where(numbers, scaler.scale_, 1.0)
     return replace(plain, mean=tuple(mean.tolist()), scale=tuple(scale.tolist())), recoded
 
 
-def _dealt(table: Table, sizes: list[int], order: NDArray[np.int64], stratify: bool) -> list[NDArray[np.int64]]:
+def _assign_rows(table: Dataset, sizes: list[int], order: NDArray[np.int64], stratify: bool) -> list[NDArray[np.int64]]:
     """The rows of each part, in that order. ConfigError if one would be empty."""
     if table.groups is not None and stratify:
         raise ConfigError("dataset.stratify=true: groups that stay whole cannot have the same shares", "one of the two")

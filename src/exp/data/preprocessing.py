@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.errors import many
+from exp.errors import pluralize
 
 Floats = NDArray[np.float64]
 
@@ -23,12 +23,12 @@ class Column:
 
     name: str
     kind: Literal["number", "boolean", "category"] = "number"
-    words: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     fill: float | None = None  # what stands for a number that is missing
 
     @property
     def features(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}={word}" for word in self.words) if self.kind == "category" else (self.name,)
+        return tuple(f"{self.name}={word}" for word in self.categories) if self.kind == "category" else (self.name,)
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class Preprocessing:
     def features(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
 
-    def applied(self, x: Floats) -> Floats:
+    def transform(self, x: Floats) -> Floats:
         """Features [N, F] of rows [N, C], a column of x for each of `columns`. In float64, as scikit-learn computes."""
         if all(column.kind == "number" and column.fill is None for column in self.columns):
             made = x
         else:
-            made = np.hstack(list(self._made(x)))
+            made = np.hstack(list(self._encoded(x)))
         if self.mean is None or self.scale is None:
             return made
         return (made - np.array(self.mean)) / np.array(self.scale)
 
-    def _made(self, x: Floats) -> Iterator[Floats]:
+    def _encoded(self, x: Floats) -> Iterator[Floats]:
         for column, values in zip(self.columns, x.T, strict=True):
             if column.kind == "category":
-                yield (values[:, None] == np.arange(len(column.words))).astype(np.float64)
+                yield (values[:, None] == np.arange(len(column.categories))).astype(np.float64)
             elif column.fill is not None:
                 yield np.where(np.isnan(values), column.fill, values)[:, None]
             else:
@@ -72,16 +72,18 @@ class Preprocessing:
         """Of each category, for a person, how many of these rows have a word that the training rows did not have."""
         for column, values in zip(self.columns, x.T, strict=True):
             if column.kind == "category" and (count := int((values == UNKNOWN).sum())):
-                yield f"{many(count, 'row')} with a {column.name} that training had not: zeros stand for it"
+                yield f"{pluralize(count, 'row')} with a {column.name} that training had not: zeros stand for it"
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         """All of it as JSON, exactly: a single value, for checkpoints are copied, checked and written often."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of_text(cls, text: str) -> "Preprocessing":
+    def from_json(cls, text: str) -> "Preprocessing":
         known: dict[str, Any] = json.loads(text)
-        known["columns"] = tuple(Column(**(column | {"words": tuple(column["words"])})) for column in known["columns"])
+        known["columns"] = tuple(
+            Column(**(column | {"categories": tuple(column["categories"])})) for column in known["columns"]
+        )
         for key in ("mean", "scale", "classes"):
             known[key] = None if known[key] is None else tuple(known[key])
         return cls(**known)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.errors import ConfigError, DataError, nearest, needing
+from exp.errors import ConfigError, DataError, nearest, require_extra
 
 # pandas' DataFrame and Series, whose types would say Unknown at every turn.
 Frame: TypeAlias = Any
@@ -16,15 +16,15 @@ Cells: TypeAlias = Any
 
 def pandas() -> Any:
     """The package, late: it takes half a second, and is an extra. ConfigError if it is not there."""
-    with needing("pandas", "a table", "tables"):
+    with require_extra("pandas", "a table", "tables"):
         return importlib.import_module("pandas")
 
 
-def frame_of(
+def read_frame(
     path: str, separator: str | None = None, decimal: str = ".", encoding: str = "utf-8", key: str = "dataset.path"
 ) -> Frame:
     """The file as pandas reads it. DataError, saying what to do, if it cannot be read or its names are no names."""
-    file = there(path, key)
+    file = existing_file(path, key)
     pd = pandas()
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt", ".parquet"):
@@ -67,7 +67,7 @@ def _refuse_names(where: str, names: list[str], separator: str) -> None:
         raise DataError(f"{where}: its first line holds numbers, and no names", "a first line of names")
 
 
-def there(path: str, key: str = "dataset.path") -> Path:
+def existing_file(path: str, key: str = "dataset.path") -> Path:
     """The file at `path`. DataError if there is none, ConfigError if it is an address."""
     if "://" in path:
         raise ConfigError(f"{key}={path}: nothing is downloaded", "the file's path, once you have it here")

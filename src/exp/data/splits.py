@@ -34,7 +34,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Data:
+class Splits:
     """Three splits of one table; without a split, the same rows three times. `classes` is None for regression."""
 
     train: Split
@@ -44,7 +44,7 @@ class Data:
     fingerprint: str
     notes: tuple[str, ...] = ()
 
-    def prepared(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Data":
+    def with_targets(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Splits":
         """The same rows on `device`, their y as `target` gives it."""
         done = {
             id(part): Split(part.x.to(device), target(part.y).to(device), part.numbers) for part in self.splits.values()

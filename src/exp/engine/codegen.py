@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from exp.data.batches import Batch
-from exp.engine.operators import binding, into
-from exp.engine.step import Gradients, Made
-from exp.engine.trace import Call, is_view, leaves_of, tensors_of
+from exp.engine.operators import fastest_callable, out_variant
+from exp.engine.step import Gradients, StepOutputs
+from exp.engine.trace import OpCall, is_view, leaves_of, tensors_of
 
 # Makes steps on batches, as long as they are of the size that was recorded; returns the first that is not, or None.
 # What is done with a step's gradients, before the next step overwrites them, comes from outside.
-Play: TypeAlias = Callable[[Iterable[Batch], Callable[[list[Tensor | None]], None], Made], Batch | None]
+CompiledStep: TypeAlias = Callable[[Iterable[Batch], Callable[[list[Tensor | None]], None], StepOutputs], Batch | None]
 
 
 _ATEN = torch.ops.aten
@@ -38,7 +38,9 @@ _CONSTANTS = {_ATEN.ones_like.default, _ATEN.zeros_like.default, _ATEN.full_like
 _EMPTY = {_ATEN.empty_like.default, _ATEN.empty.memory_format, _ATEN.empty_strided.default, _ATEN.new_empty.default}
 
 
-def player(calls: Sequence[Call], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients) -> Play:
+def compile_trace(
+    calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
+) -> CompiledStep:
     """What makes `calls` again for other batches, on the tensors `fixed` as they then are.
 
     `x` and `y` are the ones that were recorded with; `fixed` are parameters and buffers, which keep their place in
@@ -58,14 +60,14 @@ class _Line:
     expression: str
     makes: set[str]  # names of the values that it computes, and of those that it needs
     needs: set[str]
-    must_stay: bool
+    has_side_effect: bool
 
 
 class _Writer:
     """Turns calls into the source of one loop, dropping what need not be done at every step."""
 
     def __init__(
-        self, calls: Sequence[Call], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
+        self, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
     ) -> None:
         self._size = len(x)
         self._gradients = gradients
@@ -76,11 +78,11 @@ class _Writer:
         self._written = {_storage(tensor) for call in calls for tensor in call.written}
         loss, output, kept = gradients
         self._leaving = {_storage(loss), _storage(output)}  # new tensors at every step
-        self._memory = _Memory(calls, kept)
+        self._memory = _MemoryPlan(calls, kept)
         for tensor in fixed:
             self._names[id(tensor)] = self._hold(tensor.detach())
 
-    def add(self, call: Call) -> None:
+    def add(self, call: OpCall) -> None:
         used = [self._name(tensor) for tensor in call.inputs]
         made = {_storage(tensor) for tensor in call.outputs}
         if call.operator in _ALIASES:
@@ -98,7 +100,7 @@ class _Writer:
             self._emit(call, used, made)
         self._memory.next()
 
-    def function(self) -> Play:
+    def function(self) -> CompiledStep:
         loss, output, gradients = self._gradients
         names = [None if tensor is None else self._name(tensor) for tensor in gradients]
         if all(name is None or name in self._bound for name in names):
@@ -111,7 +113,7 @@ class _Writer:
         kept: list[str] = []
         stay = {*needed, *self._bound, "x", "y"}
         for line in reversed(self._lines):
-            if line.must_stay or not needed.isdisjoint(line.makes):
+            if line.has_side_effect or not needed.isdisjoint(line.makes):
                 done = sorted(name for name in line.needs if name not in needed and name not in stay)
                 needed |= line.needs
                 # Let go of what is not used again, so that memory is that of the eager step.
@@ -128,18 +130,18 @@ class _Writer:
         ]
         space = dict(self._bound)
         exec(compile("\n".join(source), "<recording>", "exec"), space)
-        play: Play = space["play"]
+        play: CompiledStep = space["play"]
         return play
 
-    def _emit(self, call: Call, used: list[str], made: set[int]) -> None:
+    def _emit(self, call: OpCall, used: list[str], made: set[int]) -> None:
         """A line that makes the call at every step."""
         needs = {self._base.get(name, name) for name in used}
         written = {self._base.get(self._name(tensor), self._name(tensor)) for tensor in call.written}
-        in_place = into(call) if made.isdisjoint(self._leaving) else None
+        in_place = out_variant(call) if made.isdisjoint(self._leaving) else None
         if in_place is not None:
             place = self._memory.place(call.result)
             name = self._names[id(call.result)] = self._hold(place)
-            self._lines.append(_Line("", self._text_of(in_place), {name}, needs, must_stay=call.is_random))
+            self._lines.append(_Line("", self._text_of(in_place), {name}, needs, has_side_effect=call.is_random))
             return
         targets: list[str] = []
         own = {id(tensor) for tensor in call.written}
@@ -155,8 +157,8 @@ class _Writer:
         told = ", ".join(targets) if single else f"({', '.join(targets)},)"
         self._lines.append(_Line(told if makes - written else "", self._text_of(call), makes, needs, must_stay))
 
-    def _text_of(self, call: Call) -> str:
-        function, call = binding(call)
+    def _text_of(self, call: OpCall) -> str:
+        function, call = fastest_callable(call)
         named = [f"{key}={self._text(value)}" for key, value in call.kwargs.items()]
         return f"{self._hold(function)}({', '.join([*(self._text(value) for value in call.args), *named])})"
 
@@ -194,10 +196,10 @@ class _Writer:
 
 
 @dataclass
-class _Memory:
+class _MemoryPlan:
     """Places for results that do not outlive their step; one whose result is used no more is given to another."""
 
-    calls: Sequence[Call]
+    calls: Sequence[OpCall]
     kept: Sequence[Tensor | None]  # to the end of the step
     _at: int = 0
     _last: dict[int, int] = field(default_factory=dict[int, int])  # storage -> the last call that has to do with it
@@ -236,9 +238,9 @@ def _storage(tensor: Tensor) -> int:
 
 
 @dataclass
-class Recordings:
+class CompiledSteps:
     """A model's recordings by the size of their batch, and the tensors that they write into besides the model's."""
 
-    plays: dict[int, Play] = field(default_factory=dict[int, Play])
+    by_batch_size: dict[int, CompiledStep] = field(default_factory=dict[int, CompiledStep])
     written: list[Tensor] = field(default_factory=list[Tensor])
     some_without_gradient: bool = False

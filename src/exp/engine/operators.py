@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from exp.engine.trace import Call, Mode, is_view, leaves_of
+from exp.engine.trace import Mode, OpCall, is_view, leaves_of
 
 _PLACES = (torch, torch._C._nn, Tensor)
 
 
-def binding(call: Call) -> tuple[Callable[..., Any], Call]:
+def fastest_callable(call: OpCall) -> tuple[Callable[..., Any], OpCall]:
     """What makes `call`, and the call with the arguments to make it with: some functions have other defaults."""
     name = call.operator._schema.name.partition("::")[2]
     for candidate in (call, _spelt_out(call)):
@@ -29,7 +29,7 @@ def binding(call: Call) -> tuple[Callable[..., Any], Call]:
     return call.operator._op, call
 
 
-def into(call: Call) -> Call | None:
+def out_variant(call: OpCall) -> OpCall | None:
     """The same call writing into a tensor that is there, namely its result; None if the device has no such operator."""
     # A single number is not worth a place, and reductions such as mse_loss use theirs for what they reduce.
     if not isinstance(call.result, Tensor) or call.result.dim() == 0 or call.written:
@@ -43,7 +43,7 @@ def into(call: Call) -> Call | None:
         key = call.result.device.type.upper()
         # Where it has no kernel of its own, torch computes a tensor and copies it.
         if len(places) == 1 and rest == wanted and _has_kernel(overload.name(), key):
-            return Call(overload, call.args, {**call.kwargs, places[0]: call.result}, call.result)
+            return OpCall(overload, call.args, {**call.kwargs, places[0]: call.result}, call.result)
     return None
 
 
@@ -51,7 +51,7 @@ def _has_kernel(name: str, key: str) -> bool:
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, key))
 
 
-def _makes(function: Callable[..., Any], call: Call) -> bool:
+def _makes(function: Callable[..., Any], call: OpCall) -> bool:
     probe = _Probe(call)
     try:
         with torch.no_grad(), probe:
@@ -64,7 +64,7 @@ def _makes(function: Callable[..., Any], call: Call) -> bool:
 class _Probe(Mode):
     """Answers one call with the recorded result, without computing, and tells whether it was that very call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: OpCall) -> None:
         super().__init__()
         self._call = call
         self.hits = 0
@@ -72,7 +72,7 @@ class _Probe(Mode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.hits += 1
-        arrived = _spelt_out(Call(func, args, kwargs or {}, None))
+        arrived = _spelt_out(OpCall(func, args, kwargs or {}, None))
         expected = _spelt_out(self._call)
         theirs, mine = leaves_of((arrived.args, arrived.kwargs)), leaves_of((expected.args, expected.kwargs))
         self.same &= func is self._call.operator and len(mine) == len(theirs)
@@ -85,10 +85,10 @@ def _is(a: Any, b: Any) -> bool:
     return a is b or (not isinstance(a, Tensor) and type(a) is type(b) and a == b)
 
 
-def _spelt_out(call: Call) -> Call:
+def _spelt_out(call: OpCall) -> OpCall:
     """The call with every positional argument that the schema has, the defaults too."""
     positional = [argument for argument in call.operator._schema.arguments if not argument.kwarg_only]
     rest = [argument.default_value for argument in positional[len(call.args) :]]
     if any(argument.name in call.kwargs for argument in positional):
         return call
-    return Call(call.operator, (*call.args, *rest), call.kwargs, call.result)
+    return OpCall(call.operator, (*call.args, *rest), call.kwargs, call.result)

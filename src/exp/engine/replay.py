@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from exp.data.batches import Batch
-from exp.engine.codegen import Play, Recordings, player
-from exp.engine.cuda_graph import captured
+from exp.engine.codegen import CompiledStep, CompiledSteps, compile_trace
+from exp.engine.cuda_graph import capture_cuda_graph
 from exp.engine.optimizers import is_torchs_own, needs_closure, step_of
-from exp.engine.side_effects import changed, outside
-from exp.engine.step import EagerStep, Gradients, Made
-from exp.engine.trace import Tape
+from exp.engine.side_effects import first_difference, observable_state
+from exp.engine.step import EagerStep, Gradients, StepOutputs
+from exp.engine.trace import Trace
 from exp.engine.updates import update_of
 
 # How many steps of each recording run beside the eager step, on copies, before it is trusted.
@@ -24,30 +24,30 @@ _TRIALS = 2
 _SEVERAL = "{} computes gradients several times a step"
 
 
-class RecordedStep:
+class ReplayStep:
     """Makes the steps of `eager`, to the bit, by playing recordings of it. To be called with gradients off.
 
     Where the step cannot be recorded, or a recording differs from the eager step, every step is made eagerly and
-    `obstacle` says why.
+    `fallback_reason` says why.
     """
 
-    def __init__(self, eager: EagerStep, recordings: Recordings) -> None:
+    def __init__(self, eager: EagerStep, recordings: CompiledSteps) -> None:
         self._eager = eager
         self._recordings = recordings  # of this very model and loss, by an earlier run; each proves itself again
-        self._trusted: dict[int, Play] = {}
+        self._trusted: dict[int, CompiledStep] = {}
         self._trials: dict[int, int] = {}  # how often each recording has proved itself
         self._update: Callable[[list[Any]], None] = self._step_of_the_optimizer
         self._has_bare_update = True  # until a recording, or the optimizer, says otherwise
         self._momentum = self._has_momentum()
         self._steps = 0
-        self.obstacle: str | None = (
+        self.fallback_reason: str | None = (
             _SEVERAL.format(type(eager.optimizer).__name__) if needs_closure(eager.optimizer) else None
         )
 
-    def __call__(self, batches: Iterable[Batch]) -> Made:
+    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
         if self._has_momentum() != self._momentum:  # a schedule took it from or to 0, where torch keeps other state
             self._use_the_optimizers_own_step()
-        made = Made()
+        made = StepOutputs()
         batches = iter(batches)
         batch = next(batches, None)
         while batch is not None:
@@ -64,61 +64,61 @@ class RecordedStep:
     def _learn(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step; on the way from it to a played one, it is recorded, or runs beside the recording."""
         self._steps += 1
-        if self.obstacle is not None or self._steps == 1:
+        if self.fallback_reason is not None or self._steps == 1:
             return self._eager.one(x, y)  # the first step makes the optimizer's state
         try:
-            if len(x) not in self._recordings.plays:
-                return self._record(x, y)
-            return self._try(x, y)
+            if len(x) not in self._recordings.by_batch_size:
+                return self._trace_step(x, y)
+            return self._verify(x, y)
         finally:
             for parameter in self._eager.parameters:
                 parameter.grad = None  # whoever plays needs no room for these
 
-    def _record(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        tapes: list[tuple[Tape, Gradients]] = []
+    def _trace_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        tapes: list[tuple[Trace, Gradients]] = []
         modules = (self._eager.model, self._eager.criterion)
-        before = outside(modules)
+        before = observable_state(modules)
 
         def taped() -> Gradients:
-            with Tape() as tape:
+            with Trace() as tape:
                 gradients = self._eager.gradients(x, y)
             tapes.append((tape, gradients))
             return gradients
 
         made = self._eager.updated(taped)
         (tape, gradients), *more = tapes
-        moved = changed(before, outside(modules))
-        if tape.obstacle is not None:
-            self._give_up(tape.obstacle)
+        moved = first_difference(before, observable_state(modules))
+        if tape.fallback_reason is not None:
+            self._fall_back(tape.fallback_reason)
         elif more:
-            self._give_up(_SEVERAL.format(type(self._eager.optimizer).__name__))
+            self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
         elif moved is not None:
-            self._give_up(f"each step changes {moved}, which no recording would")
+            self._fall_back(f"each step changes {moved}, which no recording would")
         else:
-            with self._excused():
-                self._recordings.plays[len(x)] = self._player(tape, x, y, gradients)
+            with self._falls_back_on_error():
+                self._recordings.by_batch_size[len(x)] = self._player(tape, x, y, gradients)
                 self._recordings.some_without_gradient |= None in gradients[2]
         return made
 
-    def _player(self, tape: Tape, x: Tensor, y: Tensor, gradients: Gradients) -> Play:
+    def _player(self, tape: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> CompiledStep:
         known = {id(tensor) for tensor in self._tensors()}
         known |= {id(tensor) for call in tape.calls for tensor in call.outputs}
         written = [tensor for call in tape.calls for tensor in call.written if id(tensor) not in known]
         if any(tensor is x or tensor is y for tensor in written):
             raise NotImplementedError("it writes into its batch")
         self._recordings.written += written
-        play = player(tape.calls, x, y, [*self._eager.parameters, *self._buffers()], gradients)
+        play = compile_trace(tape.calls, x, y, [*self._eager.parameters, *self._buffers()], gradients)
         if not x.is_cuda:
             return play
         before = self._snapshot(x)
         try:
-            return captured(play, x, y)
+            return capture_cuda_graph(play, x, y)
         finally:
             self._restore(before)
 
-    def _try(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _verify(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """An eager step, and then the recorded one from where that began; both must end in the same place."""
-        play, trials = self._recordings.plays[len(x)], self._trials.get(len(x), 0)
+        play, trials = self._recordings.by_batch_size[len(x)], self._trials.get(len(x), 0)
         self._choose_update()
         before = self._snapshot(x)
         found: list[Gradients] = []
@@ -129,14 +129,14 @@ class RecordedStep:
 
         made = self._eager.updated(kept)
         if len(found) > 1:
-            self._give_up(_SEVERAL.format(type(self._eager.optimizer).__name__))
+            self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
             return made
         after = self._snapshot(x)
         self._restore(before)
-        played = Made()
+        played = StepOutputs()
         seen: list[list[Tensor | None]] = []
         same = False
-        with self._excused():
+        with self._falls_back_on_error():
             with torch.inference_mode():
                 play([(x, y)], seen.append, played)
             (gradients,) = seen
@@ -147,27 +147,27 @@ class RecordedStep:
             else:
                 same = same and self._is_at(after, but=self._updated())
         self._restore(after)
-        if self.obstacle is None and not same:
-            self._give_up("the recording did not give the eager step's bits")
-        elif self.obstacle is None and trials + 1 == _TRIALS:
+        if self.fallback_reason is None and not same:
+            self._fall_back("the recording did not give the eager step's bits")
+        elif self.fallback_reason is None and trials + 1 == _TRIALS:
             self._trusted[len(x)] = play
         else:
             self._trials[len(x)] = trials + 1
         return made
 
-    def _give_up(self, reason: str) -> None:
+    def _fall_back(self, reason: str) -> None:
         """Make every step eagerly from here on."""
-        self.obstacle = reason
+        self.fallback_reason = reason
         self._trusted.clear()
-        self._recordings.plays.clear()
+        self._recordings.by_batch_size.clear()
 
     @contextmanager
-    def _excused(self) -> Generator[None]:
+    def _falls_back_on_error(self) -> Generator[None]:
         """A failure inside is the recording's, and no reason to stop: the eager step made the same step already."""
         try:
             yield
         except Exception as error:
-            self._give_up(f"the step cannot be recorded: {error}")
+            self._fall_back(f"the step cannot be recorded: {error}")
 
     def _choose_update(self) -> None:
         if self._recordings.some_without_gradient:

@@ -13,7 +13,7 @@ _IN_PARTS = ("_buffers", "_parameters", "_modules")
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
-def outside(modules: Iterable[nn.Module]) -> dict[str, object]:
+def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
     """A name for each such thing, and what to know it again by."""
     seen: dict[str, object] = {
         "random's stream": random.getstate(),
@@ -34,7 +34,7 @@ def _plain(state: Any) -> object:
     return state.tobytes() if isinstance(state, np.ndarray) else state  # pyright: ignore[reportUnknownMemberType]
 
 
-def changed(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:
+def first_difference(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:
     """The first thing that is not as it was."""
     names = (name for name in {**before, **after} if before.get(name) != after.get(name))
     return next((name.partition(",")[0] for name in names), None)

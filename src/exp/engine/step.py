@@ -16,7 +16,7 @@ Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
 
 
 @dataclass(frozen=True)
-class Made:
+class StepOutputs:
     """What steps found before their updates, a tensor for each: losses, 0-d, outputs [B, K] and targets [B, ...]."""
 
     losses: list[Tensor] = field(default_factory=list[Tensor])
@@ -32,10 +32,10 @@ class Made:
 class Step(Protocol):
     """One update from each batch x [B, F], y [B, ...], one after the other. To be called with gradients off."""
 
-    def __call__(self, batches: Iterable[Batch]) -> Made: ...
+    def __call__(self, batches: Iterable[Batch]) -> StepOutputs: ...
 
     @property
-    def obstacle(self) -> str | None:
+    def fallback_reason(self) -> str | None:
         """Why steps are not made in the faster way that was asked for; None if they are, or if it was not."""
         ...
 
@@ -50,15 +50,15 @@ class EagerStep:
     clip_grad_norm: float | None = None
 
     @property
-    def obstacle(self) -> None:
+    def fallback_reason(self) -> None:
         return None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def __call__(self, batches: Iterable[Batch]) -> Made:
-        made = Made()
+    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
+        made = StepOutputs()
         for x, y in batches:
             made.add(*self.one(x, y), y)
         return made

@@ -23,7 +23,7 @@ _UNHEARD = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
 
 
 @dataclass(frozen=True)
-class Call:
+class OpCall:
     """One call of an operator, with the tensors it was called with and those it gave."""
 
     operator: OpOverload
@@ -65,13 +65,13 @@ class Mode(TorchDispatchMode):
         return False
 
 
-class Tape(Mode):
+class Trace(Mode):
     """Writes down every operator call made under it. Holds every tensor it saw, so that no two share an id."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[Call] = []
-        self.obstacle: str | None = None  # why the next time may be another list of calls
+        self.calls: list[OpCall] = []
+        self.fallback_reason: str | None = None  # why the next time may be another list of calls
         self._listener = _Listener(self)
 
     def __enter__(self) -> Self:
@@ -83,29 +83,31 @@ class Tape(Mode):
         self._listener.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if _looks(func, args):
-            self.obstacle = f"{func} looks into a tensor, so the next step may be another computation"
+        if _reads_values(func, args):
+            self.fallback_reason = f"{func} looks into a tensor, so the next step may be another computation"
         if any(isinstance(leaf, torch.Generator) for leaf in leaves_of((args, kwargs or {}))):
-            self.obstacle = f"{func} draws from a random stream of the model's own"
+            self.fallback_reason = f"{func} draws from a random stream of the model's own"
         result = func(*args, **(kwargs or {}))
-        self.calls.append(Call(func, args, kwargs or {}, result))
+        self.calls.append(OpCall(func, args, kwargs or {}, result))
         return result
 
 
 class _Listener(TorchFunctionMode):
     """Hears of what the dispatcher does not."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Trace) -> None:
         super().__init__()
         self._tape = tape
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _UNHEARD:
-            self._tape.obstacle = f"{func.__name__} looks into a tensor, so the next step may be another computation"
+            self._tape.fallback_reason = (
+                f"{func.__name__} looks into a tensor, so the next step may be another computation"
+            )
         return func(*args, **(kwargs or {}))
 
 
-def _looks(operator: OpOverload, args: Any) -> bool:
+def _reads_values(operator: OpOverload, args: Any) -> bool:
     """Whether what comes next may depend on the numbers in a tensor: its values are read, or decide on a shape."""
     if operator is torch.ops.aten.index.Tensor:
         return any(index.dtype in (torch.bool, torch.uint8) for index in tensors_of(args[1]))

@@ -37,16 +37,16 @@ class MLP(nn.Sequential):
         widths = [in_features, *([hidden] if isinstance(hidden, int) else hidden)]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), _activation("activation", activation)]
+            layers += [nn.Linear(before, after), _make_activation("activation", activation)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(widths[-1], out_features))
         if output_activation is not None:
-            layers.append(_activation("output_activation", output_activation))
+            layers.append(_make_activation("output_activation", output_activation))
         super().__init__(*layers)
 
 
-def _activation(key: str, name: str) -> nn.Module:
+def _make_activation(key: str, name: str) -> nn.Module:
     if name not in ACTIVATIONS:
         raise ValueError(f"{key} must be one of {', '.join(ACTIVATIONS)}, not {name!r}")
     return ACTIVATIONS[name]()

@@ -61,7 +61,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class OfClass:
+class ClassScores:
     """How one class is told: of the rows predicted so the share that is, of those that are the share predicted so."""
 
     name: str
@@ -71,18 +71,18 @@ class OfClass:
     rows: int
 
 
-def by_class(classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[OfClass]:
+def scores_by_class(classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[ClassScores]:
     """Precision, recall and F1 of each class, by the confusion matrix; NaN where there is nothing to divide by."""
     right, rows, told = counts.diagonal(), counts.sum(1), counts.sum(0)
     with np.errstate(invalid="ignore"):
         precision, recall, f1 = right / told, right / rows, 2 * right / (rows + told)
     return [
-        OfClass(name, float(precision[number]), float(recall[number]), float(f1[number]), int(rows[number]))
+        ClassScores(name, float(precision[number]), float(recall[number]), float(f1[number]), int(rows[number]))
         for number, name in enumerate(classes)
     ]
 
 
-def confusion(split: Split, count: int, objective: Objective, output: Tensor) -> NDArray[np.int64]:
+def confusion_counts(split: Split, count: int, objective: Objective, output: Tensor) -> NDArray[np.int64]:
     """How many rows of each of `count` classes (rows) were predicted as which (columns), by the outputs [N, K]."""
     counts = np.zeros((count, count), dtype=np.int64)
     np.add.at(counts, (truth_of(split), objective.prediction(output).cpu().numpy()), 1)

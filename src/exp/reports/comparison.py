@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.reports.seed_curves import curves_of
+from exp.reports.seed_curves import mean_curves
 from exp.results import event_file
 
 # More curves than this in one chart are no comparison.
-_MOST = 8
+_MAX_COMPARED = 8
 
 
 _BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
@@ -25,17 +25,19 @@ _BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
 
 def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
     """Draw and write all of it anew, of the folders `jobs` in `folder` by what sets them apart: 'batching=full'."""
-    curves = {name: curves_of([folder / job for job in found]) for name, found in jobs.items()}
+    curves = {name: mean_curves([folder / job for job in found]) for name, found in jobs.items()}
     for stale in (_BANDS, _PICTURES, _FIGURES):
         shutil.rmtree(folder / stale, ignore_errors=True)
     if any(len(found) > 1 for found in jobs.values()):
         for name, (mean, deviation) in curves.items():
             if mean:
                 event_file.write(folder / _BANDS / _file_name(name), _band(mean, deviation))
-    if 1 < len(curves) <= _MOST:
-        from exp.reports.comparison_figures import drawn
+    if 1 < len(curves) <= _MAX_COMPARED:
+        from exp.reports.comparison_figures import draw_comparison
 
-        paths = list(drawn(folder / _FIGURES, curves, {name: folder / found[0] for name, found in jobs.items()}))
+        paths = list(
+            draw_comparison(folder / _FIGURES, curves, {name: folder / found[0] for name, found in jobs.items()})
+        )
         event_file.write(folder / _PICTURES, [event_file.picture(path.stem, path) for path in paths])
 
 

@@ -14,10 +14,10 @@ AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "
 
 
 # Times as long as the shortest curve, from which on that one would be a dot.
-_FAR = 20.0
+_LOG_SCALE_RATIO = 20.0
 
 
-def drawn(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
+def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
     """Draw the `curves` against each axis into `folder`, and the surfaces that each one's job drew side by side."""
     for column, axis in AXES.items():
         path = folder / f"loss_against_{axis}.png"
@@ -41,7 +41,7 @@ def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
             (line,) = chart.plot(x, y, label=name, marker="." if len(x) < 40 else "")
             chart.fill_between(x, y - width, y + width, color=line.get_color(), alpha=0.2, linewidth=0)
     ends = [float(mean[column][-1]) for mean, _ in curves.values() if mean]
-    if max(ends) > _FAR * min(ends):  # a step of one takes longer than all of another
+    if max(ends) > _LOG_SCALE_RATIO * min(ends):  # a step of one takes longer than all of another
         after_start = [float(x) for mean, _ in curves.values() if mean for x in mean[column] if x > 0]
         chart.set_xscale("symlog", linthresh=min(after_start))
         chart.set_xlim(left=0)

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from exp.data.splits import Data, Split
-from exp.reports.classification import Calibration, Ranking, confusion, truth_of
-from exp.results.metrics_csv import curves
+from exp.data.splits import Split, Splits
+from exp.reports.classification import Calibration, Ranking, confusion_counts, truth_of
+from exp.results.metrics_csv import read_curves
 from exp.training.objectives import Objective
 
 # The model's outputs [N, K] for x [N, F].
@@ -28,13 +28,13 @@ _DPI = 110
 _MESH = 100
 
 
-_MOST_CURVES = 10
+_MAX_CURVES = 10
 
 
-_MOST_COUNTS = 25  # classes whose names and counts can be read
+_MAX_CLASSES_WITH_COUNTS = 25  # classes whose names and counts can be read
 
 
-_POINTS = 2000  # more than a picture can tell apart
+_MAX_POINTS = 2000  # more than a picture can tell apart
 
 
 _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
@@ -43,8 +43,8 @@ _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "
 _COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 
 
-def pictures(
-    metrics: Path, data: Data, objective: Objective, predict: Predict
+def draw_figures(
+    metrics: Path, data: Splits, objective: Objective, predict: Predict
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Name of each picture that such data allow, and what draws it under the parameters as they are."""
     yield "learning_curves", partial(learning_curves, metrics)
@@ -70,7 +70,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
 
 def learning_curves(metrics: Path) -> Figure:
     """Every measure in metrics.csv against the step, train and val in one chart."""
-    columns, series = curves(metrics, _POINTS)
+    columns, series = read_curves(metrics, _MAX_POINTS)
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
@@ -90,12 +90,12 @@ def learning_curves(metrics: Path) -> Figure:
 
 def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
     """How many test rows of each true class (rows) were predicted as which (columns); of many, by the colour alone."""
-    counts = confusion(split, len(classes), objective, output)
+    counts = confusion_counts(split, len(classes), objective, output)
     size = min(14.0, max(3.5, 0.5 * len(classes) + 2))
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues")
-    if len(classes) <= _MOST_COUNTS:
+    if len(classes) <= _MAX_CLASSES_WITH_COUNTS:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if 2 * count > counts.max() else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour)
@@ -119,13 +119,13 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     looked_for = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
     if len(classes) == 2:
         looked_for.pop(classes[0])
-    elif len(classes) > _MOST_CURVES:
+    elif len(classes) > _MAX_CURVES:
         looked_for = {"all classes": (is_class.ravel(), score.ravel())}
     figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
     for number, (name, (is_it, of_it)) in enumerate(looked_for.items()):
         if 0 < is_it.sum() < len(is_it):
             rank, colour = Ranking.of(is_it, of_it), _colour(number)
-            shown = np.unique(np.linspace(0, len(rank.true) - 1, _POINTS).astype(int))
+            shown = np.unique(np.linspace(0, len(rank.true) - 1, _MAX_POINTS).astype(int))
             false, true, found = rank.false[shown], rank.true[shown], rank.precision[shown]
             roc.plot(false, true, color=colour, label=f"{_plain(name)}: area {rank.area:.4g}")
             precision.step(true, found, color=colour, where="pre", label=f"{_plain(name)}: average {rank.average:.4g}")
@@ -151,9 +151,9 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
 
 def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
     """The first target of the test rows against what was predicted; a perfect model lies on the line."""
-    shown = split.x[:: -(-len(split) // _POINTS)]
-    truth = split.y[:: -(-len(split) // _POINTS), 0].cpu().numpy()
-    guess = objective.surface(predict(shown)).cpu().numpy()
+    shown = split.x[:: -(-len(split) // _MAX_POINTS)]
+    truth = split.y[:: -(-len(split) // _MAX_POINTS), 0].cpu().numpy()
+    guess = objective.scalar_output(predict(shown)).cpu().numpy()
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()
     axis.scatter(truth, guess, s=8, alpha=0.5, linewidths=0)
@@ -164,13 +164,13 @@ def predicted_against_true(split: Split, objective: Objective, predict: Predict)
     return figure
 
 
-def decision_surface(data: Data, objective: Objective, predict: Predict) -> Figure:
+def decision_surface(data: Splits, objective: Objective, predict: Predict) -> Figure:
     """The model's output as filled contours over a 100 x 100 mesh of two features, the training points on top."""
     points = data.train.x.cpu().numpy()
     sides = [np.linspace(*_beyond(points[:, feature]), _MESH) for feature in (0, 1)]
     mesh = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
     x = torch.tensor(mesh, dtype=data.train.x.dtype, device=data.train.x.device)
-    height = objective.surface(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
+    height = objective.scalar_output(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
     figure = Figure(figsize=(5.5, 4.5), layout="constrained")
     axis = figure.subplots()
     count = len(data.classes or ())
@@ -195,13 +195,13 @@ def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]
     return figure, axes
 
 
-def _scatter(axis: Any, data: Data, points: Any) -> None:
+def _scatter(axis: Any, data: Splits, points: Any) -> None:
     if data.classes is None:
         return  # the height itself is the target; points would hide it
     numbers = data.train.y.reshape(len(points)).long().cpu().numpy()
     for number, name in enumerate(data.classes):
         of_class = points[numbers == number]
-        of_class = of_class[:: max(1, -(-len(of_class) // _POINTS))]
+        of_class = of_class[:: max(1, -(-len(of_class) // _MAX_POINTS))]
         axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_plain(name))
     axis.legend(loc="upper right", fontsize="small")
 
@@ -215,7 +215,7 @@ def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
-def _height_label(data: Data) -> str:
+def _height_label(data: Splits) -> str:
     return "predicted value" if data.classes is None else f"output for {_plain(data.classes[1])}"
 
 

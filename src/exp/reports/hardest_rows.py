@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exp.data.splits import Data, Split
+from exp.data.splits import Split, Splits
 from exp.reports.classification import truth_of
 from exp.training.objectives import Objective
 
@@ -21,7 +21,7 @@ _WORDS = 4
 
 
 @dataclass(frozen=True)
-class Wrong:
+class HardRow:
     """A row, by its number in the table, what was made of it, how wrong that is, and what is unusual about the row."""
 
     number: int
@@ -31,9 +31,9 @@ class Wrong:
     unusual: str
 
 
-def most_wrong(
-    split: Split, data: Data, objective: Objective, output: Tensor, count: int = 10
-) -> tuple[str, list[Wrong]]:
+def hardest_rows(
+    split: Split, data: Splits, objective: Objective, output: Tensor, count: int = 10
+) -> tuple[str, list[HardRow]]:
     """What `how` tells, and of the rows of `split` those whose class got the least probability, or that are most off.
 
     By the outputs [N, K]. Several targets are measured in the standard deviations of the training rows.
@@ -51,19 +51,19 @@ def most_wrong(
         told = [data.classes[number] for number in objective.prediction(output).cpu().numpy()]
         odds = objective.log_odds(output)
         if odds is None:
-            wrong, what = np.abs(objective.surface(output).double().cpu().numpy() - truth), "off by"
+            wrong, what = np.abs(objective.scalar_output(output).double().cpu().numpy() - truth), "off by"
         else:
             wrong, what = -odds.cpu().numpy()[np.arange(len(truth)), truth], "probability of its class"
     worst: list[int] = np.argsort(-wrong, kind="stable")[:count].tolist()
     how = wrong if what == "off by" else np.exp(-np.logaddexp(0.0, wrong))
     about = unusual(data, split.x[worst])
     return what, [
-        Wrong(int(split.numbers[row]), true[row], told[row], f"{how[row]:.3g}", is_so)
+        HardRow(int(split.numbers[row]), true[row], told[row], f"{how[row]:.3g}", is_so)
         for row, is_so in zip(worst, about, strict=True)
     ]
 
 
-def unusual(data: Data, x: Tensor) -> list[str]:
+def unusual(data: Splits, x: Tensor) -> list[str]:
     """Of each row [N, F], the features farthest from the training rows' mean, in own units: 'age=93 (+3.1 sd)'."""
     rows = data.train.x.double()
     mean, spread = rows.mean(0).cpu().numpy(), rows.std(0, correction=0).cpu().numpy()

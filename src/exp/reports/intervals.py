@@ -19,7 +19,7 @@ Interval: TypeAlias = tuple[float, float]
 _Z = 1.959963984540054
 
 
-def intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, Interval]:
+def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, Interval]:
     """The 95 % confidence interval of each measure of the outputs [N, K], had other rows of the same kind been taken.
 
     Of an accuracy it is Wilson's; of any other, the measure +- 1.96 standard errors: of the rows' losses, of their
@@ -33,7 +33,7 @@ def intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, I
     (score,) = objective.score(output, split.y, [len(split)], split)
     values = score.values()
     if "accuracy" in values:
-        found["accuracy"] = wilson(round(values["accuracy"] * len(split)), len(split))
+        found["accuracy"] = wilson_interval(round(values["accuracy"] * len(split)), len(split))
     elif len(split) > 1:
         squares = (output - split.y).double().square().cpu().numpy()
         low, high = _of_mean(squares.mean(1))
@@ -47,7 +47,7 @@ def intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, I
     return found
 
 
-def wilson(right: int, count: int) -> Interval:
+def wilson_interval(right: int, count: int) -> Interval:
     """Wilson's 95 % interval for a share of which `right` of `count` were seen (Wilson 1927)."""
     share, weight = right / count, _Z**2 / count
     middle = (share + weight / 2) / (1 + weight)

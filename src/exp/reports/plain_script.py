@@ -13,13 +13,13 @@ from exp.config.allowlist import READ_BY_EXP
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
 from exp.errors import ConfigError
-from exp.reports.source import arguments, call, is_users, users_modules
+from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
 from exp.training.build import Experiment
-from exp.training.objectives import Binary, Classes
+from exp.training.objectives import Binary, Multiclass
 from exp.training.plan import Plan
 
 
-def script_of(config: Config, experiment: Experiment, threads: int, rows: str) -> str:
+def write_script(config: Config, experiment: Experiment, threads: int, rows: str) -> str:
     """The script. Where a plain one could not make the rows, it reads them from the file `rows` beside it."""
     parts = [
         *_data(config, experiment, rows),
@@ -55,7 +55,7 @@ def _head(config: Config, text: str, threads: int) -> Iterator[str]:
     yield "from torch import nn"
     if "DataLoader" in text:
         yield "from torch.utils.data import DataLoader, TensorDataset"
-    yield from (f"from {module} import {', '.join(sorted(names))}" for module, names in users_modules(config).items())
+    yield from (f"from {module} import {', '.join(sorted(names))}" for module, names in user_modules(config).items())
     yield ""
     yield f"torch.set_num_threads({threads})"
     yield ""
@@ -70,7 +70,7 @@ def _data(config: Config, experiment: Experiment, rows: str) -> Iterator[str]:
             yield f'{name}_x, {name}_y = rows["{name}_x"], rows["{name}_y"]'
         return
     yield from _source(config)
-    classes = isinstance(experiment.objective, Classes)
+    classes = isinstance(experiment.objective, Multiclass)
     yield f"y = torch.from_numpy(y){'.long()' if classes else '.float().reshape(len(x), -1)'}"
     split = config.dataset.get("split")
     if split is None:
@@ -92,7 +92,7 @@ def _source(config: Config) -> Iterator[str]:
     given = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP["dataset"])}
     function: Any = resolve("dataset", node)
     name = node["_target_"].rpartition(".")[2]
-    made = f"{name}({arguments(given)})"
+    made = f"{name}({format_arguments(given)})"
     if node["_target_"].startswith("exp."):
         source = re.sub(r": \w+( = [^,)]+)", r"\1", inspect.getsource(function))  # noise: float = 0.1
         source = source.replace(" = ", "=", source.partition(":\n")[0].count(" = "))
@@ -108,19 +108,19 @@ def _source(config: Config) -> Iterator[str]:
 def _model(config: Config, experiment: Experiment) -> Iterator[str]:
     yield f"torch.manual_seed({config.seed})"
     yield from _layers(config, experiment)
-    yield f"criterion = {call('loss', config.loss)}"
-    yield f"optimizer = {call('optimizer', config.optimizer, 'model.parameters()')}"
+    yield f"criterion = {format_call('loss', config.loss)}"
+    yield f"optimizer = {format_call('optimizer', config.optimizer, 'model.parameters()')}"
     if config.scheduler.get("_target_"):
         scheduler: Any = experiment.learner.scheduler
         more = {"T_max": scheduler.T_max} if "T_max" in config.scheduler else {}
-        yield f"scheduler = {call('scheduler', {**config.scheduler, **more}, 'optimizer')}"
+        yield f"scheduler = {format_call('scheduler', {**config.scheduler, **more}, 'optimizer')}"
 
 
 def _layers(config: Config, experiment: Experiment) -> Iterator[str]:
     model = experiment.model
-    if is_users(config.model):
+    if is_user_code(config.model):
         widths = {"in_features": len(experiment.data.features), "out_features": experiment.objective.outputs}
-        yield f"model = {call('model', config.model, arguments(widths))}"
+        yield f"model = {format_call('model', config.model, format_arguments(widths))}"
         return
     layers = list(model) if isinstance(model, nn.Sequential) else [model]
     # nn.Linear(in_features=30, out_features=10, bias=True) is as one writes it without the names.
@@ -223,7 +223,7 @@ def _look(config: Config, plan: Plan, when: str | None) -> Iterator[str]:
 
 def _measures(experiment: Experiment) -> list[str]:
     loss = "criterion(output, y).item()"
-    if isinstance(experiment.objective, Classes):
+    if isinstance(experiment.objective, Multiclass):
         return [loss, "(output.argmax(1) == y).double().mean().item()"]
     if isinstance(experiment.objective, Binary):
         threshold = 0.0 if experiment.objective.probability is torch.sigmoid else 0.5

@@ -12,36 +12,36 @@ from torch import Tensor
 
 from exp.data.batches import Position
 from exp.data.splits import Split
-from exp.errors import ConfigError, many
+from exp.errors import ConfigError, pluralize
 from exp.reports import figures, html
-from exp.reports.classification import by_class, confusion, truth_of
-from exp.reports.hardest_rows import most_wrong
+from exp.reports.classification import confusion_counts, scores_by_class, truth_of
+from exp.reports.hardest_rows import hardest_rows
 from exp.reports.html import Html, chapter, element, folded
-from exp.reports.intervals import Interval, intervals
+from exp.reports.intervals import Interval, confidence_intervals
 from exp.results import metrics_csv, run_folder
 from exp.results import summary as record
-from exp.results.formatting import figure
-from exp.results.run_folder import words_of
+from exp.results.formatting import format_metric
+from exp.results.run_folder import read_arguments
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted
-from exp.training.learner import measures_of
+from exp.training.learner import metrics_of
 
 
-def made(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
+def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
     """Draw the pictures of the run that finished in `folder`, and write its page.
 
     What cannot be drawn or written does not undo a run that was trained.
     """
-    yield from drawn(folder, experiment, at)
+    yield from draw_and_save(folder, experiment, at)
     try:
-        write(folder, experiment, "finished")
+        write_page(folder, experiment, "finished")
     except Exception as error:
-        yield Noted(at, f"{run_folder.NAME} could not be written: {error}")
+        yield Noted(at, f"{run_folder.REPORT} could not be written: {error}")
 
 
-def drawn(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
+def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
     learner = experiment.learner
-    for name, draw in figures.pictures(
+    for name, draw in figures.draw_figures(
         folder / metrics_csv.NAME, experiment.data, experiment.objective, learner.predict
     ):
         path = folder / "figures" / f"{name}.png"
@@ -58,7 +58,7 @@ _MOST_CLASSES = 50
 _MOST_LOG = 100_000
 
 
-def write(folder: Path, experiment: Experiment | None, status: str, missing: str = "") -> None:
+def write_page(folder: Path, experiment: Experiment | None, status: str, missing: str = "") -> None:
     """The page of the run in `folder`, which ended with `status`: what its files tell, and its pictures.
 
     With the `experiment` as it was at the run's end also what the model tells of the rows; else why it is `missing`.
@@ -88,18 +88,18 @@ def write(folder: Path, experiment: Experiment | None, status: str, missing: str
     files = {
         "config": _read(folder / ".hydra" / "config.yaml"),
         "log": _read(folder / "exp.log"),
-        "machine": record.machine(folder),
+        "machine": record.format_environment(folder),
     }
     parts.append(chapter("The whole of it", *(folded(name, text) for name, text in files.items())))
     choices: dict[str, str] = summary.get("choices", {})
     title = f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}"
-    html.write(folder / run_folder.NAME, title, *parts)
+    html.write(folder / run_folder.REPORT, title, *parts)
 
 
 def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     """The line that makes such a run again."""
     try:
-        words = words_of(folder)
+        words = read_arguments(folder)
     except ConfigError:  # the record is not whole
         words = list(summary.get("overrides", []))
     named = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
@@ -113,7 +113,7 @@ def final_table(final: Mapping[str, Any]) -> Html:
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
     names = list(dict.fromkeys(name for measures in known.values() for name in measures))
-    rows = [(split, *(figure(name, of.get(name)) for name in names)) for split, of in known.items()]
+    rows = [(split, *(format_metric(name, of.get(name)) for name in names)) for split, of in known.items()]
     return html.table(("", *names), rows)
 
 
@@ -126,20 +126,20 @@ def _splits(experiment: Experiment) -> dict[str, Split]:
 def _measures(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> Html:
     """Each split's measures under the parameters as they are, and of the rows kept aside how sure they are."""
     objective = experiment.objective
-    names = ("loss", *objective.measures)
+    names = ("loss", *objective.metrics)
     told: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():
-        values = measures_of(objective, outputs[name], split).values()
-        sure = intervals(split, objective, outputs[name]) if name == "test" else {}
+        values = metrics_of(objective, outputs[name], split).values()
+        sure = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
         cells = (_with_interval(measure, values.get(measure), sure.get(measure)) for measure in names)
         told.append((name, *cells, f"{len(split):,}"))
     told.append(_guess(experiment, names))
-    rows = list(metrics_csv.rows(folder))
+    rows = list(metrics_csv.read_rows(folder))
     step, seconds = rows[-1][:2] if rows else (0, 0.0)
     best = min(((row[3]["loss"], row[0]) for row in rows if row[2] == "val" and "loss" in row[3]), default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
     sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
-    note = f"{many(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
+    note = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
     return chapter("Measures", html.table(("", *names, "rows"), told), element("p", note, class_="quiet"))
 
 
@@ -159,9 +159,9 @@ def _guess(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
 
 def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:
     if value is None or interval is None:
-        return "" if value is None else figure(name, value)
-    low, high = (figure(name, end).removesuffix(" %") for end in interval)
-    return f"{figure(name, value)} [{low}, {high}]"
+        return "" if value is None else format_metric(name, value)
+    low, high = (format_metric(name, end).removesuffix(" %") for end in interval)
+    return f"{format_metric(name, value)} [{low}, {high}]"
 
 
 def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Html]:
@@ -169,7 +169,9 @@ def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Htm
     if classes is None or len(classes) > _MOST_CLASSES:
         return
     told: list[tuple[str, ...]] = []
-    for one in by_class(classes, confusion(experiment.data.test, len(classes), experiment.objective, output)):
+    for one in scores_by_class(
+        classes, confusion_counts(experiment.data.test, len(classes), experiment.objective, output)
+    ):
         shares = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in (one.precision, one.recall, one.f1))
         told.append((one.name, *shares, f"{one.rows:,}"))
     yield chapter(f"Each class, on {which}", html.table(("", "precision", "recall", "F1", "rows"), told))
@@ -177,7 +179,7 @@ def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Htm
 
 def _worst(experiment: Experiment, which: str, output: Tensor) -> Html:
     data = experiment.data
-    how, told = most_wrong(data.test, data, experiment.objective, output)
+    how, told = hardest_rows(data.test, data, experiment.objective, output)
     rows = [(f"{one.number:,}", one.true, one.predicted, one.how, one.unusual) for one in told]
     head = ("row", "true", "predicted", how, "unusual about it")
     note = "Rows are counted from 1, as they stand in the dataset; what is unusual is so beside the training rows."

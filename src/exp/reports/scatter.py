@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from exp.reports.html import Html
-from exp.results.formatting import figure
+from exp.results.formatting import format_metric
 
 _WIDTH, _HEIGHT = 344, 230
 
@@ -17,16 +17,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 24, 34
 
 
 # Times as much as the smallest, from which on values are told apart on a logarithmic axis alone.
-_FAR = 20.0
+_LOG_SCALE_RATIO = 20.0
 
 
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 
 
-_MOST_MEANS = 12  # of values drawn at random a line would be noise
+_MAX_MEANS = 12  # of values drawn at random a line would be noise
 
 
-_LETTERS = 12
+_MAX_LABEL = 12
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Axis:
     def of(cls, values: Sequence[float], pixels: tuple[float, float], names: Sequence[str] | None = None) -> "Axis":
         """Of these numbers; or where they have `names`, which are told instead, of their places."""
         found = sorted(set(values))
-        is_log = names is None and found[0] > 0 and found[-1] / found[0] >= _FAR
-        if len(found) > _MOST_TICKS:
+        is_log = names is None and found[0] > 0 and found[-1] / found[0] >= _LOG_SCALE_RATIO
+        if len(found) > _MAX_TICKS:
             found = [found[0], found[len(found) // 2], found[-1]]
         ticks = [(value, f"{value:.4g}" if names is None else _short(names[int(value)])) for value in found]
         return cls((min(values), max(values)), pixels, ticks, is_log)
@@ -64,7 +64,7 @@ class Axis:
         return self.pixels[0] + share * (self.pixels[1] - self.pixels[0])
 
 
-def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
+def draw_scatter(choice: str, measure: str, points: Sequence[Point]) -> Html:
     """`measure` of each point, at least one, against what it chose; a line leads through the means of a few choices.
 
     Numbers lie by their size, all else in the order in which it comes.
@@ -78,17 +78,17 @@ def chart(choice: str, measure: str, points: Sequence[Point]) -> Html:
     for value, word in x.ticks:
         drawn.append(_text(x.at(value), _HEIGHT - _BOTTOM + 16, word, "middle"))
     for value in dict.fromkeys(y.ends):
-        drawn.append(_text(_LEFT - 6, y.at(value) + 4, figure(measure, value), "end"))
+        drawn.append(_text(_LEFT - 6, y.at(value) + 4, format_metric(measure, value), "end"))
     corner = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
     drawn.append(f'<path class="axis" fill="none" d="{corner}"/>')
     at: dict[float, list[float]] = {}
     for point, place in zip(points, places, strict=True):
         at.setdefault(place, []).append(point.value)
-    if len(at) <= _MOST_MEANS:
+    if len(at) <= _MAX_MEANS:
         line = " ".join(f"{x.at(place):.1f},{y.at(statistics.fmean(at[place])):.1f}" for place in sorted(at))
         drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
     for point, place in zip(points, places, strict=True):
-        told = html.escape(f"{point.name}: {measure} {figure(measure, point.value)}")
+        told = html.escape(f"{point.name}: {measure} {format_metric(measure, point.value)}")
         drawn.append(
             f'<a href="{html.escape(point.link)}"><circle cx="{x.at(place):.1f}" cy="{y.at(point.value):.1f}" r="3.5" '
             f'fill="#1f77b4" fill-opacity=".55"><title>{told}</title></circle></a>'
@@ -111,4 +111,4 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _short(word: str) -> str:
-    return word if len(word) <= _LETTERS else f"{word[: _LETTERS // 2]}…{word[-_LETTERS // 2 + 1 :]}"
+    return word if len(word) <= _MAX_LABEL else f"{word[: _MAX_LABEL // 2]}…{word[-_MAX_LABEL // 2 + 1 :]}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 
 
-def curves_of(folders: Sequence[Path]) -> Curves:
+def mean_curves(folders: Sequence[Path]) -> Curves:
     """Mean and deviation over the jobs, at the steps that all of them were evaluated at."""
     jobs = [_val(folder) for folder in folders]
     common = sorted(set[float].intersection(*(set(job.get("step", ())) for job in jobs)))

@@ -15,7 +15,7 @@ _OF_TORCH = {
 }
 
 
-def call(group: str, node: dict[str, Any], *first: str) -> str:
+def format_call(group: str, node: dict[str, Any], *first: str) -> str:
     """The class and its arguments: `first`, and those of the node that are not what they would be anyway."""
     usual = {key: parameter.default for key, parameter in inspect.signature(resolve(group, node)).parameters.items()}
     given = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
@@ -23,23 +23,23 @@ def call(group: str, node: dict[str, Any], *first: str) -> str:
         key: value for key, value in given.items() if usual.get(key) != value or (group, key) == ("optimizer", "lr")
     }
     in_order = {**({"lr": said["lr"]} if "lr" in said else {}), **said}
-    return f"{_name(node['_target_'])}({', '.join([*first, *([arguments(in_order)] if in_order else [])])})"
+    return f"{_name(node['_target_'])}({', '.join([*first, *([format_arguments(in_order)] if in_order else [])])})"
 
 
-def arguments(values: dict[str, Any]) -> str:
+def format_arguments(values: dict[str, Any]) -> str:
     said = {key: tuple(cast("list[Any]", value)) if isinstance(value, list) else value for key, value in values.items()}
     return ", ".join(f"{key}={value!r}" for key, value in said.items())
 
 
-def is_users(node: dict[str, Any]) -> bool:
+def is_user_code(node: dict[str, Any]) -> bool:
     return not str(node.get("_target_", "exp.")).startswith(("torch.", "exp.", "sklearn."))
 
 
-def users_modules(config: Config) -> dict[str, list[str]]:
+def user_modules(config: Config) -> dict[str, list[str]]:
     """The user's own modules, and which of their classes a script imports."""
     found: dict[str, list[str]] = {}
     for node in (config.model, config.loss, config.optimizer, config.scheduler):
-        if is_users(node) and node.get("_target_") is not None:
+        if is_user_code(node) and node.get("_target_") is not None:
             module, _, name = str(node["_target_"]).rpartition(".")
             found.setdefault(module, []).append(name)
     return found

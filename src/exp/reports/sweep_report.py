@@ -15,24 +15,24 @@ import yaml
 
 from exp.reports import html
 from exp.reports.html import Html, chapter, element, folded
-from exp.reports.scatter import Point, chart
+from exp.reports.scatter import Point, draw_scatter
 from exp.results import run_folder, seeds, summary, sweep_csv
-from exp.results.formatting import figure, scattered
-from exp.results.run_folder import SWEEP, config_dir_in
-from exp.results.sweep_csv import Row, best_first
+from exp.results.formatting import format_mean_std, format_metric
+from exp.results.run_folder import SWEEP_MANIFEST, config_dir_in
+from exp.results.sweep_csv import Row, sort_best_first
 
 # More jobs than this are no page.
-_MOST = 2_000
+_MAX_LISTED = 2_000
 
 
 # What was typed for the folder alone.
 _NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 
 
-def write(folder: Path, rows: Sequence[Row]) -> None:
+def write_page(folder: Path, rows: Sequence[Row]) -> None:
     """The page of the sweep in `folder`, whose jobs are these."""
     line, measure = _typed(folder)
-    found = Found(folder, rows, measure)
+    found = SweepResults(folder, rows, measure)
     parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
     if (answer := found.answer()) is not None:
         parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
@@ -40,27 +40,27 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
         parts.append(chapter("Each choice", *charts))
     if pictures := html.pictures(folder / "figures"):
         parts.append(chapter("Side by side", *pictures))
-    which = "Every job" if len(rows) <= _MOST else f"The best {_MOST:,} jobs; all are in {sweep_csv.NAME}"
+    which = "Every job" if len(rows) <= _MAX_LISTED else f"The best {_MAX_LISTED:,} jobs; all are in {sweep_csv.NAME}"
     parts.append(chapter(f"{which}, by {found.by}", found.jobs()))
     if lost := [row for row in rows if row["error"]]:
-        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost[:_MOST]]
+        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost[:_MAX_LISTED]]
         parts.append(chapter("What went wrong", html.table(("job", "status", "error"), told)))
     for row in found.finished[:1]:
-        parts.append(folded("machine of the first job", summary.machine(folder / str(row["job"]))))
+        parts.append(folded("machine of the first job", summary.format_environment(folder / str(row["job"]))))
     title = f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished"
-    html.write(folder / run_folder.NAME, title, *parts)
+    html.write(folder / run_folder.REPORT, title, *parts)
 
 
 def _planned(folder: Path) -> int:
     """How many jobs the sweep was to have, as far as its record tells."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        return len(json.loads((folder / SWEEP).read_text(encoding="utf-8"))["folders"])
+        return len(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
     return 0
 
 
-def found_in(folder: Path, rows: Sequence[Row]) -> "Found":
+def read_results(folder: Path, rows: Sequence[Row]) -> "SweepResults":
     """What they came to, sorted by the sweep's own measure."""
-    return Found(folder, rows, _typed(folder)[1])
+    return SweepResults(folder, rows, _typed(folder)[1])
 
 
 def _typed(folder: Path) -> tuple[str, str]:
@@ -77,7 +77,7 @@ def _typed(folder: Path) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Found:
+class SweepResults:
     """What the jobs of the sweep in `folder` came to, sorted by `measure`, if they have it."""
 
     folder: Path
@@ -87,11 +87,11 @@ class Found:
     @cached_property
     def names(self) -> list[str]:
         """The choices in which they differ."""
-        return seeds.varied(self.rows)
+        return seeds.varied_columns(self.rows)
 
     @cached_property
     def measures(self) -> list[str]:
-        return seeds.measures(self.rows)
+        return seeds.metric_columns(self.rows)
 
     @property
     def by(self) -> str:
@@ -103,10 +103,14 @@ class Found:
 
     def answer(self) -> Html | None:
         """A row for each choice, with mean and deviation of its seeds; None where no seed varied."""
-        means = best_first(seeds.grouped(self.rows), self.by)
+        means = sort_best_first(seeds.seed_statistics(self.rows), self.by)
         choices = [name for name in self.names if name != "seed"]
         told = [
-            (*(str(row.get(name, "")) for name in choices), str(row["n"]), *(scattered(m, row) for m in self.measures))
+            (
+                *(str(row.get(name, "")) for name in choices),
+                str(row["n"]),
+                *(format_mean_std(m, row) for m in self.measures),
+            )
             for row in means
         ]
         return html.table((*choices, "n", *self.measures), told, sortable=True) if told else None
@@ -119,19 +123,19 @@ class Found:
                 element("a", str(row["job"]), href=self._link(row)),
                 str(row["status"]),
                 *(str(row.get(name, "")) for name in self.names),
-                *(figure(name, row.get(name)) for name in self.measures),
-                figure("seconds", row.get("seconds")),
+                *(format_metric(name, row.get(name)) for name in self.measures),
+                format_metric("seconds", row.get("seconds")),
             )
-            for row in [*best_first(self.finished, self.by), *others][:_MOST]
+            for row in [*sort_best_first(self.finished, self.by), *others][:_MAX_LISTED]
         ]
         return html.table(("job", "status", *self.names, *self.measures, "seconds"), told, sortable=True)
 
     def charts(self) -> list[Html]:
         """The measure against each choice, of the jobs that have it."""
         there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
-        some = there[:: max(1, -(-len(there) // _MOST))]
+        some = there[:: max(1, -(-len(there) // _MAX_LISTED))]
         choices = [name for name in self.names if name != "seed"]
-        return [chart(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
+        return [draw_scatter(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
 
     def _point(self, row: Row, name: str) -> Point:
         choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)
@@ -140,4 +144,4 @@ class Found:
     def _link(self, row: Row) -> str:
         """The job's own page, or its folder."""
         job = str(row["job"])
-        return quote(f"{job}/{run_folder.NAME}" if (self.folder / job / run_folder.NAME).exists() else f"{job}/")
+        return quote(f"{job}/{run_folder.REPORT}" if (self.folder / job / run_folder.REPORT).exists() else f"{job}/")

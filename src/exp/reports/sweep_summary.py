@@ -7,29 +7,29 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from exp.errors import as_typed
+from exp.errors import display_path
 from exp.results import run_folder, seeds, sweep_csv, terminal
-from exp.results.formatting import figure, scattered
-from exp.results.sweep_csv import Row, best_first
+from exp.results.formatting import format_mean_std, format_metric
+from exp.results.sweep_csv import Row, sort_best_first
 
 # More rows than this are for sweep.csv.
-_MOST = 20
+_MAX_ROWS = 20
 
 
-def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False) -> bool:
+def print_summary(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False) -> bool:
     """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
 
     Whether every job finished; of a search, whether one did.
     """
-    console = terminal.console()
-    folder = as_typed(folder)
+    console = terminal.make_console()
+    folder = display_path(folder)
     sweep_csv.write(folder / sweep_csv.NAME, rows)
-    names = seeds.varied(rows)
-    measures = seeds.measures(rows)
-    means = seeds.grouped(rows)
+    names = seeds.varied_columns(rows)
+    measures = seeds.metric_columns(rows)
+    means = seeds.seed_statistics(rows)
     if means:
         sweep_csv.write(folder / "seeds.csv", means)
-    best = best_first(means or [row for row in rows if row["status"] == "finished"], measure)
+    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], measure)
     for left_out in (0, 1, 2):  # until it fits into the line
         fitting = _fitting(measures, measure, left_out)
         shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
@@ -42,15 +42,15 @@ def tell(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False
         were, them = ("was", "it") if pruned == 1 else ("were", "them")
         console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
     failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
-    for row in failures[:_MOST]:
+    for row in failures[:_MAX_ROWS]:
         what = " ".join(f"{name}={row[name]}" for name in names if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))
-    if len(failures) > _MOST:
-        console.print(f"          ... and {len(failures) - _MOST} more: {sweep_csv.NAME}")
+    if len(failures) > _MAX_ROWS:
+        console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {sweep_csv.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
-    if (folder / run_folder.NAME).exists():
-        console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.NAME)))
+    if (folder / run_folder.REPORT).exists():
+        console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.REPORT)))
     found = measure in measures or not measures
     return found and (len(failures) < len(rows) if searched else not failures)
 
@@ -61,7 +61,7 @@ def _jobs(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str], s
 
 def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) -> Table:
     """Each measure with its deviation in one column."""
-    told = [{**row, **{name: scattered(name, row) for name in measures}} for row in rows if row["n"]]
+    told = [{**row, **{name: format_mean_std(name, row) for name in measures}} for row in rows if row["n"]]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
     return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
 
@@ -81,11 +81,11 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for column, short in zip(columns, last, strict=True):
         name = short if last.count(short) == 1 else column
         shown.add_column(
-            Text(name), no_wrap=True, justify="right" if seeds.is_measure(column) or column == "seconds" else "left"
+            Text(name), no_wrap=True, justify="right" if seeds.is_metric(column) or column == "seconds" else "left"
         )
-    for row in rows[:_MOST]:
-        shown.add_row(*(Text(figure(column, row.get(column))) for column in columns))
-    if len(rows) > _MOST:
-        shown.caption = f"the best {_MOST} of {len(rows)}; all are in {sweep_csv.NAME}"
+    for row in rows[:_MAX_ROWS]:
+        shown.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
+    if len(rows) > _MAX_ROWS:
+        shown.caption = f"the best {_MAX_ROWS} of {len(rows)}; all are in {sweep_csv.NAME}"
         shown.caption_justify = "left"
     return shown

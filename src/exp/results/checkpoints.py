@@ -12,7 +12,7 @@ from torch import Tensor
 from exp.errors import CheckpointError
 from exp.training.events import Ending, Event, Snapshot, State
 
-FORMAT = 3
+FORMAT = 4
 
 
 # What a run goes on from, and the one before it, for the day that the newest turns out to be damaged.
@@ -101,7 +101,7 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
         digest.update(repr(value).encode())
 
 
-class Checkpoints:
+class CheckpointSink:
     """Writes last.pt when a snapshot comes, and best.pt, the parameters of the lowest validation loss, with it.
 
     Between writes the best is kept in memory: a run that improves a thousand times need not write a thousand files.

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from exp.results import run_folder, terminal
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
-from exp.training.metrics import Measures
+from exp.training.metrics import MetricSums
 
 log = logging.getLogger("exp")
 
@@ -23,16 +23,16 @@ _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_BETWEEN_REDRAWS = 0.1
 
 
-_BESIDE_MEASURES = 24  # characters of the bar, the percentage and the time left
+_OTHER_COLUMNS = 24  # characters of the bar, the percentage and the time left
 
 
-class Terminal:
+class ConsoleSink:
     """Tells what was composed, how training goes and what came out; `folder` is the run's, as the user will type it."""
 
     def __init__(self, folder: Path, quiet: bool = False) -> None:
         self._folder = folder
-        self._console = terminal.console(quiet)
-        self._bar = terminal.Bar(
+        self._console = terminal.make_console(quiet)
+        self._bar = terminal.ProgressBar(
             self._console,
             BarColumn(10),
             TextColumn("{task.percentage:3.0f} %"),
@@ -40,7 +40,7 @@ class Terminal:
             TextColumn("{task.fields[measures]}"),
         )
         self._latest: dict[str, Trained | Evaluated] = {}
-        self._final: dict[str, Measures] = {}
+        self._final: dict[str, MetricSums] = {}
         self._best: tuple[int, float] | None = None  # step and validation loss
         self._spoke = self._began = time.perf_counter()
         self._steps = 0
@@ -67,13 +67,13 @@ class Terminal:
             self._progress(event.at.step)
         elif isinstance(event, Evaluated):
             self._latest[event.split] = event
-            self._final[event.split] = event.measures
+            self._final[event.split] = event.metrics
             self._seconds = time.perf_counter() - self._began
             self._made = event.at.step - self._before
             if event.split == "val":
                 self._progress(event.at.step)
             if event.best:
-                self._best = event.at.step, event.measures.loss
+                self._best = event.at.step, event.metrics.loss
         elif isinstance(event, Drawn):
             self._is_drawn = True
 
@@ -92,15 +92,15 @@ class Terminal:
         if self._steps:
             self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
-        if self._is_drawn and ending.status == "finished" and (self._folder / run_folder.NAME).exists():
-            self._say(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.NAME)))
+        if self._is_drawn and ending.status == "finished" and (self._folder / run_folder.REPORT).exists():
+            self._say(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.REPORT)))
 
     def _progress(self, step: int) -> None:
         now = time.perf_counter()
         shown = [split for split in ("train", "val") if split in self._latest]
         if self._bar.moves and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
             self._spoke = now
-            room = self._console.width - _BESIDE_MEASURES
+            room = self._console.width - _OTHER_COLUMNS
             line = "  ".join([f"step {step:,}", *(f"{split} {self._figures(split)}" for split in shown)])
             self._bar.update(step, measures=line if len(line) <= room else line[: room - 1] + "…")
         elif not self._bar.moves and now - self._spoke > _SECONDS_BETWEEN_LINES:
@@ -109,7 +109,7 @@ class Terminal:
             self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
     def _figures(self, split: str) -> str:
-        return "  ".join(_figure(name, value) for name, value in self._latest[split].measures.values().items())
+        return "  ".join(_format_metric(name, value) for name, value in self._latest[split].metrics.values().items())
 
     def _when(self, split: str, step: int) -> str:
         at = self._latest[split].at.step
@@ -125,11 +125,11 @@ class Terminal:
             log.info(line.rstrip())
 
 
-def _figure(name: str, value: float) -> str:
+def _format_metric(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
 
 
-def _table(final: dict[str, Measures]) -> Table:
+def _table(final: dict[str, MetricSums]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     names = list(dict.fromkeys(name for measures in final.values() for name in measures.values()))
@@ -139,6 +139,6 @@ def _table(final: dict[str, Measures]) -> Table:
     for split in ("train", "val", "test"):
         measures = final[split]
         values = measures.values()
-        figures = [_figure(name, values[name]) if name in values else "-" for name in names]
+        figures = [_format_metric(name, values[name]) if name in values else "-" for name in names]
         table.add_row(split, *figures, f"{measures.count:,}")
     return table

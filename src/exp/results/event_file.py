@@ -25,25 +25,25 @@ def new_name() -> str:
     return f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.0"
 
 
-def beginning() -> bytes:
+def file_header() -> bytes:
     """What every file begins with."""
-    return framed(Record(wall_time=time.time(), file_version="brain.Event:2"))
+    return frame_record(Record(wall_time=time.time(), file_version="brain.Event:2"))
 
 
-def framed(record: Any) -> bytes:
+def frame_record(record: Any) -> bytes:
     """A record as TensorFlow's files hold it: its length, the length's checksum, the record, the record's checksum."""
     content: bytes = record.SerializeToString()
     length = struct.pack("<Q", len(content))
     return b"".join((length, _checksum(length), content, _checksum(content)))
 
 
-def of_summary(summary: Any, step: int = 0) -> Any:
+def summary_event(summary: Any, step: int = 0) -> Any:
     return Record(wall_time=time.time(), step=step, summary=summary)
 
 
 def scalars(values: Mapping[str, float], step: int) -> Any:
     """All of them in one record: a record each, as add_scalar writes them, costs as much for every one."""
-    return of_summary(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
+    return summary_event(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
 
 
 def histograms(values: Mapping[str, Tensor], step: int) -> Any:
@@ -54,29 +54,29 @@ def histograms(values: Mapping[str, Tensor], step: int) -> Any:
     for tag, found in finite.items():
         with suppress(ValueError):  # none, or so large that numbers beside each other are farther apart than bins
             made.append(histogram(tag, found, _BINS).value[0])
-    return of_summary(Summary(value=made), step)
+    return summary_event(Summary(value=made), step)
 
 
 def picture(name: str, path: Path, width: int = 0, height: int = 0, step: int = 0) -> Any:
     """The PNG at `path`; it is of `width` x `height` pixels, as far as anybody asks."""
     image = Summary.Image(encoded_image_string=path.read_bytes(), width=width, height=height, colorspace=4)
-    return of_summary(Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)]), step)
+    return summary_event(Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)]), step)
 
 
 def charts(category: str, lines: Mapping[str, list[str]]) -> Any:
     """Charts of several curves each, on the Custom Scalars page."""
-    return of_summary(custom_scalars({category: {name: ["Multiline", tags] for name, tags in lines.items()}}))
+    return summary_event(custom_scalars({category: {name: ["Multiline", tags] for name, tags in lines.items()}}))
 
 
 def margins(category: str, lines: Mapping[str, tuple[str, str, str]]) -> Any:
     """Charts of a curve between two others there, by the tags of all three."""
-    return of_summary(custom_scalars({category: {name: ["Margin", list(tags)] for name, tags in lines.items()}}))
+    return summary_event(custom_scalars({category: {name: ["Margin", list(tags)] for name, tags in lines.items()}}))
 
 
 def write(folder: Path, records: Iterable[Any]) -> None:
     """A new file in `folder` with these records, which TensorBoard shows as a run."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / new_name()).write_bytes(b"".join([beginning(), *map(framed, records)]))
+    (folder / new_name()).write_bytes(b"".join([file_header(), *map(frame_record, records)]))
 
 
 def _checksum(data: bytes) -> bytes:

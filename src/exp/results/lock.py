@@ -15,7 +15,7 @@ except ImportError:  # Windows, where nothing is claimed
 
 
 @contextmanager
-def claimed(folder: Path, patience: float = 0.0) -> Generator[None]:
+def folder_lock(folder: Path, patience: float = 0.0) -> Generator[None]:
     """Hold `folder` while inside; a process that dies lets go of it. ConfigError if another holds it.
 
     `patience` is how many seconds that other is given. Where the file system knows no locks, nothing is claimed.

@@ -12,7 +12,7 @@ from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Train
 NAME = "metrics.csv"
 
 
-def curves(metrics: Path, points: int) -> tuple[list[str], dict[str, list[tuple[int, dict[str, float]]]]]:
+def read_curves(metrics: Path, points: int) -> tuple[list[str], dict[str, list[tuple[int, dict[str, float]]]]]:
     """The measures' names, and of each split (step, values), thinned while reading to a few thousand points."""
     curves: dict[str, list[tuple[int, dict[str, float]]]] = {}
     strides: dict[str, int] = {}
@@ -39,13 +39,13 @@ Row: TypeAlias = tuple[int, float, str, dict[str, float]]
 
 
 # How long a row may be in memory alone.
-_SECONDS_UNSEEN = 0.2
+_MAX_SECONDS_UNFLUSHED = 0.2
 
 
-_BEFORE_MEASURES = ["step", "epoch", "samples", "seconds", "split"]
+_FIXED_COLUMNS = ["step", "epoch", "samples", "seconds", "split"]
 
 
-class Table:
+class MetricsCsvSink:
     """Writes `folder`/metrics.csv as training goes, so that what was measured is on the disk whatever happens next.
 
     Rows of split `train` are means over the batches since the last such row, each before its update; rows of `val` and
@@ -56,7 +56,7 @@ class Table:
     def __init__(self, folder: Path, since: int | None = None) -> None:
         path = folder / NAME
         self._since = since
-        self._seconds = 0.0 if since is None else _cut(path, since)
+        self._seconds = 0.0 if since is None else _truncate_after(path, since)
         self._file = path.open("w" if since is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._flushed = 0.0
@@ -65,20 +65,20 @@ class Table:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
-            self._measures = ("loss", *event.measures)
+            self._measures = ("loss", *event.metrics)
             self._began = time.perf_counter() - self._seconds
             if self._file.tell() == 0:
-                self._writer.writerow([*_BEFORE_MEASURES, *self._measures])
+                self._writer.writerow([*_FIXED_COLUMNS, *self._measures])
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
             # The last look at the whole training split is another measure than the means above: summary.json has it.
             told = self._since is not None and event.at.step <= self._since and split != "test"
             if (isinstance(event, Trained) or split != "train") and not told:
-                at, values = event.at, event.measures.values()
+                at, values = event.at, event.metrics.values()
                 seconds = time.perf_counter() - self._began
                 row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]
                 self._writer.writerow([*row, *(values.get(name, "") for name in self._measures)])
-                if seconds - self._flushed > _SECONDS_UNSEEN:
+                if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
                     self._flushed = seconds
                     self._file.flush()
         if not isinstance(event, Trained):  # these come in dozens; what comes behind them takes them along
@@ -91,27 +91,27 @@ class Table:
         self._file.close()
 
 
-def rows(folder: Path) -> Iterator[Row]:
+def read_rows(folder: Path) -> Iterator[Row]:
     """Each row of `folder`/metrics.csv that is whole; none if there is no such file."""
     path = folder / NAME
     if path.exists():
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             header = file.readline().strip().split(",")
-            yield from (row for line in file if (row := _row(header, line)) is not None)
+            yield from (row for line in file if (row := _parse_row(header, line)) is not None)
 
 
-def _row(header: list[str], line: str) -> Row | None:
+def _parse_row(header: list[str], line: str) -> Row | None:
     values = line.rstrip("\r\n").split(",")
     if not line.endswith("\n") or len(values) != len(header):
         return None
-    measures = zip(header[len(_BEFORE_MEASURES) :], values[len(_BEFORE_MEASURES) :], strict=True)
+    measures = zip(header[len(_FIXED_COLUMNS) :], values[len(_FIXED_COLUMNS) :], strict=True)
     try:
         return int(values[0]), float(values[3]), values[4], {name: float(value) for name, value in measures if value}
     except ValueError:  # damaged
         return None
 
 
-def _cut(path: Path, step: int) -> float:
+def _truncate_after(path: Path, step: int) -> float:
     """Take away what came after the snapshot of that step; the seconds of the last row that stays."""
     seconds = 0.0
     beside = path.with_suffix(".tmp")
@@ -123,7 +123,7 @@ def _cut(path: Path, step: int) -> float:
         header = old.readline()
         new.write(header)
         for line in old:
-            row = _row(header.strip().split(","), line)
+            row = _parse_row(header.strip().split(","), line)
             # A row that the process did not finish writing is of a later step: a snapshot comes after its step's rows.
             if row is not None and row[0] <= step and row[2] != "test":
                 new.write(line)

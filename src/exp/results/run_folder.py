@@ -1,4 +1,4 @@
-"""Moved."""
+"""The files of a run folder: their names, and readers of what Hydra wrote there."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -12,14 +12,14 @@ from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError
 
 # Of a run and of a sweep, in its folder.
-NAME = "report.html"
+REPORT = "report.html"
 
 
 # What a sweep leaves in its folder.
-SWEEP = "sweep.json"
+SWEEP_MANIFEST = "sweep.json"
 
 
-def refuse_no_run(folder: Path) -> None:
+def check_is_run(folder: Path) -> None:
     if not (folder / ".hydra" / "overrides.yaml").is_file():
         below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
         what = (
@@ -34,42 +34,42 @@ def refuse_no_run(folder: Path) -> None:
         )
 
 
-def command_of(folder: Path) -> list[str]:
+def read_command(folder: Path) -> list[str]:
     """The words after `python -m exp` that started the run in `folder`."""
-    words = words_of(folder)
-    search = config_dir(folder)
+    words = read_arguments(folder)
+    search = read_config_dir(folder)
     refuse_hydra_settings(words[len(search) :], [], search[1:])
     return words
 
 
-def words_of(folder: Path) -> list[str]:
+def read_arguments(folder: Path) -> list[str]:
     """The same, for a person to read: nobody has looked at what they would do."""
-    refuse_no_run(folder)
-    return [*config_dir(folder), *saved_overrides(folder)]
+    check_is_run(folder)
+    return [*read_config_dir(folder), *read_overrides(folder)]
 
 
-def config_of(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """The config that the run in `folder` was composed of. ConfigError if it cannot be read."""
-    saved: Any = _loaded(folder, "config")
+    saved: Any = _read_hydra_file(folder, "config")
     if not isinstance(saved, dict) or "epochs" not in saved:
         raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
     return cast("dict[str, Any]", saved)
 
 
-def saved_overrides(folder: Path) -> list[str]:
+def read_overrides(folder: Path) -> list[str]:
     """What was typed for that run, but where it went and what it went on with."""
-    saved: Any = _loaded(folder, "overrides") or []
+    saved: Any = _read_hydra_file(folder, "overrides") or []
     if not isinstance(saved, list) or not all(isinstance(word, str) for word in cast("list[Any]", saved)):
         raise ConfigError(f"{folder}/.hydra/overrides.yaml: it is no list of KEY=VALUE", "begin a run of its own")
-    return [word for word in cast("list[str]", saved) if key_of(word) != "resume"]
+    return [word for word in cast("list[str]", saved) if override_key(word) != "resume"]
 
 
-def config_dir(folder: Path) -> list[str]:
+def read_config_dir(folder: Path) -> list[str]:
     """The --config-dir that the run was started with.
 
     ConfigError if it is none that Hydra wrote down: a stranger's run could bring a folder along, with modules in it.
     """
-    settings: Any = _loaded(folder, "hydra")
+    settings: Any = _read_hydra_file(folder, "hydra")
     try:
         found = config_dir_in(settings["hydra"])
     except (KeyError, TypeError):
@@ -91,12 +91,12 @@ def config_dir_in(hydra: Any) -> list[str]:
     return ["--config-dir", found[0]] if found else []
 
 
-def find_modules(folder: Path) -> None:
+def add_user_modules_to_path(folder: Path) -> None:
     """Let the user's own modules be found where the run in `folder` found them, if the user allows any."""
-    allowlist.find_beside(next(iter(config_dir(folder)[1:]), None))
+    allowlist.add_to_path(next(iter(read_config_dir(folder)[1:]), None))
 
 
-def _loaded(folder: Path, name: str) -> Any:
+def _read_hydra_file(folder: Path, name: str) -> Any:
     """One of Hydra's three files about a run. ConfigError if it is damaged."""
     path = folder / ".hydra" / f"{name}.yaml"
     try:
@@ -106,7 +106,7 @@ def _loaded(folder: Path, name: str) -> Any:
         raise ConfigError(f"{path} cannot be read: {said}", "mend that file, or begin a run of its own") from error
 
 
-def key_of(word: str) -> str:
+def override_key(word: str) -> str:
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
 
 

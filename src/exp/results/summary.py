@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exp.data.batches import Position
 
 # What other modules read of it, and as what.
-_KINDS = {
+_EXPECTED_TYPES = {
     "environment": dict,
     "choices": dict,
     "final": dict,
@@ -37,10 +37,10 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         return {}
     known = cast("dict[str, Any]", content)
-    return {key: value for key, value in known.items() if isinstance(value, _KINDS.get(key, object))}
+    return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
 
 
-def machine(folder: Path) -> str:
+def format_environment(folder: Path) -> str:
     """A line for each thing that the run's numbers depend on besides its config, for a person."""
     found: dict[str, Any] = read(folder).get("environment", {})
     return "\n".join(f"{key:<14} {value}" for key, value in found.items())
@@ -65,7 +65,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Summary:
+class SummarySink:
     """Keeps `folder`/summary.json true: `running` from the first moment, and at the end how it ended.
 
     `known` is what is so already: what was chosen, and of a resumed run what its first part left there.
@@ -90,18 +90,18 @@ class Summary:
             self._content["notes"] = [*self._content.get("notes", []), event.text]
             self._write()
         elif isinstance(event, Resumed):
-            told = list(metrics_csv.rows(self._folder))
+            told = list(metrics_csv.read_rows(self._folder))
             self._began -= max((seconds for _, seconds, _, _ in told), default=0.0)
             for step, _, split, measures in told:
                 self._compare(split, step, measures)
         elif isinstance(event, Trained):
             self._at = event.at
-            self._compare("train", event.at.step, event.measures.values())
+            self._compare("train", event.at.step, event.metrics.values())
         elif isinstance(event, Evaluated):
             self._at = event.at
-            self._final[event.split] = event.measures.values()
+            self._final[event.split] = event.metrics.values()
             if event.split != "train":  # there, the rows of metrics.csv are those of training
-                self._compare(event.split, event.at.step, event.measures.values())
+                self._compare(event.split, event.at.step, event.metrics.values())
 
     def close(self, ending: Ending) -> None:
         self._content |= {

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from exp.config.schema import flat
-from exp.errors import shown
+from exp.config.schema import flatten
+from exp.errors import as_yaml
 from exp.results import summary
 
 NAME = "sweep.csv"
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 _SMALLER_IS_BETTER = ("loss", "rmse")
 
 
-def best_first(rows: Sequence[Row], measure: str) -> list[Row]:
+def sort_best_first(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows sorted by `measure`, those that have none of it last, in their order."""
     sign = 1 if measure.partition("/")[0] in _SMALLER_IS_BETTER else -1
 
@@ -41,18 +41,18 @@ def best_first(rows: Sequence[Row], measure: str) -> list[Row]:
     return sorted(rows, key=place)
 
 
-def rows(folder: Path) -> dict[str, Row]:
+def read_rows(folder: Path) -> dict[str, Row]:
     """A row of each job in `folder`, by its folder's name, in the jobs' order."""
-    found = sorted((path.parents[0] for path in folder.glob("*/.hydra")), key=in_order)
-    told = {job.name: row(job) for job in found}
+    found = sorted((path.parents[0] for path in folder.glob("*/.hydra")), key=sort_by_job)
+    told = {job.name: read_row(job) for job in found}
     typed = dict.fromkeys(column for row in told.values() for column in row if column not in OWN and "/" not in column)
     for job in found:
         if missing := [name for name in typed if name not in told[job.name]]:
-            told[job.name] |= _composed(job, missing)
+            told[job.name] |= _read_flat_config(job, missing)
     return told
 
 
-def row(job: Path) -> Row:
+def read_row(job: Path) -> Row:
     """Job, status, what was typed for it, final measures of val and test, seconds, and what was wrong."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
     words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text())
@@ -72,12 +72,12 @@ def row(job: Path) -> Row:
     }
 
 
-def _composed(job: Path, names: Iterable[str]) -> Row:
+def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
     """What was not typed for that job, though for others of its sweep: what it was by default."""
     chosen: dict[str, Any] = summary.read(job).get("choices", {})
     with (job / ".hydra" / "config.yaml").open(encoding="utf-8") as file:
-        config = flat(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
-    return {name: shown(config[name]) for name in names if name in config}
+        config = flatten(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
+    return {name: as_yaml(config[name]) for name in names if name in config}
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
@@ -95,10 +95,10 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     beside.replace(path)
 
 
-def value(row: Row, measure: str) -> float:
+def metric_value(row: Row, measure: str) -> float:
     """What a search is told of the job: NaN unless it finished, and has that measure."""
     return float(row.get(measure, "nan")) if row.get("status") == "finished" else float("nan")
 
 
-def in_order(job: Path) -> tuple[int, str]:
+def sort_by_job(job: Path) -> tuple[int, str]:
     return (int(job.name) if job.name.isdigit() else 0, job.name)

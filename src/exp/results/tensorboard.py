@@ -14,16 +14,16 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams, text
 
 from exp.results import event_file
-from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Snapshot, Trained, Watched
+from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Snapshot, Trained
 
 # How long a record may be in memory alone.
-_SECONDS_UNSEEN = 0.2
+_MAX_SECONDS_UNFLUSHED = 0.2
 
 
 _COLUMNS = ("val", "test")  # train has only its last few batches to show
 
 
-class TensorBoard:
+class TensorBoardSink:
     """Writes loss/train, loss/val, loss/test and each measure likewise; the step is the number of updates.
 
     With `since`, the run's file goes on, and readers are told that what it says of later steps is void. Written here
@@ -35,34 +35,34 @@ class TensorBoard:
         found = sorted(folder.glob("events.out.tfevents.*"))
         path = found[0] if found else folder / event_file.new_name()
         self._file = path.open("wb" if since is None else "ab", buffering=0)
-        self._file.truncate(_whole(path))
+        self._file.truncate(_end_of_last_record(path))
         self._waiting: list[bytes] = []
         self._flushed = 0.0
         self._session_end: Any = None
         if since is None:
-            self._waiting.append(event_file.beginning())
-            self._write(event_file.of_summary(text("config", "```yaml\n" + config + "```")))
+            self._waiting.append(event_file.file_header())
+            self._write(event_file.summary_event(text("config", "```yaml\n" + config + "```")))
         else:
             self._write(Record(wall_time=time.time(), step=since + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
-            names = ("loss", *event.measures)
+            names = ("loss", *event.metrics)
             columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)
             if self._since is not None:
                 return
             self._write(event_file.charts("train and val", {name: [f"{name}/train", f"{name}/val"] for name in names}))
             # Into this very file: add_hparams would make a second run of it.
-            self._write(event_file.of_summary(experiment))
-            self._write(event_file.of_summary(start))
+            self._write(event_file.summary_event(experiment))
+            self._write(event_file.summary_event(start))
         elif isinstance(event, Trained):
             self._scalars(event, "train", learning_rate=event.lr)
-            if time.monotonic() - self._flushed < _SECONDS_UNSEEN:
+            if time.monotonic() - self._flushed < _MAX_SECONDS_UNFLUSHED:
                 return  # these come in dozens; what comes behind them takes them along
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
-        elif isinstance(event, Watched):
+        elif isinstance(event, Histograms):
             if self._since is None or event.at.step > self._since:
                 told = {f"weights/{name}": weight for name, weight in event.weights.items()}
                 told |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
@@ -77,18 +77,18 @@ class TensorBoard:
     def close(self, ending: Ending) -> None:
         if self._session_end is not None and ending.status != "interrupted":
             end = self._session_end if ending.status == "finished" else _FAILURE
-            self._write(event_file.of_summary(end))
+            self._write(event_file.summary_event(end))
         self._flush()
         self._file.close()
 
     def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
         if self._since is not None and event.at.step <= self._since and split != "test":
             return  # told before the run was resumed
-        values = {f"{name}/{split}": value for name, value in event.measures.values().items()} | more
+        values = {f"{name}/{split}": value for name, value in event.metrics.values().items()} | more
         self._write(event_file.scalars(values, event.at.step))
 
     def _write(self, record: Any) -> None:
-        self._waiting.append(event_file.framed(record))
+        self._waiting.append(event_file.frame_record(record))
 
     def _flush(self) -> None:
         """Write what waits, in one piece: a reader, or a crash, seldom finds half a record, and knows it for one."""
@@ -98,7 +98,7 @@ class TensorBoard:
             self._flushed = time.monotonic()
 
 
-def _whole(path: Path) -> int:
+def _end_of_last_record(path: Path) -> int:
     """The bytes of the file up to the end of its last whole record."""
     size, end = path.stat().st_size, 0
     with path.open("rb") as file:

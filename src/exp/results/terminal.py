@@ -10,7 +10,7 @@ from rich.progress import Progress, ProgressColumn, TaskID
 _WIDTH_OF_A_CELL = 100  # in characters; a kernel cannot ask its notebook
 
 
-def console(quiet: bool = False) -> Console:
+def make_console(quiet: bool = False) -> Console:
     """One to stdout, which in a notebook is written as it is: rich would make HTML of each line, far from the next."""
     if not in_notebook():
         return Console(highlight=False, soft_wrap=True, quiet=quiet)
@@ -29,7 +29,7 @@ def plain(what: RenderableType) -> str:
     return _written(what, 120, None)
 
 
-class Bar:
+class ProgressBar:
     """One line that moves in place, and is gone at its end. Nothing of it is seen where it could not move."""
 
     def __init__(self, console: Console, *columns: ProgressColumn) -> None:

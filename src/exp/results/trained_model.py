@@ -10,26 +10,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exp.config.instantiate import make
-from exp.config.schema import Config, typed
+from exp.config.instantiate import instantiate
+from exp.config.schema import Config, config_from_saved
 from exp.data.preprocessing import Floats, Preprocessing
-from exp.data.read_table import Frame, frame_of
+from exp.data.read_table import Frame, read_frame
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
-from exp.results.run_folder import config_of, find_modules, refuse_no_run
+from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config
 from exp.training.build import Experiment, build
 from exp.training.events import State
-from exp.training.learner import measures_of
-from exp.training.metrics import Measures
-from exp.training.objectives import Objective, objective_of
+from exp.training.learner import metrics_of
+from exp.training.metrics import MetricSums
+from exp.training.objectives import Objective, make_objective
 
 # The parameters of the last step, which the run's own test measures are of; those of the lowest validation loss.
 CHECKPOINTS = ("last", "best")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A model with the parameters of a checkpoint, and what its inputs and outputs mean."""
 
     folder: Path
@@ -42,9 +42,9 @@ class Trained:
     def outputs(self, rows: Floats) -> Tensor:
         """The model's outputs [N, K] for rows [N, C], a number for each of the preprocessing's columns."""
         with torch.no_grad():
-            return self.model(torch.tensor(self.preprocessing.applied(rows), dtype=torch.float32))
+            return self.model(torch.tensor(self.preprocessing.transform(rows), dtype=torch.float32))
 
-    def predicted(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
+    def predict(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
         """For each of N rows: the class under `prediction` and a probability for each, or the values."""
         outputs = self.outputs(rows)
         predicted = self.objective.prediction(outputs).numpy()
@@ -80,15 +80,15 @@ class Trained:
     def read(self, data: str) -> Frame:
         """The table in that file, read as the run's own was, if that was one. DataError if it cannot be."""
         said = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
-        return frame_of(data, key="data", **{key: value for key, value in said.items() if value is not None})
+        return read_frame(data, key="data", **{key: value for key, value in said.items() if value is not None})
 
-    def evaluated_on(self, rows: Floats, y: NDArray[Any]) -> Measures:
+    def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
         """Measures of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
         target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
         split = Split(torch.zeros(len(y), 0), self.objective.target(target))
-        return measures_of(self.objective, self.outputs(rows), split)
+        return metrics_of(self.objective, self.outputs(rows), split)
 
-    def evaluated(self, split: str) -> Measures:
+    def evaluate(self, split: str) -> MetricSums:
         """Measures of the rows that the run kept as train, val or test."""
         splits = self.experiment.data.splits
         if split not in splits:
@@ -96,7 +96,7 @@ class Trained:
         return self.experiment.learner.evaluate(splits[split])
 
 
-def load(folder: Path | str, which: str = "last") -> Trained:
+def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     """What the run in `folder` trained, with the parameters of its `last` step or of its `best` validation loss.
 
     On the CPU. Nothing in the folder is run: its config may name what a config may, and a checkpoint holds numbers.
@@ -105,20 +105,20 @@ def load(folder: Path | str, which: str = "last") -> Trained:
     folder = Path(folder)
     if which not in CHECKPOINTS:
         raise ConfigError(f"checkpoint={which}: there are {', '.join(CHECKPOINTS)}", "checkpoint=last")
-    refuse_no_run(folder)
-    find_modules(folder)
-    config = typed(config_of(folder))
+    check_is_run(folder)
+    add_user_modules_to_path(folder)
+    config = config_from_saved(read_config(folder))
     path = folder / checkpoints.FOLDER / f"{which}.pt"
     if not path.exists():
         raise CheckpointError(f"{path} is not there: the run saved nothing", f"python -m exp resume={folder}")
     state = checkpoints.read(path)
-    preprocessing = Preprocessing.of_text(state["preprocessing"])
-    criterion = make("loss", config.loss)
-    objective = objective_of(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
+    preprocessing = Preprocessing.from_json(state["preprocessing"])
+    criterion = instantiate("loss", config.loss)
+    objective = make_objective(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
-    model: nn.Module = make("model", config.model, **widths)
+    model: nn.Module = instantiate("model", config.model, **widths)
     model.load_state_dict(state["model"])
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
-    return Trained(folder, config, preprocessing, objective, model.eval(), state)
+    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state)

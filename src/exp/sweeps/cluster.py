@@ -12,11 +12,11 @@ from submitit.helpers import DelayedSubmission
 
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.sweeps.pool import Here, never
-from exp.sweeps.task import Makeable, Outcome, Task
+from exp.sweeps.pool import InProcess, never_prune
+from exp.sweeps.task import Outcome, Runnable, Task
 
 if TYPE_CHECKING:
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 
 # Which settings are not handed on.
@@ -27,22 +27,22 @@ _OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
 _OF_ANY = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout")
 
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_POLL_SECONDS = 0.5
 
 
 # How long a file that a job wrote at its end may take to be seen from here.
-_SECONDS_UNSEEN = {"slurm": 15.0, "local": 0.0}
+_MAX_SECONDS_UNSEEN = {"slurm": 15.0, "local": 0.0}
 
 
-class _Made:
+class _ClusterTask:
     """A run as the cluster calls it: again, if it took the machine away in the meantime."""
 
     def __call__(self, task: Task) -> Outcome:
-        from exp.training.reuse import Shelf
+        from exp.training.reuse import JobCache
 
         begun = str(task.folder) if (task.folder / summary.NAME).exists() else None
         config = replace(task.config, resume=task.config.resume or begun)
-        return replace(task, config=config).made(Shelf(), never)
+        return replace(task, config=config).run(JobCache(), never_prune)
 
     def checkpoint(self, task: Task) -> DelayedSubmission:
         """What submitit asks for before it puts a job back into the queue: the same once more, for a run saves."""
@@ -68,12 +68,12 @@ class Cluster:
                 f"hydra/launcher=submitit_{kind}: {error}", "hydra/launcher=exp, on this machine"
             ) from error
         self.workers = jobs
-        self._unseen = _SECONDS_UNSEEN[kind]
+        self._unseen = _MAX_SECONDS_UNSEEN[kind]
         self._waiting: dict[Future[Outcome], Task] = {}
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}
         self._ended: dict[Future[Outcome], float] = {}  # when it was seen first that the job is no more
         self._interrupted = self._over = False
-        self._looking = threading.Thread(target=self._look)
+        self._looking = threading.Thread(target=self._poll)
         self._looking.start()
 
     def __enter__(self) -> "Cluster":
@@ -83,10 +83,10 @@ class Cluster:
         self._over = True
         self._looking.join()
 
-    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
+    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
         """What will be the task's outcome. A picture is drawn here, and of a run on its way nobody is asked."""
         if not isinstance(task, Task):
-            return Here().submit(task, hopeless)
+            return InProcess().submit(task, hopeless)
         future: Future[Outcome] = Future()
         self._waiting[future] = task
         return future
@@ -97,14 +97,14 @@ class Cluster:
         for job in list(self._queued.values()):
             job.cancel()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._over:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(_POLL_SECONDS)
             new = {future: self._waiting.pop(future) for future in list(self._waiting)}
             new = {future: task for future, task in new.items() if future.set_running_or_notify_cancel()}
             try:
                 if new:  # together, which makes one array of them
-                    self._queued |= zip(new, self._executor.map_array(_Made(), new.values()), strict=True)
+                    self._queued |= zip(new, self._executor.map_array(_ClusterTask(), new.values()), strict=True)
                 done = [future for future, job in self._queued.items() if job.done()]
             except Exception as error:  # the cluster does not answer
                 for future in (*self._queued, *new):

@@ -21,7 +21,7 @@ _NUMBER, _WORDS, _NAME, _FOLDER = 918273645, "__WORDS__", "__NAME__", "__FOLDER_
 _SHARED = {"${hydra.runtime.output_dir}", "${hydra.job.name}"}
 
 
-class Notes:
+class HydraFiles:
     """Of the jobs whose config begins as `base`, a whole config of Hydra's."""
 
     def __init__(self, base: DictConfig) -> None:

@@ -17,12 +17,12 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.schema import Config, check, flat, without_hydra
+from exp.config.schema import Config, flatten, validate, without_hydra
 from exp.config.untrusted import refuse_other_settings
-from exp.sweeps.hydra_files import Notes
+from exp.sweeps.hydra_files import HydraFiles
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
-_NO_PART_OF_IT = ("sweep.", "resume", "figures", "watch")
+_NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
 
 
 # How a note on an error begins that tells the words of its job.
@@ -34,35 +34,35 @@ class Job:
     """One run of a sweep. `words` are the overrides that make it alone; `flat` is its whole config, a key a line."""
 
     number: int
-    words: list[str]
+    overrides: list[str]
     config: Config
     flat: Mapping[str, Any]
 
     @cached_property
     def key(self) -> str:
         """The same for the same config, wherever and in whatever sweep it runs."""
-        kept = {name: value for name, value in sorted(self.flat.items()) if not is_no_part_of_a_run(name)}
+        kept = {name: value for name, value in sorted(self.flat.items()) if not is_not_part_of_run(name)}
         return hashlib.sha256(json.dumps(kept, default=str).encode()).hexdigest()
 
 
-def is_no_part_of_a_run(name: str) -> bool:
-    return name.startswith(_NO_PART_OF_IT)
+def is_not_part_of_run(name: str) -> bool:
+    return name.startswith(_NOT_PART_OF_RUN)
 
 
-def jobs_of(words: Sequence[Sequence[str]], first: int, composed: "Composer") -> list[Job]:
+def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobComposer") -> list[Job]:
     """Every job, composed and checked. Raises what is wrong with the first that is not as it must be."""
     jobs: list[Job] = []
     for number, line in enumerate(words, first):
         own = [word for word in line if not word.startswith("sweep.")]
         try:
             task = composed.task(own)
-            config = check(task)
+            config = validate(task)
         except Exception as error:
             if len(words) > 1:
                 error.add_note(OF_JOB + shlex.join(own))
             raise
         content = cast("dict[str, Any]", OmegaConf.to_container(task, resolve=True))
-        jobs.append(Job(number, own, config, flat(content)))
+        jobs.append(Job(number, own, config, flatten(content)))
     return jobs
 
 
@@ -77,11 +77,11 @@ class Base:
         return without_hydra(self.cfg)
 
     @cached_property
-    def notes(self) -> Notes:
-        return Notes(self.cfg)
+    def notes(self) -> HydraFiles:
+        return HydraFiles(self.cfg)
 
 
-class Composer:
+class JobComposer:
     """Composes jobs as Hydra's loader would, in a fraction of the time where jobs differ by plain values.
 
     Equal choices of options are composed once; values are then set in a copy, as the loader itself sets them.
@@ -171,7 +171,7 @@ class Composer:
         )
 
 
-def at_work(cfg: DictConfig, number: int) -> DictConfig:
+def activate_job_config(cfg: DictConfig, number: int) -> DictConfig:
     """The job's whole config with its number, and where its function looks for it: in HydraConfig."""
     with read_write(cfg), open_dict(cfg):
         cfg.hydra.job.id = cfg.hydra.job.num = number

@@ -13,19 +13,19 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from exp.errors import ConfigError
-from exp.results.lock import claimed
-from exp.results.run_folder import SWEEP
-from exp.sweeps.jobs import Composer, at_work, jobs_of
-from exp.sweeps.pool import Here, Pool, workers_of
+from exp.results.lock import folder_lock
+from exp.results.run_folder import SWEEP_MANIFEST
+from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.pool import InProcess, WorkerPool, worker_count
 from exp.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from exp.sweeps.cluster import Cluster
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 
 # More would be a mistake, or a day's work for the file system alone.
-_MOST = 100_000
+_MAX_JOBS = 100_000
 
 
 def launch(
@@ -34,7 +34,7 @@ def launch(
     config: DictConfig,
     words: Sequence[Sequence[str]],
     first: int,
-    judges: "Sequence[Judge]" = (),
+    judges: "Sequence[PruningCallback]" = (),
 ) -> list[JobReturn]:
     """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
 
@@ -47,39 +47,39 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    composed = Composer(context.config_loader, config)
+    composed = JobComposer(context.config_loader, config)
     if not getattr(function, "runs_in_workers", False):
-        return [_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
-    with claimed(folder), _pool(config, len(words)) as pool:
+        return [_run_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
+    with folder_lock(folder), _pool(config, len(words)) as pool:
         try:
             _refuse_what_is_no_sweep(words)
-            jobs = jobs_of(words, first, composed)
+            jobs = compose_jobs(words, first, composed)
             if config.sweep.dry_run:
-                print("\n".join(f"{job.number:>4}  {shlex.join(job.words)}" for job in jobs))
+                print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
         except BaseException:
-            _leave_nothing(folder)
+            _remove_new_files(folder)
             raise
-        return Sweep(context, function, config, composed, jobs, judges).made(pool)
+        return Sweep(context, function, config, composed, jobs, judges).run(pool)
 
 
-def _pool(config: DictConfig, jobs: int) -> "Pool | Here | Cluster":
+def _pool(config: DictConfig, jobs: int) -> "WorkerPool | InProcess | Cluster":
     if "cluster" in config.hydra.launcher:
         if config.sweep.on_error == "stop":
             raise ConfigError("sweep.on_error=stop: a cluster begins jobs when it likes", "sweep.on_error=continue")
         from exp.sweeps.cluster import Cluster
 
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
-    workers = workers_of(config.sweep.workers, jobs)
-    return Pool(workers) if workers else Here()
+    workers = worker_count(config.sweep.workers, jobs)
+    return WorkerPool(workers) if workers else InProcess()
 
 
 def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
     if not words:
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
-    if len(words) > _MOST:
+    if len(words) > _MAX_JOBS:
         raise ConfigError(
-            f"the sweep has {len(words):,} jobs, and more than {_MOST:,} are none", "fewer values, or parts of it"
+            f"the sweep has {len(words):,} jobs, and more than {_MAX_JOBS:,} are none", "fewer values, or parts of it"
         )
     for of_one in zip(*([word for word in line if word.startswith("sweep.")] for line in words), strict=True):
         if len(set(of_one)) > 1:
@@ -87,17 +87,17 @@ def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
             raise ConfigError(f"{key} is how the sweep itself is made, and cannot vary in it", of_one[0])
 
 
-def _leave_nothing(folder: Path) -> None:
+def _remove_new_files(folder: Path) -> None:
     """Take away what Hydra wrote for a sweep that never began."""
-    if not (folder / SWEEP).exists():
+    if not (folder / SWEEP_MANIFEST).exists():
         (folder / "multirun.yaml").unlink(missing_ok=True)
         with suppress(OSError):  # something else is in it
             for empty in (folder, folder.parent, folder.parent.parent):
                 empty.rmdir()
 
 
-def _here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:
+def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:
     """A job of another function than exp's, made in this process as Hydra's own launcher would."""
-    done = run_job(function, at_work(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    done = run_job(function, activate_job_config(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
     configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
     return done

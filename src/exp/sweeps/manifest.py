@@ -7,12 +7,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from exp.errors import ConfigError, shown
-from exp.results.run_folder import SWEEP
-from exp.sweeps.jobs import Job, is_no_part_of_a_run
+from exp.errors import ConfigError, as_yaml
+from exp.results.run_folder import SWEEP_MANIFEST
+from exp.sweeps.jobs import Job, is_not_part_of_run
 
 # What of a sweep's own lies beside its jobs.
-OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP, "multirun.yaml")
+OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP_MANIFEST, "multirun.yaml")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Manifest:
     """The jobs of the sweep in `folder`: of each its key and its folder's name; written anew as jobs are added."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / SWEEP
+        self._path = folder / SWEEP_MANIFEST
         content = _read(self._path) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
@@ -55,9 +55,9 @@ class Manifest:
         varied |= set(self._varied)
         if self._base and jobs[0].number == 0:  # else a search, which chooses as it goes
             changed = [
-                f"{name} was {shown(self._base.get(name))} and would be {shown(first.get(name))}"
+                f"{name} was {as_yaml(self._base.get(name))} and would be {as_yaml(first.get(name))}"
                 for name in sorted({*first, *self._base} - varied)
-                if first.get(name) != self._base.get(name) and not is_no_part_of_a_run(name)
+                if first.get(name) != self._base.get(name) and not is_not_part_of_run(name)
             ]
             if changed:
                 raise ConfigError(

@@ -10,26 +10,26 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
-from exp.sweeps.task import Evaluation, Makeable, Outcome
+from exp.sweeps.task import Evaluation, Outcome, Runnable
 
 if TYPE_CHECKING:
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 
-def never(epoch: float, measures: dict[str, float]) -> bool:
+def never_prune(epoch: float, measures: dict[str, float]) -> bool:
     """The judge of a run that belongs to no search."""
     del epoch, measures
     return False
 
 
-def workers_of(setting: int | str, jobs: int) -> int:
+def worker_count(setting: int | str, jobs: int) -> int:
     """How many processes `sweep.workers` asks for, at most one a job; "auto": as many as there are cores."""
     if setting == "auto":
         setting = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(int(setting), jobs)
 
 
-class Pool:
+class WorkerPool:
     """So many worker processes, started at once. To be used in a `with`."""
 
     def __init__(self, workers: int) -> None:
@@ -40,26 +40,26 @@ class Pool:
         for process in self._processes:
             self._idle.put(process)
 
-    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
+    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
         """What will be the task's outcome. Its process dying is one, too. `hopeless` is asked in another thread."""
-        return self._threads.submit(self._made, task, hopeless)
+        return self._threads.submit(self._run, task, hopeless)
 
     def interrupt(self) -> None:
         """Let every run that is under way save and end."""
         for process in self._processes:
             process.interrupt()
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *of_error: object) -> None:
         self._threads.shutdown(cancel_futures=True)
         _early.extend(self._processes)  # a search has jobs for them again in a moment
 
-    def _made(self, task: Makeable, hopeless: "Judge") -> Outcome:
+    def _run(self, task: Runnable, hopeless: "PruningCallback") -> Outcome:
         process = self._idle.get()
         try:
-            return process.made(task, hopeless)
+            return process.run(task, hopeless)
         finally:
             self._idle.put(process)
 
@@ -67,33 +67,33 @@ class Pool:
 _early: "list[_Process]" = []
 
 
-def begin_early(beside_others: bool) -> None:
+def start_worker_early(beside_others: bool) -> None:
     """Start a worker before anybody knows its jobs: it imports torch while they are composed."""
     _early.append(_Process(beside_others))
 
 
-def end_early() -> None:
+def stop_early_workers() -> None:
     """Let go of those that no sweep took, or that it gave back."""
     while _early:
         _early.pop().kill()
 
 
-class Here:
+class InProcess:
     """This very process, one job after another: for whoever wants to look into a job with a debugger."""
 
     workers = 0
 
-    def __enter__(self) -> "Here":
+    def __enter__(self) -> "InProcess":
         return self
 
     def __exit__(self, *of_error: object) -> None:
         pass
 
-    def submit(self, task: Makeable, hopeless: "Judge" = never) -> "Future[Outcome]":
-        from exp.training.reuse import Shelf
+    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
+        from exp.training.reuse import JobCache
 
         future: Future[Outcome] = Future()
-        future.set_result(task.made(Shelf(), hopeless))
+        future.set_result(task.run(JobCache(), hopeless))
         return future
 
     def interrupt(self) -> None:
@@ -120,7 +120,7 @@ class _Process:
         assert self._process.stdout is not None
         self._tasks, self._answers = self._process.stdin, self._process.stdout
 
-    def made(self, task: Makeable, hopeless: "Judge") -> Outcome:
+    def run(self, task: Runnable, hopeless: "PruningCallback") -> Outcome:
         try:
             self._send(task)
             while isinstance(said := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
@@ -128,7 +128,7 @@ class _Process:
             return said
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
-            said = _death(self._process.returncode)
+            said = _death_message(self._process.returncode)
             self._start()
             return Outcome(said)
         except BaseException:  # the judge's: the run waits for its answer
@@ -136,7 +136,7 @@ class _Process:
             self._start()
             raise
 
-    def _send(self, what: Makeable | bool) -> None:
+    def _send(self, what: Runnable | bool) -> None:
         pickle.dump(what, self._tasks)
         self._tasks.flush()
 
@@ -155,7 +155,7 @@ class _Process:
         self._answers.close()
 
 
-def _death(code: int) -> str:
+def _death_message(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name

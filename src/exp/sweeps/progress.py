@@ -15,8 +15,8 @@ class SweepProgress:
     """A bar on a terminal and in a notebook, a line now and then elsewhere. To be used in a `with`."""
 
     def __init__(self, jobs: int, done: int, measure: str) -> None:
-        self._console = terminal.console()
-        self._bar = terminal.Bar(
+        self._console = terminal.make_console()
+        self._bar = terminal.ProgressBar(
             self._console,
             BarColumn(10),
             TextColumn("{task.fields[counts]}", markup=False),
@@ -41,13 +41,13 @@ class SweepProgress:
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             known = [row] if self._best is None else [self._best, row]
-            self._best = sweep_csv.best_first(known, self._measure)[0]
+            self._best = sweep_csv.sort_best_first(known, self._measure)[0]
 
     def show(self, running: int) -> None:
         counts = f"{self._done} of {self._jobs} done, {self._failed} failed, {running} running"
         best = ""
         if self._best is not None and self._measure in self._best:
-            value = formatting.figure(self._measure, self._best[self._measure])
+            value = formatting.format_metric(self._measure, self._best[self._measure])
             best = f"best {self._measure} {value}: job {self._best['job']}"
         if self._bar.moves:
             self._bar.update(self._done, counts=counts, best=best)

@@ -21,13 +21,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from exp.config.constraints import LIMITS, example
+from exp.config.constraints import CONSTRAINTS, example
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.sweeps.pool import workers_of
+from exp.sweeps.pool import worker_count
 
 if TYPE_CHECKING:
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 _ANOTHER = "another study: hydra.sweeper.study_name=NAME"
 
@@ -46,7 +46,7 @@ _PRUNERS: dict[str, Callable[[int], BasePruner]] = {
 }
 
 
-class Watched:
+class PrunableTrial:
     """A trial that tells its study how it goes, once an epoch."""
 
     def __init__(self, trial: optuna.Trial, measure: str) -> None:
@@ -55,7 +55,7 @@ class Watched:
         self._epoch = 0
         self._is_pruned = False
 
-    def hopeless(self, epoch: float, measures: dict[str, float]) -> bool:
+    def should_prune(self, epoch: float, measures: dict[str, float]) -> bool:
         """Whether it need not go on after so many epochs, whose last evaluation had these measures."""
         if int(epoch) > self._epoch and self._name in measures:
             self._epoch = int(epoch)
@@ -63,7 +63,7 @@ class Watched:
             self._is_pruned = bool(self._trial.should_prune())  # optuna gives one of numpy's
         return self._is_pruned
 
-    def told(self, study: optuna.Study, job: JobReturn) -> str:
+    def report(self, study: optuna.Study, job: JobReturn) -> str:
         """Tell the study how the trial ended; and in words for a person."""
         value = float(job.return_value)
         if self._is_pruned or summary.read(Path(job.working_dir or ".")).get("status") == "pruned":
@@ -119,15 +119,15 @@ def _distribution_of(override: Override) -> BaseDistribution:
     raise ConfigError(f"{override.input_line}: a search has nothing to choose there", "interval(a,b) or choice(a,b)")
 
 
-class _JudgesRuns(Protocol):
+class _PruningLauncher(Protocol):
     """A launcher that ends a run early where its judge says so."""
 
     def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[Judge]" = ()
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[PruningCallback]" = ()
     ) -> Sequence[JobReturn]: ...
 
 
-def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
+def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
     """Make jobs until the study holds `hydra.sweeper.n_trials` that ended, as many at a time as there are workers.
 
     With a `storage` a search that is started again goes on where it was. A run that failed or diverged is a failed
@@ -157,27 +157,27 @@ def search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, argumen
     OmegaConf.save(config, folder / "multirun.yaml")
     while (left := most - _ended(study)) > 0:
         try:
-            trials = [study.ask(space) for _ in range(max(1, workers_of(config.sweep.workers, left)))]
+            trials = [study.ask(space) for _ in range(max(1, worker_count(config.sweep.workers, left)))]
         except ValueError as error:  # of another kind than in the study
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
         words = [[*fixed, *_words(trial.params)] for trial in trials]
-        watched = [Watched(trial, measure) for trial in trials]
-        judges = [trial.hopeless for trial in watched]
-        ours = cast("_JudgesRuns", launcher) if getattr(launcher, "judges_runs", False) else None
+        watched = [PrunableTrial(trial, measure) for trial in trials]
+        judges = [trial.should_prune for trial in watched]
+        ours = cast("_PruningLauncher", launcher) if getattr(launcher, "supports_pruning", False) else None
         jobs = ours.launch(words, number, judges) if ours is not None else launcher.launch(words, number)
         number += len(jobs)
         for trial, one, job in zip(trials, watched, jobs, strict=True):
-            told = one.told(study, job)
+            told = one.report(study, job)
             chosen = shlex.join(_words(trial.params))
             print(f"trial {_ended(study)} of {most}: {chosen}: {told}{_best(study)}", flush=True)
 
 
 def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
     """ConfigError if the search could choose what this key may not hold."""
-    if key in LIMITS and isinstance(distribution, FloatDistribution | IntDistribution):
-        limit, _ = LIMITS[key]
+    if key in CONSTRAINTS and isinstance(distribution, FloatDistribution | IntDistribution):
+        limit, _ = CONSTRAINTS[key]
         for end in (distribution.low, distribution.high):
-            if not limit.allows(end):
+            if not limit.accepts(end):
                 raise ConfigError(f"{key} must be {limit}, not {end:g}", "ends that it may hold, as interval(0.001,1)")
 
 

@@ -16,17 +16,17 @@ from omegaconf import DictConfig, OmegaConf
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import seeds, summary, sweep_csv
-from exp.results.lock import claimed
+from exp.results.lock import folder_lock
 from exp.results.run_folder import config_dir_in
-from exp.sweeps.jobs import Composer, Job, at_work
+from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
-from exp.sweeps.pool import Here, Pool, never
+from exp.sweeps.pool import InProcess, WorkerPool, never_prune
 from exp.sweeps.task import Comparison, Outcome, Task
-from exp.training.interrupts import signals
+from exp.training.interrupts import graceful_stop
 
 if TYPE_CHECKING:
     from exp.sweeps.cluster import Cluster
-    from exp.training.events import Judge
+    from exp.training.events import PruningCallback
 
 
 # That which has all jobs made at once; others make some, and then more.
@@ -34,11 +34,11 @@ _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
 
 
 # What needs no going on with.
-_ENDED = ("finished", "diverged", "pruned")
+_FINAL_STATUSES = ("finished", "diverged", "pruned")
 
 
 # A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
-_FEW = 16
+_MAX_JOBS_WITH_FIGURES = 16
 
 
 _SECONDS_BETWEEN_TABLES = 1.0
@@ -56,9 +56,9 @@ class Sweep:
         context: HydraContext,
         function: TaskFunction,
         config: DictConfig,
-        composed: Composer,
+        composed: JobComposer,
         jobs: Sequence[Job],
-        judges: "Sequence[Judge]",
+        judges: "Sequence[PruningCallback]",
     ) -> None:
         self._judges = dict(zip((job.number for job in jobs), judges, strict=False))
         self._context = context
@@ -69,27 +69,27 @@ class Sweep:
         self._is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
         self._folder = Path(str(config.hydra.sweep.dir))
         self._names = Manifest(self._folder).add(jobs, [self._name(job) for job in jobs])
-        self._rows = sweep_csv.rows(self._folder)
+        self._rows = sweep_csv.read_rows(self._folder)
         self._wrote = time.perf_counter()
 
-    def made(self, pool: "Pool | Here | Cluster") -> list[JobReturn]:
+    def run(self, pool: "WorkerPool | InProcess | Cluster") -> list[JobReturn]:
         """Make every job that has not come to its end; what Hydra wants to know of all of them."""
         from exp.sweeps.progress import SweepProgress
 
         different = {job.key: job for job in self._jobs}  # one that is there twice is made once
-        left = [job for key, job in different.items() if self._row(key).get("status") not in _ENDED]
+        left = [job for key, job in different.items() if self._row(key).get("status") not in _FINAL_STATUSES]
         coming = iter(left)
         waiting: dict[Future[Outcome], Job] = {}
         interrupted = stopped = False
         with (
-            signals() as asked_to_stop,
+            graceful_stop() as asked_to_stop,
             SweepProgress(len(different), len(different) - len(left), self._config.sweep.measure) as progress,
         ):
             while True:
                 # One more than there are workers: the next job's folder is made while its worker is at another yet.
                 most = pool.workers if pool.workers and self._config.sweep.on_error == "stop" else pool.workers + 1
                 while not stopped and len(waiting) < most and (job := next(coming, None)) is not None:
-                    waiting[pool.submit(self._prepared(job), self._judges.get(job.number, never))] = job
+                    waiting[pool.submit(self._make_task(job), self._judges.get(job.number, never_prune))] = job
                 if not waiting:
                     break
                 ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -100,7 +100,7 @@ class Sweep:
                         interrupt = True
                         self._forget_unbegun(job)
                     else:
-                        progress.ended(self._told(job, outcome))
+                        progress.ended(self._handle_outcome(job, outcome))
                         stopped = stopped or (outcome.error is not None and self._config.sweep.on_error == "stop")
                 if interrupt and not interrupted:
                     pool.interrupt()
@@ -110,19 +110,19 @@ class Sweep:
                         self._forget_unbegun(waiting.pop(future))
                 progress.show(running=min(len(waiting), max(1, pool.workers)))
             if interrupted:  # else the whole table is told, and written, when all is over
-                sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.rows(self._folder).values())
-                print(f"interrupted, and saved; {self._how_to_go_on()}")
+                sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.read_rows(self._folder).values())
+                print(f"interrupted, and saved; {self._resume_hint()}")
                 raise KeyboardInterrupt
             if stopped and (more := sum(1 for _ in coming)):
-                print(f"stopped at the first failure, with {more} jobs not begun; {self._how_to_go_on()}")
+                print(f"stopped at the first failure, with {more} jobs not begun; {self._resume_hint()}")
         if not self._is_search:
-            finished = seeds.finished_by_name(list(sweep_csv.rows(self._folder).values()))
+            finished = seeds.finished_by_name(list(sweep_csv.read_rows(self._folder).values()))
             compared = pool.submit(Comparison(self._folder, finished)).result()
             if compared.error is not None:
                 print(f"the jobs could not be compared: {compared.error}")
         return [self._returned(job) for job in self._jobs]
 
-    def _how_to_go_on(self) -> str:
+    def _resume_hint(self) -> str:
         settings = self._config.hydra.overrides
         left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
         words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
@@ -137,20 +137,22 @@ class Sweep:
         """The folder that the job gets in a sweep of its own."""
         if OmegaConf.to_container(self._config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
             return str(job.number)
-        return str(at_work(self._composed(job.words), job.number).hydra.sweep.subdir)
+        return str(activate_job_config(self._composed(job.overrides), job.number).hydra.sweep.subdir)
 
-    def _prepared(self, job: Job) -> Task:
+    def _make_task(self, job: Job) -> Task:
         """The job's folder, with Hydra's files in it, and what a worker needs to know."""
         folder = self._folder / self._names[job.key]
         begun = (folder / summary.NAME).exists()
         if begun:
-            with claimed(folder, _SECONDS_FOR_ANOTHER):
+            with folder_lock(folder, _SECONDS_FOR_ANOTHER):
                 pass
-        task, base = self._composed.task(job.words), self._composed.base(job.words)
-        base.notes.write(folder, task, job.words, job.number, self._composed.name(job.words))
-        log, environment = base.notes.live(folder, lambda: at_work(self._composed(job.words), job.number))
+        task, base = self._composed.task(job.overrides), self._composed.base(job.overrides)
+        base.notes.write(folder, task, job.overrides, job.number, self._composed.name(job.overrides))
+        log, environment = base.notes.live(
+            folder, lambda: activate_job_config(self._composed(job.overrides), job.number)
+        )
         self._tell_callbacks_of(job)
-        few = len(self._jobs) <= _FEW and not self._is_search
+        few = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self._is_search
         return Task(
             config=replace(
                 job.config,
@@ -160,10 +162,10 @@ class Sweep:
             folder=folder,
             text=OmegaConf.to_yaml(task, resolve=True),
             choices=choices_of(base.cfg.hydra.runtime.choices),
-            words=job.words,
+            overrides=job.overrides,
             logging=log,
             environment=environment,
-            judged=job.number in self._judges,
+            prunable=job.number in self._judges,
         )
 
     def _forget_unbegun(self, job: Job) -> None:
@@ -175,21 +177,21 @@ class Sweep:
     def _tell_callbacks_of(self, job: Job, ended: bool = False) -> None:
         """Tell Hydra's callbacks that the job begins or ended, if there are others than ours, which does not listen."""
         if len(self._config.hydra.callbacks) > 1:
-            cfg = at_work(self._composed(job.words), job.number)
+            cfg = activate_job_config(self._composed(job.overrides), job.number)
             if ended:
                 self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
             else:
                 self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
 
-    def _told(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
+    def _handle_outcome(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
         """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
         folder = self._folder / self._names[job.key]
         if not (folder / ".hydra").exists():
-            self._prepared(job)  # for the table to have a row of it
-            summary.write_failure(folder, "its folder was taken away while it ran", job.words)
+            self._make_task(job)  # for the table to have a row of it
+            summary.write_failure(folder, "its folder was taken away while it ran", job.overrides)
         if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):
-            summary.write_failure(folder, outcome.error, job.words)
-        row = self._rows[folder.name] = sweep_csv.row(folder)
+            summary.write_failure(folder, outcome.error, job.overrides)
+        row = self._rows[folder.name] = sweep_csv.read_row(folder)
         if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
             self._wrote = time.perf_counter()
             sweep_csv.write(self._folder / sweep_csv.NAME, self._rows.values())
@@ -203,7 +205,7 @@ class Sweep:
         row, measure = self._row(job.key), self._config.sweep.measure
         if self._is_search and row.get("status") == "finished" and measure not in row:
             raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
-        done = JobReturn(overrides=job.words, status=JobStatus.COMPLETED)
+        done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
         done.working_dir = str(self._folder / self._names[job.key])
-        done.return_value = sweep_csv.value(row, measure)
+        done.return_value = sweep_csv.metric_value(row, measure)
         return done

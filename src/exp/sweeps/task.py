@@ -13,8 +13,8 @@ from exp.config.schema import Config
 from exp.errors import ExpError, Pruned
 
 if TYPE_CHECKING:
-    from exp.training.events import Judge
-    from exp.training.reuse import Shelf
+    from exp.training.events import PruningCallback
+    from exp.training.reuse import JobCache
 
 
 log = logging.getLogger("exp")
@@ -36,10 +36,10 @@ class Evaluation:
     measures: dict[str, float]
 
 
-class Makeable(Protocol):
+class Runnable(Protocol):
     """What a worker makes."""
 
-    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome: ...
+    def run(self, shelf: "JobCache", hopeless: "PruningCallback") -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class Task:
     folder: Path
     text: str
     choices: Mapping[str, str]
-    words: list[str]
+    overrides: list[str]
     logging: dict[str, Any]
     environment: Mapping[str, str]
-    judged: bool = False  # by the search that it belongs to, while it runs
+    prunable: bool = False  # by the search that it belongs to, while it runs
 
-    def made(self, shelf: "Shelf", hopeless: "Judge") -> Outcome:
+    def run(self, shelf: "JobCache", hopeless: "PruningCallback") -> Outcome:
         """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
         from exp.run import run
 
-        judge = hopeless if self.judged else None
+        judge = hopeless if self.prunable else None
         with _environment(self.environment), _log(self.logging):
             try:
-                run(self.config, self.folder, self.text, self.choices, self.words, shelf, judge)
+                run(self.config, self.folder, self.text, self.choices, self.overrides, shelf, judge)
             except Pruned:
                 return Outcome()
             except KeyboardInterrupt:
@@ -81,7 +81,7 @@ class Comparison:
     folder: Path
     jobs: Mapping[str, Sequence[str]]
 
-    def made(self, shelf: "Shelf | None" = None, hopeless: "Judge | None" = None) -> Outcome:
+    def run(self, shelf: "JobCache | None" = None, hopeless: "PruningCallback | None" = None) -> Outcome:
         """Draw it; if it cannot be drawn, the sweep is none the worse."""
         del shelf, hopeless
         from exp.reports.comparison import compare

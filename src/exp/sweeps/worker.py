@@ -15,10 +15,10 @@ import threading
 from typing import BinaryIO, cast
 
 from exp.config import allowlist
-from exp.sweeps.task import Evaluation, Makeable, Outcome
+from exp.sweeps.task import Evaluation, Outcome, Runnable
 
 
-def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") -> None:
+def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Runnable | bool | None]") -> None:
     """Take in what is sent; when the sweep's process is gone, a run that is under way saves and ends."""
     while True:
         try:
@@ -32,19 +32,19 @@ def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Makeable | bool | None]") ->
 def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a user's own model prints must not stand among the answers
-    if allowlist.OF_USER and "" not in sys.path:
+    if allowlist.USER_PACKAGES and "" not in sys.path:
         sys.path.insert(0, "")
     asked: list[int] = []  # to stop, while no run listened
     signal.signal(signal.SIGTERM, lambda which, _: asked.append(which))
-    tasks: queue.SimpleQueue[Makeable | bool | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Runnable | bool | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
-    from exp.training.reuse import Shelf
+    from exp.training.reuse import JobCache
 
     gc.freeze()
     gc.enable()
-    shelf = Shelf()
+    shelf = JobCache()
 
     def send(what: Evaluation | Outcome) -> None:
         pickle.dump(what, answers)
@@ -59,8 +59,8 @@ def main() -> None:
             tasks.put(None)
         return answer is True
 
-    while (task := cast("Makeable | None", tasks.get())) is not None:
-        outcome = Outcome(interrupted=True) if asked else task.made(shelf, hopeless)
+    while (task := cast("Runnable | None", tasks.get())) is not None:
+        outcome = Outcome(interrupted=True) if asked else task.run(shelf, hopeless)
         try:
             send(outcome)
         except BrokenPipeError:  # the sweep's process is gone, and the run has saved

@@ -4,26 +4,26 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from exp.config.schema import Config, flat
-from exp.data.splits import Data
-from exp.errors import many, shown
+from exp.config.schema import Config, flatten
+from exp.data.splits import Splits
+from exp.errors import as_yaml, pluralize
 from exp.training.build import Experiment
-from exp.training.environment import environment
+from exp.training.environment import describe_environment
 from exp.training.events import Built
 
 # What is watched and where it runs does not make another model.
-_NO_HYPERPARAMETERS = (
+_NOT_HYPERPARAMETERS = (
     *("log_every", "eval_every", "save_every", "figures", "watch", "engine", "threads", "device.name"),
 )
 
 
 # Read by exp itself and said in other words, or not worth a line.
-_UNSAID = ("_target_", "output", "every")
+_HIDDEN_ARGUMENTS = ("_target_", "output", "every")
 
 
-def described(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
+def describe(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
     """The event that training is about to begin."""
-    machine = environment(experiment.device)
+    machine = describe_environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
     lines = _lines(config, experiment, choices, parameters, machine)
     return Built(
@@ -39,7 +39,7 @@ def described(config: Config, experiment: Experiment, choices: Mapping[str, str]
         },
         hyperparameters=_hyperparameters(config, experiment, choices, overrides),
         steps=experiment.plan.steps,
-        measures=experiment.objective.measures,
+        metrics=experiment.objective.metrics,
     )
 
 
@@ -59,36 +59,36 @@ def _lines(
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     order = ", shuffled" if batches.shuffle else ""
     said = {
-        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_kinds(data)}, {kind}; {split}{scaled}",
-        "model": f"{_said(choices['model'], config.model)}: {len(data.features)} -> {experiment.objective.outputs}, "
-        f"{parameters:,} parameters",
-        "loss": _said(choices["loss"], config.loss),
-        "optimizer": _said(choices["optimizer"], config.optimizer),
-        "batching": f"{size}{order}: {many(config.epochs, 'epoch')} of {many(batches.steps_per_epoch, 'step')}"
-        f" = {many(plan.steps, 'step')}",
+        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_column_kinds(data)}, {kind}; {split}{scaled}",
+        "model": f"{_format_option(choices['model'], config.model)}: "
+        f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
+        "loss": _format_option(choices["loss"], config.loss),
+        "optimizer": _format_option(choices["optimizer"], config.optimizer),
+        "batching": f"{size}{order}: {pluralize(config.epochs, 'epoch')} of "
+        f"{pluralize(batches.steps_per_epoch, 'step')} = {pluralize(plan.steps, 'step')}",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
         "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
-        f"{' (auto)' if config.device.name == 'auto' else ''}, {many(machine['threads'], 'thread')}, "
+        f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
     if plan.schedule is not None:
         said["scheduler"] = (
-            f"{_said(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
+            f"{_format_option(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
         )
     return said
 
 
-def _kinds(data: Data) -> str:
+def _column_kinds(data: Splits) -> str:
     """What a table's columns are, where they are not all numbers: (5 numbers, 2 categories)."""
     kinds = Counter(column.kind for column in data.preprocessing.columns)
-    return f" ({', '.join(many(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
+    return f" ({', '.join(pluralize(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
 
 
-def _said(option: str, node: dict[str, Any]) -> str:
+def _format_option(option: str, node: dict[str, Any]) -> str:
     """An option and its arguments, but those that are off: mlp(hidden=[10], activation=relu)."""
-    on = {key: value for key, value in node.items() if key not in _UNSAID and value not in (None, False, 0)}
-    return f"{option}({', '.join(f'{key}={shown(value)}' for key, value in on.items())})"
+    on = {key: value for key, value in node.items() if key not in _HIDDEN_ARGUMENTS and value not in (None, False, 0)}
+    return f"{option}({', '.join(f'{key}={as_yaml(value)}' for key, value in on.items())})"
 
 
 def _hyperparameters(
@@ -104,8 +104,8 @@ def _hyperparameters(
         "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
         "lr": config.optimizer.get("lr", 0.0),
     }
-    leaves = flat({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
+    leaves = flatten({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
     for key in typed:
-        if key not in _NO_HYPERPARAMETERS and key in leaves and key.rpartition(".")[2] not in columns:
+        if key not in _NOT_HYPERPARAMETERS and key in leaves and key.rpartition(".")[2] not in columns:
             columns[key] = leaves[key]
-    return {key: value if isinstance(value, int | float) else shown(value) for key, value in columns.items()}
+    return {key: value if isinstance(value, int | float) else as_yaml(value) for key, value in columns.items()}

@@ -9,7 +9,7 @@ _DEFAULT_THREADS = torch.get_num_threads()
 
 
 # Rows times parameters, from which on a second thread makes a step faster.
-_WORTH_SHARING = 2**24
+_MIN_WORK_FOR_THREADS = 2**24
 
 
 def available() -> list[str]:
@@ -18,7 +18,7 @@ def available() -> list[str]:
     return [kind for kind, there in kinds if there]
 
 
-def device_of(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """The device of that name; `auto` is the fastest kind there is. ConfigError if it is not there: no fallback."""
     if name == "auto":
         return torch.device(available()[0])
@@ -39,4 +39,4 @@ def use_threads(threads: int | None, work: int) -> None:
     `work` is the rows of a step times the parameters. Threads that wait for each other at every operator of a small
     step cost more than they bring, and many times more on a busy machine.
     """
-    torch.set_num_threads(threads or (1 if work < _WORTH_SHARING else _DEFAULT_THREADS))
+    torch.set_num_threads(threads or (1 if work < _MIN_WORK_FOR_THREADS else _DEFAULT_THREADS))

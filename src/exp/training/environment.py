@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def describe_environment(device: torch.device) -> dict[str, Any]:
     """CPU, cores, memory, Python, versions, threads, CUDA and GPU, and the commit of the code (None: no checkout)."""
     return {
         **_of_process(),

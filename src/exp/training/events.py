@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from exp.data.batches import Position
-    from exp.training.metrics import Measures
+    from exp.training.metrics import MetricSums
 
 # Tensors and plain values only: what a checkpoint holds.
 State: TypeAlias = dict[str, Any]
@@ -25,7 +25,7 @@ class Built:
     facts: dict[str, Any]
     hyperparameters: dict[str, str | int | float | bool]
     steps: int
-    measures: tuple[str, ...]
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Trained:
     """Measures of the batches since the last such event, each before its update; `lr` of the last update."""
 
     at: Position
-    measures: Measures
+    metrics: MetricSums
     lr: float
 
 
@@ -52,12 +52,12 @@ class Evaluated:
 
     at: Position
     split: str
-    measures: Measures
+    metrics: MetricSums
     best: bool = False
 
 
 @dataclass(frozen=True)
-class Watched:
+class Histograms:
     """The live parameters by name, and the gradient of the training rows' loss by each of those that have one."""
 
     at: Position
@@ -94,10 +94,10 @@ class Noted:
 
 
 # Whether a run has no hope, by the epochs behind it and the measures of the validation rows there.
-Judge: TypeAlias = Callable[[float, dict[str, float]], bool]
+PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
 
 
-Event: TypeAlias = Built | Resumed | Trained | Evaluated | Watched | Snapshot | Drawn | Noted
+Event: TypeAlias = Built | Resumed | Trained | Evaluated | Histograms | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-_ASKING = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
@@ -14,7 +14,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def signals() -> Generator[Callable[[], bool]]:
+def graceful_stop() -> Generator[Callable[[], bool]]:
     """While inside, a first signal only makes the given function say True. KeyboardInterrupt inside is of its kind.
 
     One that nobody stopped for is raised at the end: this was all but done, and what would come after must not begin.
@@ -22,7 +22,7 @@ def signals() -> Generator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread is told of signals
         return
-    before = {which: signal.getsignal(which) for which in _ASKING}
+    before = {which: signal.getsignal(which) for which in _STOP_SIGNALS}
     asked: list[int] = []
 
     def ask(which: int, frame: FrameType | None) -> None:
@@ -31,7 +31,7 @@ def signals() -> Generator[Callable[[], bool]]:
         if len(asked) > 1:
             raise KeyboardInterrupt
 
-    for which in _ASKING:
+    for which in _STOP_SIGNALS:
         signal.signal(which, ask)
     try:
         yield lambda: bool(asked)

@@ -16,7 +16,7 @@ from exp.data.splits import Split
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
-from exp.training.metrics import Measures
+from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, check_output
 
 # The most rows that go through the model at once when nothing is learnt: bounds the memory of its hidden layers.
@@ -35,14 +35,14 @@ class Learner:
 
     def advance(
         self, batches: Iterable[Batch], windows: Sequence[int], split: Split
-    ) -> tuple[list[float], list[Measures]]:
+    ) -> tuple[list[float], list[MetricSums]]:
         """One update a batch, all of them from `split`.
 
         Returns each batch's loss before its update, and the measures of the first windows[0] batches, the next
         windows[1], and so on to the last.
         """
         self.model.train()
-        with self._blamed("in a step"), torch.no_grad():  # a step that needs gradients turns them on
+        with self._blame_model("in a step"), torch.no_grad():  # a step that needs gradients turns them on
             made = self.step(batches)
             # One look at the device for all these steps: .item() in each would wait for it each time.
             losses = cast(list[float], torch.stack(made.losses).tolist())
@@ -54,17 +54,17 @@ class Learner:
         sizes = [sum(counts[part]) for part in parts]
         scores = self.objective.score(_joined(made.outputs), _joined(made.targets), sizes, split)
         sums = [sum(weighted[part]) for part in parts]
-        return losses, [Measures(*of_part) for of_part in zip(sizes, sums, scores, strict=True)]
+        return losses, [MetricSums(*of_part) for of_part in zip(sizes, sums, scores, strict=True)]
 
-    def evaluate(self, split: Split) -> Measures:
+    def evaluate(self, split: Split) -> MetricSums:
         """Measures of the whole split; draws nothing and moves no parameter."""
-        return measures_of(self.objective, self.predict(split.x), split)
+        return metrics_of(self.objective, self.predict(split.x), split)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """The model's outputs [N, K] for x [N, F]; draws nothing and moves no parameter."""
         self.model.eval()
-        with self._blamed(f"on {len(x)} rows of {x.shape[1]} features"):
+        with self._blame_model(f"on {len(x)} rows of {x.shape[1]} features"):
             parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _ROWS_AT_ONCE)]
         return _joined(parts)
 
@@ -79,7 +79,7 @@ class Learner:
         self.model.eval()
         here = [split.x.device] if split.x.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(here), self._blamed("to tell its gradients"), torch.enable_grad():
+            with torch.random.fork_rng(here), self._blame_model("to tell its gradients"), torch.enable_grad():
                 loss = self.objective.criterion(self.model(split.x[:_ROWS_AT_ONCE]), split.y[:_ROWS_AT_ONCE])
                 found = torch.autograd.grad(loss, list(learnt.values()), allow_unused=True)
         finally:
@@ -90,7 +90,7 @@ class Learner:
         return {name: gradient for name, gradient in zip(learnt, gradients, strict=True) if gradient is not None}
 
     @contextmanager
-    def _blamed(self, where: str) -> Generator[None]:
+    def _blame_model(self, where: str) -> Generator[None]:
         """Say of a failure inside that it is the model's."""
         try:
             yield
@@ -134,12 +134,12 @@ class Learner:
             self.scheduler.load_state_dict(state["scheduler"])
 
 
-def measures_of(objective: Objective, output: Tensor, split: Split) -> Measures:
+def metrics_of(objective: Objective, output: Tensor, split: Split) -> MetricSums:
     """Measures of the outputs [N, K] for all rows of the split. ConfigError if they are none for this loss."""
     check_output(objective, output, len(split))
     loss = float(objective.criterion(output, split.y))
     (score,) = objective.score(output, split.y, [len(split)], split)
-    return Measures(len(split), loss * len(split), score)
+    return MetricSums(len(split), loss * len(split), score)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -8,21 +8,21 @@ from itertools import islice, pairwise
 from torch import Tensor
 
 from exp.data.batches import Batches
-from exp.data.splits import Data
+from exp.data.splits import Splits
 from exp.errors import Diverged, ExpError
-from exp.training.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained, Watched
+from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
-from exp.training.state import Progress, random_state, restore_random
+from exp.training.state import TrainingState, random_state, restore_random
 
 
 def train(
     learner: Learner,
     batches: Batches,
-    data: Data,
+    data: Splits,
     plan: Plan,
-    since: State | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
+    checkpoint: State | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """What happens, in order, from the evaluation before the first step to those after the last.
 
@@ -31,14 +31,14 @@ def train(
     after it would mean nothing.
     """
     device = data.train.x.device
-    preprocessing = data.preprocessing.text()
-    progress = Progress()
+    preprocessing = data.preprocessing.to_json()
+    progress = TrainingState()
     stream = batches.stream()
-    if since is not None:
-        progress = Progress.of_state(since["progress"])
-        learner.load(since)
-        restore_random(since["random"], device)
-        stream = batches.stream(progress.step, since["epoch_began"])
+    if checkpoint is not None:
+        progress = TrainingState.from_state(checkpoint["progress"])
+        learner.load(checkpoint)
+        restore_random(checkpoint["random"], device)
+        stream = batches.stream(progress.step, checkpoint["epoch_began"])
         yield Resumed(batches.position(progress.step), progress.best_loss, progress.best_step)
 
     def snapshot(best: bool) -> Snapshot:
@@ -58,12 +58,12 @@ def train(
         weights = dict[str, Tensor](learner.model.named_parameters())
         if not unwatched:
             try:
-                yield Watched(at, weights, learner.gradients(data.train))
+                yield Histograms(at, weights, learner.gradients(data.train))
                 return
             except ExpError as error:
                 unwatched = True
                 yield Noted(at, f"watch=true: weights alone: {error.problem}")
-        yield Watched(at, weights, {})
+        yield Histograms(at, weights, {})
 
     def evaluate() -> Iterator[Event]:
         measures = learner.evaluate(data.val)
@@ -77,7 +77,7 @@ def train(
             yield from watched()
 
     unwatched = False
-    if since is None:
+    if checkpoint is None:
         yield from evaluate()
     lr = learner.lr
     noted = False
@@ -89,9 +89,9 @@ def train(
         windows = [b - a for a, b in pairwise([progress.step, *logged])]
         lr = learner.lr
         losses, measured = learner.advance(islice(stream, sum(windows)), windows, batches.rows)
-        if learner.step.obstacle is not None and not noted:
+        if learner.step.fallback_reason is not None and not noted:
             noted = True
-            yield Noted(batches.position(first - 1), f"engine=eager is in use: {learner.step.obstacle}")
+            yield Noted(batches.position(first - 1), f"engine=eager is in use: {learner.step.fallback_reason}")
         for end, measures in zip(logged, measured, strict=True):
             if not math.isfinite(measures.loss_sum):
                 raise _diverged(losses, first, "training", lr)
@@ -108,8 +108,8 @@ def train(
         if over and progress.since_log is not None:
             yield Trained(batches.position(stop), progress.since_log, lr)
             progress.since_log = None
-        stopping = asked_to_stop()
-        rested = time.monotonic() - saved >= plan.rest or stop == plan.steps
+        stopping = stop_requested()
+        rested = time.monotonic() - saved >= plan.min_seconds_between_saves or stop == plan.steps
         if (plan.due(plan.save, stop) and rested) or over or stopping:
             yield snapshot(best=False)
             saved = time.monotonic()
@@ -118,13 +118,15 @@ def train(
     at = batches.position(progress.step)
     if _is_over(progress, plan) and progress.step < plan.steps:
         yield Noted(at, f"stopped early: no better validation loss in {progress.waited} evaluations")
-    if since is not None and since["progress"]["step"] == progress.step:  # nothing was left but to tell how it ended
+    if (
+        checkpoint is not None and checkpoint["progress"]["step"] == progress.step
+    ):  # nothing was left but to tell how it ended
         yield Evaluated(at, "val", learner.evaluate(data.val))
     yield Evaluated(at, "train", learner.evaluate(data.train))
     yield Evaluated(at, "test", learner.evaluate(data.test))
 
 
-def _is_over(progress: Progress, plan: Plan) -> bool:
+def _is_over(progress: TrainingState, plan: Plan) -> bool:
     """Whether validation has not improved for so long that training stops early."""
     return plan.patience is not None and progress.waited >= plan.patience
 

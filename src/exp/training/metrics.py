@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Hits:
+class AccuracySum:
     """How many of the examples were classified right."""
 
     count: int
@@ -22,20 +22,20 @@ class Hits:
     names = ("accuracy",)
 
     @classmethod
-    def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[Hits]":
+    def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[AccuracySum]":
         """Hits among class numbers [N], the first sizes[0] examples, the next sizes[1], and so on."""
-        right = sums((prediction == truth).cpu().numpy(), sizes, np.int64)
+        right = segment_sums((prediction == truth).cpu().numpy(), sizes, np.int64)
         return [cls(count, correct) for count, correct in zip(sizes, right.tolist(), strict=True)]
 
-    def __add__(self, other: Self) -> "Hits":
-        return Hits(self.count + other.count, self.correct + other.correct)
+    def __add__(self, other: Self) -> "AccuracySum":
+        return AccuracySum(self.count + other.count, self.correct + other.correct)
 
     def values(self) -> dict[str, float]:
         return {"accuracy": self.correct / self.count}
 
 
 @dataclass(frozen=True)
-class Residuals:
+class SquaredErrorSum:
     """How far predicted values [N, K] were from true ones: K squares, each summed over the examples.
 
     `variance`, K too, is that of the true values in the whole split that the examples are from: within a batch or two
@@ -49,14 +49,16 @@ class Residuals:
     names = ("rmse", "r2")
 
     @classmethod
-    def of(cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: tuple[float, ...]) -> "list[Residuals]":
+    def of(
+        cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: tuple[float, ...]
+    ) -> "list[SquaredErrorSum]":
         """Residuals of outputs [N, K] from targets [N, K]: of the first sizes[0] examples, the next sizes[1], ..."""
-        squares = sums((output - target).square_().cpu().numpy(), sizes, np.float64)
+        squares = segment_sums((output - target).square_().cpu().numpy(), sizes, np.float64)
         return [cls(count, tuple(square), variance) for count, square in zip(sizes, squares.tolist(), strict=True)]
 
-    def __add__(self, other: Self) -> "Residuals":
+    def __add__(self, other: Self) -> "SquaredErrorSum":
         squared_error = tuple(a + b for a, b in zip(self.squared_error, other.squared_error, strict=True))
-        return Residuals(self.count + other.count, squared_error, self.variance)
+        return SquaredErrorSum(self.count + other.count, squared_error, self.variance)
 
     def values(self) -> dict[str, float]:
         """Root mean squared error over all outputs, and R^2 averaged over them; no R^2 where a target does not vary."""
@@ -67,22 +69,22 @@ class Residuals:
         return values
 
 
-def sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Sums over the first sizes[0] rows of [N, ...], the next sizes[1], and so on, none 0: [len(sizes), ...]."""
     starts = [0, *accumulate(sizes[:-1])]
     return np.add.reduceat(values, starts, axis=0, dtype=dtype)
 
 
 @dataclass(frozen=True)
-class Measures:
+class MetricSums:
     """The loss and the score of `count` examples, summed."""
 
     count: int
     loss_sum: float
-    score: Hits | Residuals
+    score: AccuracySum | SquaredErrorSum
 
-    def __add__(self, other: Self) -> "Measures":
-        return Measures(self.count + other.count, self.loss_sum + other.loss_sum, _sum(self.score, other.score))
+    def __add__(self, other: Self) -> "MetricSums":
+        return MetricSums(self.count + other.count, self.loss_sum + other.loss_sum, _sum(self.score, other.score))
 
     @property
     def loss(self) -> float:
@@ -90,9 +92,9 @@ class Measures:
         return self.loss_sum / self.count
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "Measures":
+    def from_state(cls, state: dict[str, Any]) -> "MetricSums":
         """The measures that `dataclasses.asdict` turned into plain values."""
-        score = Hits(**state["score"]) if "correct" in state["score"] else Residuals(**state["score"])
+        score = AccuracySum(**state["score"]) if "correct" in state["score"] else SquaredErrorSum(**state["score"])
         return cls(state["count"], state["loss_sum"], score)
 
     def values(self) -> dict[str, float]:
@@ -100,9 +102,9 @@ class Measures:
         return {"loss": self.loss, **self.score.values()}
 
 
-def _sum(a: Hits | Residuals, b: Hits | Residuals) -> Hits | Residuals:
-    if isinstance(a, Hits):
-        assert isinstance(b, Hits)
+def _sum(a: AccuracySum | SquaredErrorSum, b: AccuracySum | SquaredErrorSum) -> AccuracySum | SquaredErrorSum:
+    if isinstance(a, AccuracySum):
+        assert isinstance(b, AccuracySum)
         return a + b
-    assert isinstance(b, Residuals)
+    assert isinstance(b, SquaredErrorSum)
     return a + b

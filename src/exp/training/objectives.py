@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from exp.data.splits import Split
 from exp.errors import ConfigError
-from exp.training.metrics import Hits, Residuals
+from exp.training.metrics import AccuracySum, SquaredErrorSum
 
 
 class Objective(Protocol):
@@ -27,15 +27,15 @@ class Objective(Protocol):
     @property
     def outputs(self) -> int: ...
     @property
-    def measures(self) -> tuple[str, ...]: ...
+    def metrics(self) -> tuple[str, ...]: ...
     def target(self, y: Tensor) -> Tensor: ...
     def prediction(self, output: Tensor) -> Tensor: ...
-    def surface(self, output: Tensor) -> Tensor: ...
+    def scalar_output(self, output: Tensor) -> Tensor: ...
     def probabilities(self, output: Tensor) -> Tensor | None: ...
     def log_odds(self, output: Tensor) -> Tensor | None: ...
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
-    ) -> Sequence[Hits | Residuals]: ...
+    ) -> Sequence[AccuracySum | SquaredErrorSum]: ...
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:
@@ -56,12 +56,12 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
 
 
 @dataclass(frozen=True)
-class Classes:
+class Multiclass:
     """One output a class, K of them; the largest is the prediction."""
 
     criterion: nn.Module
     outputs: int
-    measures = Hits.names
+    metrics = AccuracySum.names
 
     def target(self, y: Tensor) -> Tensor:
         """Class numbers, int64 [N]."""
@@ -71,7 +71,7 @@ class Classes:
         """Class numbers, int64 [N], of outputs [N, K]."""
         return output.argmax(1)
 
-    def surface(self, output: Tensor) -> Tensor:
+    def scalar_output(self, output: Tensor) -> Tensor:
         """[N]: of two classes the probability of the second, of more the predicted class number."""
         return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
 
@@ -88,9 +88,9 @@ class Classes:
         others = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
         return (log_p - torch.log1p(-log_p.exp())).scatter(1, largest, logits.gather(1, largest) - others)
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
         del split
-        return Hits.of(self.prediction(output), target, sizes)
+        return AccuracySum.of(self.prediction(output), target, sizes)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Binary:
     probability: Callable[[Tensor], Tensor]
     is_one: bool = True  # else it is a number that was trained towards 0 and 1
     outputs = 1
-    measures = Hits.names
+    metrics = AccuracySum.names
 
     def target(self, y: Tensor) -> Tensor:
         """0. and 1., float32 [N, 1]."""
@@ -109,15 +109,15 @@ class Binary:
 
     def prediction(self, output: Tensor) -> Tensor:
         """Class numbers, int64 [N], of outputs [N, 1]."""
-        return (self.surface(output) >= 0.5).long()
+        return (self.scalar_output(output) >= 0.5).long()
 
-    def surface(self, output: Tensor) -> Tensor:
+    def scalar_output(self, output: Tensor) -> Tensor:
         """[N]: the probability of the second class."""
         return self.probability(output).squeeze(1)
 
     def probabilities(self, output: Tensor) -> Tensor | None:
         """[N, 2], of each class; None where the loss gives outputs no such meaning."""
-        second = self.surface(output)
+        second = self.scalar_output(output)
         return torch.stack([1 - second, second], dim=1) if self.is_one else None
 
     def log_odds(self, output: Tensor) -> Tensor | None:
@@ -127,18 +127,18 @@ class Binary:
             second = torch.logit(second)
         return torch.stack([-second, second], dim=1) if self.is_one else None
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Hits]:
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
         del split
-        return Hits.of(self.prediction(output), target.squeeze(1).long(), sizes)
+        return AccuracySum.of(self.prediction(output), target.squeeze(1).long(), sizes)
 
 
 @dataclass(frozen=True)
-class Values:
+class Regression:
     """Regression: the outputs are the values."""
 
     criterion: nn.Module
     outputs: int
-    measures = Residuals.names
+    metrics = SquaredErrorSum.names
 
     def target(self, y: Tensor) -> Tensor:
         """The values, float32 [N, K]."""
@@ -148,7 +148,7 @@ class Values:
         """The values [N, K] themselves."""
         return output
 
-    def surface(self, output: Tensor) -> Tensor:
+    def scalar_output(self, output: Tensor) -> Tensor:
         """[N]: the first value."""
         return output[:, 0]
 
@@ -159,8 +159,8 @@ class Values:
     def log_odds(self, output: Tensor) -> None:
         del output
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[Residuals]:
-        return Residuals.of(output, target, sizes, split.variance)
+    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[SquaredErrorSum]:
+        return SquaredErrorSum.of(output, target, sizes, split.variance)
 
 
 # What the model's output means to the criteria that allow one meaning only.
@@ -176,7 +176,9 @@ _MEANINGS: dict[type[nn.Module], str] = {
 }
 
 
-def objective_of(criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1) -> Objective:
+def make_objective(
+    criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1
+) -> Objective:
     """What `criterion` implies for a target of these `classes`, or where they are None of so many `values`.
 
     `output` tells what the model's output means to it.
@@ -198,9 +200,9 @@ def objective_of(criterion: nn.Module, output: str | None, classes: Sequence[str
     if classes is None:
         if output != "value":
             raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
-        return Values(criterion, values)
+        return Regression(criterion, values)
     if output == "classes":
-        return Classes(criterion, len(classes))
+        return Multiclass(criterion, len(classes))
     if len(classes) != 2:
         raise ConfigError(
             f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",

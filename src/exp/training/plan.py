@@ -19,8 +19,12 @@ class Plan:
     patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
     min_delta: float = 0.0
     watch: bool = False  # at every evaluation
-    rest: float = 0.0  # seconds between two saves at least, whatever is due; the end is saved in any case
-    longest: int = 256  # steps at a time, so that neither memory nor patience grows with the time between two events
+    min_seconds_between_saves: float = (
+        0.0  # seconds between two saves at least, whatever is due; the end is saved in any case
+    )
+    max_steps_per_call: int = (
+        256  # steps at a time, so that neither memory nor patience grows with the time between two events
+    )
 
     def due(self, period: int | None, step: int) -> bool:
         return period is not None and (step % period == 0 or step == self.steps)
@@ -30,7 +34,11 @@ class Plan:
 
         Where it stops does not depend on where it began, so a resumed run adds up the same sums in the same order.
         """
-        periods = [period for period in (self.evaluate, self.save, self.schedule, self.longest) if period is not None]
+        periods = [
+            period
+            for period in (self.evaluate, self.save, self.schedule, self.max_steps_per_call)
+            if period is not None
+        ]
         return min(self.steps, *(step - step % period + period for period in periods))
 
     def logged_between(self, step: int, stop: int) -> list[int]:
@@ -39,35 +47,35 @@ class Plan:
 
 
 # Seconds of training that may be lost before a save costs more than it is good for.
-_REST = 1.0
+_MIN_SECONDS_BETWEEN_SAVES = 1.0
 
 
 # How much of the same the steps between two looks at their losses may add up to. What they keep is little, but lies
 # among the large tensors of their neighbours, whose memory then cannot be used again: 300 MB for three wide layers.
-AT_ONCE = 2**28
+MAX_WORK_PER_CALL = 2**28
 
 
-def plan_of(config: Config, batches: Batches, longest: int) -> Plan:
+def make_plan(config: Config, batches: Batches, longest: int) -> Plan:
     """The cadences in steps. By default 1,000 logged points a run at most, 250 evaluations, one an epoch, ten saves."""
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
-    evaluate = period(config.eval_every, per_epoch, per_epoch * about(config.epochs, 250))
+    evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * period_for(config.epochs, 250))
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     return Plan(
         steps=steps,
-        log=period(config.log_every, per_epoch, about(steps)),
+        log=parse_cadence(config.log_every, per_epoch, period_for(steps)),
         evaluate=evaluate,
-        save=period(config.save_every, per_epoch, about(steps, 10)),
-        rest=_REST if config.save_every == "auto" else 0.0,
+        save=parse_cadence(config.save_every, per_epoch, period_for(steps, 10)),
+        min_seconds_between_saves=_MIN_SECONDS_BETWEEN_SAVES if config.save_every == "auto" else 0.0,
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
         watch=config.watch,
-        longest=longest,
+        max_steps_per_call=longest,
     )
 
 
-def period(knob: str, steps_per_epoch: int, auto: int) -> int:
+def parse_cadence(knob: str, steps_per_epoch: int, auto: int) -> int:
     """The number of steps that "auto", "100", "100 steps" or "2 epochs" means."""
     match = CADENCE.fullmatch(knob)
     assert match is not None  # check() refused everything else
@@ -76,6 +84,6 @@ def period(knob: str, steps_per_epoch: int, auto: int) -> int:
     return int(match[1]) * (steps_per_epoch if (match[2] or "").startswith("epoch") else 1)
 
 
-def about(total: int, points: int = 1000) -> int:
+def period_for(total: int, points: int = 1000) -> int:
     """The smallest period at which `total` gives at most `points` points."""
     return max(1, -(-total // points))

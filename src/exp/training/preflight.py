@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from exp.data.splits import Data
+from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
 from exp.training.learner import Learner
-from exp.training.objectives import Classes, check_output
+from exp.training.objectives import Multiclass, check_output
 
 _ROWS = 256
 
@@ -33,7 +33,7 @@ _FAR = 3.0  # times the loss of guessing: a start so bad says that something is 
 _TOLD = 5  # names in one sentence
 
 
-def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
+def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterator[str]:
     """Warnings, each with what to type. ConfigError or DataError for what cannot be trained on at all."""
     for name, split in data.splits.items():
         if not bool(split.x.isfinite().all()):
@@ -41,7 +41,7 @@ def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
             raise DataError(f"dataset: {name} holds NaN or infinite values in {bad}", "remove or fill them")
     yield from _of_inputs(data, standardized)
     x, y = data.train.x[:_ROWS], data.train.y[:_ROWS]
-    loss, made_by, gradients = _looked(learner, x, y)
+    loss, made_by, gradients = _forward_and_backward(learner, x, y)
     yield from _of_outputs(learner, made_by)
     size = float(data.train.y.double().square().mean().sqrt()) if data.classes is None else 1.0
     if size > _LARGE_TARGET:
@@ -51,7 +51,7 @@ def findings(learner: Learner, data: Data, standardized: bool) -> Iterator[str]:
     yield from _of_gradients(gradients)
 
 
-def _of_inputs(data: Data, standardized: bool) -> Iterator[str]:
+def _of_inputs(data: Splits, standardized: bool) -> Iterator[str]:
     x = data.train.x.double()
     spread = x.std(0, correction=0)
     constant = _named(data, spread == 0)
@@ -73,7 +73,7 @@ def _of_inputs(data: Data, standardized: bool) -> Iterator[str]:
         )
 
 
-def _looked(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[str, Tensor | None]]:
+def _forward_and_backward(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[str, Tensor | None]]:
     """The loss, the name of the operation that made the outputs, and the gradient of each parameter by its name."""
     parameters = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
     output = learner.predict(x)
@@ -94,7 +94,7 @@ def _looked(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[st
 
 
 def _check_target(learner: Learner, output: Tensor, y: Tensor) -> None:
-    if isinstance(learner.objective, Classes):
+    if isinstance(learner.objective, Multiclass):
         if int(y.max()) >= output.shape[1] or int(y.min()) < 0:
             raise ConfigError(
                 f"loss: class {int(y.max())} has no output: the model gives {output.shape[1]}, for classes 0 to "
@@ -125,11 +125,11 @@ def _of_outputs(learner: Learner, made_by: str) -> Iterator[str]:
 
 def _of_loss(learner: Learner, loss: float, standardized: bool) -> Iterator[str]:
     """A loss far above that of guessing, where the loss has one."""
-    classes = learner.objective.outputs if isinstance(learner.objective, Classes) else 2
+    classes = learner.objective.outputs if isinstance(learner.objective, Multiclass) else 2
     guessing = math.log(max(2, classes))
     if not math.isfinite(loss):
         raise ConfigError(f"the loss is {loss} before the first step", "dataset.standardize=true, or another loss")
-    if learner.objective.measures[0] == "accuracy" and loss > _FAR * guessing and _is_of_likelihood(learner):
+    if learner.objective.metrics[0] == "accuracy" and loss > _FAR * guessing and _is_of_likelihood(learner):
         cure = "a model that begins with smaller outputs" if standardized else "dataset.standardize=true"
         yield f"the loss begins at {loss:.4g}, where guessing gives ln {max(2, classes)} = {guessing:.3g}; try: {cure}"
 
@@ -156,7 +156,7 @@ def _of_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
         )
 
 
-def _named(data: Data, which: Tensor) -> list[str]:
+def _named(data: Splits, which: Tensor) -> list[str]:
     """The features for which it is true [F]."""
     return [name for name, true in zip(data.features, which, strict=True) if bool(true)]
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exp.training.metrics import Measures
+from exp.training.metrics import MetricSums
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Of a run that has made `step` updates."""
 
     step: int = 0
@@ -23,7 +23,7 @@ class Progress:
     best_step: int = 0
     to_beat: float = math.inf  # the one that early stopping last called an improvement, and evaluations since
     waited: int = 0
-    since_log: Measures | None = None
+    since_log: MetricSums | None = None
 
     def evaluated(self, loss: float, min_delta: float) -> bool:
         """Take note of a validation loss; whether none was lower so far."""
@@ -40,9 +40,9 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "Progress":
+    def from_state(cls, state: dict[str, Any]) -> "TrainingState":
         plain = {key: value for key, value in state.items() if key != "since_log"}
-        return cls(**plain, since_log=Measures.of_state(state["since_log"]) if state["since_log"] else None)
+        return cls(**plain, since_log=MetricSums.from_state(state["since_log"]) if state["since_log"] else None)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

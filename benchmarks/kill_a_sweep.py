@@ -2,7 +2,7 @@
 
 python benchmarks/kill_a_sweep.py
 
-Twelve jobs in two workers. Prints a row for each kill; exit code 1 if a table, a measure or a parameter differs.
+Twelve jobs in two workers. Prints a row for each kill; exit code 1 if a table, a metric or a parameter differs.
 """
 
 import csv
@@ -47,7 +47,7 @@ def main() -> None:
             found = [] if table(torn) == table(folder / "whole") else ["sweep.csv"]
             for job in sorted((folder / "whole").glob("[0-9]*")):
                 kinds = [kind for kind, _ in find_differences(job, torn / job.name)]
-                found += [f"{job.name}: {kind}" for kind in kinds if kind in ("measures", "parameters")]
+                found += [f"{job.name}: {kind}" for kind in kinds if kind in ("metrics", "parameters")]
             different += bool(found)
             print(f"| {moment:.1f} s | {ended} of 12 | {', '.join(found) or 'yes'} |", flush=True)
     print(f"\n{KILLS - different} of {KILLS} the same")

@@ -87,7 +87,7 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
             if (run / ".hydra/overrides.yaml").exists():
                 words = [f"resume={run.name}"]
             ended(start(folder, *words))
-            found = [what for what in find_differences(folder / "whole", run) if what[0] in ("measures", "parameters")]
+            found = [what for what in find_differences(folder / "whole", run) if what[0] in ("metrics", "parameters")]
             same += not found
         return f"| {mode} | {engine} | {kind} | {same} of {kills} | {', '.join(map(str, reached))} |"
 

@@ -24,7 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_runs_of_the_same(runs: Path):
-    assert told("diff", runs, "a", "same") == (0, "identical: every measure and every parameter, to the bit\n")
+    assert told("diff", runs, "a", "same") == (0, "identical: every metric and every parameter, to the bit\n")
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_two_runs_of_the_same(runs: Path):
             "lr",
             [
                 "config     optimizer.lr: 0.02 | 0.03",
-                "measures   first at step 2, train: loss ",
+                "metrics    first at step 2, train: loss ",
                 "last.pt: 0.weight: up to",
             ],
         ),
-        ("seed", ["config     seed: 0 | 1", "measures   first at step 0, val: "]),
+        ("seed", ["config     seed: 0 | 1", "metrics    first at step 0, val: "]),
         ("longer", ["config     epochs: 2 | 4", "goes on"]),
         ("wide", ["config     model.hidden: [10] | [11]", "parameters last.pt: other names or shapes"]),
     ],
@@ -74,4 +74,4 @@ def test_verify_kills_resumes_and_compares(runs: Path):
     code, text = told("verify", runs, "resume=long", "kills=2")
     assert code == 0, text
     assert "kill 1: " in text
-    assert text.endswith("the same, to the bit: every measure and every parameter\n")
+    assert text.endswith("the same, to the bit: every metric and every parameter\n")

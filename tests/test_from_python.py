@@ -63,7 +63,7 @@ def test_predictions_of_arrays_and_frames():
         result.predict(iris.data.to_numpy()[:, :3])
 
 
-def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_measure(tmp_path: Path):
+def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_metric(tmp_path: Path):
     """One test row does not vary, so that there is no R^2 of it."""
     result = train("dataset=diabetes", "dataset.split=[438,3,1]", "optimizer.lr=0.0001", epochs=1, figures=False)
     assert "r2" not in result.final["test"]

@@ -75,13 +75,13 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     theirs = [told.split() for told in stream.getvalue().splitlines()]
     finals = {"train": ours[-2], "test": ours[-1]}
     assert [(split, int(step), float(loss)) for split, step, loss, _ in theirs[:-3]] == [
-        (split, step, measures.loss) for split, step, measures in ours if split == "val"
+        (split, step, metrics.loss) for split, step, metrics in ours if split == "val"
     ]
     for split, step, loss, other in theirs[-3:]:
         if split in finals:
-            measures = finals[split][2].values()
-            assert (int(step), float(loss)) == (finals[split][1], measures["loss"])
-            assert float(other) == pytest.approx(measures.get("accuracy", measures.get("rmse")), rel=1e-6)
+            metrics = finals[split][2].values()
+            assert (int(step), float(loss)) == (finals[split][1], metrics["loss"])
+            assert float(other) == pytest.approx(metrics.get("accuracy", metrics.get("rmse")), rel=1e-6)
     assert not re.search(r"\bexp\b", script)
     assert len(script.splitlines()) <= 75
     assert max(map(len, script.splitlines())) <= 130

@@ -44,12 +44,12 @@ class Result:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """summary.json: status, final and best measures, seed, machine and versions."""
+        """summary.json: status, final and best metrics, seed, machine and versions."""
         return record.read(self.folder)
 
     @property
     def final(self) -> dict[str, dict[str, float]]:
-        """Each split's measures under the last parameters: final["test"]["accuracy"]."""
+        """Each split's metrics under the last parameters: final["test"]["accuracy"]."""
         return self.summary.get("final", {})
 
     @cached_property
@@ -104,7 +104,7 @@ class Result:
         return path
 
     def _repr_html_(self) -> str:
-        """In a notebook: the measures, with an empty cell where a split has none, and the pictures."""
+        """In a notebook: the metrics, with an empty cell where a split has none, and the pictures."""
         status = html.element("b", str(self.summary.get("status")))
         head = html.element("p", status, f": {display_path(self.folder)}")
         return "".join([head, run_report.final_table(self.final), *html.pictures(self.folder / "figures")])

@@ -1,7 +1,7 @@
 """Where two runs part: `python -m exp.diff RUN OTHER`.
 
 Compares what was asked for, the code, the machine and the rows, and then names the first step at which they measured
-something else. Exit code 0 where every measure and every parameter is the same to the bit, 1 where not.
+something else. Exit code 0 where every metric and every parameter is the same to the bit, 1 where not.
 """
 
 import sys
@@ -27,7 +27,7 @@ _IGNORED = ("resume",)
 
 
 def find_differences(run: Path, other: Path) -> Iterator[Difference]:
-    """Each difference: what it is in (config, code, machine, data, measures, parameters), and what it is."""
+    """Each difference: what it is in (config, code, machine, data, metrics, parameters), and what it is."""
     ours, theirs = _read(run), _read(other)
     for kind in ("status", "config", "code", "machine", "data"):
         for key in sorted({*ours[kind], *theirs[kind]}):
@@ -56,16 +56,16 @@ def _first_among(
     for mine, theirs in zip_longest(rows, others):
         if mine is None or theirs is None:
             longer = other if mine is None else run
-            yield "measures", f"the same up to the end of one, and {longer} goes on"
+            yield "metrics", f"the same up to the end of one, and {longer} goes on"
             return
         (step, _, split, values), (their_step, _, their_split, their_values) = mine, theirs
         if (step, split) != (their_step, their_split):
-            yield "measures", f"{run} has a {split} row at step {step} where {other} has {their_split} at {their_step}"
+            yield "metrics", f"{run} has a {split} row at step {step} where {other} has {their_split} at {their_step}"
             return
         changed = [name for name in values if values[name] != their_values.get(name)]
         if changed:
             told = ", ".join(f"{name} {values[name]!r} | {their_values.get(name)!r}" for name in changed)
-            yield "measures", f"first at step {step}, {split}: {told}"
+            yield "metrics", f"first at step {step}, {split}: {told}"
             return
 
 
@@ -127,8 +127,8 @@ def main() -> None:
         sys.exit(f"exp.diff: {error}")
     for kind, what in found:
         print(f"{kind:<10} {what}")
-    if not {"measures", "parameters"} & {kind for kind, _ in found}:
-        print("identical: every measure and every parameter, to the bit")
+    if not {"metrics", "parameters"} & {kind for kind, _ in found}:
+        print("identical: every metric and every parameter, to the bit")
         return
     sys.exit(1)
 

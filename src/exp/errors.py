@@ -112,6 +112,7 @@ _SYNONYMS = {
     "rms": "rmsprop",
     "lr_scheduler": "scheduler",
     "cuda": "device",
+    "measure": "metric",
 }
 
 

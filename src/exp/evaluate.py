@@ -14,12 +14,12 @@ _KNOWN = {"run": True, "split": False, "data": False, "checkpoint": False}
 
 
 def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "last") -> None:
-    """Print each measure, exactly."""
+    """Print each metric, exactly."""
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: rows of the run, or those of a table", f"data={data}")
     trained = load_trained(run, checkpoint)
     if data is None:
-        what, measures = split or "test", trained.evaluate(split or "test")
+        what, metrics = split or "test", trained.evaluate(split or "test")
     else:
         frame = trained.read(data)
         rows, whole, notes = encode_rows(frame, trained.preprocessing, data)
@@ -29,9 +29,9 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         kept = whole & there
         if not kept.any():
             raise DataError(f"data={data}: no row is whole", "rows with a number in each column, and a target")
-        what, measures = data, trained.evaluate_rows(rows[kept], y[kept])
-    print(f"{what}, {measures.count:,} rows, checkpoint {checkpoint}")
-    for name, value in measures.values().items():
+        what, metrics = data, trained.evaluate_rows(rows[kept], y[kept])
+    print(f"{what}, {metrics.count:,} rows, checkpoint {checkpoint}")
+    for name, value in metrics.values().items():
         print(f"{name} {value!r}")
 
 

@@ -56,7 +56,7 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
     if not interrupted:
         raise ConfigError("no kill fell into training, so nothing was proved", "another seed=, or more kills=")
-    return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("measures", "parameters")]
+    return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("metrics", "parameters")]
 
 
 def verify(resume: str, kills: str = "3", seed: str = "0") -> None:
@@ -71,7 +71,7 @@ def verify(resume: str, kills: str = "3", seed: str = "0") -> None:
             ) from error
     if found:
         sys.exit("\n".join(["exp.verify: the resumed run is another:", *found]))
-    print("the same, to the bit: every measure and every parameter")
+    print("the same, to the bit: every metric and every parameter")
 
 
 def _number(name: str, value: str) -> int:

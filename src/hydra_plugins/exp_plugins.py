@@ -142,7 +142,7 @@ class OptunaSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.OptunaSweeper"
     n_trials: int = 20  # in the study altogether
     sampler: str = "tpe"  # or random
-    pruner: str = "median"  # or hyperband, none: which runs end early, by the measure on the validation rows
+    pruner: str = "median"  # or hyperband, none: which runs end early, by the metric on the validation rows
     seed: int = 0  # of the sampler
     storage: str | None = None  # a file, or sqlite:///study.db: started again, the search goes on
     study_name: str = "exp"

@@ -131,6 +131,7 @@ MISTAKES = [
     ("optimizer=adam optimizer.beta1=0.8", "there is no key optimizer.beta1", "optimizer.betas="),
     ("random_seed=3", "there is no key random_seed", "seed=3"),
     ("gradient_clip=1", "there is no key", "clip_grad_norm=1"),
+    ("-m seed=1,2 sweep.measure=accuracy/test", "sweep.measure", "sweep.metric=accuracy/test"),
     ("l2=0.1", "there is no key l2", "optimizer.weight_decay=0.1"),
     ("bs=8", "there is no key bs", "batching.batch_size=8"),
     ("--epochs=5", "keys stand without dashes", "epochs=5"),

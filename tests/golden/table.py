@@ -15,7 +15,7 @@ import torch
 
 
 def exp(*arguments: str) -> tuple[dict[int, float], dict[str, dict[str, float]], list[float]]:
-    """Validation losses by step, final measures by split, and logged training losses, of a run of the command."""
+    """Validation losses by step, final metrics by split, and logged training losses, of a run of the command."""
     with tempfile.TemporaryDirectory() as folder:
         line = [*arguments, "figures=false", "threads=1", f"hydra.run.dir={folder}"]
         subprocess.run([sys.executable, "-m", "exp", *line], check=True, stdout=subprocess.DEVNULL)

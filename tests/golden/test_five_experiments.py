@@ -34,7 +34,7 @@ class Finished:
 
     @property
     def losses(self) -> list[float]:
-        return [measures.loss for measures in self.batches]
+        return [metrics.loss for metrics in self.batches]
 
     def final(self, split: str) -> dict[str, float]:
         return [e.metrics.values() for e in self.events if isinstance(e, Evaluated) and e.split == split][-1]
@@ -121,7 +121,7 @@ def test_xor_softmax():
 def test_cancer_raw():
     run = preset("experiment=cancer_raw")
     figures = """.5 .3 .5 0 .8 .6 .7 .6 .3 .6 .9 .8 .7 .5 .6 .4 .7 .8 .4 .7 .9 .5 .5 .4 1 .5 .5 .4 .6 .6 .5 .6 .6 .7"""
-    scores = [measures.score for measures in run.batches]
+    scores = [metrics.score for metrics in run.batches]
     assert all(isinstance(score, AccuracySum) and score.count == 10 for score in scores)
     assert [score.values()["accuracy"] for score in scores] == [float(figure) for figure in figures.split()]
     assert round(run.losses[0], 4) == 33.3991

@@ -73,7 +73,7 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
             for other in others:
                 kinds = {kind for kind, _ in find_differences(first, other)}
                 # How long before it diverged a run saved last is for the clock to say.
-                assert not kinds & {"measures", "data", "status", *(["parameters"] if status == "finished" else [])}
+                assert not kinds & {"metrics", "data", "status", *(["parameters"] if status == "finished" else [])}
 
 
 @pytest.mark.slow

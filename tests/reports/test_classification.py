@@ -83,7 +83,7 @@ def test_a_class_that_no_row_is_of_has_no_recall():
 
 @pytest.mark.parametrize("kind", ["classes", "values"])
 def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
-    """Of many samples of rows, the measures of all rows lie in about 95 % of the intervals."""
+    """Of many samples of rows, the metrics of all rows lie in about 95 % of the intervals."""
     torch.manual_seed(1)
     n = 40_000
     x = torch.randn(n, 2)

@@ -71,7 +71,7 @@ def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
     assert by_itself(page, tmp_path / "run")
     assert "python -m exp dataset=cancer epochs=3" in page.text
     summary = json.loads((tmp_path / "run/summary.json").read_text())
-    head, *told = page.tables["Measures"]
+    head, *told = page.tables["Metrics"]
     assert head == ["", "loss", "accuracy", "rows"]
     assert [row[0] for row in told] == ["train", "val", "test", "always benign"]
     for name, loss, accuracy, _ in told[:2]:
@@ -142,7 +142,7 @@ def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: P
     page = Page(tmp_path / "run/report.html")
     assert by_itself(page, tmp_path / "run")
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
-    assert page.tables["Measures"][3][1].startswith(f"{final['loss']:.4g} [")
+    assert page.tables["Metrics"][3][1].startswith(f"{final['loss']:.4g} [")
     assert {path.stem for path in (tmp_path / "run/figures").iterdir()} == {
         "learning_curves",
         "confusion_matrix",
@@ -185,7 +185,7 @@ def test_a_page_is_not_exchanged_for_a_lesser_one(exp, tmp_path: Path):
     assert report(tmp_path, "run").returncode == 0
     page = Page(tmp_path / "run/report.html")
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
-    assert ["test", f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %"] in page.tables["Measures"]
+    assert ["test", f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %"] in page.tables["Metrics"]
 
 
 def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: Path):
@@ -244,7 +244,7 @@ def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
 
 def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
     line = "-m dataset=moons batching=full,minibatch optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
-    done = exp(*line.split(), "sweep.measure=accuracy/val", "loss=mse,cross_entropy")
+    done = exp(*line.split(), "sweep.metric=accuracy/val", "loss=mse,cross_entropy")
     assert done.returncode == 1, done.stderr  # mse of large weights diverges, or is nothing for two classes
     assert done.stdout.splitlines()[-1] == "report    sweep/report.html"
     page = Page(tmp_path / "sweep/report.html")

@@ -209,7 +209,7 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     assert (tmp_path / "out/metrics.csv").read_bytes() == before
 
 
-def test_a_table_has_a_dash_where_a_measure_is_not_there(exp):
+def test_a_table_has_a_dash_where_a_metric_is_not_there(exp):
     done = exp("dataset=diabetes", "dataset.split=[440,1,1]", "epochs=1", "figures=false")
     (val,) = [line.split() for line in done.stdout.splitlines() if line.startswith("val")]
     assert val[3:] == ["-", "1"]

@@ -30,7 +30,7 @@ def status(folder: Path) -> str:
 
 
 def numbers(one: Path, other: Path) -> list[str]:
-    return [what for kind, what in find_differences(one, other) if kind in ("measures", "parameters")]
+    return [what for kind, what in find_differences(one, other) if kind in ("metrics", "parameters")]
 
 
 @pytest.fixture(scope="module")

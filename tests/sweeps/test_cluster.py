@@ -94,7 +94,7 @@ def test_a_job_that_is_preempted_goes_on(tmp_path: Path):
     assert table(tmp_path / "sweep") == table(tmp_path / "ours")
     for job in "01":
         kinds = {kind for kind, _ in find_differences(tmp_path / "sweep" / job, tmp_path / "ours" / job)}
-        assert not {"measures", "parameters", "status"} & kinds
+        assert not {"metrics", "parameters", "status"} & kinds
 
 
 @pytest.mark.slow

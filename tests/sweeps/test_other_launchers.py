@@ -13,12 +13,12 @@ LINE = "-m dataset=moons epochs=2 figures=false threads=1 batching.batch_size=10
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "basic"])
-def test_a_search_goes_by_its_measure(launcher: str, tmp_path: Path):
+def test_a_search_goes_by_its_metric(launcher: str, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false hydra.sweeper.n_trials=3 hydra.sweep.dir=sweep"
     words = [
         *line.split(),
         "optimizer.lr=interval(0.001,1)",
-        "sweep.measure=accuracy/test",
+        "sweep.metric=accuracy/test",
         f"hydra/launcher={launcher}",
     ]
     done = subprocess.run([sys.executable, "-m", "exp", *words], cwd=tmp_path, capture_output=True, text=True)

@@ -127,10 +127,10 @@ def val_losses(run: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_pruning_goes_by_the_measure_and_can_be_left(exp, tmp_path: Path):
+def test_pruning_goes_by_the_metric_and_can_be_left(exp, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=5 figures=false hydra.sweeper.storage=study.log".split()
     for pruner in ("hyperband", "none"):
-        study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.measure=accuracy/test"]
+        study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.metric=accuracy/test"]
         done = exp(*line, RATE, *study, "hydra.sweeper.n_trials=8", "hydra.sweeper.sampler=random")
         assert done.returncode == 0, done.stderr
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.log"))
@@ -157,7 +157,7 @@ def test_a_study_compares_like_with_like(exp):
     again = exp(*search)
     assert again.returncode == 0
     assert "the study holds 2 trials; to go on: hydra.sweeper.n_trials=4" in again.stdout
-    for more, said in ((["seed=5"], "was begun with"), (["sweep.measure=accuracy/val"], "was begun with loss/val")):
+    for more, said in ((["seed=5"], "was begun with"), (["sweep.metric=accuracy/val"], "was begun with loss/val")):
         refused = exp(*search, *more)
         assert refused.returncode == 1
         assert said in refused.stderr

@@ -35,7 +35,7 @@ def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
 
 
 def same_numbers(run: Path, other: Path) -> bool:
-    return not [what for kind, what in find_differences(run, other) if kind in ("measures", "parameters")]
+    return not [what for kind, what in find_differences(run, other) if kind in ("metrics", "parameters")]
 
 
 def until(happened: Callable[[], object]) -> None:
@@ -177,7 +177,7 @@ def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_measure_without_bounds_is_told(exp, tmp_path: Path):
+def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
     """A loss may be finite, and the squares in rmse and r2 not be: the seeds' mean is told, and no deviation."""
     line = "-m dataset=diabetes loss=l1 batching=full epochs=2 preflight=off figures=false optimizer.lr=1e7".split()
     done = exp(*line, "seed=1,2,3", "hydra.sweep.dir=sweep")
@@ -196,7 +196,7 @@ def test_a_measure_without_bounds_is_told(exp, tmp_path: Path):
         ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir gives ''"),
         ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "a job's folder is one name"),
         ("-m seed=1,2 sweep.workers=null", "or auto, not None"),
-        ("-m seed=1,2 sweep.measure=acc/test", "loss, accuracy, rmse or r2"),
+        ("-m seed=1,2 sweep.metric=acc/test", "loss, accuracy, rmse or r2"),
         ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "another launcher begins jobs when it likes"),
         ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs, and more than 100,000 are none"),
         ("-m seed=1,2 hydra.job.chdir=true", "the jobs of a sweep run where you are"),
@@ -247,8 +247,8 @@ def test_a_job_whose_folder_is_taken_away_is_told(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_narrow_terminal_shows_the_measure_that_counts(exp):
-    words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.measure=accuracy/test"]
+def test_a_narrow_terminal_shows_the_metric_that_counts(exp):
+    words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
     done = exp("-m", *SHORT, *words, env={**os.environ, "COLUMNS": "40"})
     head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
     assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
@@ -293,7 +293,7 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
 @pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
 def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
     words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
-    done = exp("-m", *SHORT, *words, "sweep.measure=accuracy/test", "hydra.sweep.dir=sweep")
+    done = exp("-m", *SHORT, *words, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
     rows = [row for row in table(tmp_path / "sweep") if row["status"] == "finished"]
     best = sorted(rows, key=lambda row: -float(row["accuracy/test"]))

@@ -14,9 +14,9 @@ counts = st.integers(1, 1000)
 @given(st.lists(st.tuples(counts, st.floats(0, 100), st.integers(0, 1000)), min_size=1, max_size=9))
 def test_parts_add_up_to_the_whole(parts):
     total = sum((n for n, _, _ in parts), 0)
-    measures = [MetricSums(n, loss, AccuracySum(n, min(n, correct))) for n, loss, correct in parts]
-    whole = measures[0]
-    for part in measures[1:]:
+    metrics = [MetricSums(n, loss, AccuracySum(n, min(n, correct))) for n, loss, correct in parts]
+    whole = metrics[0]
+    for part in metrics[1:]:
         whole = whole + part
     assert whole.count == whole.score.count == total
     assert whole.loss == pytest.approx(sum(loss for _, loss, _ in parts) / total)

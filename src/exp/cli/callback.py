@@ -109,7 +109,7 @@ class ExpCallback(Callback):
                 sweep_report.write_page(folder, rows)
             except OSError as error:
                 print(f"the sweep's page could not be written: {error}")
-            all_well = print_summary(folder, rows, config.sweep.measure, searched)
+            all_well = print_summary(folder, rows, config.sweep.metric, searched)
         except Exception:  # of which Hydra would make a warning, and exit code 0
             traceback.print_exc()
             sys.exit(1)

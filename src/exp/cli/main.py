@@ -38,7 +38,7 @@ _NO_WORKER_NEEDED = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
-    """One run, and what a search goes by: its `sweep.measure`, NaN if it failed."""
+    """One run, and what a search goes by: its `sweep.metric`, NaN if it failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         from exp.run import run
@@ -50,7 +50,7 @@ def job(cfg: DictConfig) -> float:
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
         run(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
-        return sweep_csv.metric_value(sweep_csv.read_row(folder), cfg.sweep.measure)
+        return sweep_csv.metric_value(sweep_csv.read_row(folder), cfg.sweep.metric)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -122,7 +122,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),
-    "sweep.measure": (
+    "sweep.metric": (
         Text(re.compile("(loss|accuracy|rmse|r2)/(val|test)"), "loss, accuracy, rmse or r2, / and val or test"),
         "loss/val",
     ),

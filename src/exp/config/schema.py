@@ -48,7 +48,7 @@ class EarlyStoppingConfig:
 class SweepConfig:
     workers: Any  # a number, or auto
     on_error: str
-    measure: str
+    metric: str
     resume: str | None
     dry_run: bool
 

@@ -43,14 +43,14 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
 
 def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]]) -> Iterator[Any]:
     """TensorBoard's records of one set: the mean under the jobs' own tag, the band's ends, the chart of the three."""
-    measures = [name for name in mean if name not in ("step", "epoch", "samples", "seconds")]
+    metrics = [name for name in mean if name not in ("step", "epoch", "samples", "seconds")]
     yield event_file.margins(
         "mean of the seeds +- std",
-        {f"{name}/val": (f"{name}/val", f"band/{name}/val - std", f"band/{name}/val + std") for name in measures},
+        {f"{name}/val": (f"{name}/val", f"band/{name}/val - std", f"band/{name}/val + std") for name in metrics},
     )
     for index, step in enumerate(mean["step"]):
         values: dict[str, float] = {}
-        for name in measures:
+        for name in metrics:
             middle, width = float(mean[name][index]), float(deviation[name][index])
             values[f"{name}/val"] = middle
             values |= {f"band/{name}/val - std": middle - width, f"band/{name}/val + std": middle + width}

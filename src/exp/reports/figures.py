@@ -69,7 +69,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
 
 
 def learning_curves(metrics: Path) -> Figure:
-    """Every measure in metrics.csv against the step, train and val in one chart."""
+    """Every metric in metrics.csv against the step, train and val in one chart."""
     columns, series = read_curves(metrics, _MAX_POINTS)
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):

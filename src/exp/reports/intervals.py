@@ -1,4 +1,4 @@
-"""How sure a measure is: its 95 % confidence interval, had other rows of the same kind been taken."""
+"""How sure a metric is: its 95 % confidence interval, had other rows of the same kind been taken."""
 
 import copy
 import math
@@ -20,11 +20,11 @@ _Z = 1.959963984540054
 
 
 def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, Interval]:
-    """The 95 % confidence interval of each measure of the outputs [N, K], had other rows of the same kind been taken.
+    """The 95 % confidence interval of each metric of the outputs [N, K], had other rows of the same kind been taken.
 
-    Of an accuracy it is Wilson's; of any other, the measure +- 1.96 standard errors: of the rows' losses, of their
+    Of an accuracy it is Wilson's; of any other, the metric +- 1.96 standard errors: of the rows' losses, of their
     squared errors for rmse, and for r2 of what each row adds to it, through its error and through the variance. A
-    measure without one is left out: a loss that is no mean over rows, or of one row alone.
+    metric without one is left out: a loss that is no mean over rows, or of one row alone.
     """
     found: dict[str, Interval] = {}
     losses = row_losses(objective.criterion, output, split.y)

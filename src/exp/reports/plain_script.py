@@ -148,7 +148,7 @@ def _training(config: Config, experiment: Experiment) -> Iterator[str]:
     yield "    with torch.no_grad():"
     yield "        output = model(x)"
     yield "    model.train()"
-    yield f"    return {', '.join(_measures(experiment))}"
+    yield f"    return {', '.join(_metrics(experiment))}"
     yield ""
     yield ""
     yield "step = 0"
@@ -221,7 +221,7 @@ def _look(config: Config, plan: Plan, when: str | None) -> Iterator[str]:
         yield "    break"
 
 
-def _measures(experiment: Experiment) -> list[str]:
+def _metrics(experiment: Experiment) -> list[str]:
     loss = "criterion(output, y).item()"
     if isinstance(experiment.objective, Multiclass):
         return [loss, "(output.argmax(1) == y).double().mean().item()"]

@@ -1,4 +1,4 @@
-"""A run's report.html: what was run, measures and how sure they are, pictures, classes, the worst rows, the files."""
+"""A run's report.html: what was run, metrics and how sure they are, pictures, classes, the worst rows, the files."""
 
 import math
 import re
@@ -76,9 +76,9 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
     outputs: dict[str, Tensor] = {}
     if experiment is not None:
         outputs = {name: experiment.learner.predict(split.x) for name, split in _splits(experiment).items()}
-        parts.append(_measures(folder, experiment, outputs))
+        parts.append(_metrics(folder, experiment, outputs))
     elif final := summary.get("final"):
-        parts.append(chapter("Measures", final_table(final)))
+        parts.append(chapter("Metrics", final_table(final)))
     if paths := html.pictures(folder / "figures"):
         parts.append(chapter("Pictures", *paths))
     if experiment is not None:
@@ -108,11 +108,11 @@ def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
 
 
 def final_table(final: Mapping[str, Any]) -> Html:
-    """The measures of each split in a summary's `final`; a cell is empty where a split has none of that name."""
+    """The metrics of each split in a summary's `final`; a cell is empty where a split has none of that name."""
     known: dict[str, dict[str, Any]] = {
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
-    names = list(dict.fromkeys(name for measures in known.values() for name in measures))
+    names = list(dict.fromkeys(name for metrics in known.values() for name in metrics))
     rows = [(split, *(format_metric(name, of.get(name)) for name in names)) for split, of in known.items()]
     return html.table(("", *names), rows)
 
@@ -123,15 +123,15 @@ def _splits(experiment: Experiment) -> dict[str, Split]:
     return data.splits if data.train is not data.val else {"all": data.train}
 
 
-def _measures(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> Html:
-    """Each split's measures under the parameters as they are, and of the rows kept aside how sure they are."""
+def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> Html:
+    """Each split's metrics under the parameters as they are, and of the rows kept aside how sure they are."""
     objective = experiment.objective
     names = ("loss", *objective.metrics)
     told: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():
         values = metrics_of(objective, outputs[name], split).values()
         sure = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
-        cells = (_with_interval(measure, values.get(measure), sure.get(measure)) for measure in names)
+        cells = (_with_interval(metric, values.get(metric), sure.get(metric)) for metric in names)
         told.append((name, *cells, f"{len(split):,}"))
     told.append(_guess(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
@@ -140,7 +140,7 @@ def _measures(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
     sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
     note = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
-    return chapter("Measures", html.table(("", *names, "rows"), told), element("p", note, class_="quiet"))
+    return chapter("Metrics", html.table(("", *names, "rows"), told), element("p", note, class_="quiet"))
 
 
 def _guess(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a measure was, job by job, against each choice: charts in SVG, whose points tell their job and lead to it."""
+"""What a metric was, job by job, against each choice: charts in SVG, whose points tell their job and lead to it."""
 
 import html
 import math
@@ -64,8 +64,8 @@ class Axis:
         return self.pixels[0] + share * (self.pixels[1] - self.pixels[0])
 
 
-def draw_scatter(choice: str, measure: str, points: Sequence[Point]) -> Html:
-    """`measure` of each point, at least one, against what it chose; a line leads through the means of a few choices.
+def draw_scatter(choice: str, metric: str, points: Sequence[Point]) -> Html:
+    """`metric` of each point, at least one, against what it chose; a line leads through the means of a few choices.
 
     Numbers lie by their size, all else in the order in which it comes.
     """
@@ -74,11 +74,11 @@ def draw_scatter(choice: str, measure: str, points: Sequence[Point]) -> Html:
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
     log = {True: " (log)", False: ""}
-    drawn = [_text(_LEFT, 14, f"{measure}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
+    drawn = [_text(_LEFT, 14, f"{metric}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
     for value, word in x.ticks:
         drawn.append(_text(x.at(value), _HEIGHT - _BOTTOM + 16, word, "middle"))
     for value in dict.fromkeys(y.ends):
-        drawn.append(_text(_LEFT - 6, y.at(value) + 4, format_metric(measure, value), "end"))
+        drawn.append(_text(_LEFT - 6, y.at(value) + 4, format_metric(metric, value), "end"))
     corner = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
     drawn.append(f'<path class="axis" fill="none" d="{corner}"/>')
     at: dict[float, list[float]] = {}
@@ -88,7 +88,7 @@ def draw_scatter(choice: str, measure: str, points: Sequence[Point]) -> Html:
         line = " ".join(f"{x.at(place):.1f},{y.at(statistics.fmean(at[place])):.1f}" for place in sorted(at))
         drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
     for point, place in zip(points, places, strict=True):
-        told = html.escape(f"{point.name}: {measure} {format_metric(measure, point.value)}")
+        told = html.escape(f"{point.name}: {metric} {format_metric(metric, point.value)}")
         drawn.append(
             f'<a href="{html.escape(point.link)}"><circle cx="{x.at(place):.1f}" cy="{y.at(point.value):.1f}" r="3.5" '
             f'fill="#1f77b4" fill-opacity=".55"><title>{told}</title></circle></a>'

@@ -1,4 +1,4 @@
-"""What came out of a sweep, on one page: its answer, each choice against the measure, the comparison, every job."""
+"""What came out of a sweep, on one page: its answer, each choice against the metric, the comparison, every job."""
 
 import json
 import math
@@ -31,8 +31,8 @@ _NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 
 def write_page(folder: Path, rows: Sequence[Row]) -> None:
     """The page of the sweep in `folder`, whose jobs are these."""
-    line, measure = _typed(folder)
-    found = SweepResults(folder, rows, measure)
+    line, metric = _typed(folder)
+    found = SweepResults(folder, rows, metric)
     parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
     if (answer := found.answer()) is not None:
         parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
@@ -59,30 +59,30 @@ def _planned(folder: Path) -> int:
 
 
 def read_results(folder: Path, rows: Sequence[Row]) -> "SweepResults":
-    """What they came to, sorted by the sweep's own measure."""
+    """What they came to, sorted by the sweep's own metric."""
     return SweepResults(folder, rows, _typed(folder)[1])
 
 
 def _typed(folder: Path) -> tuple[str, str]:
-    """The command line, and the measure to sort by; nothing and the usual one where no record of them is whole."""
+    """The command line, and the metric to sort by; nothing and the usual one where no record of them is whole."""
     try:
         with (folder / "multirun.yaml").open(encoding="utf-8") as file:
             content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         settings: dict[str, list[str]] = content["hydra"]["overrides"]
         words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
         line = [*config_dir_in(content["hydra"]), *words]
-        return f"python -m exp -m {shlex.join(line)}", str(content["sweep"]["measure"])
+        return f"python -m exp -m {shlex.join(line)}", str(content["sweep"]["metric"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
         return "", "loss/val"
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """What the jobs of the sweep in `folder` came to, sorted by `measure`, if they have it."""
+    """What the jobs of the sweep in `folder` came to, sorted by `metric`, if they have it."""
 
     folder: Path
     rows: Sequence[Row]
-    measure: str
+    metric: str
 
     @cached_property
     def names(self) -> list[str]:
@@ -90,12 +90,12 @@ class SweepResults:
         return seeds.varied_columns(self.rows)
 
     @cached_property
-    def measures(self) -> list[str]:
+    def metrics(self) -> list[str]:
         return seeds.metric_columns(self.rows)
 
     @property
     def by(self) -> str:
-        return self.measure if self.measure in self.measures or not self.measures else self.measures[0]
+        return self.metric if self.metric in self.metrics or not self.metrics else self.metrics[0]
 
     @cached_property
     def finished(self) -> list[Row]:
@@ -109,11 +109,11 @@ class SweepResults:
             (
                 *(str(row.get(name, "")) for name in choices),
                 str(row["n"]),
-                *(format_mean_std(m, row) for m in self.measures),
+                *(format_mean_std(m, row) for m in self.metrics),
             )
             for row in means
         ]
-        return html.table((*choices, "n", *self.measures), told, sortable=True) if told else None
+        return html.table((*choices, "n", *self.metrics), told, sortable=True) if told else None
 
     def jobs(self) -> Html:
         """A row for each job, the best first, those that did not finish last, and a link to what it left."""
@@ -123,15 +123,15 @@ class SweepResults:
                 element("a", str(row["job"]), href=self._link(row)),
                 str(row["status"]),
                 *(str(row.get(name, "")) for name in self.names),
-                *(format_metric(name, row.get(name)) for name in self.measures),
+                *(format_metric(name, row.get(name)) for name in self.metrics),
                 format_metric("seconds", row.get("seconds")),
             )
             for row in [*sort_best_first(self.finished, self.by), *others][:_MAX_LISTED]
         ]
-        return html.table(("job", "status", *self.names, *self.measures, "seconds"), told, sortable=True)
+        return html.table(("job", "status", *self.names, *self.metrics, "seconds"), told, sortable=True)
 
     def charts(self) -> list[Html]:
-        """The measure against each choice, of the jobs that have it."""
+        """The metric against each choice, of the jobs that have it."""
         there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
         some = there[:: max(1, -(-len(there) // _MAX_LISTED))]
         choices = [name for name in self.names if name != "seed"]

@@ -16,7 +16,7 @@ from exp.results.sweep_csv import Row, sort_best_first
 _MAX_ROWS = 20
 
 
-def print_summary(folder: Path, rows: Sequence[Row], measure: str, searched: bool = False) -> bool:
+def print_summary(folder: Path, rows: Sequence[Row], metric: str, searched: bool = False) -> bool:
     """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
 
     Whether every job finished; of a search, whether one did.
@@ -25,19 +25,19 @@ def print_summary(folder: Path, rows: Sequence[Row], measure: str, searched: boo
     folder = display_path(folder)
     sweep_csv.write(folder / sweep_csv.NAME, rows)
     names = seeds.varied_columns(rows)
-    measures = seeds.metric_columns(rows)
+    metrics = seeds.metric_columns(rows)
     means = seeds.seed_statistics(rows)
     if means:
         sweep_csv.write(folder / "seeds.csv", means)
-    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], measure)
+    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
     for left_out in (0, 1, 2):  # until it fits into the line
-        fitting = _fitting(measures, measure, left_out)
+        fitting = _fitting(metrics, metric, left_out)
         shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
         if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
             break
     console.print(shown)
-    if measures and measure not in measures:
-        console.print(f"sweep.measure={measure}: no job has it; there are {', '.join(measures)}")
+    if metrics and metric not in metrics:
+        console.print(f"sweep.metric={metric}: no job has it; there are {', '.join(metrics)}")
     if pruned := sum(row["status"] == "pruned" for row in rows):
         were, them = ("was", "it") if pruned == 1 else ("were", "them")
         console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
@@ -51,27 +51,27 @@ def print_summary(folder: Path, rows: Sequence[Row], measure: str, searched: boo
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
     if (folder / run_folder.REPORT).exists():
         console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.REPORT)))
-    found = measure in measures or not measures
+    found = metric in metrics or not metrics
     return found and (len(failures) < len(rows) if searched else not failures)
 
 
-def _jobs(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str], seconds: bool) -> Table:
-    return _table(["job", *varied, *measures, *(["seconds"] if seconds else [])], rows)
+def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], seconds: bool) -> Table:
+    return _table(["job", *varied, *metrics, *(["seconds"] if seconds else [])], rows)
 
 
-def _means(rows: Sequence[Row], varied: Sequence[str], measures: Sequence[str]) -> Table:
-    """Each measure with its deviation in one column."""
-    told = [{**row, **{name: format_mean_std(name, row) for name in measures}} for row in rows if row["n"]]
+def _means(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str]) -> Table:
+    """Each metric with its deviation in one column."""
+    told = [{**row, **{name: format_mean_std(name, row) for name in metrics}} for row in rows if row["n"]]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
-    return _table([*(name for name in varied if name != "seed"), "n", *lost, *measures], told)
+    return _table([*(name for name in varied if name != "seed"), "n", *lost, *metrics], told)
 
 
-def _fitting(measures: Sequence[str], chosen: str, left_out: int) -> Sequence[str]:
+def _fitting(metrics: Sequence[str], chosen: str, left_out: int) -> Sequence[str]:
     """All of them, or without those of the test rows, or the chosen one alone."""
     return {
-        0: measures,
-        1: [name for name in measures if name.endswith("/val") or name == chosen],
-        2: [name for name in measures if name == chosen] or measures[:1],
+        0: metrics,
+        1: [name for name in metrics if name.endswith("/val") or name == chosen],
+        2: [name for name in metrics if name == chosen] or metrics[:1],
     }[left_out]
 
 

@@ -37,7 +37,7 @@ class ConsoleSink:
             BarColumn(10),
             TextColumn("{task.percentage:3.0f} %"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[measures]}"),
+            TextColumn("{task.fields[metrics]}"),
         )
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, MetricSums] = {}
@@ -55,7 +55,7 @@ class ConsoleSink:
             self._began = time.perf_counter()
             for label, line in event.lines.items():
                 self._say(Text.assemble((f"{label:<10}", "bold"), line))
-            self._bar.start(event.steps, measures="")
+            self._bar.start(event.steps, metrics="")
         elif isinstance(event, Noted):
             self._say(Text.assemble(("note      ", "bold"), event.text))
         elif isinstance(event, Resumed):
@@ -102,7 +102,7 @@ class ConsoleSink:
             self._spoke = now
             room = self._console.width - _OTHER_COLUMNS
             line = "  ".join([f"step {step:,}", *(f"{split} {self._figures(split)}" for split in shown)])
-            self._bar.update(step, measures=line if len(line) <= room else line[: room - 1] + "…")
+            self._bar.update(step, metrics=line if len(line) <= room else line[: room - 1] + "…")
         elif not self._bar.moves and now - self._spoke > _SECONDS_BETWEEN_LINES:
             self._spoke = now
             parts = [f"{split} {self._figures(split)}{self._when(split, step)}" for split in shown]
@@ -132,13 +132,13 @@ def _format_metric(name: str, value: float) -> str:
 def _table(final: dict[str, MetricSums]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    names = list(dict.fromkeys(name for measures in final.values() for name in measures.values()))
+    names = list(dict.fromkeys(name for metrics in final.values() for name in metrics.values()))
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     for split in ("train", "val", "test"):
-        measures = final[split]
-        values = measures.values()
+        metrics = final[split]
+        values = metrics.values()
         figures = [_format_metric(name, values[name]) if name in values else "-" for name in names]
-        table.add_row(split, *figures, f"{measures.count:,}")
+        table.add_row(split, *figures, f"{metrics.count:,}")
     return table

@@ -13,7 +13,7 @@ def format_metric(name: str, value: object) -> str:
 
 
 def format_mean_std(name: str, row: Row) -> str:
-    """A measure's mean in a row of seeds.csv and its deviation, which is unknown of a single run; or nothing."""
+    """A metric's mean in a row of seeds.csv and its deviation, which is unknown of a single run; or nothing."""
     if name not in row:
         return ""
     mean, deviation = float(row[name]), row[f"{name} std"]

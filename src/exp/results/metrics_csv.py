@@ -13,7 +13,7 @@ NAME = "metrics.csv"
 
 
 def read_curves(metrics: Path, points: int) -> tuple[list[str], dict[str, list[tuple[int, dict[str, float]]]]]:
-    """The measures' names, and of each split (step, values), thinned while reading to a few thousand points."""
+    """The metrics' names, and of each split (step, values), thinned while reading to a few thousand points."""
     curves: dict[str, list[tuple[int, dict[str, float]]]] = {}
     strides: dict[str, int] = {}
     seen: dict[str, int] = {}
@@ -34,7 +34,7 @@ def read_curves(metrics: Path, points: int) -> tuple[list[str], dict[str, list[t
     return columns, curves
 
 
-# Step, seconds, split and measures.
+# Step, seconds, split and metrics.
 Row: TypeAlias = tuple[int, float, str, dict[str, float]]
 
 
@@ -60,24 +60,24 @@ class MetricsCsvSink:
         self._file = path.open("w" if since is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._flushed = 0.0
-        self._measures: tuple[str, ...] = ()
+        self._metrics: tuple[str, ...] = ()
         self._began = 0.0
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
-            self._measures = ("loss", *event.metrics)
+            self._metrics = ("loss", *event.metrics)
             self._began = time.perf_counter() - self._seconds
             if self._file.tell() == 0:
-                self._writer.writerow([*_FIXED_COLUMNS, *self._measures])
+                self._writer.writerow([*_FIXED_COLUMNS, *self._metrics])
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
-            # The last look at the whole training split is another measure than the means above: summary.json has it.
+            # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
             told = self._since is not None and event.at.step <= self._since and split != "test"
             if (isinstance(event, Trained) or split != "train") and not told:
                 at, values = event.at, event.metrics.values()
                 seconds = time.perf_counter() - self._began
                 row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]
-                self._writer.writerow([*row, *(values.get(name, "") for name in self._measures)])
+                self._writer.writerow([*row, *(values.get(name, "") for name in self._metrics)])
                 if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
                     self._flushed = seconds
                     self._file.flush()
@@ -104,9 +104,9 @@ def _parse_row(header: list[str], line: str) -> Row | None:
     values = line.rstrip("\r\n").split(",")
     if not line.endswith("\n") or len(values) != len(header):
         return None
-    measures = zip(header[len(_FIXED_COLUMNS) :], values[len(_FIXED_COLUMNS) :], strict=True)
+    metrics = zip(header[len(_FIXED_COLUMNS) :], values[len(_FIXED_COLUMNS) :], strict=True)
     try:
-        return int(values[0]), float(values[3]), values[4], {name: float(value) for name, value in measures if value}
+        return int(values[0]), float(values[3]), values[4], {name: float(value) for name, value in metrics if value}
     except ValueError:  # damaged
         return None
 

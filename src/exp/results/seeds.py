@@ -49,10 +49,10 @@ def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def seed_statistics(rows: Sequence[Row]) -> list[Row]:
-    """A row for each group: its choices, n, and of every measure the mean and the standard deviation of the sample.
+    """A row for each group: its choices, n, and of every metric the mean and the standard deviation of the sample.
 
     Over the n jobs that finished; `lost` is how many did not. None if no seed varies. The deviation of a single run is
-    left empty, as that of an infinite measure: it tells nothing of how seeds scatter.
+    left empty, as that of an infinite metric: it tells nothing of how seeds scatter.
     """
     names = varied_columns(rows)
     if "seed" not in names:

@@ -69,7 +69,7 @@ class SummarySink:
     """Keeps `folder`/summary.json true: `running` from the first moment, and at the end how it ended.
 
     `known` is what is so already: what was chosen, and of a resumed run what its first part left there.
-    `final` holds each split's measures under the final parameters, `best` each split's lowest logged loss and its step.
+    `final` holds each split's metrics under the final parameters, `best` each split's lowest logged loss and its step.
     """
 
     def __init__(self, folder: Path, known: dict[str, Any]) -> None:
@@ -92,8 +92,8 @@ class SummarySink:
         elif isinstance(event, Resumed):
             told = list(metrics_csv.read_rows(self._folder))
             self._began -= max((seconds for _, seconds, _, _ in told), default=0.0)
-            for step, _, split, measures in told:
-                self._compare(split, step, measures)
+            for step, _, split, metrics in told:
+                self._compare(split, step, metrics)
         elif isinstance(event, Trained):
             self._at = event.at
             self._compare("train", event.at.step, event.metrics.values())
@@ -114,9 +114,9 @@ class SummarySink:
         }
         self._write()
 
-    def _compare(self, split: str, step: int, measures: dict[str, float]) -> None:
-        if split not in self._best or measures["loss"] < self._best[split]["loss"]:
-            self._best[split] = {"step": step, **measures}
+    def _compare(self, split: str, step: int, metrics: dict[str, float]) -> None:
+        if split not in self._best or metrics["loss"] < self._best[split]["loss"]:
+            self._best[split] = {"step": step, **metrics}
 
     def _write(self) -> None:
         write(self._folder, self._content)

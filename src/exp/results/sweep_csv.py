@@ -30,12 +30,12 @@ Row = dict[str, Any]
 _SMALLER_IS_BETTER = ("loss", "rmse")
 
 
-def sort_best_first(rows: Sequence[Row], measure: str) -> list[Row]:
-    """The rows sorted by `measure`, those that have none of it last, in their order."""
-    sign = 1 if measure.partition("/")[0] in _SMALLER_IS_BETTER else -1
+def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows sorted by `metric`, those that have none of it last, in their order."""
+    sign = 1 if metric.partition("/")[0] in _SMALLER_IS_BETTER else -1
 
     def place(row: Row) -> tuple[bool, float]:
-        value = float(row.get(measure) or "nan")
+        value = float(row.get(metric) or "nan")
         return (True, 0.0) if math.isnan(value) else (False, sign * value)
 
     return sorted(rows, key=place)
@@ -53,7 +53,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 
 
 def read_row(job: Path) -> Row:
-    """Job, status, what was typed for it, final measures of val and test, seconds, and what was wrong."""
+    """Job, status, what was typed for it, final metrics of val and test, seconds, and what was wrong."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
     words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text())
     final: dict[str, dict[str, Any]] = content.get("final", {})
@@ -95,9 +95,9 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     beside.replace(path)
 
 
-def metric_value(row: Row, measure: str) -> float:
-    """What a search is told of the job: NaN unless it finished, and has that measure."""
-    return float(row.get(measure, "nan")) if row.get("status") == "finished" else float("nan")
+def metric_value(row: Row, metric: str) -> float:
+    """What a search is told of the job: NaN unless it finished, and has that metric."""
+    return float(row.get(metric, "nan")) if row.get("status") == "finished" else float("nan")
 
 
 def sort_by_job(job: Path) -> tuple[int, str]:

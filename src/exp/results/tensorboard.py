@@ -24,7 +24,7 @@ _COLUMNS = ("val", "test")  # train has only its last few batches to show
 
 
 class TensorBoardSink:
-    """Writes loss/train, loss/val, loss/test and each measure likewise; the step is the number of updates.
+    """Writes loss/train, loss/val, loss/test and each metric likewise; the step is the number of updates.
 
     With `since`, the run's file goes on, and readers are told that what it says of later steps is void. Written here
     rather than by SummaryWriter, whose thread competes with training for the interpreter.

@@ -24,7 +24,7 @@ from exp.training.learner import metrics_of
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, make_objective
 
-# The parameters of the last step, which the run's own test measures are of; those of the lowest validation loss.
+# The parameters of the last step, which the run's own test metrics are of; those of the lowest validation loss.
 CHECKPOINTS = ("last", "best")
 
 
@@ -83,13 +83,13 @@ class TrainedModel:
         return read_frame(data, key="data", **{key: value for key, value in said.items() if value is not None})
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
-        """Measures of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
+        """Metrics of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
         target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
         split = Split(torch.zeros(len(y), 0), self.objective.target(target))
         return metrics_of(self.objective, self.outputs(rows), split)
 
     def evaluate(self, split: str) -> MetricSums:
-        """Measures of the rows that the run kept as train, val or test."""
+        """Metrics of the rows that the run kept as train, val or test."""
         splits = self.experiment.data.splits
         if split not in splits:
             raise ConfigError(f"split={split}: there are {', '.join(splits)}", "split=test")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
-def never_prune(epoch: float, measures: dict[str, float]) -> bool:
+def never_prune(epoch: float, metrics: dict[str, float]) -> bool:
     """The judge of a run that belongs to no search."""
-    del epoch, measures
+    del epoch, metrics
     return False
 
 
@@ -124,7 +124,7 @@ class _Process:
         try:
             self._send(task)
             while isinstance(said := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
-                self._send(hopeless(said.epoch, said.measures))
+                self._send(hopeless(said.epoch, said.metrics))
             return said
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()

@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 class SweepProgress:
     """A bar on a terminal and in a notebook, a line now and then elsewhere. To be used in a `with`."""
 
-    def __init__(self, jobs: int, done: int, measure: str) -> None:
+    def __init__(self, jobs: int, done: int, metric: str) -> None:
         self._console = terminal.make_console()
         self._bar = terminal.ProgressBar(
             self._console,
@@ -23,7 +23,7 @@ class SweepProgress:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[best]}", markup=False),
         )
-        self._measure = measure
+        self._metric = metric
         self._jobs, self._done, self._failed = jobs, done, 0
         self._best: Row | None = None
         self._spoke = time.perf_counter()
@@ -41,14 +41,14 @@ class SweepProgress:
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             known = [row] if self._best is None else [self._best, row]
-            self._best = sweep_csv.sort_best_first(known, self._measure)[0]
+            self._best = sweep_csv.sort_best_first(known, self._metric)[0]
 
     def show(self, running: int) -> None:
         counts = f"{self._done} of {self._jobs} done, {self._failed} failed, {running} running"
         best = ""
-        if self._best is not None and self._measure in self._best:
-            value = formatting.format_metric(self._measure, self._best[self._measure])
-            best = f"best {self._measure} {value}: job {self._best['job']}"
+        if self._best is not None and self._metric in self._best:
+            value = formatting.format_metric(self._metric, self._best[self._metric])
+            best = f"best {self._metric} {value}: job {self._best['job']}"
         if self._bar.moves:
             self._bar.update(self._done, counts=counts, best=best)
         elif time.perf_counter() - self._spoke > _SECONDS_BETWEEN_LINES:

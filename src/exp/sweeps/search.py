@@ -49,17 +49,17 @@ _PRUNERS: dict[str, Callable[[int], BasePruner]] = {
 class PrunableTrial:
     """A trial that tells its study how it goes, once an epoch."""
 
-    def __init__(self, trial: optuna.Trial, measure: str) -> None:
+    def __init__(self, trial: optuna.Trial, metric: str) -> None:
         self._trial = trial
-        self._name = measure.partition("/")[0]  # of the validation rows, whatever rows it is told of at its end
+        self._name = metric.partition("/")[0]  # of the validation rows, whatever rows it is told of at its end
         self._epoch = 0
         self._is_pruned = False
 
-    def should_prune(self, epoch: float, measures: dict[str, float]) -> bool:
-        """Whether it need not go on after so many epochs, whose last evaluation had these measures."""
-        if int(epoch) > self._epoch and self._name in measures:
+    def should_prune(self, epoch: float, metrics: dict[str, float]) -> bool:
+        """Whether it need not go on after so many epochs, whose last evaluation had these metrics."""
+        if int(epoch) > self._epoch and self._name in metrics:
             self._epoch = int(epoch)
-            self._trial.report(measures[self._name], self._epoch)
+            self._trial.report(metrics[self._name], self._epoch)
             self._is_pruned = bool(self._trial.should_prune())  # optuna gives one of numpy's
         return self._is_pruned
 
@@ -144,10 +144,10 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     if not space:
         raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
-    settings, measure = config.hydra.sweeper, str(config.sweep.measure)
-    study = _study(settings, measure, config.epochs)
+    settings, metric = config.hydra.sweeper, str(config.sweep.metric)
+    study = _study(settings, metric, config.epochs)
     alike = [word for word in fixed if not word.startswith("sweep.")]
-    _refuse_another(study, {"measure": measure, "fixed": shlex.join(alike)})
+    _refuse_another(study, {"metric": metric, "fixed": shlex.join(alike)})
     number, most = 0, int(settings.n_trials)
     if _ended(study) >= most:
         print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * _ended(study)}")
@@ -161,7 +161,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
         except ValueError as error:  # of another kind than in the study
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
         words = [[*fixed, *_words(trial.params)] for trial in trials]
-        watched = [PrunableTrial(trial, measure) for trial in trials]
+        watched = [PrunableTrial(trial, metric) for trial in trials]
         judges = [trial.should_prune for trial in watched]
         ours = cast("_PruningLauncher", launcher) if getattr(launcher, "supports_pruning", False) else None
         jobs = ours.launch(words, number, judges) if ours is not None else launcher.launch(words, number)
@@ -182,7 +182,7 @@ def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
 
 
 def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
-    """A study compares like with like: ConfigError if it was begun with other words, or by another measure."""
+    """A study compares like with like: ConfigError if it was begun with other words, or by another metric."""
     for name, now in facts.items():
         then = study.user_attrs.get(name, now)
         if then != now:
@@ -194,7 +194,7 @@ def _words(choices: dict[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in choices.items()]
 
 
-def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
+def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for key, known in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
         if settings[key] not in known:
@@ -214,7 +214,7 @@ def _study(settings: DictConfig, measure: str, epochs: int) -> optuna.Study:
         study = optuna.create_study(
             storage=storage,
             study_name=settings.study_name,
-            direction="minimize" if measure.startswith(("loss", "rmse")) else "maximize",
+            direction="minimize" if metric.startswith(("loss", "rmse")) else "maximize",
             load_if_exists=storage is not None,
             pruner=_PRUNERS[settings.pruner](epochs),
         )

@@ -83,7 +83,7 @@ class Sweep:
         interrupted = stopped = False
         with (
             graceful_stop() as asked_to_stop,
-            SweepProgress(len(different), len(different) - len(left), self._config.sweep.measure) as progress,
+            SweepProgress(len(different), len(different) - len(left), self._config.sweep.metric) as progress,
         ):
             while True:
                 # One more than there are workers: the next job's folder is made while its worker is at another yet.
@@ -202,10 +202,10 @@ class Sweep:
         return self._rows.get(self._names[key], {})
 
     def _returned(self, job: Job) -> JobReturn:
-        row, measure = self._row(job.key), self._config.sweep.measure
-        if self._is_search and row.get("status") == "finished" and measure not in row:
-            raise ConfigError(f"sweep.measure={measure}: the jobs have none", "sweep.measure=loss/val")
+        row, metric = self._row(job.key), self._config.sweep.metric
+        if self._is_search and row.get("status") == "finished" and metric not in row:
+            raise ConfigError(f"sweep.metric={metric}: the jobs have none", "sweep.metric=loss/val")
         done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
         done.working_dir = str(self._folder / self._names[job.key])
-        done.return_value = sweep_csv.metric_value(row, measure)
+        done.return_value = sweep_csv.metric_value(row, metric)
         return done

@@ -33,7 +33,7 @@ class Evaluation:
     """What a run asks of the search that it belongs to, while it waits: the answer is whether it has no hope."""
 
     epoch: float
-    measures: dict[str, float]
+    metrics: dict[str, float]
 
 
 class Runnable(Protocol):

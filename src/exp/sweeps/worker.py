@@ -50,9 +50,9 @@ def main() -> None:
         pickle.dump(what, answers)
         answers.flush()
 
-    def hopeless(epoch: float, measures: dict[str, float]) -> bool:
+    def hopeless(epoch: float, metrics: dict[str, float]) -> bool:
         try:
-            send(Evaluation(epoch, measures))
+            send(Evaluation(epoch, metrics))
         except BrokenPipeError:
             return False
         if (answer := tasks.get()) is None:  # the sweep's process is gone: the run is told, and then the loop below

@@ -39,7 +39,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Trained:
-    """Measures of the batches since the last such event, each before its update; `lr` of the last update."""
+    """Metrics of the batches since the last such event, each before its update; `lr` of the last update."""
 
     at: Position
     metrics: MetricSums
@@ -48,7 +48,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Measures of a whole split under the current parameters; `best`: no validation loss was lower so far."""
+    """Metrics of a whole split under the current parameters; `best`: no validation loss was lower so far."""
 
     at: Position
     split: str
@@ -93,7 +93,7 @@ class Noted:
     text: str
 
 
-# Whether a run has no hope, by the epochs behind it and the measures of the validation rows there.
+# Whether a run has no hope, by the epochs behind it and the metrics of the validation rows there.
 PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
 
 

@@ -38,7 +38,7 @@ class Learner:
     ) -> tuple[list[float], list[MetricSums]]:
         """One update a batch, all of them from `split`.
 
-        Returns each batch's loss before its update, and the measures of the first windows[0] batches, the next
+        Returns each batch's loss before its update, and the metrics of the first windows[0] batches, the next
         windows[1], and so on to the last.
         """
         self.model.train()
@@ -57,7 +57,7 @@ class Learner:
         return losses, [MetricSums(*of_part) for of_part in zip(sizes, sums, scores, strict=True)]
 
     def evaluate(self, split: Split) -> MetricSums:
-        """Measures of the whole split; draws nothing and moves no parameter."""
+        """Metrics of the whole split; draws nothing and moves no parameter."""
         return metrics_of(self.objective, self.predict(split.x), split)
 
     @torch.no_grad()
@@ -135,7 +135,7 @@ class Learner:
 
 
 def metrics_of(objective: Objective, output: Tensor, split: Split) -> MetricSums:
-    """Measures of the outputs [N, K] for all rows of the split. ConfigError if they are none for this loss."""
+    """Metrics of the outputs [N, K] for all rows of the split. ConfigError if they are none for this loss."""
     check_output(objective, output, len(split))
     loss = float(objective.criterion(output, split.y))
     (score,) = objective.score(output, split.y, [len(split)], split)

@@ -66,11 +66,11 @@ def train(
         yield Histograms(at, weights, {})
 
     def evaluate() -> Iterator[Event]:
-        measures = learner.evaluate(data.val)
-        if not math.isfinite(measures.loss):
-            raise _diverged([measures.loss], progress.step, "validation", learner.lr)
-        improved = progress.evaluated(measures.loss, plan.min_delta)
-        yield Evaluated(batches.position(progress.step), "val", measures, improved)
+        metrics = learner.evaluate(data.val)
+        if not math.isfinite(metrics.loss):
+            raise _diverged([metrics.loss], progress.step, "validation", learner.lr)
+        improved = progress.evaluated(metrics.loss, plan.min_delta)
+        yield Evaluated(batches.position(progress.step), "val", metrics, improved)
         if improved:
             yield snapshot(best=True)
         if plan.watch:
@@ -92,11 +92,11 @@ def train(
         if learner.step.fallback_reason is not None and not noted:
             noted = True
             yield Noted(batches.position(first - 1), f"engine=eager is in use: {learner.step.fallback_reason}")
-        for end, measures in zip(logged, measured, strict=True):
-            if not math.isfinite(measures.loss_sum):
+        for end, metrics in zip(logged, measured, strict=True):
+            if not math.isfinite(metrics.loss_sum):
                 raise _diverged(losses, first, "training", lr)
             progress.step = end
-            progress.since_log = measures if progress.since_log is None else progress.since_log + measures
+            progress.since_log = metrics if progress.since_log is None else progress.since_log + metrics
             if plan.due(plan.log, end):
                 yield Trained(batches.position(end), progress.since_log, lr)
                 progress.since_log = None

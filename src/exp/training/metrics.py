@@ -93,12 +93,12 @@ class MetricSums:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "MetricSums":
-        """The measures that `dataclasses.asdict` turned into plain values."""
+        """The metrics that `dataclasses.asdict` turned into plain values."""
         score = AccuracySum(**state["score"]) if "correct" in state["score"] else SquaredErrorSum(**state["score"])
         return cls(state["count"], state["loss_sum"], score)
 
     def values(self) -> dict[str, float]:
-        """Every measure by name, the loss first."""
+        """Every metric by name, the loss first."""
         return {"loss": self.loss, **self.score.values()}
 
 

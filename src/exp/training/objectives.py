@@ -1,4 +1,4 @@
-"""A loss and what it implies: the model's width, the target's dtype and shape, what a prediction is, which measures.
+"""A loss and what it implies: the model's width, the target's dtype and shape, what a prediction is, which metrics.
 
 Shapes, here and everywhere: N examples, B of them a batch, F features, K outputs of the model.
 """

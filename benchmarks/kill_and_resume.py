@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=6)
     kills: int = parser.parse_args().kills
     print("| mode | engine | model | the same to the bit | rows in metrics.csv when killed |\n|---|---|---|---|---|")
-    combinations = list(product(MODES, ["eager", "recorded"], KINDS))
+    combinations = list(product(MODES, ["eager", "replay"], KINDS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(pool.map(lambda these: trials(*these, kills), combinations))
     print("\n".join(rows))

@@ -152,7 +152,7 @@ MISTAKES = [
     ("++resume=nowhere", "goes on with a run only where it stands", "resume=nowhere and no +"),
     # what was most likely meant
     ("epochs=1e3", "epochs must be a whole number of at least 1, not 1e3", "epochs=1000"),
-    ("engine=record", "engine must be one of auto, eager, recorded", "engine=recorded"),
+    ("engine=repla", "engine must be one of auto, eager, replay", "engine=replay"),
     ("'epochs=${early_stopping.patiense}'", "'early_stopping.patiense' not found", "epochs=${early_stopping.patience}"),
     ("~dataset", "dataset has no value and needs one", "dataset=cancer"),
     ("optimizer._target_=torch.optim.SDG", "does not exist", "optimizer._target_=torch.optim.SGD"),

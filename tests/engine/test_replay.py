@@ -1,4 +1,4 @@
-"""The recorded step beside the eager one: the same bits, or eager steps and the reason."""
+"""A replayed step gives the bits of the eager step, or falls back to it and says why."""
 
 import copy
 import random
@@ -43,16 +43,16 @@ def both(
     one_by_one: bool = False,
     between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
 ) -> ReplayStep:
-    """Train twice, eagerly and recorded, and compare every loss, output and state to the bit."""
+    """Train twice, with eager and with replayed steps, and compare every loss, output and state to the bit."""
     feed = [(x.to(device), y.to(device)) for x, y in feed or batches()]
     criterion = criterion or nn.BCEWithLogitsLoss()
     ends = []
-    recorded = None
-    for engine in ("eager", "recorded"):
+    replayed = None
+    for engine in ("eager", "replay"):
         twin = copy.deepcopy(model).to(device)
         step = EagerStep(twin, copy.deepcopy(criterion), optimizer(twin.parameters()), clip)
-        if engine == "recorded":
-            recorded = ReplayStep(step, CompiledSteps())
+        if engine == "replay":
+            replayed = ReplayStep(step, CompiledSteps())
         torch.manual_seed(1)
         np.random.seed(1)
         random.setstate(seeded or random.getstate())  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def both(
                 between(twin_optimizer, i)
                 yield batch
 
-        steps = recorded if recorded is not None else step
+        steps = replayed if replayed is not None else step
         with torch.no_grad():
             if one_by_one:
                 parts = [steps([batch]) for batch in fed(step.optimizer)]
@@ -71,8 +71,8 @@ def both(
                 made = steps(fed(step.optimizer))
         ends.append((vars(made), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
     torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
-    assert recorded is not None
-    return recorded
+    assert replayed is not None
+    return replayed
 
 
 def is_played(step: ReplayStep, *sizes: int) -> bool:

@@ -95,9 +95,9 @@ LONG = ("xor_mse", "distance")  # others show the same in a second
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in GOLDEN])
 def test_both_engines_give_the_same_bits(name: str):
-    """Of long presets the default is the recorded engine, of short ones the eager."""
+    """Of long presets the default is engine=replay, of short ones engine=eager."""
     default = preset(*GOLDEN[name])
-    other = "eager" if len(default.losses) >= 200 else "recorded"
+    other = "eager" if len(default.losses) >= 200 else "replay"
     assert preset(*GOLDEN[name], f"engine={other}").losses == default.losses
 
 

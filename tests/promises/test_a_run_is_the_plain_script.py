@@ -81,7 +81,7 @@ def losses_of_exp(*overrides: str, engine: str) -> tuple[list[float], list[float
     return losses, val, experiment.model
 
 
-def assert_same_bits(script: Script, overrides: list[str], engine: str = "recorded") -> None:
+def assert_same_bits(script: Script, overrides: list[str], engine: str = "replay") -> None:
     losses, val_losses, model = script.run()
     ours, our_val, our_model = losses_of_exp(*overrides, engine=engine)
     # The scripts that diverge are stopped by exp, and are no use to anyone.
@@ -107,7 +107,7 @@ def compare(
     epochs: int = 2,
     seed: int = 0,
     linear: bool = False,
-    engine: str = "recorded",
+    engine: str = "replay",
 ) -> None:
     x, y = DATASETS[dataset]()
     width = outputs(dataset, loss)
@@ -162,7 +162,7 @@ PAIRS = [(dataset, loss) for dataset, loss in product(DATASETS, CRITERIA) if out
 BATCHINGS = {"full": (None, False), "online": (1, True), "minibatch": (7, True)}
 
 
-@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("batching", BATCHINGS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_in_every_mode(optimizer: str, batching: str, engine: str):
@@ -180,7 +180,7 @@ def test_every_dataset_with_every_loss_in_every_mode(dataset: str, loss: str, ba
     compare(dataset, loss, "optimizer=sgd", size, shuffle, epochs=1)
 
 
-@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("batching", BATCHINGS)
 def test_every_scheduler(scheduler: str, batching: str, engine: str):
@@ -196,7 +196,7 @@ def test_every_scheduler(scheduler: str, batching: str, engine: str):
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batching", BATCHINGS)
 def test_dropout_too(batching: str, shuffle: bool, engine: str):
@@ -229,7 +229,7 @@ def test_lbfgs_on_a_full_batch():
     epochs=st.integers(1, 3),
     seed=st.integers(0, 2**40),
     linear=st.booleans(),
-    engine=st.sampled_from(["eager", "recorded", "recorded"]),
+    engine=st.sampled_from(["eager", "replay", "replay"]),
 )
 def test_random_configurations(pair: tuple[str, str], batch_size: int | None, linear: bool, **rest: Any):
     dataset, loss = pair

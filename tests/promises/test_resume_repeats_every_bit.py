@@ -99,7 +99,7 @@ def assert_every_checkpoint_leads_to_the_same_end(overrides: list[str]) -> None:
 PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
 
 
-@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize(("mode", "kind"), PAIRS)
 def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_leads_to_the_same_end(overrides_of(mode, kind, engine))
@@ -117,7 +117,7 @@ def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     log=st.sampled_from(["auto", "1", "5", "1epoch"]),
     evaluate=st.sampled_from(["auto", "4", "2epochs"]),
     save=st.sampled_from(["auto", "31"]),
-    engine=st.sampled_from(["eager", "recorded"]),
+    engine=st.sampled_from(["eager", "replay"]),
     seed=st.integers(0, 2**40),
 )
 def test_from_a_checkpoint_of_any_run(**knobs: Any):

@@ -49,7 +49,7 @@ def test_the_random_stream_ends_in_the_same_place():
     assert torch.equal(*states)
 
 
-@pytest.mark.parametrize("engine", ["eager", "recorded"])
+@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
 def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path, mode: str, engine: str):
     words = (mode, f"engine={engine}", "optimizer=adam", "figures=false")

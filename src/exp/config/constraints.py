@@ -128,7 +128,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     ),
     "batching.shuffle": (_SWITCH, "true"),
     "batching.drop_last": (_SWITCH, "false"),
-    "engine": (OneOf(("auto", "eager", "recorded")), "auto"),
+    "engine": (OneOf(("auto", "eager", "replay")), "auto"),
     "preflight": (OneOf(("on", "off")), "on"),
     "threads": (Number(1, 1024, whole=True, null=True), "1"),
     "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),

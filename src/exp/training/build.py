@@ -83,7 +83,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     )
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
-    if config.engine == "recorded" or (config.engine == "auto" and pays):
+    if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, recordings)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(data, model, objective, learner, batches, plan, device)

@@ -14,8 +14,7 @@ from making.options import Key, Option, fields_of, groups, keys, opening, option
 
 HERE = Path(__file__).resolve().parents[1]
 PAGES = HERE / "pages"
-README = HERE.parent / "README.md"
-KNOBS = "options/knobs.md"
+KNOBS = "options/other.md"
 
 
 def every_page() -> dict[str, str]:
@@ -40,20 +39,12 @@ def titles() -> dict[str, str]:
     """Each of those pages and its title, the datasets first, as one meets the groups."""
     order = ["dataset", "model", "loss", "optimizer", "scheduler", "batching", "device", "experiment"]
     known = sorted(groups(), key=lambda group: order.index(group) if group in order else len(order))
-    return {f"options/{group}.md": group for group in known} | {KNOBS: "beside the groups"}
+    return {f"options/{group}.md": group for group in known} | {KNOBS: "other keys"}
 
 
 def _by_hand(path: Path) -> str:
-    """A page with what it asks for: {{ README: Speed }} is a section of the README, {{ SVG: inside.svg }} a picture."""
-    text = re.sub(r"^{{ README: (.+) }}$", lambda match: _of_readme(match[1]), path.read_text("utf-8"), flags=re.M)
-    return re.sub(r"^{{ SVG: (.+) }}$", lambda match: _drawn(match[1]), text, flags=re.M)
-
-
-def _of_readme(title: str) -> str:
-    after = README.read_text("utf-8").partition(f"\n## {title}\n")[2]
-    if not after:
-        raise ValueError(f"README.md has no section {title}")
-    return after.partition("\n## ")[0].partition("\nMIT licence")[0].strip()
+    """A page whose line {{ SVG: inside.svg }} is replaced by that picture."""
+    return re.sub(r"^{{ SVG: (.+) }}$", lambda match: _drawn(match[1]), path.read_text("utf-8"), flags=re.M)
 
 
 def _drawn(name: str) -> str:

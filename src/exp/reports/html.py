@@ -5,6 +5,8 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from exp.results.atomic import replacement
+
 
 class Html(str):
     """Markup. Any other text is no markup, and is escaped."""
@@ -51,10 +53,8 @@ def write(path: Path, title: str, *parts: str) -> None:
     head += [element("title", title), element("style", Html(_STYLE))]
     body = element("body", element("h1", title), *parts, element("script", Html(_SORTING)))
     page = f"<!doctype html>\n{element('html', element('head', *head), body, lang='en')}\n"
-    beside = path.with_suffix(".tmp")
-    beside.unlink(missing_ok=True)  # were it a link, the page would land elsewhere
-    beside.write_text(page, encoding="utf-8", errors="replace")
-    beside.replace(path)
+    with replacement(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,6 @@
 """Checkpoints on disk: tensors and plain values only, whole or not there at all, read without running anything."""
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from exp.errors import CheckpointError
+from exp.results.atomic import replacement
 from exp.training.events import Ending, Event, Snapshot, State
 
 FORMAT = 4
@@ -24,18 +24,11 @@ def write(path: Path, state: State, previous: Path | None = None) -> None:
 
     What was at `path` is kept at `previous`. CheckpointError if there is no room; what was there then stays there.
     """
-    beside = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with replacement(path, sync=True, keep=previous) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if previous is not None and path.exists():
-            path.replace(previous)
-        beside.replace(path)
     except (OSError, RuntimeError) as error:  # torch's own writer says RuntimeError where the disk is full
-        beside.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} cannot be written: {error}", "free some space, or choose another hydra.run.dir"
         ) from error

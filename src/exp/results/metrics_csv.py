@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from exp.results.atomic import replacement
 from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Trained
 
 NAME = "metrics.csv"
@@ -114,11 +115,11 @@ def _parse_row(header: list[str], line: str) -> Row | None:
 def _truncate_after(path: Path, step: int) -> float:
     """Take away what came after the snapshot of that step; the seconds of the last row that stays."""
     seconds = 0.0
-    beside = path.with_suffix(".tmp")
     path.touch()
     with (
+        replacement(path, sync=True) as temporary,
         path.open(newline="", encoding="utf-8", errors="replace") as old,
-        beside.open("w", newline="", encoding="utf-8") as new,
+        temporary.open("w", newline="", encoding="utf-8") as new,
     ):
         header = old.readline()
         new.write(header)
@@ -128,7 +129,4 @@ def _truncate_after(path: Path, step: int) -> float:
             if row is not None and row[0] <= step and row[2] != "test":
                 new.write(line)
                 seconds = row[1]
-        new.flush()
-        os.fsync(new.fileno())
-    beside.replace(path)
     return seconds

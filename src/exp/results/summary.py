@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from exp.results import metrics_csv
+from exp.results.atomic import replacement
 from exp.training.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 NAME = "summary.json"
@@ -48,9 +48,8 @@ def format_environment(folder: Path) -> str:
 
 def write(folder: Path, content: dict[str, Any]) -> None:
     """Put `content` there in one move."""
-    beside = folder / "summary.tmp"
-    beside.write_text(json.dumps(_finite(content), indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(beside, folder / NAME)
+    with replacement(folder / NAME) as temporary:
+        temporary.write_text(json.dumps(_finite(content), indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def write_failure(folder: Path, error: str, overrides: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 from exp.config.schema import flatten
 from exp.errors import as_yaml
 from exp.results import summary
+from exp.results.atomic import replacement
 
 NAME = "sweep.csv"
 
@@ -87,12 +87,11 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     for last in ("seconds", "error"):
         if last in columns:
             columns.append(columns.pop(columns.index(last)))
-    beside = path.with_name(f"{path.name}.{os.getpid()}")  # jobs may end in several processes at once
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    # Shared: under another launcher, jobs end in several processes at once.
+    with replacement(path, shared=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    beside.replace(path)
 
 
 def metric_value(row: Row, metric: str) -> float:

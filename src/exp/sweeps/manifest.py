@@ -1,13 +1,13 @@
 """sweep.json: which jobs a sweep's folder holds, by the content of their configs, so that it can be gone on with."""
 
 import json
-import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from exp.errors import ConfigError, as_yaml
+from exp.results.atomic import replacement
 from exp.results.run_folder import SWEEP_MANIFEST
 from exp.sweeps.jobs import Job, is_not_part_of_run
 
@@ -77,8 +77,7 @@ class Manifest:
                 self.folders[job.key] = name if name not in taken else next(n for n in numbers if n not in taken)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
-        beside = self._path.with_suffix(".tmp")
         content = {"folders": self.folders, "varied": self._varied, "config": self._base}
-        beside.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-        os.replace(beside, self._path)
+        with replacement(self._path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
         return self.folders

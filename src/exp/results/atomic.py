@@ -1,0 +1,32 @@
+"""Replace a file in one move: a reader, or a crash, leaves the old content or the new, never a part of it."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, shared: bool = False) -> Generator[Path]:
+    """Yield a temporary path in the folder of `path`; when the context exits, what was written there becomes `path`.
+
+    If the context raises, the temporary file is removed and `path` is unchanged.
+
+    Args:
+        sync: Wait until the content is on the disk before it becomes `path`.
+        keep: Where the previous content of `path` is moved.
+        shared: Several processes may replace `path` at the same time.
+    """
+    temporary = path.with_suffix(f".{os.getpid()}.tmp" if shared else ".tmp")
+    temporary.unlink(missing_ok=True)  # a link there would send the content elsewhere
+    try:
+        yield temporary
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,77 @@
+"""A file is replaced as a whole or not at all."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from exp.errors import CheckpointError
+from exp.results import checkpoints
+from exp.results.atomic import replacement
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "file.txt").write_text("old")
+    return tmp_path / "file.txt"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_new_content_replaces_the_old(path: Path, shared: bool):
+    with replacement(path, sync=True, keep=path.with_name("previous.txt"), shared=shared) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "new", "previous.txt": "old"}
+    assert path.stat().st_mode & 0o777 == path.with_name("previous.txt").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_writer_that_raises_leaves_the_old_content_and_no_other_file(path: Path, error: type[BaseException]):
+    def write() -> None:
+        with replacement(path, keep=path.with_name("previous.txt")) as temporary:
+            temporary.write_text("ne")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "old"}
+
+
+def test_a_process_killed_while_writing_leaves_the_old_content(path: Path):
+    process = os.fork()
+    if process == 0:
+        with replacement(path) as temporary:
+            temporary.write_text("ne")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert path.read_text() == "old"
+    with replacement(path) as temporary:
+        temporary.write_text("new")
+    assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "new"}
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(path: Path):
+    victim = path.with_name("victim")
+    victim.write_text("precious")
+    path.with_suffix(".tmp").symlink_to(victim)
+    with replacement(path) as temporary:
+        temporary.write_text("new")
+    assert (path.read_text(), victim.read_text()) == ("new", "precious")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_both_older_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
+    for step in (1, 2):
+        checkpoints.write(last, {"step": step}, previous)
+
+    def full(content: object, file: object) -> None:
+        file.write(b"part")  # type: ignore[attr-defined]
+        raise RuntimeError("no space left")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match="no space left"):
+        checkpoints.write(last, {"step": 3}, previous)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
+    assert (checkpoints.read(last)["step"], checkpoints.read(previous)["step"]) == (2, 1)

@@ -3,7 +3,7 @@
 import csv
 import logging
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ from torch import nn
 
 from exp import report
 from exp.cli.callback import ExpCallback
+from exp.cli.diagnosis import CommandFailed
 from exp.cli.main import main
 from exp.data.encode import encode_rows, not_finite
 from exp.data.read_table import pandas
@@ -29,11 +30,17 @@ from exp.results.trained_model import load_trained as trained_in
 
 
 class Refused(ExpError):  # noqa: N818  # as the command line's
-    """The command line's answer to a mistake, or why the run failed."""
+    """What the command line prints of a wrong command or a failed run, with the first of its `problems`."""
 
-    def __init__(self, told: str) -> None:
-        problem, _, cure = told.removeprefix("exp: ").partition("\n  try: ")
-        super().__init__(problem, cure)
+    def __init__(self, printed: str, problems: Sequence[ExpError]) -> None:
+        first = problems[0]
+        super().__init__(first.problem, first.fix, key=first.key, override=first.override)
+        self.args = (printed, problems)
+        self.printed = printed
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return self.printed
 
 
 @dataclass(frozen=True)
@@ -176,9 +183,9 @@ def _run_and_load(words: list[str]) -> Path:
         sys.argv = ["exp", *words]
         try:
             main()
+        except CommandFailed as failed:
+            raise Refused(str(failed.code).removeprefix("exp: "), failed.problems) from None
         except SystemExit as stop:
-            if isinstance(stop.code, str):
-                raise Refused(stop.code) from None
             if stop.code in (130, 143):
                 raise KeyboardInterrupt from None
             if "-m" not in words:

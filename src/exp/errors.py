@@ -36,12 +36,22 @@ def display_path(folder: Path) -> Path:
 
 
 class ExpError(Exception):
-    """A mistake that a user can mend: `problem` in one sentence, `cure` what to type or do."""
+    """A problem that the user can fix.
 
-    def __init__(self, problem: str, cure: str) -> None:
-        super().__init__(problem, cure)
+    Attributes:
+        problem: What is wrong, in one sentence.
+        fix: What to type or do instead.
+        key: The config key at fault ("optimizer.lr"), if there is one.
+        override: The override that replaces the faulty one ("optimizer.lr=0.02"); "" removes it. None if no single one
+            solves the problem.
+    """
+
+    def __init__(self, problem: str, fix: str, *, key: str | None = None, override: str | None = None) -> None:
+        super().__init__(problem, fix)
         self.problem = problem
-        self.fix = cure
+        self.fix = fix
+        self.key = key
+        self.override = override
 
     def __str__(self) -> str:
         return f"{self.problem}\n  try: {self.fix}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import check_line
 from exp.cli.main import main
 
@@ -225,7 +226,7 @@ def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, m
     assert said.count("\n  try: ") == count
     assert (f"{count} mistakes" in said) == (count > 1)
     assert said.splitlines()[-1] == f"all mended: {mended}"
-    check_line(shlex.split(mended)[3:])  # and it is one
+    check_line(CommandLine.parse(shlex.split(mended)[3:]))  # and it is one
 
 
 def test_nothing_of_a_sweep_begins_where_one_of_its_jobs_cannot(tmp_path: Path, monkeypatch, capfd):

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.schema import CONF
 from exp.errors import ConfigError
-from exp.sweeps.jobs import JobComposer, compose_jobs
+from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 
 @contextmanager
@@ -90,6 +90,7 @@ def test_a_job_is_known_by_its_content():
 
 
 def test_every_job_is_checked_before_the_first_begins():
-    with loaders() as (composer, _, _), pytest.raises(ConfigError, match="epochs must be") as caught:
+    with loaders() as (composer, _, _), pytest.raises(InvalidJob, match="epochs must be") as caught:
         compose_jobs([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
-    assert caught.value.__notes__ == ["in the job epochs=0"]
+    assert caught.value.overrides == ("epochs=0",)
+    assert isinstance(caught.value.reason, ConfigError)

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.constraints import CONSTRAINTS, example
+from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.schema import validate, without_hydra
 from exp.errors import ConfigError
 from exp.results import seeds, sweep_csv
@@ -49,7 +49,11 @@ class ExpCallback(Callback):
             folder = ExpCallback.folder = _folder("hydra.run.dir", config.hydra.run.dir)
             _check_output_subdir(config)
             if config.sweep.dry_run:
-                raise ConfigError("sweep.dry_run=true lists the jobs of a sweep, and this is one run", "--cfg job")
+                raise ConfigError(
+                    "sweep.dry_run=true lists the jobs of a sweep, and this is one run",
+                    "--cfg job",
+                    key="sweep.dry_run",
+                )
             resume = validate(without_hydra(config)).resume
             paths = [folder / record.NAME, *(folder / ".hydra").glob("*.yaml")] if resume is not None else []
             ExpCallback._previous_files = {path: path.read_bytes() for path in paths if path.exists()}
@@ -57,11 +61,13 @@ class ExpCallback(Callback):
                 raise ConfigError(
                     f"resume={resume}: it goes on with a run only where it stands on the command line, as it is",
                     f"resume={resume} and no + before it",
+                    key="resume",
                 )
             if resume is None and (folder / record.NAME).exists():
                 raise ConfigError(
                     f"hydra.run.dir={folder}: it holds a run already, and two would mix",
                     f"resume={folder} to go on with it, or hydra.run.dir=ANOTHER_FOLDER",
+                    key="hydra.run.dir",
                 )
         except ConfigError as error:
             raise InvalidCommand(error) from error
@@ -74,7 +80,7 @@ class ExpCallback(Callback):
             for key in (key for key in CONSTRAINTS if key.startswith("sweep.")):  # jobs are made without these
                 limit, value = CONSTRAINTS[key][0], OmegaConf.select(config, key)
                 if not limit.accepts(value):
-                    raise ConfigError(f"{key} must be {limit}, not {value}", example(key, value))
+                    raise violation(key, value)
             if config.sweep.resume is None and (
                 (folder / sweep_csv.NAME).exists() or (folder / SWEEP_MANIFEST).exists()
             ):
@@ -82,6 +88,7 @@ class ExpCallback(Callback):
                 raise ConfigError(
                     f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
                     f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
+                    key="hydra.sweep.dir",
                 )
         except ConfigError as error:
             raise InvalidCommand(error) from error
@@ -131,6 +138,8 @@ def _check_output_subdir(config: DictConfig) -> None:
         raise ConfigError(
             f"hydra.output_subdir={config.hydra.output_subdir}: what a run goes on by is looked for in .hydra",
             "hydra.output_subdir=.hydra",
+            key="hydra.output_subdir",
+            override="hydra.output_subdir=.hydra",
         )
 
 
@@ -140,22 +149,27 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
     resume = config.sweep.resume
     if config.sweep.dry_run and (searched or not ours):
         what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"
-        raise ConfigError(f"sweep.dry_run=true: {what}", "sweep.dry_run=false")
+        raise _unsupported("sweep.dry_run=true", what, "sweep.dry_run=false")
     if config.sweep.on_error == "stop" and (searched or not ours):
         what = "a search goes on past runs that fail" if searched else "another launcher begins jobs when it likes"
-        raise ConfigError(f"sweep.on_error=stop: {what}", "sweep.on_error=continue")
+        raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
     if resume is not None and searched:
-        raise ConfigError(f"sweep.resume={resume}: a search goes on by its study", "hydra.sweeper.storage=study.log")
+        raise _unsupported(f"sweep.resume={resume}", "a search goes on by its study", "hydra.sweeper.storage=study.log")
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
             f"sweep.resume={resume}: it goes on with a sweep only where it stands on the command line, as it is",
             f"sweep.resume={resume} and no + before it",
+            key="sweep.resume",
         )
     if ours and config.hydra.job.chdir:
-        raise ConfigError("hydra.job.chdir=true: the jobs of a sweep run where you are", "hydra.job.chdir=false")
+        raise _unsupported("hydra.job.chdir=true", "the jobs of a sweep run where you are", "hydra.job.chdir=false")
+
+
+def _unsupported(override: str, why: str, instead: str) -> ConfigError:
+    return ConfigError(f"{override}: {why}", instead, key=override.partition("=")[0], override=instead)
 
 
 def _folder(key: str, value: object) -> Path:
     if not value:
-        raise ConfigError(f"{key} is empty, and what is written needs a folder", f"{key}=FOLDER")
+        raise ConfigError(f"{key} is empty, and what is written needs a folder", f"{key}=FOLDER", key=key)
     return Path(str(value))

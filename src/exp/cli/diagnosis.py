@@ -1,11 +1,8 @@
-"""All that is wrong with a command line, in one answer, before anything begins. Knows no torch."""
+"""Find every problem of a command line before anything begins. Imports no torch."""
 
 import difflib
 import re
-import shlex
-from argparse import Namespace
-from collections.abc import Generator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,16 +15,41 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from exp.cli.explain import CommandLine, explain
+from exp.cli.command_line import CommandLine, override_key
+from exp.cli.explain import explain
 from exp.config.compose import compose_config
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, validate
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, ExpError, nearest
-from exp.sweeps.jobs import JobComposer, compose_jobs
+from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
-# A command line with more mistakes than this is better read anew.
+# A command line with more problems than this is better typed anew.
 _MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Every problem of a command line, and the line without them, where each has one override that solves it."""
+
+    problems: list[ExpError]
+    corrected: CommandLine | None = None
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) > 1:
+            lines.insert(0, f"{len(lines)} mistakes")
+        if self.corrected is not None and (len(self.problems) > 1 or len(self.corrected.words) > 1):
+            lines.append(f"all mended: {self.corrected}")
+        return "\n".join(lines)
+
+
+class CommandFailed(SystemExit):
+    """The end of a process that prints a diagnosis, with exit code 1."""
+
+    def __init__(self, diagnosis: Diagnosis, more: str = "") -> None:
+        super().__init__(f"exp: {diagnosis}{more}")
+        self.problems = diagnosis.problems
 
 
 def move_flags_first(arguments: list[str]) -> list[str]:
@@ -63,71 +85,56 @@ def check_flags(arguments: list[str]) -> ConfigError | None:
     return None
 
 
-def check_untrusted(arguments: list[str]) -> None:
-    """ConfigError if YAMLs of --config-dir speak for Hydra. A sweep's jobs are asked when they are composed."""
-    typed = get_args_parser().parse_args(arguments)
-    if typed.config_dir is not None and Path(typed.config_dir).is_dir():
-        words = [word for word in typed.overrides if not (typed.multirun and _is_sweep(word))]
-        with _in_words_of(words, typed):
-            refuse_hydra_settings(words, typed.overrides, [typed.config_dir])
-
-
-def check_line(arguments: list[str]) -> None:
-    """Raise what is wrong with the first job of this command line that cannot be composed, or has a wrong value."""
-    typed = get_args_parser().parse_args(arguments)
-    line = CommandLine(typed.overrides, typed.config_dir)
-    with _in_words_of(typed.overrides, typed):
-        if not typed.multirun:
-            validate(compose_config([*typed.overrides, *line.search]))
-            return
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            hydra = GlobalHydra.instance().hydra
-            assert hydra is not None
-            master = hydra.compose_config("config", [*typed.overrides, *line.search], run_mode=RunMode.MULTIRUN)
-            parser = OverridesParser.create(hydra.config_loader)
-            parsed = [_first_of(one, parser) for one in parser.parse_overrides(typed.overrides)]
-            (jobs,) = BasicSweeper.split_arguments(parsed, None)
-            compose_jobs(jobs, 0, JobComposer(hydra.config_loader, master))
-
-
-@contextmanager
-def _in_words_of(words: list[str], typed: Namespace) -> Generator[None]:
-    """Say of a mistake inside what it is, as one of these words."""
-    try:
-        yield
-    except Exception as error:
-        raise explain(error, [*words, *(["--config-dir", typed.config_dir] if typed.config_dir else [])]) from error
-
-
-def diagnose(error: Exception, arguments: list[str]) -> str:
-    """All that is wrong with the command line, each mistake with what to type, and the line with all of them mended."""
-    words, mended = list(arguments), True
-    found = [explain(error, words)]
-    while len(found) < _MAX_PROBLEMS:
-        blamed = next((word for word in words if _is_blamed(word, found[-1])), None)
-        if blamed is None:
-            found[-1] = _with_place(found[-1], words)
-            mended = False
-            break
-        better = _corrected(blamed, found[-1])
-        mended = mended and (better is not None or found[-1].fix.startswith("the same without"))
-        place = words.index(blamed)
-        words[place : place + 1] = [] if better is None else [better]
+def check_untrusted(line: CommandLine) -> None:
+    """ConfigError if YAMLs of --config-dir speak for Hydra. A sweep's jobs are checked when they are composed."""
+    if line.config_dir is not None and Path(line.config_dir).is_dir():
+        words = [word for word in line.overrides if not (line.multirun and _is_sweep(word))]
         try:
-            check_line(words)
+            refuse_hydra_settings(words, list(line.overrides), [line.config_dir])
+        except Exception as error:
+            raise explain(error, line.with_overrides(words)) from error
+
+
+def check_line(line: CommandLine) -> None:
+    """Raise what is wrong with the first job of this command line that cannot be composed, or has a wrong value."""
+    overrides = [*line.overrides, *line.search]
+    if not line.multirun:
+        validate(compose_config(overrides))
+        return
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        master = hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+        parser = OverridesParser.create(hydra.config_loader)
+        parsed = [_first_of(one, parser) for one in parser.parse_overrides(list(line.overrides))]
+        (jobs,) = BasicSweeper.split_arguments(parsed, None)
+        compose_jobs(jobs, 0, JobComposer(hydra.config_loader, master))
+
+
+def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
+    """Collect every problem of a command line, by correcting one at a time and composing it again."""
+    problems = [explain(error, line)]
+    all_corrected = True
+    while len(problems) < _MAX_PROBLEMS:
+        override = line.override_of(problems[-1].key)
+        if override is None:
+            problems[-1] = _with_place(problems[-1], line)
+            return Diagnosis(problems)
+        corrected = _corrected(override, problems[-1], error)
+        all_corrected = all_corrected and corrected is not None
+        place = line.overrides.index(override)
+        line = line.with_overrides(
+            [*line.overrides[:place], *([corrected] if corrected else []), *line.overrides[place + 1 :]]
+        )
+        try:
+            check_line(line)
             break
         except Exception as another:
-            found.append(explain(another, words))
-            if str(found[-1]) == str(found[-2]):
-                found.pop()
-                mended = False
-                break
-    told = [str(one) for one in found]
-    if len(found) > 1:
-        told.insert(0, f"{len(found)} mistakes")
-    if mended and (len(found) > 1 or len(words) > 1):
-        told.append(f"all mended: python -m exp {shlex.join(words)}")
-    return "\n".join(told)
+            error, problem = another, explain(another, line)
+        if str(problem) == str(problems[-1]):
+            return Diagnosis(problems)
+        problems.append(problem)
+    return Diagnosis(problems, line if all_corrected else None)
 
 
 def _first_of(override: Override, parser: OverridesParser) -> Override:
@@ -142,35 +149,26 @@ def _is_sweep(word: str) -> bool:
     return OverridesParser.create().parse_override(word).is_sweep_override()
 
 
-def _is_blamed(word: str, mistake: ExpError) -> bool:
-    key = word.lstrip("+~").partition("=")[0].partition("@")[0]
-    said = re.match(r"[+~]*([\w./]+)", mistake.problem)
-    return not word.startswith("-") and said is not None and said[1] == key
+def _corrected(word: str, problem: ExpError, error: Exception) -> str | None:
+    """The override as it was meant, "" to remove it; None if no single override solves the problem.
 
-
-def _corrected(word: str, mistake: ExpError) -> str | None:
-    """The word as it was meant; None if the cure is no single KEY=VALUE."""
-    cure = re.match(r"'?([+~]*[\w./@]+)=(\[[^]]*\]|[^\s,'\[][^\s,']*)'?(?=$|[,;]| or )", mistake.fix)
-    if cure is None:
+    Of a sweep's values only that of the job at fault is replaced.
+    """
+    values = _sweep_values(word)
+    if not problem.override or len(values) == 1:
+        return problem.override
+    job = error.overrides if isinstance(error, InvalidJob) else ()
+    faulty = next((text.partition("=")[2] for text in job if override_key(text) == problem.key), None)
+    key, _, value = problem.override.partition("=")
+    if faulty not in values:
         return None
-    name, value = cure.groups()
-    key, _, values = word.lstrip("+").partition("=")
-    parts = _parts(word)
-    if len(parts) > 1 and name == key:  # one of a sweep's values
-        bad = [part for part in parts if re.search(rf"(=|not ){re.escape(part)}(:|$| \()", mistake.problem)]
-        better = dict.fromkeys(value if part in bad[:1] else part for part in parts)
-        return f"{key}={','.join(better)}" if bad else None
-    if (
-        name in ("dataset", "model", "optimizer", "loss", "batching", "device")
-        and "=" in word
-        and key.partition(".")[0] != name
-    ):
-        return f"{name}={value}" if value == values else None  # another value is no mended one
-    return f"{name}={value}"
+    if key.lstrip("+") == override_key(word):
+        return f"{key}={','.join(dict.fromkeys(value if one == faulty else one for one in values))}"
+    return f"{key}={','.join(values)}" if value == faulty else None
 
 
-def _parts(word: str) -> list[str]:
-    """Each value of a sweep as it was typed; the one that there is, otherwise."""
+def _sweep_values(word: str) -> list[str]:
+    """Each value of a sweep as it was typed; the only one of another override."""
     try:
         override = OverridesParser.create().parse_override(word)
         swept = override.is_sweep_override() and override.is_choice_sweep()
@@ -179,14 +177,12 @@ def _parts(word: str) -> list[str]:
         return [word.partition("=")[2]]
 
 
-def _with_place(mistake: ExpError, words: list[str]) -> ExpError:
-    """The mistake, with the file and line of the key where no word of the command line holds it."""
-    typed = get_args_parser().parse_args(words)
-    line = CommandLine(typed.overrides, typed.config_dir)
-    said = re.match(r"([\w.]+)", mistake.problem)
-    last = said[1].rpartition(".")[2] if said else ""
+def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
+    """The problem, with the file and line of the key where no override on the command line sets it."""
+    last = (problem.key or "").rpartition(".")[2]
     for path in line.chosen_files():
         for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if last and re.match(rf"\s*{last}\s*:", text):
-                return ConfigError(f"{mistake.problem}\n  at: {path}:{number}: {text.strip()}", mistake.fix)
-    return mistake
+                where = f"{problem.problem}\n  at: {path}:{number}: {text.strip()}"
+                return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
+    return problem

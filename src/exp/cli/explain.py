@@ -1,234 +1,206 @@
-"""Hydra's complaints about a command line, said so that one knows what to type. Knows no torch: that takes a second."""
+"""Explain what Hydra and OmegaConf refuse: what is wrong, and what to type. Imports no torch, which takes a second."""
 
-import os
 import re
 import shlex
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable
+from typing import TypeAlias
 
 import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from exp.config.compose import compose_config
-from exp.config.constraints import CONSTRAINTS, example, fitting, of_list
-from exp.config.schema import CONF, flatten
+from exp.cli.command_line import CommandLine, override_key
+from exp.config import hydra_messages as messages
+from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
 from exp.errors import ConfigError, ExpError, nearest
-from exp.sweeps.jobs import OF_JOB
-
-# What Hydra says of a YAML that does not fit in: what is wrong there, and the key.
-_IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", re.DOTALL)
+from exp.sweeps.jobs import InvalidJob
 
 
-def explain(error: Exception, arguments: list[str]) -> ExpError:
-    """What was wrong with the command line `arguments`, and what to type; an ExpError already says so.
+def explain(error: Exception, line: CommandLine) -> ExpError:
+    """Return what is wrong with the command line, and what to type; an ExpError already says so.
 
-    Where `error` is of one job of a sweep, it is told of which.
+    Of an error in one job of a sweep the problem names the job.
     """
-    job = next((note for note in getattr(error, "__notes__", ()) if note.startswith(OF_JOB)), None)
-    if job is None:
-        return _explain(error, arguments)
-    folder = get_args_parser().parse_args(arguments).config_dir
-    mistake = _explain(
-        error, [*shlex.split(job.removeprefix(OF_JOB)), *(["--config-dir", folder] if folder is not None else [])]
-    )
-    return ConfigError(f"{mistake.problem} ({job})", mistake.fix)
-
-
-def _explain(error: Exception, arguments: list[str]) -> ExpError:
+    if isinstance(error, InvalidJob):
+        problem = explain(error.reason, line.with_overrides(error.overrides))
+        where = f"{problem.problem} (in the job {shlex.join(error.overrides)})"
+        return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
     if isinstance(error, ExpError):
         return error
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        key = "hydra.sweep.dir" if {"-m", "--multirun"} & set(arguments) else "hydra.run.dir"
+        key = "hydra.sweep.dir" if line.multirun else "hydra.run.dir"
         return ConfigError(str(error), f"another folder: {key}=FOLDER")
-    typed = get_args_parser().parse_args(arguments)
-    line = CommandLine(typed.overrides, typed.config_dir)
-    message = str(error)
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        options = list(error.options)
-        return ConfigError(
-            f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
-            line.instead(group, option, options),
-        )
-    if "Config group override must be a string" in message:
-        return _no_option(line)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error, line)
-    if ambiguous := re.search(r"Ambiguous value for argument '(.+?)'", message):
-        name, _, values = ambiguous[1].partition("=")
-        if meant := of_list(name, values.split(",")):
-            return ConfigError(f"{ambiguous[1]}: a list stands in brackets, and a comma is no decimal point", meant)
-        return ConfigError(
-            f"{ambiguous[1]}: several values need a sweep, one run for each",
-            f"python -m exp -m {shlex.join(arguments)}",
-        )
-    unknown = re.search(r"Could not (?:override|delete from config\.) '(.+?)'", message)
-    if unknown and (isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError) or "delete" in message):
-        return _unknown_key(unknown[1], line)
-    if appended := re.search(r"Could not append to config\. An item is already at '(.+?)'", message):
-        return ConfigError(f"+{appended[1]}: the key is there already, + only adds new ones", f"{appended[1]}=VALUE")
-    if merged := re.search(r"Error merging override (.+)", message):
-        return wrong_value(merged[1], error)
-    if absent := re.search(r"Additional config directory '(.+?)' not found", message):
-        return ConfigError(
-            f"--config-dir {absent[1]}: there is no such folder", "--config-dir with a folder of YAML files"
-        )
-    if inside := re.match(
-        r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", message, re.DOTALL
-    ):
-        return _wrong_in_file(inside[1], inside[2], line)
-    if "does not support sweep type" in message:
-        return ConfigError(
-            "interval(...) is for a search, which chooses values in it", "hydra/sweeper=optuna beside it"
-        )
-    if repeated := re.search(r"Multiple values for ([\w/]+)", message):
-        return ConfigError(
-            f"{repeated[1]} is chosen by + although it is among the choices already", f"{repeated[1]}=OPTION without +"
-        )
+        return _unreadable(error.override, line)
+    message = str(error)
+    for pattern, explanation in EXPLANATIONS:
+        match = pattern.search(message)
+        if match is not None and (problem := explanation(match, error, line)) is not None:
+            return problem
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
         return ConfigError(f"a YAML cannot be read: {' '.join(message.split())}", "mend that line")
-    lines = [text for text in message.splitlines() if text and "To append to your config" not in text]
+    texts = [text for text in messages.APPEND_ADVICE.sub("", message).splitlines() if text]
     if isinstance(error.__cause__, OmegaConfBaseException):
-        lines.append(str(error.__cause__).splitlines()[0])
-    return ConfigError(" ".join(lines) or type(error).__name__, "python -m exp --help")
+        texts.append(str(error.__cause__).splitlines()[0])
+    return ConfigError(" ".join(texts) or type(error).__name__, "python -m exp --help")
 
 
-class CommandLine:
-    """What was typed, and what could have been."""
-
-    def __init__(self, overrides: list[str], config_dir: str | None) -> None:
-        self.overrides = overrides
-        self._config_dir = config_dir
-
-    @property
-    def search(self) -> list[str]:
-        """What makes `compose` look into the user's own folder too."""
-        return [f"hydra.searchpath=[file://{os.path.abspath(self._config_dir)}]"] if self._config_dir else []
-
-    def override_of(self, key: str) -> str:
-        """The override of that key as it was typed."""
-        typed = (text for text in self.overrides if text.lstrip("+~").partition("=")[0].partition("@")[0] == key)
-        return next(typed, key)
-
-    def groups(self) -> dict[str, dict[str, Path]]:
-        """Every group of ours and the user's, with the file of each of its options."""
-        groups: dict[str, dict[str, Path]] = {}
-        for folder in [CONF, *([Path(self._config_dir)] if self._config_dir else [])]:
-            for path in sorted(folder.glob("[!_.]*/*.yaml")):
-                if path.parent.name != "hydra":
-                    groups.setdefault(path.parent.name, {})[path.stem] = path
-        return groups
-
-    def chosen_files(self) -> list[Path]:
-        """The files of the options chosen on this line; those that set keys of other groups first."""
-        groups = self.groups()
-        pairs = [text.partition("=")[::2] for text in self.overrides]
-        found = [groups[group][option] for group, option in pairs if option in groups.get(group, {})]
-        return sorted(found, key=lambda path: path.parent.name != "experiment")
-
-    def instead(self, group: str, value: str, options: list[str]) -> str:
-        """What to type where `value` is no option of that group: the nearest, or the key in it that was meant."""
-        near = nearest(value, options) if ":" not in value else None
-        inside = [key for key in self.keys() if key.startswith(f"{group}.")]
-        key = inside[0] if len(inside) == 1 else fitting(value, inside)
-        if near is None and key is not None:
-            return f"{key}={value}"
-        return f"{group}={near}" if near else f"another {group}, one of these"
-
-    def keys(self) -> list[str]:
-        """Every key of the config that the choices on this line compose, or of the default config if they cannot."""
-        pairs = ((text, *text.partition("=")[::2]) for text in self.overrides)
-        groups = self.groups()
-        chosen = [text for text, group, value in pairs if value in groups.get(group, {})]
-        try:
-            cfg = compose_config([*chosen, *self.search])
-        except Exception:  # a mistake of its own, which is told in its turn
-            cfg = compose_config([])
-        content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
-        return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
-
-
-def _unknown_key(key: str, line: CommandLine) -> ConfigError:
-    typed = line.override_of(key)
-    sign = typed[: len(typed) - len(typed.lstrip("+~"))]
-    _, equals, value = typed.partition("=")
-    groups, keys = line.groups(), line.keys()
-    inside, _, last = key.rpartition(".")
-    siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == inside]
-    if inside in groups:
-        known = f"{inside} has {', '.join(siblings) or 'none'} here"
-    else:
-        top = dict.fromkeys([*groups, *(name.partition(".")[0] for name in keys)])
-        known = f"there are {', '.join(top)}"
-    # A word without a dot, and a value that is some group's option, were meant for that group.
-    meant = None if inside else nearest(key, [group for group, options in groups.items() if value in options])
-    meant = meant or nearest(key, keys) or nearest(key, groups)
-    owners = [f"{inside}={name}" for name, path in groups.get(inside, {}).items() if last in OmegaConf.load(path)]
-    if meant:
-        cure = f"{sign}{meant}{equals}{value}"
-    elif owners:
-        cure = f"{owners[0]} {typed}"
-    else:
-        cure = "python -m exp --cfg job, which prints every key"
-    return ConfigError(f"{typed}: there is no key {key}; {known}", cure)
-
-
-def _wrong_in_file(said: str, key: str, line: CommandLine) -> ConfigError:
-    """What a YAML sets that is no key, or cannot be its value; whoever reports it finds the place."""
-    if said.startswith("Key "):
-        near = nearest(key, [*line.keys(), *line.groups()])
-        return ConfigError(f"{key}: there is no such key", f"{near} in its place" if near else "a YAML without it")
-    value = re.match(r"Value '(.+?)' of type", said)
-    if value is not None and key in CONSTRAINTS:
-        return ConfigError(f"{key} must be {CONSTRAINTS[key][0]}, not {value[1]}", example(key, value[1]))
-    return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}")
-
-
-def _no_option(line: CommandLine) -> ConfigError:
-    groups = line.groups()
-    pairs = ((text, *text.partition("=")[::2]) for text in line.overrides)
-    typed, group, value = next(
-        (text, group, value) for text, group, value in pairs if group in groups and value not in groups[group]
+def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
+    if not isinstance(error, MissingConfigException) or error.options is None:
+        return None
+    group, option = match.groups()
+    options = list(error.options)
+    override = line.nearest_option(group, option, options)
+    return ConfigError(
+        f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
+        override or f"another {group}, one of these",
+        key=group,
+        override=override,
     )
-    options = list(groups[group])
+
+
+def _value_for_group(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del match, error
+    pairs = ((word, *word.partition("=")[::2]) for word in line.overrides)
+    typed, group, value = next(
+        (word, group, value) for word, group, value in pairs if group in line.groups and value not in line.groups[group]
+    )
+    options = list(line.groups[group])
     none = value == "null" and "none" in options
+    override = f"{group}=none" if none else line.nearest_option(group, value, options)
     return ConfigError(
         f"{typed}: {group} takes one of its options; there are {', '.join(options)}",
-        f"{group}=none" if none else line.instead(group, value, options),
+        override or f"another {group}, one of these",
+        key=group,
+        override=override,
     )
 
 
-def wrong_value(override: str, error: Exception) -> ConfigError:
-    key, _, value = override.partition("=")
-    cause = error.__cause__
+def _several_values(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error
+    key, _, values = match[1].partition("=")
+    if override := list_override(key, values.split(",")):
+        what = f"{match[1]}: a list stands in brackets, and a comma is no decimal point"
+        return ConfigError(what, f"'{override}'" if "[" in override else override, key=key, override=override)
+    sweep = f"python -m exp -m {shlex.join(line.words)}"
+    return ConfigError(f"{match[1]}: several values need a sweep, one run for each", sweep, key=key)
+
+
+def _cannot_override(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
+    if isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError):
+        return _unknown_key(match, error, line)
+    return None
+
+
+def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error
+    key = match[1]
+    typed = line.override_of(key) or key
+    sign = typed[: len(typed) - len(typed.lstrip("+~"))]
+    _, equals, value = typed.partition("=")
+    inside, _, last = key.rpartition(".")
+    siblings = [name.rpartition(".")[2] for name in line.keys if name.rpartition(".")[0] == inside]
+    if inside in line.groups:
+        known = f"{inside} has {', '.join(siblings) or 'none'} here"
+    else:
+        top = dict.fromkeys([*line.groups, *(name.partition(".")[0] for name in line.keys)])
+        known = f"there are {', '.join(top)}"
+    # A word without a dot, and a value that is some group's option, were meant for that group.
+    meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
+    meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
+    owners = [f"{inside}={name}" for name, path in line.groups.get(inside, {}).items() if last in OmegaConf.load(path)]
+    override = f"{sign}{meant}{equals}{value}" if meant else None
+    fix = f"{owners[0]} {typed}" if owners else "python -m exp --cfg job, which prints every key"
+    return ConfigError(f"{typed}: there is no key {key}; {known}", override or fix, key=key, override=override)
+
+
+def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error, line
+    override = f"{match[1]}=VALUE"
+    what = f"+{match[1]}: the key is there already, + only adds new ones"
+    return ConfigError(what, override, key=match[1], override=override)
+
+
+def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del line
+    key, _, value = match[1].partition("=")
     if key in CONSTRAINTS:
-        return ConfigError(f"{key} must be {CONSTRAINTS[key][0]}, not {value}", example(key, value))
+        return violation(key, value)
     if inside := fitting(value, [name for name in CONSTRAINTS if name.startswith(f"{key}.")]):
-        return ConfigError(f"{override}: {key} holds several keys, and no value of its own", f"{inside}={value}")
+        what = f"{match[1]}: {key} holds several keys, and no value of its own"
+        return ConfigError(what, f"{inside}={value}", key=key, override=f"{inside}={value}")
+    cause = error.__cause__
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
-    return ConfigError(f"{override}: {reason}", f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it")
+    fix = f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it"
+    return ConfigError(f"{match[1]}: {reason}", fix, key=key)
 
 
-def _unreadable(error: OverrideParseException, line: CommandLine) -> ConfigError:
-    override = error.override
+def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error, line
+    return ConfigError(f"--config-dir {match[1]}: there is no such folder", "--config-dir with a folder of YAML files")
+
+
+def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    """What a YAML sets that is no key, or cannot be its value; `diagnose` finds the place."""
+    del error
+    said, key = match.groups()
+    if messages.UNKNOWN_KEY_IN_FILE.match(said):
+        near = nearest(key, [*line.keys, *line.groups])
+        fix = f"{near} in its place" if near else "a YAML without it"
+        return ConfigError(f"{key}: there is no such key", fix, key=key)
+    value = messages.WRONG_VALUE_IN_FILE.match(said)
+    if value is not None and key in CONSTRAINTS:
+        return violation(key, value[1])
+    return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}", key=key)
+
+
+def _search_only(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del match, error, line
+    return ConfigError("interval(...) is for a search, which chooses values in it", "hydra/sweeper=optuna beside it")
+
+
+def _chosen_twice(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error, line
+    what = f"{match[1]} is chosen by + although it is among the choices already"
+    return ConfigError(what, f"{match[1]}=OPTION without +", key=match[1])
+
+
+Explanation: TypeAlias = Callable[[re.Match[str], Exception, CommandLine], ConfigError | None]
+
+# Tried in this order: the first explanation that is not None is given.
+EXPLANATIONS: list[tuple[re.Pattern[str], Explanation]] = [
+    (messages.NO_GROUP_OPTION, _unknown_option),
+    (messages.VALUE_FOR_GROUP, _value_for_group),
+    (messages.SEVERAL_VALUES, _several_values),
+    (messages.CANNOT_OVERRIDE, _cannot_override),
+    (messages.CANNOT_DELETE, _unknown_key),
+    (messages.ALREADY_THERE, _already_there),
+    (messages.WRONG_VALUE, _wrong_value),
+    (messages.NO_CONFIG_DIR, _no_config_dir),
+    (messages.WRONG_IN_FILE, _wrong_in_file),
+    (messages.SEARCH_ONLY, _search_only),
+    (messages.CHOSEN_TWICE, _chosen_twice),
+]
+
+
+def _unreadable(override: str, line: CommandLine) -> ConfigError:
+    """What is wrong with a word that Hydra cannot parse."""
     key, _, value = override.partition("=")
     if re.fullmatch(r"\(.*\)", value):
-        return ConfigError(f"{override}: a list stands in square brackets", f"'{key}=[{value[1:-1]}]'")
+        corrected = f"{key}=[{value[1:-1]}]"
+        what = f"{override}: a list stands in square brackets"
+        return ConfigError(what, f"'{corrected}'", key=override_key(override), override=corrected)
     if colon := re.fullmatch(r"([\w.]+):([\w.]+)(=.*)?", override):
         sign = "." if colon[3] else "="
         return ConfigError(f"{override}: every argument is KEY=VALUE", f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}")
     if "=" not in override:
-        owners = [
-            f"{group}={option}" for group, options in line.groups().items() for option in options if option == override
-        ]
-        return ConfigError(
-            f"{override}: every argument is KEY=VALUE",
-            owners[0] if owners else "python -m exp --help, which lists the keys",
-        )
+        owners = (f"{group}={override}" for group, options in line.groups.items() if override in options)
+        corrected = next(owners, None)
+        fix = corrected or "python -m exp --help, which lists the keys"
+        return ConfigError(f"{override}: every argument is KEY=VALUE", fix, key=override, override=corrected)
     return ConfigError(
         f"{override}: cannot be read as KEY=VALUE; quote what the shell or Hydra would take apart",
-        f"'{override.partition('=')[0]}=[1,2]' for a list, 1,2 for a sweep's values, '\"a=b, c\"' for words",
+        f"'{key}=[1,2]' for a list, 1,2 for a sweep's values, '\"a=b, c\"' for words",
+        key=override_key(override),
     )

@@ -17,12 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from exp.cli.callback import ExpCallback, InvalidCommand
-from exp.cli.diagnosis import check_flags, check_untrusted, diagnose, move_flags_first
+from exp.cli.command_line import CommandLine
+from exp.cli.diagnosis import CommandFailed, Diagnosis, check_flags, check_untrusted, diagnose, move_flags_first
 from exp.cli.resume import AlreadyFinished, resume_run, resume_sweep
 from exp.config import allowlist
 from exp.config.schema import CONF, choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
+from exp.sweeps.jobs import InvalidJob
 from exp.sweeps.pool import start_worker_early, stop_early_workers
 
 log = logging.getLogger("exp")
@@ -60,7 +62,7 @@ def job(cfg: DictConfig) -> float:
         ExpCallback.restore_run_folder()
         if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
             # Here, because Hydra would put a line of its own before it.
-            sys.exit(f"exp: {error}\n  log: {display_path(folder)}/exp.log")
+            raise CommandFailed(Diagnosis([error]), f"\n  log: {display_path(folder)}/exp.log") from error
         raise
 
 
@@ -81,11 +83,11 @@ def main() -> None:
     try:
         typed = sys.argv[1:]
         if (mistake := check_flags(typed)) is not None:
-            sys.exit(f"exp: {mistake}")
+            raise CommandFailed(Diagnosis([mistake]))
         typed = sys.argv[1:] = move_flags_first(typed)
         line = resume_run(typed)
         if line == typed:  # which a resumed run has asked
-            check_untrusted(typed)
+            check_untrusted(CommandLine.parse(typed))
         allowlist.add_to_path(get_args_parser().parse_args(line).config_dir if allowlist.USER_PACKAGES else None)
         sys.argv[1:] = resume_sweep(line)
         if {"-m", "--multirun"} & set(line) and not any(word.startswith(_NO_WORKER_NEEDED) for word in line):
@@ -94,7 +96,7 @@ def main() -> None:
     except InvalidCommand as refused:
         if _WHOLE_TRACEBACK:
             raise refused.mistake from None
-        sys.exit(f"exp: {diagnose(refused.mistake, sys.argv[1:])}")
+        raise CommandFailed(diagnose(refused.mistake, CommandLine.parse(sys.argv[1:]))) from None
     except AlreadyFinished as finished:
         print(f"exp: {finished}")
     except KeyboardInterrupt as error:
@@ -103,10 +105,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except Exception as error:
-        ours = isinstance(error, ExpError | OSError | YAMLError | UnicodeDecodeError)
-        if _WHOLE_TRACEBACK or not (ours or _is_from_hydra(error)):
+        reason = error.reason if isinstance(error, InvalidJob) else error
+        ours = isinstance(reason, ExpError | OSError | YAMLError | UnicodeDecodeError)
+        if _WHOLE_TRACEBACK or not (ours or _is_from_hydra(reason)):
             raise
-        sys.exit(f"exp: {diagnose(error, sys.argv[1:])}")
+        raise CommandFailed(diagnose(error, CommandLine.parse(sys.argv[1:]))) from None
     finally:
         stop_early_workers()
         gc.enable()

@@ -40,11 +40,12 @@ def resume_run(typed: list[str]) -> list[str]:
     if not asked or asked == ["null"]:
         return typed
     if len(asked) > 1 or not asked[0]:
-        raise ConfigError(f"{' '.join(f'resume={name}' for name in asked)}: it takes one folder", "one resume=FOLDER")
+        what = f"{' '.join(f'resume={name}' for name in asked)}: it takes one folder"
+        raise ConfigError(what, "one resume=FOLDER", key="resume")
     rest = [word for word in typed if not word.startswith("resume=")]
     line = get_args_parser().parse_args(rest)
     if line.multirun:
-        raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m")
+        raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m", key="resume")
     overrides = cast("list[str]", line.overrides)
     if asked[0] == "auto":
         folder = _latest(overrides)
@@ -59,7 +60,8 @@ def resume_run(typed: list[str]) -> list[str]:
             if above
             else "resume= and the folder that a run named at its end"
         )
-        raise ConfigError(f"resume={asked[0]}: no run is there", cure)
+        override = f"resume={above}" if above else None
+        raise ConfigError(f"resume={asked[0]}: no run is there", cure, key="resume", override=override)
     refuse_links(folder)
     saved = read_overrides(folder)
     names = {override_key(word) for word in overrides}
@@ -82,11 +84,14 @@ def resume_sweep(typed: list[str]) -> list[str]:
         return typed
     if len(asked) > 1:
         raise ConfigError(
-            f"{' '.join(f'sweep.resume={name}' for name in asked)}: one folder", "one sweep.resume=FOLDER"
+            f"{' '.join(f'sweep.resume={name}' for name in asked)}: one folder",
+            "one sweep.resume=FOLDER",
+            key="sweep.resume",
         )
     rest = [word for word in typed if not word.startswith("sweep.resume=")]
     if not get_args_parser().parse_args(rest).multirun:
-        raise ConfigError(f"sweep.resume={asked[0]} goes on with many runs, which -m makes", shlex.join(["-m", *typed]))
+        what = f"sweep.resume={asked[0]} goes on with many runs, which -m makes"
+        raise ConfigError(what, shlex.join(["-m", *typed]), key="sweep.resume")
     if asked[0] == "auto":
         named = [word.partition("=")[2].strip("'\"") for word in rest if word.startswith("hydra.sweep.dir=")]
         where = Path(named[-1] if named else "outputs")
@@ -98,8 +103,10 @@ def resume_sweep(typed: list[str]) -> list[str]:
         folder = Path(asked[0].strip("'\"")).expanduser().resolve()
     if not (folder / SWEEP_MANIFEST).is_file():
         if (folder / "multirun.yaml").is_file():
-            raise ConfigError(f"sweep.resume={asked[0]}: another launcher made it", "a new sweep, by our own launcher")
-        raise ConfigError(f"sweep.resume={asked[0]}: no sweep is there", "the folder that a sweep named at its end")
+            what, fix = f"sweep.resume={asked[0]}: another launcher made it", "a new sweep, by our own launcher"
+        else:
+            what, fix = f"sweep.resume={asked[0]}: no sweep is there", "the folder that a sweep named at its end"
+        raise ConfigError(what, fix, key="sweep.resume")
     refuse_links(folder)
     rest = [word for word in rest if not word.startswith("hydra.sweep.dir=")]
     return [*rest, f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}"]
@@ -133,7 +140,8 @@ def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
     ]
     if changed:
         told = "; ".join(f"{key} was {as_yaml(then.get(key))} and would be {as_yaml(now.get(key))}" for key in changed)
-        raise ConfigError(f"resume goes on with the run as it was, and {told}", "a run of its own, without resume")
+        what = f"resume goes on with the run as it was, and {told}"
+        raise ConfigError(what, "a run of its own, without resume", key="resume")
     if now["epochs"] == then["epochs"] and summary.read(folder).get("status") == "finished":
         raise AlreadyFinished(
             f"{folder} is finished, and nothing is left to do\n"
@@ -143,9 +151,11 @@ def _refuse_changes(folder: Path, line: list[str], folders: list[str]) -> None:
         raise ConfigError(
             f"epochs={now['epochs']} is less than the {then['epochs']} of the run",
             f"epochs={2 * then['epochs']} to go on for longer, or no epochs at all to end it as it was",
+            key="epochs",
         )
     if now["epochs"] > then["epochs"] and "scheduler.T_max" in now and now["scheduler.T_max"] is None:
         raise ConfigError(
             "scheduler.T_max=null spans the whole run, so a longer one has another schedule from its first step on",
             f"a run of its own, without resume: epochs={now['epochs']}",
+            key="scheduler.T_max",
         )

@@ -77,6 +77,7 @@ def refusal(group: str, target: object) -> ConfigError:
         f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
         + ", ".join(packages(group)),
         f"another {group}" if nobodys else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
+        key=f"{group}._target_",
     )
 
 
@@ -103,6 +104,8 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
             raise ConfigError(
                 f"{group}.{key} is no argument of {node['_target_']}",
                 f"{group}.{near}={as_yaml(value)}" if near else f"one of {', '.join(free)}",
+                key=f"{group}.{key}",
+                override=f"{group}.{near}={as_yaml(value)}" if near else None,
             )
 
 
@@ -113,4 +116,6 @@ def require_user_package(group: str, target: str, known: list[str]) -> ConfigErr
     return ConfigError(
         f"{group}._target_={target} does not exist",
         f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name that {module} has",
+        key=f"{group}._target_",
+        override=f"{group}._target_={module}.{near}" if near else None,
     )

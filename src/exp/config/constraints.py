@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
-from exp.errors import nearest
+from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
 
@@ -178,10 +178,21 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
 }
 
 
+def violation(key: str, value: object) -> ConfigError:
+    """That `value` is not one that the constraint of `key` accepts."""
+    corrected = allowed_override(key, value)
+    return ConfigError(
+        f"{key} must be {CONSTRAINTS[key][0]}, not {as_yaml(value)}", corrected, key=key, override=corrected
+    )
+
+
 def example(key: str, value: object = None) -> str:
-    """`key` with a value that it may hold, to type: what `value` was meant to be, where that can be told."""
-    if key not in CONSTRAINTS:
-        return f"{key}=VALUE"
+    """`key` with a value that it may hold, to type; with VALUE where nothing says what it may hold."""
+    return allowed_override(key, value) if key in CONSTRAINTS else f"{key}=VALUE"
+
+
+def allowed_override(key: str, value: object = None) -> str:
+    """An override of a constrained `key` that is allowed: what `value` was meant to be, where that can be told."""
     limit, usual = CONSTRAINTS[key]
     meant = None
     if isinstance(limit, Number) and limit.whole:
@@ -195,11 +206,11 @@ def example(key: str, value: object = None) -> str:
     return f"{key}={meant or usual}"
 
 
-def of_list(key: str, values: list[str]) -> str | None:
-    """`key` with what a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
+def list_override(key: str, values: list[str]) -> str | None:
+    """The override that a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
     limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
     if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
-        return f"'{key}=[{','.join(values)}]'"
+        return f"{key}=[{','.join(values)}]"
     if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
         meant = float(".".join(values))
         return f"{key}={meant:g}" if values[0] == "0" and limit.accepts(meant) else None

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, refuse_target
-from exp.config.constraints import CONSTRAINTS, example
+from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
+from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.errors import ConfigError, as_yaml, nearest
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -93,14 +94,14 @@ def validate(cfg: DictConfig) -> Config:
         missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", _nearest_key(error, cfg)) from error
+        raise _unresolved(error, cfg) from error
     if missing:
-        raise ConfigError(f"{missing[0]} has no value and needs one", _default(missing[0]))
+        raise _needed(missing[0], "has no value and needs one")
     _refuse_unused_arguments(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
             raise ConfigError(
-                f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists"
+                f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
             )
     for group in READ_BY_EXP:
         if content[group].get("_target_") is not None:
@@ -108,7 +109,7 @@ def validate(cfg: DictConfig) -> Config:
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _is_interpolation(content, key)
         if found and not limit.accepts(value):
-            raise ConfigError(f"{key} must be {limit}, not {as_yaml(value)}", example(key, value))
+            raise violation(key, value)
     return cast(Config, OmegaConf.to_object(cfg))
 
 
@@ -145,21 +146,25 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _nearest_key(error: OmegaConfBaseException, cfg: DictConfig) -> str:
-    """What to type for a value that could not be resolved: the nearest key, if it refers to one that is not there."""
-    key, unknown = str(error.full_key), re.search(r"Interpolation key '(.+?)' not found", str(error))
-    near = (
-        nearest(unknown[1], set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key})
-        if unknown
-        else None
-    )
-    return f"'{key}=${{{near}}}'" if near else example(key)
+def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
+    """That a value cannot be resolved; the fix is the nearest key, if it refers to one that does not exist."""
+    key, unknown = str(error.full_key), UNKNOWN_INTERPOLATION.search(str(error))
+    keys = set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}
+    near = nearest(unknown[1], keys) if unknown else None
+    if near:
+        fix, override = f"'{key}=${{{near}}}'", f"{key}=${{{near}}}"
+    else:
+        fix, override = example(key), allowed_override(key) if key in CONSTRAINTS else None
+    return ConfigError(f"{key}: {str(error).splitlines()[0]}", fix, key=key, override=override)
 
 
-def _default(key: str) -> str:
-    """What to type where `key` is gone: the default option, if it is a group."""
+def _needed(key: str, what: str) -> ConfigError:
+    """That the config lacks `key`; the fix is the default option, if it is a group."""
     chosen = re.search(rf"^  - {key}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
-    return f"{key}={chosen[1]}" if chosen else example(key)
+    if chosen:
+        return ConfigError(f"{key} {what}", f"{key}={chosen[1]}", key=key, override=f"{key}={chosen[1]}")
+    override = allowed_override(key) if key in CONSTRAINTS else None
+    return ConfigError(f"{key} {what}", example(key), key=key, override=override)
 
 
 def _is_interpolation(content: dict[str, Any], key: str) -> tuple[bool, Any]:
@@ -185,13 +190,15 @@ def _refuse_unused_arguments(content: dict[str, Any], schema: type, prefix: str)
     known = {field.name: field.type for field in fields(schema)}
     for key in known:
         if key not in content:
-            raise ConfigError(f"{prefix}{key} was taken away, and a run needs it", _default(f"{prefix}{key}"))
+            raise _needed(f"{prefix}{key}", "was taken away, and a run needs it")
     for key, value in content.items():
         if key not in known:
             near = nearest(key, known)
             raise ConfigError(
                 f"{prefix}{key} is no key of exp, and nothing would read what + adds; there are {', '.join(known)}",
                 f"{prefix}{near}={as_yaml(value)}" if near else f"the same without {prefix}{key}",
+                key=f"{prefix}{key}",
+                override=f"{prefix}{near}={as_yaml(value)}" if near else "",
             )
         if isinstance(inner := known[key], type) and is_dataclass(inner):
             _refuse_unused_arguments(value, inner, f"{prefix}{key}.")

@@ -65,7 +65,10 @@ class Cluster:
             )
         except (RuntimeError, NameError, ValueError, AssertionError) as error:
             raise ConfigError(
-                f"hydra/launcher=submitit_{kind}: {error}", "hydra/launcher=exp, on this machine"
+                f"hydra/launcher=submitit_{kind}: {error}",
+                "hydra/launcher=exp, on this machine",
+                key="hydra/launcher",
+                override="hydra/launcher=exp",
             ) from error
         self.workers = jobs
         self._unseen = _MAX_SECONDS_UNSEEN[kind]

@@ -25,8 +25,13 @@ from exp.sweeps.hydra_files import HydraFiles
 _NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
 
 
-# How a note on an error begins that tells the words of its job.
-OF_JOB = "in the job "
+class InvalidJob(Exception):  # noqa: N818
+    """What is wrong with one job of several, and the overrides that make it."""
+
+    def __init__(self, overrides: Sequence[str], reason: Exception) -> None:
+        super().__init__(f"{reason} (in the job {shlex.join(overrides)})")
+        self.overrides = tuple(overrides)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ def is_not_part_of_run(name: str) -> bool:
 
 
 def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobComposer") -> list[Job]:
-    """Every job, composed and checked. Raises what is wrong with the first that is not as it must be."""
+    """Every job, composed and checked. Raises what is wrong with the first that is not as it must be.
+
+    InvalidJob around it where there are several.
+    """
     jobs: list[Job] = []
     for number, line in enumerate(words, first):
         own = [word for word in line if not word.startswith("sweep.")]
@@ -58,9 +66,9 @@ def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobCompo
             task = composed.task(own)
             config = validate(task)
         except Exception as error:
-            if len(words) > 1:
-                error.add_note(OF_JOB + shlex.join(own))
-            raise
+            if len(words) == 1:
+                raise
+            raise InvalidJob(own, error) from error
         content = cast("dict[str, Any]", OmegaConf.to_container(task, resolve=True))
         jobs.append(Job(number, own, config, flatten(content)))
     return jobs

@@ -66,7 +66,12 @@ def launch(
 def _pool(config: DictConfig, jobs: int) -> "WorkerPool | InProcess | Cluster":
     if "cluster" in config.hydra.launcher:
         if config.sweep.on_error == "stop":
-            raise ConfigError("sweep.on_error=stop: a cluster begins jobs when it likes", "sweep.on_error=continue")
+            raise ConfigError(
+                "sweep.on_error=stop: a cluster begins jobs when it likes",
+                "sweep.on_error=continue",
+                key="sweep.on_error",
+                override="sweep.on_error=continue",
+            )
         from exp.sweeps.cluster import Cluster
 
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
@@ -84,7 +89,12 @@ def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
     for of_one in zip(*([word for word in line if word.startswith("sweep.")] for line in words), strict=True):
         if len(set(of_one)) > 1:
             key = of_one[0].partition("=")[0]
-            raise ConfigError(f"{key} is how the sweep itself is made, and cannot vary in it", of_one[0])
+            raise ConfigError(
+                f"{key} is how the sweep itself is made, and cannot vary in it",
+                of_one[0],
+                key=key,
+                override=of_one[0],
+            )
 
 
 def _remove_new_files(folder: Path) -> None:

@@ -63,6 +63,7 @@ class Manifest:
                 raise ConfigError(
                     f"sweep.resume goes on with the sweep in {self._path.parent} as it was, and {'; '.join(changed)}",
                     "both values with a comma between them, to add to it, or a sweep of its own without sweep.resume",
+                    key="sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
             if not _is_a_jobs(name):
@@ -70,6 +71,7 @@ class Manifest:
                     f"hydra.sweep.subdir gives '{name}': a job's folder is one name, without a dot at its "
                     f"beginning, and none of {', '.join(OF_SWEEP)}",
                     "hydra.sweep.subdir='${hydra.job.num}'",
+                    key="hydra.sweep.subdir",
                 )
             if job.key not in self.folders:
                 taken = set(self.folders.values())

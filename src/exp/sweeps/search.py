@@ -85,7 +85,9 @@ def distribution_of(override: Override) -> BaseDistribution:
         return _distribution_of(override)
     except (ValueError, OverflowError) as error:
         raise ConfigError(
-            f"{override.input_line}: {error}", "what a search can choose from, as tag(log,interval(0.001,1))"
+            f"{override.input_line}: {error}",
+            "what a search can choose from, as tag(log,interval(0.001,1))",
+            key=override.get_key_element(),
         ) from error
 
 
@@ -95,6 +97,7 @@ def _distribution_of(override: Override) -> BaseDistribution:
         raise ConfigError(
             f"{override.input_line}: it is how the search itself is made, and nothing to choose",
             example(override.get_key_element()),
+            key=override.get_key_element(),
         )
     if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (strange := value.tags - {"log"}):
         raise ValueError(f"there is no tag {', '.join(sorted(strange))}, but log")
@@ -116,7 +119,11 @@ def _distribution_of(override: Override) -> BaseDistribution:
         return CategoricalDistribution(_texts(override))
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(_texts(override))
-    raise ConfigError(f"{override.input_line}: a search has nothing to choose there", "interval(a,b) or choice(a,b)")
+    raise ConfigError(
+        f"{override.input_line}: a search has nothing to choose there",
+        "interval(a,b) or choice(a,b)",
+        key=override.get_key_element(),
+    )
 
 
 class _PruningLauncher(Protocol):
@@ -178,7 +185,9 @@ def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
         limit, _ = CONSTRAINTS[key]
         for end in (distribution.low, distribution.high):
             if not limit.accepts(end):
-                raise ConfigError(f"{key} must be {limit}, not {end:g}", "ends that it may hold, as interval(0.001,1)")
+                raise ConfigError(
+                    f"{key} must be {limit}, not {end:g}", "ends that it may hold, as interval(0.001,1)", key=key
+                )
 
 
 def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
@@ -201,12 +210,16 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
             raise ConfigError(
                 f"hydra.sweeper.{key} must be one of {', '.join(known)}, not {settings[key]}",
                 f"hydra.sweeper.{key}={next(iter(known))}",
+                key=f"hydra.sweeper.{key}",
+                override=f"hydra.sweeper.{key}={next(iter(known))}",
             )
     for key, least in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < least:
             raise ConfigError(
                 f"hydra.sweeper.{key} must be a whole number of at least {least}, not {settings[key]}",
                 f"hydra.sweeper.{key}=20",
+                key=f"hydra.sweeper.{key}",
+                override=f"hydra.sweeper.{key}=20",
             )
     place: str | None = settings.storage
     try:
@@ -222,6 +235,8 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
         raise ConfigError(
             f"hydra.sweeper.storage={place}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
             "hydra.sweeper.storage=study.log, or sqlite:///study.db",
+            key="hydra.sweeper.storage",
+            override="hydra.sweeper.storage=study.log",
         ) from error
     # Of another seed when it goes on, or it would ask for the same again.
     study.sampler = _SAMPLERS[settings.sampler](settings.seed + len(study.get_trials(deepcopy=False)))

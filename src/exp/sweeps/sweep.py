@@ -204,7 +204,10 @@ class Sweep:
     def _returned(self, job: Job) -> JobReturn:
         row, metric = self._row(job.key), self._config.sweep.metric
         if self._is_search and row.get("status") == "finished" and metric not in row:
-            raise ConfigError(f"sweep.metric={metric}: the jobs have none", "sweep.metric=loss/val")
+            override = "sweep.metric=loss/val"
+            raise ConfigError(
+                f"sweep.metric={metric}: the jobs have none", override, key="sweep.metric", override=override
+            )
         done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
         done.working_dir = str(self._folder / self._names[job.key])
         done.return_value = sweep_csv.metric_value(row, metric)

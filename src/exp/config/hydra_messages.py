@@ -1,0 +1,28 @@
+"""What Hydra and OmegaConf say in English of a wrong command line: the one place that depends on their words.
+
+Each pattern captures what the message names. tests/cli/test_hydra_messages.py provokes each with the installed Hydra.
+"""
+
+import re
+
+NO_GROUP_OPTION = re.compile(r"Could not find '(.+)/(.+?)'")
+VALUE_FOR_GROUP = re.compile(r"Config group override must be a string")
+SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)'")
+CANNOT_OVERRIDE = re.compile(r"Could not override '(.+?)'")
+CANNOT_DELETE = re.compile(r"Could not delete from config\. '(.+?)'")
+ALREADY_THERE = re.compile(r"Could not append to config\. An item is already at '(.+?)'")
+WRONG_VALUE = re.compile(r"Error merging override (.+)")
+NO_CONFIG_DIR = re.compile(r"Additional config directory '(.+?)' not found")
+WRONG_IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(.+?)\s*full_key: ([\w.]+)", re.DOTALL)
+SEARCH_ONLY = re.compile(r"does not support sweep type")
+CHOSEN_TWICE = re.compile(r"Multiple values for ([\w/]+)")
+
+# What WRONG_IN_FILE captured.
+UNKNOWN_KEY_IN_FILE = re.compile(r"Key '")
+WRONG_VALUE_IN_FILE = re.compile(r"Value '(.+?)' of type")
+
+# Of OmegaConf, when a value is resolved.
+UNKNOWN_INTERPOLATION = re.compile(r"Interpolation key '(.+?)' not found")
+
+# Advice that does not hold here: `+` adds a key that nothing reads.
+APPEND_ADVICE = re.compile(r".*To append to your config.*\n?")

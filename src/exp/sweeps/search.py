@@ -207,20 +207,10 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for key, known in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
         if settings[key] not in known:
-            raise ConfigError(
-                f"hydra.sweeper.{key} must be one of {', '.join(known)}, not {settings[key]}",
-                f"hydra.sweeper.{key}={next(iter(known))}",
-                key=f"hydra.sweeper.{key}",
-                override=f"hydra.sweeper.{key}={next(iter(known))}",
-            )
+            raise _wrong_setting(key, f"one of {', '.join(known)}", settings[key], next(iter(known)))
     for key, least in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < least:
-            raise ConfigError(
-                f"hydra.sweeper.{key} must be a whole number of at least {least}, not {settings[key]}",
-                f"hydra.sweeper.{key}=20",
-                key=f"hydra.sweeper.{key}",
-                override=f"hydra.sweeper.{key}=20",
-            )
+            raise _wrong_setting(key, f"a whole number of at least {least}", settings[key], "20")
     place: str | None = settings.storage
     try:
         storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place
@@ -241,6 +231,11 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
     # Of another seed when it goes on, or it would ask for the same again.
     study.sampler = _SAMPLERS[settings.sampler](settings.seed + len(study.get_trials(deepcopy=False)))
     return study
+
+
+def _wrong_setting(key: str, allowed: str, value: object, usual: str) -> ConfigError:
+    key, override = f"hydra.sweeper.{key}", f"hydra.sweeper.{key}={usual}"
+    return ConfigError(f"{key} must be {allowed}, not {value}", override, key=key, override=override)
 
 
 def _ended(study: optuna.Study) -> int:

@@ -119,11 +119,8 @@ def _distribution_of(override: Override) -> BaseDistribution:
         return CategoricalDistribution(_texts(override))
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(_texts(override))
-    raise ConfigError(
-        f"{override.input_line}: a search has nothing to choose there",
-        "interval(a,b) or choice(a,b)",
-        key=override.get_key_element(),
-    )
+    what = f"{override.input_line}: a search has nothing to choose there"
+    raise ConfigError(what, "interval(a,b) or choice(a,b)", key=override.get_key_element())
 
 
 class _PruningLauncher(Protocol):
@@ -185,9 +182,8 @@ def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
         limit, _ = CONSTRAINTS[key]
         for end in (distribution.low, distribution.high):
             if not limit.accepts(end):
-                raise ConfigError(
-                    f"{key} must be {limit}, not {end:g}", "ends that it may hold, as interval(0.001,1)", key=key
-                )
+                fix = "ends that it may hold, as interval(0.001,1)"
+                raise ConfigError(f"{key} must be {limit}, not {end:g}", fix, key=key)
 
 
 def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:

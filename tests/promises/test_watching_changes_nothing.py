@@ -10,6 +10,7 @@ from conftest import composed, config_of
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from exp.config.run_spec import RunSpec
 from exp.config.schema import validate
 from exp.engine.step import EagerStep
 from exp.results import checkpoints, event_file
@@ -24,7 +25,7 @@ def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     folder.mkdir(parents=True)
     cfg = composed("dataset=moons", "model.dropout=0.3", "epochs=3", "threads=1", *overrides)
     choices = dict.fromkeys(("dataset", "model", "optimizer", "scheduler", "loss"), "x")
-    run(validate(cfg), folder, OmegaConf.to_yaml(cfg), choices, [])
+    run(RunSpec(validate(cfg), folder, OmegaConf.to_yaml(cfg), choices, []))
     return checkpoints.read(folder / "checkpoints/last.pt")["model"]
 
 

@@ -21,6 +21,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import CommandFailed, Diagnosis, check_flags, check_untrusted, diagnose, move_flags_first
 from exp.cli.resume import AlreadyFinished, resume_run, resume_sweep
 from exp.config import allowlist
+from exp.config.run_spec import RunSpec
 from exp.config.schema import CONF, choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
@@ -51,7 +52,7 @@ def job(cfg: DictConfig) -> float:
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
-        run(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed)
+        run(RunSpec(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed))
         return sweep_csv.metric_value(sweep_csv.read_row(folder), cfg.sweep.metric)
     except Exception as error:
         log.exception("the run failed")  # into exp.log

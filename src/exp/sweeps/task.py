@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
 from exp.errors import ExpError, Pruned
 
@@ -62,7 +63,8 @@ class Task:
         judge = hopeless if self.prunable else None
         with _environment(self.environment), _log(self.logging):
             try:
-                run(self.config, self.folder, self.text, self.choices, self.overrides, shelf, judge)
+                spec = RunSpec(self.config, self.folder, self.text, self.choices, self.overrides)
+                run(spec, shelf, judge)
             except Pruned:
                 return Outcome()
             except KeyboardInterrupt:

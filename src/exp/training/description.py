@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from exp.config.run_spec import RunSpec
 from exp.config.schema import Config, flatten
 from exp.data.splits import Splits
 from exp.errors import as_yaml, pluralize
@@ -21,15 +22,15 @@ _NOT_HYPERPARAMETERS = (
 _HIDDEN_ARGUMENTS = ("_target_", "output", "every")
 
 
-def describe(config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]) -> Built:
-    """The event that training is about to begin."""
+def describe(spec: RunSpec, experiment: Experiment) -> Built:
+    """Return the event that starts a run."""
     machine = describe_environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
-    lines = _lines(config, experiment, choices, parameters, machine)
+    lines = _lines(spec.config, experiment, spec.choices, parameters, machine)
     return Built(
         lines=lines,
         facts={
-            "seed": config.seed,
+            "seed": spec.config.seed,
             "parameters": parameters,
             "rows": {name: len(split) for name, split in experiment.data.splits.items()},
             "planned_steps": experiment.plan.steps,
@@ -37,7 +38,7 @@ def describe(config: Config, experiment: Experiment, choices: Mapping[str, str],
             "data_sha256": experiment.data.fingerprint,
             "environment": machine,
         },
-        hyperparameters=_hyperparameters(config, experiment, choices, overrides),
+        hyperparameters=_hyperparameters(spec, experiment),
         steps=experiment.plan.steps,
         metrics=experiment.objective.metrics,
     )
@@ -91,15 +92,14 @@ def _format_option(option: str, node: dict[str, Any]) -> str:
     return f"{option}({', '.join(f'{key}={as_yaml(value)}' for key, value in on.items())})"
 
 
-def _hyperparameters(
-    config: Config, experiment: Experiment, choices: Mapping[str, str], overrides: list[str]
-) -> dict[str, str | int | float | bool]:
+def _hyperparameters(spec: RunSpec, experiment: Experiment) -> dict[str, str | int | float | bool]:
     """The same columns for every job of a sweep: what every run has, and what the command line names."""
-    typed = [override.partition("=")[0].lstrip("+") for override in overrides]
+    config = spec.config
+    typed = [override.partition("=")[0].lstrip("+") for override in spec.overrides]
     # TensorBoard shows the first five unasked, by the alphabet: what hardly ever varies would hide the learning rate.
     always = ("dataset", "model", "optimizer", "batching")
     columns: dict[str, Any] = {
-        **{group: option for group, option in choices.items() if group in always or group in typed},
+        **{group: option for group, option in spec.choices.items() if group in always or group in typed},
         "seed": config.seed,
         "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
         "lr": config.optimizer.get("lr", 0.0),

@@ -1,0 +1,89 @@
+"""PreviousRun: what a run folder holds of an earlier start of the same run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exp.config.run_spec import RunSpec
+from exp.config.schema import Config
+from exp.errors import CheckpointError, ConfigError, DataError
+from exp.results import checkpoints, metrics_csv, summary
+from exp.training.build import Experiment, build
+from exp.training.events import State
+from exp.training.reuse import JobCache
+
+# What the bits of a run depend on, besides its config.
+_ENVIRONMENT = ("cpu", "python", "torch", "numpy", "scikit-learn", "threads", "device", "gpu", "commit")
+
+
+@dataclass(frozen=True)
+class PreviousRun:
+    """What a resumed run continues from; everything is empty for a new run.
+
+    Args:
+        folder: The run folder.
+        summary: The content of summary.json.
+        checkpoint: The newest readable checkpoint; None also for a run that was killed before its first one.
+        damaged: A message for each newer checkpoint that cannot be read.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    checkpoint: State | None
+    damaged: list[str]
+
+    @classmethod
+    def read(cls, spec: RunSpec) -> "PreviousRun":
+        """Read the run folder.
+
+        Raises:
+            ConfigError: The folder holds a run, and the config does not resume it.
+            CheckpointError: No checkpoint can be read.
+        """
+        folder, resumes = spec.folder, spec.config.resume is not None
+        if not resumes and (folder / summary.NAME).exists():
+            raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
+        checkpoint, damaged = checkpoints.newest(folder) if resumes else (None, [])
+        return cls(folder, summary.read(folder), checkpoint, damaged)
+
+    @property
+    def step(self) -> int | None:
+        """The step of the checkpoint; None if there is no checkpoint."""
+        return self.checkpoint["progress"]["step"] if self.checkpoint is not None else None
+
+    def rebuild(self, config: Config, cache: JobCache | None) -> Experiment | None:
+        """Build the experiment again that the checkpoint is of; None if there is no checkpoint.
+
+        Raises:
+            DataError: The rows differ from those that the checkpoint was trained on.
+        """
+        if self.checkpoint is None:
+            return None
+        experiment = build(config, cache)
+        if self.checkpoint["data"] != experiment.data.fingerprint:
+            raise DataError("the rows are not those that the run was trained on until now", "the rows as they were")
+        return experiment
+
+    def warnings(self, experiment: Experiment, environment: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what was lost, and what may change the bits from here on."""
+        for problem in self.damaged:
+            yield f"{problem}; the one before it is used"
+        if self.step is not None:
+            yield from self._lost_results(self.step, experiment)
+        saved = self.summary.get("environment", {})
+        for key in _ENVIRONMENT:
+            if key in saved and saved[key] != environment[key]:
+                change = f"{key} was {saved[key]} and is {environment[key]}"
+                yield f"{change}: from here on, bits may differ from those of an undisturbed run"
+
+    def _lost_results(self, step: int, experiment: Experiment) -> Iterator[str]:
+        """Yield which results up to `step`, that of the checkpoint, are missing or damaged."""
+        try:
+            checkpoints.read(self.folder / checkpoints.FOLDER / checkpoints.BEST)
+        except CheckpointError as error:
+            yield f"{error.problem}; a new one is written only where the validation loss gets lower still"
+        last = max((row[0] for row in metrics_csv.read_rows(self.folder)), default=0)
+        if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
+            end = f"{self.folder}/{metrics_csv.NAME} ends at step {last:,}"
+            yield f"{end}: what was measured from there to step {step:,} is lost"

@@ -9,7 +9,8 @@ from scipy import stats
 from sklearn import metrics
 from torch import nn
 
-from exp.data.preprocessing import Column, Preprocessing
+from exp.data.columns.number import NumberColumn
+from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
 from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
@@ -152,7 +153,7 @@ def test_several_targets_are_measured_in_their_own_units():
     output[3, 0] += 5  # five deviations
     output[4, 1] += 1000  # one
     split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
-    plain = Preprocessing((Column("a"),), None, None, "two", None, 2)
+    plain = Preprocessing((NumberColumn("a"),), None, None, "two", None, 2)
     objective = make_objective(nn.MSELoss(), "value", None, 2)
     what, told = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
     assert (what, [one.number for one in told]) == ("off by", [4, 5])
@@ -177,7 +178,7 @@ def test_log_odds_tell_apart_what_probabilities_cannot():
 
 def test_the_most_wrong_rows_are_those_whose_class_got_least():
     split, net = of_classes(3)
-    columns = (Column("age"), Column("height"), Column("weight"))
+    columns = (NumberColumn("age"), NumberColumn("height"), NumberColumn("weight"))
     plain = Preprocessing(columns, (40.0, 170.0, 70.0), (10.0, 8.0, 12.0), "who", ("a", "b", "c"))
     data = Splits(split, split, split, plain, "")
     objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))

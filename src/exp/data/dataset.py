@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.preprocessing import Column
+from exp.data.columns.base import Column
+from exp.data.columns.number import NumberColumn
 from exp.errors import DataError
 
 
@@ -73,7 +74,7 @@ def as_dataset(source: Any) -> Dataset:
             f"{int(np.argmin(finite))}",
             "remove or fill them in the dataset's function",
         )
-    columns = tuple(map(Column, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
+    columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f":
         if not np.isfinite(y).all():
             raise DataError("dataset: the target holds NaN or infinite values", "remove those rows")

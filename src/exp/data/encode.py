@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.column_types import infer_column, places
-from exp.data.preprocessing import EMPTY, UNKNOWN, Column, Floats, Preprocessing
+from exp.data.columns.base import Column, Floats
+from exp.data.columns.category import UNKNOWN, category_codes
+from exp.data.columns.number import NumberColumn
+from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import Cells, Frame, pandas
 from exp.errors import DataError, nearest, pluralize
 
@@ -31,7 +33,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
     notes = list(preprocessing.unknown(rows))
     whole = np.ones(len(rows), dtype=np.bool_)
     for column, values in zip(preprocessing.columns, rows.T, strict=True):
-        gaps = values == EMPTY if column.kind == "category" else np.isnan(values)
+        gaps = column.is_missing(values)
         if gaps.any():
             if column.kind == "category":
                 stands = "zeros stand for it"
@@ -75,11 +77,11 @@ def encode_targets(
     there = cells.notna().to_numpy(dtype=np.bool_)
     notes = [f"{pluralize(int((~there).sum()), 'row')} without {name}: left out"] if not there.all() else []
     if classes is None:
-        return infer_column(name, cells, "number")[1].reshape(-1, 1), there, notes
+        return NumberColumn(name).encode(cells).reshape(-1, 1), there, notes
     are_whole = all(word.lstrip("-").isdigit() for word in classes)
     if are_whole and pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
         cells = cells.astype("Int64")  # whole numbers with gaps among them: 1.0 is the class 1
-    numbers = places(cells, classes)
+    numbers = category_codes(cells, classes)
     if (unknown := cells[(numbers == UNKNOWN) & there]).any():
         raise DataError(
             f"data={path}: the target {name} holds '{unknown.iloc[0]}', and the run tells {', '.join(classes)} apart",
@@ -90,12 +92,8 @@ def encode_targets(
 
 def _coded(column: Column, cells: Cells) -> Floats:
     """New cells of a column that is known: numbers, or places in its words, UNKNOWN for one that it does not have."""
-    if column.kind == "category":
-        return places(cells, column.categories)
     try:
-        return infer_column(column.name, cells, column.kind)[1]
+        return column.encode(cells)
     except DataError as error:
-        what = "true or false" if column.kind == "boolean" else "numbers"
-        raise DataError(
-            error.problem, f"{what} in that column, as the run learned it; empty cells are missing"
-        ) from error
+        cure = f"{column.cell_type} in that column, as the run learned it; empty cells are missing"
+        raise DataError(error.problem, cure) from error

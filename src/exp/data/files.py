@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.column_types import dataset_from_frame
 from exp.data.dataset import Dataset, as_dataset
+from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.read_table import existing_file, pandas, read_frame
 from exp.errors import DataError
 
@@ -34,7 +34,7 @@ def table(
     value in the column `group` stay together when rows are split. DataError for what cannot be trained on.
     """
     frame = read_frame(path, separator, decimal, encoding)
-    return dataset_from_frame(frame, path, target, task, missing, kinds or {}, drop, group)
+    return dataset_from_frame(frame, path, TableOptions(target, task, missing, kinds or {}, drop, group))
 
 
 def arrays(path: str) -> Dataset:
@@ -75,4 +75,5 @@ def openml(
     found: Any = importlib.import_module("sklearn.datasets").fetch_openml(
         name, version=version, target_column=None, as_frame=True, data_home=cache, parser="pandas"
     )
-    return dataset_from_frame(found.frame, f"{name} {version}", target, task, missing, kinds or {}, drop, group)
+    options = TableOptions(target, task, missing, kinds or {}, drop, group)
+    return dataset_from_frame(found.frame, f"{name} {version}", options)

@@ -1,18 +1,16 @@
 """From a table to the rows a model sees: split, and then made into features by what the training rows teach."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset
-from exp.data.preprocessing import EMPTY, UNKNOWN, Column, Preprocessing
+from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import split_order
 from exp.data.splits import Split, Splits
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError
 
 
 def prepare(
@@ -28,7 +26,7 @@ def prepare(
         rows = [np.arange(len(table.x))]
     else:
         rows = _assign_rows(table, split_sizes(split, len(table.x)), split_order(len(table.x), seed).numpy(), stratify)
-    preprocessing, recoded = fit_preprocessing(table, rows[0], standardize)
+    preprocessing, recoded = Preprocessing.fit(table, rows[0], standardize)
     x = preprocessing.transform(recoded)
     y = torch.from_numpy(table.y)
     if table.classes is None:
@@ -39,42 +37,6 @@ def prepare(
     ]
     train, val, test = parts if split is not None else parts * 3
     return Splits(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
-
-
-def fit_preprocessing(
-    table: Dataset, train: NDArray[np.int64], standardize: bool
-) -> tuple[Preprocessing, NDArray[np.float64]]:
-    """What the rows `train` teach: their words alone, medians for what is missing, and numbers' mean and scale.
-
-    And the table's x with words numbered as they are there.
-    """
-    recoded = table.x.copy()
-    columns: list[Column] = []
-    for column, values in zip(table.columns, recoded.T, strict=True):
-        if column.kind == "category":
-            seen = sorted({int(code) for code in values[train]} - {UNKNOWN, EMPTY})
-            place = np.full(len(column.categories) + 2, float(UNKNOWN))  # the last two are UNKNOWN's and EMPTY's own
-            place[EMPTY] = EMPTY
-            place[seen] = np.arange(len(seen))
-            values[:] = place[values.astype(np.int64)]
-            columns.append(Column(column.name, "category", tuple(column.categories[code] for code in seen)))
-        else:
-            if np.isnan(values[train]).all():
-                raise DataError(
-                    f"no training row has a {column.name}", f"'dataset.drop=[{column.name}]', or another seed"
-                )
-            fill = float(np.nanmedian(values[train])) if np.isnan(values).any() else None
-            columns.append(Column(column.name, column.kind, fill=fill))
-    values = table.y.shape[1] if table.classes is None else 1
-    plain = Preprocessing(tuple(columns), None, None, table.target, table.classes, values)
-    if not standardize:
-        return plain, recoded
-    from sklearn.preprocessing import StandardScaler  # late: scikit-learn takes most of a second to import
-
-    scaler: Any = StandardScaler().fit(plain.transform(recoded)[train])
-    numbers = np.array([column.kind == "number" for column in columns for _ in column.features])
-    mean, scale = np.where(numbers, scaler.mean_, 0.0), np.where(numbers, scaler.scale_, 1.0)
-    return replace(plain, mean=tuple(mean.tolist()), scale=tuple(scale.tolist())), recoded
 
 
 def _assign_rows(table: Dataset, sizes: list[int], order: NDArray[np.int64], stratify: bool) -> list[NDArray[np.int64]]:

@@ -2,41 +2,22 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.data.columns.base import Column, Floats
+from exp.data.columns.category import UNKNOWN
+from exp.data.columns.infer import KINDS
+from exp.data.dataset import Dataset
 from exp.errors import pluralize
-
-Floats = NDArray[np.float64]
-
-
-# What a category's word is numbered if it is none of the column's words, and where there is no word.
-UNKNOWN, EMPTY = -1, -2
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column as numbers: a number as it is, false and true as 0 and 1, a word by its place in `words`."""
-
-    name: str
-    kind: Literal["number", "boolean", "category"] = "number"
-    categories: tuple[str, ...] = ()
-    fill: float | None = None  # what stands for a number that is missing
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}={word}" for word in self.categories) if self.kind == "category" else (self.name,)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How rows of `columns` become features, and what an output means: one of `classes`, or `values` numbers.
-
-    A category is one-hot; a word that the training rows did not have, and a missing one, makes zeros in all its places.
-    """
+    """How rows of `columns` become features, and what an output means: one of `classes`, or `values` numbers."""
 
     columns: tuple[Column, ...]
     mean: tuple[float, ...] | None  # of each feature, taken away; None: features are left as they are
@@ -45,6 +26,27 @@ class Preprocessing:
     classes: tuple[str, ...] | None
     values: int = 1
 
+    @classmethod
+    def fit(cls, table: Dataset, train: NDArray[np.int64], standardize: bool) -> tuple["Preprocessing", Floats]:
+        """What the rows `train` teach: their categories, medians for what is missing, and numbers' mean and scale.
+
+        And the table's x with categories numbered as they are there.
+        """
+        fitted = [column.fit(values, train) for column, values in zip(table.columns, table.x.T, strict=True)]
+        columns, x = tuple(column for column, _ in fitted), np.stack([values for _, values in fitted], axis=1)
+        outputs = table.y.shape[1] if table.classes is None else 1
+        plain = cls(columns, None, None, table.target, table.classes, outputs)
+        return (plain.with_scaler(plain.transform(x)[train]) if standardize else plain), x
+
+    def with_scaler(self, features: Floats) -> "Preprocessing":
+        """The same, and numbers standardised by the mean and deviation of these features [N, F]."""
+        from sklearn.preprocessing import StandardScaler  # late: scikit-learn takes most of a second to import
+
+        scaler: Any = StandardScaler().fit(features)
+        is_scaled = np.array([column.is_scaled for column in self.columns for _ in column.features])
+        mean, scale = np.where(is_scaled, scaler.mean_, 0.0), np.where(is_scaled, scaler.scale_, 1.0)
+        return replace(self, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+
     @property
     def features(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
@@ -52,21 +54,12 @@ class Preprocessing:
     def transform(self, x: Floats) -> Floats:
         """Features [N, F] of rows [N, C], a column of x for each of `columns`. In float64, as scikit-learn computes."""
         if all(column.kind == "number" and column.fill is None for column in self.columns):
-            made = x
+            features = x
         else:
-            made = np.hstack(list(self._encoded(x)))
+            features = np.hstack([column.transform(values) for column, values in zip(self.columns, x.T, strict=True)])
         if self.mean is None or self.scale is None:
-            return made
-        return (made - np.array(self.mean)) / np.array(self.scale)
-
-    def _encoded(self, x: Floats) -> Iterator[Floats]:
-        for column, values in zip(self.columns, x.T, strict=True):
-            if column.kind == "category":
-                yield (values[:, None] == np.arange(len(column.categories))).astype(np.float64)
-            elif column.fill is not None:
-                yield np.where(np.isnan(values), column.fill, values)[:, None]
-            else:
-                yield values[:, None]
+            return features
+        return (features - np.array(self.mean)) / np.array(self.scale)
 
     def unknown(self, x: Floats) -> Iterator[str]:
         """Of each category, for a person, how many of these rows have a word that the training rows did not have."""
@@ -81,9 +74,8 @@ class Preprocessing:
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
         known: dict[str, Any] = json.loads(text)
-        known["columns"] = tuple(
-            Column(**(column | {"categories": tuple(column["categories"])})) for column in known["columns"]
-        )
+        columns = [column | {"categories": tuple(column["categories"])} for column in known["columns"]]
+        known["columns"] = tuple(KINDS[column["kind"]](**column) for column in columns)
         for key in ("mean", "scale", "classes"):
             known[key] = None if known[key] is None else tuple(known[key])
         return cls(**known)

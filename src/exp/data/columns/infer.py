@@ -1,0 +1,63 @@
+"""Which kind of column cells make. The next kind is one more class in KINDS."""
+
+import re
+
+from exp.data.columns.base import Column
+from exp.data.columns.category import CategoryColumn
+from exp.data.columns.number import BooleanColumn, NumberColumn, dates, mixed_cells, parse_numbers, refuse_dates
+from exp.data.read_table import Cells, pandas
+from exp.errors import ConfigError, DataError
+
+KINDS: dict[str, type[Column]] = {"number": NumberColumn, "boolean": BooleanColumn, "category": CategoryColumn}
+
+# A text column with more categories than this, and than half its rows, identifies the rows.
+MAX_CATEGORIES = 50
+
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?")
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+
+
+def infer_column(name: str, cells: Cells, declared: str | None) -> Column:
+    """Return the column that `cells` make: of the `declared` kind, or of the kind they look like.
+
+    ConfigError if there is no such kind. DataError for dates, for numbers with text among them, and for nearly as many
+    categories as rows.
+    """
+    if declared not in (None, *KINDS):
+        raise ConfigError(
+            f"dataset.kinds: {name} must be one of {', '.join(KINDS)}, not {declared}",
+            f"'dataset.kinds={{{name}: category}}'",
+        )
+    refuse_dates(name, cells)
+    return KINDS[declared or _infer_kind(name, cells)].from_cells(name, cells)
+
+
+def _infer_kind(name: str, cells: Cells) -> str:
+    types = pandas().api.types
+    present = cells.dropna()
+    if types.is_bool_dtype(present.infer_objects()):
+        return "boolean"
+    if types.is_numeric_dtype(cells):
+        return "number"
+    _check_text(name, present.astype(str))
+    return "category"
+
+
+def _check_text(name: str, text: Cells) -> None:
+    """DataError if text is something else than categories."""
+    stripped = text.str.strip()
+    if len(text) and stripped.str.fullmatch(_DATE.pattern).all():
+        raise dates(name)
+    if len(text) and stripped.str.fullmatch(_COMMA.pattern).all():
+        raise DataError(
+            f"the column {name} holds numbers with a decimal comma: {stripped.iloc[0]}", 'dataset.decimal=","'
+        )
+    is_text = parse_numbers(stripped).isna()
+    if 0 < is_text.sum() < len(text) / 2:
+        raise mixed_cells(name, stripped[is_text])
+    if (count := text.nunique()) > max(MAX_CATEGORIES, len(text) / 2):
+        raise DataError(
+            f"the column {name} has {count:,} different words in {len(text):,} rows: it names the rows, and no "
+            "category",
+            f"'dataset.drop=[{name}]', or if it is one 'dataset.kinds={{{name}: category}}'",
+        )

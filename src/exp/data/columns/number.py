@@ -1,0 +1,84 @@
+"""Columns of numbers, and of booleans as 0 and 1. Missing values are NaN, and filled with the training median."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.base import Column, Floats
+from exp.data.read_table import Cells, pandas
+from exp.errors import DataError
+
+
+@dataclass(frozen=True)
+class NumberColumn(Column):
+    kind: str = "number"
+    is_scaled: ClassVar[bool] = True
+    cell_type: ClassVar[str] = "numbers"
+
+    def encode(self, cells: Cells) -> Floats:
+        pd = pandas()
+        refuse_dates(self.name, cells)
+        text = cells.dropna().astype(str).str.strip()
+        numbers = parse_numbers(text)
+        if numbers.isna().any():
+            raise mixed_cells(self.name, text[numbers.isna()])
+        self._check(numbers)
+        return pd.Series(np.nan, index=cells.index).mask(cells.notna(), numbers.astype(float)).to_numpy(np.float64)
+
+    def _check(self, numbers: Cells) -> None:
+        if not np.isfinite(numbers.astype(float)).all():
+            raise DataError(f"the column {self.name} holds infinite numbers", "numbers that end")
+
+    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self, Floats]:
+        if np.isnan(values[train]).all():
+            raise DataError(f"no training row has a {self.name}", f"'dataset.drop=[{self.name}]', or another seed")
+        fill = float(np.nanmedian(values[train])) if np.isnan(values).any() else None
+        return replace(self, fill=fill), values
+
+    def transform(self, values: Floats) -> Floats:
+        filled = values if self.fill is None else np.where(np.isnan(values), self.fill, values)
+        return filled[:, None]
+
+
+@dataclass(frozen=True)
+class BooleanColumn(NumberColumn):
+    kind: str = "boolean"
+    is_scaled: ClassVar[bool] = False
+    cell_type: ClassVar[str] = "true or false"
+
+    def _check(self, numbers: Cells) -> None:
+        if not (other := numbers[~numbers.isin((0, 1))]).empty:
+            raise DataError(
+                f"the column {self.name} is one of true and false, and row {int(other.index[0]) + 1} holds "
+                f"{other.iloc[0]:g}",
+                f"true or false, 1 or 0; or to train on it 'dataset.kinds={{{self.name}: number}}'",
+            )
+
+
+def parse_numbers(text: Cells) -> Cells:
+    """Return stripped text as numbers, true and false as 1 and 0; NaN where it is none of these."""
+    return pandas().to_numeric(text.str.lower().replace({"true": "1", "false": "0"}), errors="coerce")
+
+
+def refuse_dates(name: str, cells: Cells) -> None:
+    """DataError if pandas read the cells as dates."""
+    if pandas().api.types.is_datetime64_any_dtype(cells):
+        raise dates(name)
+
+
+def dates(name: str) -> DataError:
+    return DataError(
+        f"the column {name} is one of dates, which are no numbers and no categories",
+        f"'dataset.drop=[{name}]', or columns made of it: year, month, days since",
+    )
+
+
+def mixed_cells(name: str, others: Cells) -> DataError:
+    """The error for a column of numbers with `others` among them."""
+    return DataError(
+        f"the column {name} holds numbers, and {len(others):,} cells that are none, the first in row "
+        f"{int(others.index[0]) + 1}: {others.iloc[0]!r}",
+        f"mended cells (empty ones are missing), or 'dataset.kinds={{{name}: category}}'",
+    )

@@ -71,7 +71,7 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
         began = time.monotonic()
         ended(start(folder, *line, "hydra.run.dir=whole"))
         seconds = time.monotonic() - began
-        training = max(at for _, at, _, _ in metrics_csv.read_rows(folder / "whole"))
+        training = max(row.seconds for row in metrics_csv.read_rows(folder / "whole"))
         same, reached = 0, []
         for kill in range(kills):
             run = folder / f"run{kill}"

@@ -42,7 +42,7 @@ def _first_of(run: Path, other: Path) -> Iterator[Difference]:
     """The first row of metrics.csv that differs; those of the test split come at a run's end, and last here."""
     for last in (False, True):
         pairs = (
-            ((row for row in metrics_csv.read_rows(folder) if (row[2] == "test") == last)) for folder in (run, other)
+            ((row for row in metrics_csv.read_rows(folder) if (row.split == "test") == last)) for folder in (run, other)
         )
         found = list(_first_among(run, other, *pairs))
         yield from found
@@ -58,7 +58,9 @@ def _first_among(
             longer = other if mine is None else run
             yield "metrics", f"the same up to the end of one, and {longer} goes on"
             return
-        (step, _, split, values), (their_step, _, their_split, their_values) = mine, theirs
+        (step, split, values), (their_step, their_split, their_values) = (
+            (row.step, row.split, row.metrics) for row in (mine, theirs)
+        )
         if (step, split) != (their_step, their_split):
             yield "metrics", f"{run} has a {split} row at step {step} where {other} has {their_split} at {their_step}"
             return

@@ -47,7 +47,7 @@ def report(run: str) -> None:
                 if isinstance(told, Noted):
                     print(told.text)
         elif len(list(metrics_csv.read_rows(folder))) > 1:
-            figures.save(figures.learning_curves(folder / metrics_csv.NAME), folder / "figures" / "learning_curves.png")
+            figures.save(figures.learning_curves(folder), folder / "figures" / "learning_curves.png")
         run_report.write_page(folder, experiment, summary.read(folder).get("status", "not begun"), missing)
     print(folder / run_folder.REPORT)
 

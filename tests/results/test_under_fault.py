@@ -122,7 +122,7 @@ def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["exp", "dataset=xor", "epochs=50", "figures=false", "hydra.run.dir=run"])
     main()
-    seconds = [at for _, at, _, _ in metrics_csv.read_rows(tmp_path / "run")]
+    seconds = [row.seconds for row in metrics_csv.read_rows(tmp_path / "run")]
     assert seconds == sorted(seconds)
     events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
     assert [point.step for point in events.Scalars("loss/train")] == list(range(1, 51))

@@ -44,10 +44,10 @@ _COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 
 
 def draw_figures(
-    metrics: Path, data: Splits, objective: Objective, predict: Predict
+    folder: Path, data: Splits, objective: Objective, predict: Predict
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Name of each picture that such data allow, and what draws it under the parameters as they are."""
-    yield "learning_curves", partial(learning_curves, metrics)
+    yield "learning_curves", partial(learning_curves, folder)
     if data.classes is not None:
         output = predict(data.test.x)
         yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, output)
@@ -68,13 +68,14 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
     return width, height
 
 
-def learning_curves(metrics: Path) -> Figure:
+def learning_curves(folder: Path) -> Figure:
     """Every metric in metrics.csv against the step, train and val in one chart."""
-    columns, series = read_curves(metrics, _MAX_POINTS)
+    curves = read_curves(folder, _MAX_POINTS)
+    columns = list(dict.fromkeys(name for rows in curves.values() for row in rows for name in row.metrics))
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-            points = [(step, values[column]) for step, values in series.get(split, []) if column in values]
+            points = [(row.step, row.metrics[column]) for row in curves.get(split, []) if column in row.metrics]
             steps, values = np.array(points).reshape(-1, 2).T
             # Single batches jump about so that they would hide the other curve: their running mean stands for them.
             window = max(1, len(points) // 40) if split == "train" else 1

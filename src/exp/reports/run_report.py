@@ -41,9 +41,7 @@ def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator
 
 def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
     learner = experiment.learner
-    for name, draw in figures.draw_figures(
-        folder / metrics_csv.NAME, experiment.data, experiment.objective, learner.predict
-    ):
+    for name, draw in figures.draw_figures(folder, experiment.data, experiment.objective, learner.predict):
         path = folder / "figures" / f"{name}.png"
         try:
             yield Drawn(at, name, path, *figures.save(draw(), path))
@@ -135,8 +133,9 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
         told.append((name, *cells, f"{len(split):,}"))
     told.append(_guess(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
-    step, seconds = rows[-1][:2] if rows else (0, 0.0)
-    best = min(((row[3]["loss"], row[0]) for row in rows if row[2] == "val" and "loss" in row[3]), default=None)
+    step, seconds = (rows[-1].step, rows[-1].seconds) if rows else (0, 0.0)
+    losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
+    best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
     sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
     note = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"

@@ -1,12 +1,14 @@
 """What the jobs of a sweep measured on the way: of jobs that differ in their seed alone, mean and deviation."""
 
-import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from exp.results import metrics_csv
 
 # Of each column of metrics.csv the mean over the jobs at every evaluation, and the standard deviation (0 of one job).
 Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
@@ -30,10 +32,8 @@ def mean_curves(folders: Sequence[Path]) -> Curves:
 
 def _val(job: Path) -> dict[str, list[float]]:
     """The columns of the job's validation rows."""
-    columns: dict[str, list[float]] = {}
-    with (job / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row.pop("split") == "val":
-                for name, value in row.items():
-                    columns.setdefault(name, []).append(float(value or "nan"))
-    return columns
+    rows = [row for row in metrics_csv.read_rows(job) if row.split == "val"]
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
+    return {name: [float(getattr(row, name)) for row in rows] for name in ("step", "epoch", "samples", "seconds")} | {
+        name: [row.metrics.get(name, math.nan) for row in rows] for name in names
+    }

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from exp.results.atomic import replacement
 from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Trained
@@ -13,30 +13,15 @@ from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Train
 NAME = "metrics.csv"
 
 
-def read_curves(metrics: Path, points: int) -> tuple[list[str], dict[str, list[tuple[int, dict[str, float]]]]]:
-    """The metrics' names, and of each split (step, values), thinned while reading to a few thousand points."""
-    curves: dict[str, list[tuple[int, dict[str, float]]]] = {}
-    strides: dict[str, int] = {}
-    seen: dict[str, int] = {}
-    with metrics.open(newline="") as file:
-        reader = csv.reader(file)
-        columns = next(reader)[5:]
-        for step, _, _, _, split, *values in reader:
-            index = seen[split] = seen.get(split, -1) + 1
-            curve = curves.setdefault(split, [])
-            if index % strides.setdefault(split, 1):
-                continue
-            curve.append(
-                (int(step), {name: float(value) for name, value in zip(columns, values, strict=True) if value})
-            )
-            if len(curve) >= 2 * points:
-                curves[split] = curve[::2]
-                strides[split] *= 2
-    return columns, curves
+class Row(NamedTuple):
+    """A line of metrics.csv; `metrics` holds the cells that are not empty, by column."""
 
-
-# Step, seconds, split and metrics.
-Row: TypeAlias = tuple[int, float, str, dict[str, float]]
+    step: int
+    epoch: float
+    samples: int
+    seconds: float
+    split: str
+    metrics: dict[str, float]
 
 
 # How long a row may be in memory alone.
@@ -93,22 +78,44 @@ class MetricsCsvSink:
 
 
 def read_rows(folder: Path) -> Iterator[Row]:
-    """Each row of `folder`/metrics.csv that is whole; none if there is no such file."""
+    """Read `folder`/metrics.csv row by row, without damaged rows; no rows if there is no such file."""
     path = folder / NAME
     if path.exists():
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            header = file.readline().strip().split(",")
-            yield from (row for line in file if (row := _parse_row(header, line)) is not None)
+            names = _metric_names(file.readline())
+            yield from (row for line in file if (row := _parse_row(names, line)) is not None)
 
 
-def _parse_row(header: list[str], line: str) -> Row | None:
-    values = line.rstrip("\r\n").split(",")
-    if not line.endswith("\n") or len(values) != len(header):
+def read_curves(folder: Path, max_points: int) -> dict[str, list[Row]]:
+    """The rows of each split, evenly thinned to fewer than 2 * `max_points` while reading."""
+    curves: dict[str, list[Row]] = {}
+    strides: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for row in read_rows(folder):
+        curve, stride = curves.setdefault(row.split, []), strides.setdefault(row.split, 1)
+        count = counts[row.split] = counts.get(row.split, -1) + 1
+        if count % stride == 0:
+            curve.append(row)
+            if len(curve) >= 2 * max_points:
+                del curve[1::2]
+                strides[row.split] = 2 * stride
+    return curves
+
+
+def _metric_names(header: str) -> list[str]:
+    return header.strip().split(",")[len(_FIXED_COLUMNS) :]
+
+
+def _parse_row(names: list[str], line: str) -> Row | None:
+    """None if the line is damaged, or was not written to its end."""
+    cells = line.rstrip("\r\n").split(",")
+    if not line.endswith("\n") or len(cells) != len(_FIXED_COLUMNS) + len(names):
         return None
-    metrics = zip(header[len(_FIXED_COLUMNS) :], values[len(_FIXED_COLUMNS) :], strict=True)
+    step, epoch, samples, seconds, split, *values = cells
     try:
-        return int(values[0]), float(values[3]), values[4], {name: float(value) for name, value in metrics if value}
-    except ValueError:  # damaged
+        metrics = {name: float(value) for name, value in zip(names, values, strict=True) if value}
+        return Row(int(step), float(epoch), int(samples), float(seconds), split, metrics)
+    except ValueError:
         return None
 
 
@@ -123,10 +130,11 @@ def _truncate_after(path: Path, step: int) -> float:
     ):
         header = old.readline()
         new.write(header)
+        names = _metric_names(header)
         for line in old:
-            row = _parse_row(header.strip().split(","), line)
+            row = _parse_row(names, line)
             # A row that the process did not finish writing is of a later step: a snapshot comes after its step's rows.
-            if row is not None and row[0] <= step and row[2] != "test":
+            if row is not None and row.step <= step and row.split != "test":
                 new.write(line)
-                seconds = row[1]
+                seconds = row.seconds
     return seconds

@@ -83,7 +83,7 @@ class PreviousRun:
             checkpoints.read(self.folder / checkpoints.FOLDER / checkpoints.BEST)
         except CheckpointError as error:
             yield f"{error.problem}; a new one is written only where the validation loss gets lower still"
-        last = max((row[0] for row in metrics_csv.read_rows(self.folder)), default=0)
+        last = max((row.step for row in metrics_csv.read_rows(self.folder)), default=0)
         if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
             end = f"{self.folder}/{metrics_csv.NAME} ends at step {last:,}"
             yield f"{end}: what was measured from there to step {step:,} is lost"

@@ -89,10 +89,10 @@ class SummarySink:
             self._content["notes"] = [*self._content.get("notes", []), event.text]
             self._write()
         elif isinstance(event, Resumed):
-            told = list(metrics_csv.read_rows(self._folder))
-            self._began -= max((seconds for _, seconds, _, _ in told), default=0.0)
-            for step, _, split, metrics in told:
-                self._compare(split, step, metrics)
+            rows = list(metrics_csv.read_rows(self._folder))
+            self._began -= max((row.seconds for row in rows), default=0.0)
+            for row in rows:
+                self._compare(row.split, row.step, row.metrics)
         elif isinstance(event, Trained):
             self._at = event.at
             self._compare("train", event.at.step, event.metrics.values())

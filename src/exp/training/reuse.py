@@ -1,7 +1,9 @@
-"""What the runs of one process can share: the rows they read, and the recordings of models of the same shapes."""
+"""Reuse datasets and compiled steps between the jobs of one worker process."""
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -10,57 +12,73 @@ from exp.config.schema import Config
 from exp.data.dataset import Dataset
 from exp.engine.codegen import CompiledSteps
 
-# A user's own functions and modules may give something else every time, or keep state that nobody sees.
+# A user's own functions may return something else each time, and a user's own modules may have hidden state.
 _REUSABLE_PACKAGES = ("exp.", "torch.", "sklearn.")
 
 
-# Kept of each kind; a sweep over more shapes than this pays for their recordings again.
+# Entries of each kind; a sweep over more shapes captures some of its steps again.
 _MAX_ENTRIES = 8
 
 
+@dataclass(frozen=True)
+class ModelToTrain:
+    """A model with the compiled steps that hold references to its tensors."""
+
+    model: nn.Module
+    compiled: CompiledSteps
+
+
 class JobCache:
-    """Of a worker's earlier jobs, what a later one would make again. A job takes a model as its own until the next."""
+    """What the jobs of one process share. A model belongs to the job that took it last; its earlier jobs are over."""
 
     def __init__(self) -> None:
-        self._tables: OrderedDict[str, Dataset] = OrderedDict()
-        self._models: OrderedDict[str, tuple[nn.Module, CompiledSteps]] = OrderedDict()
+        self._datasets: OrderedDict[str, Dataset] = OrderedDict()
+        self._models: OrderedDict[str, ModelToTrain] = OrderedDict()
 
-    def dataset(self, node: dict[str, Any]) -> Dataset | None:
-        """The rows that this dataset's function gave before."""
-        return self._tables.get(_key(node))
+    def reuse_dataset(self, node: dict[str, Any], load: Callable[[], Dataset]) -> Dataset:
+        """Return the dataset of an earlier job with the same config `node`, or else that of `load()`."""
+        key = _key(node)
+        if key in self._datasets:
+            return self._datasets[key]
+        dataset = load()
+        if _is_reusable(node) and "path" not in node:  # a file may change
+            _add(self._datasets, key, dataset)
+        return dataset
 
-    def add_dataset(self, node: dict[str, Any], table: Dataset) -> None:
-        if _is_known(node) and "path" not in node:  # a file may change
-            _keep(self._tables, _key(node), table)
+    def reuse_model(self, config: Config, model: nn.Module, criterion: nn.Module) -> ModelToTrain:
+        """Return the model to train in place of `model`, with its compiled steps.
 
-    def model(self, config: Config, model: nn.Module, criterion: nn.Module) -> tuple[nn.Module, CompiledSteps]:
-        """A model with the parameters of `model`, just built, and what was recorded with it before.
+        If a job with an equal model and loss was trained before, this is that job's model, with the state of `model`
+        copied into it and without gradients, because compiled steps hold references to its tensors. Otherwise it is
+        `model` itself. Classes of the user's own packages are never reused.
 
-        One on which an equal config was trained takes over the new one's parameters; else it is `model` itself.
+        Args:
+            model: The model just built from `config`; discard it after the call.
+            criterion: The loss just built from `config`.
         """
+        if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
+            return ModelToTrain(model, CompiledSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
         key = _key([config.model, config.loss, config.clip_grad_norm, shapes])
-        if not _is_known(config.model) or not _is_known(config.loss) or criterion.state_dict():
-            return model, CompiledSteps()
         if key not in self._models:
-            _keep(self._models, key, (model, CompiledSteps()))
+            _add(self._models, key, ModelToTrain(model, CompiledSteps()))
             return self._models[key]
-        known, recordings = self._models[key]
-        known.load_state_dict(model.state_dict())
-        for parameter in known.parameters():
+        reused = self._models[key]
+        reused.model.load_state_dict(model.state_dict())
+        for parameter in reused.model.parameters():
             parameter.grad = None
-        return known, recordings
+        return reused
 
 
 def _key(content: object) -> str:
     return json.dumps(content, sort_keys=True, default=str)
 
 
-def _is_known(node: dict[str, Any]) -> bool:
+def _is_reusable(node: dict[str, Any]) -> bool:
     return str(node.get("_target_")).startswith(_REUSABLE_PACKAGES)
 
 
-def _keep(kept: OrderedDict[str, Any], key: str, value: object) -> None:
-    kept[key] = value
-    if len(kept) > _MAX_ENTRIES:
-        kept.popitem(last=False)
+def _add(entries: OrderedDict[str, Any], key: str, value: object) -> None:
+    entries[key] = value
+    if len(entries) > _MAX_ENTRIES:
+        entries.popitem(last=False)

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.schema import Config, flatten, validate, without_hydra
 from exp.config.untrusted import refuse_other_settings
-from exp.sweeps.hydra_files import HydraFiles
+from exp.sweeps.hydra_files import HydraFileTemplate
 
 # What does not make another run of a job: how its sweep is made, and what is drawn of it.
 _NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
@@ -85,8 +85,8 @@ class Base:
         return without_hydra(self.cfg)
 
     @cached_property
-    def notes(self) -> HydraFiles:
-        return HydraFiles(self.cfg)
+    def notes(self) -> HydraFileTemplate:
+        return HydraFileTemplate(self.cfg)
 
 
 class JobComposer:

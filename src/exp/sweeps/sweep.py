@@ -148,7 +148,7 @@ class Sweep:
                 pass
         task, base = self._composed.task(job.overrides), self._composed.base(job.overrides)
         base.notes.write(folder, task, job.overrides, job.number, self._composed.name(job.overrides))
-        log, environment = base.notes.live(
+        log, environment = base.notes.resolve_logging(
             folder, lambda: activate_job_config(self._composed(job.overrides), job.number)
         )
         self._tell_callbacks_of(job)

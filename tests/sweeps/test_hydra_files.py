@@ -1,0 +1,68 @@
+"""A job's .hydra/*.yaml are those that Hydra's own launcher writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+from test_jobs import loaders
+
+from exp.sweeps.jobs import JobComposer
+
+FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
+NUMBER = 3
+
+
+def hydras_files(loader: ConfigLoader, master: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+    """The three files as Hydra's basic launcher writes them."""
+    cfg = loader.load_sweep_config(master, list(overrides))
+    with open_dict(cfg):
+        cfg.hydra.job.id = cfg.hydra.job.num = NUMBER
+    context = HydraContext(config_loader=loader, callbacks=Callbacks())
+    run_job(lambda _: None, cfg, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
+    return read(Path(cfg.hydra.runtime.output_dir))
+
+
+def our_files(composer: JobComposer, master: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+    folder = Path(master.hydra.sweep.dir) / str(NUMBER)
+    base = composer.base(overrides)
+    base.notes.write(folder, composer.task(overrides), overrides, NUMBER, composer.name(overrides))
+    return read(folder)
+
+
+def read(job: Path) -> dict[str, str]:
+    return {name: (job / ".hydra" / name).read_text(encoding="utf-8") for name in FILES}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["seed=7"],
+        ["dataset=iris", "optimizer=adam", "optimizer.lr=1e-3", "model.hidden=[8,8]"],
+        ["optimizer.lr=${early_stopping.min_delta}", "clip_grad_norm=null", "log_every='2 epochs'"],
+        ["+optimizer.dampening=0.5", "++epochs=9"],
+        ["seed=918273645", "threads=3"],
+        *(
+            [f"save_every={text}"]
+            for text in ("__WORDS__", "__NAME__", "__FOLDER__", "'a: b # c'", "'1e3'", "'é'", "yes")
+        ),
+    ],
+    ids=" ".join,
+)
+def test_they_are_hydras(tmp_path: Path, overrides: list[str]):
+    with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep") as (composer, loader, master):
+        theirs = hydras_files(loader, master, overrides)
+        assert our_files(composer, master, overrides) == theirs
+
+
+@pytest.mark.parametrize("name", ["918273645", "__FOLDER__", "__NAME__"])
+def test_a_sweeps_folder_may_have_any_name(tmp_path: Path, name: str):
+    with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/{name}") as (composer, _, master):
+        hydra = OmegaConf.create(our_files(composer, master, ["seed=1"])["hydra.yaml"]).hydra
+        assert hydra.sweep.dir == f"{tmp_path}/{name}"
+        assert hydra.runtime.output_dir == f"{tmp_path}/{name}/{NUMBER}"

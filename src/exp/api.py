@@ -18,8 +18,8 @@ from exp import report
 from exp.cli.callback import ExpCallback
 from exp.cli.diagnosis import CommandFailed
 from exp.cli.main import main
-from exp.data.encode import encode_rows, not_finite
-from exp.data.read_table import pandas
+from exp.data.encode import encode_rows, nonfinite_notes
+from exp.data.read_table import import_pandas
 from exp.errors import ConfigError, ExpError, as_yaml, display_path
 from exp.reports import html, run_report, sweep_report
 from exp.results import metrics_csv, run_folder, sweep_csv
@@ -81,7 +81,7 @@ class Result:
         if hasattr(rows, "columns"):
             x, whole, notes = encode_rows(rows, self.trained.preprocessing, "rows")
             told = self.trained.predict(x[whole])
-            for note in (*notes, *not_finite(told)):
+            for note in (*notes, *nonfinite_notes(told)):
                 print(note)
             return type(rows)(told, index=rows.index[whole]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
@@ -214,7 +214,7 @@ def _isolated_state() -> Generator[None]:
 
 def _frame(path: Path) -> Any:
     try:
-        return pandas().read_csv(path)
+        return import_pandas().read_csv(path)
     except ConfigError:  # it is not installed
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))

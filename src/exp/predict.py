@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 
 from exp.cli.key_value import new_file, run_command
-from exp.data.encode import encode_rows, not_finite
+from exp.data.encode import encode_rows, nonfinite_notes
 from exp.errors import ConfigError
 from exp.results.trained_model import load_trained
 
@@ -29,7 +29,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         writer.writerow(told)
         lines = iter(zip(*(column.tolist() for column in told.values()), strict=True))
         writer.writerows(next(lines) if there else [""] * len(told) for there in whole.tolist())
-    for note in (*notes, *not_finite(told)):
+    for note in (*notes, *nonfinite_notes(told)):
         print(note)
     print(f"{int(whole.sum()):,} predictions of {trained.preprocessing.target}: {out}")
 

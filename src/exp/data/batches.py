@@ -1,4 +1,4 @@
-"""Full batch, online and minibatch, one thing with three sizes: how many steps an epoch has, and what each one sees."""
+"""Batches of training rows: full batch, online and mini-batch training differ only in the batch size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from exp.errors import ConfigError
 
 @dataclass(frozen=True)
 class Position:
-    """How far training has come: updates made, passes over the training rows (1.5: half of the second), rows seen."""
+    """How far training has come: number of updates, epochs (1.5: half of the second) and samples."""
 
     step: int
     epoch: float
@@ -26,17 +26,21 @@ class Position:
 Batch: TypeAlias = tuple[Tensor, Tensor]
 
 
-# Cutting a table into single rows all at once would take more memory than the table.
-_VIEWS_AT_ONCE = 1024
+# Creating a view for each row of a large dataset at once would take more memory than the rows.
+_MAX_VIEWS = 1024
 
 
-# Where a tensor of its own begins in memory. Matrix products may round differently for one that begins elsewhere.
+# Bytes. torch aligns new tensors to this; matrix products may round differently for other alignments.
 _ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The training rows in batches of `batch_size` (None: all of them), shuffled anew for every epoch or not at all."""
+    """Training rows in batches of `batch_size` (None: all rows), in a new order every epoch if `shuffle`.
+
+    Raises:
+        ConfigError: There are fewer rows than `batch_size`.
+    """
 
     rows: Split
     batch_size: int | None
@@ -63,21 +67,24 @@ class Batches:
         return self.steps_per_epoch * self.size if self.drop_last else len(self.rows)
 
     def position(self, step: int) -> Position:
-        """Where training stands after `step` updates."""
+        """Return the position after `step` updates."""
         epochs, steps = divmod(step, self.steps_per_epoch)
         samples = epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
         return Position(step, step / self.steps_per_epoch, samples)
 
     def stream(self, step: int = 0, began: Tensor | None = None) -> "Stream":
-        """x [B, F] and y [B, ...] of the step after `step`, and of all that follow.
+        """Return the batches after `step`: x [B, F] and y [B, ...] of each following step.
 
-        In the middle of an epoch, `began` is where torch's random stream stood when that epoch began.
+        Args:
+            step: Number of updates already made.
+            began: State of torch's random generator at the start of the epoch that `step` is in; required in the middle
+                of an epoch.
         """
         return Stream(self, step, began)
 
-    @torch.inference_mode(False)  # also where whoever asks is in it: an eager step needs tensors that autograd takes
+    @torch.inference_mode(False)  # the eager step needs tensors that autograd accepts, also in inference mode
     def epoch(self) -> Batch:
-        """All rows of the next epoch, in its order; tensors of their own, for a model may write into its input."""
+        """Return copies of x and y in the order of the next epoch. Copies, because a model may write to its input."""
         x, y = self.rows.x, self.rows.y
         order = epoch_order(len(self.rows), self.shuffle)
         if order is not None:
@@ -87,12 +94,12 @@ class Batches:
 
 
 class Stream:
-    """Batch after batch, without end; draws from torch's random stream when an epoch's first batch is asked for."""
+    """An endless iterator over batches. It draws from torch's random generator at the start of each epoch."""
 
     def __init__(self, batches: Batches, step: int, began: Tensor | None) -> None:
-        self.began = began  # the random stream's state before the epoch drew its order
+        self.began = began  # state of the random generator before the order of the epoch was drawn
         self._batches = batches
-        self._made = step % batches.steps_per_epoch  # of the epoch's steps
+        self._done = step % batches.steps_per_epoch  # steps of the epoch
         self._steps = self._all()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -101,33 +108,33 @@ class Stream:
     def _all(self) -> Iterator[Batch]:
         batches = self._batches
         if batches.batch_size is None and not batches.shuffle:
-            # All rows as they stand need no loader: the plain script's loop over epochs draws nothing.
+            # The plain script trains on all rows without a DataLoader, so it draws no random number.
             while True:
                 yield batches.rows.x, batches.rows.y
-        if self._made:
+        if self._done:
             assert self.began is not None
-            now = torch.get_rng_state()
+            current = torch.get_rng_state()
             torch.set_rng_state(self.began)
             x, y = batches.epoch()
-            torch.set_rng_state(now)
-            yield from islice(self._cut(x, y), self._made, None)
+            torch.set_rng_state(current)
+            yield from islice(self._split(x, y), self._done, None)
         while True:
             self.began = torch.get_rng_state()
-            yield from self._cut(*batches.epoch())
+            yield from self._split(*batches.epoch())
 
-    def _cut(self, x: Tensor, y: Tensor) -> Iterator[Batch]:
+    def _split(self, x: Tensor, y: Tensor) -> Iterator[Batch]:
         size = self._batches.size
-        at_once = size * _VIEWS_AT_ONCE
-        for xs, ys in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
-            yield from zip(_cut(xs, size), _cut(ys, size), strict=True)
+        rows = size * _MAX_VIEWS
+        for xs, ys in zip(torch.split(x, rows), torch.split(y, rows), strict=True):
+            yield from zip(_batched(xs, size), _batched(ys, size), strict=True)
 
 
 @torch.inference_mode(False)
-def _cut(rows: Tensor, size: int) -> list[Tensor]:
-    """The rows in batches of `size`, the last one shorter, each beginning where a tensor of its own would.
+def _batched(rows: Tensor, size: int) -> list[Tensor]:
+    """Return the rows in batches of `size`, each aligned in memory like a new tensor; the last one may be smaller.
 
-    Plain views do not, and cost the bits of the plain script, whose loader makes every batch anew:
-    test_every_dataset_with_every_loss_in_every_mode.
+    Plain views are not aligned, and their losses would differ from those of the plain script, whose DataLoader copies
+    every batch: test_every_dataset_with_every_loss_in_every_mode.
     """
     row_shape = rows.shape[1:]
     whole = len(rows) // size

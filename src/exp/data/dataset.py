@@ -1,4 +1,4 @@
-"""What a dataset's function returned, as one table. Anything shaped like scikit-learn's loaders and makers will do."""
+"""A dataset as arrays of numbers. It accepts the return values of scikit-learn's loaders and generators."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from exp.errors import DataError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows x, float64 [N, C], a number for each of `columns`, and y: class numbers int64 [N], or values float64 [N, K].
+    """Rows x, float64 [N, C], with a value for each of `columns`, and targets y.
 
-    Where `classes` is None it is values. `groups`: int64 [N], rows of one number belong together in a split.
+    For classification, y holds indices into `classes`, int64 [N]. For regression, `classes` is None and y holds values,
+    float64 [N, K]. Rows with equal `groups`, int64 [N], stay in one split.
     """
 
     x: NDArray[np.float64]
@@ -26,24 +27,26 @@ class Dataset:
     classes: tuple[str, ...] | None
     target: str = "target"
     groups: NDArray[np.int64] | None = None
-    notes: tuple[str, ...] = ()  # what a person should know of the rows
-    numbers: NDArray[np.int64] | None = None  # of each row in its file, where some were left out; counted from 1
+    notes: tuple[str, ...] = ()  # messages for the user
+    row_numbers: NDArray[np.int64] | None = None  # positions in the file, counted from 1; None: no row was dropped
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers: equal tables, and only they, share it."""
-        words = [column.categories for column in self.columns if column.categories]
-        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *words)).encode())
+        """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
+        categories = [column.categories for column in self.columns if column.categories]
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories)).encode())
         for array in (self.x, self.y):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 
 def as_dataset(source: Any) -> Dataset:
-    """The table in scikit-learn's Bunch (`data`, `target`, names if it has them) or in a pair (x, y).
+    """Convert a scikit-learn Bunch (`data`, `target`, and names if it has them) or a pair (x, y) to a Dataset.
 
-    A target of floats means regression; whole numbers, booleans and words mean classes, numbered in sorted order.
-    DataError if the rows are empty, do not match, or are not finite.
+    A float target means regression. Integers, booleans and text mean classes, numbered in sorted order.
+
+    Raises:
+        DataError: The arrays are empty, have other shapes, or hold NaN or infinite values.
     """
     if isinstance(source, Dataset):
         return source
@@ -65,7 +68,7 @@ def as_dataset(source: Any) -> Dataset:
         raise DataError(
             f"dataset: a feature is no number: {error}", "numbers only, or one column for each word"
         ) from error
-    # As the model will see them: 1e300 is infinite there.
+    # The model computes in float32, where 1e300 is infinite.
     with np.errstate(over="ignore"):
         finite = np.isfinite(x.astype(np.float32)).all(axis=1)
     if not finite.all():
@@ -81,21 +84,21 @@ def as_dataset(source: Any) -> Dataset:
         return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
     if y.ndim != 1:
         raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
-    labels, numbers = classes_of(y)
-    return Dataset(x, numbers, columns, _names(source, "target_names", list(labels)))
+    labels, indices = encode_classes(y)
+    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)))
 
 
-def classes_of(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The labels in sorted order, and the number of each row's. DataError if there is but one."""
-    labels, numbers = np.unique(y, return_inverse=True)
+def encode_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the sorted labels, and the index [N] of each row's label. DataError if all labels are equal."""
+    labels, indices = np.unique(y, return_inverse=True)
     if len(labels) < 2:
         raise DataError(
             f"dataset: every row is of the class {labels[0]}, so there is nothing to learn", "rows of two classes"
         )
-    return labels, numbers.astype(np.int64)
+    return labels, indices.astype(np.int64)
 
 
 def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str, ...]:
-    """The names that a Bunch brings, if there are as many as there should be."""
+    """Return the names in a Bunch, or `default` if their number differs from it."""
     names = getattr(source, attribute, None)
     return tuple(map(str, default if names is None or len(names) != len(default) else names))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats
 from exp.data.columns.infer import MAX_CATEGORIES, infer_column
-from exp.data.dataset import Dataset, classes_of
-from exp.data.read_table import Cells, Frame, pandas
+from exp.data.dataset import Dataset, encode_classes
+from exp.data.read_table import Cells, Frame, import_pandas
 from exp.errors import ConfigError, DataError, nearest
 
 # A target of integers is one of classes if it has at most this many values.
@@ -52,7 +52,7 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
         if column.kind == "number" and len(values) > 2 and set(np.diff(values)) == {1.0}
     ]
     _refuse_overflow(names, x)
-    groups = None if group is None else classes_of(frame[group].astype(str).to_numpy(dtype=str))[1]
+    groups = None if group is None else encode_classes(frame[group].astype(str).to_numpy(dtype=str))[1]
     numbers = frame.index.to_numpy(dtype=np.int64) + 1
     return Dataset(x, y, columns, classes, target, groups, tuple(notes), numbers)
 
@@ -102,7 +102,7 @@ def _handle_missing(frame: Frame, path: str, options: TableOptions) -> tuple[Fra
 
 def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:
     """Return class numbers int64 [N] and the classes' names, or values float64 [N, 1] and None."""
-    types = pandas().api.types
+    types = import_pandas().api.types
     if task not in ("auto", "classes", "regression"):
         raise ConfigError(f"dataset.task must be one of auto, classes, regression, not {task}", "dataset.task=auto")
     if not types.is_numeric_dtype(cells) or types.is_bool_dtype(cells):
@@ -113,7 +113,7 @@ def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, 
     is_whole = bool((values == np.round(values)).all())
     if task == "regression" or (task == "auto" and not (is_whole and cells.nunique() <= _MAX_CLASSES)):
         return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
-    labels, codes = classes_of(values.astype(np.int64) if is_whole else cells.astype(str).to_numpy(str))
+    labels, codes = encode_classes(values.astype(np.int64) if is_whole else cells.astype(str).to_numpy(str))
     return codes, tuple(map(str, labels))
 
 
@@ -122,7 +122,7 @@ def _encode_text_target(name: str, cells: Cells, task: str) -> tuple[NDArray[np.
         raise DataError(f"dataset.task=regression: the target {name} is not one of numbers", "dataset.task=classes")
     if task == "auto" and cells.nunique() > max(MAX_CATEGORIES, len(cells) / 2):
         raise DataError(f"the target {name} has {cells.nunique():,} different words", "dataset.target= another column")
-    labels, codes = classes_of(cells.astype(str).to_numpy(str))
+    labels, codes = encode_classes(cells.astype(str).to_numpy(str))
     return codes, tuple(map(str, labels))
 
 

@@ -1,4 +1,4 @@
-"""From a table to the rows a model sees: split, and then made into features by what the training rows teach."""
+"""Split a dataset, and turn its rows into features with preprocessing fitted on the training rows."""
 
 from collections.abc import Sequence
 
@@ -14,55 +14,69 @@ from exp.errors import ConfigError
 
 
 def prepare(
-    table: Dataset, split: Sequence[float] | None, standardize: bool, seed: int, stratify: bool = False
+    dataset: Dataset, split: Sequence[float] | None, standardize: bool, seed: int, stratify: bool = False
 ) -> Splits:
-    """The splits, on the CPU, as `random_split` deals them out after `torch.manual_seed(seed)`.
+    """Return the splits on the CPU, with rows assigned as `random_split` does after `torch.manual_seed(seed)`.
 
-    `split` holds three fractions or three counts: train, val, test. A fraction is rounded down to whole rows, and the
-    rest goes to test. None trains and tests on all rows. Standardising happens in float64, before the cast to float32.
-    With `stratify` the classes have the same shares in each part, and the table's groups, if it has them, stay whole.
+    Args:
+        split: Three fractions or three numbers of rows: train, val, test. Fractions are rounded down to whole rows, and
+            the remaining rows are test rows. None uses all rows for all three.
+        standardize: Scale number columns by the mean and deviation of the training rows, in float64 before the cast to
+            float32.
+        seed: Seeds torch's random generator; it decides which row is in which split.
+        stratify: Give every split the same class proportions.
+
+    Rows of one group of the dataset stay in one split.
+
+    Raises:
+        ConfigError: The split does not fit the rows, or a split would be empty.
     """
+    n = len(dataset.x)
     if split is None:
-        rows = [np.arange(len(table.x))]
+        rows = [np.arange(n)]
     else:
-        rows = _assign_rows(table, split_sizes(split, len(table.x)), split_order(len(table.x), seed).numpy(), stratify)
-    preprocessing, recoded = Preprocessing.fit(table, rows[0], standardize)
-    x = preprocessing.transform(recoded)
-    y = torch.from_numpy(table.y)
-    if table.classes is None:
+        rows = _assign_rows(dataset, split_sizes(split, n), split_order(n, seed).numpy(), stratify)
+    preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
+    x = preprocessing.transform(encoded)
+    y = torch.from_numpy(dataset.y)
+    if dataset.classes is None:
         y = y.float()
-    numbers = table.numbers if table.numbers is not None else np.arange(1, len(x) + 1)
+    numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
     parts = [
         Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)], numbers[part]) for part in rows
     ]
     train, val, test = parts if split is not None else parts * 3
-    return Splits(train, val, test, preprocessing, table.fingerprint, (*table.notes, *preprocessing.unknown(recoded)))
+    notes = (*dataset.notes, *preprocessing.unknown_notes(encoded))
+    return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
 
 
-def _assign_rows(table: Dataset, sizes: list[int], order: NDArray[np.int64], stratify: bool) -> list[NDArray[np.int64]]:
-    """The rows of each part, in that order. ConfigError if one would be empty."""
-    if table.groups is not None and stratify:
+def _assign_rows(
+    dataset: Dataset, sizes: list[int], order: NDArray[np.int64], stratify: bool
+) -> list[NDArray[np.int64]]:
+    """Return the rows of each split, in the given order. ConfigError if a split would be empty."""
+    if dataset.groups is not None and stratify:
         raise ConfigError("dataset.stratify=true: groups that stay whole cannot have the same shares", "one of the two")
     ends = np.cumsum(sizes)
-    part = np.empty(len(order), dtype=np.int64)  # of each row
-    if table.groups is not None:
-        _, first, counts = np.unique(table.groups[order], return_index=True, return_counts=True)
-        in_turn = np.argsort(first)
-        middles = np.cumsum(counts[in_turn]) - counts[in_turn] / 2
-        part_of_group = np.empty(len(counts), dtype=np.int64)
-        part_of_group[in_turn] = np.searchsorted(ends[:2], middles, side="right")
-        part = part_of_group[np.unique(table.groups, return_inverse=True)[1]]
+    split_of_row = np.empty(len(order), dtype=np.int64)
+    if dataset.groups is not None:
+        _, first, counts = np.unique(dataset.groups[order], return_index=True, return_counts=True)
+        by_first = np.argsort(first)
+        middles = np.cumsum(counts[by_first]) - counts[by_first] / 2
+        split_of_group = np.empty(len(counts), dtype=np.int64)
+        split_of_group[by_first] = np.searchsorted(ends[:2], middles, side="right")
+        split_of_row = split_of_group[np.unique(dataset.groups, return_inverse=True)[1]]
     elif stratify:
-        if table.classes is None:
+        if dataset.classes is None:
             raise ConfigError(
                 "dataset.stratify=true: there are no classes to have the same shares", "dataset.stratify=false"
             )
-        for label in range(len(table.classes)):
-            rows = order[table.y[order] == label]
-            part[rows] = np.searchsorted(ends[:2] / len(order), (np.arange(len(rows)) + 0.5) / len(rows), side="right")
+        for label in range(len(dataset.classes)):
+            rows = order[dataset.y[order] == label]
+            middles = (np.arange(len(rows)) + 0.5) / len(rows)
+            split_of_row[rows] = np.searchsorted(ends[:2] / len(order), middles, side="right")
     else:
-        part[order] = np.repeat(np.arange(3), sizes)
-    parts = [order[part[order] == number] for number in range(3)]
+        split_of_row[order] = np.repeat(np.arange(3), sizes)
+    parts = [order[split_of_row[order] == index] for index in range(3)]
     if not all(map(len, parts)):
         raise ConfigError(
             f"dataset.split: {' / '.join(str(len(rows)) for rows in parts)} rows for train, val and test",
@@ -72,9 +86,12 @@ def _assign_rows(table: Dataset, sizes: list[int], order: NDArray[np.int64], str
 
 
 def split_sizes(split: Sequence[float], n: int) -> list[int]:
-    """How many of n rows go to train, val and test: int(fraction * n) and the rest to test, or the counts as given.
+    """Return the numbers of training, validation and test rows among n rows.
 
-    ConfigError if they do not add up, or leave a part empty.
+    A fraction f means int(f * n) rows, and the remaining rows are test rows. Integers are numbers of rows.
+
+    Raises:
+        ConfigError: The parts do not add up to 1 or n, or a split would be empty.
     """
     allowed = "three fractions that add up to 1, or three counts that add up to the rows, none of them 0"
     cure = "'dataset.split=[.6,.2,.2]'" if n >= 5 else "dataset.split=null, which trains and evaluates on all rows"

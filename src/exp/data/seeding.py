@@ -1,7 +1,7 @@
-"""The random stream of the plain PyTorch script: the same draws, from the same generator, in the same order.
+"""The random numbers of the plain PyTorch script: the same draws from the same generator in the same order.
 
-A plain script seeds, splits, seeds again, builds its model, and then lets a DataLoader draw. Everything here uses
-torch's default generator, as that script does, so dropout's noise falls in the same places too.
+A plain script seeds, splits the rows, seeds again, builds its model, and then iterates over a DataLoader. Like that
+script, everything here uses torch's default generator, so dropout draws the same noise too.
 """
 
 import torch
@@ -9,20 +9,20 @@ from torch import Tensor
 
 
 def seed_everything(seed: int) -> None:
-    """Start torch's random streams, the CPU's and every GPU's, at `seed`."""
+    """Seed torch's random generators of the CPU and all GPUs."""
     torch.manual_seed(seed)
 
 
 def split_order(n: int, seed: int) -> Tensor:
-    """The order [n] in which `random_split` deals rows out right after `torch.manual_seed(seed)`."""
+    """Return the order [n] in which `random_split` assigns rows after `torch.manual_seed(seed)`. Seeds torch."""
     seed_everything(seed)
     return torch.randperm(n)
 
 
 def epoch_order(n: int, shuffle: bool) -> Tensor | None:
-    """The order [n] in which a DataLoader would visit n rows in its next epoch; None: as they stand.
+    """Return the order [n] in which a DataLoader would visit n rows in its next epoch; None: unchanged.
 
-    Draws what the DataLoader draws: a seed for its workers, which nobody uses, and if it shuffles one for the order.
+    Draws the same numbers as the DataLoader: a seed for its workers (unused), and with `shuffle` a seed for the order.
     """
     _draw()
     if not shuffle:

@@ -1,4 +1,4 @@
-"""Rows to train, validate and test on."""
+"""The training, validation and test rows of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,28 +14,31 @@ from exp.data.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Split:
-    """Features x, float32 [N, F], and targets y: class numbers int64 [N] or values float32 [N, K].
+    """Features x, float32 [N, F], and targets y: class indices int64 [N] or values float32 [N, K].
 
-    `numbers` [N]: where each row stood in the table, counted from 1; none for rows that are from no table.
+    `row_numbers` [N] are positions in the dataset, counted from 1; empty if the rows come from elsewhere.
     """
 
     x: Tensor
     y: Tensor
-    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    row_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.x)
 
     @cached_property
     def variance(self) -> tuple[float, ...]:
-        """Of each of the K values; exactly 0 where they are all the same."""
+        """The variance of each of the K target columns; exactly 0 where all values are equal."""
         y = self.y.cpu().double().numpy()
         return tuple(np.where(y.min(0) == y.max(0), 0.0, y.var(0)).tolist())
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Three splits of one table; without a split, the same rows three times. `classes` is None for regression."""
+    """The three splits of a dataset; the same object three times if the dataset is not split.
+
+    `classes` is None for regression.
+    """
 
     train: Split
     val: Split
@@ -45,11 +48,12 @@ class Splits:
     notes: tuple[str, ...] = ()
 
     def with_targets(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Splits":
-        """The same rows on `device`, their y as `target` gives it."""
-        done = {
-            id(part): Split(part.x.to(device), target(part.y).to(device), part.numbers) for part in self.splits.values()
+        """Return the splits on `device`, with `target` applied to their y."""
+        moved = {
+            id(split): Split(split.x.to(device), target(split.y).to(device), split.row_numbers)
+            for split in self.splits.values()
         }
-        return replace(self, **{name: done[id(part)] for name, part in self.splits.items()})
+        return replace(self, **{name: moved[id(split)] for name, split in self.splits.items()})
 
     @property
     def features(self) -> tuple[str, ...]:

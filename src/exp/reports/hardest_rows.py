@@ -58,7 +58,7 @@ def hardest_rows(
     how = wrong if what == "off by" else np.exp(-np.logaddexp(0.0, wrong))
     about = unusual(data, split.x[worst])
     return what, [
-        HardRow(int(split.numbers[row]), true[row], told[row], f"{how[row]:.3g}", is_so)
+        HardRow(int(split.row_numbers[row]), true[row], told[row], f"{how[row]:.3g}", is_so)
         for row, is_so in zip(worst, about, strict=True)
     ]
 

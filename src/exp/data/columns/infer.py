@@ -5,7 +5,7 @@ import re
 from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.number import BooleanColumn, NumberColumn, dates, mixed_cells, parse_numbers, refuse_dates
-from exp.data.read_table import Cells, pandas
+from exp.data.read_table import Cells, import_pandas
 from exp.errors import ConfigError, DataError
 
 KINDS: dict[str, type[Column]] = {"number": NumberColumn, "boolean": BooleanColumn, "category": CategoryColumn}
@@ -33,7 +33,7 @@ def infer_column(name: str, cells: Cells, declared: str | None) -> Column:
 
 
 def _infer_kind(name: str, cells: Cells) -> str:
-    types = pandas().api.types
+    types = import_pandas().api.types
     present = cells.dropna()
     if types.is_bool_dtype(present.infer_objects()):
         return "boolean"

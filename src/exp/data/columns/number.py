@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats
-from exp.data.read_table import Cells, pandas
+from exp.data.read_table import Cells, import_pandas
 from exp.errors import DataError
 
 
@@ -18,7 +18,7 @@ class NumberColumn(Column):
     cell_type: ClassVar[str] = "numbers"
 
     def encode(self, cells: Cells) -> Floats:
-        pd = pandas()
+        pd = import_pandas()
         refuse_dates(self.name, cells)
         text = cells.dropna().astype(str).str.strip()
         numbers = parse_numbers(text)
@@ -59,12 +59,12 @@ class BooleanColumn(NumberColumn):
 
 def parse_numbers(text: Cells) -> Cells:
     """Return stripped text as numbers, true and false as 1 and 0; NaN where it is none of these."""
-    return pandas().to_numeric(text.str.lower().replace({"true": "1", "false": "0"}), errors="coerce")
+    return import_pandas().to_numeric(text.str.lower().replace({"true": "1", "false": "0"}), errors="coerce")
 
 
 def refuse_dates(name: str, cells: Cells) -> None:
     """DataError if pandas read the cells as dates."""
-    if pandas().api.types.is_datetime64_any_dtype(cells):
+    if import_pandas().api.types.is_datetime64_any_dtype(cells):
         raise dates(name)
 
 

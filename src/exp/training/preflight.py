@@ -1,11 +1,12 @@
-"""What is wrong with a run before it begins, as far as a few rows can tell: shapes, numbers, the loss, the gradients.
+"""Preflight: check data, model and loss on the first rows, before the first step.
 
-Looks at the first training rows in evaluation mode, so nothing of the run moves: no parameter, no running mean, no
-random number. An error means that what follows would mean nothing; a warning, that it may not be what was meant.
+The model is evaluated without changing the run: no parameter, no buffer, no random number. An error means that training
+would be meaningless, a warning that the run may not be what was meant.
 """
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,59 +14,81 @@ from torch import Tensor, nn
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
 from exp.training.learner import Learner
-from exp.training.objectives import Multiclass, check_output
+from exp.training.objectives import Multiclass, Objective, Regression, check_output
 
+# Training rows that the model is checked on.
 _ROWS = 256
 
 
-_LARGE = 50.0  # root mean square of a feature from which on it drowns the others and saturates the net
+# Root mean square of a feature from which on it dominates the others and saturates the model.
+_LARGE_FEATURE = 50.0
 
 
-_LARGE_TARGET = 1e4  # from which on the first steps of any usual learning rate are far too long
+# Root mean square of the targets from which on the first steps of any usual learning rate are far too long.
+_LARGE_TARGET = 1e4
 
 
-_UNEVEN = 100.0  # between the largest and the smallest spread of a feature
+# Ratio of the largest to the smallest standard deviation of the features.
+_UNEVEN_SCALE = 100.0
 
 
-_FAR = 3.0  # times the loss of guessing: a start so bad says that something is unscaled
+# Ratio of the initial loss to the loss of guessing from which on something is likely to be unscaled.
+_FAR_FROM_GUESSING = 3.0
 
 
-_TOLD = 5  # names in one sentence
+# Names listed in one warning.
+_MAX_NAMES = 5
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The result of one forward and backward pass over the first rows."""
+
+    loss: float
+    last_operation: str  # the name of the autograd node of the outputs
+    gradients: dict[str, Tensor | None]  # by parameter; None if the loss does not depend on it
 
 
 def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterator[str]:
-    """Warnings, each with what to type. ConfigError or DataError for what cannot be trained on at all."""
+    """Yield warnings, each with what to type.
+
+    Raises:
+        ConfigError, DataError: Training would be meaningless.
+    """
+    _check_finite(data)
+    yield from _check_features(data, standardized)
+    trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.y[:_ROWS])
+    yield from _check_logits(learner.objective.criterion, trial.last_operation)
+    if data.classes is None:
+        yield from _check_target_scale(data.train.y)
+    yield from _check_initial_loss(learner.objective, trial.loss, standardized)
+    yield from _check_gradients(trial.gradients)
+
+
+def _check_finite(data: Splits) -> None:
     for name, split in data.splits.items():
-        if not bool(split.x.isfinite().all()):
-            bad = _some(_named(data, ~split.x.isfinite().all(0)))
+        finite = split.x.isfinite().all(0)
+        if not bool(finite.all()):
+            bad = _shorten(_features_where(data, ~finite))
             raise DataError(f"dataset: {name} holds NaN or infinite values in {bad}", "remove or fill them")
-    yield from _of_inputs(data, standardized)
-    x, y = data.train.x[:_ROWS], data.train.y[:_ROWS]
-    loss, made_by, gradients = _forward_and_backward(learner, x, y)
-    yield from _of_outputs(learner, made_by)
-    size = float(data.train.y.double().square().mean().sqrt()) if data.classes is None else 1.0
-    if size > _LARGE_TARGET:
-        unit = 10 ** round(math.log10(size))
-        yield f"the targets are about {size:.3g}, and a net begins near 0; try: the target's column divided by {unit:,}"
-    yield from _of_loss(learner, loss, standardized)
-    yield from _of_gradients(gradients)
 
 
-def _of_inputs(data: Splits, standardized: bool) -> Iterator[str]:
+def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
+    """Warn of features that are constant, or of very different scales."""
     x = data.train.x.double()
     spread = x.std(0, correction=0)
-    constant = _named(data, spread == 0)
+    constant = _features_where(data, spread == 0)
     if constant and len(x) > 1:
-        verb = "varies" if len(constant) == 1 else "vary"
+        varies, teaches = ("varies", "teaches") if len(constant) == 1 else ("vary", "teach")
         yield (
-            f"{_some(constant)} never {verb} in the {len(x):,} training rows, and teach{'es' * (len(constant) == 1)} "
-            f"nothing; of a table try: 'dataset.drop=[{','.join(constant[:3])}]'"
+            f"{_shorten(constant)} never {varies} in the {len(x):,} training rows, and {teaches} nothing; of a table "
+            f"try: 'dataset.drop=[{','.join(constant[:3])}]'"
         )
     varying = spread[spread > 0]
-    size = x.square().mean(0).sqrt()
     if standardized or not len(varying):
         return
-    if float(size.max()) > _LARGE or float(varying.max() / varying.min()) > _UNEVEN:
+    size = x.square().mean(0).sqrt()
+    if float(size.max()) > _LARGE_FEATURE or float(varying.max() / varying.min()) > _UNEVEN_SCALE:
         largest, smallest = int(size.argmax()), int(size.argmin())
         yield (
             f"the features are not of one scale: {data.features[largest]} is about {float(size[largest]):.3g}, "
@@ -73,28 +96,34 @@ def _of_inputs(data: Splits, standardized: bool) -> Iterator[str]:
         )
 
 
-def _forward_and_backward(learner: Learner, x: Tensor, y: Tensor) -> tuple[float, str, dict[str, Tensor | None]]:
-    """The loss, the name of the operation that made the outputs, and the gradient of each parameter by its name."""
-    parameters = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
+def _check_target_scale(y: Tensor) -> Iterator[str]:
+    size = float(y.double().square().mean().sqrt())
+    if size > _LARGE_TARGET:
+        unit = 10 ** round(math.log10(size))
+        yield f"the targets are about {size:.3g}, and a net begins near 0; try: the target's column divided by {unit:,}"
+
+
+def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:
+    """Run the model in evaluation mode on x [N, F] and y, forward and backward.
+
+    Raises:
+        ConfigError: The loss cannot be computed on what the model returns, or would mean nothing.
+    """
     output = learner.predict(x)
     check_output(learner.objective, output, len(x))
-    _check_target(learner, output, y)
-    mass = float(output.logsumexp(1).max().exp()) if isinstance(learner.objective.criterion, nn.NLLLoss) else 1.0
-    if abs(mass - 1.0) > 1e-3:
-        raise ConfigError(
-            f"loss: NLLLoss takes log-probabilities, and what the model gives would add up to {mass:.3g}",
-            "loss=cross_entropy, or a model that ends with LogSoftmax",
-        )
+    _check_target(learner.objective, output, y)
+    _check_log_probabilities(learner.objective.criterion, output)
+    parameters = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
     with torch.enable_grad():
         output = learner.model(x)
         loss: Tensor = learner.objective.criterion(output, y)
-        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    made_by = type(output.grad_fn).__name__
-    return float(loss.detach()), made_by, dict(zip(parameters, found, strict=True))
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return _Trial(float(loss.detach()), type(output.grad_fn).__name__, dict(zip(parameters, gradients, strict=True)))
 
 
-def _check_target(learner: Learner, output: Tensor, y: Tensor) -> None:
-    if isinstance(learner.objective, Multiclass):
+def _check_target(objective: Objective, output: Tensor, y: Tensor) -> None:
+    """Raise ConfigError unless outputs [N, K] and targets y fit together in values, shape and dtype."""
+    if isinstance(objective, Multiclass):
         if int(y.max()) >= output.shape[1] or int(y.min()) < 0:
             raise ConfigError(
                 f"loss: class {int(y.max())} has no output: the model gives {output.shape[1]}, for classes 0 to "
@@ -111,56 +140,69 @@ def _check_target(learner: Learner, output: Tensor, y: Tensor) -> None:
         raise ConfigError(f"model: it returns {output.dtype}, and the targets are {y.dtype}", "a model of float32")
 
 
-def _of_outputs(learner: Learner, made_by: str) -> Iterator[str]:
-    """Probabilities where the loss takes logits: it would squash them a second time."""
-    criterion = learner.objective.criterion
-    if isinstance(criterion, nn.BCEWithLogitsLoss) and made_by.startswith("Sigmoid"):
-        yield "the model ends with a sigmoid, and BCEWithLogitsLoss takes logits; try: loss=bce, or a model without it"
-    if isinstance(criterion, nn.CrossEntropyLoss) and made_by.startswith(("Softmax", "Sigmoid")):
-        yield (
-            f"the model ends with a {'softmax' if made_by.startswith('Softmax') else 'sigmoid'}, and CrossEntropyLoss "
-            "takes logits; try: a model without it"
+def _check_log_probabilities(criterion: nn.Module, output: Tensor) -> None:
+    """Raise ConfigError if the loss takes log-probabilities, and those of a row do not add up to 1."""
+    total = float(output.logsumexp(1).max().exp()) if isinstance(criterion, nn.NLLLoss) else 1.0
+    if abs(total - 1.0) > 1e-3:
+        raise ConfigError(
+            f"loss: NLLLoss takes log-probabilities, and what the model gives would add up to {total:.3g}",
+            "loss=cross_entropy, or a model that ends with LogSoftmax",
         )
 
 
-def _of_loss(learner: Learner, loss: float, standardized: bool) -> Iterator[str]:
-    """A loss far above that of guessing, where the loss has one."""
-    classes = learner.objective.outputs if isinstance(learner.objective, Multiclass) else 2
-    guessing = math.log(max(2, classes))
+def _check_logits(criterion: nn.Module, last_operation: str) -> Iterator[str]:
+    """Warn of probabilities where the loss takes logits: it would apply a sigmoid or softmax a second time."""
+    if isinstance(criterion, nn.BCEWithLogitsLoss):
+        wrong, fix = ("Sigmoid",), "loss=bce, or a model without it"
+    elif isinstance(criterion, nn.CrossEntropyLoss):
+        wrong, fix = ("Softmax", "Sigmoid"), "a model without it"
+    else:
+        return
+    for activation in wrong:
+        if last_operation.startswith(activation):
+            name = type(criterion).__name__
+            yield f"the model ends with a {activation.lower()}, and {name} takes logits; try: {fix}"
+
+
+def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -> Iterator[str]:
+    """Warn of a loss far above that of guessing, for the losses that are negative log-likelihoods of classes."""
     if not math.isfinite(loss):
         raise ConfigError(f"the loss is {loss} before the first step", "dataset.standardize=true, or another loss")
-    if learner.objective.metrics[0] == "accuracy" and loss > _FAR * guessing and _is_of_likelihood(learner):
-        cure = "a model that begins with smaller outputs" if standardized else "dataset.standardize=true"
-        yield f"the loss begins at {loss:.4g}, where guessing gives ln {max(2, classes)} = {guessing:.3g}; try: {cure}"
+    likelihoods = nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss
+    if isinstance(objective, Regression) or not isinstance(objective.criterion, likelihoods):
+        return
+    classes = max(2, objective.outputs)  # one output is for two classes
+    guessing = math.log(classes)
+    if loss > _FAR_FROM_GUESSING * guessing:
+        fix = "a model that begins with smaller outputs" if standardized else "dataset.standardize=true"
+        yield f"the loss begins at {loss:.4g}, where guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
 
 
-def _is_of_likelihood(learner: Learner) -> bool:
-    return isinstance(learner.objective.criterion, nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss)
-
-
-def _of_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
+def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
+    """Warn of parameters that the loss does not depend on, and of layers of which half the units have no gradient."""
     unused = [name for name, gradient in gradients.items() if gradient is None]
     if unused:
-        yield f"{_some(unused)} takes no part in the loss, and will not be trained; try: a model without it"
+        yield f"{_shorten(unused)} takes no part in the loss, and will not be trained; try: a model without it"
     dead: list[str] = []
     for name, gradient in gradients.items():
-        if gradient is not None and gradient.dim() > 0:
-            units = (gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(1)).abs().sum(1)
-            still = int((units == 0).sum())
-            if gradient.dim() > 1 and 2 * still >= len(units):
-                dead.append(f"{name} ({still} of {len(units)} units)")
+        if gradient is not None and gradient.dim() > 1:
+            units = gradient.flatten(1).abs().sum(1)
+            without = int((units == 0).sum())
+            if 2 * without >= len(units):
+                dead.append(f"{name} ({without} of {len(units)} units)")
     if dead:
         yield (
-            f"no gradient reaches {_some(dead)}: activations that are flat for every row, as dead ReLUs are; try: "
+            f"no gradient reaches {_shorten(dead)}: activations that are flat for every row, as dead ReLUs are; try: "
             "dataset.standardize=true, or model.activation=tanh"
         )
 
 
-def _named(data: Splits, which: Tensor) -> list[str]:
-    """The features for which it is true [F]."""
-    return [name for name, true in zip(data.features, which, strict=True) if bool(true)]
+def _features_where(data: Splits, mask: Tensor) -> list[str]:
+    """Return the names of the features for which `mask` [F] is True."""
+    return [name for name, selected in zip(data.features, mask, strict=True) if bool(selected)]
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - _TOLD
-    return ", ".join(names[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+def _shorten(names: list[str]) -> str:
+    """Join names with commas; after the first few, say how many more there are."""
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -2,8 +2,7 @@
 
 import csv
 import logging
-import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,32 +14,16 @@ import torch
 from torch import nn
 
 from exp import report
-from exp.cli.callback import ExpCallback
-from exp.cli.diagnosis import CommandFailed
-from exp.cli.main import main
+from exp.cli.main import run_command
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
-from exp.errors import ConfigError, ExpError, as_yaml, display_path
+from exp.errors import ConfigError, as_yaml, display_path
 from exp.reports import html, run_report, sweep_report
 from exp.results import metrics_csv, run_folder, sweep_csv
 from exp.results import summary as record
 from exp.results.run_folder import check_is_run
 from exp.results.trained_model import TrainedModel
 from exp.results.trained_model import load_trained as trained_in
-
-
-class Refused(ExpError):  # noqa: N818  # as the command line's
-    """What the command line prints of a wrong command or a failed run, with the first of its `problems`."""
-
-    def __init__(self, printed: str, problems: Sequence[ExpError]) -> None:
-        first = problems[0]
-        super().__init__(first.problem, first.fix, key=first.key, override=first.override)
-        self.args = (printed, problems)
-        self.printed = printed
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return self.printed
 
 
 @dataclass(frozen=True)
@@ -152,7 +135,7 @@ class SweepResult:
 def train(*overrides: str, **knobs: object) -> Result:
     """Make the run that `python -m exp` and these words make: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
 
-    Refused, with what to type, for a mistake or a run that failed.
+    ExpError, with what to type, for a wrong command or a run that failed.
     """
     return Result(_run_and_load(_to_overrides(overrides, knobs)))
 
@@ -160,7 +143,7 @@ def train(*overrides: str, **knobs: object) -> Result:
 def sweep(*overrides: str, **knobs: object) -> SweepResult:
     """Make the sweep that `python -m exp -m` and these words make: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
 
-    Refused for a mistake; jobs that failed are told, and in the table.
+    ExpError for a wrong command; jobs that failed are told, and in the table.
     """
     return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, knobs)]))
 
@@ -177,22 +160,12 @@ def _to_overrides(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> li
     return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in knobs.items())]
 
 
-def _run_and_load(words: list[str]) -> Path:
+def _run_and_load(arguments: list[str]) -> Path:
     with _isolated_state():
-        before = sys.argv
-        sys.argv = ["exp", *words]
-        try:
-            main()
-        except CommandFailed as failed:
-            raise Refused(str(failed.code).removeprefix("exp: "), failed.problems) from None
-        except SystemExit as stop:
-            if stop.code in (130, 143):
-                raise KeyboardInterrupt from None
-            if "-m" not in words:
-                raise
-        finally:
-            sys.argv = before
-    return ExpCallback.folder.absolute()
+        completed = run_command(arguments)
+    if completed.folder is None or (completed.exit_code and "-m" not in arguments):
+        raise SystemExit(completed.exit_code)
+    return completed.folder.absolute()
 
 
 @contextmanager

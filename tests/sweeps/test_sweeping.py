@@ -195,7 +195,7 @@ def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
         ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is how the sweep itself is made, and cannot vary in it"),
         ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir gives ''"),
         ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "a job's folder is one name"),
-        ("-m seed=1,2 sweep.workers=null", "or auto, not None"),
+        ("-m seed=1,2 sweep.workers=null", "or auto, not null"),
         ("-m seed=1,2 sweep.metric=acc/test", "loss, accuracy, rmse or r2"),
         ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "another launcher begins jobs when it likes"),
         ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs, and more than 100,000 are none"),

@@ -1,37 +1,44 @@
-"""A command line, parsed: its flags, its overrides, and the options and keys that they could have named."""
+"""A command line, parsed: its flags, its overrides, and the options and keys that it could have named."""
 
+import difflib
+import re
 import shlex
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from exp.config.compose import compose_config
-from exp.config.constraints import fitting
+from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
+from exp.config.constraints import CONSTRAINTS, fitting
 from exp.config.schema import CONF, flatten
-from exp.errors import nearest
+from exp.errors import ConfigError, nearest
+
+# Overrides of a sweep whose jobs run in other processes than exp's workers.
+_WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=")
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What was typed after `exp`."""
+    """The arguments after `exp`."""
 
-    flags: tuple[str, ...]  # -m, --config-dir DIR and the like
-    overrides: tuple[str, ...]  # KEY=VALUE
+    flags: tuple[str, ...] = ()  # -m, --config-dir DIR and the like
+    overrides: tuple[str, ...] = ()  # KEY=VALUE
     multirun: bool = False
     config_dir: str | None = None
+    resumed: Path | None = None  # the folder of the run that it resumes
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> "CommandLine":
-        """Parse words of which the flags come first."""
-        parsed = get_args_parser().parse_args(list(arguments))
-        overrides = tuple(cast("list[str]", parsed.overrides))
-        flags = tuple(arguments[: len(arguments) - len(overrides)])
-        return cls(flags, overrides, parsed.multirun, parsed.config_dir)
+        """Parse arguments in any order. ConfigError if a flag is unknown, or keys are given as flags."""
+        _check_flags(arguments)
+        flags, rest = _flags_first(arguments)
+        parsed = parse_arguments([*flags, *rest])
+        return cls(tuple(flags), tuple(cast("list[str]", parsed.overrides)), parsed.multirun, parsed.config_dir)
 
     @property
     def words(self) -> list[str]:
@@ -40,6 +47,14 @@ class CommandLine:
     def __str__(self) -> str:
         return shlex.join(["python", "-m", "exp", *self.words])
 
+    def namespace(self) -> Namespace:
+        """The command line as Hydra takes it."""
+        return parse_arguments(self.words)
+
+    @property
+    def trains_in_workers(self) -> bool:
+        return self.multirun and not any(word.startswith(_WITHOUT_WORKERS) for word in self.overrides)
+
     def with_overrides(self, overrides: Sequence[str]) -> "CommandLine":
         return replace(self, overrides=tuple(overrides))
 
@@ -47,16 +62,21 @@ class CommandLine:
         """The override of that key as it was typed."""
         return next((word for word in self.overrides if override_key(word) == key), None)
 
+    def take(self, key: str) -> tuple[list[str], "CommandLine"]:
+        """The values that are given to `key`, and the command line without them."""
+        values = [word.partition("=")[2] for word in self.overrides if word.startswith(f"{key}=")]
+        return values, self.with_overrides([word for word in self.overrides if not word.startswith(f"{key}=")])
+
     @property
     def search(self) -> list[str]:
-        """What makes `compose` look into the user's own folder too."""
-        return [f"hydra.searchpath=[file://{Path(self.config_dir).absolute()}]"] if self.config_dir else []
+        """Folders of YAML files beside exp's own."""
+        return [self.config_dir] if self.config_dir else []
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Path]]:
         """Every group of ours and the user's, with the file of each of its options."""
         groups: dict[str, dict[str, Path]] = {}
-        for folder in [CONF, *([Path(self.config_dir)] if self.config_dir else [])]:
+        for folder in [CONF, *map(Path, self.search)]:
             for path in sorted(folder.glob("[!_.]*/*.yaml")):
                 if path.parent.name != "hydra":
                     groups.setdefault(path.parent.name, {})[path.stem] = path
@@ -83,13 +103,36 @@ class CommandLine:
         pairs = ((word, *word.partition("=")[::2]) for word in self.overrides)
         chosen = [word for word, group, value in pairs if value in self.groups.get(group, {})]
         try:
-            cfg = compose_config([*chosen, *self.search])
+            cfg = compose_config(chosen, self.search)
         except Exception:  # an error of its own, which is explained in its turn
             cfg = compose_config([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
 
 
-def override_key(word: str) -> str:
-    """The key of an override, without + or ~ before it or a package behind it."""
-    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split arguments into flags with their values, and the rest: argparse does not take flags between the others."""
+    takes_value = flags_with_value()
+    flags: list[str] = []
+    rest: list[str] = []
+    for word, before in zip(arguments, ["", *arguments], strict=False):
+        (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
+    if {"-m", "--multirun"} & set(flags) and (shown := {"-c", "--cfg"} & set(flags)):
+        place = flags.index(shown.pop())  # Hydra shows one config; of a sweep the jobs are listed
+        return [*flags[:place], *flags[place + 2 :]], [*rest, "sweep.dry_run=true"]
+    return flags, rest
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """ConfigError where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
+    known = list(flags_with_value())
+    for word, behind in pairwise([*arguments, ""]):
+        name, equals, value = word.lstrip("-").partition("=")
+        if word == "=" or (behind.startswith("=") and not equals):
+            raise ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
+        if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
+            if flag := difflib.get_close_matches(word, known, 1, 0.7):
+                raise ConfigError(f"{word}: there is no such flag", flag[0])
+            meant = value or ("VALUE" if "=" in behind else behind)
+            key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
+            raise ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")

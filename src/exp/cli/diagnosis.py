@@ -1,27 +1,20 @@
 """Find every problem of a command line before anything begins. Imports no torch."""
 
-import difflib
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
-from hydra.types import RunMode
 
-from exp.cli.command_line import CommandLine, override_key
+from exp.cli.command_line import CommandLine
 from exp.cli.explain import explain
-from exp.config.compose import compose_config
-from exp.config.constraints import CONSTRAINTS
-from exp.config.schema import CONF, validate
+from exp.config.compose import compose_config, override_key, sweep_loader
+from exp.config.schema import validate
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, ExpError, nearest
+from exp.errors import ConfigError, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 # A command line with more problems than this is better typed anew.
@@ -44,45 +37,19 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-class CommandFailed(SystemExit):
-    """The end of a process that prints a diagnosis, with exit code 1."""
+class CommandError(ExpError):
+    """A command that is wrong, or a run that failed: every problem, and the first one's fix, key and override."""
 
-    def __init__(self, diagnosis: Diagnosis, more: str = "") -> None:
-        super().__init__(f"exp: {diagnosis}{more}")
+    def __init__(self, diagnosis: Diagnosis, folder: Path | None = None) -> None:
+        first = diagnosis.problems[0]
+        super().__init__(first.problem, first.fix, key=first.key, override=first.override)
+        self.args = (diagnosis, folder)
         self.problems = diagnosis.problems
+        log = f"\n  log: {display_path(folder)}/exp.log" if folder is not None else ""
+        self.printed = f"{diagnosis}{log}"
 
-
-def move_flags_first(arguments: list[str]) -> list[str]:
-    """The same words with -m and the like before the others: argparse does not take them in between."""
-    takes_value = {
-        name: action.nargs is None
-        for action in get_args_parser()._actions  # pyright: ignore[reportPrivateUsage]
-        for name in action.option_strings
-    }
-    flags: list[str] = []
-    rest: list[str] = []
-    for word, before in zip(arguments, ["", *arguments], strict=False):
-        (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
-    if {"-m", "--multirun"} & set(flags) and (shown := {"-c", "--cfg"} & set(flags)):
-        place = flags.index(shown.pop())  # Hydra shows one config; of a sweep, the jobs are what one wants to see
-        return [*flags[:place], *flags[place + 2 :], *rest, "sweep.dry_run=true"]
-    return [*flags, *rest]
-
-
-def check_flags(arguments: list[str]) -> ConfigError | None:
-    """What is wrong where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
-    known = [name for action in get_args_parser()._actions for name in action.option_strings]  # pyright: ignore[reportPrivateUsage]
-    for word, behind in pairwise([*arguments, ""]):
-        name, equals, value = word.lstrip("-").partition("=")
-        if word == "=" or (behind.startswith("=") and not equals):
-            return ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
-        if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
-            if flag := difflib.get_close_matches(word, known, 1, 0.7):
-                return ConfigError(f"{word}: there is no such flag", flag[0])
-            meant = value or ("VALUE" if "=" in behind else behind)
-            key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
-            return ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")
-    return None
+    def __str__(self) -> str:
+        return self.printed
 
 
 def check_untrusted(line: CommandLine) -> None:
@@ -97,18 +64,14 @@ def check_untrusted(line: CommandLine) -> None:
 
 def check_line(line: CommandLine) -> None:
     """Raise what is wrong with the first job of this command line that cannot be composed, or has a wrong value."""
-    overrides = [*line.overrides, *line.search]
     if not line.multirun:
-        validate(compose_config(overrides))
+        validate(compose_config(line.overrides, line.search))
         return
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        master = hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
-        parser = OverridesParser.create(hydra.config_loader)
+    with sweep_loader(line.overrides, line.search) as (loader, master):
+        parser = OverridesParser.create(loader)
         parsed = [_first_of(one, parser) for one in parser.parse_overrides(list(line.overrides))]
         (jobs,) = BasicSweeper.split_arguments(parsed, None)
-        compose_jobs(jobs, 0, JobComposer(hydra.config_loader, master))
+        compose_jobs(jobs, 0, JobComposer(loader, master))
 
 
 def diagnose(error: Exception, line: CommandLine) -> Diagnosis:

@@ -10,8 +10,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from exp.cli.command_line import CommandLine, override_key
+from exp.cli.command_line import CommandLine
 from exp.config import hydra_messages as messages
+from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
 from exp.errors import ConfigError, ExpError, nearest
 from exp.sweeps.jobs import InvalidJob

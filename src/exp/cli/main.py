@@ -1,14 +1,13 @@
-"""The door: Hydra composes what was typed, a run or a sweep of them follows, a mistake gets one clear message."""
+"""The command `exp`: arguments become a validated config, then a run or a sweep; errors say what to type."""
 
 import gc
 import logging
 import os
 import sys
-from io import TextIOWrapper
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -16,37 +15,88 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from exp.cli.callback import ExpCallback, InvalidCommand
+from exp.cli.callback import Abort, output_folder
 from exp.cli.command_line import CommandLine
-from exp.cli.diagnosis import CommandFailed, Diagnosis, check_flags, check_untrusted, diagnose, move_flags_first
-from exp.cli.resume import AlreadyFinished, resume_run, resume_sweep
+from exp.cli.diagnosis import CommandError, Diagnosis, check_untrusted, diagnose
+from exp.cli.resume import AlreadyFinished, restored_unless_begun, resume_run, resume_sweep
+from exp.cli.startup import early_workers, full_hydra_errors, no_gc_during_import, own_hydra_config, prepare_streams
 from exp.config import allowlist
+from exp.config.compose import run_application
 from exp.config.run_spec import RunSpec
-from exp.config.schema import CONF, choices_of, validate
+from exp.config.schema import choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.sweeps.jobs import InvalidJob
-from exp.sweeps.pool import start_worker_early, stop_early_workers
+from exp.sweeps.pool import start_worker_early
 
 log = logging.getLogger("exp")
 
 
-# Of the user's own asking: Hydra is always asked for whole errors, because its short ones are in its own words.
-_WHOLE_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+def main() -> None:
+    """Run `exp`. Exit codes: 1 after an error or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
+    prepare_streams()
+    try:
+        if code := run_command(sys.argv[1:]).exit_code:
+            sys.exit(code)
+    except CommandError as error:
+        sys.exit(f"exp: {error}")
+    except KeyboardInterrupt as error:
+        sys.exit(143 if type(error).__name__ == "Terminated" else 130)
+    except BrokenPipeError:  # the reader of our output is gone, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
 
 
-# Words of a sweep whose jobs are made elsewhere.
-_NO_WORKER_NEEDED = ("sweep.workers=0", "hydra/launcher=", "--cfg", "-c")
+class Completed(NamedTuple):
+    """The folder of the run or sweep, None where nothing was to be trained; 1 as the exit code if a job failed."""
+
+    folder: Path | None
+    exit_code: int = 0
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def run_command(arguments: Sequence[str]) -> Completed:
+    """Train or sweep as the arguments say. CommandError if the command is wrong or its run fails."""
+    line = CommandLine(overrides=tuple(arguments))  # until it is parsed
+    with no_gc_during_import(), own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
+        try:
+            line = CommandLine.parse(arguments)
+            line = resume_sweep(resume_run(line))
+            if line.resumed is None:
+                check_untrusted(line)
+            allowlist.add_to_path(line.config_dir)
+            if line.trains_in_workers:
+                start_worker_early(beside_others=line.override_of("sweep.workers") is not None)
+            return _train_or_sweep(line)
+        except AlreadyFinished as finished:
+            print(f"exp: {finished}")
+            return Completed(finished.folder)
+        except Abort as abort:
+            if show_traceback:
+                raise abort.error from None
+            diagnosis = diagnose(abort.error, line) if abort.folder is None else Diagnosis([abort.error])
+            raise CommandError(diagnosis, abort.folder) from None
+        except Exception as error:
+            if show_traceback or not _is_explained(error):
+                raise
+            raise CommandError(diagnose(error, line)) from None
+
+
+def _train_or_sweep(line: CommandLine) -> Completed:
+    try:
+        with restored_unless_begun(line.resumed):
+            run_application(job, line.namespace())
+    except SystemExit as stop:  # of a sweep with failed jobs, or where Hydra or exp only shows something
+        return Completed(output_folder(), stop.code if isinstance(stop.code, int) else int(stop.code is not None))
+    return Completed(output_folder())
+
+
 def job(cfg: DictConfig) -> float:
-    """One run, and what a search goes by: its `sweep.metric`, NaN if it failed."""
+    """Train one run, and return what a search minimizes or maximizes: its `sweep.metric`, NaN if it failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         from exp.run import run
 
-        if not gc.isenabled():  # not so for a sweep's later jobs
+        if not gc.isenabled():  # all is imported now
             gc.freeze()
             gc.enable()
         hydra = HydraConfig.get()
@@ -57,76 +107,24 @@ def job(cfg: DictConfig) -> float:
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            if not summary.read(folder):  # not even begun
+            if not summary.read(folder):  # it did not begin
                 summary.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
-            return float("nan")  # and in summary.json: Hydra would stop the others, or repeat it at the end
-        ExpCallback.restore_run_folder()
-        if isinstance(error, ExpError) and not _WHOLE_TRACEBACK:
-            # Here, because Hydra would put a line of its own before it.
-            raise CommandFailed(Diagnosis([error]), f"\n  log: {display_path(folder)}/exp.log") from error
+            return float("nan")  # an error would stop the other jobs; summary.json has it
+        if isinstance(error, ExpError):
+            raise Abort(error, folder) from error
         raise
 
 
-# What exp.sweeps.launcher may have its own processes do instead.
-vars(job)["__wrapped__"].runs_in_workers = True
+# exp.sweeps.launcher trains it in exp's own workers.
+vars(job)["runs_in_workers"] = True
 
 
-def main() -> None:
-    """The command `exp`. Exit code 1 after a mistake or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no ± shall see the rest
-    set_by_user = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    gc.disable()  # until all is imported: searching it for garbage again and again would take half a second
-    if allowlist.USER_PACKAGES and "" not in sys.path:
-        sys.path.insert(0, "")  # `exp` finds the user's own modules where `python -m exp` does
-    try:
-        typed = sys.argv[1:]
-        if (mistake := check_flags(typed)) is not None:
-            raise CommandFailed(Diagnosis([mistake]))
-        typed = sys.argv[1:] = move_flags_first(typed)
-        line = resume_run(typed)
-        if line == typed:  # which a resumed run has asked
-            check_untrusted(CommandLine.parse(typed))
-        allowlist.add_to_path(get_args_parser().parse_args(line).config_dir if allowlist.USER_PACKAGES else None)
-        sys.argv[1:] = resume_sweep(line)
-        if {"-m", "--multirun"} & set(line) and not any(word.startswith(_NO_WORKER_NEEDED) for word in line):
-            start_worker_early(beside_others=any(word.startswith("sweep.workers=") for word in line))
-        job()
-    except InvalidCommand as refused:
-        if _WHOLE_TRACEBACK:
-            raise refused.mistake from None
-        raise CommandFailed(diagnose(refused.mistake, CommandLine.parse(sys.argv[1:]))) from None
-    except AlreadyFinished as finished:
-        print(f"exp: {finished}")
-    except KeyboardInterrupt as error:
-        sys.exit(143 if type(error).__name__ == "Terminated" else 130)
-    except BrokenPipeError:  # whoever read what we say has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
-    except Exception as error:
-        reason = error.reason if isinstance(error, InvalidJob) else error
-        ours = isinstance(reason, ExpError | OSError | YAMLError | UnicodeDecodeError)
-        if _WHOLE_TRACEBACK or not (ours or _is_from_hydra(reason)):
-            raise
-        raise CommandFailed(diagnose(error, CommandLine.parse(sys.argv[1:]))) from None
-    finally:
-        stop_early_workers()
-        gc.enable()
-        del os.environ["HYDRA_FULL_ERROR"]  # not for processes that the caller starts later
-        if set_by_user is not None:
-            os.environ["HYDRA_FULL_ERROR"] = set_by_user
-
-
-def _is_from_hydra(error: Exception) -> bool:
-    """Whether Hydra or OmegaConf refused what was typed; some of what they raise is a plain ValueError."""
+def _is_explained(error: Exception) -> bool:
+    """Whether exp, Hydra or OmegaConf refused the command; some of what those two raise is a plain ValueError."""
+    error = error.reason if isinstance(error, InvalidJob) else error
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:
         innermost = innermost.tb_next
     module = str(innermost.tb_frame.f_globals.get("__name__")) if innermost is not None else ""
-    return isinstance(error, HydraException | OmegaConfBaseException) or module.startswith(("hydra.", "omegaconf."))
-
-
-if __name__ == "__main__":
-    main()
+    refused = ExpError | OSError | YAMLError | UnicodeDecodeError | HydraException | OmegaConfBaseException
+    return isinstance(error, refused) or module.startswith(("hydra.", "omegaconf."))

@@ -60,6 +60,12 @@ def add_to_path(config_dir: str | None) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([place, *(name for name in before if name not in ("", place))])
 
 
+def origin(target: object) -> str:
+    """Whose function or class a dotted name is: "torch", "sklearn", "exp", or "user"."""
+    root = str(target).partition(".")[0]
+    return root if root in ("torch", "sklearn", "exp") else "user"
+
+
 def packages(group: str) -> tuple[str, ...]:
     return (*_ALLOWED[group][0], *USER_PACKAGES)
 
@@ -72,7 +78,7 @@ def refusal(group: str, target: object) -> ConfigError:
     """That a config may not name this, and what would let it."""
     root = str(target).partition(".")[0]
     own = ",".join((*USER_PACKAGES, root))
-    nobodys = "." not in str(target) or root in (*sys.stdlib_module_names, "torch", "sklearn", "exp", "numpy")
+    nobodys = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
     return ConfigError(
         f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
         + ", ".join(packages(group)),

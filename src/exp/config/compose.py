@@ -1,11 +1,69 @@
-"""Compose a config from a command line, with Hydra."""
+"""Compose configs and parse command lines with Hydra. The command line uses its internals only here."""
 
-from hydra import compose, initialize_config_dir
+from argparse import Namespace
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from hydra import compose, initialize_config_dir, version
+from hydra._internal.utils import _run_hydra, get_args_parser  # pyright: ignore[reportPrivateUsage]
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from exp.config.schema import CONF
 
+_VERSION_BASE = "1.3"
+_Folders: TypeAlias = Sequence[str | Path]
 
-def compose_config(overrides: list[str]) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides)
+
+def compose_config(overrides: Sequence[str], search: _Folders = (), *, with_hydra: bool = False) -> DictConfig:
+    """Compose one run's config; the folders `search` hold more YAML files. `with_hydra` adds Hydra's own settings."""
+    with initialize_config_dir(str(CONF), version_base=_VERSION_BASE):
+        return compose("config", [*overrides, *_search_path(search)], return_hydra_config=with_hydra)
+
+
+@contextmanager
+def sweep_loader(overrides: Sequence[str], search: _Folders = ()) -> Generator[tuple[ConfigLoader, DictConfig]]:
+    """What composes a sweep's jobs: Hydra's loader, and the config that all of them begin with."""
+    with initialize_config_dir(str(CONF), version_base=_VERSION_BASE):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        words = [*overrides, *_search_path(search)]
+        yield hydra.config_loader, hydra.compose_config("config", words, run_mode=RunMode.MULTIRUN)
+
+
+def parse_arguments(arguments: Sequence[str]) -> Namespace:
+    """Parse a command line whose flags come first, as Hydra does."""
+    return get_args_parser().parse_args(list(arguments))
+
+
+def run_application(job: TaskFunction, arguments: Namespace) -> None:
+    """Let Hydra do what the parsed command line says: call `job` for each run, or show a config."""
+    version.setbase(_VERSION_BASE)
+    _run_hydra(arguments, get_args_parser(), job, str(CONF), "config")
+
+
+@cache
+def flags_with_value() -> dict[str, bool]:
+    """Every flag of the command line: whether a value follows it."""
+    actions = get_args_parser()._actions  # pyright: ignore[reportPrivateUsage]
+    return {
+        name: action.nargs is None
+        for action in actions
+        for name in action.option_strings
+        if name != "--experimental-rerun"  # it runs a pickle
+    }
+
+
+def override_key(word: str) -> str:
+    """The key of an override, without + or ~ before it or a package behind it."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _search_path(folders: _Folders) -> list[str]:
+    places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
+    return [f"hydra.searchpath=[{places}]"] if folders else []

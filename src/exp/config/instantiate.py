@@ -14,6 +14,7 @@ from exp.config.allowlist import (
     GIVEN,
     READ_BY_EXP,
     is_inside,
+    origin,
     refusal,
     refuse_arguments,
     refuse_target,
@@ -61,7 +62,7 @@ def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
         right = isinstance(found, type) and issubclass(found, _KINDS[group])
     else:
         # As found, not as spelt: the user's own module may have imported it.
-        from_scikit_learn = str(getattr(found, "__module__", "")).startswith("sklearn.")
+        from_scikit_learn = origin(getattr(found, "__module__", "")) == "sklearn"
         right = callable(found) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(found.__name__) is not None)
     # As found, not as spelt: an allowed module may have imported anything.
     if not right or not is_inside(f"{getattr(found, '__module__', '')}.", group):

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, refuse_target
+from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.errors import ConfigError, as_yaml, nearest
@@ -82,10 +82,6 @@ class Config:
 
 
 ConfigStore.instance().store("schema", Config)
-
-
-# Targets whose arguments LIMITS is about.
-_OURS = ("exp.", "torch.", "sklearn.")
 
 
 def validate(cfg: DictConfig) -> Config:
@@ -174,7 +170,7 @@ def _is_interpolation(content: dict[str, Any], key: str) -> tuple[bool, Any]:
         if not isinstance(node, dict) or part not in node:
             return False, None
         target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and not target.startswith(_OURS) and not _is_read_by_exp(key):
+        if isinstance(target, str) and origin(target) == "user" and not _is_read_by_exp(key):
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.compose import compose_config
 from exp.config.schema import CONF, flatten
 from exp.errors import ConfigError
 
@@ -24,11 +24,9 @@ def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str])
     """
     for folder in search:
         _refuse_names_of_ours(Path(folder))
-    where = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in search)}]"]
     asked = [word for word in typed if word.lstrip("+~").startswith("hydra")]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = compose("config", [*words, *(where if search else [])], return_hydra_config=True)
-        expected = compose("config", asked, return_hydra_config=True)
+    found = compose_config(words, search, with_hydra=True)
+    expected = compose_config(asked, with_hydra=True)
     refuse_other_settings(found, expected, search[0] if search else "the run's own record")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from exp.config.allowlist import READ_BY_EXP
+from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
 from exp.errors import ConfigError
@@ -54,7 +54,7 @@ def _data(config: Config, experiment: Experiment, rows: str) -> dict[str, Any]:
     if needs_rows(config):
         return {"rows_file": repr(rows), "source": "", "sklearn_module": "", "standardize": False}
     module, _, name = node["_target_"].rpartition(".")
-    is_ours = module.startswith("exp.")
+    is_ours = origin(module) == "exp"
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP["dataset"])}
     is_split = node.get("split") is not None
     return {

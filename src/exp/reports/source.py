@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, cast
 
-from exp.config.allowlist import READ_BY_EXP
+from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
 
@@ -32,7 +32,7 @@ def format_arguments(values: dict[str, Any]) -> str:
 
 
 def is_user_code(node: dict[str, Any]) -> bool:
-    return not str(node.get("_target_", "exp.")).startswith(("torch.", "exp.", "sklearn."))
+    return origin(node.get("_target_", "exp")) == "user"
 
 
 def user_modules(config: Config) -> dict[str, list[str]]:

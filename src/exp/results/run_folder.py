@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import allowlist
+from exp.config.compose import override_key
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError
 
@@ -104,10 +105,6 @@ def _read_hydra_file(folder: Path, name: str) -> Any:
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{path} cannot be read: {said}", "mend that file, or begin a run of its own") from error
-
-
-def override_key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def refuse_links(folder: Path) -> None:

@@ -8,13 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from exp.config.allowlist import origin
 from exp.config.schema import Config
 from exp.data.dataset import Dataset
 from exp.engine.codegen import CompiledSteps
-
-# A user's own functions may return something else each time, and a user's own modules may have hidden state.
-_REUSABLE_PACKAGES = ("exp.", "torch.", "sklearn.")
-
 
 # Entries of each kind; a sweep over more shapes captures some of its steps again.
 _MAX_ENTRIES = 8
@@ -75,7 +72,8 @@ def _key(content: object) -> str:
 
 
 def _is_reusable(node: dict[str, Any]) -> bool:
-    return str(node.get("_target_")).startswith(_REUSABLE_PACKAGES)
+    # A user's own functions may return something else each time, and a user's own modules may have hidden state.
+    return origin(node.get("_target_")) != "user"
 
 
 def _add(entries: OrderedDict[str, Any], key: str, value: object) -> None:

@@ -1,0 +1,43 @@
+"""What happens at the end of a sweep and, under another launcher than exp's own, of each of its jobs."""
+
+import sys
+import traceback
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from exp.cli.validation import is_search, uses_our_launcher
+from exp.results import seeds, sweep_csv
+from exp.sweeps.task import Comparison
+
+
+def finish_job(config: DictConfig) -> None:
+    """Write sweep.csv anew, if another launcher than exp's own ran the job."""
+    if not uses_our_launcher(config):
+        folder = Path(config.hydra.sweep.dir)
+        sweep_csv.write(folder / sweep_csv.NAME, sweep_csv.read_rows(folder).values())
+
+
+def finish_sweep(config: DictConfig) -> None:
+    """Compare the jobs, write the sweep's page, and print its summary. Exit code 1 if a job failed."""
+    # Lazy: only a finished sweep needs rich and the pages.
+    from exp.reports import sweep_report
+    from exp.reports.sweep_summary import print_summary
+
+    folder = Path(config.hydra.sweep.dir)
+    try:
+        rows = list(sweep_csv.read_rows(folder).values())
+        if not uses_our_launcher(config) and not is_search(config):
+            compared = Comparison(folder, seeds.finished_by_name(rows)).run()
+            if compared.error is not None:
+                print(f"the jobs could not be compared: {compared.error}")
+        try:
+            sweep_report.write_page(folder, rows)
+        except OSError as error:
+            print(f"the sweep's page could not be written: {error}")
+        succeeded = print_summary(folder, rows, config.sweep.metric, is_search(config))
+    except Exception:  # Hydra would make a warning of it, and exit code 0
+        traceback.print_exc()
+        sys.exit(1)
+    if not succeeded:
+        sys.exit(1)

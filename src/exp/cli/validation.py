@@ -1,0 +1,102 @@
+"""Validate a composed config before the run or sweep writes anything. Each raises ConfigError."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from exp.config.constraints import CONSTRAINTS, violation
+from exp.config.schema import validate, without_hydra
+from exp.errors import ConfigError
+from exp.results import summary, sweep_csv
+from exp.results.run_folder import SWEEP_MANIFEST
+
+_SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
+_OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
+
+
+def validate_run(config: DictConfig) -> None:
+    folder = _folder("hydra.run.dir", config.hydra.run.dir)
+    _check_output_subdir(config)
+    if config.sweep.dry_run:
+        what = "sweep.dry_run=true lists the jobs of a sweep, and this is one run"
+        raise ConfigError(what, "--cfg job", key="sweep.dry_run")
+    resume = validate(without_hydra(config)).resume
+    if resume is not None and Path(resume) != folder.absolute():
+        raise ConfigError(
+            f"resume={resume}: it goes on with a run only where it stands on the command line, as it is",
+            f"resume={resume} and no + before it",
+            key="resume",
+        )
+    if resume is None and (folder / summary.NAME).exists():
+        raise ConfigError(
+            f"hydra.run.dir={folder}: it holds a run already, and two would mix",
+            f"resume={folder} to go on with it, or hydra.run.dir=ANOTHER_FOLDER",
+            key="hydra.run.dir",
+        )
+
+
+def validate_sweep(config: DictConfig) -> None:
+    folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
+    _check_output_subdir(config)
+    _check_supported_by_launcher(config, folder)
+    for key in (key for key in CONSTRAINTS if key.startswith("sweep.")):  # jobs are made without these
+        limit, value = CONSTRAINTS[key][0], OmegaConf.select(config, key)
+        if not limit.accepts(value):
+            raise violation(key, value)
+    if config.sweep.resume is None and ((folder / sweep_csv.NAME).exists() or (folder / SWEEP_MANIFEST).exists()):
+        onward = "" if is_search(config) else f"sweep.resume={folder} to go on with it, or "
+        raise ConfigError(
+            f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
+            f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
+            key="hydra.sweep.dir",
+        )
+
+
+def is_search(config: DictConfig) -> bool:
+    return config.hydra.sweeper._target_ == _SEARCH
+
+
+def uses_our_launcher(config: DictConfig) -> bool:
+    return config.hydra.launcher._target_ == _OUR_LAUNCHER
+
+
+def _check_output_subdir(config: DictConfig) -> None:
+    if config.hydra.output_subdir != ".hydra":
+        raise ConfigError(
+            f"hydra.output_subdir={config.hydra.output_subdir}: what a run goes on by is looked for in .hydra",
+            "hydra.output_subdir=.hydra",
+            key="hydra.output_subdir",
+            override="hydra.output_subdir=.hydra",
+        )
+
+
+def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
+    """What another launcher or sweeper than ours, or ours, would take no notice of."""
+    ours, searched = uses_our_launcher(config), is_search(config)
+    resume = config.sweep.resume
+    if config.sweep.dry_run and (searched or not ours):
+        what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"
+        raise _unsupported("sweep.dry_run=true", what, "sweep.dry_run=false")
+    if config.sweep.on_error == "stop" and (searched or not ours):
+        what = "a search goes on past runs that fail" if searched else "another launcher begins jobs when it likes"
+        raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
+    if resume is not None and searched:
+        raise _unsupported(f"sweep.resume={resume}", "a search goes on by its study", "hydra.sweeper.storage=study.log")
+    if resume is not None and Path(resume) != folder.absolute():
+        raise ConfigError(
+            f"sweep.resume={resume}: it goes on with a sweep only where it stands on the command line, as it is",
+            f"sweep.resume={resume} and no + before it",
+            key="sweep.resume",
+        )
+    if ours and config.hydra.job.chdir:
+        raise _unsupported("hydra.job.chdir=true", "the jobs of a sweep run where you are", "hydra.job.chdir=false")
+
+
+def _unsupported(override: str, why: str, instead: str) -> ConfigError:
+    return ConfigError(f"{override}: {why}", instead, key=override.partition("=")[0], override=instead)
+
+
+def _folder(key: str, value: object) -> Path:
+    if not value:
+        raise ConfigError(f"{key} is empty, and what is written needs a folder", f"{key}=FOLDER", key=key)
+    return Path(str(value))

@@ -21,6 +21,7 @@ from hydra import compose, initialize_config_dir
 
 from exp.config.schema import CONF, validate
 from exp.engine import codegen
+from exp.engine.memory_plan import MemoryPlan
 from exp.engine.trace import OpCall
 from exp.training.build import Experiment, build
 
@@ -45,7 +46,7 @@ PARTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "fastest_callable": (codegen, "fastest_callable", call_operator),
     "its probe": (codegen, "fastest_callable", call_entry_of_operator),
     "out_variant": (codegen, "out_variant", return_none),
-    "memory reuse": (codegen._MemoryPlan, "next", return_none),
+    "memory reuse": (MemoryPlan, "advance", return_none),
 }
 
 

@@ -8,17 +8,19 @@ step too, and is made once.
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from exp.data.batches import Batch
+from exp.engine.memory_plan import MemoryPlan
 from exp.engine.operators import fastest_callable, out_variant
 from exp.engine.step import Gradients, StepOutputs
-from exp.engine.trace import OpCall, is_view, leaves_of, tensors_of
+from exp.engine.symbol_table import SymbolTable
+from exp.engine.trace import OpCall, is_view, leaves_of, storage_of, tensors_of
 
-# Makes steps on batches, as long as they are of the size that was recorded; returns the first that is not, or None.
+# Makes steps on batches, as long as they are of the size that was captured; returns the first that is not, or None.
 # What is done with a step's gradients, before the next step overwrites them, comes from outside.
 CompiledStep: TypeAlias = Callable[[Iterable[Batch], Callable[[list[Tensor | None]], None], StepOutputs], Batch | None]
 
@@ -41,204 +43,190 @@ _EMPTY = {_ATEN.empty_like.default, _ATEN.empty.memory_format, _ATEN.empty_strid
 def compile_trace(
     calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
 ) -> CompiledStep:
-    """What makes `calls` again for other batches, on the tensors `fixed` as they then are.
+    """Compile a trace into a Python function that replays it on other batches.
 
-    `x` and `y` are the ones that were recorded with; `fixed` are parameters and buffers, which keep their place in
-    memory. Any other tensor that the calls did not make is taken for a constant.
+    Args:
+        calls: The operator calls of one step.
+        x, y: The batch that the trace was captured with.
+        fixed: Parameters and buffers. They are read at replay time, so they must keep their storage.
+        gradients: What the step gave.
+
+    Tensors that are neither inputs, nor in `fixed`, nor produced by the trace are treated as constants.
     """
-    writer = _Writer(calls, x, y, fixed, gradients)
+    compiler = _Compiler(calls, x, y, fixed, gradients)
     for call in calls:
-        writer.add(call)
-    return writer.function()
+        compiler.add(call)
+    return compiler.compile()
 
 
 @dataclass
-class _Line:
+class _Statement:
     """One statement of the loop."""
 
     targets: str
     expression: str
-    makes: set[str]  # names of the values that it computes, and of those that it needs
-    needs: set[str]
+    defines: set[str]  # names of the values that it computes or writes into
+    uses: set[str]
     has_side_effect: bool
 
 
-class _Writer:
-    """Turns calls into the source of one loop, dropping what need not be done at every step."""
+class _Compiler:
+    """Turns operator calls into the source of one loop, without what need not be done at every step.
+
+    Five passes. The first three look at one call after the other, since each needs the names of the calls before it:
+
+    1. Fold constants: a call whose result is the same at every step is made once, now.
+    2. Fold views: a view of memory that stays is the same tensor at every step, and is made once, now.
+    3. Plan memory: a result that does not outlive its step is written into memory that stays.
+    4. Drop dead statements: what nothing depends on is left out.
+    5. Emit: write what is left as a Python loop over batches, and compile it.
+    """
 
     def __init__(
         self, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
     ) -> None:
-        self._size = len(x)
+        self._batch_size = len(x)
         self._gradients = gradients
-        self._names: dict[int, str] = {id(x): "x", id(y): "y"}
-        self._bound: dict[str, Any] = {}  # what the function holds on to: name -> function, tensor or other constant
-        self._base: dict[str, str] = {}  # a view that is made once -> what it is a view of
-        self._lines: list[_Line] = []
-        self._written = {_storage(tensor) for call in calls for tensor in call.written}
+        self._symbols = SymbolTable()
+        self._symbols.set_name(x, "x")
+        self._symbols.set_name(y, "y")
+        self._statements: list[_Statement] = []
+        self._written = {storage_of(tensor) for call in calls for tensor in call.written}
         loss, output, kept = gradients
-        self._leaving = {_storage(loss), _storage(output)}  # new tensors at every step
-        self._memory = _MemoryPlan(calls, kept)
+        self._returned = {storage_of(loss), storage_of(output)}  # new tensors at every step
+        self._memory = MemoryPlan(calls, kept)
         for tensor in fixed:
-            self._names[id(tensor)] = self._hold(tensor.detach())
+            self._symbols.bind_tensor(tensor, tensor.detach())
 
     def add(self, call: OpCall) -> None:
-        used = [self._name(tensor) for tensor in call.inputs]
-        made = {_storage(tensor) for tensor in call.outputs}
-        if call.operator in _ALIASES:
-            self._names[id(call.result)] = used[0]
-        elif call.operator in _CONSTANTS and made.isdisjoint(self._written):
-            self._names[id(call.result)] = self._hold(call.result.detach())
-        elif is_view(call.operator) and all(name in self._bound for name in used):
-            view = call.operator(*self._there(call.args), **self._there(call.kwargs))
-            for tensor, twin in zip(call.outputs, tensors_of(view), strict=True):
-                self._names[id(tensor)] = self._hold(twin)
-                self._base[self._names[id(tensor)]] = self._base.get(used[0], used[0])
-        elif call.operator in _EMPTY and made.isdisjoint(self._leaving):
-            self._names[id(call.result)] = self._hold(self._memory.place(call.result))
-        else:
-            self._emit(call, used, made)
-        self._memory.next()
+        """Apply passes 1 to 3 to the next call; it becomes a statement unless one of them replaces it."""
+        for tensor in call.inputs:
+            self._symbols.name(tensor)  # binds those from outside the trace
+        if not (self._fold_constant(call) or self._fold_view(call) or self._plan_memory(call)):
+            self._add_statement(call)
+        self._memory.advance()
 
-    def function(self) -> CompiledStep:
+    def compile(self) -> CompiledStep:
+        """Apply passes 4 and 5 to all statements."""
         loss, output, gradients = self._gradients
-        names = [None if tensor is None else self._name(tensor) for tensor in gradients]
-        if all(name is None or name in self._bound for name in names):
-            given = self._hold([None if name is None else self._bound[name] for name in names])
+        symbols = self._symbols
+        names = [None if tensor is None else symbols.name(tensor) for tensor in gradients]
+        if all(name is None or name in symbols.bound for name in names):
+            given = symbols.bind([None if name is None else symbols.bound[name] for name in names])
         else:
             given = f"[{', '.join(str(name) for name in names)}]"
-        ends = [self._name(loss), self._name(output)]
-        needed = {self._base.get(name, name) for name in (*ends, *names) if name is not None}
-        last = [f"update({given})", f"losses({ends[0]})", f"outputs({ends[1]})", "targets(y)"]
-        kept: list[str] = []
-        stay = {*needed, *self._bound, "x", "y"}
-        for line in reversed(self._lines):
-            if line.has_side_effect or not needed.isdisjoint(line.makes):
-                done = sorted(name for name in line.needs if name not in needed and name not in stay)
-                needed |= line.needs
-                # Let go of what is not used again, so that memory is that of the eager step.
-                kept += [f"{' = '.join(done)} = None"] if done else []
-                kept.append(f"{line.targets} = {line.expression}" if line.targets else line.expression)
-        # As defaults, the operators and constants are found as fast as arguments are.
+        last = [f"update({given})", f"losses({symbols.name(loss)})", f"outputs({symbols.name(output)})", "targets(y)"]
+        needed = {symbols.base(tensor) for tensor in (loss, output, *gradients) if tensor is not None}
+        return self._emit([*self._with_releases(self._live_statements(needed), needed), *last])
+
+    def _fold_constant(self, call: OpCall) -> bool:
+        """Pass 1: an alias is another name of its input; a result that depends on shapes alone is a constant."""
+        if call.operator in _ALIASES:
+            self._symbols.set_name(call.result, self._symbols.name(call.inputs[0]))
+        elif call.operator in _CONSTANTS and self._storages(call).isdisjoint(self._written):
+            self._symbols.bind_tensor(call.result, call.result.detach())
+        else:
+            return False
+        return True
+
+    def _fold_view(self, call: OpCall) -> bool:
+        """Pass 2: a view of tensors that are bound is made once, and bound."""
+        symbols = self._symbols
+        if not is_view(call.operator) or any(symbols.name(tensor) not in symbols.bound for tensor in call.inputs):
+            return False
+        view = call.operator(*symbols.with_bound_tensors(call.args), **symbols.with_bound_tensors(call.kwargs))
+        for tensor, twin in zip(call.outputs, tensors_of(view), strict=True):
+            symbols.bind_view(tensor, twin, of=call.inputs[0])
+        return True
+
+    def _plan_memory(self, call: OpCall) -> bool:
+        """Pass 3: an allocation is made once; an operator that has an out-variant writes into such an allocation."""
+        if not self._storages(call).isdisjoint(self._returned):
+            return False
+        if call.operator in _EMPTY:
+            self._symbols.bind_tensor(call.result, self._memory.allocate(call.result))
+            return True
+        in_place = out_variant(call)
+        if in_place is None:
+            return False
+        uses = self._uses(call)
+        name = self._symbols.bind_tensor(call.result, self._memory.allocate(call.result))
+        self._statements.append(_Statement("", self._call_source(in_place), {name}, uses, call.is_random))
+        return True
+
+    def _add_statement(self, call: OpCall) -> None:
+        """Make the call at every step."""
+        written = {self._symbols.base(tensor) for tensor in call.written}
+        uses = self._uses(call)
+        targets: list[str] = []
+        own = {id(tensor) for tensor in call.written}
+        for position, item in enumerate(leaves_of(call.result)):
+            if isinstance(item, Tensor) and id(item) not in own:  # an argument that is written into may be returned
+                targets.append(f"v{len(self._statements)}_{position}")
+                self._symbols.set_name(item, targets[-1])
+            else:
+                targets.append("_")
+        defines = {target for target in targets if target != "_"} | written
+        single = isinstance(call.result, Tensor) or not targets
+        left = ", ".join(targets) if single else f"({', '.join(targets)},)"
+        self._statements.append(
+            _Statement(
+                targets=left if defines - written else "",
+                expression=self._call_source(call),
+                defines=defines,
+                uses=uses,
+                has_side_effect=bool(written) or call.is_random,
+            )
+        )
+
+    def _live_statements(self, needed: set[str]) -> list[_Statement]:
+        """Pass 4: keep what has a side effect, or defines what a later statement or the end of the step needs."""
+        needed = set(needed)
+        live: list[_Statement] = []
+        for statement in reversed(self._statements):
+            if statement.has_side_effect or not needed.isdisjoint(statement.defines):
+                needed |= statement.uses
+                live.append(statement)
+        return live[::-1]
+
+    def _with_releases(self, statements: Sequence[_Statement], needed: set[str]) -> list[str]:
+        """The statements' source; a value is let go of after its last use, so that memory is that of the eager step."""
+        used_later = {*needed, *self._symbols.bound, "x", "y"}
+        lines: list[str] = []
+        for statement in reversed(statements):
+            last_used = sorted(statement.uses - used_later)
+            used_later |= statement.uses
+            lines += [f"{' = '.join(last_used)} = None"] if last_used else []
+            lines.append(f"{statement.targets} = {statement.expression}" if statement.targets else statement.expression)
+        return lines[::-1]
+
+    def _emit(self, body: Sequence[str]) -> CompiledStep:
+        """Pass 5: compile a loop over batches with this body."""
+        # As defaults, operators and constants are local variables, the fastest to look up.
         source = [
-            f"def play(batches, update, made, {', '.join(f'{name}={name}' for name in self._bound)}):",
+            f"def play(batches, update, made, {', '.join(f'{name}={name}' for name in self._symbols.bound)}):",
             "    losses, outputs, targets = made.losses.append, made.outputs.append, made.targets.append",
             "    for x, y in batches:",
-            f"        if x.size(0) != {self._size}:",
+            f"        if x.size(0) != {self._batch_size}:",
             "            return x, y",
-            *(f"        {line}" for line in [*reversed(kept), *last]),
+            *(f"        {line}" for line in body),
         ]
-        space = dict(self._bound)
+        space = dict(self._symbols.bound)
         exec(compile("\n".join(source), "<recording>", "exec"), space)
         play: CompiledStep = space["play"]
         return play
 
-    def _emit(self, call: OpCall, used: list[str], made: set[int]) -> None:
-        """A line that makes the call at every step."""
-        needs = {self._base.get(name, name) for name in used}
-        written = {self._base.get(self._name(tensor), self._name(tensor)) for tensor in call.written}
-        in_place = out_variant(call) if made.isdisjoint(self._leaving) else None
-        if in_place is not None:
-            place = self._memory.place(call.result)
-            name = self._names[id(call.result)] = self._hold(place)
-            self._lines.append(_Line("", self._text_of(in_place), {name}, needs, has_side_effect=call.is_random))
-            return
-        targets: list[str] = []
-        own = {id(tensor) for tensor in call.written}
-        for position, item in enumerate(leaves_of(call.result)):
-            if isinstance(item, Tensor) and id(item) not in own:  # one that is written into is returned
-                self._names[id(item)] = f"v{len(self._lines)}_{position}"
-                targets.append(self._names[id(item)])
-            else:
-                targets.append("_")
-        makes = {target for target in targets if target != "_"} | written
-        must_stay = bool(written) or call.is_random
-        single = isinstance(call.result, Tensor) or not targets
-        told = ", ".join(targets) if single else f"({', '.join(targets)},)"
-        self._lines.append(_Line(told if makes - written else "", self._text_of(call), makes, needs, must_stay))
-
-    def _text_of(self, call: OpCall) -> str:
+    def _call_source(self, call: OpCall) -> str:
         function, call = fastest_callable(call)
-        named = [f"{key}={self._text(value)}" for key, value in call.kwargs.items()]
-        return f"{self._hold(function)}({', '.join([*(self._text(value) for value in call.args), *named])})"
+        source = self._symbols.source
+        named = [f"{key}={source(value)}" for key, value in call.kwargs.items()]
+        return f"{self._symbols.bind(function)}({', '.join([*map(source, call.args), *named])})"
 
-    def _text(self, value: Any) -> str:
-        if isinstance(value, Tensor):
-            return self._name(value)
-        if isinstance(value, tuple):
-            return f"({''.join(f'{self._text(item)}, ' for item in value)})"
-        if isinstance(value, list) and tensors_of(value):
-            return f"[{', '.join(self._text(item) for item in value)}]"
-        if value is None or type(value) in (bool, int, str):
-            return repr(value)
-        return self._hold(value)
+    def _storages(self, call: OpCall) -> set[int]:
+        return {storage_of(tensor) for tensor in call.outputs}
 
-    def _there(self, value: Any) -> Any:
-        """The arguments `value` with every tensor as it is at every step."""
-        if isinstance(value, Tensor):
-            return self._bound[self._name(value)]
-        if isinstance(value, dict):
-            return {key: self._there(item) for key, item in value.items()}
-        return type(value)(self._there(item) for item in value) if isinstance(value, (tuple, list)) else value
-
-    def _name(self, tensor: Tensor) -> str:
-        if id(tensor) not in self._names:
-            self._names[id(tensor)] = self._hold(tensor.detach())
-        return self._names[id(tensor)]
-
-    def _hold(self, value: Any) -> str:
-        for name, held in self._bound.items():
-            if held is value:
-                return name
-        name = f"k{len(self._bound)}"
-        self._bound[name] = value
-        return name
-
-
-@dataclass
-class _MemoryPlan:
-    """Places for results that do not outlive their step; one whose result is used no more is given to another.
-
-    Giving places to other results saves 6 % of a full-batch step of 1,100 rows through five layers, and takes 0.7 MB
-    instead of 4.3 MB (`python benchmarks/replay_parts.py`); small steps are as fast without.
-    """
-
-    calls: Sequence[OpCall]
-    kept: Sequence[Tensor | None]  # to the end of the step
-    _at: int = 0
-    _last: dict[int, int] = field(default_factory=dict[int, int])  # storage -> the last call that has to do with it
-    _taken: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    _free: list[Tensor] = field(default_factory=list[Tensor])
-
-    def __post_init__(self) -> None:
-        for position, call in enumerate(self.calls):
-            self._last |= {_storage(tensor): position for tensor in (*call.inputs, *call.outputs)}
-        self._last |= {_storage(tensor): len(self.calls) for tensor in self.kept if tensor is not None}
-
-    def place(self, result: Tensor) -> Tensor:
-        """A tensor shaped and laid out as `result`."""
-        size = result.untyped_storage().nbytes()
-        fitting = [block for block in self._free if block.numel() >= size]
-        block = min(fitting, key=Tensor.numel, default=None)
-        if block is None:
-            block = torch.empty(size, dtype=torch.uint8, device=result.device)
-        else:
-            self._free = [other for other in self._free if other is not block]
-        self._taken[_storage(result)] = block
-        whole = block[: size - size % result.element_size()].view(result.dtype)
-        return whole.as_strided(result.size(), result.stride(), result.storage_offset())
-
-    def next(self) -> None:
-        """One call further: what it was the last to use may be overwritten by the next."""
-        for tensor in (*self.calls[self._at].inputs, *self.calls[self._at].outputs):
-            storage = _storage(tensor)
-            if self._last[storage] == self._at and storage in self._taken:
-                self._free.append(self._taken.pop(storage))
-        self._at += 1
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    def _uses(self, call: OpCall) -> set[str]:
+        return {self._symbols.base(tensor) for tensor in call.inputs}
 
 
 @dataclass

@@ -133,3 +133,8 @@ def leaves_of(value: Any) -> list[Any]:
     if isinstance(value, (tuple, list)):
         return [leaf for item in value for leaf in leaves_of(item)]
     return [value]
+
+
+def storage_of(tensor: Tensor) -> int:
+    """A number that tensors with the same memory share."""
+    return tensor.untyped_storage()._cdata

@@ -97,7 +97,7 @@ def test_what_is_wrong_is_raised_with_its_cure():
     assert refused.value.fix.startswith("dataset=cancer")
     with pytest.raises(ExpError) as failed:
         train("dataset=moons", "batching.batch_size=100000")
-    assert "more than the 600 training rows" in failed.value.problem
+    assert "<= the number of training rows, 600" in failed.value.problem
     with pytest.raises(ExpError, match="is no word of a command line"):
         train({"dataset": "iris"})
     with pytest.raises(ExpError, match="no run is there"):

@@ -136,10 +136,10 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     out = tmp_path / "predictions.csv"
     done = tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}")
     assert done.returncode == 0, done.stderr
-    assert "1 row with a ward that training had not: zeros stand for it" in done.stdout
-    assert "1 row without ward: zeros stand for it" in done.stdout
-    assert "1 row so far from those of training that the prediction is no number" in done.stdout
-    assert re.search(r"2 rows without mean texture: [\d.]+ stands for it", done.stdout)
+    assert "1 row with a ward not in the training rows: encoded as zeros" in done.stdout
+    assert "1 row without ward: encoded as zeros" in done.stdout
+    assert "1 row with a NaN or infinite prediction: too far from the training rows" in done.stdout
+    assert re.search(r"2 rows without mean texture: replaced by [\d.]+", done.stdout)
     told = pd.read_csv(out)
     assert list(told) == ["prediction", "probability benign", "probability malignant"]
     assert len(told) == 570
@@ -180,7 +180,7 @@ def test_an_evaluation_of_a_table_is_that_of_its_predictions(folder: Path, tmp_p
     frame.to_csv(tmp_path / "new.csv", index=False)
     done = tool(folder, "evaluate", "run=table", f"data={tmp_path}/new.csv")
     assert done.returncode == 0, done.stderr
-    assert "2 rows without diagnosis: left out" in done.stdout
+    assert "2 rows without diagnosis: skipped" in done.stdout
     told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()[-2:])
     out = tmp_path / "told.csv"
     assert tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}").returncode == 0
@@ -241,24 +241,24 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: it takes run=, data=, out=", "run=table"),
         ("predict", "run=table data=cancer.csv", "out= is missing", "out=predictions.csv"),
         ("predict", "run=tabel data=cancer.csv out=x.csv", "tabel: no run is there", "the folder that a run named"),
-        ("predict", "run=table data=cancr.csv out=x.csv", "there is no such file", "data=cancer.csv"),
+        ("predict", "run=table data=cancr.csv out=x.csv", "file not found", "data=cancer.csv"),
         ("predict", "run=table data=cancer.csv out=cancer.csv", "the file is there already", "out=ANOTHER_FILE"),
         ("predict", "run=table data=cancer.csv out=no/x.csv", "out=no/x.csv: there is no folder no", "mkdir -p no"),
         ("predict", "run=table data=cancer.csv out=x.parquet", "out=x.parquet: it writes .csv", "out=x.csv"),
         ("export", "run=table format=script out=no/x.py", "there is no folder no", "mkdir -p no"),
         ("predict", "run=table data=cancer.csv out=x.csv checkpoint=first", "there are last, best", "checkpoint=last"),
-        ("predict", "run=table data=other.csv out=x.csv", "it has no column mean radius", "Mean Radius"),
-        ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "numbers in that column"),
+        ("predict", "run=table data=other.csv out=x.csv", "column 'mean radius' is missing", "Mean Radius"),
+        ("predict", "run=table data=words.csv out=x.csv", "the first in row 1: 'large'", "numbers in this column"),
         ("evaluate", "run=cancer split=tset", "split=tset: there are train, val, test", "split=test"),
         ("evaluate", "run=table split=val data=cancer.csv", "rows of the run, or those of a table", "data=cancer.csv"),
         (
             "evaluate",
             "run=table data=untold.csv",
-            "it has no column diagnosis, the target",
-            "the name of the column Diag",
+            "the target column 'diagnosis' is missing",
+            "rename column 'Diag",
         ),
-        ("evaluate", "run=table data=third.csv", "holds 'unclear', and the run tells benign, malig", "these classes"),
-        ("evaluate", "run=gone", "gone/data.csv: there is no such file", "dataset.path="),
+        ("evaluate", "run=table data=third.csv", "unknown class 'unclear' in the target", "these classes"),
+        ("evaluate", "run=gone", "gone/data.csv: file not found", "dataset.path="),
         ("export", "run=cancer format=exe out=x", "format=exe: there are script, pt2, onnx", "format=script"),
     ],
 )

@@ -57,7 +57,11 @@ MISTAKES = [
     ("seed=-1", "seed must be a whole number of at least 0", "seed=0"),
     ("threads=0", "threads must be a whole number of at least 1 and at most 1,024, or null", "threads=1"),
     ("batching.batch_size=0", "must be a whole number of at least 1, or null, not 0", "batching.batch_size=10"),
-    ("batching.batch_size=1000", "is more than the 341 training rows", "batching=full, or batching.batch_size=32"),
+    (
+        "batching.batch_size=1000",
+        "must be <= the number of training rows, 341",
+        "batching=full, or batching.batch_size=32",
+    ),
     ("batching.shuffle=perhaps", "batching.shuffle must be one of true, false", "batching.shuffle=true"),
     ("clip_grad_norm=0", "clip_grad_norm must be a number above 0, or null", "clip_grad_norm=1.0"),
     ("early_stopping.patience=0", "must be a whole number of at least 1, or null", "early_stopping.patience=10"),

@@ -67,5 +67,5 @@ def test_a_full_batch_in_order_draws_nothing():
 
 
 def test_more_than_the_rows_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"batching.batch_size=6 is more than the 5 training rows"):
+    with pytest.raises(ConfigError, match=r"batching.batch_size must be <= the number of training rows, 5, got 6"):
         Batches(rows(5), 6, shuffle=False, drop_last=False)

@@ -76,16 +76,19 @@ def test_equal_tables_share_a_fingerprint_and_others_do_not():
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (np.zeros((3, 2)), "returned ndarray, not a pair"),
-        ((np.zeros((3, 2)), np.zeros(4)), r"x has the shape \[3, 2\] and y \[4\]"),
-        ((np.zeros((0, 2)), np.zeros(0)), r"x has the shape \[0, 2\]"),
-        ((np.zeros(3), np.zeros(3)), r"x has the shape \[3\]"),
+        (np.zeros((3, 2)), r"must return a pair \(x, y\) or a Bunch, got ndarray"),
+        (
+            (np.zeros((3, 2)), np.zeros(4)),
+            r"x must have shape \[N, F\] and y shape \[N\] with N >= 1, got \[3, 2\] and \[4\]",
+        ),
+        ((np.zeros((0, 2)), np.zeros(0)), r"got \[0, 2\] and \[0\]"),
+        ((np.zeros(3), np.zeros(3)), r"got \[3\] and \[3\]"),
         (
             (np.array([[1.0], [np.nan], [np.inf]]), np.zeros(3)),
-            "2 of 3 rows hold NaN or infinite features, the first is row 1",
+            "2 of 3 rows have NaN or infinite features, the first is row 1",
         ),
-        ((np.zeros((2, 1)), np.array([0.0, np.nan])), "the target holds NaN"),
-        ((np.zeros((2, 1)), np.zeros((2, 2), dtype=int)), r"classes must have the shape \[N\]"),
+        ((np.zeros((2, 1)), np.array([0.0, np.nan])), "the target has NaN"),
+        ((np.zeros((2, 1)), np.zeros((2, 2), dtype=int)), r"class labels must have shape \[N\], got \[2, 2\]"),
     ],
 )
 def test_rows_that_cannot_be_trained_on_are_refused(source, said: str):

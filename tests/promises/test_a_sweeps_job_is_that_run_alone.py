@@ -21,7 +21,7 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
     # The third job fails, sets no threads of its own after one that did, and stands between two others.
     swept = exp("-m", *common, "threads=1,null", "batching.batch_size=10,100000,7,601", "hydra.sweep.dir=sweep")
     assert swept.returncode == 1
-    assert "batching.batch_size=100000 is more than the 600 training rows" in swept.stdout
+    assert "batching.batch_size must be <= the number of training rows, 600, got 100000" in swept.stdout
     jobs = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "sweep").glob("*/summary.json")}
     assert sorted(job["status"] for job in jobs.values()) == ["failed"] * 4 + ["finished"] * 4
     with (tmp_path / "sweep/sweep.csv").open() as file:

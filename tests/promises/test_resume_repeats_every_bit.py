@@ -323,7 +323,7 @@ def test_a_run_that_cannot_go_on_stays_as_it_was(tmp_path: Path):
     (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows[1:]]) + "\n")
     assert "the rows are not those that the run was trained on" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
     (tmp_path / "rows.csv").unlink()
-    assert "there is no such file" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
+    assert "file not found" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
     assert [(tmp_path / "run" / name).read_bytes() for name in kept] == before
 
 

@@ -300,7 +300,7 @@ def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launche
     lines = done.stdout.splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("job "))
     assert [line.split()[0] for line in lines[first + 1 : first + 4]] == [row["job"] for row in best]
-    assert sum("batch_size=100000 is more than the 600 training rows" in line for line in lines[first:]) == 3
+    assert sum("batch_size must be <= the number of training rows, 600" in line for line in lines[first:]) == 3
     for job in ("1", "3", "5"):
         assert json.loads((tmp_path / f"sweep/{job}/summary.json").read_text())["status"] == "failed"
         assert "Traceback" in (tmp_path / f"sweep/{job}/exp.log").read_text()

@@ -50,7 +50,7 @@ class Batches:
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size > len(self.rows):
             raise ConfigError(
-                f"batching.batch_size={self.batch_size} is more than the {len(self.rows)} training rows",
+                f"batching.batch_size must be <= the number of training rows, {len(self.rows)}, got {self.batch_size}",
                 f"batching=full, or batching.batch_size={min(32, len(self.rows))}",
             )
 

@@ -53,37 +53,35 @@ def as_dataset(source: Any) -> Dataset:
     pair: Any = (source.data, source.target) if hasattr(source, "target") else source
     if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
         raise DataError(
-            f"dataset: its function returned {type(source).__name__}, not a pair (x, y) or a Bunch",
+            f"dataset: the function must return a pair (x, y) or a Bunch, got {type(source).__name__}",
             "return x of shape [N, F] and y of shape [N]",
         )
     x, y = (np.asarray(part) for part in cast("tuple[Any, Any]", pair))
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
-            f"dataset: x has the shape {list(x.shape)} and y {list(y.shape)}",
-            "x of shape [N, F] and y of shape [N], N > 0",
+            f"dataset: x must have shape [N, F] and y shape [N] with N >= 1, got {list(x.shape)} and {list(y.shape)}",
+            "one row of x for each value of y",
         )
     try:
         x = x.astype(np.float64)
     except ValueError as error:
-        raise DataError(
-            f"dataset: a feature is no number: {error}", "numbers only, or one column for each word"
-        ) from error
+        raise DataError(f"dataset: the features must be numbers: {error}", "encode text as numbers") from error
     # The model computes in float32, where 1e300 is infinite.
     with np.errstate(over="ignore"):
         finite = np.isfinite(x.astype(np.float32)).all(axis=1)
     if not finite.all():
         raise DataError(
-            f"dataset: {int((~finite).sum())} of {len(x)} rows hold NaN or infinite features, the first is row "
+            f"dataset: {int((~finite).sum())} of {len(x)} rows have NaN or infinite features, the first is row "
             f"{int(np.argmin(finite))}",
-            "remove or fill them in the dataset's function",
+            "remove or fill these values in the function of the dataset",
         )
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f":
         if not np.isfinite(y).all():
-            raise DataError("dataset: the target holds NaN or infinite values", "remove those rows")
+            raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
         return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
     if y.ndim != 1:
-        raise DataError(f"dataset: classes must have the shape [N], not {list(y.shape)}", "one class a row")
+        raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
     labels, indices = encode_classes(y)
     return Dataset(x, indices, columns, _names(source, "target_names", list(labels)))
 
@@ -92,9 +90,7 @@ def encode_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the sorted labels, and the index [N] of each row's label. DataError if all labels are equal."""
     labels, indices = np.unique(y, return_inverse=True)
     if len(labels) < 2:
-        raise DataError(
-            f"dataset: every row is of the class {labels[0]}, so there is nothing to learn", "rows of two classes"
-        )
+        raise DataError(f"dataset: all rows have the same class '{labels[0]}'", "rows of at least two classes")
     return labels, indices.astype(np.int64)
 
 

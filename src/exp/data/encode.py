@@ -31,8 +31,12 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
     for column in preprocessing.columns:
         if column.name not in names:
             near = nearest(column.name, names)
-            cure = f"the name of the column {near} changed to it" if near else "the columns that the run was trained on"
-            raise DataError(f"data={path}: it has no column {column.name}", cure)
+            fix = (
+                f"rename column '{near}' to '{column.name}'"
+                if near
+                else "a table with the columns of the training table"
+            )
+            raise DataError(f"data={path}: column '{column.name}' is missing", fix)
         encoded.append(_encode_cells(column, frame[column.name].reset_index(drop=True)))
     rows = np.stack(encoded, axis=1)
     notes = list(preprocessing.unknown_notes(rows))
@@ -41,9 +45,9 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         is_missing = column.is_missing(values)
         if is_missing.any():
             if column.kind == "category":
-                replacement = "zeros stand for it"
+                replacement = "encoded as zeros"
             elif column.fill is not None:
-                replacement = f"{column.fill:g} stands for it"
+                replacement = f"replaced by {column.fill:g}"
             else:
                 replacement = "no prediction"
                 is_complete &= ~is_missing
@@ -56,7 +60,9 @@ def nonfinite_notes(predictions: Mapping[str, NDArray[Any]]) -> list[str]:
     numbers = [values for values in predictions.values() if values.dtype.kind == "f"]
     count = int((~np.isfinite(np.stack(numbers)).all(axis=0)).sum()) if numbers else 0
     return (
-        [f"{pluralize(count, 'row')} so far from those of training that the prediction is no number"] if count else []
+        [f"{pluralize(count, 'row')} with a NaN or infinite prediction: too far from the training rows"]
+        if count
+        else []
     )
 
 
@@ -75,16 +81,16 @@ def encode_targets(
     if name not in map(str, frame.columns):
         near = nearest(name, [str(column) for column in frame.columns])
         raise DataError(
-            f"data={path}: it has no column {name}, the target that the run learned",
-            f"the name of the column {near} changed to it" if near else "a table with that column",
+            f"data={path}: the target column '{name}' is missing",
+            f"rename column '{near}' to '{name}'" if near else "a table with this column",
         )
     if preprocessing.values != 1:
         raise DataError(
-            f"data={path}: the run learned {preprocessing.values} targets, and a table has one", "split=test"
+            f"data={path}: the run has {preprocessing.values} targets, but a table has only one", "split=test"
         )
     cells = frame[name].reset_index(drop=True)
     is_present = cells.notna().to_numpy(dtype=np.bool_)
-    notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: left out"] if not is_present.all() else []
+    notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
     if classes is None:
         return NumberColumn(name).encode(cells).reshape(-1, 1), is_present, notes
     are_integers = all(label.lstrip("-").isdigit() for label in classes)
@@ -93,8 +99,8 @@ def encode_targets(
     indices = category_codes(cells, classes)
     if (unknown := cells[(indices == UNKNOWN) & is_present]).any():
         raise DataError(
-            f"data={path}: the target {name} holds '{unknown.iloc[0]}', and the run tells {', '.join(classes)} apart",
-            "rows of these classes, under these names",
+            f"data={path}: unknown class '{unknown.iloc[0]}' in the target '{name}' (trained on: {', '.join(classes)})",
+            "rows of these classes only",
         )
     return indices.astype(np.int64), is_present, notes
 
@@ -103,5 +109,5 @@ def _encode_cells(column: Column, cells: Cells) -> Floats:
     try:
         return column.encode(cells)
     except DataError as error:
-        cure = f"{column.cell_type} in that column, as the run learned it; empty cells are missing"
-        raise DataError(error.problem, cure) from error
+        fix = f"{column.cell_type} in this column, as in training, or empty cells"
+        raise DataError(error.problem, fix) from error

@@ -53,10 +53,12 @@ def arrays(path: str) -> Dataset:
         with np.load(find_file(path), allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, KeyError) as error:
-        raise DataError(f"dataset.path={path}: no arrays of numbers: {error}", "numpy.savez(path, x=x, y=y)") from error
+        raise DataError(
+            f"dataset.path={path}: cannot read arrays of numbers: {error}", "numpy.savez(path, x=x, y=y)"
+        ) from error
     if not {"x", "y"} <= set(content):
         raise DataError(
-            f"dataset.path={path} holds {', '.join(content) or 'nothing'}, and it takes x and y",
+            f"dataset.path={path}: the file must hold arrays x and y, got {', '.join(content) or 'none'}",
             "numpy.savez(path, x=x, y=y)",
         )
     return as_dataset(_Bunch(content))

@@ -11,7 +11,7 @@ from exp.data.columns.base import Column, Floats
 from exp.data.columns.infer import MAX_CATEGORIES, infer_column
 from exp.data.dataset import Dataset, encode_classes
 from exp.data.read_table import Cells, Frame, import_pandas
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import ConfigError, DataError, nearest, pluralize
 
 # A target of integers is one of classes if it has at most this many values.
 _MAX_CLASSES = 20
@@ -36,10 +36,12 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
     frame = frame.drop(columns=[name for name in options.drop if name not in (target, group)]).reset_index(drop=True)
     names = [name for name in map(str, frame.columns) if name not in (target, group)]
     if not names:
-        cure = (
-            "fewer columns in dataset.drop" if len(options.drop) else "a table with more columns, or another separator"
+        fix = (
+            "fewer columns in dataset.drop"
+            if len(options.drop)
+            else "a table with more columns, or another dataset.separator"
         )
-        raise DataError(f"dataset.path={path}: no column is left to learn from", cure)
+        raise DataError(f"dataset.path={path}: the table has no feature columns", fix)
     frame, notes = _handle_missing(frame, path, options)
     encoded = [_encode_column(name, frame[name], options.kinds.get(name)) for name in names]
     columns, x = tuple(column for column, _ in encoded), np.stack([values for _, values in encoded], axis=1)
@@ -47,7 +49,7 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
     for column, values in zip(columns, x.T, strict=True):
         _refuse_leakage(column, values, target, y)
     notes += [
-        f"the column {column.name} counts the rows; to leave it out: 'dataset.drop=[{column.name}]'"
+        f"column '{column.name}' numbers the rows; to drop it: 'dataset.drop=[{column.name}]'"
         for column, values in zip(columns, x.T, strict=True)
         if column.kind == "number" and len(values) > 2 and set(np.diff(values)) == {1.0}
     ]
@@ -59,17 +61,17 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
 
 def _check_names(names: list[str], path: str, options: TableOptions) -> None:
     """DataError if an option names a column that the table does not have."""
-    asked = {
+    named = {
         "target": [options.target],
         "drop": options.drop,
         "group": [options.group] if options.group else [],
         "kinds": options.kinds,
     }
-    for key, name in ((key, name) for key, columns in asked.items() for name in columns):
+    for key, name in ((key, name) for key, columns in named.items() for name in columns):
         if name not in names:
             near = nearest(name, names)
-            cure = f"dataset.{key}={near}" if near and key in ("target", "group") else f"one of {', '.join(names)}"
-            raise DataError(f"dataset.{key}={name}: {path} has no such column", cure)
+            fix = f"dataset.{key}={near}" if near and key in ("target", "group") else f"one of {', '.join(names)}"
+            raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
 
 
 def _encode_column(name: str, cells: Cells, declared: str | None) -> tuple[Column, Floats]:
@@ -81,35 +83,40 @@ def _handle_missing(frame: Frame, path: str, options: TableOptions) -> tuple[Fra
     """Return the rows to use, and a note on what was done with empty cells. DataError if that is not said."""
     missing, target = options.missing, options.target
     if missing not in (None, "drop", "median"):
-        raise ConfigError(f"dataset.missing must be one of null, drop, median, not {missing}", "dataset.missing=drop")
+        raise ConfigError(f"dataset.missing must be one of null, drop, median, got {missing}", "dataset.missing=drop")
     counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
     if not counts:
         return frame, []
     if empty := [name for name, count in counts.items() if count == len(frame)]:
-        raise DataError(f"{path}: no row has a {empty[0]}", f"'dataset.drop=[{','.join(empty)}]'")
+        raise DataError(f"dataset.path={path}: column '{empty[0]}' is empty", f"'dataset.drop=[{','.join(empty)}]'")
     listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
     if missing == "drop":
         left = frame.dropna()
         if not len(left):
-            raise DataError(f"{path}: every row has an empty cell: {listed}", "'dataset.drop=[...]' of such columns")
-        return left, [f"{len(frame) - len(left):,} of {len(frame):,} rows have empty cells, and are left out: {listed}"]
+            raise DataError(
+                f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
+                "'dataset.drop=[...]' with the columns that have most empty cells",
+            )
+        return left, [f"dropped {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}"]
     if missing == "median" and target not in counts:
-        return frame, [f"empty cells are filled: {listed}"]
-    where = f"the target {target} has" if missing == "median" else "there are"
-    cure = "dataset.missing=drop" if missing == "median" else "dataset.missing=drop, or dataset.missing=median"
-    raise DataError(f"dataset.path={path}: {where} empty cells: {listed} of {len(frame):,} rows", cure)
+        return frame, [f"filled empty cells: {listed}"]
+    if missing == "median":
+        problem = f"dataset.missing=median: the target '{target}' has empty cells in {pluralize(counts[target], 'row')}"
+        raise DataError(problem, "dataset.missing=drop")
+    problem = f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows"
+    raise DataError(problem, "dataset.missing=drop, or dataset.missing=median")
 
 
 def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:
     """Return class numbers int64 [N] and the classes' names, or values float64 [N, 1] and None."""
     types = import_pandas().api.types
     if task not in ("auto", "classes", "regression"):
-        raise ConfigError(f"dataset.task must be one of auto, classes, regression, not {task}", "dataset.task=auto")
+        raise ConfigError(f"dataset.task must be one of auto, classes, regression, got {task}", "dataset.task=auto")
     if not types.is_numeric_dtype(cells) or types.is_bool_dtype(cells):
         return _encode_text_target(name, cells, task)
     values: Floats = cells.to_numpy(dtype=np.float64)
     if not np.isfinite(values).all():
-        raise DataError(f"the target {name} holds infinite numbers", "numbers that end")
+        raise DataError(f"target '{name}' has infinite values", "finite numbers")
     is_whole = bool((values == np.round(values)).all())
     if task == "regression" or (task == "auto" and not (is_whole and cells.nunique() <= _MAX_CLASSES)):
         return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
@@ -119,9 +126,12 @@ def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, 
 
 def _encode_text_target(name: str, cells: Cells, task: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if task == "regression":
-        raise DataError(f"dataset.task=regression: the target {name} is not one of numbers", "dataset.task=classes")
+        raise DataError(f"dataset.task=regression: the target '{name}' is not numeric", "dataset.task=classes")
     if task == "auto" and cells.nunique() > max(MAX_CATEGORIES, len(cells) / 2):
-        raise DataError(f"the target {name} has {cells.nunique():,} different words", "dataset.target= another column")
+        problem = (
+            f"target '{name}' has {cells.nunique():,} distinct values in {len(cells):,} rows: too many for classes"
+        )
+        raise DataError(problem, "another column as dataset.target, or dataset.task=classes")
     labels, codes = encode_classes(cells.astype(str).to_numpy(str))
     return codes, tuple(map(str, labels))
 
@@ -136,7 +146,7 @@ def _refuse_leakage(column: Column, values: Floats, target: str, y: NDArray[Any]
         is_target = len(pairs) == len(np.unique(values)) == len(np.unique(flat))
     if is_target:
         raise DataError(
-            f"the column {column.name} is the target {target} in other words, and would be all there is to learn",
+            f"column '{column.name}' determines the target '{target}' exactly (target leakage)",
             f"'dataset.drop=[{column.name}]'",
         )
 
@@ -147,6 +157,4 @@ def _refuse_overflow(names: list[str], x: Floats) -> None:
         overflows = np.isinf(x.astype(np.float32)).any(axis=0)
     if overflows.any():
         name = names[int(overflows.argmax())]
-        raise DataError(
-            f"the column {name} holds numbers too large for float32, which nets compute in", f"'dataset.drop=[{name}]'"
-        )
+        raise DataError(f"column '{name}' has values too large for float32", f"'dataset.drop=[{name}]'")

@@ -10,7 +10,7 @@ from exp.data.dataset import Dataset
 from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import split_order
 from exp.data.splits import Split, Splits
-from exp.errors import ConfigError
+from exp.errors import ConfigError, as_yaml
 
 
 def prepare(
@@ -55,7 +55,7 @@ def _assign_rows(
 ) -> list[NDArray[np.int64]]:
     """Return the rows of each split, in the given order. ConfigError if a split would be empty."""
     if dataset.groups is not None and stratify:
-        raise ConfigError("dataset.stratify=true: groups that stay whole cannot have the same shares", "one of the two")
+        raise ConfigError("dataset.stratify=true cannot be combined with dataset.group", "dataset.stratify=false")
     ends = np.cumsum(sizes)
     split_of_row = np.empty(len(order), dtype=np.int64)
     if dataset.groups is not None:
@@ -68,7 +68,7 @@ def _assign_rows(
     elif stratify:
         if dataset.classes is None:
             raise ConfigError(
-                "dataset.stratify=true: there are no classes to have the same shares", "dataset.stratify=false"
+                "dataset.stratify=true needs classes, but the target is numeric", "dataset.stratify=false"
             )
         for label in range(len(dataset.classes)):
             rows = order[dataset.y[order] == label]
@@ -79,8 +79,8 @@ def _assign_rows(
     parts = [order[split_of_row[order] == index] for index in range(3)]
     if not all(map(len, parts)):
         raise ConfigError(
-            f"dataset.split: {' / '.join(str(len(rows)) for rows in parts)} rows for train, val and test",
-            "fewer parts of another size: 'dataset.split=[.4,.3,.3]', or no groups",
+            f"dataset.split: every split must have a row, got {', '.join(str(len(rows)) for rows in parts)} rows",
+            "other sizes, such as 'dataset.split=[.4,.3,.3]', or no dataset.group",
         )
     return parts
 
@@ -93,17 +93,19 @@ def split_sizes(split: Sequence[float], n: int) -> list[int]:
     Raises:
         ConfigError: The parts do not add up to 1 or n, or a split would be empty.
     """
-    allowed = "three fractions that add up to 1, or three counts that add up to the rows, none of them 0"
-    cure = "'dataset.split=[.6,.2,.2]'" if n >= 5 else "dataset.split=null, which trains and evaluates on all rows"
-    if len(split) != 3:
-        raise ConfigError(f"dataset.split must be {allowed}, not {list(split)}", cure)
-    if all(isinstance(part, int) for part in split):
-        sizes = [int(part) for part in split]
-    elif abs(sum(split) - 1) < 1e-6 and min(split) > 0:
-        sizes = [int(part * n) for part in split[:2]]
-        sizes.append(n - sum(sizes))
-    else:
-        sizes = [0]
-    if sum(sizes) != n or min(sizes) < 1:
-        raise ConfigError(f"dataset.split must be {allowed}; {list(split)} does not divide {n} rows so", cure)
+    fix = "'dataset.split=[.6,.2,.2]'" if n >= 5 else "dataset.split=null, which trains and evaluates on all rows"
+    is_counts = all(isinstance(part, int) for part in split)
+    total = n if is_counts else 1
+    if len(split) != 3 or min(split) <= 0 or abs(sum(split) - total) > 1e-6:
+        raise ConfigError(
+            f"dataset.split must be three fractions > 0 with sum 1, or three row counts > 0 with sum {n}, got "
+            f"{as_yaml(list(split))}",
+            fix,
+        )
+    if is_counts:
+        return [int(part) for part in split]
+    sizes = [int(part * n) for part in split[:2]]
+    sizes.append(n - sum(sizes))
+    if min(sizes) < 1:
+        raise ConfigError(f"dataset.split={as_yaml(list(split))} leaves a split of the {n} rows empty", fix)
     return sizes

@@ -69,7 +69,7 @@ class Preprocessing:
         """Yield a note for each column with categories that the training rows do not have."""
         for column, values in zip(self.columns, x.T, strict=True):
             if column.kind == "category" and (count := int((values == UNKNOWN).sum())):
-                yield f"{pluralize(count, 'row')} with a {column.name} that training had not: zeros stand for it"
+                yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: encoded as zeros"
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""

@@ -36,7 +36,10 @@ def read_frame(
     pd = import_pandas()
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt", ".parquet"):
-        raise DataError(f"{key}={path}: it reads .csv, .tsv and .parquet", "the table in one of these")
+        raise DataError(
+            f"{key}={path}: unsupported file type '{kind}' (supported: .csv, .tsv, .txt, .parquet)",
+            "save the table as .csv",
+        )
     try:
         if kind == ".parquet":
             frame = pd.read_parquet(file)
@@ -50,16 +53,16 @@ def read_frame(
             )
             frame.columns = pd.Index(names)
     except UnicodeDecodeError as error:
-        raise DataError(f"{key}={path}: it is not text in {encoding}", "dataset.encoding=latin-1") from error
+        raise DataError(f"{key}={path}: the file is not {encoding} text", "dataset.encoding=latin-1") from error
     except LookupError as error:
         raise ConfigError(f"dataset.encoding={encoding}: {error}", "dataset.encoding=utf-8") from error
     except pd.errors.EmptyDataError as error:
-        raise DataError(f"{key}={path}: the file is empty", "a line of names and a line for each row") from error
+        raise DataError(f"{key}={path}: the file is empty", "a line of column names and a line for each row") from error
     except (pd.errors.ParserError, ValueError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
-        raise DataError(f"{key}={path}: {message}", "a file with as many cells in each line as names") from error
+        raise DataError(f"{key}={path}: {message}", "a file with as many cells in each line as column names") from error
     if not len(frame):
-        raise DataError(f"{key}={path}: there are names and no rows", "a line for each row")
+        raise DataError(f"{key}={path}: the file has column names but no rows", "a line for each row")
     return frame
 
 
@@ -67,26 +70,30 @@ def _check_names(where: str, names: list[str], separator: str) -> None:
     """DataError if the first line does not hold a unique name for each column."""
     if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
         raise DataError(
-            f"{where}: one column, {names[0]!r}: its cells are not parted by {separator!r}",
+            f"{where}: the only column is {names[0]!r}: the cells are not separated by {separator!r}",
             "dataset.separator=tab" if other == "\t" else f"'dataset.separator=\"{other}\"'",
         )
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{where}: two columns have the name {', '.join(map(repr, duplicates))}", "other names")
+        raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
     if "" in names:
-        raise DataError(f"{where}: column {names.index('') + 1} has no name", "a name in the first line")
+        raise DataError(
+            f"{where}: column {names.index('') + 1} has no name", "a name for every column in the first line"
+        )
     if all(re.fullmatch(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?", name) for name in names):
-        raise DataError(f"{where}: its first line holds numbers, and no names", "a first line of names")
+        raise DataError(
+            f"{where}: the first line holds numbers instead of column names", "a first line of column names"
+        )
 
 
 def find_file(path: str, key: str = "dataset.path") -> Path:
     """Return the file at `path`, with ~ expanded. DataError if there is none, ConfigError if `path` is a URL."""
     if "://" in path:
-        raise ConfigError(f"{key}={path}: nothing is downloaded", "the file's path, once you have it here")
+        raise ConfigError(f"{key}={path}: URLs are not supported", "download the file and give its path")
     file = Path(path).expanduser()
     if not file.is_file():
         near = nearest(file.name, [other.name for other in file.parent.glob("*")])
         raise DataError(
-            f"{key}={path}: {'it is a folder' if file.is_dir() else 'there is no such file'}",
+            f"{key}={path}: {'it is a folder' if file.is_dir() else 'file not found'}",
             f"{key}={file.parent / near}" if near and not file.is_dir() else "the path of a file",
         )
     return file

@@ -25,7 +25,7 @@ def infer_column(name: str, cells: Cells, declared: str | None) -> Column:
     """
     if declared not in (None, *KINDS):
         raise ConfigError(
-            f"dataset.kinds: {name} must be one of {', '.join(KINDS)}, not {declared}",
+            f"dataset.kinds: the kind of '{name}' must be one of {', '.join(KINDS)}, got {declared}",
             f"'dataset.kinds={{{name}: category}}'",
         )
     refuse_dates(name, cells)
@@ -49,15 +49,13 @@ def _check_text(name: str, text: Cells) -> None:
     if len(text) and stripped.str.fullmatch(_DATE.pattern).all():
         raise dates(name)
     if len(text) and stripped.str.fullmatch(_COMMA.pattern).all():
-        raise DataError(
-            f"the column {name} holds numbers with a decimal comma: {stripped.iloc[0]}", 'dataset.decimal=","'
-        )
+        raise DataError(f"column '{name}' has numbers with a decimal comma: {stripped.iloc[0]}", 'dataset.decimal=","')
     is_text = parse_numbers(stripped).isna()
     if 0 < is_text.sum() < len(text) / 2:
         raise mixed_cells(name, stripped[is_text])
     if (count := text.nunique()) > max(MAX_CATEGORIES, len(text) / 2):
         raise DataError(
-            f"the column {name} has {count:,} different words in {len(text):,} rows: it names the rows, and no "
+            f"column '{name}' has {count:,} distinct values in {len(text):,} rows: it looks like a row ID, not a "
             "category",
-            f"'dataset.drop=[{name}]', or if it is one 'dataset.kinds={{{name}: category}}'",
+            f"'dataset.drop=[{name}]', or to use it 'dataset.kinds={{{name}: category}}'",
         )

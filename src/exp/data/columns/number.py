@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats
 from exp.data.read_table import Cells, import_pandas
-from exp.errors import DataError
+from exp.errors import DataError, pluralize
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,15 @@ class NumberColumn(Column):
 
     def _check(self, numbers: Cells) -> None:
         if not np.isfinite(numbers.astype(float)).all():
-            raise DataError(f"the column {self.name} holds infinite numbers", "numbers that end")
+            raise DataError(
+                f"column '{self.name}' has infinite values", f"finite numbers, or 'dataset.drop=[{self.name}]'"
+            )
 
     def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self, Floats]:
         if np.isnan(values[train]).all():
-            raise DataError(f"no training row has a {self.name}", f"'dataset.drop=[{self.name}]', or another seed")
+            raise DataError(
+                f"column '{self.name}' is empty in every training row", f"'dataset.drop=[{self.name}]', or another seed"
+            )
         fill = float(np.nanmedian(values[train])) if np.isnan(values).any() else None
         return replace(self, fill=fill), values
 
@@ -51,9 +55,8 @@ class BooleanColumn(NumberColumn):
     def _check(self, numbers: Cells) -> None:
         if not (other := numbers[~numbers.isin((0, 1))]).empty:
             raise DataError(
-                f"the column {self.name} is one of true and false, and row {int(other.index[0]) + 1} holds "
-                f"{other.iloc[0]:g}",
-                f"true or false, 1 or 0; or to train on it 'dataset.kinds={{{self.name}: number}}'",
+                f"column '{self.name}' must hold true or false, got {other.iloc[0]:g} in row {int(other.index[0]) + 1}",
+                f"true, false, 1 or 0, or 'dataset.kinds={{{self.name}: number}}'",
             )
 
 
@@ -70,15 +73,15 @@ def refuse_dates(name: str, cells: Cells) -> None:
 
 def dates(name: str) -> DataError:
     return DataError(
-        f"the column {name} is one of dates, which are no numbers and no categories",
-        f"'dataset.drop=[{name}]', or columns made of it: year, month, days since",
+        f"column '{name}' holds dates, which are not supported",
+        f"'dataset.drop=[{name}]', or numbers made from the dates, such as the year and the month",
     )
 
 
 def mixed_cells(name: str, others: Cells) -> DataError:
     """The error for a column of numbers with `others` among them."""
     return DataError(
-        f"the column {name} holds numbers, and {len(others):,} cells that are none, the first in row "
+        f"column '{name}' must hold numbers, got text in {pluralize(len(others), 'cell')}, the first in row "
         f"{int(others.index[0]) + 1}: {others.iloc[0]!r}",
-        f"mended cells (empty ones are missing), or 'dataset.kinds={{{name}: category}}'",
+        f"numbers or empty cells, or 'dataset.kinds={{{name}: category}}'",
     )

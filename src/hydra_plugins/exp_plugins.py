@@ -32,15 +32,15 @@ class ExpLauncher(Launcher):
         self._context, self._function, self._config = hydra_context, task_function, config
 
     def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[PruningCallback]" = ()
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, pruning: "Sequence[PruningCallback]" = ()
     ) -> Sequence[JobReturn]:
-        """As every launcher; and with a judge for each job, those end early that it has no hope for."""
+        """Run the jobs. `pruning` holds a callback for each job, or nothing."""
         from exp.sweeps.launcher import launch
 
         if "cluster" in self._config.hydra.launcher:
             with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
-        return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, judges)
+        return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, pruning)
 
 
 class ExpSweeper(BasicSweeper):

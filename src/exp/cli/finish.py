@@ -7,8 +7,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from exp.cli.validation import is_search, uses_our_launcher
-from exp.results import seeds, sweep_csv
-from exp.sweeps.task import Comparison
+from exp.results import sweep_csv
+from exp.sweeps.comparison import compare_jobs
+from exp.sweeps.executors.in_process import InProcess
 
 
 def finish_job(config: DictConfig) -> None:
@@ -28,9 +29,7 @@ def finish_sweep(config: DictConfig) -> None:
     try:
         rows = list(sweep_csv.read_rows(folder).values())
         if not uses_our_launcher(config) and not is_search(config):
-            compared = Comparison(folder, seeds.finished_by_name(rows)).run()
-            if compared.error is not None:
-                print(f"the jobs could not be compared: {compared.error}")
+            compare_jobs(folder, InProcess())
         try:
             sweep_report.write_page(folder, rows)
         except OSError as error:

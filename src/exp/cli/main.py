@@ -26,8 +26,8 @@ from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
+from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.jobs import InvalidJob
-from exp.sweeps.pool import start_worker_early
 
 log = logging.getLogger("exp")
 

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from hydra.core.hydra_config import HydraConfig
 
 from exp.config import allowlist
-from exp.sweeps.pool import stop_early_workers
+from exp.sweeps.executors.worker_pool import stop_early_workers
 
 
 def prepare_streams() -> None:

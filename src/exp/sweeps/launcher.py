@@ -15,12 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from exp.errors import ConfigError
 from exp.results.lock import folder_lock
 from exp.results.run_folder import SWEEP_MANIFEST
+from exp.sweeps.comparison import compare_jobs
+from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.in_process import InProcess
+from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
-from exp.sweeps.pool import InProcess, WorkerPool, worker_count
 from exp.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
-    from exp.sweeps.cluster import Cluster
     from exp.training.events import PruningCallback
 
 
@@ -34,11 +36,11 @@ def launch(
     config: DictConfig,
     words: Sequence[Sequence[str]],
     first: int,
-    judges: "Sequence[PruningCallback]" = (),
+    pruning: "Sequence[PruningCallback]" = (),
 ) -> list[JobReturn]:
     """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
 
-    With `judges`, one for each, those end early that have no hope. Raises what is wrong with a job before any begins.
+    `pruning`: a callback for each job, or none. Raises what is wrong with a job before any begins.
     """
     if not gc.isenabled():  # off until all is imported
         gc.freeze()
@@ -50,7 +52,7 @@ def launch(
     composed = JobComposer(context.config_loader, config)
     if not getattr(function, "runs_in_workers", False):
         return [_run_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
-    with folder_lock(folder), _pool(config, len(words)) as pool:
+    with folder_lock(folder), make_executor(config, len(words)) as executor:
         try:
             _refuse_what_is_no_sweep(words)
             jobs = compose_jobs(words, first, composed)
@@ -60,10 +62,15 @@ def launch(
         except BaseException:
             _remove_new_files(folder)
             raise
-        return Sweep(context, function, config, composed, jobs, judges).run(pool)
+        sweep = Sweep(context, function, config, composed, jobs, pruning)
+        results = sweep.run(executor)
+        if not sweep.is_search:
+            compare_jobs(folder, executor)
+        return results
 
 
-def _pool(config: DictConfig, jobs: int) -> "WorkerPool | InProcess | Cluster":
+def make_executor(config: DictConfig, jobs: int) -> Executor:
+    """Return the executor that `hydra/launcher` and `sweep.workers` choose, for a sweep of so many jobs."""
     if "cluster" in config.hydra.launcher:
         if config.sweep.on_error == "stop":
             raise ConfigError(
@@ -72,7 +79,7 @@ def _pool(config: DictConfig, jobs: int) -> "WorkerPool | InProcess | Cluster":
                 key="sweep.on_error",
                 override="sweep.on_error=continue",
             )
-        from exp.sweeps.cluster import Cluster
+        from exp.sweeps.executors.cluster import Cluster  # Lazy: it imports submitit.
 
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
     workers = worker_count(config.sweep.workers, jobs)

@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from exp.config.constraints import CONSTRAINTS, example
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.sweeps.pool import worker_count
+from exp.sweeps.executors.worker_pool import worker_count
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -124,10 +124,10 @@ def _distribution_of(override: Override) -> BaseDistribution:
 
 
 class _PruningLauncher(Protocol):
-    """A launcher that ends a run early where its judge says so."""
+    """A launcher that can prune runs."""
 
     def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, judges: "Sequence[PruningCallback]" = ()
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, pruning: "Sequence[PruningCallback]" = ()
     ) -> Sequence[JobReturn]: ...
 
 
@@ -166,9 +166,9 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
         words = [[*fixed, *_words(trial.params)] for trial in trials]
         watched = [PrunableTrial(trial, metric) for trial in trials]
-        judges = [trial.should_prune for trial in watched]
+        pruning = [trial.should_prune for trial in watched]
         ours = cast("_PruningLauncher", launcher) if getattr(launcher, "supports_pruning", False) else None
-        jobs = ours.launch(words, number, judges) if ours is not None else launcher.launch(words, number)
+        jobs = ours.launch(words, number, pruning) if ours is not None else launcher.launch(words, number)
         number += len(jobs)
         for trial, one, job in zip(trials, watched, jobs, strict=True):
             told = one.report(study, job)

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
@@ -13,19 +14,20 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
-from exp.results import seeds, summary, sweep_csv
+from exp.results import summary, sweep_csv
 from exp.results.lock import folder_lock
 from exp.results.run_folder import config_dir_in
+from exp.sweeps.executors._base import Executor
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
-from exp.sweeps.pool import InProcess, WorkerPool, never_prune
-from exp.sweeps.task import Comparison, Outcome, Task
+from exp.sweeps.task import Outcome, Task
 from exp.training.interrupts import graceful_stop
 
 if TYPE_CHECKING:
-    from exp.sweeps.cluster import Cluster
+    from exp.sweeps.progress import SweepProgress
     from exp.training.events import PruningCallback
 
 
@@ -44,6 +46,10 @@ _MAX_JOBS_WITH_FIGURES = 16
 _SECONDS_BETWEEN_TABLES = 1.0
 
 
+# How long to wait for an outcome before signals are looked for again.
+_POLL_SECONDS = 0.1
+
+
 # How long to wait for the worker of a killed sweep to save and let go of its job.
 _SECONDS_FOR_ANOTHER = 20.0
 
@@ -58,76 +64,94 @@ class Sweep:
         config: DictConfig,
         composed: JobComposer,
         jobs: Sequence[Job],
-        judges: "Sequence[PruningCallback]",
+        pruning: "Sequence[PruningCallback]",
     ) -> None:
-        self._judges = dict(zip((job.number for job in jobs), judges, strict=False))
+        self._pruning = dict(zip((job.number for job in jobs), pruning, strict=False))
         self._context = context
         self._function = function
         self._config = config
         self._composed = composed
         self._jobs = jobs
-        self._is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
+        self.is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
         self._folder = Path(str(config.hydra.sweep.dir))
         self._names = Manifest(self._folder).add(jobs, [self._name(job) for job in jobs])
         self._rows = sweep_csv.read_rows(self._folder)
         self._wrote = time.perf_counter()
+        distinct = {job.key: job for job in jobs}  # equal jobs run once
+        self._distinct_jobs = len(distinct)
+        self._queue = deque(job for key, job in distinct.items() if self._row(key).get("status") not in _FINAL_STATUSES)
+        self._running: dict[Future[Outcome], Job] = {}
+        self._stops_on_error = config.sweep.on_error == "stop"
+        self._is_stopping = self._is_interrupted = False
 
-    def run(self, pool: "WorkerPool | InProcess | Cluster") -> list[JobReturn]:
-        """Make every job that has not come to its end; what Hydra wants to know of all of them."""
+    def run(self, executor: Executor) -> list[JobReturn]:
+        """Run every job that has no final status yet, and return the result of every job, as Hydra expects it.
+
+        Raises:
+            KeyboardInterrupt: The sweep was interrupted; the runs have saved.
+        """
         from exp.sweeps.progress import SweepProgress
 
-        different = {job.key: job for job in self._jobs}  # one that is there twice is made once
-        left = [job for key, job in different.items() if self._row(key).get("status") not in _FINAL_STATUSES]
-        coming = iter(left)
-        waiting: dict[Future[Outcome], Job] = {}
-        interrupted = stopped = False
+        done = self._distinct_jobs - len(self._queue)
         with (
-            graceful_stop() as asked_to_stop,
-            SweepProgress(len(different), len(different) - len(left), self._config.sweep.metric) as progress,
+            graceful_stop() as stop_requested,
+            SweepProgress(self._distinct_jobs, done, self._config.sweep.metric) as progress,
         ):
-            while True:
-                # One more than there are workers: the next job's folder is made while its worker is at another yet.
-                most = pool.workers if pool.workers and self._config.sweep.on_error == "stop" else pool.workers + 1
-                while not stopped and len(waiting) < most and (job := next(coming, None)) is not None:
-                    waiting[pool.submit(self._make_task(job), self._judges.get(job.number, never_prune))] = job
-                if not waiting:
-                    break
-                ended, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
-                interrupt = asked_to_stop()
-                for future in ended:
-                    job, outcome = waiting.pop(future), future.result()
-                    if outcome.interrupted:
-                        interrupt = True
-                        self._forget_unbegun(job)
-                    else:
-                        progress.ended(self._handle_outcome(job, outcome))
-                        stopped = stopped or (outcome.error is not None and self._config.sweep.on_error == "stop")
-                if interrupt and not interrupted:
-                    pool.interrupt()
-                    interrupted = True
-                if stopped := stopped or interrupted:
-                    for future in [future for future in waiting if future.cancel()]:
-                        self._forget_unbegun(waiting.pop(future))
-                progress.show(running=min(len(waiting), max(1, pool.workers)))
-            if interrupted:  # else the whole table is told, and written, when all is over
-                sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.read_rows(self._folder).values())
-                print(f"interrupted, and saved; {self._resume_hint()}")
+            while self._submit_ready(executor):
+                is_interrupted = self._collect_finished(progress) or stop_requested()
+                if is_interrupted and not self._is_interrupted:
+                    self._is_interrupted = self._is_stopping = True
+                    executor.interrupt()
+                if self._is_stopping:
+                    self._cancel_pending()
+                progress.show(running=min(len(self._running), max(1, executor.workers)))
+            self._print_how_to_resume()
+            if self._is_interrupted:
                 raise KeyboardInterrupt
-            if stopped and (more := sum(1 for _ in coming)):
-                print(f"stopped at the first failure, with {more} jobs not begun; {self._resume_hint()}")
-        if not self._is_search:
-            finished = seeds.finished_by_name(list(sweep_csv.read_rows(self._folder).values()))
-            compared = pool.submit(Comparison(self._folder, finished)).result()
-            if compared.error is not None:
-                print(f"the jobs could not be compared: {compared.error}")
         return [self._returned(job) for job in self._jobs]
+
+    def _submit_ready(self, executor: Executor) -> bool:
+        """Submit jobs while the executor can take some. Return whether any job is running."""
+        # One more than there are workers: the folder of the next job is prepared while the workers are busy.
+        # Not if a failure stops the sweep: that job would already run.
+        spare = 0 if executor.workers and self._stops_on_error else 1
+        while self._queue and not self._is_stopping and len(self._running) < executor.workers + spare:
+            job = self._queue.popleft()
+            self._running[executor.submit(self._make_task(job), self._pruning.get(job.number))] = job
+        return bool(self._running)
+
+    def _collect_finished(self, progress: "SweepProgress") -> bool:
+        """Wait a moment for jobs to end, and record their outcomes. Return whether one was interrupted."""
+        ended, _ = wait(self._running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        is_interrupted = False
+        for future in ended:
+            job, outcome = self._running.pop(future), future.result()
+            if outcome.interrupted:
+                is_interrupted = True
+                self._remove_unstarted(job)
+            else:
+                progress.ended(self._handle_outcome(job, outcome))
+                self._is_stopping |= outcome.error is not None and self._stops_on_error
+        return is_interrupted
+
+    def _cancel_pending(self) -> None:
+        """Cancel the submitted jobs that have not begun."""
+        for future in [future for future in self._running if future.cancel()]:
+            self._remove_unstarted(self._running.pop(future))
+
+    def _print_how_to_resume(self) -> None:
+        if self._is_interrupted:  # otherwise the summary at the end of the sweep writes the table
+            sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.read_rows(self._folder).values())
+            print(f"interrupted, and saved; {self._resume_hint()}")
+        elif self._is_stopping and self._queue:
+            print(f"stopped at the first failure, with {len(self._queue)} jobs not begun; {self._resume_hint()}")
 
     def _resume_hint(self) -> str:
         settings = self._config.hydra.overrides
         left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
         words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
         search = config_dir_in(self._config.hydra)
-        if not self._is_search:
+        if not self.is_search:
             words.append(f"sweep.resume={self._folder}")
         elif self._config.hydra.sweeper.storage is None:
             return "a search can only go on with a hydra.sweeper.storage"
@@ -152,23 +176,17 @@ class Sweep:
             folder, lambda: activate_job_config(self._composed(job.overrides), job.number)
         )
         self._tell_callbacks_of(job)
-        few = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self._is_search
-        return Task(
-            config=replace(
-                job.config,
-                figures=few if job.config.figures == "auto" else job.config.figures,
-                resume=str(folder) if begun else None,
-            ),
-            folder=folder,
-            text=OmegaConf.to_yaml(task, resolve=True),
-            choices=choices_of(base.cfg.hydra.runtime.choices),
-            overrides=job.overrides,
-            logging=log,
-            environment=environment,
-            prunable=job.number in self._judges,
+        few = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self.is_search
+        config = replace(
+            job.config,
+            figures=few if job.config.figures == "auto" else job.config.figures,
+            resume=str(folder) if begun else None,
         )
+        choices = choices_of(base.cfg.hydra.runtime.choices)
+        spec = RunSpec(config, folder, OmegaConf.to_yaml(task, resolve=True), choices, job.overrides)
+        return Task(spec, log, environment)
 
-    def _forget_unbegun(self, job: Job) -> None:
+    def _remove_unstarted(self, job: Job) -> None:
         """Take away the folder of a job that was prepared, and never began."""
         folder = self._folder / self._names[job.key]
         if not (folder / summary.NAME).exists():
@@ -203,7 +221,7 @@ class Sweep:
 
     def _returned(self, job: Job) -> JobReturn:
         row, metric = self._row(job.key), self._config.sweep.metric
-        if self._is_search and row.get("status") == "finished" and metric not in row:
+        if self.is_search and row.get("status") == "finished" and metric not in row:
             override = "sweep.metric=loss/val"
             raise ConfigError(
                 f"sweep.metric={metric}: the jobs have none", override, key="sweep.metric", override=override

@@ -3,14 +3,12 @@
 import logging
 import logging.config
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.config.run_spec import RunSpec
-from exp.config.schema import Config
 from exp.errors import ExpError, Pruned
 
 if TYPE_CHECKING:
@@ -38,60 +36,41 @@ class Evaluation:
 
 
 class Runnable(Protocol):
-    """What a worker makes."""
+    """What an executor runs. It is pickled to reach another process."""
 
-    def run(self, shelf: "JobCache", hopeless: "PruningCallback") -> Outcome: ...
+    def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The message that gives a worker its next task; a prunable one sends an Evaluation after each validation."""
+
+    task: Runnable
+    is_prunable: bool
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run to make: what `run` takes, the settings of its log and of its environment."""
+    """One run to make, with the settings of its log and of its environment."""
 
-    config: Config
-    folder: Path
-    text: str
-    choices: Mapping[str, str]
-    overrides: list[str]
+    spec: RunSpec
     logging: dict[str, Any]
     environment: Mapping[str, str]
-    prunable: bool = False  # by the search that it belongs to, while it runs
 
-    def run(self, shelf: "JobCache", hopeless: "PruningCallback") -> Outcome:
+    def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
         from exp.run import run
 
-        judge = hopeless if self.prunable else None
         with _environment(self.environment), _log(self.logging):
             try:
-                spec = RunSpec(self.config, self.folder, self.text, self.choices, self.overrides)
-                run(spec, shelf, judge)
+                run(self.spec, cache, should_prune)
             except Pruned:
                 return Outcome()
             except KeyboardInterrupt:
                 return Outcome(interrupted=True)
             except Exception as error:
                 log.exception("the run failed")
-                told = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
-                return Outcome(told)
-        return Outcome()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The finished jobs of the sweep in `folder` beside each other, by what sets them apart but for their seed."""
-
-    folder: Path
-    jobs: Mapping[str, Sequence[str]]
-
-    def run(self, shelf: "JobCache | None" = None, hopeless: "PruningCallback | None" = None) -> Outcome:
-        """Draw it; if it cannot be drawn, the sweep is none the worse."""
-        del shelf, hopeless
-        from exp.reports.comparison import compare
-
-        try:
-            compare(self.folder, self.jobs)
-        except Exception as error:
-            return Outcome(f"{type(error).__name__}: {error}")
+                return Outcome(error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}")
         return Outcome()
 
 

@@ -15,10 +15,10 @@ import threading
 from typing import BinaryIO, cast
 
 from exp.config import allowlist
-from exp.sweeps.task import Evaluation, Outcome, Runnable
+from exp.sweeps.task import Assignment, Evaluation, Outcome
 
 
-def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Runnable | bool | None]") -> None:
+def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Assignment | bool | None]") -> None:
     """Take in what is sent; when the sweep's process is gone, a run that is under way saves and ends."""
     while True:
         try:
@@ -36,7 +36,7 @@ def main() -> None:
         sys.path.insert(0, "")
     asked: list[int] = []  # to stop, while no run listened
     signal.signal(signal.SIGTERM, lambda which, _: asked.append(which))
-    tasks: queue.SimpleQueue[Runnable | bool | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Assignment | bool | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
@@ -44,13 +44,13 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
-    shelf = JobCache()
+    cache = JobCache()
 
     def send(what: Evaluation | Outcome) -> None:
         pickle.dump(what, answers)
         answers.flush()
 
-    def hopeless(epoch: float, metrics: dict[str, float]) -> bool:
+    def should_prune(epoch: float, metrics: dict[str, float]) -> bool:
         try:
             send(Evaluation(epoch, metrics))
         except BrokenPipeError:
@@ -59,8 +59,9 @@ def main() -> None:
             tasks.put(None)
         return answer is True
 
-    while (task := cast("Runnable | None", tasks.get())) is not None:
-        outcome = Outcome(interrupted=True) if asked else task.run(shelf, hopeless)
+    while (assignment := cast("Assignment | None", tasks.get())) is not None:
+        callback = should_prune if assignment.is_prunable else None
+        outcome = Outcome(interrupted=True) if asked else assignment.task.run(cache, callback)
         try:
             send(outcome)
         except BrokenPipeError:  # the sweep's process is gone, and the run has saved

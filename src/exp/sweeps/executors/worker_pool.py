@@ -10,16 +10,11 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
-from exp.sweeps.task import Evaluation, Outcome, Runnable
+from exp.sweeps.executors._base import Executor
+from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
-
-
-def never_prune(epoch: float, metrics: dict[str, float]) -> bool:
-    """The judge of a run that belongs to no search."""
-    del epoch, metrics
-    return False
 
 
 def worker_count(setting: int | str, jobs: int) -> int:
@@ -29,7 +24,7 @@ def worker_count(setting: int | str, jobs: int) -> int:
     return min(int(setting), jobs)
 
 
-class WorkerPool:
+class WorkerPool(Executor):
     """So many worker processes, started at once. To be used in a `with`."""
 
     def __init__(self, workers: int) -> None:
@@ -40,12 +35,10 @@ class WorkerPool:
         for process in self._processes:
             self._idle.put(process)
 
-    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
-        """What will be the task's outcome. Its process dying is one, too. `hopeless` is asked in another thread."""
-        return self._threads.submit(self._run, task, hopeless)
+    def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
+        return self._threads.submit(self._run, task, should_prune)
 
     def interrupt(self) -> None:
-        """Let every run that is under way save and end."""
         for process in self._processes:
             process.interrupt()
 
@@ -56,10 +49,10 @@ class WorkerPool:
         self._threads.shutdown(cancel_futures=True)
         _early.extend(self._processes)  # a search has jobs for them again in a moment
 
-    def _run(self, task: Runnable, hopeless: "PruningCallback") -> Outcome:
+    def _run(self, task: Runnable, should_prune: "PruningCallback | None") -> Outcome:
         process = self._idle.get()
         try:
-            return process.run(task, hopeless)
+            return process.run(task, should_prune)
         finally:
             self._idle.put(process)
 
@@ -76,28 +69,6 @@ def stop_early_workers() -> None:
     """Let go of those that no sweep took, or that it gave back."""
     while _early:
         _early.pop().kill()
-
-
-class InProcess:
-    """This very process, one job after another: for whoever wants to look into a job with a debugger."""
-
-    workers = 0
-
-    def __enter__(self) -> "InProcess":
-        return self
-
-    def __exit__(self, *of_error: object) -> None:
-        pass
-
-    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
-        from exp.training.reuse import JobCache
-
-        future: Future[Outcome] = Future()
-        future.set_result(task.run(JobCache(), hopeless))
-        return future
-
-    def interrupt(self) -> None:
-        pass
 
 
 class _Process:
@@ -120,24 +91,24 @@ class _Process:
         assert self._process.stdout is not None
         self._tasks, self._answers = self._process.stdin, self._process.stdout
 
-    def run(self, task: Runnable, hopeless: "PruningCallback") -> Outcome:
+    def run(self, task: Runnable, should_prune: "PruningCallback | None") -> Outcome:
         try:
-            self._send(task)
-            while isinstance(said := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
-                self._send(hopeless(said.epoch, said.metrics))
-            return said
+            self._send(Assignment(task, is_prunable=should_prune is not None))
+            while isinstance(message := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
+                self._send(should_prune is not None and should_prune(message.epoch, message.metrics))
+            return message
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
-            said = _death_message(self._process.returncode)
+            error = _death_message(self._process.returncode)
             self._start()
-            return Outcome(said)
-        except BaseException:  # the judge's: the run waits for its answer
+            return Outcome(error)
+        except BaseException:  # raised by should_prune, whose answer the run waits for
             self.kill()
             self._start()
             raise
 
-    def _send(self, what: Runnable | bool) -> None:
-        pickle.dump(what, self._tasks)
+    def _send(self, message: Assignment | bool) -> None:
+        pickle.dump(message, self._tasks)
         self._tasks.flush()
 
     def interrupt(self) -> None:

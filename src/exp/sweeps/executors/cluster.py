@@ -12,7 +12,8 @@ from submitit.helpers import DelayedSubmission
 
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.sweeps.pool import InProcess, never_prune
+from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
 
 if TYPE_CHECKING:
@@ -40,16 +41,17 @@ class _ClusterTask:
     def __call__(self, task: Task) -> Outcome:
         from exp.training.reuse import JobCache
 
-        begun = str(task.folder) if (task.folder / summary.NAME).exists() else None
-        config = replace(task.config, resume=task.config.resume or begun)
-        return replace(task, config=config).run(JobCache(), never_prune)
+        spec = task.spec
+        begun = str(spec.folder) if (spec.folder / summary.NAME).exists() else None
+        config = replace(spec.config, resume=spec.config.resume or begun)
+        return replace(task, spec=replace(spec, config=config)).run(JobCache(), None)
 
     def checkpoint(self, task: Task) -> DelayedSubmission:
         """What submitit asks for before it puts a job back into the queue: the same once more, for a run saves."""
         return DelayedSubmission(self, task)
 
 
-class Cluster:
+class Cluster(Executor):
     """As many runs at a time as the cluster gives. To be used in a `with`."""
 
     def __init__(self, settings: Mapping[str, Any], jobs: int) -> None:
@@ -86,10 +88,10 @@ class Cluster:
         self._over = True
         self._looking.join()
 
-    def submit(self, task: Runnable, hopeless: "PruningCallback" = never_prune) -> "Future[Outcome]":
-        """What will be the task's outcome. A picture is drawn here, and of a run on its way nobody is asked."""
+    def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
+        """Queue a run, which is never pruned. Any other task runs in this process."""
         if not isinstance(task, Task):
-            return InProcess().submit(task, hopeless)
+            return InProcess().submit(task, should_prune)
         future: Future[Outcome] = Future()
         self._waiting[future] = task
         return future

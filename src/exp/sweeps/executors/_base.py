@@ -1,0 +1,33 @@
+"""Executor: where the jobs of a sweep run. One small file per kind; `launcher.make_executor` chooses.
+
+Another kind, such as Ray, is a file here, a line in `make_executor`, and a launcher config in `hydra_plugins`.
+"""
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Protocol, Self
+
+from exp.sweeps.task import Outcome, Runnable
+
+if TYPE_CHECKING:
+    from exp.training.events import PruningCallback
+
+
+class Executor(Protocol):
+    """Runs tasks. Use it in a `with` statement, which waits for running tasks at its end."""
+
+    workers: int  # tasks that run at the same time; 0: submit() runs the task itself
+
+    def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
+        """Run the task, now or when a worker is free. A worker that dies is an outcome, not an exception.
+
+        `should_prune` may be called in another thread. Executors that cannot call it ignore it.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Ask every running task to save and end. Its outcome is then `interrupted`."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...

@@ -110,7 +110,7 @@ def child(typed: list[str]) -> None:
     watch.watch(exp.run, "described", "description of machine and versions")
     watch.watch(Learner, "advance", "training: the steps")
     watch.watch(Learner, "evaluate", "training: evaluations")
-    watch.watch(Learner, "state", "checkpoints")
+    watch.watch(Learner, "get_state", "checkpoints")
     for sink, label in (
         (MetricsCsvSink, "metrics.csv"),
         (TensorBoardSink, "tensorboard's event file"),

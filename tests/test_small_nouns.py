@@ -7,7 +7,7 @@ from exp.config import constraints
 from exp.errors import ConfigError, nearest
 from exp.models.mlp import ACTIVATIONS, MLP
 from exp.training.devices import select_device
-from exp.training.plan import parse_cadence, period_for
+from exp.training.plan import compute_period, parse_cadence
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_a_cadence_in_steps(knob: str, steps: int):
 
 @given(st.integers(1, 10**9))
 def test_about_a_thousand_points_however_long(total: int):
-    points = total // period_for(total)
+    points = total // compute_period(total)
     assert points <= 1000
     assert points >= min(total, 500)
 

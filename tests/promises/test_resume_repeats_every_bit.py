@@ -65,7 +65,7 @@ def ran(overrides: list[str], since: dict[str, Any] | None = None) -> tuple[list
     some = sorted(kept)[:: max(1, len(kept) // 3)]
     return (
         [event for event in events if event is not None],
-        experiment.learner.state(),
+        experiment.learner.get_state(),
         {step: kept[step] for step in some},
     )
 

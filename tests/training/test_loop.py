@@ -82,12 +82,12 @@ def test_what_is_due_is_due_at_the_last_step_too():
     plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, max_steps_per_call=1024)
     stops, step = [], 0
     while step < plan.steps:
-        step = plan.stop_after(step)
+        step = plan.next_pause(step)
         stops.append(step)
     assert stops == [3, 5, 6, 9, 10]
-    assert plan.logged_between(3, 9) == [4, 8, 9]
-    assert plan.logged_between(4, 8) == [8]
-    assert plan.due(4, 10)
+    assert plan.window_ends(3, 9) == [4, 8, 9]
+    assert plan.window_ends(4, 8) == [8]
+    assert plan.is_due(4, 10)
 
 
 class Squeezing(nn.Linear):

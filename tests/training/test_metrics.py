@@ -27,7 +27,7 @@ def test_parts_add_up_to_the_whole(parts):
 def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, cut: int):
     rng = np.random.default_rng(seed)
     truth, guess = rng.normal(50, 7, (n, outputs)), rng.normal(50, 7, (n, outputs))
-    a, b = SquaredErrorSum.of(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
+    a, b = SquaredErrorSum.of_segments(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
     values = (a + b).values()
     assert values["r2"] == pytest.approx(r2_score(truth, guess))
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth.ravel(), guess.ravel()))
@@ -35,7 +35,7 @@ def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, c
 
 def test_no_r2_where_the_target_does_not_vary():
     split = Split(torch.ones(3, 1), torch.full((3, 1), 0.1))
-    (residuals,) = SquaredErrorSum.of(torch.ones(3, 1), split.y, [3], split.variance)
+    (residuals,) = SquaredErrorSum.of_segments(torch.ones(3, 1), split.y, [3], split.variance)
     assert set(residuals.values()) == {"rmse"}
 
 

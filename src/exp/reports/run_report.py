@@ -24,7 +24,7 @@ from exp.results.formatting import format_metric
 from exp.results.run_folder import read_arguments
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted
-from exp.training.learner import metrics_of
+from exp.training.learner import compute_metrics
 
 
 def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
@@ -127,7 +127,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     names = ("loss", *objective.metrics)
     told: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():
-        values = metrics_of(objective, outputs[name], split).values()
+        values = compute_metrics(objective, outputs[name], split).values()
         sure = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
         cells = (_with_interval(metric, values.get(metric), sure.get(metric)) for metric in names)
         told.append((name, *cells, f"{len(split):,}"))

@@ -20,7 +20,7 @@ from exp.results import checkpoints
 from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config
 from exp.training.build import Experiment, build
 from exp.training.events import State
-from exp.training.learner import metrics_of
+from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, make_objective
 
@@ -74,7 +74,7 @@ class TrainedModel:
             raise DataError(f"the rows of {self.folder} are not to be had: {error.problem}", cure) from error
         if experiment.data.fingerprint != self.state["data"]:
             raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
-        experiment.learner.load(self.state)
+        experiment.learner.set_state(self.state)
         return experiment
 
     def read(self, data: str) -> Frame:
@@ -86,7 +86,7 @@ class TrainedModel:
         """Metrics of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
         target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
         split = Split(torch.zeros(len(y), 0), self.objective.target(target))
-        return metrics_of(self.objective, self.outputs(rows), split)
+        return compute_metrics(self.objective, self.outputs(rows), split)
 
     def evaluate(self, split: str) -> MetricSums:
         """Metrics of the rows that the run kept as train, val or test."""

@@ -1,4 +1,4 @@
-"""From choices to objects."""
+"""Build the objects of a run from its config."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +22,20 @@ from exp.errors import ConfigError, as_yaml
 from exp.training.devices import select_device, use_threads
 from exp.training.learner import Learner
 from exp.training.objectives import Objective, make_objective
-from exp.training.plan import MAX_WORK_PER_CALL, Plan, make_plan
+from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
 
-# Steps from which on recording saves more than it costs, some 10 milliseconds for each size of batch.
+# Steps from which on replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
 
 
-# Rows times parameters of a step, from which on the arithmetic takes so long that nothing else is worth saving.
+# Rows times parameters of a step from which on the arithmetic takes nearly all the time, and replay saves nothing.
 _MAX_WORK_TO_REPLAY = 2**30
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run's objects, ready to train. `data` holds targets as the loss wants them, on the device."""
+    """The objects of one run, ready to train. `data` is on the device, with targets as the loss takes them."""
 
     data: Splits
     model: nn.Module
@@ -47,9 +47,15 @@ class Experiment:
 
 
 def build(config: Config, cache: JobCache | None = None) -> Experiment:
-    """The experiment that `config` describes; torch's random stream then stands where a plain script's does.
+    """Build the experiment that `config` describes.
 
-    With a `shelf` it may take the table and the model of an earlier experiment, which then is over.
+    Afterwards torch's random number generator has the state that it has in the plain script at this point.
+
+    Args:
+        cache: Datasets and models of earlier jobs to reuse. The experiments of these jobs must not be used any more.
+
+    Raises:
+        ConfigError, DataError: An object cannot be built, or the choices do not fit together.
     """
     cache = cache or JobCache()
     device = select_device(config.device.name)
@@ -71,16 +77,14 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     built: nn.Module = instantiate("model", config.model, **widths).to(device)
     to_train = cache.reuse_model(config, built, objective.criterion)
     model = to_train.model
-    _refuse_wrong_end(config, objective.criterion)
+    _check_output_activation(config, objective.criterion)
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
     scheduler = make_scheduler(config, optimizer, batches)
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
-    plan = make_plan(
-        config, batches, longest=max(1, min(256, 2**16 // batches.size, MAX_WORK_PER_CALL // max(1, work)))
-    )
+    plan = make_plan(config, batches, work)
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
@@ -90,7 +94,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
 
 
 def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LRScheduler | None:
-    """The schedule of the learning rate; a T_max that is null spans the whole run, in the schedule's own unit."""
+    """Return the learning rate scheduler; None for a constant rate. T_max=null is replaced by the length of the run."""
     node = config.scheduler
     if node.get("_target_") is None:
         return None
@@ -106,10 +110,10 @@ def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LR
     return scheduler
 
 
-def _refuse_wrong_end(config: Config, criterion: nn.Module) -> None:
-    """A loss of probabilities needs a sigmoid at the model's end, one of logits has its own.
+def _check_output_activation(config: Config, criterion: nn.Module) -> None:
+    """Raise ConfigError if the loss takes probabilities and the model returns logits, or the reverse.
 
-    Of a model that does not say how it ends, `check_output` judges the outputs.
+    The outputs of a model without output_activation are checked by `check_output`.
     """
     if "output_activation" not in config.model:
         return

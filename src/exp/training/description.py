@@ -1,4 +1,4 @@
-"""An experiment in words: lines for a person, facts for summary.json, columns for the HPARAMS page."""
+"""Describe an experiment: lines for people, facts for summary.json, columns for TensorBoard's HPARAMS page."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from exp.training.build import Experiment
 from exp.training.environment import describe_environment
 from exp.training.events import Built
 
-# What is watched and where it runs does not make another model.
+# Keys that do not change the model.
 _NOT_HYPERPARAMETERS = (
     *("log_every", "eval_every", "save_every", "figures", "watch", "engine", "threads", "device.name"),
 )
 
 
-# Read by exp itself and said in other words, or not worth a line.
+# Arguments that are read by exp itself, or are described in another line.
 _HIDDEN_ARGUMENTS = ("_target_", "output", "every")
 
 
@@ -59,7 +59,7 @@ def _lines(
     scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     order = ", shuffled" if batches.shuffle else ""
-    said = {
+    lines = {
         "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_column_kinds(data)}, {kind}; {split}{scaled}",
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
@@ -74,38 +74,41 @@ def _lines(
         f"seed {config.seed}",
     }
     if plan.schedule is not None:
-        said["scheduler"] = (
+        lines["scheduler"] = (
             f"{_format_option(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
         )
-    return said
+    return lines
 
 
 def _column_kinds(data: Splits) -> str:
-    """What a table's columns are, where they are not all numbers: (5 numbers, 2 categories)."""
+    """Return the kinds of columns, such as " (5 numbers, 2 categories)"; empty if all are numbers."""
     kinds = Counter(column.kind for column in data.preprocessing.columns)
     return f" ({', '.join(pluralize(kinds[kind], kind) for kind in kinds)})" if set(kinds) != {"number"} else ""
 
 
 def _format_option(option: str, node: dict[str, Any]) -> str:
-    """An option and its arguments, but those that are off: mlp(hidden=[10], activation=relu)."""
-    on = {key: value for key, value in node.items() if key not in _HIDDEN_ARGUMENTS and value not in (None, False, 0)}
-    return f"{option}({', '.join(f'{key}={as_yaml(value)}' for key, value in on.items())})"
+    """Return an option with the arguments that are in use: mlp(hidden=[10], activation=relu)."""
+    used = {key: value for key, value in node.items() if key not in _HIDDEN_ARGUMENTS and value not in (None, False, 0)}
+    return f"{option}({', '.join(f'{key}={as_yaml(value)}' for key, value in used.items())})"
 
 
 def _hyperparameters(spec: RunSpec, experiment: Experiment) -> dict[str, str | int | float | bool]:
-    """The same columns for every job of a sweep: what every run has, and what the command line names."""
+    """Return the HPARAMS columns: some that every run has, and the keys of the overrides.
+
+    They are the same for every job of a sweep.
+    """
     config = spec.config
-    typed = [override.partition("=")[0].lstrip("+") for override in spec.overrides]
-    # TensorBoard shows the first five unasked, by the alphabet: what hardly ever varies would hide the learning rate.
+    keys = [override.partition("=")[0].lstrip("+") for override in spec.overrides]
+    # By default TensorBoard shows the first five in alphabetical order: more groups would hide the learning rate.
     always = ("dataset", "model", "optimizer", "batching")
     columns: dict[str, Any] = {
-        **{group: option for group, option in spec.choices.items() if group in always or group in typed},
+        **{group: option for group, option in spec.choices.items() if group in always or group in keys},
         "seed": config.seed,
-        "batch_size": experiment.batches.size,  # never null, so that the column is one of numbers
+        "batch_size": experiment.batches.size,  # never null, so that the column is numeric
         "lr": config.optimizer.get("lr", 0.0),
     }
     leaves = flatten({key: vars(value) if hasattr(value, "__dict__") else value for key, value in vars(config).items()})
-    for key in typed:
+    for key in keys:
         if key not in _NOT_HYPERPARAMETERS and key in leaves and key.rpartition(".")[2] not in columns:
             columns[key] = leaves[key]
     return {key: value if isinstance(value, int | float) else as_yaml(value) for key, value in columns.items()}

@@ -1,42 +1,48 @@
-"""Where the tensors live, and how many threads torch computes with."""
+"""Select the device that tensors live on, and the number of torch threads."""
 
 import torch
 
 from exp.errors import ConfigError
 
-# Asked for before anything sets it, so that no job of a sweep inherits another's number.
+# Read before it is ever set, so that a job of a sweep does not inherit the number of the job before it.
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
-# Rows times parameters, from which on a second thread makes a step faster.
+# Rows times parameters from which on a second thread makes a step faster.
 _MIN_WORK_FOR_THREADS = 2**24
 
 
-def available() -> list[str]:
-    """Kinds of device on this machine, the fastest first."""
-    kinds = [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)]
-    return [kind for kind, there in kinds if there]
+def list_device_types() -> list[str]:
+    """Return the types of device on this machine, the fastest first."""
+    types = [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)]
+    return [name for name, is_available in types if is_available]
 
 
 def select_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the fastest kind there is. ConfigError if it is not there: no fallback."""
+    """Return the device of that name; `auto` is the fastest one.
+
+    Raises:
+        ConfigError: This machine has no such device. There is no fallback.
+    """
     if name == "auto":
-        return torch.device(available()[0])
-    here = ", ".join(available())
+        return torch.device(list_device_types()[0])
+    available = ", ".join(list_device_types())
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device.name={name} is no device; this machine has {here}", "device=auto") from error
-    beyond = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    if device.type not in available() or beyond:
-        raise ConfigError(f"device.name={name} is not on this machine, which has {here}", "device=auto")
+        raise ConfigError(f"device.name={name} is no device; this machine has {available}", "device=auto") from error
+    is_missing_gpu = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
+    if device.type not in list_device_types() or is_missing_gpu:
+        raise ConfigError(f"device.name={name} is not on this machine, which has {available}", "device=auto")
     return device
 
 
 def use_threads(threads: int | None, work: int) -> None:
-    """Let torch compute with so many threads; None: with one where a step is small, else with as many as torch chose.
+    """Set the number of torch threads.
 
-    `work` is the rows of a step times the parameters. Threads that wait for each other at every operator of a small
-    step cost more than they bring, and many times more on a busy machine.
+    Args:
+        threads: The number; None: 1 for a small step, otherwise torch's default. Threads that synchronise at every
+            operator of a small step make it slower, and much slower on a busy machine.
+        work: Rows of a step times parameters.
     """
     torch.set_num_threads(threads or (1 if work < _MIN_WORK_FOR_THREADS else _DEFAULT_THREADS))

@@ -1,4 +1,4 @@
-"""What a number depends on besides the config: machine, versions, commit."""
+"""Describe what results depend on besides the config: machine, versions, commit."""
 
 import os
 import platform
@@ -12,9 +12,9 @@ import torch
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """CPU, cores, memory, Python, versions, threads, CUDA and GPU, and the commit of the code (None: no checkout)."""
+    """Return CPU, cores, memory, versions, threads, GPU, and the commit of the code (None outside a checkout)."""
     return {
-        **_of_process(),
+        **_describe_process(),
         "threads": torch.get_num_threads(),
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -22,21 +22,21 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 @cache
-def _of_process() -> dict[str, Any]:
-    """What stays as it is while a process lives; a sweep's jobs ask again and again."""
+def _describe_process() -> dict[str, Any]:
+    """Return what stays the same in a process. Cached, because every job of a sweep needs it."""
     return {
-        "cpu": _cpu(),
+        "cpu": _read_cpu_name(),
         "cores": os.cpu_count(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": _read_memory_gib(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy", "scikit-learn", "hydra-core", "tensorboard")},
         "cuda": torch.version.cuda,
-        "commit": _commit(),
+        "commit": _read_commit(),
     }
 
 
-def _cpu() -> str:
+def _read_cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():
@@ -45,15 +45,15 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory_gib() -> float | None:
+def _read_memory_gib() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):  # not on Windows
+    except (AttributeError, ValueError, OSError):  # on Windows
         return None
 
 
-def _commit() -> str | None:
-    """The commit of the code that runs, with -dirty behind it where files were changed."""
+def _read_commit() -> str | None:
+    """Return the commit of the running code, with the suffix -dirty if files were changed."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()

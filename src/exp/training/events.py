@@ -1,4 +1,4 @@
-"""What happens in a run. The loop yields these and the sinks write them down; nothing else passes between."""
+"""The events of a run. The training loop yields them, and sinks write them; nothing else passes between the two."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from exp.data.batches import Position
     from exp.training.metrics import MetricSums
 
-# Tensors and plain values only: what a checkpoint holds.
+# The content of a checkpoint: tensors and plain values only.
 State: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Built:
-    """Training is about to begin. `lines` tell a person what was composed, `facts` tell a program."""
+    """Training is about to start. `lines` describe the run for people, `facts` for programs."""
 
     lines: dict[str, str]
     facts: dict[str, Any]
@@ -30,7 +30,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Training goes on after `at`: what was told of later steps is void. And the lowest validation loss so far."""
+    """Training resumes after step `at`, with the lowest validation loss so far. Sinks must discard later steps."""
 
     at: Position
     best_loss: float
@@ -39,7 +39,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Trained:
-    """Metrics of the batches since the last such event, each before its update; `lr` of the last update."""
+    """Metrics of the batches since the previous Trained event, each before its update; `lr` of the last update."""
 
     at: Position
     metrics: MetricSums
@@ -48,7 +48,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics of a whole split under the current parameters; `best`: no validation loss was lower so far."""
+    """Metrics of a whole split under the current parameters; `best`: the lowest validation loss so far."""
 
     at: Position
     split: str
@@ -58,7 +58,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Histograms:
-    """The live parameters by name, and the gradient of the training rows' loss by each of those that have one."""
+    """The live parameters by name, and the gradients of the training loss, for those parameters that have one."""
 
     at: Position
     weights: dict[str, Tensor]
@@ -67,7 +67,7 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The live state: it holds only until the loop goes on, so whoever keeps it copies it."""
+    """The live state. It is valid until the next event is requested: copy what you keep."""
 
     at: Position
     state: State
@@ -76,7 +76,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of the run as it stands lies in `path`, a PNG of `width` x `height` pixels."""
+    """A figure of the run was written to `path`, a PNG of `width` x `height` pixels."""
 
     at: Position
     name: str
@@ -87,13 +87,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something a person should know, said once."""
+    """A message for the user."""
 
     at: Position
     text: str
 
 
-# Whether a run has no hope, by the epochs behind it and the metrics of the validation rows there.
+# (epoch, validation metrics) -> whether to stop this run, because others were better at that epoch.
 PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
 
 
@@ -102,7 +102,7 @@ Event: TypeAlias = Built | Resumed | Trained | Evaluated | Histograms | Snapshot
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: `status` finished, failed, interrupted, diverged or pruned, and what was said of it."""
+    """How a run ended: `status` is finished, failed, interrupted, diverged or pruned; `error` is the message."""
 
     status: str
     error: str | None = None
@@ -110,9 +110,9 @@ class Ending:
 
 class Sink(Protocol):
     def handle(self, event: Event) -> None:
-        """Take note of an event; what does not concern the sink it passes over."""
+        """Process an event, or ignore it."""
         ...
 
     def close(self, ending: Ending) -> None:
-        """Bring everything to the disk. Called once, however the run ended, even if no event ever came."""
+        """Write everything to disk. Called exactly once, however the run ended, even before the first event."""
         ...

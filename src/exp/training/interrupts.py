@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked to stop, a run first saves where it stands; asked twice, it stops at once."""
+"""Ctrl-C and SIGTERM: the first one requests that a run saves its state and stops, the second one stops it at once."""
 
 import signal
 import threading
@@ -10,37 +10,41 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, where KeyboardInterrupt alone is Ctrl-C."""
+    """SIGTERM. A plain KeyboardInterrupt is Ctrl-C."""
 
 
 @contextmanager
 def graceful_stop() -> Generator[Callable[[], bool]]:
-    """While inside, a first signal only makes the given function say True. KeyboardInterrupt inside is of its kind.
+    """Yield a function that returns whether a stop was requested.
 
-    One that nobody stopped for is raised at the end: this was all but done, and what would come after must not begin.
+    A first signal inside the context is only recorded. Outside the main thread signals are not handled.
+
+    Raises:
+        KeyboardInterrupt: A second signal came, or the body ended without having stopped for the first one.
+        Terminated: The same, after a SIGTERM.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread is told of signals
+        yield lambda: False  # Python runs signal handlers in the main thread only
         return
-    before = {which: signal.getsignal(which) for which in _STOP_SIGNALS}
-    asked: list[int] = []
+    previous = {which: signal.getsignal(which) for which in _STOP_SIGNALS}
+    received: list[int] = []
 
-    def ask(which: int, frame: FrameType | None) -> None:
+    def handle(which: int, frame: FrameType | None) -> None:
         del frame
-        asked.append(which)
-        if len(asked) > 1:
+        received.append(which)
+        if len(received) > 1:
             raise KeyboardInterrupt
 
     for which in _STOP_SIGNALS:
-        signal.signal(which, ask)
+        signal.signal(which, handle)
     try:
-        yield lambda: bool(asked)
-        if asked:
+        yield lambda: bool(received)
+        if received:
             raise KeyboardInterrupt
     except KeyboardInterrupt as error:
-        if signal.SIGTERM in asked:
+        if signal.SIGTERM in received:
             raise Terminated from error
         raise
     finally:
-        for which, handler in before.items():
+        for which, handler in previous.items():
             signal.signal(which, handler)

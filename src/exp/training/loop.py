@@ -1,4 +1,4 @@
-"""Training as a sequence of events, in every batching mode and for every learner. Knows no disk, clock or config."""
+"""The training loop, as a generator of events. It accesses no files and no config."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from exp.errors import Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
-from exp.training.state import TrainingState, random_state, restore_random
+from exp.training.state import TrainingState, get_random_state, set_random_state
 
 
 def train(
@@ -24,11 +24,11 @@ def train(
     checkpoint: State | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Train `learner` and yield what happens, from the evaluation before the first step to those after the last.
+    """Train `learner` and yield the events, from the evaluation before the first step to those after the last.
 
     Args:
         checkpoint: The state of a snapshot to resume from.
-        stop_requested: Called after each chunk of steps. Once it returns True, the last event is a snapshot.
+        stop_requested: Called between chunks of steps. Once it returns True, the last event is a snapshot.
 
     Raises:
         Diverged: A loss is NaN or infinite; the message names the step.
@@ -69,12 +69,12 @@ class Training:
             yield self._restore(self._checkpoint)
         self._saved_at = time.monotonic()
         while self._state.step < plan.steps and not self._is_out_of_patience():
-            stop = plan.stop_after(self._state.step)
+            stop = plan.next_pause(self._state.step)
             yield from self._advance(stop)
-            if plan.due(plan.evaluate, stop):
+            if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
             if plan.schedule is not None and stop % plan.schedule == 0:
-                self._learner.schedule(self._state.val_loss)
+                self._learner.step_scheduler(self._state.val_loss)
             if self._is_out_of_patience():
                 yield from self._log()
             stopping = self._stop_requested()
@@ -87,16 +87,16 @@ class Training:
 
     def _restore(self, checkpoint: State) -> Resumed:
         """Continue from `checkpoint`: learner, state, random streams and batches."""
-        self._state = TrainingState.from_state(checkpoint["progress"])
-        self._learner.load(checkpoint)
-        restore_random(checkpoint["random"], self._data.train.x.device)
+        self._state = TrainingState.from_dict(checkpoint["progress"])
+        self._learner.set_state(checkpoint)
+        set_random_state(checkpoint["random"], self._data.train.x.device)
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
         return Resumed(self._at(), self._state.best_loss, self._state.best_step)
 
     def _advance(self, stop: int) -> Iterator[Event]:
         """Train up to step `stop`; yield the metrics of each logging window that ends on the way."""
         start = self._state.step
-        logged = self._plan.logged_between(start, stop)
+        logged = self._plan.window_ends(start, stop)
         windows = [b - a for a, b in pairwise([start, *logged])]
         self._lr = self._learner.lr
         losses, sums = self._learner.advance(islice(self._stream, sum(windows)), windows, self._batches.rows)
@@ -109,7 +109,7 @@ class Training:
                 raise _diverged(losses, start + 1, "training", self._lr)
             self._state.step = step
             self._state.since_log = metrics if self._state.since_log is None else self._state.since_log + metrics
-            if self._plan.due(self._plan.log, step):
+            if self._plan.is_due(self._plan.log, step):
                 yield from self._log()
 
     def _log(self) -> Iterator[Trained]:
@@ -123,7 +123,7 @@ class Training:
         metrics = self._learner.evaluate(self._data.val)
         if not math.isfinite(metrics.loss):
             raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
-        improved = self._state.evaluated(metrics.loss, self._plan.min_delta)
+        improved = self._state.record_validation(metrics.loss, self._plan.min_delta)
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
             yield self._snapshot(best=True)
@@ -135,7 +135,7 @@ class Training:
         gradients = dict[str, Tensor]()
         if self._has_gradients:
             try:
-                gradients = self._learner.gradients(self._data.train)
+                gradients = self._learner.compute_gradients(self._data.train)
             except ExpError as error:
                 self._has_gradients = False
                 yield Noted(self._at(), f"watch=true: weights alone: {error.problem}")
@@ -154,9 +154,9 @@ class Training:
 
     def _snapshot(self, best: bool) -> Snapshot:
         state = {
-            **self._learner.state(),
-            "progress": self._state.state(),
-            "random": random_state(self._data.train.x.device),
+            **self._learner.get_state(),
+            "progress": self._state.to_dict(),
+            "random": get_random_state(self._data.train.x.device),
             "epoch_began": self._stream.began,
             "data": self._data.fingerprint,
             "preprocessing": self._preprocessing,
@@ -167,7 +167,7 @@ class Training:
         """Return whether a save is due, and the last one is long enough ago; always at the end of training."""
         step, plan = self._state.step, self._plan
         waited = time.monotonic() - self._saved_at >= plan.min_seconds_between_saves or step == plan.steps
-        return (plan.due(plan.save, step) and waited) or self._is_out_of_patience()
+        return (plan.is_due(plan.save, step) and waited) or self._is_out_of_patience()
 
     def _is_out_of_patience(self) -> bool:
         """Return whether the validation loss has not improved for so long that training stops early."""
@@ -177,10 +177,10 @@ class Training:
         return self._batches.position(self._state.step)
 
 
-def _diverged(losses: list[float], first_step: int, which: str, lr: float) -> Diverged:
-    """The error that names the first of `losses` that is NaN or infinite; that of losses[0] is `first_step`."""
+def _diverged(losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:
+    """Return the error that names the first of `losses` that is NaN or infinite; losses[0] is that of `first_step`."""
     index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
     return Diverged(
-        f"the {which} loss became {loss} at step {first_step + index}",
+        f"the {kind} loss became {loss} at step {first_step + index}",
         f"a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
     )

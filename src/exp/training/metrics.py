@@ -1,4 +1,4 @@
-"""Sums over examples with their count: they add up, whatever the batches' sizes, and are divided once, at the edge."""
+"""Metrics as sums over examples and a count: sums of batches of any size add up, and are divided once, at the end."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AccuracySum:
-    """How many of the examples were classified right."""
+    """The number of correctly classified examples among `count`."""
 
     count: int
     correct: int
@@ -22,10 +22,10 @@ class AccuracySum:
     names = ("accuracy",)
 
     @classmethod
-    def of(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[AccuracySum]":
-        """Hits among class numbers [N], the first sizes[0] examples, the next sizes[1], and so on."""
-        right = segment_sums((prediction == truth).cpu().numpy(), sizes, np.int64)
-        return [cls(count, correct) for count, correct in zip(sizes, right.tolist(), strict=True)]
+    def of_segments(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[AccuracySum]":
+        """Compare class numbers [N]: one result for the first sizes[0] examples, and so on."""
+        correct = segment_sums((prediction == truth).cpu().numpy(), sizes, np.int64)
+        return [cls(count, total) for count, total in zip(sizes, correct.tolist(), strict=True)]
 
     def __add__(self, other: Self) -> "AccuracySum":
         return AccuracySum(self.count + other.count, self.correct + other.correct)
@@ -36,10 +36,10 @@ class AccuracySum:
 
 @dataclass(frozen=True)
 class SquaredErrorSum:
-    """How far predicted values [N, K] were from true ones: K squares, each summed over the examples.
+    """The squared errors of predicted values [N, K], summed over N = `count` examples: K sums.
 
-    `variance`, K too, is that of the true values in the whole split that the examples are from: within a batch or two
-    it would be noise.
+    Args:
+        variance: The K variances of the true values in the whole split. Those of a few batches would be noise.
     """
 
     count: int
@@ -49,10 +49,10 @@ class SquaredErrorSum:
     names = ("rmse", "r2")
 
     @classmethod
-    def of(
+    def of_segments(
         cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: tuple[float, ...]
     ) -> "list[SquaredErrorSum]":
-        """Residuals of outputs [N, K] from targets [N, K]: of the first sizes[0] examples, the next sizes[1], ..."""
+        """Compare outputs [N, K] with targets [N, K]: one result for the first sizes[0] examples, and so on."""
         squares = segment_sums((output - target).square_().cpu().numpy(), sizes, np.float64)
         return [cls(count, tuple(square), variance) for count, square in zip(sizes, squares.tolist(), strict=True)]
 
@@ -61,7 +61,7 @@ class SquaredErrorSum:
         return SquaredErrorSum(self.count + other.count, squared_error, self.variance)
 
     def values(self) -> dict[str, float]:
-        """Root mean squared error over all outputs, and R^2 averaged over them; no R^2 where a target does not vary."""
+        """Return RMSE over all outputs, and R^2 averaged over them; no R^2 if one of the targets is constant."""
         means = [total / self.count for total in self.squared_error]
         values = {"rmse": math.sqrt(fmean(means))}
         if all(self.variance):
@@ -70,39 +70,39 @@ class SquaredErrorSum:
 
 
 def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Sums over the first sizes[0] rows of [N, ...], the next sizes[1], and so on, none 0: [len(sizes), ...]."""
+    """Sum over the first sizes[0] > 0 rows of [N, ...], the next sizes[1], and so on; return [len(sizes), ...]."""
     starts = [0, *accumulate(sizes[:-1])]
     return np.add.reduceat(values, starts, axis=0, dtype=dtype)
 
 
 @dataclass(frozen=True)
 class MetricSums:
-    """The loss and the score of `count` examples, summed."""
+    """The sums of loss and score over `count` examples."""
 
     count: int
     loss_sum: float
     score: AccuracySum | SquaredErrorSum
 
     def __add__(self, other: Self) -> "MetricSums":
-        return MetricSums(self.count + other.count, self.loss_sum + other.loss_sum, _sum(self.score, other.score))
+        return MetricSums(self.count + other.count, self.loss_sum + other.loss_sum, _add(self.score, other.score))
 
     @property
     def loss(self) -> float:
-        """Mean loss of an example."""
+        """The mean loss of an example."""
         return self.loss_sum / self.count
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "MetricSums":
-        """The metrics that `dataclasses.asdict` turned into plain values."""
-        score = AccuracySum(**state["score"]) if "correct" in state["score"] else SquaredErrorSum(**state["score"])
-        return cls(state["count"], state["loss_sum"], score)
+    def from_dict(cls, content: dict[str, Any]) -> "MetricSums":
+        """Restore what `dataclasses.asdict` made of a MetricSums."""
+        kind = AccuracySum if "correct" in content["score"] else SquaredErrorSum
+        return cls(content["count"], content["loss_sum"], kind(**content["score"]))
 
     def values(self) -> dict[str, float]:
-        """Every metric by name, the loss first."""
+        """Return every metric by name, the loss first."""
         return {"loss": self.loss, **self.score.values()}
 
 
-def _sum(a: AccuracySum | SquaredErrorSum, b: AccuracySum | SquaredErrorSum) -> AccuracySum | SquaredErrorSum:
+def _add(a: AccuracySum | SquaredErrorSum, b: AccuracySum | SquaredErrorSum) -> AccuracySum | SquaredErrorSum:
     if isinstance(a, AccuracySum):
         assert isinstance(b, AccuracySum)
         return a + b

@@ -1,6 +1,6 @@
-"""A loss and what it implies: the model's width, the target's dtype and shape, what a prediction is, which metrics.
+"""Objectives: what a loss implies for the width of the model, the target's dtype and shape, predictions and metrics.
 
-Shapes, here and everywhere: N examples, B of them a batch, F features, K outputs of the model.
+Shapes, here and everywhere: N examples, B of them in a batch, F features, K outputs of the model.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,11 @@ from exp.training.metrics import AccuracySum, SquaredErrorSum
 
 
 class Objective(Protocol):
-    """What training asks of a loss.
+    """A loss, with the meaning of the model's outputs [N, K].
 
-    `target` turns a split's y into what the criterion wants, once, before training; `score` tells how good outputs are,
-    for the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`.
+    target: The y of a split as the criterion takes it; computed once, before training.
+    scalar_output: One number per example, to be drawn as a surface.
+    score: Metrics of the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`.
     """
 
     @property
@@ -39,7 +40,7 @@ class Objective(Protocol):
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:
-    """ConfigError unless the model's outputs are [rows, K]: torch would stretch another shape over the targets."""
+    """Raise ConfigError unless the outputs have the shape [rows, K], because torch would broadcast other shapes."""
     if output.shape != (rows, objective.outputs):
         raise ConfigError(
             f"model: its outputs for {rows} rows have the shape {list(output.shape)}, and the loss needs "
@@ -57,7 +58,7 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
 
 @dataclass(frozen=True)
 class Multiclass:
-    """One output a class, K of them; the largest is the prediction."""
+    """K classes with one output each; the largest is the prediction."""
 
     criterion: nn.Module
     outputs: int
@@ -72,34 +73,38 @@ class Multiclass:
         return output.argmax(1)
 
     def scalar_output(self, output: Tensor) -> Tensor:
-        """[N]: of two classes the probability of the second, of more the predicted class number."""
+        """[N]: for two classes the probability of the second, for more the predicted class number."""
         return output.softmax(1)[:, 1] if self.outputs == 2 else self.prediction(output)
 
     def probabilities(self, output: Tensor) -> Tensor:
-        """[N, K], of each class."""
+        """[N, K], one for each class."""
         return output.softmax(1)
 
     def log_odds(self, output: Tensor) -> Tensor:
-        """log(p / (1 - p)) for each class, float64 [N, K], exact also where p is 1 to the last bit."""
+        """log(p / (1 - p)) for each class, float64 [N, K]; exact also where p rounds to 1."""
         logits = output.double()
         log_p = logits - logits.logsumexp(1, keepdim=True)
-        # Only the largest p can be so near 1 that 1 - p is lost; there it is the sum of all others.
+        # Only the largest p can be so close to 1 that 1 - p is lost; for it, 1 - p is the sum of all others.
         largest = logits.argmax(1, keepdim=True)
         others = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
         return (log_p - torch.log1p(-log_p.exp())).scatter(1, largest, logits.gather(1, largest) - others)
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
         del split
-        return AccuracySum.of(self.prediction(output), target, sizes)
+        return AccuracySum.of_segments(self.prediction(output), target, sizes)
 
 
 @dataclass(frozen=True)
 class Binary:
-    """One output for two classes; `probability` turns it into that of the second, which is predicted from 0.5 on."""
+    """Two classes with one output, which `probability` maps to that of the second class (predicted if >= 0.5).
+
+    Args:
+        is_probability: False if the loss gives the mapped output no such meaning (a regression towards 0 and 1).
+    """
 
     criterion: nn.Module
     probability: Callable[[Tensor], Tensor]
-    is_one: bool = True  # else it is a number that was trained towards 0 and 1
+    is_probability: bool = True
     outputs = 1
     metrics = AccuracySum.names
 
@@ -116,25 +121,25 @@ class Binary:
         return self.probability(output).squeeze(1)
 
     def probabilities(self, output: Tensor) -> Tensor | None:
-        """[N, 2], of each class; None where the loss gives outputs no such meaning."""
+        """[N, 2], one for each class; None if the outputs are no probabilities."""
         second = self.scalar_output(output)
-        return torch.stack([1 - second, second], dim=1) if self.is_one else None
+        return torch.stack([1 - second, second], dim=1) if self.is_probability else None
 
     def log_odds(self, output: Tensor) -> Tensor | None:
-        """log(p / (1 - p)) for each class, float64 [N, 2]."""
+        """log(p / (1 - p)) for each class, float64 [N, 2]; None if the outputs are no probabilities."""
         second = output.squeeze(1).double()
         if self.probability is not torch.sigmoid:
             second = torch.logit(second)
-        return torch.stack([-second, second], dim=1) if self.is_one else None
+        return torch.stack([-second, second], dim=1) if self.is_probability else None
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
         del split
-        return AccuracySum.of(self.prediction(output), target.squeeze(1).long(), sizes)
+        return AccuracySum.of_segments(self.prediction(output), target.squeeze(1).long(), sizes)
 
 
 @dataclass(frozen=True)
 class Regression:
-    """Regression: the outputs are the values."""
+    """K numeric targets; the outputs are the predicted values."""
 
     criterion: nn.Module
     outputs: int
@@ -153,17 +158,18 @@ class Regression:
         return output[:, 0]
 
     def probabilities(self, output: Tensor) -> None:
-        """A value has none."""
+        """None: values have no probabilities."""
         del output
 
     def log_odds(self, output: Tensor) -> None:
+        """None, as `probabilities`."""
         del output
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[SquaredErrorSum]:
-        return SquaredErrorSum.of(output, target, sizes, split.variance)
+        return SquaredErrorSum.of_segments(output, target, sizes, split.variance)
 
 
-# What the model's output means to the criteria that allow one meaning only.
+# The loss.output of the criteria that allow only one.
 _MEANINGS: dict[type[nn.Module], str] = {
     nn.CrossEntropyLoss: "classes",
     nn.NLLLoss: "classes",
@@ -179,19 +185,23 @@ _MEANINGS: dict[type[nn.Module], str] = {
 def make_objective(
     criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1
 ) -> Objective:
-    """What `criterion` implies for a target of these `classes`, or where they are None of so many `values`.
+    """Return the objective of `criterion` for a target.
 
-    `output` tells what the model's output means to it.
+    Args:
+        output: What the model's output means to the criterion: classes, logit, probability or value (loss.output).
+        classes: The class names of the target; None if it is numeric.
+        values: The number of columns of a numeric target.
 
-    ConfigError if the loss cannot be computed, or means nothing, on such a target.
+    Raises:
+        ConfigError: The loss cannot be computed, or means nothing, for such a target.
     """
     name = type(criterion).__name__
-    meant = _MEANINGS.get(type(criterion))
-    if output is None or (meant is not None and output != meant):
+    required = _MEANINGS.get(type(criterion))
+    if output is None or (required is not None and output != required):
         raise ConfigError(
             f"loss.output={output or 'null'}: it says what the model's output means to {name}, "
-            f"{meant or 'classes, logit, probability or value'}",
-            f"loss.output={meant or 'value'}",
+            f"{required or 'classes, logit, probability or value'}",
+            f"loss.output={required or 'value'}",
         )
     if getattr(criterion, "reduction", "mean") != "mean":
         raise ConfigError(
@@ -208,8 +218,8 @@ def make_objective(
             f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",
             f"loss=cross_entropy{', or of a table dataset.task=regression' if output == 'value' else ''}",
         )
-    return Binary(criterion, torch.sigmoid if output == "logit" else _itself, output != "value")
+    return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value")
 
 
-def _itself(output: Tensor) -> Tensor:
+def _identity(output: Tensor) -> Tensor:
     return output

@@ -1,4 +1,4 @@
-"""How often: a knob such as `log_every` as a number of steps."""
+"""Plan: after how many steps to log, evaluate, save and stop."""
 
 from dataclasses import dataclass
 
@@ -9,81 +9,93 @@ from exp.data.batches import Batches
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, and what happens every so many steps; what is due every n steps is due at the last step too."""
+    """The length of a run, and the periods of what happens during it, in steps.
+
+    Args:
+        steps: Number of updates in all.
+        log, evaluate, save, schedule: Periods; `schedule` None: the learning rate is constant.
+        patience: Evaluations in which the validation loss does not decrease by `min_delta` before training stops.
+        watch: Whether every evaluation also yields histograms.
+        min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
+        max_steps_per_call: Limits the memory for the results of one call, and the delay of a stop request.
+    """
 
     steps: int
     log: int
     evaluate: int
     save: int
     schedule: int | None = None
-    patience: int | None = None  # evaluations without a validation loss lower by min_delta, after which training stops
+    patience: int | None = None
     min_delta: float = 0.0
-    watch: bool = False  # at every evaluation
-    min_seconds_between_saves: float = (
-        0.0  # seconds between two saves at least, whatever is due; the end is saved in any case
-    )
-    max_steps_per_call: int = (
-        256  # steps at a time, so that neither memory nor patience grows with the time between two events
-    )
+    watch: bool = False
+    min_seconds_between_saves: float = 0.0
+    max_steps_per_call: int = 256
 
-    def due(self, period: int | None, step: int) -> bool:
+    def is_due(self, period: int | None, step: int) -> bool:
+        """Return whether something with this period is due at `step`; everything is due at the last step."""
         return period is not None and (step % period == 0 or step == self.steps)
 
-    def stop_after(self, step: int) -> int:
-        """The step after `step` at which training has to stop: something is due, or a multiple of `longest`.
+    def next_pause(self, step: int) -> int:
+        """Return the first step after `step` at which something is due, or a multiple of `max_steps_per_call`.
 
-        Where it stops does not depend on where it began, so a resumed run adds up the same sums in the same order.
+        It does not depend on where training started, so a resumed run adds up the same sums in the same order.
         """
-        periods = [
-            period
-            for period in (self.evaluate, self.save, self.schedule, self.max_steps_per_call)
-            if period is not None
-        ]
-        return min(self.steps, *(step - step % period + period for period in periods))
+        periods = (self.evaluate, self.save, self.schedule, self.max_steps_per_call)
+        return min(self.steps, *(step - step % period + period for period in periods if period is not None))
 
-    def logged_between(self, step: int, stop: int) -> list[int]:
-        """The steps after `step` at which a log is due, and `stop`: where the steps between them are divided."""
+    def window_ends(self, step: int, stop: int) -> list[int]:
+        """Return the steps after `step` and before `stop` at which a log is due, and `stop`."""
         return [*range(step - step % self.log + self.log, stop, self.log), stop]
 
 
-# Seconds of training that may be lost before a save costs more than it is good for.
+# Shorter intervals would cost more time in saving than a crash could lose.
 _MIN_SECONDS_BETWEEN_SAVES = 1.0
 
 
-# How much of the same the steps between two looks at their losses may add up to. What they keep is little, but lies
-# among the large tensors of their neighbours, whose memory then cannot be used again: 300 MB for three wide layers.
-MAX_WORK_PER_CALL = 2**28
+# Rows of all the steps of one call, whose outputs are kept until its end.
+_MAX_ROWS_PER_CALL = 2**16
 
 
-def make_plan(config: Config, batches: Batches, longest: int) -> Plan:
-    """The cadences in steps. By default 1,000 logged points a run at most, 250 evaluations, one an epoch, ten saves."""
+# Rows times parameters of all the steps of one call. What a step keeps is small, but lies between the large tensors of
+# its neighbours, whose memory cannot be reused then: 300 MB for three wide layers.
+_MAX_WORK_PER_CALL = 2**28
+
+
+def make_plan(config: Config, batches: Batches, work: int) -> Plan:
+    """Convert the cadences of a config into steps.
+
+    `auto` gives at most 1,000 logged points and 10 saves per run, and one evaluation per epoch, at most 250 per run.
+
+    Args:
+        work: Rows of a step times parameters.
+    """
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
-    evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * period_for(config.epochs, 250))
+    evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * compute_period(config.epochs, 250))
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     return Plan(
         steps=steps,
-        log=parse_cadence(config.log_every, per_epoch, period_for(steps)),
+        log=parse_cadence(config.log_every, per_epoch, compute_period(steps)),
         evaluate=evaluate,
-        save=parse_cadence(config.save_every, per_epoch, period_for(steps, 10)),
+        save=parse_cadence(config.save_every, per_epoch, compute_period(steps, 10)),
         min_seconds_between_saves=_MIN_SECONDS_BETWEEN_SAVES if config.save_every == "auto" else 0.0,
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
         watch=config.watch,
-        max_steps_per_call=longest,
+        max_steps_per_call=max(1, min(256, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
     )
 
 
-def parse_cadence(knob: str, steps_per_epoch: int, auto: int) -> int:
-    """The number of steps that "auto", "100", "100 steps" or "2 epochs" means."""
-    match = CADENCE.fullmatch(knob)
-    assert match is not None  # check() refused everything else
-    if knob == "auto":
+def parse_cadence(cadence: str, steps_per_epoch: int, auto: int) -> int:
+    """Return the number of steps that "auto", "100", "100 steps" or "2 epochs" stands for."""
+    match = CADENCE.fullmatch(cadence)
+    assert match is not None  # validate() refuses everything else
+    if cadence == "auto":
         return auto
     return int(match[1]) * (steps_per_epoch if (match[2] or "").startswith("epoch") else 1)
 
 
-def period_for(total: int, points: int = 1000) -> int:
-    """The smallest period at which `total` gives at most `points` points."""
+def compute_period(total: int, points: int = 1000) -> int:
+    """Return the smallest period that divides `total` steps into at most `points` points."""
     return max(1, -(-total // points))

@@ -1,6 +1,6 @@
-"""How far a run has come: what the loop knows besides the learner, and where the random streams stand.
+"""The state of a run besides that of its learner: progress, best loss, and torch's random number generators.
 
-With the learner's state it is all that the rest of the run depends on.
+Together with the learner's state it determines the rest of the run.
 """
 
 import math
@@ -15,18 +15,26 @@ from exp.training.metrics import MetricSums
 
 @dataclass
 class TrainingState:
-    """Of a run that has made `step` updates."""
+    """The progress of a run after `step` updates. Its fields are keys of a checkpoint.
+
+    Args:
+        val_loss: The validation loss of the latest evaluation.
+        best_loss, best_step: The lowest validation loss, and its step.
+        to_beat: The loss that early stopping compares with: the last one that improved by `min_delta`.
+        waited: Evaluations since `to_beat`.
+        since_log: The training metrics since the last logged step.
+    """
 
     step: int = 0
-    val_loss: float = math.inf  # of the latest evaluation
-    best_loss: float = math.inf  # the lowest validation loss, and the step of it
+    val_loss: float = math.inf
+    best_loss: float = math.inf
     best_step: int = 0
-    to_beat: float = math.inf  # the one that early stopping last called an improvement, and evaluations since
+    to_beat: float = math.inf
     waited: int = 0
     since_log: MetricSums | None = None
 
-    def evaluated(self, loss: float, min_delta: float) -> bool:
-        """Take note of a validation loss; whether none was lower so far."""
+    def record_validation(self, loss: float, min_delta: float) -> bool:
+        """Record a validation loss; return whether it is the lowest so far."""
         self.val_loss = loss
         self.waited = 0 if loss < self.to_beat - min_delta else self.waited + 1
         if self.waited == 0:
@@ -36,22 +44,23 @@ class TrainingState:
             return True
         return False
 
-    def state(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "TrainingState":
-        plain = {key: value for key, value in state.items() if key != "since_log"}
-        return cls(**plain, since_log=MetricSums.from_state(state["since_log"]) if state["since_log"] else None)
+    def from_dict(cls, content: dict[str, Any]) -> "TrainingState":
+        plain = {key: value for key, value in content.items() if key != "since_log"}
+        return cls(**plain, since_log=MetricSums.from_dict(content["since_log"]) if content["since_log"] else None)
 
 
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Where torch's random streams stand: the CPU's, and that of a GPU in use."""
-    streams = {"cpu": torch.get_rng_state()}
-    return streams | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+def get_random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of torch's random number generators: the CPU's, and that of `device` if it is a GPU."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
-def restore_random(state: dict[str, Tensor], device: torch.device) -> None:
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    """Restore what `get_random_state` returned."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

@@ -18,7 +18,7 @@ from exp.cli.main import run_command
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
 from exp.errors import ConfigError, as_yaml, display_path
-from exp.reports import html, run_report, sweep_report
+from exp.reports import run_report, sweep_report
 from exp.results import metrics_csv, run_folder, sweep_csv
 from exp.results import summary as record
 from exp.results.run_folder import check_is_run
@@ -95,9 +95,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """In a notebook: the metrics, with an empty cell where a split has none, and the pictures."""
-        status = html.element("b", str(self.summary.get("status")))
-        head = html.element("p", status, f": {display_path(self.folder)}")
-        return "".join([head, run_report.final_table(self.final), *html.pictures(self.folder / "figures")])
+        return run_report.render_cell(str(display_path(self.folder)), self.summary, self.folder / "figures")
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,7 @@ class SweepResult:
     def _repr_html_(self) -> str:
         """In a notebook: its answer and the pictures of the comparison."""
         rows = list(sweep_csv.read_rows(self.folder).values())
-        found = sweep_report.read_results(self.folder, rows)
-        return "".join([found.answer() or found.jobs(), *html.pictures(self.folder / "figures")])
+        return sweep_report.render_cell(self.folder, rows)
 
     @cached_property
     def table(self) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich"}
+HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich", "jinja2"}
 
 
 def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
@@ -34,8 +34,8 @@ def test_completion_does_not_wait_for_torch(tmp_path: Path):
 
 
 def test_a_run_imports_what_it_uses(tmp_path: Path):
-    """Neither scikit-learn nor matplotlib where nothing needs them, and never torch.compile."""
+    """Neither scikit-learn nor matplotlib nor jinja2 where nothing needs them, and never torch.compile."""
     schedule = ["scheduler=step", "optimizer=adam"]
     modules = imported(tmp_path, "dataset=xor", "figures=false", "epochs=300", *schedule)
     assert "torch" in modules
-    assert modules.isdisjoint({"sklearn", "matplotlib", "torch._dynamo", "sympy", "pandas"})
+    assert modules.isdisjoint({"sklearn", "matplotlib", "jinja2", "torch._dynamo", "sympy", "pandas"})

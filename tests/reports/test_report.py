@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from exp.reports.scatter import Point, draw_scatter
+from exp.reports import run_report, sweep_report
+from exp.reports.render import render
+from exp.reports.scatter import Point, scatter
 
 
 class Page(HTMLParser):
@@ -123,14 +125,32 @@ def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
 
 def test_names_from_a_file_are_no_markup(exp, tmp_path: Path):
     draw = np.random.default_rng(0)
-    table = pd.DataFrame({"<img src=x onerror=alert(1)>": draw.normal(size=60), "y": ["<script>a</script>", "b&"] * 30})
+    names = ("<img src=x onerror=alert(1)>", "<script>", '"><b>')
+    table = pd.DataFrame({name: draw.normal(size=60) for name in names} | {"y": ["<script>a</script>", "b&"] * 30})
+    table.loc[0] = [50.0, 50.0, 50.0, "b&"]  # unusual, wherever it is: its columns are named on the page
     table.to_csv(tmp_path / "odd.csv", index=False)
     done = exp("dataset=table", "dataset.path=odd.csv", "dataset.target=y", "epochs=1", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "run/report.html").read_text()
-    assert "<script>a" not in page
     assert "<img src=x" not in page
+    assert "<b>" not in page
+    assert page.count("<script>") == 1  # the page's own
     assert "&lt;script&gt;a&lt;/script&gt;" in page
+
+
+def test_values_are_escaped_wherever_a_template_puts_them(tmp_path: Path):
+    hostile = """<script>'"&"""
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / f"{hostile}.png".replace("/", "")).write_bytes(b"x")
+    summary = {"status": hostile, "final": {"test": {hostile: 1.0}}}
+    assert "<script>" not in run_report.render_cell(hostile, summary, tmp_path / "figures")
+    row = {"job": hostile, "status": "finished", "seed": hostile, "loss/val": 1.0, "error": hostile}
+    sweep_report.write_page(tmp_path, [row, {**row, "seed": 2, hostile: 1}, {**row, "seed": 3, hostile: 2}])
+    page = Page(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().count("<script>") == 1
+    assert page.tables["What went wrong"][1] == [hostile, "finished", hostile]
+    assert page.text.count(hostile) > 10
+    assert (tmp_path / "report.html").read_text().count("<circle") == 3
 
 
 def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: Path):
@@ -195,7 +215,7 @@ def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: P
     assert all(note in Page(tmp_path / "run/report.html").text for note in notes)
     assert exp("resume=run", "epochs=6").returncode == 0
     page = Page(tmp_path / "run/report.html")
-    (typed,) = re.findall(r"python -m exp (.*?)What was run", page.text)
+    (typed,) = re.findall(r"python -m exp (.*)\n", page.text)
     assert exp(*typed.split(), "hydra.run.dir=again").returncode == 0
     ours, theirs = (json.loads((tmp_path / run / "summary.json").read_text())["final"] for run in ("run", "again"))
     assert ours == theirs
@@ -291,7 +311,7 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
 def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():
     def places(*choices: str) -> tuple[list[float], str]:
         points = [Point(choice, float(i), f"{i}/", f"job {i} <&>") for i, choice in enumerate(choices)]
-        drawn = draw_scatter("optimizer.lr", "loss/val", points)
+        drawn = render("scatter.svg", chart=scatter("optimizer.lr", "loss/val", points))
         assert "job 0 &lt;&amp;&gt;: loss/val 0" in drawn
         assert [float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)] == sorted(
             (float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)), reverse=True

@@ -16,8 +16,9 @@ from exp.errors import ConfigError, pluralize
 from exp.reports import figures, html
 from exp.reports.classification import confusion_counts, scores_by_class, truth_of
 from exp.reports.hardest_rows import hardest_rows
-from exp.reports.html import Html, chapter, element, folded
+from exp.reports.html import Table
 from exp.reports.intervals import Interval, confidence_intervals
+from exp.reports.render import render
 from exp.results import metrics_csv, run_folder
 from exp.results import summary as record
 from exp.results.formatting import format_metric
@@ -62,36 +63,42 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
     With the `experiment` as it was at the run's end also what the model tells of the rows; else why it is `missing`.
     """
     summary = record.read(folder)
-    parts = [element("p", str(folder), class_="quiet"), element("p", element("code", _typed(folder, summary)))]
-    if error := summary.get("error"):
-        parts.append(element("p", element("b", status), f": {error}", class_="as-is"))
-    if missing:
-        parts.append(element("p", element("b", "without what the model would tell"), f": {missing}", class_="as-is"))
-    described = [(what, str(line)) for what, line in summary.get("described", {}).items()]
-    parts.append(chapter("What was run", html.table((), described)))
-    if notes := [str(note) for note in summary.get("notes", [])]:
-        parts.append(chapter("Notes", *(element("p", note) for note in dict.fromkeys(notes))))
-    outputs: dict[str, Tensor] = {}
-    if experiment is not None:
-        outputs = {name: experiment.learner.predict(split.x) for name, split in _splits(experiment).items()}
-        parts.append(_metrics(folder, experiment, outputs))
-    elif final := summary.get("final"):
-        parts.append(chapter("Metrics", final_table(final)))
-    if paths := html.pictures(folder / "figures"):
-        parts.append(chapter("Pictures", *paths))
-    if experiment is not None:
-        name, output = list(outputs.items())[-1]
-        which = "all rows" if name == "all" else "the test rows"
-        parts += [*_classes(experiment, which, output), _worst(experiment, which, output)]
-    files = {
-        "config": _read(folder / ".hydra" / "config.yaml"),
-        "log": _read(folder / "exp.log"),
-        "machine": record.format_environment(folder),
-    }
-    parts.append(chapter("The whole of it", *(folded(name, text) for name, text in files.items())))
     choices: dict[str, str] = summary.get("choices", {})
-    title = f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}"
-    html.write(folder / run_folder.REPORT, title, *parts)
+    final = summary.get("final")
+    html.write(
+        folder / run_folder.REPORT,
+        "run.html",
+        title=f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}",
+        folder=folder,
+        command=_typed(folder, summary),
+        status=status,
+        error=summary.get("error"),
+        missing=missing,
+        described=summary.get("described", {}).items(),
+        notes=dict.fromkeys(map(str, summary.get("notes", []))),
+        pictures=html.read_pictures(folder / "figures"),
+        files={
+            "config": _read(folder / ".hydra" / "config.yaml"),
+            "log": _read(folder / "exp.log"),
+            "machine": record.format_environment(folder),
+        },
+        **(
+            _model_results(folder, experiment)
+            if experiment is not None
+            else {"metrics": final_table(final) if final else None, "remark": "", "classes": None, "hardest": None}
+        ),
+    )
+
+
+def render_cell(folder: str, summary: Mapping[str, Any], figures: Path) -> str:
+    """Return the HTML that a notebook shows for a run: its status, its final metrics and its pictures."""
+    return render(
+        "run_cell.html",
+        folder=folder,
+        status=summary.get("status"),
+        metrics=final_table(summary.get("final", {})),
+        pictures=html.read_pictures(figures),
+    )
 
 
 def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
@@ -105,14 +112,14 @@ def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
 
 
-def final_table(final: Mapping[str, Any]) -> Html:
+def final_table(final: Mapping[str, Any]) -> Table:
     """The metrics of each split in a summary's `final`; a cell is empty where a split has none of that name."""
     known: dict[str, dict[str, Any]] = {
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
     names = list(dict.fromkeys(name for metrics in known.values() for name in metrics))
     rows = [(split, *(format_metric(name, of.get(name)) for name in names)) for split, of in known.items()]
-    return html.table(("", *names), rows)
+    return Table(("", *names), rows)
 
 
 def _splits(experiment: Experiment) -> dict[str, Split]:
@@ -121,7 +128,22 @@ def _splits(experiment: Experiment) -> dict[str, Split]:
     return data.splits if data.train is not data.val else {"all": data.train}
 
 
-def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> Html:
+def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
+    """What the model tells of the rows: metrics of each split, scores of each class, the hardest rows."""
+    splits = _splits(experiment)
+    outputs = {name: experiment.learner.predict(split.x) for name, split in splits.items()}
+    name, output = list(outputs.items())[-1]
+    metrics, remark = _metrics(folder, experiment, outputs)
+    return {
+        "metrics": metrics,
+        "remark": remark,
+        "rows": "all rows" if name == "all" else "the test rows",
+        "classes": _classes(experiment, output),
+        "hardest": _hardest(experiment, output),
+    }
+
+
+def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> tuple[Table, str]:
     """Each split's metrics under the parameters as they are, and of the rows kept aside how sure they are."""
     objective = experiment.objective
     names = ("loss", *objective.metrics)
@@ -139,7 +161,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
     sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
     note = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
-    return chapter("Metrics", html.table(("", *names, "rows"), told), element("p", note, class_="quiet"))
+    return Table(("", *names, "rows"), told), note
 
 
 def _guess(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
@@ -163,26 +185,24 @@ def _with_interval(name: str, value: float | None, interval: Interval | None) ->
     return f"{format_metric(name, value)} [{low}, {high}]"
 
 
-def _classes(experiment: Experiment, which: str, output: Tensor) -> Iterator[Html]:
+def _classes(experiment: Experiment, output: Tensor) -> Table | None:
     classes = experiment.data.classes
     if classes is None or len(classes) > _MOST_CLASSES:
-        return
-    told: list[tuple[str, ...]] = []
-    for one in scores_by_class(
-        classes, confusion_counts(experiment.data.test, len(classes), experiment.objective, output)
-    ):
-        shares = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in (one.precision, one.recall, one.f1))
-        told.append((one.name, *shares, f"{one.rows:,}"))
-    yield chapter(f"Each class, on {which}", html.table(("", "precision", "recall", "F1", "rows"), told))
+        return None
+    counts = confusion_counts(experiment.data.test, len(classes), experiment.objective, output)
+    rows: list[tuple[str, ...]] = []
+    for scores in scores_by_class(classes, counts):
+        shares = (scores.precision, scores.recall, scores.f1)
+        cells = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in shares)
+        rows.append((scores.name, *cells, f"{scores.rows:,}"))
+    return Table(("", "precision", "recall", "F1", "rows"), rows)
 
 
-def _worst(experiment: Experiment, which: str, output: Tensor) -> Html:
+def _hardest(experiment: Experiment, output: Tensor) -> Table:
     data = experiment.data
-    how, told = hardest_rows(data.test, data, experiment.objective, output)
-    rows = [(f"{one.number:,}", one.true, one.predicted, one.how, one.unusual) for one in told]
-    head = ("row", "true", "predicted", how, "unusual about it")
-    note = "Rows are counted from 1, as they stand in the dataset; what is unusual is so beside the training rows."
-    return chapter(f"The worst of {which}", html.table(head, rows), element("p", note, class_="quiet"))
+    how, hardest = hardest_rows(data.test, data, experiment.objective, output)
+    rows = [(f"{row.number:,}", row.true, row.predicted, row.how, row.unusual) for row in hardest]
+    return Table(("row", "true", "predicted", how, "unusual about it"), rows)
 
 
 def _read(path: Path) -> str:

@@ -1,13 +1,12 @@
 """What a metric was, job by job, against each choice: charts in SVG, whose points tell their job and lead to it."""
 
-import html
 import math
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from exp.reports.html import Html
 from exp.results.formatting import format_metric
 
 _WIDTH, _HEIGHT = 344, 230
@@ -64,7 +63,37 @@ class Axis:
         return self.pixels[0] + share * (self.pixels[1] - self.pixels[0])
 
 
-def draw_scatter(choice: str, metric: str, points: Sequence[Point]) -> Html:
+class Label(NamedTuple):
+    """Text at a place in pixels, which is its start, middle or end."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+
+
+class Mark(NamedTuple):
+    """The circle of a job."""
+
+    x: float
+    y: float
+    text: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A chart, as templates/scatter.svg draws it; all places are in pixels."""
+
+    labels: list[Label]
+    means: list[tuple[float, float]]
+    marks: list[Mark]
+    axes: str = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
+    width: int = _WIDTH
+    height: int = _HEIGHT
+
+
+def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
     """`metric` of each point, at least one, against what it chose; a line leads through the means of a few choices.
 
     Numbers lie by their size, all else in the order in which it comes.
@@ -74,26 +103,25 @@ def draw_scatter(choice: str, metric: str, points: Sequence[Point]) -> Html:
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
     log = {True: " (log)", False: ""}
-    drawn = [_text(_LEFT, 14, f"{metric}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
-    for value, word in x.ticks:
-        drawn.append(_text(x.at(value), _HEIGHT - _BOTTOM + 16, word, "middle"))
-    for value in dict.fromkeys(y.ends):
-        drawn.append(_text(_LEFT - 6, y.at(value) + 4, format_metric(metric, value), "end"))
-    corner = f"M{_LEFT} {_TOP} V{_HEIGHT - _BOTTOM} H{_WIDTH - _RIGHT}"
-    drawn.append(f'<path class="axis" fill="none" d="{corner}"/>')
-    at: dict[float, list[float]] = {}
+    labels = [Label(_LEFT, 14, f"{metric}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
+    labels += [Label(x.at(value), _HEIGHT - _BOTTOM + 16, text, "middle") for value, text in x.ticks]
+    labels += [
+        Label(_LEFT - 6, y.at(value) + 4, format_metric(metric, value), "end") for value in dict.fromkeys(y.ends)
+    ]
+    values: dict[float, list[float]] = {}
     for point, place in zip(points, places, strict=True):
-        at.setdefault(place, []).append(point.value)
-    if len(at) <= _MAX_MEANS:
-        line = " ".join(f"{x.at(place):.1f},{y.at(statistics.fmean(at[place])):.1f}" for place in sorted(at))
-        drawn.append(f'<polyline fill="none" stroke="#1f77b4" stroke-opacity=".6" points="{line}"/>')
-    for point, place in zip(points, places, strict=True):
-        told = html.escape(f"{point.name}: {metric} {format_metric(metric, point.value)}")
-        drawn.append(
-            f'<a href="{html.escape(point.link)}"><circle cx="{x.at(place):.1f}" cy="{y.at(point.value):.1f}" r="3.5" '
-            f'fill="#1f77b4" fill-opacity=".55"><title>{told}</title></circle></a>'
+        values.setdefault(place, []).append(point.value)
+    means = [(x.at(place), y.at(statistics.fmean(values[place]))) for place in sorted(values)]
+    marks = [
+        Mark(
+            x.at(place),
+            y.at(point.value),
+            f"{point.name}: {metric} {format_metric(metric, point.value)}",
+            point.link,
         )
-    return Html(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{"".join(drawn)}</svg>')
+        for point, place in zip(points, places, strict=True)
+    ]
+    return Scatter(labels, means if len(means) <= _MAX_MEANS else [], marks)
 
 
 def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:
@@ -104,10 +132,6 @@ def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:
             return numbers, None
     place = {name: float(number) for number, name in enumerate(dict.fromkeys(choices))}
     return [place[choice] for choice in choices], list(place)
-
-
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(words)}</text>'
 
 
 def _short(word: str) -> str:

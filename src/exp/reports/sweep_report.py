@@ -14,8 +14,9 @@ from urllib.parse import quote
 import yaml
 
 from exp.reports import html
-from exp.reports.html import Html, chapter, element, folded
-from exp.reports.scatter import Point, draw_scatter
+from exp.reports.html import Link, Table
+from exp.reports.render import render
+from exp.reports.scatter import Point, Scatter, scatter
 from exp.results import run_folder, seeds, summary, sweep_csv
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.run_folder import SWEEP_MANIFEST, config_dir_in
@@ -33,22 +34,34 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
     """The page of the sweep in `folder`, whose jobs are these."""
     line, metric = _typed(folder)
     found = SweepResults(folder, rows, metric)
-    parts = [element("p", str(folder), class_="quiet"), element("p", element("code", line))]
-    if (answer := found.answer()) is not None:
-        parts.append(chapter("The answer: mean and deviation of the seeds, the best first", answer))
-    if charts := found.charts():
-        parts.append(chapter("Each choice", *charts))
-    if pictures := html.pictures(folder / "figures"):
-        parts.append(chapter("Side by side", *pictures))
-    which = "Every job" if len(rows) <= _MAX_LISTED else f"The best {_MAX_LISTED:,} jobs; all are in {sweep_csv.NAME}"
-    parts.append(chapter(f"{which}, by {found.by}", found.jobs()))
-    if lost := [row for row in rows if row["error"]]:
-        told = [(str(row["job"]), str(row["status"]), str(row["error"])) for row in lost[:_MAX_LISTED]]
-        parts.append(chapter("What went wrong", html.table(("job", "status", "error"), told)))
-    for row in found.finished[:1]:
-        parts.append(folded("machine of the first job", summary.format_environment(folder / str(row["job"]))))
-    title = f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished"
-    html.write(folder / run_folder.REPORT, title, *parts)
+    failures = [row for row in rows if row["error"]][:_MAX_LISTED]
+    html.write(
+        folder / run_folder.REPORT,
+        "sweep.html",
+        title=f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished",
+        folder=folder,
+        command=line,
+        answer=found.answer(),
+        charts=found.charts(),
+        pictures=html.read_pictures(folder / "figures"),
+        listed=_MAX_LISTED if len(rows) > _MAX_LISTED else None,
+        table_file=sweep_csv.NAME,
+        metric=found.by,
+        jobs=found.jobs(),
+        failures=[(row["job"], row["status"], row["error"]) for row in failures],
+        machine=summary.format_environment(folder / str(found.finished[0]["job"])) if found.finished else "",
+    )
+
+
+def render_cell(folder: Path, rows: Sequence[Row]) -> str:
+    """Return the HTML that a notebook shows for a sweep: its answer, or else its jobs, and its pictures."""
+    results = SweepResults(folder, rows, _typed(folder)[1])
+    return render(
+        "sweep_cell.html",
+        answer=results.answer(),
+        jobs=results.jobs(),
+        pictures=html.read_pictures(folder / "figures"),
+    )
 
 
 def _planned(folder: Path) -> int:
@@ -56,11 +69,6 @@ def _planned(folder: Path) -> int:
     with suppress(OSError, ValueError, TypeError, KeyError):
         return len(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
     return 0
-
-
-def read_results(folder: Path, rows: Sequence[Row]) -> "SweepResults":
-    """What they came to, sorted by the sweep's own metric."""
-    return SweepResults(folder, rows, _typed(folder)[1])
 
 
 def _typed(folder: Path) -> tuple[str, str]:
@@ -101,26 +109,25 @@ class SweepResults:
     def finished(self) -> list[Row]:
         return [row for row in self.rows if row["status"] == "finished"]
 
-    def answer(self) -> Html | None:
+    def answer(self) -> Table | None:
         """A row for each choice, with mean and deviation of its seeds; None where no seed varied."""
-        means = sort_best_first(seeds.seed_statistics(self.rows), self.by)
         choices = [name for name in self.names if name != "seed"]
-        told = [
+        rows = [
             (
                 *(str(row.get(name, "")) for name in choices),
                 str(row["n"]),
-                *(format_mean_std(m, row) for m in self.metrics),
+                *(format_mean_std(name, row) for name in self.metrics),
             )
-            for row in means
+            for row in sort_best_first(seeds.seed_statistics(self.rows), self.by)
         ]
-        return html.table((*choices, "n", *self.metrics), told, sortable=True) if told else None
+        return Table((*choices, "n", *self.metrics), rows) if rows else None
 
-    def jobs(self) -> Html:
+    def jobs(self) -> Table:
         """A row for each job, the best first, those that did not finish last, and a link to what it left."""
         others = [row for row in self.rows if row["status"] != "finished"]
-        told = [
+        rows = [
             (
-                element("a", str(row["job"]), href=self._link(row)),
+                Link(str(row["job"]), self._link(row)),
                 str(row["status"]),
                 *(str(row.get(name, "")) for name in self.names),
                 *(format_metric(name, row.get(name)) for name in self.metrics),
@@ -128,14 +135,14 @@ class SweepResults:
             )
             for row in [*sort_best_first(self.finished, self.by), *others][:_MAX_LISTED]
         ]
-        return html.table(("job", "status", *self.names, *self.metrics, "seconds"), told, sortable=True)
+        return Table(("job", "status", *self.names, *self.metrics, "seconds"), rows)
 
-    def charts(self) -> list[Html]:
+    def charts(self) -> list[Scatter]:
         """The metric against each choice, of the jobs that have it."""
         there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
         some = there[:: max(1, -(-len(there) // _MAX_LISTED))]
         choices = [name for name in self.names if name != "seed"]
-        return [draw_scatter(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
+        return [scatter(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
 
     def _point(self, row: Row, name: str) -> Point:
         choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)

@@ -1,74 +1,194 @@
-"""The real command, in a real process of its own that has imported what it needs already: forked, in milliseconds.
+"""The real command in a real process that has its imports already: forked in milliseconds.
 
-A test that runs the command waits two seconds for imports, which only tests/cli/test_start_up.py is about.
-`python tests/forking.py` imports once, and then is, for each line of JSON that it reads, the parent of a process that
-goes on as `python -m MODULE WORDS` would, in the folder of the line, its output in files there named.
+A process that runs the command spends two seconds on imports, which only tests/cli/test_start_up.py is about. So a
+server imports once and forks a child for each request. The child continues as `python -W error -m MODULE WORDS` does,
+in the folder and the environment of the request. All test processes share one server.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 _IMPORTED = ("exp.cli.main", "exp.run", "exp.report", "exp.predict", "exp.evaluate", "exp.export", "sklearn.datasets")
 _SECONDS = 120
+# Where the server listens, for the test processes that inherit it.
+_VARIABLE = "EXP_TESTS_SERVER"
 
 
-@cache
-def _server(allow: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", __file__]
-    environment = {**os.environ, "EXP_ALLOW": allow}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+class Process:
+    """A forked command, with as much of subprocess.Popen as tests use."""
+
+    def __init__(self, module: str, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+        start_server()
+        self._command = [module, *words]
+        self._folder = tempfile.TemporaryDirectory()
+        output = [f"{self._folder.name}/{name}" for name in ("out", "err")]
+        request = {
+            "module": module,
+            "words": words,
+            "folder": str(folder),
+            "environment": environment,
+            "output": output,
+        }
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(os.environ[_VARIABLE])
+        self._connection.sendall(json.dumps(request).encode() + b"\n")
+        self.pid = int(_line(self._connection))
+        self.returncode: int | None = None
+        self._output: list[str] = []
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            return self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = int(_line(self._connection))
+            self._connection.close()
+            self._output = [Path(self._folder.name, name).read_text() for name in ("out", "err")]
+            self._folder.cleanup()
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """Return what the process printed on stdout and on stderr, once it has ended."""
+        self.wait()
+        out, err = self._output
+        return out, err
+
+    def completed(self) -> subprocess.CompletedProcess[str]:
+        out, err = self.communicate()
+        return subprocess.CompletedProcess(self._command, self.wait(), out, err)
+
+    def send_signal(self, which: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, which)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def begin(module: str, *words: str, folder: Path, **environment: str) -> Process:
+    """Start `python -W error -m MODULE WORDS` in that folder; it is killed after two minutes."""
+    return Process(module, [*words], folder, {**os.environ, **environment})
 
 
 def run(module: str, words: list[str], folder: Path, allow: str = "") -> subprocess.CompletedProcess[str]:
-    """`python -W error -m MODULE WORDS` in that folder, where warnings are errors; killed after two minutes.
-
-    `allow` is its EXP_ALLOW, which is read when exp is imported: each has a parent of its own.
-    """
-    with tempfile.TemporaryDirectory() as beside:
-        out, err = Path(beside, "out"), Path(beside, "err")
-        request = {"module": module, "words": words, "folder": str(folder), "out": str(out), "err": str(err)}
-        server = _server(allow)
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(json.dumps({**request, "environment": dict(os.environ)}) + "\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess([module, *words], code, out.read_text(), err.read_text())
+    """Run `python -W error -m MODULE WORDS` in that folder, with `allow` as its EXP_ALLOW."""
+    return begin(module, *words, folder=folder, EXP_ALLOW=allow).completed()
 
 
-def _forked() -> dict[str, object]:
-    """In each child, the request that it is for."""
-    for line in sys.stdin:
-        request = json.loads(line)
-        process = os.fork()
+def start_server() -> None:
+    """Start the server, unless this process has or inherits one. It ends with the process that started it."""
+    if _VARIABLE in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    address = os.environ[_VARIABLE] = f"{folder.name}/server"
+    server = subprocess.Popen(
+        [sys.executable, "-W", "error", __file__, address], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    while not os.path.exists(address):
+        assert server.poll() is None, "the server of tests/forking.py ended"
+        time.sleep(0.01)
+    atexit.register(server.wait)
+    atexit.register(lambda: server.stdin.close())  # type: ignore[union-attr]
+
+
+def _line(connection: socket.socket) -> bytes:
+    """Return what is sent up to the end of the line, and leave what follows."""
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (byte := connection.recv(1)):
+            raise EOFError("tests/forking.py ended")
+        line += byte
+    return line
+
+
+def _serve(address: str) -> dict[str, Any]:
+    """Fork for every request, and tell its client the process's id and, later, its exit code. Return in the child."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(f"{address}.new")
+        listener.listen(64)
+        os.rename(f"{address}.new", address)
+        _import_all()
+        clients: dict[int, socket.socket] = {}
+        woken, wake = (stack.enter_context(end) for end in socket.socketpair())
+        wake.setblocking(False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake.fileno())
+        while True:
+            ready, _, _ = select.select([listener, woken, sys.stdin], [], [])
+            if sys.stdin in ready:
+                sys.exit(0)
+            if woken in ready:
+                woken.recv(4096)
+                _tell_ended(clients)
+            if listener in ready:
+                client, _ = listener.accept()
+                with client.makefile() as sent:
+                    request = json.loads(sent.readline())
+                if (process := os.fork()) == 0:
+                    signal.set_wakeup_fd(-1)
+                    for one in (client, *clients.values()):
+                        one.close()
+                    return request
+                clients[process] = client
+                client.sendall(f"{process}\n".encode())
+
+
+def _tell_ended(clients: dict[int, socket.socket]) -> None:
+    while clients:
+        process, status = os.waitpid(-1, os.WNOHANG)
         if process == 0:
-            return request
-        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
-    sys.exit(0)
+            return
+        with clients.pop(process) as client, contextlib.suppress(OSError):  # a client that has ended needs no answer
+            client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def _finished(request: dict[str, object]) -> int:
-    """The exit code of the module, run as the request says."""
-    os.chdir(str(request["folder"]))
-    os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[arg-type]
-    for place, descriptor in (("out", 1), ("err", 2)):
-        os.dup2(os.open(str(request[place]), os.O_WRONLY | os.O_CREAT), descriptor)
+def _import_all() -> None:
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # else the first search for garbage in each child writes to, and so copies, all of it
+
+
+def _become(request: dict[str, Any]) -> None:
+    """Make this child what a new process of the request would be."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(_SECONDS)
+    for descriptor, path in zip((1, 2), request["output"], strict=True):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    module = str(request["module"])
-    sys.argv = [module, *request["words"]]  # type: ignore[misc]
-    sys.path[0] = str(request["folder"])
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    for name in ("exp.config.allowlist", "exp.cli.main"):  # read the environment when they are imported
+        importlib.reload(sys.modules[name])
+
+
+def _run(module: str, words: list[str], folder: str) -> int:
+    """Run the module and return its exit code."""
+    sys.argv = [module, *words]
+    own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [folder, *(place for place in own if place and place not in sys.path)]
     sys.modules.pop("exp.__main__" if module == "exp" else module, None)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -83,12 +203,9 @@ def _finished(request: dict[str, object]) -> int:
 
 
 if __name__ == "__main__":
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    gc.freeze()  # else the first search for garbage in each child writes to, and so copies, all of it
-    asked = _forked()
-    signal.alarm(_SECONDS)
-    code = _finished(asked)
+    request = _serve(sys.argv[1])
+    _become(request)
+    code = _run(request["module"], request["words"], request["folder"])
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

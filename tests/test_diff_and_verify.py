@@ -16,7 +16,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     line = ["dataset=iris", "log_every=1", "figures=false"]
     several = ["seed=0,1", "optimizer.lr=0.02,0.03", "model.hidden=[10],[11]", "epochs=2,4", "hydra.sweep.dir=sweep"]
-    for words in (["hydra.run.dir=a", "epochs=2"], ["-m", *several]):
+    for words in (["hydra.run.dir=a", "epochs=2"], ["-m", "sweep.workers=0", *several]):
         assert forking.run("exp", [*line, *words], folder).returncode == 0
     for name, number in {"same": 0, "longer": 1, "wide": 2, "lr": 4, "seed": 8}.items():
         (folder / "sweep" / str(number)).rename(folder / name)

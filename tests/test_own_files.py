@@ -30,11 +30,8 @@ def typed(tmp_path: Path) -> list[str]:
     return ["--config-dir", "my_conf", "model=residual", "loss=focal", "optimizer=sign", "model.width=50"]
 
 
-def begin(folder: Path, *words: str, allowed: str = "mine") -> "subprocess.Popen[str]":
-    environment = {**os.environ, "EXP_ALLOW": allowed}
-    command = [sys.executable, "-m", "exp", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+def begin(folder: Path, *words: str, allowed: str = "mine") -> forking.Process:
+    return forking.begin("exp", *words, folder=folder, EXP_ALLOW=allowed)
 
 
 def test_they_train_by_the_replayed_step_and_resume_every_bit(typed: list[str], tmp_path: Path):

@@ -1,6 +1,5 @@
 """Every pattern of Hydra's and OmegaConf's English matches what the installed Hydra says."""
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -73,7 +72,7 @@ def test_a_missing_config_dir_and_an_interval_in_a_plain_sweep(exp):
         "NO_CONFIG_DIR": ["--config-dir", "nope"],
         "SEARCH_ONLY": ["-m", "epochs=interval(1,2)"],
     }.items():
-        said = exp(*line, env={**os.environ, "HYDRA_FULL_ERROR": "1"}).stderr
+        said = exp(*line, HYDRA_FULL_ERROR="1").stderr
         assert getattr(hydra_messages, name).search(said), name
 
 

@@ -1,10 +1,12 @@
 """Every YAML composes, builds and takes two steps: found by glob, so a new file is tested unasked."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import config_of, openml_cache_of_iris
+from conftest import compose_in_full, composed, config_of, openml_cache_of_iris
+from omegaconf import OmegaConf
 from sklearn.datasets import load_iris
 
 from exp.config.schema import CONF
@@ -55,3 +57,16 @@ def test_opens_with_what_it_is_and_a_command(path):
     assert head[0].startswith("# ")
     if path.parent.parent.name != "hydra":
         assert any("python -m exp" in line for line in head)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "epochs=3 dataset=iris optimizer.lr=0.1 optimizer=adam model.hidden=[8,8]",
+        "experiment=xor_mse seed=7 'optimizer.lr=${early_stopping.min_delta}' log_every='2 epochs'",
+        "batching.batch_size=null early_stopping={patience:3} +optimizer.dampening=0.5",
+    ],
+)
+def test_tests_compose_as_hydra_does(line: str):
+    ours, theirs = composed(*shlex.split(line)), compose_in_full(*shlex.split(line))
+    assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)

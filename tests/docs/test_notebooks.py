@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
-LONG = ("batching_modes", "noisy_xor", "regression")
+LONG = ("batching_modes", "cancer_raw", "noisy_xor", "regression")
 # What is another machine's or moment's.
 VARIES = re.compile(r"^(machine|versions|folder|look|report) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")

@@ -1,6 +1,7 @@
 """The site has an entry for all that conf/ holds, builds without a warning, and needs no other host."""
 
 import base64
+import functools
 import json
 import os
 import re
@@ -20,13 +21,14 @@ from making.pages import KNOBS, option_pages, titles
 from exp.config.schema import CONF, flatten
 
 DOCS = Path(__file__).parents[2] / "docs"
+_option_pages = functools.cache(option_pages)  # each reads every YAML
 OPTIONS = [path for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
     group, text = path.parent.name, path.read_text()
-    entry = option_pages()[f"options/{group}.md"].partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
+    entry = _option_pages()[f"options/{group}.md"].partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
     prefix = "" if "# @package _global_" in text else f"{group}."
     for key in flatten(yaml.safe_load(text), prefix):
         if key.rpartition(".")[2] not in ("_target_", "defaults"):
@@ -36,7 +38,7 @@ def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
 
 def test_every_key_beside_the_groups_has_an_entry():
     content = yaml.safe_load((CONF / "config.yaml").read_text())
-    page = option_pages()[KNOBS]
+    page = _option_pages()[KNOBS]
     for key in flatten({key: value for key, value in content.items() if key not in ("defaults", "hydra")}):
         assert f"| `{key}` |" in page
     for key in ("hydra.run.dir", "hydra.launcher.partition", "hydra.sweeper.n_trials"):
@@ -44,7 +46,7 @@ def test_every_key_beside_the_groups_has_an_entry():
 
 
 def test_every_key_says_what_it_is():
-    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.*) \|$", "\n".join(option_pages().values()), re.MULTILINE)
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.*) \|$", "\n".join(_option_pages().values()), re.MULTILINE)
     assert len(rows) > 150
     assert [key for key, _, meaning in rows if not meaning] == []
 

@@ -8,7 +8,7 @@ import pytest
 import sklearn.datasets as tables
 import torch
 from conftest import config_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from promises.plain_script import Script
 from torch import nn, optim
@@ -214,8 +214,7 @@ def test_lbfgs_on_a_full_batch():
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+RANDOM = given(
     pair=st.sampled_from([pair for pair in PAIRS if pair[0] not in ("digits",)]),
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     batch_size=st.none() | st.integers(4, 90),
@@ -231,8 +230,23 @@ def test_lbfgs_on_a_full_batch():
     linear=st.booleans(),
     engine=st.sampled_from(["eager", "replay", "replay"]),
 )
-def test_random_configurations(pair: tuple[str, str], batch_size: int | None, linear: bool, **rest: Any):
+
+
+def compare_random(pair: tuple[str, str], batch_size: int | None, linear: bool, **rest: Any) -> None:
     dataset, loss = pair
     if dataset == "xor" and batch_size is not None:
         batch_size = min(batch_size, 4)
     compare(dataset, loss, batch_size=batch_size, linear=linear and loss != "bce", **rest)
+
+
+@settings(max_examples=20, derandomize=True)
+@RANDOM
+def test_random_configurations(**knobs: Any):
+    compare_random(**knobs)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, derandomize=True)
+@RANDOM
+def test_many_random_configurations(**knobs: Any):
+    compare_random(**knobs)

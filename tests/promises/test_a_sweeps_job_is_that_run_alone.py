@@ -19,7 +19,14 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
     common = ["dataset=moons", "model.dropout=0.2", "epochs=2", "figures=false"]
     # The third job fails, sets no threads of its own after one that did, and stands between two others.
-    swept = exp("-m", *common, "threads=1,null", "batching.batch_size=10,100000,7,601", "hydra.sweep.dir=sweep")
+    swept = exp(
+        "-m",
+        *common,
+        "sweep.workers=0",
+        "threads=1,null",
+        "batching.batch_size=10,100000,7,601",
+        "hydra.sweep.dir=sweep",
+    )
     assert swept.returncode == 1
     assert "batching.batch_size must be <= the number of training rows, 600, got 100000" in swept.stdout
     jobs = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "sweep").glob("*/summary.json")}
@@ -43,7 +50,8 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
             assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
+@pytest.mark.parametrize("chosen", [("here", "two"), pytest.param(("here", "one", "two"), marks=pytest.mark.slow)])
+def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tuple[str, ...]):
     """Jobs of several shapes, beside some that fail: by themselves, in this process, in one worker and in two."""
     common = ["epochs=2", "figures=false", "batching.batch_size=7,100000"]
     orders = {
@@ -52,7 +60,8 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
         "two": ["model.dropout=0.3,0", "optimizer=sgd,adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
     }
     found: dict[frozenset[str], dict[str, Path]] = {}
-    for name, words in orders.items():
+    for name in chosen:
+        words = orders[name]
         done = exp("-m", *common, *words, f"hydra.sweep.dir={name}")
         assert done.returncode == 1  # 100000
         for summary in (tmp_path / name).glob("*/summary.json"):
@@ -60,7 +69,7 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path):
             found.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
     assert len(found) == 24
     for number, (words, folders) in enumerate(found.items()):
-        assert len(folders) == 3
+        assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
         (status,) = statuses
         assert (status == "failed") == ("batching.batch_size=100000" in words)

@@ -136,7 +136,7 @@ def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
     for name in ("experiment", "optimizer", "hydra"):
         (tmp_path / "conf" / name).symlink_to(tmp_path / "real" / name)
     for line in ("experiment=stranger", "-m experiment=xor_mse,stranger", "-m experiment=stranger seed=1,2"):
-        done = exp("--config-dir", "conf", *line.split(), "epochs=1", "figures=false")
+        done = exp("--config-dir", "conf", *line.split(), "epochs=1", "figures=false", "sweep.workers=0")
         assert not (tmp_path / "ran").exists()
         if how == "override":  # config.yaml's own is the last, and has its way
             assert done.returncode == 0

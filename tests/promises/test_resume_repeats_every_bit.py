@@ -4,9 +4,9 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from itertools import product
@@ -105,8 +105,7 @@ def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_leads_to_the_same_end(overrides_of(mode, kind, engine))
 
 
-@settings(max_examples=25, derandomize=True)
-@given(
+RANDOM = given(
     dataset=st.sampled_from(["iris", "diabetes", "xor"]),
     optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adagrad"]),
     batch_size=st.sampled_from(["null", "1", "3", "4"]),
@@ -120,7 +119,9 @@ def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     engine=st.sampled_from(["eager", "replay"]),
     seed=st.integers(0, 2**40),
 )
-def test_from_a_checkpoint_of_any_run(**knobs: Any):
+
+
+def assert_random_run_resumes(**knobs: Any) -> None:
     rates = "optimizer.lr=0.0001" if knobs["dataset"] == "diabetes" else "optimizer.lr=0.01"
     line = (
         f"dataset={knobs['dataset']} optimizer={knobs['optimizer']} {rates} batching.batch_size={knobs['batch_size']} "
@@ -132,8 +133,17 @@ def test_from_a_checkpoint_of_any_run(**knobs: Any):
     assert_every_checkpoint_leads_to_the_same_end(line.split())
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "exp", *words]
+@settings(max_examples=10, derandomize=True)
+@RANDOM
+def test_from_a_checkpoint_of_any_run(**knobs: Any):
+    assert_random_run_resumes(**knobs)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, derandomize=True)
+@RANDOM
+def test_from_a_checkpoint_of_many_a_run(**knobs: Any):
+    assert_random_run_resumes(**knobs)
 
 
 def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -177,7 +187,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
 )
 def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_path: Path):
-    process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/checkpoints/last.pt").exists():
         time.sleep(0.001)
         assert process.poll() is None
@@ -192,7 +202,7 @@ def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_p
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tmp_path: Path):
-    process = subprocess.Popen(command(*LINE), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/summary.json").exists():
         time.sleep(0.001)
     process.kill()
@@ -216,7 +226,7 @@ def test_longer(undisturbed: Path, tmp_path: Path):
 
 
 def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturbed: Path, tmp_path: Path):
-    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    shutil.copytree(undisturbed, tmp_path / "run")
     last = tmp_path / "run/checkpoints/last.pt"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
@@ -229,7 +239,7 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
 
 
 def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, tmp_path: Path):
-    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    shutil.copytree(undisturbed, tmp_path / "run")
     (tmp_path / "run/summary.json").unlink()
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
@@ -248,7 +258,7 @@ def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, 
     ],
 )
 def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_path: Path):
-    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    shutil.copytree(undisturbed, tmp_path / "run")
     before = (tmp_path / "run/metrics.csv").read_bytes()
     done = exp_in(tmp_path, *typed.split())
     assert done.returncode == 1
@@ -301,7 +311,7 @@ def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
 def test_damage_beside_the_checkpoint_stops_nothing(
     path: str, damage: str | None, said: str, undisturbed: Path, tmp_path: Path
 ):
-    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    shutil.copytree(undisturbed, tmp_path / "run")
     if damage is None:
         (tmp_path / "run" / path).unlink()
     else:
@@ -329,7 +339,7 @@ def test_a_run_that_cannot_go_on_stays_as_it_was(tmp_path: Path):
 
 @pytest.mark.parametrize(("name", "damage"), [("overrides", "- 3"), ("overrides", "a: ["), ("config", "[]")])
 def test_a_damaged_record_is_told(name: str, damage: str, undisturbed: Path, tmp_path: Path):
-    subprocess.run(["cp", "-r", str(undisturbed), "run"], cwd=tmp_path, check=True)
+    shutil.copytree(undisturbed, tmp_path / "run")
     (tmp_path / f"run/.hydra/{name}.yaml").write_text(damage)
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 1

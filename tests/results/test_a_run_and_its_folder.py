@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from PIL import Image
@@ -115,7 +116,15 @@ def test_a_regression_has_rmse_and_r2_and_no_accuracy(exp, tmp_path: Path):
 
 
 def test_a_sweep_has_one_row_a_run_and_the_same_columns(exp, tmp_path: Path):
-    swept = exp("-m", "optimizer.lr=0.01,0.1", "batching=full,minibatch", "epochs=1", "figures=false", "dataset=iris")
+    swept = exp(
+        "-m",
+        "sweep.workers=0",
+        "optimizer.lr=0.01,0.1",
+        "batching=full,minibatch",
+        "epochs=1",
+        "figures=false",
+        "dataset=iris",
+    )
     assert swept.returncode == 0, swept.stderr
     columns, metrics, values = set(), set(), set()
     for path in tmp_path.rglob("summary.json"):
@@ -145,14 +154,13 @@ def test_a_diverged_run_says_so_and_keeps_the_last_good_checkpoint(exp, tmp_path
 
 
 def test_ctrl_c_ends_cleanly(tmp_path: Path):
-    command = [sys.executable, "-m", "exp", "dataset=xor", "epochs=10000000", "hydra.run.dir=out"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = forking.begin("exp", "dataset=xor", "epochs=10000000", "hydra.run.dir=out", folder=tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out/metrics.csv").is_file() or (tmp_path / "out/metrics.csv").stat().st_size < 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=30)
+    said, complained = process.communicate()
     assert process.returncode == 130
     assert complained == ""
     assert "interrupted" in said
@@ -171,9 +179,8 @@ def test_a_long_run_writes_about_a_thousand_points(exp, tmp_path: Path):
 
 
 def test_two_runs_of_one_moment_have_two_folders(tmp_path: Path):
-    command = [sys.executable, "-m", "exp", "dataset=xor", "epochs=1", "figures=false"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(60) for process in both] == [0, 0]
+    both = [forking.begin("exp", "dataset=xor", "epochs=1", "figures=false", folder=tmp_path) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
     assert len(list(tmp_path.rglob("summary.json"))) == 2
 
 

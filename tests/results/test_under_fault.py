@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import os
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forking
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -20,9 +20,8 @@ SLOW = pytest.mark.slow
 LINE = "dataset=moons epochs=60 figures=false threads=1".split()
 
 
-def begin(folder: Path, *words: str, **more) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "exp", *words, *LINE]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+def begin(folder: Path, *words: str) -> forking.Process:
+    return forking.begin("exp", *words, *LINE, folder=folder)
 
 
 def status(folder: Path) -> str:
@@ -72,8 +71,13 @@ def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
 def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
     """No file may grow beyond so much: the disk is full for it."""
     limit = kilobytes * 1024
-    process = begin(
-        tmp_path, "hydra.run.dir=run", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exp", "hydra.run.dir=run", *LINE],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     _, told = process.communicate()
     assert process.returncode == 1
@@ -81,9 +85,7 @@ def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, 
     assert "Traceback" not in told
     for path in (tmp_path / "run/checkpoints").glob("*.pt"):
         checkpoints.read(path)
-    resumed = subprocess.run(
-        [sys.executable, "-m", "exp", "resume=run"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    resumed = forking.run("exp", ["resume=run"], tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert numbers(tmp_path / "run", alone) == []
 
@@ -145,10 +147,7 @@ def test_a_data_file_that_vanishes(tmp_path: Path):
     (tmp_path / "rows.csv").write_text(text)
 
     def exp(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "exp", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "EXP_ALLOW": "mine"}, capture_output=True, text=True
-        )
+        return forking.run("exp", [*words], tmp_path, allow="mine")
 
     common = ["--config-dir", "conf", "dataset=rows", "figures=false"]
     assert exp(*common, "epochs=4", "hydra.run.dir=whole").returncode == 0

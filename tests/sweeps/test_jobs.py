@@ -54,9 +54,20 @@ JOBS = st.lists(st.sampled_from(sorted(WORDS)), unique=True, max_size=6).flatmap
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.lists(JOBS, min_size=1, max_size=4))
 def test_the_fast_way_composes_what_hydra_composes(jobs: list[tuple[str, ...]]):
+    assert_composes_as_hydra(jobs)
+
+
+@pytest.mark.slow
+@settings(max_examples=50)
+@given(st.lists(JOBS, min_size=1, max_size=4))
+def test_many_jobs_are_composed_as_hydra_composes_them(jobs: list[tuple[str, ...]]):
+    assert_composes_as_hydra(jobs)
+
+
+def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
     with loaders("seed=1,2") as (composer, loader, master):
         for words in jobs:
             ours, theirs = made(composer, words), made(lambda w: loader.load_sweep_config(master, list(w)), words)

@@ -49,9 +49,11 @@ def test_a_value_is_no_space():
         distribution_of(OverridesParser.create().parse_override("a=3"))
 
 
-@pytest.mark.parametrize("storage", ["study.log", pytest.param("sqlite:///study.db", marks=pytest.mark.slow)])
-def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str):
-    for trials, workers in ((4, 1), (9, 2)):
+@pytest.mark.parametrize(
+    ("storage", "several"), [("study.log", (0, 0)), pytest.param("sqlite:///study.db", (1, 2), marks=pytest.mark.slow)]
+)
+def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str, several: tuple[int, int]):
+    for trials, workers in zip((4, 9), several, strict=True):
         place = [f"hydra.sweeper.storage={storage}", f"hydra.sweeper.n_trials={trials}", f"sweep.workers={workers}"]
         done = exp(*LINE, RATE, *place)
         assert done.returncode == 0, done.stderr
@@ -143,7 +145,9 @@ def test_pruning_goes_by_the_metric_and_can_be_left(exp, tmp_path: Path):
 
 
 def test_a_trial_that_diverges_is_not_the_end(exp, tmp_path: Path):
-    line = "-m hydra/sweeper=optuna dataset=diabetes epochs=1 figures=false hydra.sweep.dir=sweep".split()
+    line = (
+        "-m hydra/sweeper=optuna dataset=diabetes epochs=1 figures=false sweep.workers=0 hydra.sweep.dir=sweep".split()
+    )
     done = exp(*line, "optimizer.lr=1e-6,1e9", "hydra.sweeper.sampler=random", "hydra.sweeper.n_trials=4")
     assert done.returncode == 0, done.stderr
     assert ": failed" in done.stdout

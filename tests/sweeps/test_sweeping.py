@@ -9,11 +9,11 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
 
 from exp.diff import find_differences
@@ -22,11 +22,11 @@ from exp.reports import sweep_summary
 # Most of a second a job: time enough to do something to one.
 LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
+HERE = "sweep.workers=0"  # where workers, which import torch for two seconds each, are not what is tested
 
 
-def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "exp", "-m", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def begin(folder: Path, *words: str) -> forking.Process:
+    return forking.begin("exp", "-m", *words, folder=folder)
 
 
 def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
@@ -46,7 +46,7 @@ def until(happened: Callable[[], object]) -> None:
     raise AssertionError("it never happened")
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
+def workers_of(process: forking.Process) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     return [int(pid) for pid in found]
 
@@ -54,7 +54,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = begin(folder, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    process = begin(folder, *LONG, HERE, "seed=1,2,3", "hydra.sweep.dir=sweep")
     _, told = process.communicate()
     assert process.returncode == 0, told
     return folder / "sweep"
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_
     assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "failed"
     for job in ("0", "2"):
         assert same_numbers(tmp_path / "sweep" / job, undisturbed / job)
-    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    again = begin(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
     _, told = again.communicate()
     assert again.returncode == 0, told
     assert "resumed   after step" in (tmp_path / "sweep/1/exp.log").read_text()
@@ -93,7 +93,7 @@ def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path,
         assert f"python -m exp -m {' '.join([*LONG, 'seed=1,2,3'])} sweep.resume=sweep" in told
         assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "interrupted"
         assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "interrupted"]
-    again = begin(tmp_path, *LONG, "seed=1,2,3", "sweep.resume=sweep")
+    again = begin(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
     _, told = again.communicate()
     assert again.returncode == 0, told
     assert table(tmp_path / "sweep") == table(undisturbed)
@@ -101,15 +101,15 @@ def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path,
 
 
 def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: Path):
-    assert exp("-m", *SHORT, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
+    assert exp("-m", *SHORT, HERE, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
     before = (tmp_path / "sweep/0/exp.log").read_bytes()
-    more = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "sweep.resume=sweep")
+    more = exp("-m", *SHORT, HERE, "seed=3,1,2", "optimizer.lr=0.1,0.2", "sweep.resume=sweep")
     assert more.returncode == 0, more.stderr
     assert (tmp_path / "sweep/0/exp.log").read_bytes() == before
     found = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
     assert found[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
     assert sorted(pair[1:] for pair in found) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
-    refused = exp("-m", *SHORT, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
+    refused = exp("-m", *SHORT, HERE, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert "epochs was 2 and would be 3" in refused.stderr
 
@@ -155,7 +155,7 @@ def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
 
 
 def test_equal_jobs_are_made_once(exp, tmp_path: Path):
-    done = exp("-m", *SHORT, "seed=1,1,2", "sweep.workers=2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    done = exp("-m", *SHORT, HERE, "seed=1,1,2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
     assert [row["seed"] for row in table(tmp_path / "sweep")] == ["1", "2"]
     assert (tmp_path / "sweep/0/exp.log").read_text().count("model ") == 1
@@ -249,7 +249,7 @@ def test_a_job_whose_folder_is_taken_away_is_told(tmp_path: Path):
 @pytest.mark.slow
 def test_a_narrow_terminal_shows_the_metric_that_counts(exp):
     words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
-    done = exp("-m", *SHORT, *words, env={**os.environ, "COLUMNS": "40"})
+    done = exp("-m", *SHORT, *words, COLUMNS="40")
     head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
     assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
 
@@ -275,7 +275,7 @@ def test_a_value_in_brackets_is_shown_as_it_is(exp):
 
 
 def test_seeds_are_one_result(exp, tmp_path: Path):
-    done = exp("-m", *SHORT, "seed=range(0,4)", "optimizer.lr=0.5,0.01", "hydra.sweep.dir=sweep")
+    done = exp("-m", *SHORT, HERE, "seed=range(0,4)", "optimizer.lr=0.5,0.01", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
     means = table(tmp_path / "sweep", "seeds.csv")
     assert [(row["optimizer.lr"], row["n"], row["lost"]) for row in means] == [("0.5", "4", "0"), ("0.01", "4", "0")]
@@ -293,7 +293,7 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
 @pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
 def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
     words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
-    done = exp("-m", *SHORT, *words, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
+    done = exp("-m", *SHORT, HERE, *words, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
     rows = [row for row in table(tmp_path / "sweep") if row["status"] == "finished"]
     best = sorted(rows, key=lambda row: -float(row["accuracy/test"]))
@@ -307,7 +307,9 @@ def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launche
 
 
 def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
-    done = exp("-m", *SHORT, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
+    done = exp(
+        "-m", *SHORT, HERE, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep"
+    )
     assert done.returncode == 1
     assert table(tmp_path / "sweep")[0]["status"] == "failed"
     assert [path.name for path in (tmp_path / "sweep").glob("[0-9]*")] == ["0"]
@@ -318,7 +320,7 @@ def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
 
 @pytest.mark.parametrize("how", ["sweep.dry_run=true", pytest.param("--cfg job", marks=pytest.mark.slow)])
 def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: str):
-    done = exp("-m", "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
+    done = exp("-m", HERE, "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
         ["0", "seed=1 'model.hidden=[4]'"],
@@ -326,18 +328,18 @@ def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: s
         ["2", "seed=2 'model.hidden=[4]'"],
         ["3", "seed=2 'model.hidden=[8,8]'"],
     ]
-    wrong = exp("-m", "seed=1,2", "epochs=3,0", *how.split())
+    wrong = exp("-m", HERE, "seed=1,2", "epochs=3,0", *how.split())
     assert wrong.returncode == 1
     assert "epochs must be a whole number of at least 1, not 0" in wrong.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
-    assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    assert exp("-m", *SHORT, HERE, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
     content = json.loads((tmp_path / "sweep/sweep.json").read_text())
     content["folders"] = {key: f"../{name}" for key, name in content["folders"].items()}
     (tmp_path / "sweep/sweep.json").write_text(json.dumps(content))
-    refused = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep")
+    refused = exp("-m", *SHORT, HERE, "seed=1,2", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert "is no job's folder in the sweep's" in refused.stderr
     assert not (tmp_path / "0").exists()

@@ -7,13 +7,14 @@ ARGS ?=
 run: .venv/.ready
 	@$(BIN)/python -m exp $(ARGS)
 
-# A file of tests in one process, as many at a time as there are cores.
+# A file of tests in one process; tests/conftest.py says which begin first, and how many at a time.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test: .venv/.ready
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST)
 
 # More of the same: what takes long, of promises that the others keep watch over too.
 slow: .venv/.ready
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(PYTEST) -m slow
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

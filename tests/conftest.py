@@ -1,4 +1,7 @@
-"""What tests share: a config composed as the command line composes it, and a run of the real command."""
+"""What tests share: a config composed as the command line composes it, and a run of the real command.
+
+The process that hands tests out imports this too, so torch and scikit-learn are imported where they are used.
+"""
 
 import copy
 import os
@@ -10,8 +13,6 @@ from pathlib import Path
 
 import forking
 import pytest
-import sklearn
-import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
@@ -32,6 +33,20 @@ _PARSER = OverridesParser.create()
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: half as many again as there are cores, because tests wait for processes of their own."""
     return -(-3 * (os.cpu_count() or 1) // 2)
+
+
+# The files that take longest, which begin first: each is the work of one process, and the last ones shall be short.
+_LONGEST = (
+    "test_wrong_command_lines test_sweeping test_no_code_from_a_file test_a_run_is_the_plain_script test_every_command "
+    "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_search test_own_files "
+    "test_in_a_kernel test_notebooks test_start_up test_a_run_and_its_folder test_every_yaml test_under_fault "
+    "test_a_sweeps_job_is_that_run_alone test_cluster test_from_python test_site test_diff_and_verify"
+).split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,6 +91,8 @@ def config_of(*overrides: str, config_dir: Path | None = None) -> Config:
 @pytest.fixture(autouse=True)
 def one_thread():
     """One thread, and a random stream that begins in the same place whatever the test before drew."""
+    import torch
+
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
@@ -92,6 +109,8 @@ def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 def openml_cache_of_iris(folder: Path) -> None:
     """What scikit-learn brings along of OpenML's iris for tests of its own, laid out in `folder` as its cache is."""
+    import sklearn
+
     bundled = Path(sklearn.__file__).parent / "datasets/tests/data/openml/id_61"
     kept = {
         "api-v1-jdl-dn-iris-l-2-dv-1.json": "api/v1/json/data/list/data_name/iris/limit/2/data_version/1",

@@ -23,7 +23,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-_IMPORTED = ("exp.cli.main", "exp.run", "exp.report", "exp.predict", "exp.evaluate", "exp.export", "sklearn.datasets")
+_IMPORTED = (
+    "exp.cli.main",
+    "exp.run",
+    "exp.report",
+    "exp.predict",
+    "exp.evaluate",
+    "exp.export",
+    "sklearn.datasets",
+    "optuna",
+)
 _SECONDS = 120
 # Where the server listens, for the test processes that inherit it.
 _VARIABLE = "EXP_TESTS_SERVER"

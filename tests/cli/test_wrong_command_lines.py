@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exp.cli.command_line import CommandLine
-from exp.cli.diagnosis import check_flags, check_line, move_flags_first
+from exp.cli.diagnosis import check_line
 from exp.cli.explain import explain
 from exp.cli.main import main
 
@@ -192,9 +192,9 @@ def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
 
 def answer_of_check(line: str) -> str | None:
     """Return what the check of the line alone says: the message that the command prints, without Hydra's own work."""
-    if line.startswith("--config-dir") or check_flags(shlex.split(line)) is not None:
-        return None  # which are not for the check of the rest
-    parsed = CommandLine.parse(move_flags_first(shlex.split(line)))
+    if line.startswith("--") or " = " in line:
+        return None  # for the parser, or for Hydra
+    parsed = CommandLine.parse(shlex.split(line))
     try:
         check_line(parsed)
     except Exception as error:

@@ -29,8 +29,8 @@ def hydras_files(loader: ConfigLoader, master: DictConfig, overrides: Sequence[s
 
 def our_files(composer: JobComposer, master: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
     folder = Path(master.hydra.sweep.dir) / str(NUMBER)
-    base = composer.base(overrides)
-    base.notes.write(folder, composer.task(overrides), overrides, NUMBER, composer.name(overrides))
+    files, name = composer.shared(overrides).files, composer.override_dirname(overrides)
+    files.write(folder, composer.compose_task(overrides), overrides, NUMBER, name)
     return read(folder)
 
 

@@ -70,7 +70,10 @@ def test_many_jobs_are_composed_as_hydra_composes_them(jobs: list[tuple[str, ...
 def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
     with loaders("seed=1,2") as (composer, loader, master):
         for words in jobs:
-            ours, theirs = made(composer, words), made(lambda w: loader.load_sweep_config(master, list(w)), words)
+            ours, theirs = (
+                made(composer.compose, words),
+                made(lambda w: loader.load_sweep_config(master, list(w)), words),
+            )
             if isinstance(theirs, Exception):
                 assert (type(ours), str(ours)) == (type(theirs), str(theirs))
             else:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, cast
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
@@ -54,7 +54,7 @@ def is_not_part_of_run(name: str) -> bool:
     return name.startswith(_NOT_PART_OF_RUN)
 
 
-def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobComposer") -> list[Job]:
+def compose_jobs(words: Sequence[Sequence[str]], first: int, composer: "JobComposer") -> list[Job]:
     """Every job, composed and checked. Raises what is wrong with the first that is not as it must be.
 
     InvalidJob around it where there are several.
@@ -63,7 +63,7 @@ def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobCompo
     for number, line in enumerate(words, first):
         own = [word for word in line if not word.startswith("sweep.")]
         try:
-            task = composed.task(own)
+            task = composer.compose_task(own)
             config = validate(task)
         except Exception as error:
             if len(words) == 1:
@@ -74,8 +74,8 @@ def compose_jobs(words: Sequence[Sequence[str]], first: int, composed: "JobCompo
     return jobs
 
 
-class Base:
-    """A whole config that jobs share which choose the same options."""
+class SharedConfig:
+    """A whole config, with Hydra's settings, that jobs with the same options share. Do not modify it."""
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
@@ -85,102 +85,99 @@ class Base:
         return without_hydra(self.cfg)
 
     @cached_property
-    def notes(self) -> HydraFileTemplate:
+    def files(self) -> HydraFileTemplate:
         return HydraFileTemplate(self.cfg)
 
 
 class JobComposer:
-    """Composes jobs as Hydra's loader would, in a fraction of the time where jobs differ by plain values.
+    """Compose jobs as Hydra's loader does, in a fraction of its time.
 
-    Equal choices of options are composed once; values are then set in a copy, as the loader itself sets them.
+    Overrides are of three kinds:
+        options: `group=option`. Equal options are composed once.
+        plain values: `key=value`, where the key is neither a config group nor one of Hydra's own, and has no package.
+            They are set in a copy of what the options compose to, as the loader sets them.
+        all others, such as `+key=value`, `~key`, `group@package=option` and `hydra.key=value`. A job that has one of
+            them is composed by the loader.
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         self._loader = loader
         self._master = master
-        self._bases: dict[tuple[str, ...], Base] = {}  # by the options
-        self._latest: tuple[list[str], Base] = ([], Base(master))  # of words that make none in common with others
-        self._parsed: dict[str, Override] = {}
-        self._is_group: dict[str, bool] = {}
-        self._parser = OverridesParser.create(config_loader=loader)
+        self._parse = cache(OverridesParser.create(config_loader=loader).parse_override)
+        self._is_group = cache(self._has_options)
+        self._load_options = cache(self._load_shared)
+        self._load_job = lru_cache(maxsize=1)(self._load_shared)
 
-    def __call__(self, words: Sequence[str]) -> DictConfig:
-        """The whole config of the job that `words` make, Hydra's settings included."""
-        base, values = self._divided(words)
-        cfg = self._set(copy.deepcopy(base.cfg), values, words)
-        cfg.hydra.job.override_dirname = self.name(words)
-        cfg.hydra.overrides.task = list(words)
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the whole config of a job, with Hydra's settings. It is a copy."""
+        shared, values = self._split(overrides)
+        cfg = self._set_values(copy.deepcopy(shared.cfg), values, overrides)
+        cfg.hydra.job.override_dirname = self.override_dirname(overrides)
+        cfg.hydra.overrides.task = list(overrides)
         return cfg
 
-    def task(self, words: Sequence[str]) -> DictConfig:
-        """What the job's function is given: all but Hydra's settings."""
-        base, values = self._divided(words)
-        return self._set(copy.deepcopy(base.task), values, words)
+    def compose_task(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the config that the job's function receives, without Hydra's settings. It is a copy."""
+        shared, values = self._split(overrides)
+        return self._set_values(copy.deepcopy(shared.task), values, overrides)
 
-    def base(self, words: Sequence[str]) -> Base:
-        """What this job shares with others, to be left as it is."""
-        return self._divided(words)[0]
+    def shared(self, overrides: Sequence[str]) -> SharedConfig:
+        """Return what this job shares with others."""
+        return self._split(overrides)[0]
 
-    def name(self, words: Sequence[str]) -> str:
-        """What Hydra calls `hydra.job.override_dirname`."""
+    def override_dirname(self, overrides: Sequence[str]) -> str:
+        """Return `hydra.job.override_dirname` of a job."""
         settings = self._master.hydra.job.config.override_dirname
-        overrides = [self._override(word) for word in words]
-        return get_overrides_dirname(overrides, settings.exclude_keys, settings.item_sep, settings.kv_sep)
+        parsed = [self._parse(override) for override in overrides]
+        return get_overrides_dirname(parsed, settings.exclude_keys, settings.item_sep, settings.kv_sep)
 
-    def _divided(self, words: Sequence[str]) -> tuple[Base, list[Override]]:
-        """What the options among `words` compose to, and the values to set in it.
+    def _split(self, overrides: Sequence[str]) -> tuple[SharedConfig, list[Override]]:
+        """Return the config that the job's options compose to, and the plain values to set in it.
 
-        Where there are other words among them it is what all of them compose to, and no values.
+        If there are overrides of another kind, the config is that of all overrides, and there are no values to set.
         """
-        overrides = [self._override(word) for word in words]
-        values = [override for override in overrides if self._is_plain_value(override)]
-        options = [override for override in overrides if self._is_option(override)]
-        if len(values) + len(options) < len(overrides):
-            if self._latest[0] != list(words):
-                self._latest = list(words), Base(self._loaded(words))
-            return self._latest[1], []
-        chosen = tuple(str(override.input_line) for override in options)
-        if chosen not in self._bases:
-            self._bases[chosen] = Base(self._loaded(chosen))
-        return self._bases[chosen], values
+        parsed = [self._parse(override) for override in overrides]
+        options = [override for override in parsed if self._is_option(override)]
+        values = [override for override in parsed if self._is_plain_value(override)]
+        if len(options) + len(values) < len(parsed):
+            return self._load_job(tuple(overrides)), []
+        return self._load_options(tuple(str(option.input_line) for option in options)), values
 
-    def _set(self, cfg: DictConfig, values: Sequence[Override], words: Sequence[str]) -> DictConfig:
+    def _set_values(self, cfg: DictConfig, values: Sequence[Override], overrides: Sequence[str]) -> DictConfig:
         try:
-            for override in values:
-                OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+            for value in values:
+                OmegaConf.update(cfg, value.key_or_group, value.value(), merge=True)
         except OmegaConfBaseException:
-            self._loaded(words)  # which says it in Hydra's words
+            self._load_shared(tuple(overrides))  # raises the same error with Hydra's message
             raise
         return cfg
 
-    def _loaded(self, words: Sequence[str]) -> DictConfig:
-        cfg = self._loader.load_sweep_config(self._master, list(words))
+    def _load_shared(self, overrides: tuple[str, ...]) -> SharedConfig:
+        cfg = self._loader.load_sweep_config(self._master, list(overrides))
         refuse_other_settings(cfg, self._master, "--config-dir")
-        return cfg
+        return SharedConfig(cfg)
 
-    def _override(self, word: str) -> Override:
-        if word not in self._parsed:
-            self._parsed[word] = self._parser.parse_override(word)
-        return self._parsed[word]
+    def _has_options(self, group: str) -> bool:
+        hydra_overrides = cast("list[str]", OmegaConf.to_container(self._master.hydra.overrides.hydra))
+        return bool(self._loader.get_group_options(group, overrides=hydra_overrides))
 
     def _is_option(self, override: Override) -> bool:
-        group = override.key_or_group
-        if group not in self._is_group:
-            own = cast("list[str]", OmegaConf.to_container(self._master.hydra.overrides.hydra))
-            self._is_group[group] = bool(self._loader.get_group_options(group, overrides=own))
-        return override.type is OverrideType.CHANGE and self._is_group[group]
+        return override.type is OverrideType.CHANGE and self._is_group(override.key_or_group)
 
     def _is_plain_value(self, override: Override) -> bool:
         return (
             override.type is OverrideType.CHANGE
             and override.package is None
             and not override.is_hydra_override()
-            and not self._is_option(override)
+            and not self._is_group(override.key_or_group)
         )
 
 
 def activate_job_config(cfg: DictConfig, number: int) -> DictConfig:
-    """The job's whole config with its number, and where its function looks for it: in HydraConfig."""
+    """Set the job's number in its whole config, make it the one of HydraConfig, and return it.
+
+    Nothing else in `sweeps` sets HydraConfig. `${hydra:...}` interpolations and callbacks read it there.
+    """
     with read_write(cfg), open_dict(cfg):
         cfg.hydra.job.id = cfg.hydra.job.num = number
     HydraConfig.instance().set_config(cfg)

@@ -49,20 +49,22 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    composed = JobComposer(context.config_loader, config)
+    composer = JobComposer(context.config_loader, config)
     if not getattr(function, "runs_in_workers", False):
-        return [_run_here(context, function, composed(line), number) for number, line in enumerate(words, first)]
+        return [
+            _run_here(context, function, composer.compose(line), number) for number, line in enumerate(words, first)
+        ]
     with folder_lock(folder), make_executor(config, len(words)) as executor:
         try:
             _refuse_what_is_no_sweep(words)
-            jobs = compose_jobs(words, first, composed)
+            jobs = compose_jobs(words, first, composer)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
         except BaseException:
             _remove_new_files(folder)
             raise
-        sweep = Sweep(context, function, config, composed, jobs, pruning)
+        sweep = Sweep(context, function, config, composer, jobs, pruning)
         results = sweep.run(executor)
         if not sweep.is_search:
             compare_jobs(folder, executor)

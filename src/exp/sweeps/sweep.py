@@ -62,7 +62,7 @@ class Sweep:
         context: HydraContext,
         function: TaskFunction,
         config: DictConfig,
-        composed: JobComposer,
+        composer: JobComposer,
         jobs: Sequence[Job],
         pruning: "Sequence[PruningCallback]",
     ) -> None:
@@ -70,7 +70,7 @@ class Sweep:
         self._context = context
         self._function = function
         self._config = config
-        self._composed = composed
+        self._composer = composer
         self._jobs = jobs
         self.is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
         self._folder = Path(str(config.hydra.sweep.dir))
@@ -161,7 +161,7 @@ class Sweep:
         """The folder that the job gets in a sweep of its own."""
         if OmegaConf.to_container(self._config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
             return str(job.number)
-        return str(activate_job_config(self._composed(job.overrides), job.number).hydra.sweep.subdir)
+        return str(activate_job_config(self._composer.compose(job.overrides), job.number).hydra.sweep.subdir)
 
     def _make_task(self, job: Job) -> Task:
         """The job's folder, with Hydra's files in it, and what a worker needs to know."""
@@ -170,10 +170,10 @@ class Sweep:
         if begun:
             with folder_lock(folder, _SECONDS_FOR_ANOTHER):
                 pass
-        task, base = self._composed.task(job.overrides), self._composed.base(job.overrides)
-        base.notes.write(folder, task, job.overrides, job.number, self._composed.name(job.overrides))
-        log, environment = base.notes.resolve_logging(
-            folder, lambda: activate_job_config(self._composed(job.overrides), job.number)
+        task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
+        shared.files.write(folder, task, job.overrides, job.number, self._composer.override_dirname(job.overrides))
+        log, environment = shared.files.resolve_logging(
+            folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
         )
         self._tell_callbacks_of(job)
         few = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self.is_search
@@ -182,7 +182,7 @@ class Sweep:
             figures=few if job.config.figures == "auto" else job.config.figures,
             resume=str(folder) if begun else None,
         )
-        choices = choices_of(base.cfg.hydra.runtime.choices)
+        choices = choices_of(shared.cfg.hydra.runtime.choices)
         spec = RunSpec(config, folder, OmegaConf.to_yaml(task, resolve=True), choices, job.overrides)
         return Task(spec, log, environment)
 
@@ -195,7 +195,7 @@ class Sweep:
     def _tell_callbacks_of(self, job: Job, ended: bool = False) -> None:
         """Tell Hydra's callbacks that the job begins or ended, if there are others than ours, which does not listen."""
         if len(self._config.hydra.callbacks) > 1:
-            cfg = activate_job_config(self._composed(job.overrides), job.number)
+            cfg = activate_job_config(self._composer.compose(job.overrides), job.number)
             if ended:
                 self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
             else:

@@ -61,7 +61,7 @@ class Task:
         """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
         from exp.run import run
 
-        with _environment(self.environment), _log(self.logging):
+        with job_environment(self.environment), _log(self.logging):
             try:
                 run(self.spec, cache, should_prune)
             except Pruned:
@@ -75,14 +75,22 @@ class Task:
 
 
 @contextmanager
-def _environment(more: Mapping[str, str]) -> Generator[None]:
+def job_environment(settings: Mapping[str, str]) -> Generator[None]:
+    """The environment variables of one job.
+
+    Afterwards each variable that the job set, changed or deleted is as before, because a worker runs the next job in
+    the same process. Variables are restored one by one: with sweep.workers=0 other threads of a notebook read them.
+    """
     before = dict(os.environ)
-    os.environ.update(more)
+    os.environ.update(settings)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name in set(os.environ) - set(before):
+            os.environ.pop(name, None)
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -1,0 +1,43 @@
+"""What a job leaves of itself in the process that ran it: nothing."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+from exp.sweeps.task import job_environment
+
+
+def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KEPT", "1")
+    before = dict(os.environ)
+    with job_environment({"KEPT": "2", "OWN": "3"}):
+        assert (os.environ["KEPT"], os.environ["OWN"]) == ("2", "3")
+        os.environ["SET_BY_THE_JOB"] = "4"
+        del os.environ["PATH"]
+    assert dict(os.environ) == before
+
+
+def test_another_thread_sees_the_environment_all_the_time(monkeypatch: pytest.MonkeyPatch):
+    """In a notebook a job runs in the notebook's process."""
+    monkeypatch.setenv("KEPT", "1")
+    is_over, seen = threading.Event(), set[str | None]()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            seen.add(os.environ.get("KEPT"))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        for _ in range(1000):
+            with job_environment({"OWN": "1"}):
+                pass
+    finally:
+        is_over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert seen == {"1"}

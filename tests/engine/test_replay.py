@@ -22,7 +22,7 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 def batches(steps: int = 30, short: int | None = 3) -> Batches:
-    """Batches of 8 rows, each third of `short` rows."""
+    """Batches of 8 rows; every third has `short` rows."""
     generator = torch.Generator().manual_seed(0)
     sizes = [short if short and step % 3 == 2 else 8 for step in range(steps)]
     return [(torch.randn(n, 5, generator=generator), torch.rand(n, 1, generator=generator).round()) for n in sizes]
@@ -32,7 +32,7 @@ def mlp(*between: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(5, 6), *between, nn.Tanh(), nn.Linear(6, 1))
 
 
-def both(
+def compare_with_eager(
     model: nn.Module,
     optimizer: Callable[..., optim.Optimizer] = lambda p: optim.SGD(p, lr=0.1),
     criterion: nn.Module | None = None,
@@ -66,17 +66,19 @@ def both(
         with torch.no_grad():
             if one_by_one:
                 parts = [steps([batch]) for batch in fed(step.optimizer)]
-                made = StepOutputs(*([one for part in parts for one in getattr(part, name)] for name in vars(parts[0])))
+                outputs = StepOutputs(
+                    *([one for part in parts for one in getattr(part, name)] for name in vars(parts[0]))
+                )
             else:
-                made = steps(fed(step.optimizer))
-        ends.append((vars(made), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
+                outputs = steps(fed(step.optimizer))
+        ends.append((vars(outputs), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
     torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
     assert replayed is not None
     return replayed
 
 
-def is_played(step: ReplayStep, *sizes: int) -> bool:
-    """Whether steps of `sizes` rows, and of no other number, are replayed."""
+def is_replayed(step: ReplayStep, *sizes: int) -> bool:
+    """Whether batches of `sizes` rows, and of no other size, are replayed."""
     return {size for size in range(1, 65) if step.stage(size) is Stage.REPLAY} == set(sizes)
 
 
@@ -96,7 +98,7 @@ OPTIMIZERS = {
     "fused nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
     "fused adam": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1, fused=True),
     "fused adamw": lambda p: optim.AdamW(p, lr=0.1, fused=True),
-    # Those whose updates torch alone knows.
+    # Without a bare update.
     "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
     "centered": lambda p: optim.RMSprop(p, lr=0.01, centered=True),
     "maximize": lambda p: optim.SGD(p, lr=0.01, maximize=True),
@@ -118,9 +120,9 @@ MODELS = {
 
 
 @pytest.mark.parametrize(("optimizer", "model"), [*product(OPTIMIZERS, ["mlp"]), *product(["sgd", "adam"], MODELS)])
-def test_same_bits_played(optimizer: str, model: str):
+def test_replayed_steps_give_the_bits_of_eager_steps(optimizer: str, model: str):
     torch.manual_seed(0)
-    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)
+    assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)
 
 
 LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss()]
@@ -128,26 +130,26 @@ LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.
 
 @pytest.mark.parametrize("criterion", LOSSES, ids=lambda loss: type(loss).__name__)
 @pytest.mark.parametrize("clip", [None, 0.05])
-def test_every_loss_and_clipping(criterion: nn.Module, clip: float | None):
-    assert is_played(both(mlp(), criterion=criterion, clip=clip), 8, 3)
+def test_every_loss_with_and_without_clipping(criterion: nn.Module, clip: float | None):
+    assert is_replayed(compare_with_eager(mlp(), criterion=criterion, clip=clip), 8, 3)
 
 
-def test_classes():
+def test_a_classification_loss():
     feed = [(x, y.squeeze(1).long()) for x, y in batches()]
     net = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
-    assert is_played(both(net, criterion=nn.CrossEntropyLoss(label_smoothing=0.1), feed=feed), 8, 3)
+    assert is_replayed(compare_with_eager(net, criterion=nn.CrossEntropyLoss(label_smoothing=0.1), feed=feed), 8, 3)
 
 
-def test_a_learning_rate_is_never_baked_in():
+def test_a_changed_learning_rate_takes_effect():
     def schedule(optimizer: optim.Optimizer, step: int) -> None:
         optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
 
     for optimizer in ("nesterov", "adam", "rmsprop", "adagrad"):
-        assert is_played(both(mlp(), OPTIMIZERS[optimizer], between=schedule), 8, 3)
+        assert is_replayed(compare_with_eager(mlp(), OPTIMIZERS[optimizer], between=schedule), 8, 3)
 
 
 class Odd(nn.Module):
-    """A linear layer with something about it that no recording can know."""
+    """A linear layer whose forward depends on what a trace cannot show."""
 
     def __init__(self, how: str) -> None:
         super().__init__()
@@ -171,55 +173,55 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("branches on data", "looks into a tensor"),
-        ("masks", "looks into a tensor"),
-        ("counts", "each step changes calls of Odd, which no recording would"),
+        ("branches on data", "reads the values of a tensor"),
+        ("masks", "reads the values of a tensor"),
+        ("counts", "each step changes calls of Odd, which a replayed step would not"),
     ],
 )
-def test_what_cannot_be_recorded_goes_on_eagerly_and_says_why(how: str, reason: str):
-    step = both(Odd(how))
-    assert is_played(step)
+def test_a_step_that_cannot_be_captured_falls_back_and_says_why(how: str, reason: str):
+    step = compare_with_eager(Odd(how))
+    assert is_replayed(step)
     assert reason in str(step.fallback_reason)
 
 
-def test_a_parameter_that_the_loss_does_not_touch():
-    assert is_played(both(Odd("plain")), 8, 3)
+def test_a_parameter_that_the_loss_does_not_depend_on():
+    assert is_replayed(compare_with_eager(Odd("plain")), 8, 3)
 
 
-def test_lbfgs_goes_on_eagerly_and_says_why():
-    step = both(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
+def test_lbfgs_falls_back_and_says_why():
+    step = compare_with_eager(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
     assert step.fallback_reason == "LBFGS computes gradients several times a step"
 
 
-def test_the_same_tensors_are_not_made_at_every_step():
-    """A recording of a linear layer holds its transpose, and its gradient is not transposed back and forth."""
+def test_constants_and_views_are_folded():
+    """A replayed linear layer does not transpose its weight or its gradient at every step."""
     model, criterion = nn.Linear(5, 1), nn.MSELoss()
     step = EagerStep(model, criterion, optim.SGD(model.parameters(), lr=0.1))
     x, y = batches(1)[0]
-    with Trace() as tape:
-        results = step.gradients(x, y)
-    play = compile_trace(tape.calls, x, y, step.parameters, results)
-    with Trace() as played, torch.no_grad():
-        play([(x, y)], lambda _gradients: None, StepOutputs())
-    names = [call.operator._schema.name.removeprefix("aten::") for call in played.calls]
+    with Trace() as trace:
+        results = step.compute_gradients(x, y)
+    compiled = compile_trace(trace.calls, x, y, step.parameters, results)
+    with Trace() as replayed, torch.no_grad():
+        compiled([(x, y)], lambda _gradients: None, StepOutputs())
+    names = [call.operator._schema.name.removeprefix("aten::") for call in replayed.calls]
     assert names == ["addmm", "mse_loss", "mse_loss_backward", "mm", "sum"]
 
 
-def test_what_is_not_needed_again_is_let_go():
+def test_values_are_released_after_their_last_use():
     model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(50, 50), nn.ReLU())), nn.Linear(50, 1))
     step = EagerStep(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
     x, y = torch.randn(4, 50), torch.randn(4, 1)
-    with Trace() as tape:
-        results = step.gradients(x, y)
-    play = compile_trace(tape.calls, x, y, step.parameters, results)
-    made, seen = StepOutputs(), []
-    play([(x, y)], seen.extend, made)
-    for mine, theirs in zip([*made.losses, *made.outputs, *seen], [*results[:2], *results[2]], strict=True):
-        assert torch.equal(mine, theirs)
+    with Trace() as trace:
+        results = step.compute_gradients(x, y)
+    compiled = compile_trace(trace.calls, x, y, step.parameters, results)
+    outputs, gradients = StepOutputs(), []
+    compiled([(x, y)], gradients.extend, outputs)
+    for ours, theirs in zip([*outputs.losses, *outputs.outputs, *gradients], [*results[:2], *results[2]], strict=True):
+        assert torch.equal(ours, theirs)
 
 
 class Sparse(nn.Module):
-    """A linear layer after a sparse one, whose tensors have no memory that a recording could follow."""
+    """A linear layer after a sparse one, whose tensors have no storage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,12 +232,12 @@ class Sparse(nn.Module):
         return self.linear(torch.sparse.mm(self.mixing, x.t()).t())
 
 
-def test_a_recording_that_fails_is_no_reason_to_stop():
-    assert "the step cannot be recorded" in str(both(Sparse()).fallback_reason)
+def test_an_error_while_compiling_falls_back():
+    assert "the step cannot be captured" in str(compare_with_eager(Sparse()).fallback_reason)
 
 
 class Case(nn.Module):
-    """A linear layer; what else `forward` does is the case."""
+    """A linear layer in a `forward` given by the case."""
 
     def __init__(self, forward: Callable[..., Tensor], **buffers: Tensor) -> None:
         super().__init__()
@@ -278,27 +280,35 @@ HARD: dict[str, tuple[Callable[..., Tensor], str | None]] = {
     "a counter": (counts, "each step changes count of Case"),
     "Python's random numbers": (
         lambda net, x: net.linear(x if random.random() < 0.1 else x.tanh()),
-        "each step changes random's stream",
+        "each step changes the state of random",
     ),
-    "numpy's random numbers": (lambda net, x: net.linear(x) * np.random.rand(), "numpy's random stream"),
-    "tolist": (lambda net, x: net.linear(x) * (0.5 if x.tolist()[0][0] > 1 else 1), "tolist looks into a tensor"),
-    "numpy": (lambda net, x: net.linear(x) * (0.5 if x.numpy().max() > 2 else 1), "numpy looks into a tensor"),
+    "numpy's random numbers": (
+        lambda net, x: net.linear(x) * np.random.rand(),
+        "each step changes the random state of NumPy",
+    ),
+    "tolist": (
+        lambda net, x: net.linear(x) * (0.5 if x.tolist()[0][0] > 1 else 1),
+        "tolist reads the values of a tensor",
+    ),
+    "numpy": (lambda net, x: net.linear(x) * (0.5 if x.numpy().max() > 2 else 1), "numpy reads the values of a tensor"),
     "a generator of its own": (
         lambda net, x: net.linear(x + torch.randn(x.shape, generator=net.own)),
-        "draws from a random stream of the model's own",
+        "draws from a random generator of the model's own",
     ),
 }
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "nadam"])
 @pytest.mark.parametrize("case", HARD)
-def test_hard_cases_have_the_eager_bits_or_are_given_up(case: str, optimizer: str):
+def test_hard_cases_give_the_eager_bits_or_fall_back(case: str, optimizer: str):
     forward, reason = HARD[case]
     sizes = [3 if i % 8 == 7 else 8 for i in range(60)]
     feed = [(torch.randn(n, 5), torch.rand(n, 1).round()) for n in sizes]
     random.seed(0)
     state = random.getstate()
-    step = both(Case(forward, bank=torch.zeros(1, 5)), OPTIMIZERS[optimizer], clip=0.5, feed=feed, seeded=state)
+    step = compare_with_eager(
+        Case(forward, bank=torch.zeros(1, 5)), OPTIMIZERS[optimizer], clip=0.5, feed=feed, seeded=state
+    )
     assert (step.fallback_reason is None) if reason is None else (reason in str(step.fallback_reason))
 
 
@@ -316,23 +326,23 @@ class Normalised(nn.MSELoss):
 
 
 def test_a_loss_with_a_buffer():
-    assert is_played(both(mlp(), criterion=Normalised()), 8, 3)
+    assert is_replayed(compare_with_eager(mlp(), criterion=Normalised()), 8, 3)
 
 
 def test_a_frozen_layer():
     net = nn.Sequential(nn.Linear(5, 6).requires_grad_(False), nn.Tanh(), nn.Linear(6, 1))
-    assert is_played(both(net, OPTIMIZERS["adam"]), 8, 3)
+    assert is_replayed(compare_with_eager(net, OPTIMIZERS["adam"]), 8, 3)
 
 
-def test_momentum_that_a_schedule_takes_to_zero():
+def test_a_scheduler_that_sets_momentum_to_zero():
     def schedule(optimizer: optim.Optimizer, step: int) -> None:
         optimizer.param_groups[0]["momentum"] = 0.9 if step % 20 < 13 else 0.0
 
-    both(mlp(), OPTIMIZERS["momentum"], feed=batches(60), between=schedule, one_by_one=True)
+    compare_with_eager(mlp(), OPTIMIZERS["momentum"], feed=batches(60), between=schedule, one_by_one=True)
 
 
 class Optimistic(optim.Optimizer):
-    """Keeps the last gradient itself, not a copy."""
+    """An optimizer that keeps the last gradient itself, not a copy."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__(parameters, {})
@@ -351,11 +361,11 @@ class Optimistic(optim.Optimizer):
 
 
 def test_an_optimizer_that_keeps_gradients():
-    both(mlp(), Optimistic, feed=batches(60))
+    compare_with_eager(mlp(), Optimistic, feed=batches(60))
 
 
-def test_batches_that_are_made_on_the_way():
-    """More than a thousand steps an epoch, and a short batch at its end: tensors made while others are played."""
+def test_batches_that_are_cut_during_replay():
+    """More than 1,024 steps per epoch, and a short batch at its end: batches are cut while others are replayed."""
     experiment = build(config_of("dataset=moons", "dataset.n_samples=5174", "batching.batch_size=3", "epochs=1"))
     assert experiment.batches.steps_per_epoch > 1024
     assert len(experiment.data.train) % 3
@@ -366,5 +376,5 @@ def test_batches_that_are_made_on_the_way():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("optimizer", "model"), [*product(["sgd", "nesterov", "adam"], MODELS), ("nadam", "mlp")])
-def test_on_a_gpu_a_captured_step_has_the_eager_steps_bits(optimizer: str, model: str):
-    assert is_played(both(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)
+def test_a_cuda_graph_gives_the_bits_of_eager_steps(optimizer: str, model: str):
+    assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)

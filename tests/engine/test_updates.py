@@ -1,4 +1,4 @@
-"""What `optimizer.fused=true` gives up."""
+"""Fused updates differ from the default ones by rounding only."""
 
 import copy
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn, optim
 
-from exp.engine.updates import update_of
+from exp.engine.updates import make_update
 
 FUSED = {
     "sgd": lambda p, fused: optim.SGD(p, lr=0.1, fused=fused),
@@ -23,10 +23,10 @@ FUSED = {
 
 @pytest.mark.parametrize("optimizer", FUSED.values(), ids=FUSED)
 @given(st.integers(0, 2**32), st.integers(-6, 3))
-def test_a_fused_update_is_the_default_one_but_for_rounding(
+def test_a_fused_update_differs_from_the_default_one_by_rounding_only(
     optimizer: Callable[..., optim.Optimizer], seed: int, scale: int
 ):
-    """From the same state, each number it gives is within 8 roundings of float32, 1e-6, of what it was summed from."""
+    """From the same state, each result is within 8 roundings of float32, 1e-6, of the numbers it was summed from."""
     generator = torch.Generator().manual_seed(seed)
     plain, fused = (nn.Parameter(torch.randn(50, generator=generator)) for _ in range(2))
     first, second = optimizer([plain], None), optimizer([fused], True)
@@ -41,9 +41,9 @@ def test_a_fused_update_is_the_default_one_but_for_rounding(
         if isinstance(first, optim.SGD):
             pull = gradient.abs() + first.state[plain].get("momentum_buffer", torch.zeros(50)).abs()
         else:
-            pull = 4.0  # the others divide by the gradients' size
+            pull = 4.0  # the other optimizers divide by the magnitude of the gradients
         summed = plain.detach().abs() + first.param_groups[0]["lr"] * pull
         first.step()
-        bare = update_of(second) if second.state[fused] else None
+        bare = make_update(second) if second.state[fused] else None
         bare([fused.grad]) if bare is not None else second.step()
         assert ((plain - fused).detach().abs() <= 8 * 2.0**-23 * summed).all()

@@ -1,8 +1,7 @@
-"""A recording played again: written out as one Python loop over batches whose calls go straight to the operators.
+"""Compile a trace into one Python loop over batches that calls the operators directly.
 
-What is left out: autograd, modules, and everything that gives the same tensor every time. Results that do not outlive
-their step are written into memory of their own, the same at every step; so a view of one is the same tensor at every
-step too, and is made once.
+The loop contains no autograd, no modules, and nothing that gives the same tensor at every step. Results that do not
+outlive their step are written into preallocated memory, so a view of one is also the same tensor at every step.
 """
 
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -18,25 +17,25 @@ from exp.engine.memory_plan import MemoryPlan
 from exp.engine.operators import fastest_callable, out_variant
 from exp.engine.step import Gradients, StepOutputs
 from exp.engine.symbol_table import SymbolTable
-from exp.engine.trace import OpCall, is_view, leaves_of, storage_of, tensors_of
+from exp.engine.trace import OpCall, find_tensors, flatten, is_view, storage_id
 
-# Makes steps on batches, as long as they are of the size that was captured; returns the first that is not, or None.
-# What is done with a step's gradients, before the next step overwrites them, comes from outside.
+# (batches, update, outputs) -> the first batch of another size than the captured one, or None after the last batch.
+# `update` gets the gradients of each step; the next step overwrites them. Losses, outputs and targets go to `outputs`.
 CompiledStep: TypeAlias = Callable[[Iterable[Batch], Callable[[list[Tensor | None]], None], StepOutputs], Batch | None]
 
 
 _ATEN = torch.ops.aten
 
 
-# The same tensor under another name.
+# Operators that return the same tensor under another name.
 _ALIASES = {_ATEN.detach.default, _ATEN.alias.default, _ATEN.lift_fresh.default}
 
 
-# What depends on shapes alone, and may be computed once if nobody writes into it.
+# Operators whose result depends on shapes alone. It is computed once unless a later call writes into it.
 _CONSTANTS = {_ATEN.ones_like.default, _ATEN.zeros_like.default, _ATEN.full_like.default, _ATEN.full.default}
 
 
-# Memory that whoever asked for it will write into.
+# Operators that allocate memory for a later call to write into.
 _EMPTY = {_ATEN.empty_like.default, _ATEN.empty.memory_format, _ATEN.empty_strided.default, _ATEN.new_empty.default}
 
 
@@ -49,7 +48,7 @@ def compile_trace(
         calls: The operator calls of one step.
         x, y: The batch that the trace was captured with.
         fixed: Parameters and buffers. They are read at replay time, so they must keep their storage.
-        gradients: What the step gave.
+        gradients: Loss, outputs and gradients that the calls computed.
 
     Tensors that are neither inputs, nor in `fixed`, nor produced by the trace are treated as constants.
     """
@@ -71,15 +70,15 @@ class _Statement:
 
 
 class _Compiler:
-    """Turns operator calls into the source of one loop, without what need not be done at every step.
+    """Compiler from operator calls to one Python loop, in five passes.
 
-    Five passes. The first three look at one call after the other, since each needs the names of the calls before it:
+    1. Fold constants: a call whose result is the same at every step is made once, at compile time.
+    2. Fold views: a view of preallocated memory is the same tensor at every step, so it is made once.
+    3. Plan memory: a result that does not outlive its step is written into preallocated memory.
+    4. Drop dead statements: a statement that nothing depends on is removed.
+    5. Emit: the remaining statements become the body of a loop over batches.
 
-    1. Fold constants: a call whose result is the same at every step is made once, now.
-    2. Fold views: a view of memory that stays is the same tensor at every step, and is made once, now.
-    3. Plan memory: a result that does not outlive its step is written into memory that stays.
-    4. Drop dead statements: what nothing depends on is left out.
-    5. Emit: write what is left as a Python loop over batches, and compile it.
+    Passes 1 to 3 process one call after the other, because each needs the names given by the calls before it.
     """
 
     def __init__(
@@ -91,15 +90,18 @@ class _Compiler:
         self._symbols.set_name(x, "x")
         self._symbols.set_name(y, "y")
         self._statements: list[_Statement] = []
-        self._written = {storage_of(tensor) for call in calls for tensor in call.written}
+        self._written = {storage_id(tensor) for call in calls for tensor in call.written}
         loss, output, kept = gradients
-        self._returned = {storage_of(loss), storage_of(output)}  # new tensors at every step
+        self._returned = {
+            storage_id(loss),
+            storage_id(output),
+        }  # outlive their step, so they are new tensors at every step
         self._memory = MemoryPlan(calls, kept)
         for tensor in fixed:
             self._symbols.bind_tensor(tensor, tensor.detach())
 
     def add(self, call: OpCall) -> None:
-        """Apply passes 1 to 3 to the next call; it becomes a statement unless one of them replaces it."""
+        """Apply passes 1 to 3 to the next call, which becomes a statement unless a pass replaces it."""
         for tensor in call.inputs:
             self._symbols.name(tensor)  # binds those from outside the trace
         if not (self._fold_constant(call) or self._fold_view(call) or self._plan_memory(call)):
@@ -120,7 +122,7 @@ class _Compiler:
         return self._emit([*self._with_releases(self._live_statements(needed), needed), *last])
 
     def _fold_constant(self, call: OpCall) -> bool:
-        """Pass 1: an alias is another name of its input; a result that depends on shapes alone is a constant."""
+        """Pass 1: make an alias another name of its input, and a result that depends on shapes alone a constant."""
         if call.operator in _ALIASES:
             self._symbols.set_name(call.result, self._symbols.name(call.inputs[0]))
         elif call.operator in _CONSTANTS and self._storages(call).isdisjoint(self._written):
@@ -130,17 +132,17 @@ class _Compiler:
         return True
 
     def _fold_view(self, call: OpCall) -> bool:
-        """Pass 2: a view of tensors that are bound is made once, and bound."""
+        """Pass 2: make a view of bound tensors once, and bind it."""
         symbols = self._symbols
         if not is_view(call.operator) or any(symbols.name(tensor) not in symbols.bound for tensor in call.inputs):
             return False
         view = call.operator(*symbols.with_bound_tensors(call.args), **symbols.with_bound_tensors(call.kwargs))
-        for tensor, twin in zip(call.outputs, tensors_of(view), strict=True):
+        for tensor, twin in zip(call.outputs, find_tensors(view), strict=True):
             symbols.bind_view(tensor, twin, of=call.inputs[0])
         return True
 
     def _plan_memory(self, call: OpCall) -> bool:
-        """Pass 3: an allocation is made once; an operator that has an out-variant writes into such an allocation."""
+        """Pass 3: allocate once, and use the out-variant of an operator where it has one."""
         if not self._storages(call).isdisjoint(self._returned):
             return False
         if call.operator in _EMPTY:
@@ -155,12 +157,12 @@ class _Compiler:
         return True
 
     def _add_statement(self, call: OpCall) -> None:
-        """Make the call at every step."""
+        """Append a statement that makes the call at every step."""
         written = {self._symbols.base(tensor) for tensor in call.written}
         uses = self._uses(call)
         targets: list[str] = []
         own = {id(tensor) for tensor in call.written}
-        for position, item in enumerate(leaves_of(call.result)):
+        for position, item in enumerate(flatten(call.result)):
             if isinstance(item, Tensor) and id(item) not in own:  # an argument that is written into may be returned
                 targets.append(f"v{len(self._statements)}_{position}")
                 self._symbols.set_name(item, targets[-1])
@@ -180,7 +182,7 @@ class _Compiler:
         )
 
     def _live_statements(self, needed: set[str]) -> list[_Statement]:
-        """Pass 4: keep what has a side effect, or defines what a later statement or the end of the step needs."""
+        """Pass 4: keep statements with side effects and those that a later one, or the end of the step, depends on."""
         needed = set(needed)
         live: list[_Statement] = []
         for statement in reversed(self._statements):
@@ -190,7 +192,7 @@ class _Compiler:
         return live[::-1]
 
     def _with_releases(self, statements: Sequence[_Statement], needed: set[str]) -> list[str]:
-        """The statements' source; a value is let go of after its last use, so that memory is that of the eager step."""
+        """Source of the statements. Each value is released after its last use, so peak memory is the eager step's."""
         used_later = {*needed, *self._symbols.bound, "x", "y"}
         lines: list[str] = []
         for statement in reversed(statements):
@@ -202,19 +204,19 @@ class _Compiler:
 
     def _emit(self, body: Sequence[str]) -> CompiledStep:
         """Pass 5: compile a loop over batches with this body."""
-        # As defaults, operators and constants are local variables, the fastest to look up.
+        # As default arguments, operators and constants are local variables, which are the fastest to look up.
         source = [
-            f"def play(batches, update, made, {', '.join(f'{name}={name}' for name in self._symbols.bound)}):",
-            "    losses, outputs, targets = made.losses.append, made.outputs.append, made.targets.append",
+            f"def replay(batches, update, results, {', '.join(f'{name}={name}' for name in self._symbols.bound)}):",
+            "    losses, outputs, targets = results.losses.append, results.outputs.append, results.targets.append",
             "    for x, y in batches:",
             f"        if x.size(0) != {self._batch_size}:",
             "            return x, y",
             *(f"        {line}" for line in body),
         ]
         space = dict(self._symbols.bound)
-        exec(compile("\n".join(source), "<recording>", "exec"), space)
-        play: CompiledStep = space["play"]
-        return play
+        exec(compile("\n".join(source), "<replayed step>", "exec"), space)
+        replay: CompiledStep = space["replay"]
+        return replay
 
     def _call_source(self, call: OpCall) -> str:
         function, call = fastest_callable(call)
@@ -223,7 +225,7 @@ class _Compiler:
         return f"{self._symbols.bind(function)}({', '.join([*map(source, call.args), *named])})"
 
     def _storages(self, call: OpCall) -> set[int]:
-        return {storage_of(tensor) for tensor in call.outputs}
+        return {storage_id(tensor) for tensor in call.outputs}
 
     def _uses(self, call: OpCall) -> set[str]:
         return {self._symbols.base(tensor) for tensor in call.inputs}
@@ -231,8 +233,8 @@ class _Compiler:
 
 @dataclass
 class CompiledSteps:
-    """A model's recordings by the size of their batch, and the tensors that they write into besides the model's."""
+    """The compiled steps of one model and loss."""
 
     by_batch_size: dict[int, CompiledStep] = field(default_factory=dict[int, CompiledStep])
-    written: list[Tensor] = field(default_factory=list[Tensor])
-    some_without_gradient: bool = False
+    written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
+    some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

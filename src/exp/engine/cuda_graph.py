@@ -1,6 +1,6 @@
-"""A played step on a GPU, captured in a CUDA graph: one launch for all of its kernels.
+"""Capture a compiled step in a CUDA graph, which launches all of its kernels at once.
 
-The optimizer's update stays outside, because a graph keeps the learning rate that it was captured with.
+The optimizer's update is not part of the graph, because a graph keeps the learning rate it was captured with.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,31 +12,31 @@ from exp.data.batches import Batch
 from exp.engine.codegen import CompiledStep
 from exp.engine.step import StepOutputs
 
-_WARM_UPS = 3  # what libraries set up at their first calls must not fall into the graph
+_WARM_UPS = 3  # steps before the capture: what libraries set up at their first calls must not be part of the graph
 
 
-def capture_cuda_graph(play: CompiledStep, x: Tensor, y: Tensor) -> CompiledStep:
-    """The same steps as `play`, on batches like x and y, which are on a GPU.
+def capture_cuda_graph(compiled: CompiledStep, x: Tensor, y: Tensor) -> CompiledStep:
+    """Return a CUDA graph of `compiled` for batches with the shapes of x and y, which are on a GPU.
 
-    Plays a few times, so that buffers and random streams move on: whoever calls puts them back.
+    Capturing runs the step several times. It changes buffers and random streams, which the caller must restore.
     """
     x, y = x.clone(), y.clone()
-    made = StepOutputs()
-    seen: list[list[Tensor | None]] = []
-    aside = torch.cuda.Stream(x.device)
-    aside.wait_stream(torch.cuda.current_stream(x.device))
+    captured = StepOutputs()
+    captured_gradients: list[list[Tensor | None]] = []
+    stream = torch.cuda.Stream(x.device)
+    stream.wait_stream(torch.cuda.current_stream(x.device))
     with torch.inference_mode():
-        with torch.cuda.stream(aside):
+        with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
-                play([(x, y)], lambda _gradients: None, StepOutputs())
-        torch.cuda.current_stream(x.device).wait_stream(aside)
+                compiled([(x, y)], lambda _gradients: None, StepOutputs())
+        torch.cuda.current_stream(x.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            play([(x, y)], seen.append, made)
-    (loss,), (output,), (gradients,) = made.losses, made.outputs, seen
+            compiled([(x, y)], captured_gradients.append, captured)
+    (loss,), (output,), (gradients,) = captured.losses, captured.outputs, captured_gradients
 
     def replay(
-        batches: Iterable[Batch], update: Callable[[list[Tensor | None]], None], made: StepOutputs
+        batches: Iterable[Batch], update: Callable[[list[Tensor | None]], None], results: StepOutputs
     ) -> Batch | None:
         for batch in batches:
             if batch[0].size(0) != x.size(0):
@@ -45,7 +45,7 @@ def capture_cuda_graph(play: CompiledStep, x: Tensor, y: Tensor) -> CompiledStep
             y.copy_(batch[1])
             graph.replay()
             update(gradients)
-            made.add(loss.clone(), output.clone(), batch[1])
+            results.add(loss.clone(), output.clone(), batch[1])
         return None
 
     return replay

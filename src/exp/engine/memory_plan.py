@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from exp.engine.trace import OpCall, storage_of
+from exp.engine.trace import OpCall, storage_id
 
 
 @dataclass
 class MemoryPlan:
-    """Allocates results that do not outlive their step; memory whose result is no longer used is given to another.
+    """Allocator of results that do not outlive their step. It reuses memory whose result is no longer used.
 
-    Sharing saves 6 % of a full-batch step of 1,100 rows through five layers, and takes 0.7 MB instead of 4.3 MB
-    (`python benchmarks/replay_parts.py`); small steps are as fast without.
+    Reuse saves 6 % of the time of a full-batch step of 1,100 rows and five layers, and needs 0.7 MB instead of 4.3 MB
+    (`python benchmarks/replay_parts.py "full 1,100"`). It makes no difference to the time of small steps.
     """
 
     calls: Sequence[OpCall]
@@ -28,8 +28,8 @@ class MemoryPlan:
 
     def __post_init__(self) -> None:
         for position, call in enumerate(self.calls):
-            self._last_use |= {storage_of(tensor): position for tensor in (*call.inputs, *call.outputs)}
-        self._last_use |= {storage_of(tensor): len(self.calls) for tensor in self.kept if tensor is not None}
+            self._last_use |= {storage_id(tensor): position for tensor in (*call.inputs, *call.outputs)}
+        self._last_use |= {storage_id(tensor): len(self.calls) for tensor in self.kept if tensor is not None}
 
     def allocate(self, result: Tensor) -> Tensor:
         """Return a tensor with the shape, strides and type of `result`, in the smallest free block or a new one."""
@@ -40,7 +40,7 @@ class MemoryPlan:
             block = torch.empty(size, dtype=torch.uint8, device=result.device)
         else:
             self._free = [other for other in self._free if other is not block]
-        self._blocks[storage_of(result)] = block
+        self._blocks[storage_id(result)] = block
         whole = block[: size - size % result.element_size()].view(result.dtype)
         return whole.as_strided(result.size(), result.stride(), result.storage_offset())
 
@@ -48,7 +48,7 @@ class MemoryPlan:
         """Go to the next call, and free the blocks that no later call uses."""
         call = self.calls[self._position]
         for tensor in (*call.inputs, *call.outputs):
-            storage = storage_of(tensor)
+            storage = storage_id(tensor)
             if self._last_use[storage] == self._position and storage in self._blocks:
                 self._free.append(self._blocks.pop(storage))
         self._position += 1

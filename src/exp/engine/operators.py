@@ -1,10 +1,10 @@
-"""The fastest way from Python to an operator: torch's own function where it makes that very call, else the operator.
+"""Find the fastest Python entry point to an operator, and the variant of it that writes into given memory.
 
-`torch.mm` costs half of what the operator's own entry point does. torch documents nowhere which function belongs to
-which operator, so each candidate is called once in a mode that checks what arrives and computes nothing.
+A call of `torch.mm` takes half the time of the operator's own entry point. torch does not document which function calls
+which operator, so each candidate is called once in a mode that checks what reaches the dispatcher and computes nothing.
 
-Worth, by `python benchmarks/replay_parts.py` on one thread with torch 2.13: on the five workloads with small steps, a
-step that calls `OpOverload` instead takes 1.31 to 1.53 times as long, one that calls the operator's entry point 1.17 to
+Measured with `python benchmarks/replay_parts.py`, one thread, torch 2.13, five workloads with small steps: a step
+that calls `OpOverload` instead takes 1.31 to 1.53 times as long, one that calls the operator's own entry point 1.17 to
 1.29 times, and one without out-variants 1.17 to 1.38 times.
 """
 
@@ -17,37 +17,40 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from exp.engine.trace import Mode, OpCall, is_view, leaves_of
+from exp.engine.trace import DispatchMode, OpCall, flatten, is_view
 
-_PLACES = (torch, torch._C._nn, Tensor)
+_NAMESPACES = (torch, torch._C._nn, Tensor)
 
 
 def fastest_callable(call: OpCall) -> tuple[Callable[..., Any], OpCall]:
-    """What makes `call`, and the call with the arguments to make it with: some functions have other defaults."""
+    """Return the fastest function that makes `call`, and the call with the arguments that this function needs.
+
+    The arguments are spelled out where the function's defaults differ from the operator's.
+    """
     name = call.operator._schema.name.partition("::")[2]
-    for candidate in (call, _spelt_out(call)):
-        for place in _PLACES:
-            function = getattr(place, name, None)
+    for candidate in (call, _with_defaults(call)):
+        for namespace in _NAMESPACES:
+            function = getattr(namespace, name, None)
             if function is not None and _makes(function, candidate):
                 return function, candidate
     return call.operator._op, call
 
 
 def out_variant(call: OpCall) -> OpCall | None:
-    """The same call writing into a tensor that is there, namely its result; None if the device has no such operator."""
-    # A single number is not worth a place, and reductions such as mse_loss use theirs for what they reduce.
+    """Return the same call writing into its own result, or None if the device has no kernel for such an operator."""
+    # Preallocating a single number saves nothing, and reductions such as mse_loss use `out` as scratch memory.
     if not isinstance(call.result, Tensor) or call.result.dim() == 0 or call.written:
         return None
     packet = call.operator.overloadpacket
     wanted = [(argument.name, str(argument.type)) for argument in call.operator._schema.arguments]
     for name in packet.overloads():
         overload: OpOverload = getattr(packet, name)
-        places = [argument.name for argument in overload._schema.arguments if argument.is_out]
+        outs = [argument.name for argument in overload._schema.arguments if argument.is_out]
         rest = [(argument.name, str(argument.type)) for argument in overload._schema.arguments if not argument.is_out]
         key = call.result.device.type.upper()
-        # Where it has no kernel of its own, torch computes a tensor and copies it.
-        if len(places) == 1 and rest == wanted and _has_kernel(overload.name(), key):
-            return OpCall(overload, call.args, {**call.kwargs, places[0]: call.result}, call.result)
+        # Without a kernel of its own, the out-variant would allocate a result and copy it.
+        if len(outs) == 1 and rest == wanted and _has_kernel(overload.name(), key):
+            return OpCall(overload, call.args, {**call.kwargs, outs[0]: call.result}, call.result)
     return None
 
 
@@ -60,37 +63,37 @@ def _makes(function: Callable[..., Any], call: OpCall) -> bool:
     try:
         with torch.no_grad(), probe:
             function(*call.args, **call.kwargs)
-    except Exception:  # a function that takes other arguments is not the one
+    except Exception:  # the candidate takes other arguments
         return False
-    return probe.hits == 1 and probe.same
+    return probe.calls == 1 and probe.same
 
 
-class _Probe(Mode):
-    """Answers one call with the recorded result, without computing, and tells whether it was that very call."""
+class _Probe(DispatchMode):
+    """Mode that returns the traced result of `call` instead of computing it, and checks that only `call` is made."""
 
     def __init__(self, call: OpCall) -> None:
         super().__init__()
         self._call = call
-        self.hits = 0
+        self.calls = 0
         self.same = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.hits += 1
-        arrived = _spelt_out(OpCall(func, args, kwargs or {}, None))
-        expected = _spelt_out(self._call)
-        theirs, mine = leaves_of((arrived.args, arrived.kwargs)), leaves_of((expected.args, expected.kwargs))
-        self.same &= func is self._call.operator and len(mine) == len(theirs)
-        self.same &= all(_is(a, b) for a, b in zip(mine, theirs, strict=False))
-        # A view has to be made: torch ties it to its base, and the recorded one is tied already.
+        self.calls += 1
+        actual = _with_defaults(OpCall(func, args, kwargs or {}, None))
+        expected = _with_defaults(self._call)
+        ours, theirs = flatten((expected.args, expected.kwargs)), flatten((actual.args, actual.kwargs))
+        self.same &= func is self._call.operator and len(ours) == len(theirs)
+        self.same &= all(_is_same(a, b) for a, b in zip(ours, theirs, strict=False))
+        # A view must be made: torch links it to its base, and the traced one is linked already.
         return func(*args, **(kwargs or {})) if is_view(func) else self._call.result
 
 
-def _is(a: Any, b: Any) -> bool:
+def _is_same(a: Any, b: Any) -> bool:
     return a is b or (not isinstance(a, Tensor) and type(a) is type(b) and a == b)
 
 
-def _spelt_out(call: OpCall) -> OpCall:
-    """The call with every positional argument that the schema has, the defaults too."""
+def _with_defaults(call: OpCall) -> OpCall:
+    """The call with all positional arguments of the schema, defaults included."""
     positional = [argument for argument in call.operator._schema.arguments if not argument.kwarg_only]
     rest = [argument.default_value for argument in positional[len(call.args) :]]
     if any(argument.name in call.kwargs for argument in positional):

@@ -1,8 +1,8 @@
-"""torch.optim without importing torch._dynamo, torch.compile's front end: 1.1 s of CPU time at the first touch.
+"""Use torch.optim without importing torch._dynamo, the front end of torch.compile, which takes 1.1 s of CPU time.
 
-Optimizers import it in two ways: some methods to exclude themselves from compilation, see `without_dynamo`, and `step`
-to mark where a compiled graph breaks, see `step_of`. python -X importtime shows the seconds; tests/cli/test_start_up.py
-checks that a run does not import it.
+Optimizers import it in two places: some methods exclude themselves from compilation, see `without_dynamo`, and `step`
+marks where a compiled graph breaks, see `step_function`. `python -X importtime` shows the time;
+tests/cli/test_start_up.py checks that a run does not import it.
 """
 
 import inspect
@@ -14,21 +14,21 @@ from typing import Any, TypeAlias, cast
 from torch import Tensor
 from torch.optim import Optimizer
 
-# Takes a closure that computes the gradients anew and returns the loss, or None if the gradients are in place.
-Step: TypeAlias = Callable[[Callable[[], Tensor] | None], Any]
+# Its argument is a closure that recomputes the gradients and returns the loss, or None if the gradients are set.
+StepFunction: TypeAlias = Callable[[Callable[[], Tensor] | None], Any]
 
 
-# torch's name for what it calls in place of a method that is excluded from compilation, once it has been imported.
+# Attribute of a method where torch caches the function that it calls instead.
 _CACHED = "__dynamo_disable"
 
 
 @contextmanager
 def without_dynamo() -> Generator[None]:
-    """Build, save and load optimizers inside without importing torch._dynamo.
+    """Allow optimizers to be built, saved and loaded inside without importing torch._dynamo.
 
-    `add_param_group`, which every constructor calls, `state_dict` and `load_state_dict` import it in order to wrap
-    themselves, unless an attribute holds an earlier result. Inside this context it holds the bare method; afterwards
-    torch is as it was. Were torch to rename the attribute, this would only lose its effect.
+    `add_param_group`, which every constructor calls, `state_dict` and `load_state_dict` import it to wrap themselves,
+    unless an attribute caches the wrapped function. Inside this context the attribute holds the bare function; on exit
+    it is removed. If torch renames the attribute, this has no effect.
     """
     methods = (Optimizer.add_param_group, Optimizer.state_dict, Optimizer.load_state_dict)
     bare: list[Any] = [getattr(method, "__wrapped__", None) for method in methods]
@@ -48,26 +48,26 @@ def _needs_closure(kind: type[Optimizer]) -> bool:
     return closure is not None and closure.default is inspect.Parameter.empty
 
 
-def step_of(optimizer: Optimizer) -> Step:
-    """`optimizer.step`, to be called with gradients off and a closure or None."""
-    # Only torch's own are known to be wrapped in nothing that matters, if no hook is.
-    if not is_torchs_own(optimizer) or optimizer.defaults.get("differentiable"):
-        return cast(Step, optimizer.step)
+def step_function(optimizer: Optimizer) -> StepFunction:
+    """Return `optimizer.step` without torch's wrappers. Call it with gradients disabled, and a closure or None."""
+    # For torch's own classes without hooks, the wrappers have no effect on the result.
+    if not is_plain_torch(optimizer) or optimizer.defaults.get("differentiable"):
+        return cast(StepFunction, optimizer.step)
     bare = inspect.unwrap(type(optimizer).step)
 
     def step(closure: Callable[[], Tensor] | None) -> Any:
-        vars(optimizer)["_opt_called"] = True  # schedules look for it, to warn of steps in the wrong order
+        vars(optimizer)["_opt_called"] = True  # schedulers check it to warn about steps in the wrong order
         return bare(optimizer, closure)
 
     return step
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether its step must be given one, and may call it as often as it likes, as that of L-BFGS."""
+    """Whether `step` requires a closure, which it may call several times, like L-BFGS."""
     return _needs_closure(type(optimizer))
 
 
-def is_torchs_own(optimizer: Optimizer) -> bool:
-    """Whether its steps are those of torch.optim, and nobody listens to them."""
+def is_plain_torch(optimizer: Optimizer) -> bool:
+    """Whether the optimizer is of a class of torch.optim and has no step hooks."""
     hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
     return type(optimizer).__module__.startswith("torch.optim.") and not any(getattr(optimizer, name) for name in hooks)

@@ -1,4 +1,4 @@
-"""The step captured once for each batch size, and replayed once it has reproduced the eager step's bits."""
+"""Capture the step once per batch size, and replay it once it has reproduced the bits of the eager step."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ from torch import Tensor
 from exp.data.batches import Batch
 from exp.engine.codegen import CompiledStep, CompiledSteps, compile_trace
 from exp.engine.cuda_graph import capture_cuda_graph
-from exp.engine.optimizers import is_torchs_own, needs_closure, step_of
+from exp.engine.optimizers import is_plain_torch, needs_closure, step_function
 from exp.engine.side_effects import first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients, StepOutputs
-from exp.engine.tensor_state import TensorState, all_equal
+from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
-from exp.engine.updates import update_of
+from exp.engine.updates import make_update
 
 # How many replayed steps of each batch size must reproduce the eager step, on copies, before replay is trusted.
 _VERIFICATIONS = 2
@@ -27,7 +27,7 @@ _SEVERAL = "{} computes gradients several times a step"
 
 
 class Stage(Enum):
-    """How a step on batches of one size is made. Each size goes from CAPTURE to VERIFY to REPLAY, or back to EAGER."""
+    """How a step is made on batches of one size: EAGER, then CAPTURE, VERIFY and REPLAY, or EAGER for good."""
 
     EAGER = auto()  # the first step, which creates the optimizer's state, and every step after a fallback
     CAPTURE = auto()  # an eager step, traced and compiled
@@ -36,18 +36,22 @@ class Stage(Enum):
 
 
 class ReplayStep:
-    """Makes the steps of `eager`, to the bit, by replaying a captured one. To be called with gradients off.
+    """Makes the steps of `eager`, to the bit, by replaying a captured step. Call it with gradients disabled.
 
-    Where the step cannot be captured, or a replayed step differs from the eager step, every step is made eagerly and
+    If the step cannot be captured, or a replayed step differs from the eager one, all further steps are eager and
     `fallback_reason` says why.
+
+    Args:
+        eager: The step to reproduce.
+        compiled: Compiled steps of the same model and loss, for example of an earlier run. They are verified again.
     """
 
     def __init__(self, eager: EagerStep, compiled: CompiledSteps) -> None:
         self._eager = eager
-        self._compiled = compiled  # of this very model and loss, perhaps by an earlier run; each is verified again
+        self._compiled = compiled
         self._verified: dict[int, int] = {}  # batch size -> how many replayed steps reproduced the eager one
-        self._update: Callable[[list[Any]], None] = self._step_of_the_optimizer
-        self._has_bare_update = True  # until a trace, or the optimizer, says otherwise
+        self._update: Callable[[list[Any]], None] = self._optimizer_step
+        self._has_bare_update = True  # see _choose_update
         self._momentum = self._has_momentum()
         self._steps = 0
         self.fallback_reason: str | None = (
@@ -55,7 +59,7 @@ class ReplayStep:
         )
 
     def stage(self, batch_size: int) -> Stage:
-        """How the next step is made if its batch has `batch_size` rows."""
+        """Return how the next step is made if its batch has `batch_size` rows."""
         if self.fallback_reason is not None or self._steps == 0:
             return Stage.EAGER
         if batch_size not in self._compiled.by_batch_size:
@@ -63,9 +67,9 @@ class ReplayStep:
         return Stage.REPLAY if self._verified.get(batch_size, 0) >= _VERIFICATIONS else Stage.VERIFY
 
     def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
-        if self._has_momentum() != self._momentum:  # a schedule took it from or to 0, where torch keeps other state
-            self._use_the_optimizers_own_step()
-        made = StepOutputs()
+        if self._has_momentum() != self._momentum:  # a scheduler changed it from or to 0, where torch keeps other state
+            self._use_optimizer_step()
+        outputs = StepOutputs()
         batches = iter(batches)
         batch = next(batches, None)
         while batch is not None:
@@ -73,22 +77,22 @@ class ReplayStep:
             stage = self.stage(len(x))
             if stage is Stage.REPLAY:
                 with torch.inference_mode():
-                    batch = self._compiled.by_batch_size[len(x)](chain((batch,), batches), self._update, made)
+                    batch = self._compiled.by_batch_size[len(x)](chain((batch,), batches), self._update, outputs)
             else:
-                made.add(*self._eager_step(stage, x, y), y)
+                outputs.add(*self._eager_step(stage, x, y), y)
                 batch = next(batches, None)
-        return made
+        return outputs
 
     def _eager_step(self, stage: Stage, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, and on the way do what `stage` asks for; the loss and the outputs before the update."""
+        """Make an eager step, and capture or verify it as `stage` says. Return the loss and the outputs before it."""
         self._steps += 1
         if stage is Stage.EAGER:
-            return self._eager.one(x, y)
+            return self._eager.update(x, y)
         try:
             return self._capture(x, y) if stage is Stage.CAPTURE else self._verify(x, y)
         finally:
             for parameter in self._eager.parameters:
-                parameter.grad = None  # a replayed step needs no room for these
+                parameter.grad = None  # a replayed step does not need this memory
 
     def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make an eager step, trace it and compile the trace."""
@@ -96,13 +100,13 @@ class ReplayStep:
         modules = (self._eager.model, self._eager.criterion)
         before = observable_state(modules)
 
-        def traced() -> Gradients:
+        def compute() -> Gradients:
             with Trace() as trace:
-                gradients = self._eager.gradients(x, y)
+                gradients = self._eager.compute_gradients(x, y)
             traces.append((trace, gradients))
             return gradients
 
-        made = self._eager.updated(traced)
+        loss_and_output = self._eager.update_with(compute)
         (trace, gradients), *more = traces
         changed = first_difference(before, observable_state(modules))
         if trace.fallback_reason is not None:
@@ -110,14 +114,15 @@ class ReplayStep:
         elif more:
             self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
         elif changed is not None:
-            self._fall_back(f"each step changes {changed}, which no recording would")
+            self._fall_back(f"each step changes {changed}, which a replayed step would not")
         else:
             with self._falls_back_on_error():
                 self._compiled.by_batch_size[len(x)] = self._compile(trace, x, y, gradients)
                 self._compiled.some_without_gradient |= None in gradients[2]
-        return made
+        return loss_and_output
 
     def _compile(self, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> CompiledStep:
+        """Compile the trace of a step on x and y; on a GPU, capture the result in a CUDA graph."""
         known = {id(tensor) for tensor in self._changed_tensors()}
         known |= {id(tensor) for call in trace.calls for tensor in call.outputs}
         written = [tensor for call in trace.calls for tensor in call.written if id(tensor) not in known]
@@ -134,70 +139,71 @@ class ReplayStep:
             before.restore()
 
     def _verify(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, and the replayed one from where that began; both must end in the same state."""
+        """Make an eager step, then a replayed one from the same state. Fall back unless both give the same bits."""
         self._choose_update()
         before = self._state(x)
         computed: list[Gradients] = []
 
-        def kept() -> Gradients:
-            computed.append(self._eager.gradients(x, y))
+        def compute() -> Gradients:
+            computed.append(self._eager.compute_gradients(x, y))
             return computed[-1]
 
-        made = self._eager.updated(kept)
+        loss_and_output = self._eager.update_with(compute)
         if len(computed) > 1:
             self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
-            return made
+            return loss_and_output
         after = self._state(x)
         before.restore()
         with self._falls_back_on_error():
-            if self._replay_gives(x, y, [*made, *computed[0][2]], after):
+            if self._replay_reproduces([*loss_and_output, *computed[0][2]], after, x, y):
                 self._verified[len(x)] = self._verified.get(len(x), 0) + 1
             else:
-                self._fall_back("the recording did not give the eager step's bits")
+                self._fall_back("the replayed step differs from the eager step")
         after.restore()
-        return made
+        return loss_and_output
 
-    def _replay_gives(self, x: Tensor, y: Tensor, results: list[Tensor | None], after: TensorState) -> bool:
-        """Replay one step; whether it gives loss, outputs and gradients `results` and leaves the state `after`."""
-        made = StepOutputs()
-        seen: list[list[Tensor | None]] = []
+    def _replay_reproduces(self, results: list[Tensor | None], after: TensorState, x: Tensor, y: Tensor) -> bool:
+        """Replay one step; return whether it gives these loss, outputs and gradients, and ends in the state `after`."""
+        outputs = StepOutputs()
+        replayed: list[list[Tensor | None]] = []
         with torch.inference_mode():
-            self._compiled.by_batch_size[len(x)]([(x, y)], seen.append, made)
-        (gradients,) = seen
-        same = all_equal(results, [*made.losses, *made.outputs, *gradients])
-        if self._update == self._step_of_the_optimizer:  # which is the eager step's own
+            self._compiled.by_batch_size[len(x)]([(x, y)], replayed.append, outputs)
+        (gradients,) = replayed
+        same = are_equal(results, [*outputs.losses, *outputs.outputs, *gradients])
+        if self._update == self._optimizer_step:  # the eager step made the same one
             return same and after.is_current(ignore=self._updated_tensors())
         self._update(gradients)
         return same and after.is_current()
 
     def _fall_back(self, reason: str) -> None:
-        """Make every step eagerly from here on."""
+        """Make all further steps eagerly."""
         self.fallback_reason = reason
         self._compiled.by_batch_size.clear()
 
     @contextmanager
     def _falls_back_on_error(self) -> Generator[None]:
-        """A failure inside is the replayed step's, and no reason to stop: the eager step was made already."""
+        """Fall back after an error inside instead of raising it: the eager step was made already."""
         try:
             yield
         except Exception as error:
-            self._fall_back(f"the step cannot be recorded: {error}")
+            self._fall_back(f"the step cannot be captured: {error}")
 
     def _choose_update(self) -> None:
+        """Use the optimizer's bare update where there is one."""
         if self._compiled.some_without_gradient:
-            self._use_the_optimizers_own_step()  # bare updates take it that all parameters made as many steps
+            self._use_optimizer_step()  # bare updates assume that all parameters made the same number of steps
         elif self._has_bare_update:
-            self._update = update_of(self._eager.optimizer) or self._step_of_the_optimizer
+            self._update = make_update(self._eager.optimizer) or self._optimizer_step
 
-    def _use_the_optimizers_own_step(self) -> None:
-        self._update, self._has_bare_update = self._step_of_the_optimizer, False
+    def _use_optimizer_step(self) -> None:
+        self._update, self._has_bare_update = self._optimizer_step, False
 
-    def _step_of_the_optimizer(self, gradients: list[Tensor | None]) -> None:
-        with torch.inference_mode(False), torch.no_grad():  # the state that it makes must serve eager steps too
-            if not is_torchs_own(self._eager.optimizer):  # another may keep them, and these are overwritten
+    def _optimizer_step(self, gradients: list[Tensor | None]) -> None:
+        with torch.inference_mode(False), torch.no_grad():  # its state must be usable by eager steps
+            if not is_plain_torch(self._eager.optimizer):  # a user's may keep gradients, and these are overwritten
                 gradients = [None if gradient is None else gradient.clone() for gradient in gradients]
-            self._eager.assign(gradients)
-            step_of(self._eager.optimizer)(None)
+            self._eager.set_gradients(gradients)
+            step_function(self._eager.optimizer)(None)
 
     def _has_momentum(self) -> list[bool]:
         return [bool(group.get("momentum")) for group in self._eager.optimizer.param_groups]
@@ -206,13 +212,13 @@ class ReplayStep:
         return [*self._eager.model.buffers(), *self._eager.criterion.buffers()]
 
     def _updated_tensors(self) -> list[Tensor]:
-        """What the optimizer changes."""
+        """Tensors that the optimizer changes: parameters and optimizer state."""
         states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
         kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
         return [*(parameter.data for parameter in self._eager.parameters), *kept]
 
     def _changed_tensors(self) -> list[Tensor]:
-        """Every tensor that a step is known to change."""
+        """All tensors that a step is known to change."""
         return [*self._updated_tensors(), *self._buffers(), *self._compiled.written]
 
     def _state(self, x: Tensor) -> TensorState:

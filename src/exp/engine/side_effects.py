@@ -1,4 +1,4 @@
-"""What a step can depend on and no recording sees: modules' attributes, Python's and numpy's random streams."""
+"""State that a step can change and a trace cannot show: modules' attributes, the random states of Python and NumPy."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -7,45 +7,45 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor, nn
 
-_IN_PARTS = ("_buffers", "_parameters", "_modules")
+_SEEN_BY_TORCH = ("_buffers", "_parameters", "_modules")
 
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
 def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
-    """A name for each such thing, and what to know it again by."""
-    seen: dict[str, object] = {
-        "random's stream": random.getstate(),
-        "numpy's random stream": _plain(np.random.get_state(legacy=False)),
+    """Return a name for each piece of that state, with a value to compare."""
+    state: dict[str, object] = {
+        "the state of random": random.getstate(),
+        "the random state of NumPy": _comparable(np.random.get_state(legacy=False)),
     }
     for root in modules:
         for module in root.modules():
-            own = {name: value for name, value in vars(module).items() if name not in _IN_PARTS}
+            own = {name: value for name, value in vars(module).items() if name not in _SEEN_BY_TORCH}
             for name, value in [*own.items(), *module.named_buffers(recurse=False)]:
-                seen[f"{name} of {type(module).__name__}, {id(module):x}"] = _mark(value)
-    return seen
+                state[f"{name} of {type(module).__name__}, {id(module):x}"] = _fingerprint(value)
+    return state
 
 
-def _plain(state: Any) -> object:
-    """Nested dicts with the bytes of their arrays."""
+def _comparable(state: Any) -> object:
+    """Replace arrays in nested dicts by their bytes."""
     if isinstance(state, dict):
-        return {key: _plain(value) for key, value in cast("dict[str, Any]", state).items()}
+        return {key: _comparable(value) for key, value in cast("dict[str, Any]", state).items()}
     return state.tobytes() if isinstance(state, np.ndarray) else state  # pyright: ignore[reportUnknownMemberType]
 
 
 def first_difference(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:
-    """The first thing that is not as it was."""
+    """Return the name of the first entry that differs, or None."""
     names = (name for name in {**before, **after} if before.get(name) != after.get(name))
     return next((name.partition(",")[0] for name in names), None)
 
 
-def _mark(value: Any) -> object:
-    """Plain values as they are, tensors and others by who they are, and containers by what is in them."""
+def _fingerprint(value: Any) -> object:
+    """Return what to compare: plain values themselves, the items of containers, the identity of everything else."""
     if isinstance(value, _PLAIN):
         return type(value), value
     if isinstance(value, dict):
-        return [(key, _mark(item)) for key, item in cast("dict[Any, Any]", value).items()]
+        return [(key, _fingerprint(item)) for key, item in cast("dict[Any, Any]", value).items()]
     if isinstance(value, list | tuple | set | frozenset) and not isinstance(value, Tensor):
-        return [_mark(item) for item in cast("list[Any]", value)]
+        return [_fingerprint(item) for item in cast("list[Any]", value)]
     return id(value)

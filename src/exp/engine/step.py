@@ -1,4 +1,4 @@
-"""The ONE step: forward, loss, gradients, update; and one after the other."""
+"""One optimizer step: forward, loss, gradients, update."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from exp.data.batches import Batch
-from exp.engine.optimizers import needs_closure, step_of
+from exp.engine.optimizers import needs_closure, step_function
 
-# Loss, outputs, and every parameter's gradient: None for one that the loss does not touch.
+# Loss, outputs, and the gradient of each parameter, None if the loss does not depend on it.
 Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
 
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """What steps found before their updates, a tensor for each: losses, 0-d, outputs [B, K] and targets [B, ...]."""
+    """Losses [], outputs [B, K] and targets [B, ...] of several steps, each computed before the step's update."""
 
     losses: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
@@ -30,19 +30,19 @@ class StepOutputs:
 
 
 class Step(Protocol):
-    """One update from each batch x [B, F], y [B, ...], one after the other. To be called with gradients off."""
+    """Makes one update per batch x [B, F], y [B, ...], in order. Call it with gradients disabled."""
 
     def __call__(self, batches: Iterable[Batch]) -> StepOutputs: ...
 
     @property
     def fallback_reason(self) -> str | None:
-        """Why steps are not made in the faster way that was asked for; None if they are, or if it was not."""
+        """Why replay was requested and eager steps are made instead; None if that is not the case."""
         ...
 
 
 @dataclass(frozen=True)
 class EagerStep:
-    """The step as a plain script makes it: autograd, then `optimizer.step()`."""
+    """The step of a plain script: autograd, then `optimizer.step()`."""
 
     model: nn.Module
     criterion: nn.Module
@@ -58,55 +58,59 @@ class EagerStep:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
-        made = StepOutputs()
+        outputs = StepOutputs()
         for x, y in batches:
-            made.add(*self.one(x, y), y)
-        return made
+            outputs.add(*self.update(x, y), y)
+        return outputs
 
-    def one(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; the loss and the outputs before it."""
-        return self.updated(lambda: self.gradients(x, y))
+    def update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Make one update; return the loss and the outputs before it."""
+        return self.update_with(lambda: self.compute_gradients(x, y))
 
-    def updated(self, gradients: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:
-        """Make the optimizer's step with what `gradients` computes; L-BFGS has it computed several times."""
+    def update_with(self, compute: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:
+        """Make one update with the gradients that `compute` returns; L-BFGS calls it several times.
+
+        Returns:
+            The loss and the outputs before the update.
+        """
         before: list[tuple[Tensor, Tensor]] = []
 
         def closure() -> Tensor:
-            self.assign([None] * len(self.parameters))  # first, so that there is one set of gradients at a time
-            loss, output, found = gradients()
-            self.assign(found)
+            self.set_gradients([None] * len(self.parameters))  # first, to hold one set of gradients at a time
+            loss, output, gradients = compute()
+            self.set_gradients(gradients)
             before.append((loss, output))
             return loss
 
         if needs_closure(self.optimizer):
-            step_of(self.optimizer)(closure)
-        else:  # as a plain script does: a user's own may look for gradients, and call no closure
+            step_function(self.optimizer)(closure)
+        else:  # like a plain script: a user's optimizer may read gradients without calling a closure
             closure()
-            step_of(self.optimizer)(None)
-        return before[0]  # the loss before the update
+            step_function(self.optimizer)(None)
+        return before[0]  # the optimizer may have called the closure again after updates of its own
 
-    def gradients(self, x: Tensor, y: Tensor) -> Gradients:
-        """The batch's loss, outputs and gradients, clipped."""
+    def compute_gradients(self, x: Tensor, y: Tensor) -> Gradients:
+        """Compute the batch's loss, outputs and clipped gradients."""
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         with torch.enable_grad():
             output: Tensor = self.model(x)
             loss: Tensor = self.criterion(output, y)
-            found = dict(zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True))
-        gradients = [found.get(parameter) for parameter in self.parameters]
+            by_parameter = dict(zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True))
+        gradients = [by_parameter.get(parameter) for parameter in self.parameters]
         if self.clip_grad_norm is not None:
-            gradients = _clipped(gradients, self.clip_grad_norm)
+            gradients = _clip(gradients, self.clip_grad_norm)
         return loss.detach(), output.detach(), gradients
 
-    def assign(self, gradients: list[Tensor | None]) -> None:
-        """Put every gradient where the optimizer looks for it."""
+    def set_gradients(self, gradients: list[Tensor | None]) -> None:
+        """Set the `grad` of every parameter."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
 
 
-def _clipped(gradients: list[Tensor | None], max_norm: float) -> list[Tensor | None]:
-    """The gradients scaled down to `max_norm` in total, with the operations of `clip_grad_norm_`.
+def _clip(gradients: list[Tensor | None], max_norm: float) -> list[Tensor | None]:
+    """Scale the gradients down to a total norm of `max_norm`, with the operations of `clip_grad_norm_`.
 
-    Not in place: autograd gives the same tensor for two parameters that are added up.
+    Not in place: autograd returns the same tensor as the gradient of two parameters that are added.
     """
     total = nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
     scale = torch.clamp(max_norm / (total + 1e-6), max=1.0)

@@ -5,17 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
-from exp.engine.trace import tensors_of
+from exp.engine.trace import find_tensors
 
 
 class SymbolTable:
-    """Names of tensors and constants; `bound` is what the names of constants refer to when the code runs.
-
-    Tensors are known by id, so they must live as long as the table.
-    """
+    """Names of tensors and constants. Tensors are identified by id, so they must live as long as the table."""
 
     def __init__(self) -> None:
-        self.bound: dict[str, Any] = {}  # name -> function, tensor or other constant
+        self.bound: dict[str, Any] = {}  # name of a constant -> the function, tensor or other value it refers to
         self._names: dict[int, str] = {}  # id of a tensor of the trace -> its name
         self._bound_names: dict[int, str] = {}  # id of a bound value -> its name
         self._bases: dict[str, str] = {}  # name of a bound view -> name of the tensor that it is a view of
@@ -24,46 +21,46 @@ class SymbolTable:
         self._names[id(tensor)] = name
 
     def name(self, tensor: Tensor) -> str:
-        """The tensor's name. A tensor that has none comes from outside the trace, and is bound as a constant."""
+        """Return the tensor's name. A tensor without one is from outside the trace; it is bound as a constant."""
         if id(tensor) not in self._names:
             self._names[id(tensor)] = self.bind(tensor.detach())
         return self._names[id(tensor)]
 
     def bind(self, value: Any) -> str:
-        """The name by which the code refers to `value`."""
+        """Return the name by which the code refers to `value`."""
         name = self._bound_names.setdefault(id(value), f"k{len(self.bound)}")
-        self.bound[name] = value  # keeps the value alive, and so its id its own
+        self.bound[name] = value  # keeps the value alive, so no other value gets its id
         return name
 
     def bind_tensor(self, tensor: Tensor, value: Tensor) -> str:
-        """Let `value` stand for the trace's `tensor` at every step."""
+        """Bind `value`, which replaces the trace's `tensor` at every step; return its name."""
         self._names[id(tensor)] = self.bind(value)
         return self._names[id(tensor)]
 
     def bind_view(self, tensor: Tensor, view: Tensor, of: Tensor) -> None:
-        """Let `view` stand for the trace's `tensor`, itself a view of the tensor `of`."""
+        """Bind `view`, which replaces the trace's `tensor`, a view of the tensor `of`."""
         base = self.base(of)
         self._bases[self.bind_tensor(tensor, view)] = base
 
     def base(self, tensor: Tensor) -> str:
-        """The name of the tensor that `tensor` is a bound view of, or its own."""
+        """Return the name of the tensor that `tensor` is a bound view of, or its own name."""
         name = self.name(tensor)
         return self._bases.get(name, name)
 
     def source(self, value: Any) -> str:
-        """An expression for an argument of an operator."""
+        """Return an expression for an argument of an operator."""
         if isinstance(value, Tensor):
             return self.name(value)
         if isinstance(value, tuple):
             return f"({''.join(f'{self.source(item)}, ' for item in value)})"
-        if isinstance(value, list) and tensors_of(value):
+        if isinstance(value, list) and find_tensors(value):
             return f"[{', '.join(self.source(item) for item in value)}]"
         if value is None or type(value) in (bool, int, str):
             return repr(value)
         return self.bind(value)
 
     def with_bound_tensors(self, value: Any) -> Any:
-        """The arguments `value` with the bound tensor in place of each tensor of the trace."""
+        """Return the arguments `value` with each tensor of the trace replaced by the bound one."""
         if isinstance(value, Tensor):
             return self.bound[self.name(value)]
         if isinstance(value, dict):

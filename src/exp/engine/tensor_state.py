@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TensorState:
-    """The values of some tensors at one moment, and where the random streams of the devices were."""
+    """The values of tensors and the states of random streams at one moment."""
 
     tensors: list[tuple[Tensor, Tensor]]  # a tensor and a copy of it
     random: list[tuple[torch.device, Tensor]]
@@ -40,14 +40,14 @@ class TensorState:
         )
 
 
-def all_equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
-    """Whether all are equal to the bit; None, where a parameter has no gradient, equals None alone."""
+def are_equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
+    """Whether all pairs are equal to the bit. None, the gradient of an unused parameter, equals None only."""
     pairs = zip(ours, theirs, strict=True)
     return all(a is b or (a is not None and b is not None and _equal(a, b)) for a, b in pairs)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    """To the bit: -0. is not 0., and NaN is the NaN of the same bits."""
+    """Whether both have the same bits: -0. differs from 0., and a NaN equals one with the same bits."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))

@@ -1,8 +1,8 @@
-"""The updates of torch.optim without what surrounds them: the same operations on the same state, so the same bits.
+"""The updates of torch.optim without their overhead: the same operations on the same state, so the same bits.
 
-Each function takes an optimizer that has made its first step, and returns what its next steps do with the gradients.
-Hyperparameters are read from the optimizer at every step, so schedules hold; the state stays the optimizer's own, so
-its state_dict does too. The order of operations is that of torch.optim's `_single_tensor_*` functions.
+Each function takes the parameter group and states of an optimizer that has made its first step, and returns a function
+that makes the next updates. Hyperparameters are read at every step, so schedulers work; the state remains the
+optimizer's own, so its state_dict stays correct. The order of operations is that of the `_single_tensor_*` functions.
 """
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-from exp.engine.optimizers import is_torchs_own
+from exp.engine.optimizers import is_plain_torch
 
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
@@ -21,15 +21,15 @@ Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 Update: TypeAlias = Callable[[Tensors], None]
 
 
-# Switches of torch.optim that these updates do not know.
-_UNKNOWN = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
+# Options of torch.optim that these updates do not implement.
+_UNSUPPORTED = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
 
 
-def update_of(optimizer: Optimizer) -> Update | None:
-    """The bare update of `optimizer`, or None where there is only `optimizer.step()`."""
+def make_update(optimizer: Optimizer) -> Update | None:
+    """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it."""
     group, *others = optimizer.param_groups
     make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
-    if make is None or others or not is_torchs_own(optimizer) or any(group.get(switch) for switch in _UNKNOWN):
+    if make is None or others or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
         return None
     parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
@@ -176,5 +176,5 @@ _UPDATES: dict[type[Optimizer], _Make] = {
 }
 
 
-# One kernel for all parameters, where `fused=true` asks for it. torch's own kernels: its bits too, but not those above.
+# With `fused=true`, one kernel of torch's for all parameters. Its bits differ from those of the updates above.
 _FUSED: dict[type[Optimizer], _Make] = {SGD: _fused_sgd, Adam: _fused_adam, AdamW: _fused_adam}

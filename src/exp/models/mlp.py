@@ -19,10 +19,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Sequential):
-    """Outputs [B, out_features] for inputs [B, in_features]; layers are made, and so drawn, from input to output.
+    """Outputs [B, out_features] for inputs [B, in_features]. Layers are initialized from input to output.
 
-    `dropout` is the probability of dropping a hidden unit, after its activation. `output_activation` None leaves the
-    last layer linear: logits, or values.
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs.
+        hidden: Widths of the hidden layers.
+        activation: Activation after each hidden layer, a key of ACTIVATIONS.
+        output_activation: Activation after the last layer; None: linear (logits, or values of a regression).
+        dropout: Probability of dropping a hidden unit, applied after its activation.
+
+    Raises:
+        ValueError: An activation is unknown.
     """
 
     def __init__(

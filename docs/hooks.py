@@ -1,9 +1,9 @@
-"""What mkdocs calls while it builds: the pages that are made from conf/ and the notebooks come in here."""
+"""Hooks of the mkdocs build that add the pages generated from conf/ and the notebooks."""
 
 from collections.abc import Iterator
 
-from making.notebooks import page_of, title_of
-from making.pages import HERE, every_page, titles
+from making.notebooks import notebook_title, to_markdown
+from making.pages import HERE, build_pages, page_titles
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -11,31 +11,31 @@ NOTEBOOKS = sorted((HERE / "notebooks").glob("*.ipynb"))
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The navigation's entries for what is made."""
+    """Add the generated pages to the navigation."""
     for section in config.nav or []:
         if "Options" in section:
-            section["Options"] = [{title: page} for page, title in titles().items()]
+            section["Options"] = [{title: page} for page, title in page_titles().items()]
     if NOTEBOOKS:
-        pages = [{title_of(path): f"notebooks/{path.stem}.md"} for path in NOTEBOOKS]
+        pages = [{notebook_title(path): f"notebooks/{path.stem}.md"} for path in NOTEBOOKS]
         config.nav = [*(config.nav or [])[:-1], {"Notebooks": pages}, *(config.nav or [])[-1:]]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    for made in _made(config):
-        if there := files.get_file_from_path(made.src_uri):
-            files.remove(there)
-        files.append(made)
+    for generated in _generate_files(config):
+        if written := files.get_file_from_path(generated.src_uri):
+            files.remove(written)
+        files.append(generated)
     return files
 
 
-def _made(config: MkDocsConfig) -> Iterator[File]:
-    for page, text in every_page().items():
+def _generate_files(config: MkDocsConfig) -> Iterator[File]:
+    for page, text in build_pages().items():
         yield File.generated(config, page, content=text)
     for path in HERE.glob("*.png"):
         yield File.generated(config, path.name, abs_src_path=str(path))
     for path in NOTEBOOKS:
-        text, pictures = page_of(path)
+        text, images = to_markdown(path)
         yield File.generated(config, f"notebooks/{path.stem}.md", content=text)
-        for name, content in pictures.items():
+        for name, content in images.items():
             yield File.generated(config, f"notebooks/{name}", content=content)

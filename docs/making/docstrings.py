@@ -1,7 +1,6 @@
-"""What a function or class says of itself and its arguments, in words without markup.
+"""Read the docstrings of functions and classes as plain text.
 
-torch writes its docstrings in Google's way, `name (type): text`, scikit-learn in numpy's, `name : type` and the text
-below.
+torch uses Google's style, `name (type): text`. scikit-learn uses numpy's, `name : type` with the text below.
 """
 
 import inspect
@@ -11,45 +10,45 @@ from typing import Any
 
 Function = Callable[..., Any]
 
-_WORDS = {"str": "text", "None": "null", "bool": "true or false", "int": "a whole number", "float": "a number"}
+_TYPE_NAMES = {"str": "text", "None": "null", "bool": "true or false", "int": "an integer", "float": "a number"}
 
 
-def summary(function: Function) -> str:
-    """The first sentence."""
-    return _sentence((inspect.getdoc(function) or "").partition("\n\n")[0])
+def read_summary(function: Function) -> str:
+    """Return the first sentence of the docstring."""
+    return _first_sentence((inspect.getdoc(function) or "").partition("\n\n")[0])
 
 
-def argument(function: Function | None, name: str) -> str:
-    """What the docstring says of that argument, as far as its first sentence; nothing where it says nothing."""
+def read_argument(function: Function | None, name: str) -> str:
+    """Return the first sentence on the argument `name`; "" if the docstring has none."""
     text = inspect.getdoc(function) or "" if function else ""
     google = re.search(rf"^ +{name}(?: \(.*?\))?: (.*(?:\n {{5,}}.*)*)", text, re.MULTILINE)
     numpys = re.search(rf"^{name} : .*\n((?: +.*\n?)+)", text, re.MULTILINE)
-    found = google or numpys
-    return _sentence(found[1]) if found else ""
+    match = google or numpys
+    return _first_sentence(match[1]) if match else ""
 
 
-def annotation(function: Function | None, name: str) -> str:
-    """What the signature says that argument may be."""
-    found = inspect.signature(function).parameters.get(name) if function else None
-    if found is None or found.annotation is inspect.Parameter.empty:
+def read_annotation(function: Function | None, name: str) -> str:
+    """Return the type of the argument `name` in words; "" if the signature has none."""
+    parameter = inspect.signature(function).parameters.get(name) if function else None
+    if parameter is None or parameter.annotation is inspect.Parameter.empty:
         return ""
-    kind = found.annotation
-    return plain_type(kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind)))
+    kind = parameter.annotation
+    return describe_type(kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind)))
 
 
-def is_typed(function: Function, name: str) -> bool:
-    """Whether that argument is one to type: told of, no tensor, and not one of yesterday's."""
-    kind, said = str(inspect.signature(function).parameters[name].annotation), argument(function, name)
-    return bool(said) and not said.startswith("Deprecated") and ("Tensor" not in kind or "float" in kind)
+def is_configurable(function: Function, name: str) -> bool:
+    """Return whether a config can set the argument: documented, not deprecated, and not a tensor."""
+    kind, text = str(inspect.signature(function).parameters[name].annotation), read_argument(function, name)
+    return bool(text) and not text.startswith("Deprecated") and ("Tensor" not in kind or "float" in kind)
 
 
-def plain_type(kind: str) -> str:
-    """A type in words; nothing for one that words would make longer."""
+def describe_type(kind: str) -> str:
+    """Return an annotation in words; "" for any but unions of simple types."""
     parts = kind.split(" | ")
-    return ", or ".join(_WORDS[part] for part in parts) if all(part in _WORDS for part in parts) else ""
+    return ", or ".join(_TYPE_NAMES[part] for part in parts) if all(part in _TYPE_NAMES for part in parts) else ""
 
 
-def _sentence(text: str) -> str:
+def _first_sentence(text: str) -> str:
     text = " ".join(text.split())
     text = re.sub(r":\w+:`~?\.?([^`]*)`", r"\1", text)  # :class:`Linear`
     text = re.sub(r"``?([^`]*)``?", r"\1", text)

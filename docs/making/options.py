@@ -1,4 +1,4 @@
-"""What a YAML of conf/ offers, read from the file itself and from what it names: nothing is listed by hand."""
+"""Read the options and keys of conf/ from its YAML files and the classes that they name."""
 
 import inspect
 import re
@@ -21,44 +21,53 @@ from making import docstrings
 
 @dataclass(frozen=True)
 class Key:
-    """A key as one types it, its value in the YAML, what else it may be, and what it means."""
+    """A config key: its name, default, allowed values and description."""
 
     name: str
     value: str
     allowed: str
-    meaning: str
+    description: str
 
 
 @dataclass(frozen=True)
 class Option:
-    """One YAML: what it is, lines to type, its keys; what it names, and what that takes beside those keys."""
+    """One YAML file of a group.
+
+    Attributes:
+        text: The opening comment.
+        commands: The example commands of the opening comment.
+        overrides: Choices of other groups that this option makes, such as "loss=mse".
+        target: The `_target_`, if there is one.
+        summary: The first sentence of the target's docstring.
+        other_arguments: Arguments of the target that are not in the YAML.
+    """
 
     group: str
     name: str
     text: str
     commands: list[str]
     keys: list[Key]
-    brings: list[str]
+    overrides: list[str]
     target: str | None
     summary: str
-    more: list[str]
+    other_arguments: list[str]
 
 
-def groups() -> list[str]:
+def group_names() -> list[str]:
     return [path.name for path in sorted(CONF.iterdir()) if path.is_dir() and path.name != "hydra"]
 
 
-def options(group: str) -> list[Option]:
-    return [option_in(path) for path in sorted((CONF / group).glob("*.yaml"))]
+def read_options(group: str) -> list[Option]:
+    return [read_option(path) for path in sorted((CONF / group).glob("*.yaml"))]
 
 
-def option_in(path: Path) -> Option:
+def read_option(path: Path) -> Option:
     text = path.read_text(encoding="utf-8")
     group = path.parent.name
-    about, commands = opening(text)
+    about, commands = parse_opening(text)
     content: dict[str, Any] = yaml.safe_load(text) or {}
-    at_top = "# @package _global_" in text
-    node: dict[str, Any] = dict((content.get(group) or {}) if at_top else content)
+    is_global = "# @package _global_" in text
+    node: dict[str, Any] = dict((content.get(group) or {}) if is_global else content)
     node.pop("defaults", None)
     target = node.get("_target_")
     function = resolve(group, node) if target else None
@@ -67,22 +76,22 @@ def option_in(path: Path) -> Option:
         name=path.stem,
         text=about,
         commands=[command for command, _ in commands],
-        keys=list(keys(text, "" if at_top else f"{group}.", group, function)),
-        brings=[f"{group}={name}" for group, name in brought(content)],
+        keys=list(read_keys(text, "" if is_global else f"{group}.", group, function)),
+        overrides=[f"{group}={name}" for group, name in read_overrides(content)],
         target=target,
-        summary=docstrings.summary(function) if function else "",
-        more=[name for name in _others(group, node) if docstrings.is_typed(function, name)] if function else [],
+        summary=docstrings.read_summary(function) if function else "",
+        other_arguments=_other_arguments(group, node, function) if function else [],
     )
 
 
-def _others(group: str, node: dict[str, Any]) -> list[str]:
-    """What the target takes besides, as its source tells."""
-    return [name for name in parameters(node["_target_"]) or () if name not in (*node, *GIVEN[group])]
+def _other_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> list[str]:
+    names = [name for name in parameters(node["_target_"]) or () if name not in (*node, *GIVEN[group])]
+    return [name for name in names if docstrings.is_configurable(function, name)]
 
 
-def opening(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """What the comment at the top says, and its lines to type, each with the remark that stands behind it."""
-    said: list[str] = []
+def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the text of the opening comment, and its example commands, each with the remark after it."""
+    sentences: list[str] = []
     commands: list[tuple[str, str]] = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -93,62 +102,62 @@ def opening(text: str) -> tuple[str, list[tuple[str, str]]]:
             command, _, remark = line.removeprefix("#   ").partition("   ")
             commands.append((command, remark.strip()))
         else:
-            said.append(line.removeprefix("# "))
-    return " ".join(said), commands
+            sentences.append(line.removeprefix("# "))
+    return " ".join(sentences), commands
 
 
-def keys(text: str, prefix: str, group: str, function: Callable[..., Any] | None) -> Iterator[Key]:
-    """Every key of a YAML that a person may set, in its order."""
+def read_keys(text: str, prefix: str, group: str, function: Callable[..., Any] | None) -> Iterator[Key]:
+    """Yield the keys of a YAML file in its order, without `_target_` and `defaults`."""
     root = yaml.compose(text)
     assert isinstance(root, MappingNode)
-    for name, node in _leaves(root, prefix):
+    for name, node in _leaf_nodes(root, prefix):
         last = name.rpartition(".")[2]
-        own = function if name == f"{group}.{last}" else None
+        owner = function if name == f"{group}.{last}" else None
         value = yaml.safe_load(text[node.start_mark.index : node.end_mark.index])
-        limit = CONSTRAINTS.get(name)
+        constraint = CONSTRAINTS.get(name)
         yield Key(
             name=name,
             value="" if value == "???" else as_yaml(value),
-            allowed=str(limit[0]) if limit else docstrings.annotation(own, last),
-            meaning=_comment(text, node) or docstrings.argument(own, last),
+            allowed=str(constraint[0]) if constraint else docstrings.read_annotation(owner, last),
+            description=_comment(text, node) or docstrings.read_argument(owner, last),
         )
 
 
-def brought(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a YAML chooses of other groups."""
+def read_overrides(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the group and option of each override in the defaults list."""
     for entry in content.get("defaults", ()):
         for where, name in entry.items() if isinstance(entry, dict) else ():
             if match := re.match(r"override /(\w+)", where):
                 yield match[1], name
 
 
-def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
+def _leaf_nodes(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
     for key, value in node.value:
         assert isinstance(key, ScalarNode)
         if key.value in ("_target_", "defaults"):
             continue
         if isinstance(value, MappingNode):
-            yield from _leaves(value, f"{prefix}{key.value}.")
+            yield from _leaf_nodes(value, f"{prefix}{key.value}.")
         else:
             yield f"{prefix}{key.value}", value
 
 
 def _comment(text: str, node: Node) -> str:
-    """What stands behind a value in its line."""
+    """Return the comment after a value on its line."""
     rest = text[node.end_mark.index :].partition("\n")[0]
     return rest.partition("#")[2].strip()
 
 
-def fields_of(schema: type) -> list[Key]:
-    """The keys of a dataclass whose lines say what they mean, those that it inherits first."""
-    found: dict[str, Key] = {}
-    for one in reversed(schema.__mro__[:-1]):
-        for line in inspect.getsource(one).splitlines():
+def read_fields(schema: type) -> list[Key]:
+    """Return the fields of a dataclass with the comments on their lines as descriptions, inherited fields first."""
+    keys: dict[str, Key] = {}
+    for base in reversed(schema.__mro__[:-1]):
+        for line in inspect.getsource(base).splitlines():
             if match := re.match(r"    (\w+): (.+?) = (.+?)(?:  # (.*))?$", line):
-                name, kind, _, meaning = match.groups()
+                name, kind, _, description = match.groups()
                 if name != "_target_":
-                    found[name] = Key(name, _default(schema, name), docstrings.plain_type(kind), meaning or "")
-    return list(found.values())
+                    keys[name] = Key(name, _default(schema, name), docstrings.describe_type(kind), description or "")
+    return list(keys.values())
 
 
 def _default(schema: type, name: str) -> str:

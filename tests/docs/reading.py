@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
-from making.pages import every_page
+from making.pages import build_pages
 
 from exp.api import _isolated_state
 from exp.cli.main import main
@@ -64,7 +64,7 @@ class Block:
 
 
 # Made once: each look at every YAML takes a while.
-_pages = functools.cache(every_page)
+_pages = functools.cache(build_pages)
 
 
 def blocks(page: str) -> Iterator[Block]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import config_of
-from making.options import groups, options
-from making.pages import every_page
+from making.options import group_names, read_options
+from making.pages import build_pages
 from reading import CHECKOUT, Block, Reader, blocks, differences
 from sklearn.datasets import load_iris
 
@@ -17,9 +17,9 @@ from exp.training.events import Evaluated
 from exp.training.loop import train
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = [option for group in groups() for option in options(group)]
-OF_OPTIONS = {f"options/{group}.md" for group in groups()}
-PAGES = [page for page in every_page() if page not in OF_OPTIONS and list(blocks(page))]
+OPTIONS = [option for group in group_names() for option in read_options(group)]
+OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
+PAGES = [page for page in build_pages() if page not in OF_OPTIONS and list(blocks(page))]
 
 # Read in every run of the tests; the others take longer, for sweeps and scripts are processes of their own.
 QUICK = {"index.md"}
@@ -65,7 +65,7 @@ def test_an_options_command_runs_as_it_stands(option, tmp_path: Path):
 
 
 def test_what_is_not_run_says_what_it_needs():
-    assert {block.needs for page in every_page() for block in blocks(page)} == {None, *NEEDS}
+    assert {block.needs for page in build_pages() for block in blocks(page)} == {None, *NEEDS}
 
 
 def test_lines_for_the_checkout_name_what_is_there():
@@ -82,9 +82,9 @@ def test_lines_for_the_checkout_name_what_is_there():
 
 
 def test_code_is_typed_into_a_file_with_a_name():
-    every = [(page, block) for page in every_page() for block in blocks(page)]
+    every = [(page, block) for page in build_pages() for block in blocks(page)]
     assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
-    for page, text in every_page().items():
+    for page, text in build_pages().items():
         assert re.findall(r"^```(?:python|yaml|console|sh|shell)\s*$", text, re.MULTILINE) == [], page
 
 

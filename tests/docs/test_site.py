@@ -1,4 +1,4 @@
-"""The site has an entry for all that conf/ holds, builds without a warning, and needs no other host."""
+"""The site has an entry for every option and key of conf/, builds without warnings and loads nothing from outside."""
 
 import base64
 import functools
@@ -14,19 +14,19 @@ import making.options
 import making.pages
 import pytest
 import yaml
-from making.notebooks import page_of
-from making.options import groups, options
-from making.pages import KNOBS, option_pages, titles
+from making.notebooks import to_markdown
+from making.options import group_names, read_options
+from making.pages import OTHER_KEYS, build_option_pages, page_titles
 
 from exp.config.schema import CONF, flatten
 
 DOCS = Path(__file__).parents[2] / "docs"
-_option_pages = functools.cache(option_pages)  # each reads every YAML
+_option_pages = functools.cache(build_option_pages)  # it reads every YAML
 OPTIONS = [path for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
+def test_every_option_and_every_key_has_an_entry(path: Path):
     group, text = path.parent.name, path.read_text()
     entry = _option_pages()[f"options/{group}.md"].partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
     prefix = "" if "# @package _global_" in text else f"{group}."
@@ -36,22 +36,22 @@ def test_every_yaml_and_every_key_of_it_has_an_entry(path: Path):
     assert "python -m exp" in entry
 
 
-def test_every_key_beside_the_groups_has_an_entry():
+def test_every_key_outside_the_groups_has_an_entry():
     content = yaml.safe_load((CONF / "config.yaml").read_text())
-    page = _option_pages()[KNOBS]
+    page = _option_pages()[OTHER_KEYS]
     for key in flatten({key: value for key, value in content.items() if key not in ("defaults", "hydra")}):
         assert f"| `{key}` |" in page
     for key in ("hydra.run.dir", "hydra.launcher.partition", "hydra.sweeper.n_trials"):
         assert f"| `{key}` |" in page
 
 
-def test_every_key_says_what_it_is():
+def test_every_key_has_a_description():
     rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.*) \|$", "\n".join(_option_pages().values()), re.MULTILINE)
     assert len(rows) > 150
-    assert [key for key, _, meaning in rows if not meaning] == []
+    assert [key for key, _, description in rows if not description] == []
 
 
-def test_a_new_yaml_and_a_new_group_are_there_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_new_option_and_a_new_group_get_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(making.options, "CONF", tmp_path / "conf")
     monkeypatch.setattr(making.pages, "CONF", tmp_path / "conf")
@@ -61,20 +61,20 @@ def test_a_new_yaml_and_a_new_group_are_there_unasked(tmp_path: Path, monkeypatc
     )
     (tmp_path / "conf/sound").mkdir()
     (tmp_path / "conf/sound/quiet.yaml").write_text("# None.\n#   python -m exp sound=quiet\nvolume: 0  # in dB\n")
-    made = option_pages()
-    entry = made["options/loss.md"].partition("\n## smooth_l1\n")[2].partition("\n## ")[0]
+    pages = build_option_pages()
+    entry = pages["options/loss.md"].partition("\n## smooth_l1\n")[2].partition("\n## ")[0]
     assert "Values: like huber, scaled by beta." in entry
     assert "python -m exp dataset=diabetes loss=smooth_l1" in entry
     assert "| `loss.beta` | `1.0` | Specifies the threshold" in entry
-    assert "| `sound.volume` | `0` | in dB |" in made["options/sound.md"]
-    assert titles()["options/sound.md"] == "sound"
+    assert "| `sound.volume` | `0` | in dB |" in pages["options/sound.md"]
+    assert page_titles()["options/sound.md"] == "sound"
 
 
-def test_what_the_targets_take_besides_is_told():
-    sgd = next(option for option in options("optimizer") if option.name == "sgd")
-    assert "dampening" in sgd.more
-    assert {"params", "lr"}.isdisjoint(sgd.more)
-    assert set(groups()) == {path.parent.name for path in OPTIONS}
+def test_other_arguments_of_a_target_are_listed():
+    sgd = next(option for option in read_options("optimizer") if option.name == "sgd")
+    assert "dampening" in sgd.other_arguments
+    assert {"params", "lr"}.isdisjoint(sgd.other_arguments)
+    assert set(group_names()) == {path.parent.name for path in OPTIONS}
 
 
 def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path):
@@ -90,7 +90,7 @@ def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path):
         {"cell_type": "code", "source": [], "outputs": []},
     ]
     (tmp_path / "xor.ipynb").write_text(json.dumps({"cells": cells}))
-    page, pictures = page_of(tmp_path / "xor.ipynb")
+    page, pictures = to_markdown(tmp_path / "xor.ipynb")
     assert page.startswith("# XOR\nFour points.\n\n```python\ntrain()\n```\n")
     assert "loss 0.1" in page
     assert pictures == {"xor-0.png": b"of a curve"}
@@ -99,8 +99,8 @@ def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path):
     assert "<Figure>" not in page
 
 
-# A script, style, font or picture of another host, as HTML and CSS name them. Links are a reader's own choice.
-ELSEWHERE = re.compile(
+# A script, style, font or image from another host. Links are allowed.
+EXTERNAL = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(?:https?:)?//"""
     r"""|<link[^>]*rel=["']?(?:stylesheet|preconnect|icon|preload)[^>]*href=["']?(?:https?:)?//"""
     r"""|@import\s+(?:url\()?["']?(?:https?:)?//|url\(["']?(?:https?:)?//"""
@@ -108,14 +108,14 @@ ELSEWHERE = re.compile(
 
 
 @pytest.mark.slow
-def test_it_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path):
+def test_the_site_builds_without_warnings_and_loads_nothing_from_other_hosts(tmp_path: Path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d", str(tmp_path)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     pages = {path.relative_to(tmp_path).with_suffix(".md").as_posix() for path in tmp_path.rglob("*.html")}
-    assert {*making.pages.every_page(), "404.md"} <= pages
+    assert {*making.pages.build_pages(), "404.md"} <= pages
     for path in (path for path in tmp_path.rglob("*") if path.suffix in (".html", ".css")):
-        assert ELSEWHERE.findall(path.read_text("utf-8")) == [], path
-    # The theme fetches Mermaid, and it alone, where a page asks for a diagram.
+        assert EXTERNAL.findall(path.read_text("utf-8")) == [], path
+    # On pages with a diagram, the theme would load Mermaid from another host.
     assert not any('class="mermaid"' in path.read_text("utf-8") for path in tmp_path.rglob("*.html"))

@@ -1,4 +1,4 @@
-"""Where Hydra looks for launchers and sweepers. It imports this whenever exp starts, so nothing slow stands here."""
+"""exp's launchers and sweepers, found by Hydra. It imports this module at every start: import nothing slow."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class ExpLauncher(Launcher):
-    """`hydra/launcher=exp`, the default: a sweep's jobs in warm worker processes; `submitit_slurm`: on a cluster."""
+    """`hydra/launcher=exp`, the default: runs jobs in worker processes. `submitit_slurm`: on a cluster."""
 
     supports_pruning = True
 
-    def __init__(self, **of_cluster: Any) -> None:
-        del of_cluster  # they are in the config
+    def __init__(self, **settings: Any) -> None:
+        del settings  # read from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._function, self._config = hydra_context, task_function, config
@@ -44,10 +44,10 @@ class ExpLauncher(Launcher):
 
 
 class ExpSweeper(BasicSweeper):
-    """`hydra/sweeper=exp`, the default: Hydra's own, but that it leaves it to our launcher to compose the jobs."""
+    """`hydra/sweeper=exp`, the default: Hydra's basic sweeper. exp's launcher composes and validates the jobs."""
 
     def __init__(self) -> None:
-        super().__init__(max_batch_size=None)  # every job is checked before the first begins
+        super().__init__(max_batch_size=None)  # one batch: every job is validated before the first begins
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
@@ -55,12 +55,12 @@ class ExpSweeper(BasicSweeper):
 
 
 class OptunaSweeper(Sweeper):
-    """`hydra/sweeper=optuna`: optuna chooses the jobs. pip install 'exp[search]'"""
+    """`hydra/sweeper=optuna`: optuna chooses the jobs. It needs `pip install 'exp[search]'`."""
 
     def __init__(
         self, n_trials: int, sampler: str, pruner: str, seed: int, storage: str | None, study_name: str
     ) -> None:
-        del n_trials, sampler, pruner, seed, storage, study_name  # they are in the config
+        del n_trials, sampler, pruner, seed, storage, study_name  # read from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
@@ -70,7 +70,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         with require_extra("optuna", "hydra/sweeper=optuna", "search"), warnings.catch_warnings():
-            # In a notebook tqdm, which optuna imports and we show nothing of, asks for widgets.
+            # In a notebook, tqdm, which optuna imports, warns that widgets are missing. exp does not show its bars.
             warnings.filterwarnings("ignore", "IProgress not found")
             from exp.sweeps.search import run_search
 
@@ -84,23 +84,23 @@ class ExpLauncherConf:
 
 @dataclass
 class SubmititConf(ExpLauncherConf):
-    """What submitit, https://github.com/facebookincubator/submitit, may be asked for; null: as the cluster has it."""
+    """Settings of submitit, https://github.com/facebookincubator/submitit. null: the cluster's default."""
 
     cluster: str = MISSING
     submitit_folder: str = "${hydra.sweep.dir}/.submitit/%j"
     name: str = "${hydra.job.name}"
     timeout_min: int = 60
-    max_num_timeout: int = 3  # how often a job that ran out of time goes on in another
+    max_num_timeout: int = 3  # how often a job that timed out is queued again
     cpus_per_task: int | None = None
     gpus_per_node: int | None = None
     mem_gb: float | None = None
     stderr_to_stdout: bool = False
-    setup: list[str] | None = None  # commands before the job's own
+    setup: list[str] | None = None  # shell commands to run before the job
 
 
 @dataclass
 class SubmititLocalConf(SubmititConf):
-    """On this machine, as a rehearsal."""
+    """Runs on this machine, to test a cluster sweep."""
 
     cluster: str = "local"
 
@@ -119,9 +119,9 @@ class SubmititSlurmConf(SubmititConf):
     gpus_per_task: int | None = None
     mem_per_gpu: str | None = None
     mem_per_cpu: str | None = None
-    signal_delay_s: int = 120  # before the time is up
-    array_parallelism: int = 256  # jobs at a time
-    additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # what sbatch takes besides
+    signal_delay_s: int = 120  # seconds before the time limit
+    array_parallelism: int = 256  # jobs that run at the same time
+    additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # further options of sbatch
 
 
 @dataclass
@@ -140,11 +140,11 @@ for name, node in {
 @dataclass
 class OptunaSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.OptunaSweeper"
-    n_trials: int = 20  # in the study altogether
+    n_trials: int = 20  # in the study, over all searches
     sampler: str = "tpe"  # or random
-    pruner: str = "median"  # or hyperband, none: which runs end early, by the metric on the validation rows
+    pruner: str = "median"  # or hyperband, none: ends runs early, by the metric on the validation rows
     seed: int = 0  # of the sampler
-    storage: str | None = None  # a file, or sqlite:///study.db: started again, the search goes on
+    storage: str | None = None  # a file, or sqlite:///study.db: a later search continues the study
     study_name: str = "exp"
 
 

@@ -65,7 +65,7 @@ def run_command(arguments: Sequence[str]) -> Completed:
                 check_untrusted(line)
             allowlist.add_to_path(line.config_dir)
             if line.trains_in_workers:
-                start_worker_early(beside_others=line.override_of("sweep.workers") is not None)
+                start_worker_early(shares_cores=line.override_of("sweep.workers") is not None)
             return _train_or_sweep(line)
         except AlreadyFinished as finished:
             print(f"exp: {finished}")

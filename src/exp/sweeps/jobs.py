@@ -1,4 +1,4 @@
-"""A sweep's jobs: what was typed for each, what it composes to, and what it is known by."""
+"""The jobs of a sweep: their overrides, their configs, and a key of each config's content."""
 
 import copy
 import hashlib
@@ -21,12 +21,12 @@ from exp.config.schema import Config, flatten, validate, without_hydra
 from exp.config.untrusted import refuse_other_settings
 from exp.sweeps.hydra_files import HydraFileTemplate
 
-# What does not make another run of a job: how its sweep is made, and what is drawn of it.
+# Keys that do not change the numbers of a run.
 _NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
 
 
 class InvalidJob(Exception):  # noqa: N818
-    """What is wrong with one job of several, and the overrides that make it."""
+    """An error in one of several jobs, with the overrides of that job."""
 
     def __init__(self, overrides: Sequence[str], reason: Exception) -> None:
         super().__init__(f"{reason} (in the job {shlex.join(overrides)})")
@@ -36,7 +36,7 @@ class InvalidJob(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep. `words` are the overrides that make it alone; `flat` is its whole config, a key a line."""
+    """One run of a sweep. `overrides` make the same run on its own; `flat` is its config with dotted keys."""
 
     number: int
     overrides: list[str]
@@ -45,28 +45,31 @@ class Job:
 
     @cached_property
     def key(self) -> str:
-        """The same for the same config, wherever and in whatever sweep it runs."""
+        """A hash of the config: equal for equal configs, in any sweep."""
         kept = {name: value for name, value in sorted(self.flat.items()) if not is_not_part_of_run(name)}
         return hashlib.sha256(json.dumps(kept, default=str).encode()).hexdigest()
 
 
 def is_not_part_of_run(name: str) -> bool:
+    """Whether the key has no influence on the numbers of a run."""
     return name.startswith(_NOT_PART_OF_RUN)
 
 
-def compose_jobs(words: Sequence[Sequence[str]], first: int, composer: "JobComposer") -> list[Job]:
-    """Every job, composed and checked. Raises what is wrong with the first that is not as it must be.
+def compose_jobs(overrides: Sequence[Sequence[str]], first: int, composer: "JobComposer") -> list[Job]:
+    """Compose and validate every job. The jobs are numbered from `first`.
 
-    InvalidJob around it where there are several.
+    Raises:
+        InvalidJob: The first error, if there are several jobs.
+        Exception: The error itself, if there is one job.
     """
     jobs: list[Job] = []
-    for number, line in enumerate(words, first):
-        own = [word for word in line if not word.startswith("sweep.")]
+    for number, line in enumerate(overrides, first):
+        own = [override for override in line if not override.startswith("sweep.")]
         try:
             task = composer.compose_task(own)
             config = validate(task)
         except Exception as error:
-            if len(words) == 1:
+            if len(overrides) == 1:
                 raise
             raise InvalidJob(own, error) from error
         content = cast("dict[str, Any]", OmegaConf.to_container(task, resolve=True))

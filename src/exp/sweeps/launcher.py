@@ -1,4 +1,4 @@
-"""The launcher: every job of a sweep composed and checked, and then made by worker processes or by a cluster."""
+"""launch: compose and validate every job of a sweep, then run the jobs with an executor."""
 
 import gc
 import shlex
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
-# More would be a mistake, or a day's work for the file system alone.
+# More jobs are most likely an error.
 _MAX_JOBS = 100_000
 
 
@@ -34,15 +34,23 @@ def launch(
     context: HydraContext,
     function: TaskFunction,
     config: DictConfig,
-    words: Sequence[Sequence[str]],
+    overrides: Sequence[Sequence[str]],
     first: int,
     pruning: "Sequence[PruningCallback]" = (),
 ) -> list[JobReturn]:
-    """Make the jobs that `words` are the overrides of, numbered from `first`; what a Hydra launcher returns.
+    """Run jobs, and return what a Hydra launcher returns. All jobs are validated before the first begins.
 
-    `pruning`: a callback for each job, or none. Raises what is wrong with a job before any begins.
+    Args:
+        context, function, config: What Hydra passes to a launcher's setup().
+        overrides: The overrides of each job.
+        first: The number of the first job.
+        pruning: A callback for each job, or nothing.
+
+    Raises:
+        ConfigError: An override, or a setting of the sweep, is invalid.
+        KeyboardInterrupt: The sweep was interrupted; the runs have saved.
     """
-    if not gc.isenabled():  # off until all is imported
+    if not gc.isenabled():  # switched off during the imports
         gc.freeze()
         gc.enable()
     setup_globals()
@@ -52,12 +60,12 @@ def launch(
     composer = JobComposer(context.config_loader, config)
     if not getattr(function, "runs_in_workers", False):
         return [
-            _run_here(context, function, composer.compose(line), number) for number, line in enumerate(words, first)
+            _run_here(context, function, composer.compose(line), number) for number, line in enumerate(overrides, first)
         ]
-    with folder_lock(folder), make_executor(config, len(words)) as executor:
+    with folder_lock(folder), make_executor(config, len(overrides)) as executor:
         try:
-            _refuse_what_is_no_sweep(words)
-            jobs = compose_jobs(words, first, composer)
+            _check_sweep(overrides)
+            jobs = compose_jobs(overrides, first, composer)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
@@ -88,35 +96,37 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
     return WorkerPool(workers) if workers else InProcess()
 
 
-def _refuse_what_is_no_sweep(words: Sequence[Sequence[str]]) -> None:
-    if not words:
+def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
+    if not overrides:
         raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
-    if len(words) > _MAX_JOBS:
+    if len(overrides) > _MAX_JOBS:
         raise ConfigError(
-            f"the sweep has {len(words):,} jobs, and more than {_MAX_JOBS:,} are none", "fewer values, or parts of it"
+            f"the sweep has {len(overrides):,} jobs, and more than {_MAX_JOBS:,} are none",
+            "fewer values, or parts of it",
         )
-    for of_one in zip(*([word for word in line if word.startswith("sweep.")] for line in words), strict=True):
-        if len(set(of_one)) > 1:
-            key = of_one[0].partition("=")[0]
+    settings = ([override for override in job if override.startswith("sweep.")] for job in overrides)
+    for values in zip(*settings, strict=True):
+        if len(set(values)) > 1:
+            key = values[0].partition("=")[0]
             raise ConfigError(
                 f"{key} is how the sweep itself is made, and cannot vary in it",
-                of_one[0],
+                values[0],
                 key=key,
-                override=of_one[0],
+                override=values[0],
             )
 
 
 def _remove_new_files(folder: Path) -> None:
-    """Take away what Hydra wrote for a sweep that never began."""
+    """Remove what Hydra wrote for a sweep that did not begin."""
     if not (folder / SWEEP_MANIFEST).exists():
         (folder / "multirun.yaml").unlink(missing_ok=True)
-        with suppress(OSError):  # something else is in it
-            for empty in (folder, folder.parent, folder.parent.parent):
-                empty.rmdir()
+        with suppress(OSError):  # the folder is not empty
+            for parent in (folder, folder.parent, folder.parent.parent):
+                parent.rmdir()
 
 
 def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:
-    """A job of another function than exp's, made in this process as Hydra's own launcher would."""
-    done = run_job(function, activate_job_config(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    """Run a job of another function than exp's in this process, as Hydra's basic launcher does."""
+    result = run_job(function, activate_job_config(cfg, number), "hydra.sweep.dir", "hydra.sweep.subdir", context)
     configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
-    return done
+    return result

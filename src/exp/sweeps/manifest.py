@@ -1,4 +1,4 @@
-"""sweep.json: which jobs a sweep's folder holds, by the content of their configs, so that it can be gone on with."""
+"""sweep.json: the folder of each job, by the content of the job's config. A resumed sweep finds its jobs in it."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,16 @@ from exp.results.atomic import replacement
 from exp.results.run_folder import SWEEP_MANIFEST
 from exp.sweeps.jobs import Job, is_not_part_of_run
 
-# What of a sweep's own lies beside its jobs.
-OF_SWEEP = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP_MANIFEST, "multirun.yaml")
+# Names in a sweep folder that are not jobs.
+_RESERVED = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP_MANIFEST, "multirun.yaml")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What the file says. ConfigError if it is damaged."""
+    """Return the content of the file.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         if all(
@@ -28,32 +32,36 @@ def _read(path: Path) -> dict[str, Any]:
     raise ConfigError(f"{path} is damaged: it tells no jobs", "a new sweep, in another folder")
 
 
-def _is_a_jobs(name: str) -> bool:
-    return bool(name) and Path(name).name == name and not name.startswith(".") and name not in OF_SWEEP
+def _is_job_name(name: str) -> bool:
+    return bool(name) and Path(name).name == name and not name.startswith(".") and name not in _RESERVED
 
 
 class Manifest:
-    """The jobs of the sweep in `folder`: of each its key and its folder's name; written anew as jobs are added."""
+    """The jobs of the sweep in `folder`: the name of each job's folder, by the job's key."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / SWEEP_MANIFEST
         content = _read(self._path) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
-            if not _is_a_jobs(name):
+            if not _is_job_name(name):
                 raise ConfigError(f"{self._path}: {name} is no job's folder in the sweep's", "another sweep.resume")
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
 
     def add(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[str, str]:
-        """The name of each job's folder by its key: the one it has, or that of `names`, or a free number.
+        """Add jobs, write the file, and return the name of every job's folder by the job's key.
 
-        ConfigError if what no job varies is not as it was.
+        A job that is in the sweep already keeps its folder. A new one gets its name in `names`, or a free number if
+        that name is taken.
+
+        Raises:
+            ConfigError: A value that no job varies differs from the sweep's, or a name cannot be a folder's.
         """
         first = jobs[0].flat
         varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
         varied |= set(self._varied)
-        if self._base and jobs[0].number == 0:  # else a search, which chooses as it goes
+        if self._base and jobs[0].number == 0:  # a search adds jobs as it runs, and checks its study instead
             changed = [
                 f"{name} was {as_yaml(self._base.get(name))} and would be {as_yaml(first.get(name))}"
                 for name in sorted({*first, *self._base} - varied)
@@ -66,10 +74,10 @@ class Manifest:
                     key="sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
-            if not _is_a_jobs(name):
+            if not _is_job_name(name):
                 raise ConfigError(
                     f"hydra.sweep.subdir gives '{name}': a job's folder is one name, without a dot at its "
-                    f"beginning, and none of {', '.join(OF_SWEEP)}",
+                    f"beginning, and none of {', '.join(_RESERVED)}",
                     "hydra.sweep.subdir='${hydra.job.num}'",
                     key="hydra.sweep.subdir",
                 )

@@ -1,4 +1,4 @@
-"""One line over a sweep's jobs while it runs: how many are done, what is left, and the best so far."""
+"""SweepProgress: the progress line of a sweep, with the number of jobs done, the time left and the best job."""
 
 import time
 from types import TracebackType
@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class SweepProgress:
-    """A bar on a terminal and in a notebook, a line now and then elsewhere. To be used in a `with`."""
+    """A progress bar on a terminal and in a notebook; elsewhere a line every few seconds."""
 
     def __init__(self, jobs: int, done: int, metric: str) -> None:
         self._console = terminal.make_console()
@@ -26,7 +26,7 @@ class SweepProgress:
         self._metric = metric
         self._jobs, self._done, self._failed = jobs, done, 0
         self._best: Row | None = None
-        self._spoke = time.perf_counter()
+        self._printed = time.perf_counter()
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start(self._jobs, self._done, counts="", best="")
@@ -35,15 +35,16 @@ class SweepProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def ended(self, row: Row) -> None:
-        """A job has ended, as its row of the sweep's table tells."""
+    def add(self, row: Row) -> None:
+        """Count a job that has ended, given its row of sweep.csv."""
         self._done += 1
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
-            known = [row] if self._best is None else [self._best, row]
-            self._best = sweep_csv.sort_best_first(known, self._metric)[0]
+            candidates = [row] if self._best is None else [self._best, row]
+            self._best = sweep_csv.sort_best_first(candidates, self._metric)[0]
 
     def show(self, running: int) -> None:
+        """Update the bar, or print a line if the last one is old enough."""
         counts = f"{self._done} of {self._jobs} done, {self._failed} failed, {running} running"
         best = ""
         if self._best is not None and self._metric in self._best:
@@ -51,6 +52,6 @@ class SweepProgress:
             best = f"best {self._metric} {value}: job {self._best['job']}"
         if self._bar.moves:
             self._bar.update(self._done, counts=counts, best=best)
-        elif time.perf_counter() - self._spoke > _SECONDS_BETWEEN_LINES:
-            self._spoke = time.perf_counter()
+        elif time.perf_counter() - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = time.perf_counter()
             self._console.print(f"{counts}   {best}")

@@ -1,4 +1,4 @@
-"""A search instead of a grid: optuna says what to try next, from what came out before. `hydra/sweeper=optuna`."""
+"""run_search: optuna chooses the jobs from the results of earlier ones. `hydra/sweeper=optuna`"""
 
 import math
 import shlex
@@ -38,7 +38,7 @@ _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 }
 
 
-# By how many epochs a trial has; not in the first fifth, where a good learning rate may still leap about.
+# By the number of epochs. The first fifth is not pruned: with a good learning rate the loss may still jump.
 _PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5),
     "hyperband": lambda epochs: HyperbandPruner(max_resource=epochs),
@@ -47,24 +47,24 @@ _PRUNERS: dict[str, Callable[[int], BasePruner]] = {
 
 
 class PrunableTrial:
-    """A trial that tells its study how it goes, once an epoch."""
+    """A trial that reports to its study once an epoch."""
 
     def __init__(self, trial: optuna.Trial, metric: str) -> None:
         self._trial = trial
-        self._name = metric.partition("/")[0]  # of the validation rows, whatever rows it is told of at its end
+        self._name = metric.partition("/")[0]  # pruning uses the validation rows, whatever split the study is for
         self._epoch = 0
         self._is_pruned = False
 
     def should_prune(self, epoch: float, metrics: dict[str, float]) -> bool:
-        """Whether it need not go on after so many epochs, whose last evaluation had these metrics."""
+        """Report the validation metrics after `epoch`, and return whether the pruner ends the trial."""
         if int(epoch) > self._epoch and self._name in metrics:
             self._epoch = int(epoch)
             self._trial.report(metrics[self._name], self._epoch)
-            self._is_pruned = bool(self._trial.should_prune())  # optuna gives one of numpy's
+            self._is_pruned = bool(self._trial.should_prune())  # optuna returns a NumPy bool
         return self._is_pruned
 
     def report(self, study: optuna.Study, job: JobReturn) -> str:
-        """Tell the study how the trial ended; and in words for a person."""
+        """Report the end of the trial to the study, and return a description of it."""
         value = float(job.return_value)
         if self._is_pruned or summary.read(Path(job.working_dir or ".")).get("status") == "pruned":
             study.tell(self._trial, state=TrialState.PRUNED)
@@ -77,9 +77,9 @@ class PrunableTrial:
 
 
 def distribution_of(override: Override) -> BaseDistribution:
-    """What `key=interval(...)`, `range(...)` or `choice(...)`, or values with commas, let a search choose from.
+    """Return the distribution of `key=interval(...)`, `range(...)`, `choice(...)`, or values with commas.
 
-    `tag(log, ...)` searches on a logarithmic scale, `int(interval(...))` whole numbers. ConfigError for what is none.
+    `tag(log, ...)` is a logarithmic scale, `int(interval(...))` are integers. Raises ConfigError for anything else.
     """
     try:
         return _distribution_of(override)
@@ -99,12 +99,12 @@ def _distribution_of(override: Override) -> BaseDistribution:
             example(override.get_key_element()),
             key=override.get_key_element(),
         )
-    if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (strange := value.tags - {"log"}):
-        raise ValueError(f"there is no tag {', '.join(sorted(strange))}, but log")
+    if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (unknown := value.tags - {"log"}):
+        raise ValueError(f"there is no tag {', '.join(sorted(unknown))}, but log")
     if isinstance(value, IntervalSweep):
         log = "log" in value.tags
         low, high = cast(float, value.start), cast(float, value.end)
-        if isinstance(low, int) and isinstance(high, int):  # of int(interval(...))
+        if isinstance(low, int) and isinstance(high, int):  # int(interval(...))
             return IntDistribution(low, high, log=log)
         return FloatDistribution(low, high, log=log)
     if isinstance(value, RangeSweep):
@@ -132,52 +132,53 @@ class _PruningLauncher(Protocol):
 
 
 def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
-    """Make jobs until the study holds `hydra.sweeper.n_trials` that ended, as many at a time as there are workers.
+    """Run jobs until the study has `hydra.sweeper.n_trials` finished trials, `sweep.workers` at a time.
 
-    With a `storage` a search that is started again goes on where it was. A run that failed or diverged is a failed
-    trial, and not the end; one without hope ends early, where our own launcher makes it.
+    A search with a `storage` continues its study. A run that fails or diverges is a failed trial. Runs are pruned if
+    the launcher supports it.
 
-    ConfigError if there is nothing to choose from, or a setting is wrong.
+    Raises:
+        ConfigError: There is nothing to search, or a setting is invalid.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     space = {
         override.get_key_element(): distribution_of(override) for override in overrides if override.is_sweep_override()
     }
     for key, distribution in space.items():
-        _refuse_beyond(key, distribution)
+        _check_range(key, distribution)
     if not space:
         raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     settings, metric = config.hydra.sweeper, str(config.sweep.metric)
     study = _study(settings, metric, config.epochs)
-    alike = [word for word in fixed if not word.startswith("sweep.")]
-    _refuse_another(study, {"metric": metric, "fixed": shlex.join(alike)})
-    number, most = 0, int(settings.n_trials)
-    if _ended(study) >= most:
+    common = [override for override in fixed if not override.startswith("sweep.")]
+    _check_same_study(study, {"metric": metric, "fixed": shlex.join(common)})
+    number, n_trials = 0, int(settings.n_trials)
+    if _ended(study) >= n_trials:
         print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * _ended(study)}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
-    while (left := most - _ended(study)) > 0:
+    while (left := n_trials - _ended(study)) > 0:
         try:
             trials = [study.ask(space) for _ in range(max(1, worker_count(config.sweep.workers, left)))]
-        except ValueError as error:  # of another kind than in the study
+        except ValueError as error:  # the study has other distributions
             raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
-        words = [[*fixed, *_words(trial.params)] for trial in trials]
-        watched = [PrunableTrial(trial, metric) for trial in trials]
-        pruning = [trial.should_prune for trial in watched]
+        jobs = [[*fixed, *_overrides(trial.params)] for trial in trials]
+        prunable = [PrunableTrial(trial, metric) for trial in trials]
+        pruning = [trial.should_prune for trial in prunable]
         ours = cast("_PruningLauncher", launcher) if getattr(launcher, "supports_pruning", False) else None
-        jobs = ours.launch(words, number, pruning) if ours is not None else launcher.launch(words, number)
-        number += len(jobs)
-        for trial, one, job in zip(trials, watched, jobs, strict=True):
-            told = one.report(study, job)
-            chosen = shlex.join(_words(trial.params))
-            print(f"trial {_ended(study)} of {most}: {chosen}: {told}{_best(study)}", flush=True)
+        results = ours.launch(jobs, number, pruning) if ours is not None else launcher.launch(jobs, number)
+        number += len(results)
+        for trial, reporter, result in zip(trials, prunable, results, strict=True):
+            outcome = reporter.report(study, result)
+            choices = shlex.join(_overrides(trial.params))
+            print(f"trial {_ended(study)} of {n_trials}: {choices}: {outcome}{_best(study)}", flush=True)
 
 
-def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
-    """ConfigError if the search could choose what this key may not hold."""
+def _check_range(key: str, distribution: BaseDistribution) -> None:
+    """Raise ConfigError if the search could choose a value that the key does not allow."""
     if key in CONSTRAINTS and isinstance(distribution, FloatDistribution | IntDistribution):
         limit, _ = CONSTRAINTS[key]
         for end in (distribution.low, distribution.high):
@@ -186,30 +187,30 @@ def _refuse_beyond(key: str, distribution: BaseDistribution) -> None:
                 raise ConfigError(f"{key} must be {limit}, not {end:g}", fix, key=key)
 
 
-def _refuse_another(study: optuna.Study, facts: dict[str, str]) -> None:
-    """A study compares like with like: ConfigError if it was begun with other words, or by another metric."""
-    for name, now in facts.items():
-        then = study.user_attrs.get(name, now)
-        if then != now:
-            raise ConfigError(f"the study {study.study_name} was begun with {then}, and this is {now}", _ANOTHER)
-        study.set_user_attr(name, now)
+def _check_same_study(study: optuna.Study, facts: dict[str, str]) -> None:
+    """Raise ConfigError if the study was begun with other overrides or another metric."""
+    for name, current in facts.items():
+        saved = study.user_attrs.get(name, current)
+        if saved != current:
+            raise ConfigError(f"the study {study.study_name} was begun with {saved}, and this is {current}", _ANOTHER)
+        study.set_user_attr(name, current)
 
 
-def _words(choices: dict[str, Any]) -> list[str]:
+def _overrides(choices: dict[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in choices.items()]
 
 
 def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for key, known in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
-        if settings[key] not in known:
-            raise _wrong_setting(key, f"one of {', '.join(known)}", settings[key], next(iter(known)))
-    for key, least in {"n_trials": 1, "seed": 0}.items():
-        if settings[key] < least:
-            raise _wrong_setting(key, f"a whole number of at least {least}", settings[key], "20")
-    place: str | None = settings.storage
+    for key, allowed in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
+        if settings[key] not in allowed:
+            raise _wrong_setting(key, f"one of {', '.join(allowed)}", settings[key], next(iter(allowed)))
+    for key, minimum in {"n_trials": 1, "seed": 0}.items():
+        if settings[key] < minimum:
+            raise _wrong_setting(key, f"a whole number of at least {minimum}", settings[key], "20")
+    url: str | None = settings.storage
     try:
-        storage = JournalStorage(JournalFileBackend(place)) if place is not None and "://" not in place else place
+        storage = JournalStorage(JournalFileBackend(url)) if url is not None and "://" not in url else url
         study = optuna.create_study(
             storage=storage,
             study_name=settings.study_name,
@@ -219,12 +220,12 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
         )
     except Exception as error:
         raise ConfigError(
-            f"hydra.sweeper.storage={place}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            f"hydra.sweeper.storage={url}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
             "hydra.sweeper.storage=study.log, or sqlite:///study.db",
             key="hydra.sweeper.storage",
             override="hydra.sweeper.storage=study.log",
         ) from error
-    # Of another seed when it goes on, or it would ask for the same again.
+    # Another seed when the study continues, or it would suggest the same trials again.
     study.sampler = _SAMPLERS[settings.sampler](settings.seed + len(study.get_trials(deepcopy=False)))
     return study
 
@@ -241,7 +242,7 @@ def _ended(study: optuna.Study) -> int:
 def _best(study: optuna.Study) -> str:
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return ""
-    return f"; the best is {study.best_value:.4g}: {shlex.join(_words(study.best_params))}"
+    return f"; the best is {study.best_value:.4g}: {shlex.join(_overrides(study.best_params))}"
 
 
 def _texts(override: Override) -> list[str]:

@@ -1,4 +1,4 @@
-"""One sweep: its jobs, what has become of each, and what to type for the rest."""
+"""Sweep: run the jobs of one sweep, record their outcomes, and print how to resume."""
 
 import shlex
 import shutil
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
-# That which has all jobs made at once; others make some, and then more.
+# This sweeper submits all jobs at once. Others submit some, and more when these have ended.
 _OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
 
 
-# What needs no going on with.
+# Jobs with one of these are not run again.
 _FINAL_STATUSES = ("finished", "diverged", "pruned")
 
 
-# A sweep of more jobs than this draws no pictures of each unless asked to: that takes longer than a small net trains.
+# figures=auto: with more jobs none has figures of its own, because drawing takes longer than training a small model.
 _MAX_JOBS_WITH_FIGURES = 16
 
 
 _SECONDS_BETWEEN_TABLES = 1.0
 
 
-# How long to wait for an outcome before signals are looked for again.
+# How long to wait for an outcome before signals are checked again.
 _POLL_SECONDS = 0.1
 
 
-# How long to wait for the worker of a killed sweep to save and let go of its job.
-_SECONDS_FOR_ANOTHER = 20.0
+# How long to wait until the worker of a killed sweep has saved its job.
+_LOCK_TIMEOUT = 20.0
 
 
 class Sweep:
-    """The jobs of one sweep, and what has become of them."""
+    """The jobs of one sweep and their states."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class Sweep:
         self._jobs = jobs
         self.is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
         self._folder = Path(str(config.hydra.sweep.dir))
-        self._names = Manifest(self._folder).add(jobs, [self._name(job) for job in jobs])
+        self._names = Manifest(self._folder).add(jobs, [self._folder_name(job) for job in jobs])
         self._rows = sweep_csv.read_rows(self._folder)
-        self._wrote = time.perf_counter()
+        self._written_at = time.perf_counter()
         distinct = {job.key: job for job in jobs}  # equal jobs run once
         self._distinct_jobs = len(distinct)
         self._queue = deque(job for key, job in distinct.items() if self._row(key).get("status") not in _FINAL_STATUSES)
@@ -108,7 +108,7 @@ class Sweep:
             self._print_how_to_resume()
             if self._is_interrupted:
                 raise KeyboardInterrupt
-        return [self._returned(job) for job in self._jobs]
+        return [self._job_return(job) for job in self._jobs]
 
     def _submit_ready(self, executor: Executor) -> bool:
         """Submit jobs while the executor can take some. Return whether any job is running."""
@@ -130,7 +130,7 @@ class Sweep:
                 is_interrupted = True
                 self._remove_unstarted(job)
             else:
-                progress.ended(self._handle_outcome(job, outcome))
+                progress.add(self._handle_outcome(job, outcome))
                 self._is_stopping |= outcome.error is not None and self._stops_on_error
         return is_interrupted
 
@@ -148,85 +148,88 @@ class Sweep:
 
     def _resume_hint(self) -> str:
         settings = self._config.hydra.overrides
-        left_out = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
-        words = [word for word in (*settings.hydra, *settings.task) if not word.startswith(left_out)]
-        search = config_dir_in(self._config.hydra)
+        omitted = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+        overrides = [item for item in (*settings.hydra, *settings.task) if not item.startswith(omitted)]
+        config_dir = config_dir_in(self._config.hydra)
         if not self.is_search:
-            words.append(f"sweep.resume={self._folder}")
+            overrides.append(f"sweep.resume={self._folder}")
         elif self._config.hydra.sweeper.storage is None:
             return "a search can only go on with a hydra.sweeper.storage"
-        return f"to go on: python -m exp {shlex.join(['-m', *search, *words])}"
+        return f"to go on: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
 
-    def _name(self, job: Job) -> str:
-        """The folder that the job gets in a sweep of its own."""
+    def _folder_name(self, job: Job) -> str:
+        """Return `hydra.sweep.subdir` of the job."""
         if OmegaConf.to_container(self._config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
             return str(job.number)
         return str(activate_job_config(self._composer.compose(job.overrides), job.number).hydra.sweep.subdir)
 
     def _make_task(self, job: Job) -> Task:
-        """The job's folder, with Hydra's files in it, and what a worker needs to know."""
+        """Create the job's folder with Hydra's files in it, and return the task to submit."""
         folder = self._folder / self._names[job.key]
-        begun = (folder / summary.NAME).exists()
-        if begun:
-            with folder_lock(folder, _SECONDS_FOR_ANOTHER):
+        is_begun = (folder / summary.NAME).exists()
+        if is_begun:
+            with folder_lock(folder, _LOCK_TIMEOUT):
                 pass
         task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
         shared.files.write(folder, task, job.overrides, job.number, self._composer.override_dirname(job.overrides))
         log, environment = shared.files.resolve_logging(
             folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
         )
-        self._tell_callbacks_of(job)
-        few = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self.is_search
+        self._notify_callbacks(job)
+        has_figures = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self.is_search
         config = replace(
             job.config,
-            figures=few if job.config.figures == "auto" else job.config.figures,
-            resume=str(folder) if begun else None,
+            figures=has_figures if job.config.figures == "auto" else job.config.figures,
+            resume=str(folder) if is_begun else None,
         )
         choices = choices_of(shared.cfg.hydra.runtime.choices)
         spec = RunSpec(config, folder, OmegaConf.to_yaml(task, resolve=True), choices, job.overrides)
         return Task(spec, log, environment)
 
     def _remove_unstarted(self, job: Job) -> None:
-        """Take away the folder of a job that was prepared, and never began."""
+        """Remove the folder of a job that did not begin."""
         folder = self._folder / self._names[job.key]
         if not (folder / summary.NAME).exists():
             shutil.rmtree(folder)
 
-    def _tell_callbacks_of(self, job: Job, ended: bool = False) -> None:
-        """Tell Hydra's callbacks that the job begins or ended, if there are others than ours, which does not listen."""
+    def _notify_callbacks(self, job: Job, ended: bool = False) -> None:
+        """Call the user's Hydra callbacks for a job that begins or has ended. exp's own callback does not need it."""
         if len(self._config.hydra.callbacks) > 1:
             cfg = activate_job_config(self._composer.compose(job.overrides), job.number)
             if ended:
-                self._context.callbacks.on_job_end(config=cfg, job_return=self._returned(job))
+                self._context.callbacks.on_job_end(config=cfg, job_return=self._job_return(job))
             else:
                 self._context.callbacks.on_job_start(config=cfg, task_function=self._function)
 
     def _handle_outcome(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
-        """The job's row, taken into the sweep's table; a process that died could not say itself that it failed."""
+        """Record the outcome of a job, and return its row of sweep.csv.
+
+        A process that died could not write the failure into summary.json itself.
+        """
         folder = self._folder / self._names[job.key]
         if not (folder / ".hydra").exists():
-            self._make_task(job)  # for the table to have a row of it
+            self._make_task(job)  # sweep.csv has a row per job folder
             summary.write_failure(folder, "its folder was taken away while it ran", job.overrides)
         if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):
             summary.write_failure(folder, outcome.error, job.overrides)
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
-        if time.perf_counter() - self._wrote > _SECONDS_BETWEEN_TABLES:
-            self._wrote = time.perf_counter()
+        if time.perf_counter() - self._written_at > _SECONDS_BETWEEN_TABLES:
+            self._written_at = time.perf_counter()
             sweep_csv.write(self._folder / sweep_csv.NAME, self._rows.values())
-        self._tell_callbacks_of(job, ended=True)
+        self._notify_callbacks(job, ended=True)
         return row
 
     def _row(self, key: str) -> sweep_csv.Row:
         return self._rows.get(self._names[key], {})
 
-    def _returned(self, job: Job) -> JobReturn:
+    def _job_return(self, job: Job) -> JobReturn:
         row, metric = self._row(job.key), self._config.sweep.metric
         if self.is_search and row.get("status") == "finished" and metric not in row:
             override = "sweep.metric=loss/val"
             raise ConfigError(
                 f"sweep.metric={metric}: the jobs have none", override, key="sweep.metric", override=override
             )
-        done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-        done.working_dir = str(self._folder / self._names[job.key])
-        done.return_value = sweep_csv.metric_value(row, metric)
-        return done
+        result = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
+        result.working_dir = str(self._folder / self._names[job.key])
+        result.return_value = sweep_csv.metric_value(row, metric)
+        return result

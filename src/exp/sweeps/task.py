@@ -1,4 +1,4 @@
-"""What a sweep hands to a process that has never heard of it: a job, or a picture of all jobs; and how that ended."""
+"""The messages between a sweep and its workers: tasks, evaluations and outcomes. All can be pickled."""
 
 import logging
 import logging.config
@@ -21,7 +21,7 @@ log = logging.getLogger("exp")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: what was wrong, if anything, or that it was asked to stop; all else it left in its folder."""
+    """How a task ended: with an error, interrupted, or neither. Its results are in its folder."""
 
     error: str | None = None
     interrupted: bool = False
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run asks of the search that it belongs to, while it waits: the answer is whether it has no hope."""
+    """Sent by a prunable run after a validation. The reply is a bool: whether to prune the run."""
 
     epoch: float
     metrics: dict[str, float]
@@ -58,7 +58,7 @@ class Task:
     environment: Mapping[str, str]
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
-        """Make the run; whatever goes wrong is in its exp.log and summary.json, and here in a line."""
+        """Train the run. An error is written to its exp.log and summary.json, and returned as one line."""
         from exp.run import run
 
         with job_environment(self.environment), _log(self.logging):
@@ -95,7 +95,7 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
 
 @contextmanager
 def _log(settings: dict[str, Any]) -> Generator[None]:
-    """Everything logged goes where the job's settings say, and nothing of it stays for the next job."""
+    """The log handlers of one job. They are removed and closed afterwards."""
     logging.config.dictConfig(settings)
     try:
         yield

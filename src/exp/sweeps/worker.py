@@ -1,7 +1,6 @@
-"""A process that makes one run after another for a sweep: `python -m exp.sweeps.worker`, spoken to through its pipes.
+"""A worker process of a sweep: `python -m exp.sweeps.worker`. It reads tasks from stdin and writes outcomes to stdout.
 
-It stays warm, so that a job pays for no import; each job finds it as a process of its own would be, and writes the same
-bits.
+A worker runs many jobs and imports torch once. Each job writes the same bits as in a process of its own.
 """
 
 import gc
@@ -18,26 +17,27 @@ from exp.config import allowlist
 from exp.sweeps.task import Assignment, Evaluation, Outcome
 
 
-def _read(tasks: BinaryIO, into: "queue.SimpleQueue[Assignment | bool | None]") -> None:
-    """Take in what is sent; when the sweep's process is gone, a run that is under way saves and ends."""
+def _receive(tasks: BinaryIO, received: "queue.SimpleQueue[Assignment | bool | None]") -> None:
+    """Receive messages until the sweep's process is gone; then stop the current run, which saves and ends."""
     while True:
         try:
-            into.put(pickle.load(tasks))
-        except (EOFError, pickle.UnpicklingError):  # at its end, or killed in the middle of a task
-            into.put(None)
+            received.put(pickle.load(tasks))
+        except (EOFError, pickle.UnpicklingError):  # The sweep ended, or was killed while it sent a task.
+            received.put(None)
             os.kill(os.getpid(), signal.SIGTERM)
             return
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a user's own model prints must not stand among the answers
+    """Run tasks until the sweep's process closes the pipe."""
+    outcomes = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # prints of a user's model must not mix with the outcomes
     if allowlist.USER_PACKAGES and "" not in sys.path:
         sys.path.insert(0, "")
-    asked: list[int] = []  # to stop, while no run listened
-    signal.signal(signal.SIGTERM, lambda which, _: asked.append(which))
+    stops: list[int] = []  # signals received between runs; a run has its own handlers
+    signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     tasks: queue.SimpleQueue[Assignment | bool | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
     gc.disable()
     importlib.import_module("exp.run")  # while the sweep composes its jobs
     from exp.training.reuse import JobCache
@@ -46,27 +46,27 @@ def main() -> None:
     gc.enable()
     cache = JobCache()
 
-    def send(what: Evaluation | Outcome) -> None:
-        pickle.dump(what, answers)
-        answers.flush()
+    def send(message: Evaluation | Outcome) -> None:
+        pickle.dump(message, outcomes)
+        outcomes.flush()
 
     def should_prune(epoch: float, metrics: dict[str, float]) -> bool:
         try:
             send(Evaluation(epoch, metrics))
         except BrokenPipeError:
             return False
-        if (answer := tasks.get()) is None:  # the sweep's process is gone: the run is told, and then the loop below
+        if (answer := tasks.get()) is None:  # the sweep's process is gone: the loop below must end, too
             tasks.put(None)
         return answer is True
 
     while (assignment := cast("Assignment | None", tasks.get())) is not None:
         callback = should_prune if assignment.is_prunable else None
-        outcome = Outcome(interrupted=True) if asked else assignment.task.run(cache, callback)
+        outcome = Outcome(interrupted=True) if stops else assignment.task.run(cache, callback)
         try:
             send(outcome)
-        except BrokenPipeError:  # the sweep's process is gone, and the run has saved
+        except BrokenPipeError:  # The sweep's process is gone, and the run has saved.
             break
-    os._exit(0)  # nothing is open, and taking torch down takes a tenth of a second
+    os._exit(0)  # Nothing is open, and torch needs 0.1 s to shut down.
 
 
 if __name__ == "__main__":

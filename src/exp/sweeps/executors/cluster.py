@@ -1,4 +1,7 @@
-"""A sweep's runs on a cluster, through submitit: each a job in its queue, that goes on by itself if it is preempted."""
+"""Cluster: the jobs run on a cluster, through submitit. A preempted job is queued again and resumes.
+
+`hydra/launcher=submitit_slurm`
+"""
 
 import threading
 import time
@@ -20,23 +23,23 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
-# Which settings are not handed on.
+# Settings that are not passed to submitit.
 _OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
 
 
-# What submitit calls alike on every kind of cluster.
-_OF_ANY = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout")
+# Settings without a prefix in submitit, because every kind of cluster has them.
+_COMMON = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout")
 
 
 _POLL_SECONDS = 0.5
 
 
-# How long a file that a job wrote at its end may take to be seen from here.
-_MAX_SECONDS_UNSEEN = {"slurm": 15.0, "local": 0.0}
+# How long the result file of an ended job may take to appear on this machine.
+_MAX_FILE_DELAY = {"slurm": 15.0, "local": 0.0}
 
 
 class _ClusterTask:
-    """A run as the cluster calls it: again, if it took the machine away in the meantime."""
+    """The function that submitit runs. It resumes the run if it was preempted before."""
 
     def __call__(self, task: Task) -> Outcome:
         from exp.training.reuse import JobCache
@@ -47,15 +50,19 @@ class _ClusterTask:
         return replace(task, spec=replace(spec, config=config)).run(JobCache(), None)
 
     def checkpoint(self, task: Task) -> DelayedSubmission:
-        """What submitit asks for before it puts a job back into the queue: the same once more, for a run saves."""
+        """Called by submitit before it queues a preempted job again. The run has saved, so the same task resumes it."""
         return DelayedSubmission(self, task)
 
 
 class Cluster(Executor):
-    """As many runs at a time as the cluster gives. To be used in a `with`."""
+    """A thread submits the waiting tasks together, and polls their state."""
 
     def __init__(self, settings: Mapping[str, Any], jobs: int) -> None:
-        """ConfigError if there is no such cluster, or a setting is not one of its own."""
+        """Connect to the cluster.
+
+        Raises:
+            ConfigError: There is no such cluster, or it does not have a setting.
+        """
         kind = settings["cluster"]
         given = {name: value for name, value in settings.items() if value is not None and name not in _OURS}
         try:
@@ -63,7 +70,7 @@ class Cluster(Executor):
                 settings["submitit_folder"], cluster=kind, **{f"{kind}_max_num_timeout": settings["max_num_timeout"]}
             )
             self._executor.update_parameters(
-                **{name if name in _OF_ANY else f"{kind}_{name}": value for name, value in given.items()}
+                **{name if name in _COMMON else f"{kind}_{name}": value for name, value in given.items()}
             )
         except (RuntimeError, NameError, ValueError, AssertionError) as error:
             raise ConfigError(
@@ -73,20 +80,20 @@ class Cluster(Executor):
                 override="hydra/launcher=exp",
             ) from error
         self.workers = jobs
-        self._unseen = _MAX_SECONDS_UNSEEN[kind]
+        self._max_file_delay = _MAX_FILE_DELAY[kind]
         self._waiting: dict[Future[Outcome], Task] = {}
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}
-        self._ended: dict[Future[Outcome], float] = {}  # when it was seen first that the job is no more
-        self._interrupted = self._over = False
-        self._looking = threading.Thread(target=self._poll)
-        self._looking.start()
+        self._ended: dict[Future[Outcome], float] = {}  # when the job was first seen to have ended
+        self._is_interrupted = self._is_closed = False
+        self._thread = threading.Thread(target=self._poll)
+        self._thread.start()
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *of_error: object) -> None:
-        self._over = True
-        self._looking.join()
+        self._is_closed = True
+        self._thread.join()
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         """Queue a run, which is never pruned. Any other task runs in this process."""
@@ -97,33 +104,33 @@ class Cluster(Executor):
         return future
 
     def interrupt(self) -> None:
-        """Let every run that is under way save and end, and take the others out of the queue."""
-        self._interrupted = True
+        """Stop the running jobs, which save, and take the others out of the queue."""
+        self._is_interrupted = True
         for job in list(self._queued.values()):
             job.cancel()
 
     def _poll(self) -> None:
-        while not self._over:
+        while not self._is_closed:
             time.sleep(_POLL_SECONDS)
             new = {future: self._waiting.pop(future) for future in list(self._waiting)}
             new = {future: task for future, task in new.items() if future.set_running_or_notify_cancel()}
             try:
-                if new:  # together, which makes one array of them
+                if new:  # one job array for all of them
                     self._queued |= zip(new, self._executor.map_array(_ClusterTask(), new.values()), strict=True)
                 done = [future for future, job in self._queued.items() if job.done()]
-            except Exception as error:  # the cluster does not answer
+            except Exception as error:  # the cluster cannot be reached
                 for future in (*self._queued, *new):
                     future.set_exception(error)
                 return
             for future in done:
-                since = self._ended.setdefault(future, time.monotonic())
+                ended = self._ended.setdefault(future, time.monotonic())
                 job = self._queued[future]
-                if job.paths.result_pickle.exists() or time.monotonic() - since >= self._unseen:
+                if job.paths.result_pickle.exists() or time.monotonic() - ended >= self._max_file_delay:
                     del self._queued[future]
                     future.set_result(self._outcome(job))
 
     def _outcome(self, job: "Job[Outcome]") -> Outcome:
-        if self._interrupted:
+        if self._is_interrupted:
             return Outcome(interrupted=True)
         if not job.paths.result_pickle.exists():
             return Outcome(f"its job on the cluster, {job.job_id}, ended without a word: {job.paths.stdout}")

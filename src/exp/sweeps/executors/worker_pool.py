@@ -1,4 +1,7 @@
-"""Processes that make a sweep's runs. One that dies takes its own job with it, and another stands in for it."""
+"""WorkerPool: the jobs run in processes of this machine. `sweep.workers=N`
+
+A worker that dies fails its own job only, and is replaced.
+"""
 
 import os
 import pickle
@@ -18,20 +21,20 @@ if TYPE_CHECKING:
 
 
 def worker_count(setting: int | str, jobs: int) -> int:
-    """How many processes `sweep.workers` asks for, at most one a job; "auto": as many as there are cores."""
+    """Return the number of processes that `sweep.workers` requests, at most one per job. "auto": one per core."""
     if setting == "auto":
         setting = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(int(setting), jobs)
 
 
 class WorkerPool(Executor):
-    """So many worker processes, started at once. To be used in a `with`."""
+    """`workers` processes, started at once."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[_Process] = SimpleQueue()
-        self._processes = [_early.pop() if _early else _Process(beside_others=workers > 1) for _ in range(workers)]
+        self._processes = [_early.pop() if _early else _Process(shares_cores=workers > 1) for _ in range(workers)]
         for process in self._processes:
             self._idle.put(process)
 
@@ -47,7 +50,7 @@ class WorkerPool(Executor):
 
     def __exit__(self, *of_error: object) -> None:
         self._threads.shutdown(cancel_futures=True)
-        _early.extend(self._processes)  # a search has jobs for them again in a moment
+        _early.extend(self._processes)  # a search submits more jobs to them
 
     def _run(self, task: Runnable, should_prune: "PruningCallback | None") -> Outcome:
         process = self._idle.get()
@@ -60,26 +63,28 @@ class WorkerPool(Executor):
 _early: "list[_Process]" = []
 
 
-def start_worker_early(beside_others: bool) -> None:
-    """Start a worker before anybody knows its jobs: it imports torch while they are composed."""
-    _early.append(_Process(beside_others))
+def start_worker_early(shares_cores: bool) -> None:
+    """Start a worker that imports torch while the jobs are composed. The next WorkerPool takes it."""
+    _early.append(_Process(shares_cores))
 
 
 def stop_early_workers() -> None:
-    """Let go of those that no sweep took, or that it gave back."""
+    """Stop the workers that no pool uses."""
     while _early:
         _early.pop().kill()
 
 
 class _Process:
-    def __init__(self, beside_others: bool) -> None:
-        # Else torch's threads, of which large nets have one a core in every worker, wait for each other by spinning on
-        # the cores that the others need. Fewer threads would be other bits than those of the run alone.
-        self._environment = {"OMP_WAIT_POLICY": "passive"} if beside_others else {}
+    """One worker process. It is started again if it dies."""
+
+    def __init__(self, shares_cores: bool) -> None:
+        # Torch's threads wait by spinning. With a large model every worker has one thread per core, and these threads
+        # would hold the cores that other workers need. Fewer threads would change the bits of a run.
+        self._environment = {"OMP_WAIT_POLICY": "passive"} if shares_cores else {}
         self._start()
 
     def _start(self) -> None:
-        # In a process group of its own, so that Ctrl-C reaches the sweep alone, which hands it on once.
+        # In its own session, so that Ctrl-C reaches only the sweep, which forwards it once.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "exp.sweeps.worker"],
             stdin=subprocess.PIPE,
@@ -89,12 +94,12 @@ class _Process:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._tasks, self._answers = self._process.stdin, self._process.stdout
+        self._tasks, self._outcomes = self._process.stdin, self._process.stdout
 
     def run(self, task: Runnable, should_prune: "PruningCallback | None") -> Outcome:
         try:
             self._send(Assignment(task, is_prunable=should_prune is not None))
-            while isinstance(message := cast("Evaluation | Outcome", pickle.load(self._answers)), Evaluation):
+            while isinstance(message := cast("Evaluation | Outcome", pickle.load(self._outcomes)), Evaluation):
                 self._send(should_prune is not None and should_prune(message.epoch, message.metrics))
             return message
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -115,7 +120,7 @@ class _Process:
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Between jobs there is nothing in it to lose, and it may be at its imports yet."""
+        """Kill the process: between jobs it holds nothing, and during its imports it does not handle signals."""
         self._process.kill()
         self.close()
 
@@ -123,12 +128,12 @@ class _Process:
         with suppress(OSError):
             self._tasks.close()
         self._process.wait()
-        self._answers.close()
+        self._outcomes.close()
 
 
 def _death_message(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
-    why = ", by hand or by the system for want of memory" if -code == signal.SIGKILL else ""
-    return f"its process was killed by {name}{why}"
+    reason = ", by hand or by the system for want of memory" if -code == signal.SIGKILL else ""
+    return f"its process was killed by {name}{reason}"

@@ -11,7 +11,7 @@ from exp.data.splits import Split
 from exp.errors import ConfigError
 
 
-def rows(n: int, features: int = 3) -> Split:
+def make_split(n: int, features: int = 3) -> Split:
     return Split(torch.arange(n * features, dtype=torch.float32).reshape(n, features), torch.arange(n))
 
 
@@ -19,53 +19,53 @@ sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.none() | s
 
 
 @given(sizes, st.booleans(), st.booleans(), st.integers(0, 2**32), st.integers(1, 3))
-def test_steps_are_a_dataloaders(size, shuffle: bool, drop_last: bool, seed: int, features: int):
+def test_batches_equal_those_of_a_dataloader(size, shuffle: bool, drop_last: bool, seed: int, features: int):
     n, batch_size = size
-    split = rows(n, features)
+    split = make_split(n, features)
     batches = Batches(split, batch_size, shuffle, drop_last)
     loader = DataLoader(TensorDataset(split.x, split.y), batch_size or n, shuffle=shuffle, drop_last=drop_last)
     torch.manual_seed(seed)
-    theirs = [batch for _ in range(3) for batch in loader]
+    expected = [batch for _ in range(3) for batch in loader]
     torch.manual_seed(seed)
-    ours = list(islice(batches.stream(), len(theirs)))
-    assert len(theirs) == 3 * batches.steps_per_epoch
-    for (x, y), (their_x, their_y) in zip(ours, theirs, strict=True):
-        assert torch.equal(x, their_x)
-        assert torch.equal(y, their_y)
+    batch_list = list(islice(batches.stream(), len(expected)))
+    assert len(expected) == 3 * batches.steps_per_epoch
+    for (x, y), (expected_x, expected_y) in zip(batch_list, expected, strict=True):
+        assert torch.equal(x, expected_x)
+        assert torch.equal(y, expected_y)
 
 
 @given(sizes, st.booleans())
 def test_an_epoch_visits_every_row_once(size, shuffle: bool):
     n, batch_size = size
-    batches = Batches(rows(n), batch_size, shuffle, drop_last=False)
+    batches = Batches(make_split(n), batch_size, shuffle, drop_last=False)
     seen = torch.cat([y for _, y in islice(batches.stream(), batches.steps_per_epoch)])
     assert sorted(seen.tolist()) == list(range(n))
 
 
 @given(sizes, st.booleans(), st.integers(0, 100))
-def test_positions_count_what_the_stream_yields(size, drop_last: bool, step: int):
+def test_a_position_counts_the_samples_of_the_stream(size, drop_last: bool, step: int):
     n, batch_size = size
-    batches = Batches(rows(n), batch_size, shuffle=False, drop_last=drop_last)
-    at = batches.position(step)
-    assert at.samples == sum(len(y) for _, y in islice(batches.stream(), step))
-    assert at.epoch == pytest.approx(step / batches.steps_per_epoch)
+    batches = Batches(make_split(n), batch_size, shuffle=False, drop_last=drop_last)
+    position = batches.position(step)
+    assert position.samples == sum(len(y) for _, y in islice(batches.stream(), step))
+    assert position.epoch == pytest.approx(step / batches.steps_per_epoch)
 
 
 @given(sizes, st.integers(1, 33))
-def test_every_batch_begins_where_a_tensor_of_its_own_would(size, features: int):
+def test_every_batch_is_aligned_like_a_new_tensor(size, features: int):
     n, batch_size = size
-    batches = Batches(rows(n, features), batch_size, shuffle=True, drop_last=False)
+    batches = Batches(make_split(n, features), batch_size, shuffle=True, drop_last=False)
     for x, y in islice(batches.stream(), batches.steps_per_epoch):
         assert x.is_contiguous()
         assert x.data_ptr() % 64 == y.data_ptr() % 64 == 0
 
 
-def test_a_full_batch_in_order_draws_nothing():
+def test_a_full_batch_without_shuffling_draws_no_random_number():
     before = torch.get_rng_state()
-    next(iter(Batches(rows(5), None, shuffle=False, drop_last=False).stream()))
+    next(iter(Batches(make_split(5), None, shuffle=False, drop_last=False).stream()))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_more_than_the_rows_is_refused_by_name():
+def test_a_batch_size_above_the_number_of_rows_is_refused():
     with pytest.raises(ConfigError, match=r"batching.batch_size must be <= the number of training rows, 5, got 6"):
-        Batches(rows(5), 6, shuffle=False, drop_last=False)
+        Batches(make_split(5), 6, shuffle=False, drop_last=False)

@@ -11,7 +11,7 @@ from exp.data.prepare import prepare, split_sizes
 from exp.errors import ConfigError, DataError
 
 
-def test_fractions_are_cut_as_the_notebook_cuts_them():
+def test_fractions_are_rounded_like_in_the_notebook():
     assert split_sizes([0.6, 0.2, 0.2], 569) == [341, 113, 115]
 
 
@@ -28,53 +28,53 @@ def test_a_split_that_does_not_add_up_is_refused(split):
         split_sizes(split, 100)
 
 
-def test_splits_do_not_overlap_and_cover_the_table():
-    table = as_dataset((np.arange(50.0).reshape(50, 1), np.arange(50)))
-    data = prepare(table, [0.6, 0.2, 0.2], standardize=False, seed=3)
+def test_splits_do_not_overlap_and_cover_the_dataset():
+    dataset = as_dataset((np.arange(50.0).reshape(50, 1), np.arange(50)))
+    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=False, seed=3)
     rows = torch.cat([data.train.x, data.val.x, data.test.x]).flatten()
     assert sorted(rows.tolist()) == list(range(50))
 
 
-def test_the_scaler_sees_the_training_rows_only():
+def test_the_scaler_is_fitted_on_the_training_rows_only():
     rng = np.random.default_rng(0)
-    table = as_dataset((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
-    data = prepare(table, [0.6, 0.2, 0.2], standardize=True, seed=0)
+    dataset = as_dataset((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
+    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0)
     assert torch.allclose(data.train.x.mean(0), torch.zeros(2), atol=1e-6)
     assert torch.allclose(data.train.x.std(0, correction=0), torch.ones(2), atol=1e-6)
     assert not torch.allclose(data.test.x.mean(0), torch.zeros(2), atol=1e-3)
 
 
-def test_without_a_split_all_rows_serve_three_times():
+def test_without_a_split_all_splits_hold_all_rows():
     data = prepare(as_dataset(synthetic.xor()), None, standardize=False, seed=0)
     assert data.train is data.val is data.test
     assert len(data.train) == 4
 
 
-def test_a_bunch_brings_its_names():
-    table = as_dataset(load_iris())
-    assert table.classes == ("setosa", "versicolor", "virginica")
-    assert table.columns[0].name == "sepal length (cm)"
+def test_a_bunch_provides_names():
+    dataset = as_dataset(load_iris())
+    assert dataset.classes == ("setosa", "versicolor", "virginica")
+    assert dataset.columns[0].name == "sepal length (cm)"
 
 
-def test_words_are_classes_in_sorted_order():
-    table = as_dataset((np.zeros((3, 1)), np.array(["b", "a", "b"])))
-    assert table.classes == ("a", "b")
-    assert table.y.tolist() == [1, 0, 1]
+def test_text_labels_are_classes_in_sorted_order():
+    dataset = as_dataset((np.zeros((3, 1)), np.array(["b", "a", "b"])))
+    assert dataset.classes == ("a", "b")
+    assert dataset.y.tolist() == [1, 0, 1]
 
 
-def test_several_values_are_one_regression():
-    table = as_dataset(load_linnerud())
-    assert table.classes is None
-    assert table.y.shape == (20, 3)
+def test_several_target_columns_are_one_regression():
+    dataset = as_dataset(load_linnerud())
+    assert dataset.classes is None
+    assert dataset.y.shape == (20, 3)
 
 
-def test_equal_tables_share_a_fingerprint_and_others_do_not():
+def test_datasets_have_equal_fingerprints_only_if_they_are_equal():
     assert as_dataset(synthetic.noisy_xor()).fingerprint == as_dataset(synthetic.noisy_xor()).fingerprint
     assert as_dataset(synthetic.noisy_xor()).fingerprint != as_dataset(synthetic.noisy_xor(random_state=1)).fingerprint
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "problem"),
     [
         (np.zeros((3, 2)), r"must return a pair \(x, y\) or a Bunch, got ndarray"),
         (
@@ -91,18 +91,18 @@ def test_equal_tables_share_a_fingerprint_and_others_do_not():
         ((np.zeros((2, 1)), np.zeros((2, 2), dtype=int)), r"class labels must have shape \[N\], got \[2, 2\]"),
     ],
 )
-def test_rows_that_cannot_be_trained_on_are_refused(source, said: str):
-    with pytest.raises(DataError, match=said):
+def test_rows_that_cannot_be_trained_on_are_refused(source, problem: str):
+    with pytest.raises(DataError, match=problem):
         as_dataset(source)
 
 
-def test_the_grid_of_distances():
+def test_distance():
     x, y = synthetic.distance()
     assert x.shape == (40_401, 2)
     assert np.abs(y - 2 * np.hypot(*x.T)).max() <= 0.005
 
 
-def test_signal_and_background():
+def test_signal_background():
     x, y = synthetic.signal_background()
     assert np.bincount(y).tolist() == [1000, 100]
     assert np.abs(x[y == 0]).max() < 5

@@ -1,4 +1,4 @@
-"""Tables in files: what becomes of their columns, and what is said of 47 that cannot be trained on."""
+"""Tables in files: how columns become features, and the error messages for 47 tables that cannot be trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SPLIT = [0.6, 0.2, 0.2]
 
 
 def people(rows: int = 60) -> pd.DataFrame:
-    """A table with something of everything."""
+    """Return a table with columns of every kind."""
     random = np.random.default_rng(0)
     return pd.DataFrame(
         {
@@ -39,35 +39,39 @@ def people(rows: int = 60) -> pd.DataFrame:
     )
 
 
-def prepared(path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **knobs: Any) -> Splits:
-    return prepare(table(str(path), target, **knobs), SPLIT, standardize, seed=0, stratify=stratify)
+def prepare_table(
+    path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **options: Any
+) -> Splits:
+    path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **options: Any
+) -> Splits:
+    return prepare(table(str(path), target, **options), SPLIT, standardize, seed=0, stratify=stratify)
 
 
-def test_features_are_those_of_scikit_learn(tmp_path: Path):
-    """Against its own imputer, scaler and encoder, fitted on the training rows."""
+def test_features_equal_those_of_scikit_learn(tmp_path: Path):
+    """The reference is scikit-learn's imputer, scaler and encoder, fitted on the training rows."""
     frame = people()
     frame.loc[[3, 17, 40], "height"] = np.nan
     frame.to_csv(tmp_path / "people.csv", index=False)
-    data = prepared(tmp_path / "people.csv", missing="median")
+    data = prepare_table(tmp_path / "people.csv", missing="median")
     assert data.features == ("age", "height", "sex=female", "sex=male", "town=Aa", "town=Bb", "town=Cc", "smoker")
-    theirs = ColumnTransformer(
+    reference = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), ["age", "height"]),
-            ("words", OneHotEncoder(handle_unknown="ignore"), ["sex", "town"]),
+            ("categories", OneHotEncoder(handle_unknown="ignore"), ["sex", "town"]),
             ("booleans", "passthrough", ["smoker"]),
         ]
     )
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).numpy()
     parts = np.split(order, [36, 48])
-    theirs.fit(frame.iloc[parts[0]])
+    reference.fit(frame.iloc[parts[0]])
     for split, rows in zip(data.splits.values(), parts, strict=True):
-        expected = np.asarray(theirs.transform(frame.iloc[rows]), dtype=np.float32)
+        expected = np.asarray(reference.transform(frame.iloc[rows]), dtype=np.float32)
         assert torch.equal(split.x, torch.from_numpy(expected))
         assert [data.classes[label] for label in split.y] == list(frame["ill"].iloc[rows])
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
-def test_every_kind_of_file_is_the_same_table(kind: str, tmp_path: Path):
+def test_every_file_type_gives_the_same_table(kind: str, tmp_path: Path):
     frame = people()
     frame.to_csv(tmp_path / "one.csv", index=False)
     if kind == "parquet":
@@ -82,17 +86,17 @@ def test_every_kind_of_file_is_the_same_table(kind: str, tmp_path: Path):
 def test_decimal_commas_and_another_encoding(tmp_path: Path):
     frame = people().replace({"town": {"Aa": "Århus"}})
     frame.to_csv(tmp_path / "people.csv", index=False, sep=";", decimal=",", encoding="latin-1")
-    found = table(str(tmp_path / "people.csv"), "ill", separator=";", decimal=",", encoding="latin-1")
-    assert [column.kind for column in found.columns] == ["number", "number", "category", "category", "boolean"]
-    assert "Århus" in found.columns[3].categories
+    dataset = table(str(tmp_path / "people.csv"), "ill", separator=";", decimal=",", encoding="latin-1")
+    assert [column.kind for column in dataset.columns] == ["number", "number", "category", "category", "boolean"]
+    assert "Århus" in dataset.columns[3].categories
 
 
-def test_a_word_that_training_has_not_seen_makes_zeros_and_is_told(tmp_path: Path):
+def test_a_category_that_is_not_in_the_training_rows_is_encoded_as_zeros_with_a_note(tmp_path: Path):
     frame = people()
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
     frame.loc[int(order[50]), "town"] = "Zz"
     frame.to_csv(tmp_path / "people.csv", index=False)
-    data = prepared(tmp_path / "people.csv")
+    data = prepare_table(tmp_path / "people.csv")
     towns = [index for index, name in enumerate(data.features) if name.startswith("town=")]
     assert len(towns) == 3
     assert data.test.x[2, towns].tolist() == [0, 0, 0]
@@ -112,20 +116,20 @@ def test_a_word_that_training_has_not_seen_makes_zeros_and_is_told(tmp_path: Pat
         (list(range(30)) * 2, "classes", tuple(map(str, range(30)))),
     ],
 )
-def test_the_target_is_one_of_classes_or_of_values(values: list[Any], task: str, classes: Any, tmp_path: Path):
+def test_the_target_is_classes_or_values(values: list[Any], task: str, classes: Any, tmp_path: Path):
     people().drop(columns="ill").assign(y=values).to_csv(tmp_path / "people.csv", index=False)
-    found = table(str(tmp_path / "people.csv"), "y", task=task)
-    assert found.classes == classes
+    dataset = table(str(tmp_path / "people.csv"), "y", task=task)
+    assert dataset.classes == classes
     if classes is None:
-        assert found.y[:, 0].tolist() == [float(value) for value in values]
+        assert dataset.y[:, 0].tolist() == [float(value) for value in values]
     else:
-        assert [classes[label] for label in found.y] == [str(int(v) if isinstance(v, float) else v) for v in values]
+        assert [classes[label] for label in dataset.y] == [str(int(v) if isinstance(v, float) else v) for v in values]
 
 
-def test_shares_of_classes_and_whole_groups(tmp_path: Path):
+def test_stratified_splits_and_grouped_splits(tmp_path: Path):
     frame = people(300).assign(doctor=np.repeat(np.arange(30), 10))
     frame.to_csv(tmp_path / "people.csv", index=False)
-    stratified = prepared(tmp_path / "people.csv", stratify=True)
+    stratified = prepare_table(tmp_path / "people.csv", stratify=True)
     shares = [float(split.y.float().mean()) for split in stratified.splits.values()]
     assert max(shares) - min(shares) < 0.02
     grouped = prepare(table(str(tmp_path / "people.csv"), "ill", group="doctor"), SPLIT, False, seed=1)
@@ -142,38 +146,38 @@ def test_the_group_may_be_among_the_dropped_columns(tmp_path: Path):
     assert table(str(tmp_path / "people.csv"), "ill", group="doctor", drop=["doctor"]).fingerprint == plain.fingerprint
 
 
-def test_a_checkpoint_keeps_what_was_learned_of_the_columns(exp, tmp_path: Path):
+def test_a_checkpoint_holds_the_fitted_preprocessing(exp, tmp_path: Path):
     people().to_csv(tmp_path / "people.csv", index=False)
-    words = "dataset=table dataset.path=people.csv dataset.target=ill epochs=1 figures=false hydra.run.dir=run"
-    done = exp(*words.split())
+    line = "dataset=table dataset.path=people.csv dataset.target=ill epochs=1 figures=false hydra.run.dir=run"
+    done = exp(*line.split())
     assert done.returncode == 0, done.stderr
     assert "table: 60 x 8 (2 numbers, 2 categories, 1 boolean), ill: 2 classes" in done.stdout
-    kept = Preprocessing.from_json(checkpoints.read(tmp_path / "run/checkpoints/last.pt")["preprocessing"])
-    assert kept == prepared(tmp_path / "people.csv").preprocessing
+    saved = Preprocessing.from_json(checkpoints.read(tmp_path / "run/checkpoints/last.pt")["preprocessing"])
+    assert saved == prepare_table(tmp_path / "people.csv").preprocessing
 
 
 def test_arrays(tmp_path: Path):
     wine = load_wine()
     names = np.array(wine.feature_names)
     np.savez(tmp_path / "wine.npz", x=wine.data, y=wine.target, feature_names=names, target_names=wine.target_names)
-    found = arrays(str(tmp_path / "wine.npz"))
-    assert found.classes == ("class_0", "class_1", "class_2")
-    assert [column.name for column in found.columns] == wine.feature_names
-    assert np.array_equal(found.x, wine.data)
+    dataset = arrays(str(tmp_path / "wine.npz"))
+    assert dataset.classes == ("class_0", "class_1", "class_2")
+    assert [column.name for column in dataset.columns] == wine.feature_names
+    assert np.array_equal(dataset.x, wine.data)
 
 
 def test_openml_is_read_from_its_cache(tmp_path: Path):
     openml_cache_of_iris(tmp_path)
-    found = openml("iris", 1, "class", str(tmp_path))
-    assert found.classes == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")
-    # Two rows of the archive's are not as Fisher printed them; scikit-learn has mended its own.
-    assert [int(row) for row in np.flatnonzero((found.x != load_iris().data).any(axis=1))] == [34, 37]
+    dataset = openml("iris", 1, "class", str(tmp_path))
+    assert dataset.classes == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")
+    # Two rows of the archive differ from Fisher's paper; scikit-learn has corrected its copy.
+    assert [int(row) for row in np.flatnonzero((dataset.x != load_iris().data).any(axis=1))] == [34, 37]
 
 
 GOOD = "age,town,ill\n" + "".join(f"{20 + i * 7 % 23},{'AB'[i % 2]},{'no' if i % 3 else 'yes'}\n" for i in range(30))
 ROWS = GOOD.partition("\n")[2]
 BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
-    # name of the file, what is in it, knobs, what is said, what to type
+    # file name, content, options, part of the problem, part of the fix
     ("x.csv", "", {}, "the file is empty", "a line of column names"),
     ("x.csv", "\n\n", {}, "the file is empty", "a line of column names"),
     ("x.csv", "age,town,ill\n", {}, "the file has column names but no rows", "a line for each row"),
@@ -228,52 +232,52 @@ BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "knobs", "said", "cure"), BROKEN)
-def test_what_cannot_be_trained_on_is_said(
-    name: str, content: str | bytes, knobs: dict[str, Any], said: str, cure: str, tmp_path: Path
+@pytest.mark.parametrize(("name", "content", "options", "problem", "fix"), BROKEN)
+def test_a_table_that_cannot_be_trained_on_is_refused(
+    name: str, content: str | bytes, options: dict[str, Any], problem: str, fix: str, tmp_path: Path
 ):
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    knobs = {"path": name, "target": "ill", **knobs}
-    path = knobs.pop("path")
+    options = {"path": name, "target": "ill", **options}
+    path = options.pop("path")
     with pytest.raises(ExpError) as refused:
-        table(path if "://" in path else str(tmp_path / path), **knobs)
-    assert said in refused.value.problem
-    assert cure in refused.value.fix
+        table(path if "://" in path else str(tmp_path / path), **options)
+    assert problem in refused.value.problem
+    assert fix in refused.value.fix
 
 
-def test_the_good_one_among_them_is_good(tmp_path: Path):
+def test_the_table_that_the_broken_ones_derive_from_is_accepted(tmp_path: Path):
     (tmp_path / "x.csv").write_text(GOOD)
     assert table(str(tmp_path / "x.csv"), "ill").classes == ("no", "yes")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "problem"),
     [
         ({"z": [1]}, "the file must hold arrays x and y, got z"),
         ({"x": [[1.0], [2.0]], "y": [0, 1, 1]}, "got [2, 1] and [3]"),
         ({"x": np.array([{}, {}], dtype=object), "y": [0, 1]}, "cannot read arrays of numbers"),
     ],
 )
-def test_arrays_that_are_none(content: dict[str, Any], said: str, tmp_path: Path):
+def test_arrays_that_cannot_be_used_are_refused(content: dict[str, Any], problem: str, tmp_path: Path):
     np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(ExpError) as refused:
         arrays(str(tmp_path / "x.npz"))
-    assert said in refused.value.problem
+    assert problem in refused.value.problem
 
 
-def test_what_is_asked_of_a_file_that_is_no_archive(tmp_path: Path):
-    (tmp_path / "x.npz").write_text("not one")
+def test_a_file_that_is_not_an_npz_archive_is_refused(tmp_path: Path):
+    (tmp_path / "x.npz").write_text("text")
     with pytest.raises(ExpError, match="cannot read arrays of numbers"):
         arrays(str(tmp_path / "x.npz"))
 
 
-def test_kinds_can_be_typed():
-    words = ["dataset=table", "dataset.path=x.csv", "dataset.target=y", "dataset.kinds={zip: category}"]
-    assert config_of(*words).dataset["kinds"] == {"zip": "category"}
+def test_kinds_are_a_mapping_on_the_command_line():
+    overrides = ["dataset=table", "dataset.path=x.csv", "dataset.target=y", "dataset.kinds={zip: category}"]
+    assert config_of(*overrides).dataset["kinds"] == {"zip": "category"}
 
 
-@pytest.mark.parametrize("knob", ["dataset.stratify=true"])
-def test_knobs_of_a_bundled_dataset(knob: str):
-    assert config_of("dataset=iris", knob).dataset["stratify"] is True
+@pytest.mark.parametrize("override", ["dataset.stratify=true"])
+def test_a_bundled_dataset_can_be_stratified(override: str):
+    assert config_of("dataset=iris", override).dataset["stratify"] is True

@@ -42,8 +42,6 @@ def people(rows: int = 60) -> pd.DataFrame:
 def prepare_table(
     path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **options: Any
 ) -> Splits:
-    path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **options: Any
-) -> Splits:
     return prepare(table(str(path), target, **options), SPLIT, standardize, seed=0, stratify=stratify)
 
 
@@ -144,6 +142,12 @@ def test_the_group_may_be_among_the_dropped_columns(tmp_path: Path):
     people(300).assign(doctor=np.repeat(np.arange(30), 10)).to_csv(tmp_path / "people.csv", index=False)
     plain = table(str(tmp_path / "people.csv"), "ill", group="doctor")
     assert table(str(tmp_path / "people.csv"), "ill", group="doctor", drop=["doctor"]).fingerprint == plain.fingerprint
+
+
+def test_a_single_group_is_refused_because_it_cannot_be_split(tmp_path: Path):
+    people().assign(doctor="Ann").to_csv(tmp_path / "people.csv", index=False)
+    with pytest.raises(ExpError, match=r"dataset.split: every split must have a row, got 60, 0, 0 rows"):
+        prepare_table(tmp_path / "people.csv", group="doctor")
 
 
 def test_a_checkpoint_holds_the_fitted_preprocessing(exp, tmp_path: Path):

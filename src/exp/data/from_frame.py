@@ -54,7 +54,7 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Datase
         if column.kind == "number" and len(values) > 2 and set(np.diff(values)) == {1.0}
     ]
     _refuse_overflow(names, x)
-    groups = None if group is None else encode_classes(frame[group].astype(str).to_numpy(dtype=str))[1]
+    groups = None if group is None else _encode_groups(frame[group])
     numbers = frame.index.to_numpy(dtype=np.int64) + 1
     return Dataset(x, y, columns, classes, target, groups, tuple(notes), numbers)
 
@@ -134,6 +134,10 @@ def _encode_text_target(name: str, cells: Cells, task: str) -> tuple[NDArray[np.
         raise DataError(problem, "another column as dataset.target, or dataset.task=classes")
     labels, codes = encode_classes(cells.astype(str).to_numpy(str))
     return codes, tuple(map(str, labels))
+
+
+def _encode_groups(cells: Cells) -> NDArray[np.int64]:
+    return np.unique(cells.astype(str).to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
 def _refuse_leakage(column: Column, values: Floats, target: str, y: NDArray[Any]) -> None:

@@ -89,7 +89,7 @@ def _until_pruned(events: Iterator[Event], steps: int, should_prune: PruningCall
         if should_prune is None or not isinstance(event, Evaluated) or event.split != "val" or event.at.step == steps:
             continue
         if should_prune(event.at.epoch, event.metrics.values()):
-            yield Noted(event.at, "pruned: the search has no hope for this run")
+            yield Noted(event.at, "pruned: the search stopped this run")
             raise Pruned
 
 
@@ -102,5 +102,5 @@ def _report(
     for event in run_report.write_report(spec.folder, experiment, end):
         yield event
         if stop_requested():
-            yield Noted(end, f"stopped while it drew; the rest: python -m exp.report run={spec.folder}")
+            yield Noted(end, f"stopped while drawing figures; to draw the rest: python -m exp.report run={spec.folder}")
             return

@@ -234,7 +234,7 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
     (tmp_path / "run/summary.json").unlink()
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
-    assert "the one before it is used" in done.stdout
+    assert "using the previous checkpoint" in done.stdout
     assert_same_end(tmp_path / "run", undisturbed)
 
 
@@ -298,11 +298,11 @@ def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("path", "damage", "said"),
     [
-        ("metrics.csv", None, "what was measured from there to step"),
+        ("metrics.csv", None, "the metrics from there to step"),
         pytest.param(
             "metrics.csv",
             "step,epoch,samples,seconds,split,loss,accuracy\n1,x,y,z,train,,\n",
-            "is lost",
+            "are lost",
             marks=pytest.mark.slow,
         ),
         ("summary.json", "[]", "train"),
@@ -331,7 +331,7 @@ def test_a_run_that_cannot_go_on_stays_as_it_was(tmp_path: Path):
     kept = ("summary.json", "metrics.csv", "checkpoints/last.pt")
     before = [(tmp_path / "run" / name).read_bytes() for name in kept]
     (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows[1:]]) + "\n")
-    assert "the rows are not those that the run was trained on" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
+    assert "the rows differ from those that the run was trained on" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
     (tmp_path / "rows.csv").unlink()
     assert "file not found" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
     assert [(tmp_path / "run" / name).read_bytes() for name in kept] == before

@@ -117,7 +117,9 @@ def test_histograms_change_no_bit_of_a_model_that_does_as_it_likes(kind: type[to
         assert len(watched) == (4 if watch else 0)
     assert all(torch.equal(*pair) for pair in zip(*ends, strict=True))
     notes = [event.text for event in told if isinstance(event, Noted)]
-    assert [note.startswith("watch=true: weights alone") for note in notes] == [True] * (kind is WithoutGradients)
+    assert [note.startswith("watch=true: no histograms of gradients") for note in notes] == [True] * (
+        kind is WithoutGradients
+    )
     assert all(event.gradients for event in watched) == (kind is Strange)
 
 

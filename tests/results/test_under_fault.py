@@ -158,7 +158,7 @@ def test_a_data_file_that_vanishes(tmp_path: Path):
         ((tmp_path / "rows.csv").unlink, "dataset: mine.rows(path=rows.csv) refused: rows.csv not found"),
         (
             lambda: (tmp_path / "rows.csv").write_text(text.replace("6,", "8,")),
-            "the rows are not those that the run was trained on",
+            "the rows differ from those that the run was trained on",
         ),
     ):
         change()

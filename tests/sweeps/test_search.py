@@ -95,7 +95,7 @@ def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
     assert {"finished", "pruned"} == set(status)
     assert re.search(rf"{status.count('pruned')} more (was|were) pruned", done.stdout)
     pruned = jobs[status.index("pruned")]
-    assert "pruned: the search has no hope" in (pruned / "exp.log").read_text()
+    assert "pruned: the search stopped this run" in (pruned / "exp.log").read_text()
     alone = json.loads((jobs[0] / "summary.json").read_text())["overrides"]
     assert exp(*alone, "hydra.run.dir=alone").returncode == 0
     assert val_losses(tmp_path / "alone") == losses[0]

@@ -98,7 +98,7 @@ class Squeezing(nn.Linear):
 def test_outputs_of_another_shape_are_refused_before_a_step():
     experiment = build(config_of("dataset=diabetes", "model=linear"))
     experiment.model.__class__ = Squeezing
-    with pytest.raises(ConfigError, match=r"have the shape \[88\], and the loss needs \[88, 1\]"):
+    with pytest.raises(ConfigError, match=r"have shape \[88\], but the loss needs \[88, 1\]"):
         next(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
 
 
@@ -115,8 +115,12 @@ class Normed(nn.Linear):
 @pytest.mark.parametrize(
     ("model", "said", "cure"),
     [
-        (Failing, r"model: Failing failed on 30 rows of 4 features: mat1 and mat2", "a model that can"),
-        (Normed, r"model: Normed failed in a step: Expected more than 1 value per channel", "batching.drop_last=true"),
+        (Failing, r"model: Failing failed on 30 rows of 4 features: mat1 and mat2", "another model"),
+        (
+            Normed,
+            r"model: Normed failed in a training step: Expected more than 1 value per channel",
+            "batching.drop_last=true",
+        ),
     ],
 )
 def test_a_model_that_fails_is_named(model: type[nn.Linear], said: str, cure: str):

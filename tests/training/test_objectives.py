@@ -46,7 +46,7 @@ MEANINGS = [
 
 @pytest.mark.parametrize(("criterion", "output"), MEANINGS[:3])
 def test_classes_are_asked_for_where_there_are_none(criterion: nn.Module, output: str):
-    with pytest.raises(ConfigError, match="needs classes") as caught:
+    with pytest.raises(ConfigError, match="needs a classification target") as caught:
         make_objective(criterion, output, names(None))
     assert caught.value.fix == "loss=mse"
 
@@ -56,7 +56,7 @@ def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="this dataset has 3") as caught:
         make_objective(criterion, output, names(3))
     assert caught.value.fix == "loss=cross_entropy" + (
-        ", or of a table dataset.task=regression" if output == "value" else ""
+        ", or dataset.task=regression for a table" if output == "value" else ""
     )
 
 
@@ -66,7 +66,7 @@ def test_a_loss_allows_one_meaning(criterion: nn.Module, meant: str, output: str
     if output == meant:
         make_objective(criterion, output, names(2))
     else:
-        with pytest.raises(ConfigError, match="what the model's output means") as caught:
+        with pytest.raises(ConfigError, match=r"loss\.output must be") as caught:
             make_objective(criterion, output, names(2))
         assert caught.value.fix == f"loss.output={meant}"
 

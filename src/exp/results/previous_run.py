@@ -43,7 +43,7 @@ class PreviousRun:
         """
         folder, resumes = spec.folder, spec.config.resume is not None
         if not resumes and (folder / summary.NAME).exists():
-            raise ConfigError(f"{folder} holds a run already, and two would mix", "hydra.run.dir=ANOTHER_FOLDER")
+            raise ConfigError(f"{folder} already contains a run", "hydra.run.dir=ANOTHER_FOLDER")
         checkpoint, damaged = checkpoints.newest(folder) if resumes else (None, [])
         return cls(folder, summary.read(folder), checkpoint, damaged)
 
@@ -62,28 +62,28 @@ class PreviousRun:
             return None
         experiment = build(config, cache)
         if self.checkpoint["data"] != experiment.data.fingerprint:
-            raise DataError("the rows are not those that the run was trained on until now", "the rows as they were")
+            raise DataError("dataset: the rows differ from those that the run was trained on", "the original rows")
         return experiment
 
     def warnings(self, experiment: Experiment, environment: Mapping[str, Any]) -> Iterator[str]:
         """Yield what was lost, and what may change the bits from here on."""
         for problem in self.damaged:
-            yield f"{problem}; the one before it is used"
+            yield f"{problem}; using the previous checkpoint"
         if self.step is not None:
             yield from self._lost_results(self.step, experiment)
         saved = self.summary.get("environment", {})
         for key in _ENVIRONMENT:
             if key in saved and saved[key] != environment[key]:
-                change = f"{key} was {saved[key]} and is {environment[key]}"
-                yield f"{change}: from here on, bits may differ from those of an undisturbed run"
+                change = f"{key} was {saved[key]}, is now {environment[key]}"
+                yield f"{change}: results may differ from those of an uninterrupted run"
 
     def _lost_results(self, step: int, experiment: Experiment) -> Iterator[str]:
         """Yield which results up to `step`, that of the checkpoint, are missing or damaged."""
         try:
             checkpoints.read(self.folder / checkpoints.FOLDER / checkpoints.BEST)
         except CheckpointError as error:
-            yield f"{error.problem}; a new one is written only where the validation loss gets lower still"
+            yield f"{error.problem}; it is written again only if the validation loss decreases further"
         last = max((row.step for row in metrics_csv.read_rows(self.folder)), default=0)
         if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
             end = f"{self.folder}/{metrics_csv.NAME} ends at step {last:,}"
-            yield f"{end}: what was measured from there to step {step:,} is lost"
+            yield f"{end}: the metrics from there to step {step:,} are lost"

@@ -104,7 +104,7 @@ def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LR
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
         raise ConfigError(
-            f"scheduler.every={every}: a plateau is one of validation losses, so it steps with them",
+            f"scheduler.every={every}: ReduceLROnPlateau steps after each evaluation",
             "scheduler.every=evaluation",
         )
     return scheduler
@@ -120,11 +120,11 @@ def _check_output_activation(config: Config, criterion: nn.Module) -> None:
     end, output, name = config.model["output_activation"], config.loss.get("output"), type(criterion).__name__
     if output == "probability" and end != "sigmoid":
         raise ConfigError(
-            f"loss: {name} takes probabilities, and the model ends with output_activation={as_yaml(end)}",
+            f"model.output_activation={as_yaml(end)}: {name} needs probabilities (sigmoid)",
             "model.output_activation=sigmoid, or loss=bce_with_logits",
         )
     if output in ("logit", "classes") and end is not None:
         raise ConfigError(
-            f"loss: {name} takes logits, and the model ends with output_activation={end}",
+            f"model.output_activation={end}: {name} needs logits (null)",
             f"model.output_activation=null{', or loss=bce' if output == 'logit' and end == 'sigmoid' else ''}",
         )

@@ -30,10 +30,12 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device.name={name} is no device; this machine has {available}", "device=auto") from error
+        raise ConfigError(
+            f"device.name={name}: unknown device '{name}' (available: {available})", "device=auto"
+        ) from error
     is_missing_gpu = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if device.type not in list_device_types() or is_missing_gpu:
-        raise ConfigError(f"device.name={name} is not on this machine, which has {available}", "device=auto")
+        raise ConfigError(f"device.name={name}: not available on this machine (available: {available})", "device=auto")
     return device
 
 

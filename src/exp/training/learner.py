@@ -50,7 +50,7 @@ class Learner:
             ConfigError: The model fails on a batch.
         """
         self.model.train()
-        with self._model_errors("in a step"), torch.no_grad():  # a step that needs gradients enables them
+        with self._model_errors("in a training step"), torch.no_grad():  # a step that needs gradients enables them
             results = self.step(batches)
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], torch.stack(results.losses).tolist())
@@ -89,7 +89,7 @@ class Learner:
         self.model.eval()
         devices = [split.x.device] if split.x.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices), self._model_errors("to tell its gradients"), torch.enable_grad():
+            with torch.random.fork_rng(devices), self._model_errors("to compute its gradients"), torch.enable_grad():
                 loss = self.objective.criterion(self.model(split.x[:_MAX_ROWS]), split.y[:_MAX_ROWS])
                 results = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         finally:
@@ -105,7 +105,7 @@ class Learner:
         try:
             yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            fix = "batching.drop_last=true" if "more than 1 value per channel" in str(error) else "a model that can"
+            fix = "batching.drop_last=true" if "more than 1 value per channel" in str(error) else "another model"
             raise ConfigError(f"model: {type(self.model).__name__} failed {where}: {error}", fix) from error
 
     def step_scheduler(self, val_loss: float) -> None:

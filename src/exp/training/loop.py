@@ -138,14 +138,14 @@ class Training:
                 gradients = self._learner.compute_gradients(self._data.train)
             except ExpError as error:
                 self._has_gradients = False
-                yield Noted(self._at(), f"watch=true: weights alone: {error.problem}")
+                yield Noted(self._at(), f"watch=true: no histograms of gradients: {error.problem}")
         yield Histograms(self._at(), dict(self._learner.model.named_parameters()), gradients)
 
     def _finish(self) -> Iterator[Event]:
         """Yield why training ended early, if it did, and the metrics of the final parameters."""
         if self._state.step < self._plan.steps:
             waited = self._state.waited
-            yield Noted(self._at(), f"stopped early: no better validation loss in {waited} evaluations")
+            yield Noted(self._at(), f"stopped early: the validation loss has not improved in {waited} evaluations")
         if self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step:
             # No step was left to train, so the validation split has not been evaluated yet.
             yield Evaluated(self._at(), "val", self._learner.evaluate(self._data.val))

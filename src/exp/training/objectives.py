@@ -43,15 +43,15 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
     """Raise ConfigError unless the outputs have the shape [rows, K], because torch would broadcast other shapes."""
     if output.shape != (rows, objective.outputs):
         raise ConfigError(
-            f"model: its outputs for {rows} rows have the shape {list(output.shape)}, and the loss needs "
+            f"model: its outputs for {rows} rows have shape {list(output.shape)}, but the loss needs "
             f"[{rows}, {objective.outputs}]",
-            "a model that returns out_features numbers a row",
+            "a model that returns out_features values per row",
         )
     if isinstance(objective.criterion, nn.BCELoss):
         low, high = float(output.min()), float(output.max())
         if low < 0 or high > 1:
             raise ConfigError(
-                f"loss: BCELoss takes probabilities, and the model gave {low:.3g} to {high:.3g}",
+                f"loss: BCELoss needs probabilities, but the outputs range from {low:.3g} to {high:.3g}",
                 "loss=bce_with_logits, or a model that ends with a sigmoid",
             )
 
@@ -199,24 +199,24 @@ def make_objective(
     required = _MEANINGS.get(type(criterion))
     if output is None or (required is not None and output != required):
         raise ConfigError(
-            f"loss.output={output or 'null'}: it says what the model's output means to {name}, "
-            f"{required or 'classes, logit, probability or value'}",
+            f"loss.output must be {required or 'one of classes, logit, probability, value'} for {name}, got "
+            f"{output or 'null'}",
             f"loss.output={required or 'value'}",
         )
     if getattr(criterion, "reduction", "mean") != "mean":
-        raise ConfigError(
-            f"loss.reduction={criterion.reduction}: a step's loss is the mean over its rows", "loss.reduction=mean"
-        )
+        raise ConfigError(f"loss.reduction must be mean, got {criterion.reduction}", "loss.reduction=mean")
     if classes is None:
         if output != "value":
-            raise ConfigError(f"loss: {name} needs classes, and this dataset's target is a number", "loss=mse")
+            raise ConfigError(
+                f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
+            )
         return Regression(criterion, values)
     if output == "classes":
         return Multiclass(criterion, len(classes))
     if len(classes) != 2:
         raise ConfigError(
-            f"loss: {name} with one output tells two classes apart, and this dataset has {len(classes)}",
-            f"loss=cross_entropy{', or of a table dataset.task=regression' if output == 'value' else ''}",
+            f"loss: {name} with one output needs a target of 2 classes, but this dataset has {len(classes)}",
+            f"loss=cross_entropy{', or dataset.task=regression for a table' if output == 'value' else ''}",
         )
     return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value")
 

@@ -70,7 +70,7 @@ def _check_finite(data: Splits) -> None:
         finite = split.x.isfinite().all(0)
         if not bool(finite.all()):
             bad = _shorten(_features_where(data, ~finite))
-            raise DataError(f"dataset: {name} holds NaN or infinite values in {bad}", "remove or fill them")
+            raise DataError(f"dataset: the {name} rows have NaN or infinite values in {bad}", "remove or fill them")
 
 
 def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
@@ -79,9 +79,9 @@ def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
     spread = x.std(0, correction=0)
     constant = _features_where(data, spread == 0)
     if constant and len(x) > 1:
-        varies, teaches = ("varies", "teaches") if len(constant) == 1 else ("vary", "teach")
+        are = "is" if len(constant) == 1 else "are"
         yield (
-            f"{_shorten(constant)} never {varies} in the {len(x):,} training rows, and {teaches} nothing; of a table "
+            f"{_shorten(constant)} {are} constant in the {len(x):,} training rows; for a table "
             f"try: 'dataset.drop=[{','.join(constant[:3])}]'"
         )
     varying = spread[spread > 0]
@@ -91,8 +91,8 @@ def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
     if float(size.max()) > _LARGE_FEATURE or float(varying.max() / varying.min()) > _UNEVEN_SCALE:
         largest, smallest = int(size.argmax()), int(size.argmin())
         yield (
-            f"the features are not of one scale: {data.features[largest]} is about {float(size[largest]):.3g}, "
-            f"{data.features[smallest]} {float(size[smallest]):.3g}; try: dataset.standardize=true"
+            f"the features have different scales: {data.features[largest]} is about {float(size[largest]):.3g}, "
+            f"{data.features[smallest]} about {float(size[smallest]):.3g}; try: dataset.standardize=true"
         )
 
 
@@ -100,7 +100,7 @@ def _check_target_scale(y: Tensor) -> Iterator[str]:
     size = float(y.double().square().mean().sqrt())
     if size > _LARGE_TARGET:
         unit = 10 ** round(math.log10(size))
-        yield f"the targets are about {size:.3g}, and a net begins near 0; try: the target's column divided by {unit:,}"
+        yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: divide the target by {unit:,}"
 
 
 def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:
@@ -126,18 +126,18 @@ def _check_target(objective: Objective, output: Tensor, y: Tensor) -> None:
     if isinstance(objective, Multiclass):
         if int(y.max()) >= output.shape[1] or int(y.min()) < 0:
             raise ConfigError(
-                f"loss: class {int(y.max())} has no output: the model gives {output.shape[1]}, for classes 0 to "
+                f"loss: class {int(y.max())} has no output: the model has {output.shape[1]} outputs, for classes 0 to "
                 f"{output.shape[1] - 1}",
-                "a model that returns out_features numbers a row",
+                "a model that returns out_features values per row",
             )
     elif output.shape != y.shape:
         raise ConfigError(
-            f"loss: outputs {list(output.shape)} against targets {list(y.shape)}: torch would stretch one over the "
-            "other",
+            f"loss: the outputs have shape {list(output.shape)} and the targets {list(y.shape)}, which torch would "
+            "broadcast",
             "outputs and targets of the same shape",
         )
     if not output.is_floating_point() or (y.is_floating_point() and y.dtype != output.dtype):
-        raise ConfigError(f"model: it returns {output.dtype}, and the targets are {y.dtype}", "a model of float32")
+        raise ConfigError(f"model: its outputs are {output.dtype}, but the targets are {y.dtype}", "a model of float32")
 
 
 def _check_log_probabilities(criterion: nn.Module, output: Tensor) -> None:
@@ -145,7 +145,7 @@ def _check_log_probabilities(criterion: nn.Module, output: Tensor) -> None:
     total = float(output.logsumexp(1).max().exp()) if isinstance(criterion, nn.NLLLoss) else 1.0
     if abs(total - 1.0) > 1e-3:
         raise ConfigError(
-            f"loss: NLLLoss takes log-probabilities, and what the model gives would add up to {total:.3g}",
+            f"loss: NLLLoss needs log-probabilities, but the probabilities of a row add up to {total:.3g}",
             "loss=cross_entropy, or a model that ends with LogSoftmax",
         )
 
@@ -161,7 +161,7 @@ def _check_logits(criterion: nn.Module, last_operation: str) -> Iterator[str]:
     for activation in wrong:
         if last_operation.startswith(activation):
             name = type(criterion).__name__
-            yield f"the model ends with a {activation.lower()}, and {name} takes logits; try: {fix}"
+            yield f"the model ends with a {activation.lower()}, but {name} needs logits; try: {fix}"
 
 
 def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -> Iterator[str]:
@@ -174,15 +174,15 @@ def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -
     classes = max(2, objective.outputs)  # one output is for two classes
     guessing = math.log(classes)
     if loss > _FAR_FROM_GUESSING * guessing:
-        fix = "a model that begins with smaller outputs" if standardized else "dataset.standardize=true"
-        yield f"the loss begins at {loss:.4g}, where guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
+        fix = "a model with smaller initial outputs" if standardized else "dataset.standardize=true"
+        yield f"the initial loss is {loss:.4g}, but guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
 
 
 def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
     """Warn of parameters that the loss does not depend on, and of layers of which half the units have no gradient."""
     unused = [name for name, gradient in gradients.items() if gradient is None]
     if unused:
-        yield f"{_shorten(unused)} takes no part in the loss, and will not be trained; try: a model without it"
+        yield f"the loss does not depend on {_shorten(unused)}, so it is not trained; try: a model without it"
     dead: list[str] = []
     for name, gradient in gradients.items():
         if gradient is not None and gradient.dim() > 1:
@@ -192,7 +192,7 @@ def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
                 dead.append(f"{name} ({without} of {len(units)} units)")
     if dead:
         yield (
-            f"no gradient reaches {_shorten(dead)}: activations that are flat for every row, as dead ReLUs are; try: "
+            f"no gradient reaches {_shorten(dead)}: activations are saturated for every row (dead ReLUs); try: "
             "dataset.standardize=true, or model.activation=tanh"
         )
 

@@ -72,15 +72,15 @@ class Batches:
         samples = epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
         return Position(step, step / self.steps_per_epoch, samples)
 
-    def stream(self, step: int = 0, began: Tensor | None = None) -> "Stream":
+    def stream(self, step: int = 0, epoch_rng_state: Tensor | None = None) -> "Stream":
         """Return the batches after `step`: x [B, F] and y [B, ...] of each following step.
 
         Args:
             step: Number of updates already made.
-            began: State of torch's random generator at the start of the epoch that `step` is in; required in the middle
-                of an epoch.
+            epoch_rng_state: State of torch's random generator at the start of the epoch that `step` is in; required in
+                the middle of an epoch.
         """
-        return Stream(self, step, began)
+        return Stream(self, step, epoch_rng_state)
 
     @torch.inference_mode(False)  # the eager step needs tensors that autograd accepts, also in inference mode
     def epoch(self) -> Batch:
@@ -96,8 +96,8 @@ class Batches:
 class Stream:
     """An endless iterator over batches. It draws from torch's random generator at the start of each epoch."""
 
-    def __init__(self, batches: Batches, step: int, began: Tensor | None) -> None:
-        self.began = began  # state of the random generator before the order of the epoch was drawn
+    def __init__(self, batches: Batches, step: int, epoch_rng_state: Tensor | None) -> None:
+        self.epoch_rng_state = epoch_rng_state  # state of the random generator before the order of the epoch was drawn
         self._batches = batches
         self._done = step % batches.steps_per_epoch  # steps of the epoch
         self._steps = self._all()
@@ -112,14 +112,14 @@ class Stream:
             while True:
                 yield batches.rows.x, batches.rows.y
         if self._done:
-            assert self.began is not None
+            assert self.epoch_rng_state is not None
             current = torch.get_rng_state()
-            torch.set_rng_state(self.began)
+            torch.set_rng_state(self.epoch_rng_state)
             x, y = batches.epoch()
             torch.set_rng_state(current)
             yield from islice(self._split(x, y), self._done, None)
         while True:
-            self.began = torch.get_rng_state()
+            self.epoch_rng_state = torch.get_rng_state()
             yield from self._split(*batches.epoch())
 
     def _split(self, x: Tensor, y: Tensor) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ _MAX_CLASSES = 20
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a user says of a table; `exp.data.files.table` describes each option."""
+    """Options for reading a table; `exp.data.files.table` describes them."""
 
     target: str
     task: str
@@ -80,7 +80,7 @@ def _encode_column(name: str, cells: Cells, declared: str | None) -> tuple[Colum
 
 
 def _handle_missing(frame: Frame, path: str, options: TableOptions) -> tuple[Frame, list[str]]:
-    """Return the rows to use, and a note on what was done with empty cells. DataError if that is not said."""
+    """Return the rows to use, and a note on the empty cells. DataError if `options.missing` does not handle them."""
     missing, target = options.missing, options.target
     if missing not in (None, "drop", "median"):
         raise ConfigError(f"dataset.missing must be one of null, drop, median, got {missing}", "dataset.missing=drop")

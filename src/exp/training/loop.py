@@ -157,7 +157,7 @@ class Training:
             **self._learner.get_state(),
             "progress": self._state.to_dict(),
             "random": get_random_state(self._data.train.x.device),
-            "epoch_began": self._stream.began,
+            "epoch_began": self._stream.epoch_rng_state,
             "data": self._data.fingerprint,
             "preprocessing": self._preprocessing,
         }

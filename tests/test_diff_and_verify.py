@@ -52,11 +52,11 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
 @pytest.mark.parametrize(
     ("module", "words", "said"),
     [
-        ("diff", ["a"], "two runs are compared\n  try: python -m exp.diff RUN OTHER"),
+        ("diff", ["a"], "diff takes RUN OTHER\n  try: python -m exp diff a OTHER"),
         ("diff", ["a", "nowhere"], "nowhere: no run is there"),
-        ("verify", ["a"], "try: python -m exp.verify resume=RUN"),
+        ("verify", ["a"], "try: python -m exp verify resume=a"),
         ("verify", ["resume=nowhere"], "nowhere: no run is there"),
-        ("verify", ["resume=a", "epochs=3"], "epochs=3: it takes resume=, kills=, seed="),
+        ("verify", ["resume=a", "epochs=3"], "epochs=3: verify takes resume= kills= seed="),
         pytest.param("verify", ["resume=a"], "no kill fell into training, so nothing", marks=pytest.mark.slow),
     ],
 )

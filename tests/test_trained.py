@@ -237,8 +237,8 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "words", "said", "cure"),
     [
-        ("predict", "", "run= is missing", "python -m exp.predict run=FOLDER"),
-        ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: it takes run=, data=, out=", "run=table"),
+        ("predict", "", "run= is missing", "python -m exp predict run="),
+        ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: predict takes run= data= out=", "run=table"),
         ("predict", "run=table data=cancer.csv", "out= is missing", "out=predictions.csv"),
         ("predict", "run=tabel data=cancer.csv out=x.csv", "tabel: no run is there", "the folder that a run named"),
         ("predict", "run=table data=cancr.csv out=x.csv", "file not found", "data=cancer.csv"),

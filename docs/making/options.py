@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml import MappingNode, Node, ScalarNode
 
 from exp.config.allowlist import GIVEN
 from exp.config.constraints import CONSTRAINTS
 from exp.config.instantiate import resolve
 from exp.config.schema import CONF
 from exp.config.signatures import parameters
+from exp.config.yaml_comments import commented_keys, parse_opening
 from exp.errors import as_yaml
 from making import docstrings
 
@@ -89,37 +89,17 @@ def _other_arguments(group: str, node: dict[str, Any], function: Callable[..., A
     return [name for name in names if docstrings.is_configurable(function, name)]
 
 
-def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return the text of the opening comment, and its example commands, each with the remark after it."""
-    sentences: list[str] = []
-    commands: list[tuple[str, str]] = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if line.startswith("# @package"):
-            continue
-        if line.startswith("#   "):
-            command, _, remark = line.removeprefix("#   ").partition("   ")
-            commands.append((command, remark.strip()))
-        else:
-            sentences.append(line.removeprefix("# "))
-    return " ".join(sentences), commands
-
-
 def read_keys(text: str, prefix: str, group: str, function: Callable[..., Any] | None) -> Iterator[Key]:
     """Yield the keys of a YAML file in its order, without `_target_` and `defaults`."""
-    root = yaml.compose(text)
-    assert isinstance(root, MappingNode)
-    for name, node in _leaf_nodes(root, prefix):
-        last = name.rpartition(".")[2]
-        owner = function if name == f"{group}.{last}" else None
-        value = yaml.safe_load(text[node.start_mark.index : node.end_mark.index])
-        constraint = CONSTRAINTS.get(name)
+    for key in commented_keys(text, prefix):
+        last = key.name.rpartition(".")[2]
+        owner = function if key.name == f"{group}.{last}" else None
+        constraint = CONSTRAINTS.get(key.name)
         yield Key(
-            name=name,
-            value="" if value == "???" else as_yaml(value),
+            name=key.name,
+            value="" if key.value == "???" else as_yaml(key.value),
             allowed=str(constraint[0]) if constraint else docstrings.read_annotation(owner, last),
-            description=_comment(text, node) or docstrings.read_argument(owner, last),
+            description=key.comment or docstrings.read_argument(owner, last),
         )
 
 
@@ -129,23 +109,6 @@ def read_overrides(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for where, name in entry.items() if isinstance(entry, dict) else ():
             if match := re.match(r"override /(\w+)", where):
                 yield match[1], name
-
-
-def _leaf_nodes(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
-    for key, value in node.value:
-        assert isinstance(key, ScalarNode)
-        if key.value in ("_target_", "defaults"):
-            continue
-        if isinstance(value, MappingNode):
-            yield from _leaf_nodes(value, f"{prefix}{key.value}.")
-        else:
-            yield f"{prefix}{key.value}", value
-
-
-def _comment(text: str, node: Node) -> str:
-    """Return the comment after a value on its line."""
-    rest = text[node.end_mark.index :].partition("\n")[0]
-    return rest.partition("#")[2].strip()
 
 
 def read_fields(schema: type) -> list[Key]:

@@ -9,8 +9,9 @@ from hydra.core.config_store import ConfigStore
 
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.schema import CONF
+from exp.config.yaml_comments import parse_opening
 from hydra_plugins import exp_plugins
-from making.options import Key, Option, group_names, parse_opening, read_fields, read_keys, read_options
+from making.options import Key, Option, group_names, read_fields, read_keys, read_options
 
 HERE = Path(__file__).resolve().parents[1]
 PAGES = HERE / "pages"

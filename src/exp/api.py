@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from exp import report
-from exp.cli.main import run_command
+from exp.cli.main import train_or_sweep
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
 from exp.errors import ConfigError, as_yaml, display_path
@@ -159,7 +159,7 @@ def _to_overrides(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> li
 
 def _run_and_load(arguments: list[str]) -> Path:
     with _isolated_state():
-        completed = run_command(arguments)
+        completed = train_or_sweep(arguments)
     if completed.folder is None or (completed.exit_code and "-m" not in arguments):
         raise SystemExit(completed.exit_code)
     return completed.folder.absolute()

@@ -1,22 +1,21 @@
-"""Where two runs part: `python -m exp.diff RUN OTHER`.
-
-Compares what was asked for, the code, the machine and the rows, and then names the first step at which they measured
-something else. Exit code 0 where every metric and every parameter is the same to the bit, 1 where not.
-"""
+"""`exp diff`: the first step at which two runs differ."""
 
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from torch import Tensor
-
+from exp.cli.commands import run_command
 from exp.config.schema import flatten
-from exp.errors import CheckpointError, DataError, ExpError, as_yaml
-from exp.results import checkpoints, metrics_csv, summary
+from exp.errors import CheckpointError, DataError, as_yaml
+from exp.results import metrics_csv, summary
 from exp.results.run_folder import check_is_run, read_config
-from exp.training.events import State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from exp.training.events import State
 
 # What it is in, and what it is.
 Difference: TypeAlias = tuple[str, str]
@@ -73,6 +72,8 @@ def _first_among(
 
 def _parameters(run: Path, other: Path) -> Iterator[Difference]:
     """Tensors of the last and the best checkpoints that differ, and by how much."""
+    from exp.results import checkpoints  # Lazy: it imports torch.
+
     for name in (checkpoints.LAST, checkpoints.BEST):
         states: list[State] = []
         for folder in (run, other):
@@ -84,7 +85,7 @@ def _parameters(run: Path, other: Path) -> Iterator[Difference]:
             yield from (("parameters", f"{name}: {what}") for what in _apart(*states))
 
 
-def _apart(ours: State, theirs: State) -> Iterator[str]:
+def _apart(ours: "State", theirs: "State") -> Iterator[str]:
     if ours["step"] != theirs["step"]:
         yield f"of step {ours['step']:,} | of step {theirs['step']:,}"
         return
@@ -116,24 +117,24 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def main() -> None:
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
-    if len(sys.argv) != 3:
-        sys.exit("exp.diff: two runs are compared\n  try: python -m exp.diff RUN OTHER")
-    run, other = (Path(word) for word in sys.argv[1:])
-    try:
-        found = list(find_differences(run, other))
-    except ExpError as error:
-        sys.exit(f"exp.diff: {error}")
+def diff(run: str, other: str, /) -> None:
+    """Print where two runs differ, from the config to the first metric and the parameters.
+
+        python -m exp diff RUN OTHER
+
+    Exit code 0 if every metric and every parameter is the same to the bit, 1 if not.
+
+    Args:
+        run: Folder of a run.
+        other: Folder of another run.
+    """
+    found = list(find_differences(Path(run), Path(other)))
     for kind, what in found:
         print(f"{kind:<10} {what}")
-    if not {"metrics", "parameters"} & {kind for kind, _ in found}:
-        print("identical: every metric and every parameter, to the bit")
-        return
-    sys.exit(1)
+    if {"metrics", "parameters"} & {kind for kind, _ in found}:
+        sys.exit(1)
+    print("identical: every metric and every parameter, to the bit")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(diff, sys.argv[1:])

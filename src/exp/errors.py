@@ -42,11 +42,13 @@ class ExpError(Exception):
         problem: What is wrong, in one sentence.
         fix: What to type or do instead.
         key: The config key at fault ("optimizer.lr"), if there is one.
-        override: The override that replaces the faulty one ("optimizer.lr=0.02"); "" removes it. None if no single one
-            solves the problem.
+        override: The override that replaces the faulty one ("optimizer.lr=0.02"), or several; "" removes it. None if
+            they are not known.
     """
 
-    def __init__(self, problem: str, fix: str, *, key: str | None = None, override: str | None = None) -> None:
+    def __init__(
+        self, problem: str, fix: str, *, key: str | None = None, override: str | tuple[str, ...] | None = None
+    ) -> None:
         super().__init__(problem, fix)
         self.problem = problem
         self.fix = fix

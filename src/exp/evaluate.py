@@ -1,20 +1,26 @@
-"""How good a trained model is: `python -m exp.evaluate run=FOLDER split=test`, or `data=new.csv`.
+"""`exp evaluate`: the metrics of a trained model."""
 
-On the rows that the run kept as train, val or test: test, if nothing is said; or on those of a table with the columns
-and the target that the run learned. `checkpoint=best` takes the parameters of the lowest validation loss instead of the
-last.
-"""
+import sys
 
-from exp.cli.key_value import run_command
-from exp.data.encode import encode_rows, encode_targets
+from exp.cli.commands import run_command
 from exp.errors import ConfigError, DataError
-from exp.results.trained_model import load_trained
-
-_KNOWN = {"run": True, "split": False, "data": False, "checkpoint": False}
 
 
 def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "last") -> None:
-    """Print each metric, exactly."""
+    """Print each metric of a trained model, with every digit.
+
+        python -m exp evaluate run=FOLDER
+
+    Args:
+        run: Folder of the run.
+        split: Rows of the run to evaluate on: train, val or test. Without split= and data=, test.
+        data: Table to evaluate on instead, with the run's feature columns and its target.
+        checkpoint: last, or best: the parameters with the lowest validation loss.
+    """
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    from exp.data.encode import encode_rows, encode_targets
+    from exp.results.trained_model import load_trained
+
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: rows of the run, or those of a table", f"data={data}")
     trained = load_trained(run, checkpoint)
@@ -36,4 +42,4 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
 
 
 if __name__ == "__main__":
-    run_command("evaluate", __doc__, _KNOWN, "python -m exp.evaluate run=FOLDER split=test", evaluate)
+    run_command(evaluate, sys.argv[1:])

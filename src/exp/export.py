@@ -1,37 +1,44 @@
-"""A run to take away: `python -m exp.export run=FOLDER format=script out=train.py`.
-
-script: the plain PyTorch script that trains the same run, with the same losses to the bit on the CPU, and no exp in it.
-pt2: torch.export's file of the trained model; torch.export.load(FILE).module()(x) gives its outputs.
-onnx: the trained model for ONNX's runtimes. Both take features as float32 [N, F], as the run made them of its rows.
-`checkpoint=best` takes the parameters of the lowest validation loss instead of the last.
-"""
+"""`exp export`: a run as a plain script, or its model for another runtime."""
 
 import logging
 import shlex
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from exp.cli.key_value import new_file, run_command
+from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError, require_extra
-from exp.reports.plain_script import needs_rows, write_script
-from exp.reports.source import user_modules
-from exp.results import summary
-from exp.results.trained_model import TrainedModel, load_trained
-from exp.training.build import Experiment
 
-_KNOWN = {"run": True, "format": True, "out": True, "checkpoint": False}
-
+if TYPE_CHECKING:
+    from exp.results.trained_model import TrainedModel
+    from exp.training.build import Experiment
 
 _FORMATS = ("script", "pt2", "onnx")
 
 
 def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
-    """Write the file; say what lies beside it."""
+    """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
+
+        python -m exp export run=FOLDER format=script out=train.py
+
+    The script trains the same run without exp, with the same losses to the bit on the CPU. The model takes features as
+    the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the outputs of a .pt2 file.
+
+    Args:
+        run: Folder of the run.
+        format: script, pt2 (torch.export) or onnx.
+        out: File to write.
+        checkpoint: last, or best: the parameters with the lowest validation loss.
+    """
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    import torch
+
+    from exp.reports.plain_script import needs_rows, write_script
+    from exp.reports.source import user_modules
+    from exp.results import summary
+    from exp.results.trained_model import load_trained
+
     if format not in _FORMATS:
         raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
     path = new_file(out)
@@ -59,15 +66,17 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             # What it says on the way is of packages that are not needed, and of what torch means to change in itself.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             with warnings.catch_warnings(action="ignore"):
-                torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_ANY_ROWS, verbose=False)
+                torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False)
         beside = path.with_name(f"{path.name}.data")
         if beside.exists():
             print(f"its parameters, to be kept beside it: {beside}")
     print(f"{format}: {out}")
 
 
-def write_rows(experiment: Experiment, path: Path) -> None:
+def write_rows(experiment: "Experiment", path: Path) -> None:
     """Each split's features and targets, as the model and the loss see them."""
+    import numpy as np
+
     arrays = {
         f"{name}_{part}": getattr(split, part).cpu().numpy()
         for name, split in experiment.data.splits.items()
@@ -76,14 +85,19 @@ def write_rows(experiment: Experiment, path: Path) -> None:
     np.savez(path, **arrays)
 
 
-_ANY_ROWS: Any = ({0: torch.export.Dim("rows")},)
+def _export_model(trained: "TrainedModel") -> Any:
+    import torch
 
-
-def _export_model(trained: TrainedModel) -> Any:
     return torch.export.export(
-        trained.model, (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_ANY_ROWS
+        trained.model, (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_any_rows()
     )
 
 
+def _any_rows() -> Any:
+    import torch
+
+    return ({0: torch.export.Dim("rows")},)
+
+
 if __name__ == "__main__":
-    run_command("export", __doc__, _KNOWN, "python -m exp.export run=FOLDER format=script out=train.py", export)
+    run_command(export, sys.argv[1:])

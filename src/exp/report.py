@@ -1,31 +1,34 @@
-"""What came out of a run or a sweep, on one page: `python -m exp.report run=FOLDER` writes FOLDER/report.html.
+"""`exp report`: what came out of a run or a sweep, on one page."""
 
-A run that finishes writes it by itself, and its pictures, unless `figures=false`. The page is one file, which asks
-nothing of a network.
-"""
-
+import sys
 from pathlib import Path
 
-from exp.cli.key_value import run_command
-from exp.data.batches import Position
+from exp.cli.commands import run_command
 from exp.errors import ExpError
-from exp.reports import figures, run_report, sweep_report
-from exp.reports.run_report import draw_and_save
-from exp.results import metrics_csv, run_folder, summary, sweep_csv
-from exp.results.lock import folder_lock
-from exp.results.run_folder import check_is_run, refuse_links
-from exp.results.trained_model import load_trained
-from exp.training.events import Noted
-
-_KNOWN = {"run": True}
 
 
 def report(run: str) -> None:
-    """Write the page of that run or sweep anew, with pictures under the parameters of its last checkpoint.
+    """Write the page FOLDER/report.html of a run or a sweep anew.
 
-    Where there is no checkpoint, or the rows are not to be had, it tells what the files do. It puts no such page in the
-    place of a whole one: then that is an ExpError.
+        python -m exp report run=FOLDER
+
+    A finished run writes it by itself, unless figures=false. The page is one file and loads nothing from a network.
+    Figures show the parameters of the last checkpoint. Without a checkpoint, or without the rows, the page has what the
+    run's files say; it does not replace a page that has more.
+
+    Args:
+        run: Folder of the run or sweep.
     """
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    from exp.data.batches import Position
+    from exp.reports import figures, run_report, sweep_report
+    from exp.reports.run_report import draw_and_save
+    from exp.results import metrics_csv, run_folder, summary, sweep_csv
+    from exp.results.lock import folder_lock
+    from exp.results.run_folder import check_is_run, refuse_links
+    from exp.results.trained_model import load_trained
+    from exp.training.events import Noted
+
     folder = Path(run)
     refuse_links(folder)
     if (folder / sweep_csv.NAME).is_file():
@@ -53,4 +56,4 @@ def report(run: str) -> None:
 
 
 if __name__ == "__main__":
-    run_command("report", __doc__, _KNOWN, "python -m exp.report run=FOLDER", report)
+    run_command(report, sys.argv[1:])

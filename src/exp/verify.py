@@ -1,8 +1,4 @@
-"""The proof, for one run, that resuming loses nothing: `python -m exp.verify resume=RUN [kills=3] [seed=0]`.
-
-Runs the same command again from its beginning, once undisturbed and once killed (SIGKILL) at random moments and resumed
-each time, in a folder of their own, and compares the two. Exit code 0 where they are the same to the bit, 1 where not.
-"""
+"""`exp verify`: the proof, for one run, that a resumed run equals an uninterrupted one."""
 
 import random
 import subprocess
@@ -11,13 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from exp.cli.key_value import run_command
+from exp.cli.commands import run_command
 from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
 from exp.results.run_folder import read_command
-
-_KNOWN = {"resume": True, "kills": False, "seed": False}
 
 
 def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
@@ -59,26 +53,31 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("metrics", "parameters")]
 
 
-def verify(resume: str, kills: str = "3", seed: str = "0") -> None:
-    """Say whether the two are the same, and exit with 1 if not."""
+def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
+    """Run a command again, killed and resumed, and compare the bits with an uninterrupted run.
+
+        python -m exp verify resume=FOLDER
+
+    The second one is killed (SIGKILL) at random moments and resumed each time. Both have temporary folders.
+    Exit code 0 if every metric and every parameter is the same to the bit, 1 if not.
+
+    Args:
+        resume: Folder of the run.
+        kills: How often it is killed.
+        seed: Random seed of the moments.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = verify_run(Path(resume), _number("kills", kills), _number("seed", seed), Path(folder))
+            found = verify_run(Path(resume), kills, seed, Path(folder))
         except subprocess.CalledProcessError as error:
             raise ConfigError(
                 f"the run does not come to its end, so nothing was proved: exit code {error.returncode}",
                 "a run that finishes",
             ) from error
     if found:
-        sys.exit("\n".join(["exp.verify: the resumed run is another:", *found]))
+        sys.exit("\n".join(["exp verify: the resumed run is another:", *found]))
     print("the same, to the bit: every metric and every parameter")
 
 
-def _number(name: str, value: str) -> int:
-    if not value.isdecimal():
-        raise ConfigError(f"{name} must be a whole number, not {value}", f"{name}=3")
-    return int(value)
-
-
 if __name__ == "__main__":
-    run_command("verify", __doc__, _KNOWN, "python -m exp.verify resume=RUN kills=3", verify)
+    run_command(verify, sys.argv[1:])

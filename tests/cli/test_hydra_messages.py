@@ -14,7 +14,7 @@ from exp.sweeps.jobs import InvalidJob
 
 # The pattern, a command line that provokes the message, and what the pattern captures. {conf}: a folder of YAMLs.
 PROVOKED = [
-    ("NO_GROUP_OPTION", "dataset=cancr", ("dataset", "cancr")),
+    ("NO_GROUP_OPTION", "dataset=cancr", ("dataset/cancr",)),
     ("VALUE_FOR_GROUP", "optimizer=null", ()),
     ("SEVERAL_VALUES", "model.hidden=64,64", ("model.hidden=64,64",)),
     ("CANNOT_OVERRIDE", "optimizer.lrr=1", ("optimizer.lrr",)),

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from exp.cli.commands import COMMANDS, complete_line, load
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import CONSTRAINTS, fitting
 from exp.config.schema import CONF, flatten
@@ -37,7 +38,7 @@ class CommandLine:
         """Parse arguments in any order. ConfigError if a flag is unknown, or keys are given as flags."""
         _check_flags(arguments)
         flags, rest = _flags_first(arguments)
-        parsed = parse_arguments([*flags, *rest])
+        parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
         return cls(tuple(flags), tuple(cast("list[str]", parsed.overrides)), parsed.multirun, parsed.config_dir)
 
     @property
@@ -131,6 +132,9 @@ def _check_flags(arguments: Sequence[str]) -> None:
         if word == "=" or (behind.startswith("=") and not equals):
             raise ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
         if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
+            if name in COMMANDS:
+                others = [one for one in arguments if one != word]
+                raise ConfigError(f"{word}: a command has no dashes", complete_line(load(name), others))
             if flag := difflib.get_close_matches(word, known, 1, 0.7):
                 raise ConfigError(f"{word}: there is no such flag", flag[0])
             meant = value or ("VALUE" if "=" in behind else behind)

@@ -85,10 +85,7 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             return Diagnosis(problems)
         corrected = _corrected(override, problems[-1], error)
         all_corrected = all_corrected and corrected is not None
-        place = line.overrides.index(override)
-        line = line.with_overrides(
-            [*line.overrides[:place], *([corrected] if corrected else []), *line.overrides[place + 1 :]]
-        )
+        line = _replace(line, override, corrected or [])
         try:
             check_line(line)
             break
@@ -98,6 +95,14 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             return Diagnosis(problems)
         problems.append(problem)
     return Diagnosis(problems, line if all_corrected else None)
+
+
+def _replace(line: CommandLine, override: str, corrected: list[str]) -> CommandLine:
+    """`line` with the corrected overrides in the place of one, and without others of their keys."""
+    place, keys = line.overrides.index(override), {override_key(word) for word in corrected}
+    before, after = line.overrides[:place], line.overrides[place + 1 :]
+    kept = [[word for word in words if override_key(word) not in keys] for words in (before, after)]
+    return line.with_overrides([*kept[0], *corrected, *kept[1]])
 
 
 def _first_of(override: Override, parser: OverridesParser) -> Override:
@@ -112,22 +117,24 @@ def _is_sweep(word: str) -> bool:
     return OverridesParser.create().parse_override(word).is_sweep_override()
 
 
-def _corrected(word: str, problem: ExpError, error: Exception) -> str | None:
-    """The override as it was meant, "" to remove it; None if no single override solves the problem.
+def _corrected(word: str, problem: ExpError, error: Exception) -> list[str] | None:
+    """What replaces the override, nothing to remove it; None if that is not known.
 
     Of a sweep's values only that of the job at fault is replaced.
     """
     values = _sweep_values(word)
+    if problem.override is None or isinstance(problem.override, tuple):
+        return list(problem.override) if problem.override is not None else None
     if not problem.override or len(values) == 1:
-        return problem.override
+        return [problem.override] if problem.override else []
     job = error.overrides if isinstance(error, InvalidJob) else ()
     faulty = next((text.partition("=")[2] for text in job if override_key(text) == problem.key), None)
     key, _, value = problem.override.partition("=")
     if faulty not in values:
         return None
     if key.lstrip("+") == override_key(word):
-        return f"{key}={','.join(dict.fromkeys(value if one == faulty else one for one in values))}"
-    return f"{key}={','.join(values)}" if value == faulty else None
+        return [f"{key}={','.join(dict.fromkeys(value if one == faulty else one for one in values))}"]
+    return [f"{key}={','.join(values)}"] if value == faulty else None
 
 
 def _sweep_values(word: str) -> list[str]:

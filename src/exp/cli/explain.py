@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from exp.cli.command_line import CommandLine
+from exp.cli.intent import bare_word, command_key, file_overrides, missing_target
 from exp.config import hydra_messages as messages
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
@@ -28,7 +29,7 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
         where = f"{problem.problem} (in the job {shlex.join(error.overrides)})"
         return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
     if isinstance(error, ExpError):
-        return error
+        return missing_target(error, line)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         key = "hydra.sweep.dir" if line.multirun else "hydra.run.dir"
         return ConfigError(str(error), f"another folder: {key}=FOLDER")
@@ -50,15 +51,16 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
 def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
     if not isinstance(error, MissingConfigException) or error.options is None:
         return None
-    group, option = match.groups()
+    group, _, option = match[1].rpartition("/")
+    typed = (word.partition("=")[::2] for word in line.overrides)
+    group, option = next((pair for pair in typed if "/".join(pair) == match[1]), (group, option))
     options = list(error.options)
     override = line.nearest_option(group, option, options)
-    return ConfigError(
-        f"{group}={option}: there is no such {group}; there are {', '.join(options)}",
-        override or f"another {group}, one of these",
-        key=group,
-        override=override,
-    )
+    fix = override or f"another {group}, one of these"
+    if group == "dataset" and (overrides := file_overrides(option, line)) is not None:
+        override, fix = overrides, shlex.join(overrides)
+    what = f"{group}={option}: there is no such {group}; there are {', '.join(options)}"
+    return ConfigError(what, fix, key=group, override=override)
 
 
 def _value_for_group(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
@@ -100,6 +102,11 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     typed = line.override_of(key) or key
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
+    if (problem := command_key(key, line)) is not None:
+        return problem
+    if (overrides := file_overrides(value, line)) is not None:
+        what = f"{typed}: there is no key {key} here"
+        return ConfigError(what, shlex.join(overrides), key=key, override=overrides)
     inside, _, last = key.rpartition(".")
     siblings = [name.rpartition(".")[2] for name in line.keys if name.rpartition(".")[0] == inside]
     if inside in line.groups:
@@ -198,6 +205,8 @@ def _unreadable(override: str, line: CommandLine) -> ConfigError:
     if "=" not in override:
         owners = (f"{group}={override}" for group, options in line.groups.items() if override in options)
         corrected = next(owners, None)
+        if corrected is None and (problem := bare_word(override, line)) is not None:
+            return problem
         fix = corrected or "python -m exp --help, which lists the keys"
         return ConfigError(f"{override}: every argument is KEY=VALUE", fix, key=override, override=corrected)
     return ConfigError(

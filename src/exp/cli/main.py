@@ -17,7 +17,9 @@ from yaml import YAMLError
 
 from exp.cli.callback import Abort, output_folder
 from exp.cli.command_line import CommandLine
+from exp.cli.commands import COMMANDS, load, run_command
 from exp.cli.diagnosis import CommandError, Diagnosis, check_untrusted, diagnose
+from exp.cli.help import help_text, version_text
 from exp.cli.resume import AlreadyFinished, restored_unless_begun, resume_run, resume_sweep
 from exp.cli.startup import early_workers, full_hydra_errors, no_gc_during_import, own_hydra_config, prepare_streams
 from exp.config import allowlist
@@ -35,8 +37,11 @@ log = logging.getLogger("exp")
 def main() -> None:
     """Run `exp`. Exit codes: 1 after an error or a failed run, 130 after Ctrl-C, 143 after SIGTERM."""
     prepare_streams()
+    arguments = sys.argv[1:]
     try:
-        if code := run_command(sys.argv[1:]).exit_code:
+        if arguments and arguments[0] in COMMANDS:
+            run_command(load(arguments[0]), arguments[1:])
+        elif code := train_or_sweep(arguments).exit_code:
             sys.exit(code)
     except CommandError as error:
         sys.exit(f"exp: {error}")
@@ -54,19 +59,22 @@ class Completed(NamedTuple):
     exit_code: int = 0
 
 
-def run_command(arguments: Sequence[str]) -> Completed:
+def train_or_sweep(arguments: Sequence[str]) -> Completed:
     """Train or sweep as the arguments say. CommandError if the command is wrong or its run fails."""
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
     with no_gc_during_import(), own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:
             line = CommandLine.parse(arguments)
+            if (shown := _information(line)) is not None:
+                print(shown)
+                return Completed(None)
             line = resume_sweep(resume_run(line))
             if line.resumed is None:
                 check_untrusted(line)
             allowlist.add_to_path(line.config_dir)
             if line.trains_in_workers:
                 start_worker_early(shares_cores=line.override_of("sweep.workers") is not None)
-            return _train_or_sweep(line)
+            return _run_hydra(line)
         except AlreadyFinished as finished:
             print(f"exp: {finished}")
             return Completed(finished.folder)
@@ -75,13 +83,21 @@ def run_command(arguments: Sequence[str]) -> Completed:
                 raise abort.error from None
             diagnosis = diagnose(abort.error, line) if abort.folder is None else Diagnosis([abort.error])
             raise CommandError(diagnosis, abort.folder) from None
+        except BrokenPipeError:  # not an error of the command
+            raise
         except Exception as error:
             if show_traceback or not _is_explained(error):
                 raise
             raise CommandError(diagnose(error, line)) from None
 
 
-def _train_or_sweep(line: CommandLine) -> Completed:
+def _information(line: CommandLine) -> str | None:
+    if {"-h", "--help"} & set(line.flags):
+        return help_text(line)
+    return version_text() if "--version" in line.flags else None
+
+
+def _run_hydra(line: CommandLine) -> Completed:
     try:
         with restored_unless_begun(line.resumed):
             run_application(job, line.namespace())

@@ -1,0 +1,157 @@
+"""The commands beside training: KEY=VALUE arguments, of which a function's signature says what they may be.
+
+`exp predict ...` calls `exp.predict.predict`. Its docstring is the command's help: the line that begins with
+`python -m exp` shows every required argument, and `Args:` has a clause for each.
+"""
+
+import importlib
+import inspect
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exp.errors import ConfigError, ExpError, nearest
+
+# Modules of `exp` with a function of the same name.
+COMMANDS = ("predict", "evaluate", "export", "report", "diff", "verify")
+
+Command: TypeAlias = Callable[..., None]
+
+
+def load(name: str) -> Command:
+    """The function of that command. Its module imports torch only when the function is called."""
+    return getattr(importlib.import_module(f"exp.{name}"), name)
+
+
+def run_command(command: Command, arguments: Sequence[str]) -> None:
+    """Call `command` with what the arguments give it, or print its help.
+
+    Exit codes: 0, 1 after an error or as the command's docstring says, 130 after Ctrl-C.
+    """
+    name = command.__name__
+    if {"-h", "--help"} & set(arguments):
+        print(help_of(command))
+        return
+    try:
+        positional, keywords = parse_arguments(command, arguments)
+        command(*positional, **keywords)
+    except ExpError as error:
+        sys.exit(f"exp {name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Parse arguments as the signature of `command` says.
+
+    ConfigError, with the whole line to type, if one is unknown, repeated, missing or not a number.
+    """
+    name, parameters = command.__name__, inspect.signature(command).parameters
+    bare = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
+    takes = " ".join(key.upper() if key in bare else f"{key}=" for key in parameters)
+    found: dict[str, Any] = {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        free = [key for key in parameters if key not in found]
+        if not equals and free and free[0] in bare:
+            found[free[0]] = word
+        elif key not in parameters or not equals or not value:
+            raise ConfigError(f"{word}: {name} takes {takes}", _corrected(command, arguments, word))
+        elif key in found:
+            raise ConfigError(f"{key}={found[key]} {word}: {name} takes one", word)
+        else:
+            found[key] = _convert(key, value, parameters[key])
+    for key, parameter in parameters.items():
+        if parameter.default is Parameter.empty and key not in found:
+            what = f"{name} takes {takes}" if key in bare else f"{key}= is missing"
+            raise ConfigError(what, complete_line(command, arguments))
+    return [found.pop(key) for key in bare], found
+
+
+def complete_line(command: Command, arguments: Sequence[str]) -> str:
+    """The command line with these arguments, and with an example of each required one that is missing."""
+    example = _example(command)
+    if any("=" not in word for word in example):  # positional
+        words = [*arguments, *example[len(arguments) :]]
+    else:
+        given = {word.partition("=")[0]: word for word in arguments if "=" in word}
+        words = list(({word.partition("=")[0]: word for word in example} | given).values())
+    if (folder := _latest_run()) is not None:
+        words = [word.replace("=FOLDER", f"={folder}") for word in words]
+    return shlex.join(["python", "-m", "exp", command.__name__, *words])
+
+
+def help_of(command: Command) -> str:
+    """Usage, what the command does, and its arguments."""
+    parameters = inspect.signature(command).parameters
+    examples = {word.partition("=")[0]: word for word in _example(command)}
+    words = [
+        key.upper()
+        if parameter.kind is Parameter.POSITIONAL_ONLY
+        else examples.get(key, f"{key}=FOLDER")
+        if parameter.default is Parameter.empty
+        else f"[{key}={parameter.default if parameter.default is not None else 'VALUE'}]"
+        for key, parameter in parameters.items()
+    ]
+    text, _, _ = (inspect.getdoc(command) or "").partition("\nArgs:")
+    text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
+    text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
+    clauses = [f"  {key:<12}{clause}" for key, clause in argument_clauses(command).items()]
+    return "\n".join([f"usage: python -m exp {command.__name__} {' '.join(words)}", "", text, "", *clauses])
+
+
+def argument_clauses(command: Command) -> dict[str, str]:
+    """What the docstring's `Args:` says of each argument."""
+    _, _, section = (inspect.getdoc(command) or "").partition("\nArgs:\n")
+    section = section.partition("\n\n")[0]
+    return {key: " ".join(text.split()) for key, text in re.findall(r"^ +(\w+): (.+(?:\n {6,}.+)*)", section, re.M)}
+
+
+def new_file(out: str) -> Path:
+    """The path `out` of a file to write. ConfigError if it exists, or its folder does not."""
+    path = Path(out)
+    if not path.parent.is_dir():
+        raise ConfigError(f"out={out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    if path.exists():
+        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+    return path
+
+
+def _latest_run() -> Path | None:
+    """The newest run's folder below outputs/."""
+    runs = Path("outputs").glob("**/.hydra/overrides.yaml")
+    return max((path.parents[1] for path in runs), key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def _example(command: Command) -> list[str]:
+    """The arguments of the docstring's example."""
+    example = re.search(r"^ *python -m exp \w+ (.+)$", inspect.getdoc(command) or "", re.MULTILINE)
+    assert example is not None, command
+    return example[1].split()
+
+
+def _corrected(command: Command, arguments: Sequence[str], wrong: str) -> str:
+    """The command line with the wrong word as it was meant: with the nearest key, or as the first value missing."""
+    parameters = inspect.signature(command).parameters
+    given = {word.partition("=")[0] for word in arguments}
+    free = [key for key in parameters if key not in given]
+    key, equals, value = wrong.partition("=")
+    near = key if key in parameters else nearest(key, free)
+    if not equals and near is None and free:
+        near, value = free[0], wrong
+    meant = [f"{near}={value or 'VALUE'}"] if near else []
+    words = [corrected for word in arguments for corrected in (meant if word == wrong else [word])]
+    return complete_line(command, words)
+
+
+def _convert(key: str, value: str, parameter: Parameter) -> Any:
+    if parameter.annotation is not int:
+        return value
+    if not value.isdecimal():
+        raise ConfigError(f"{key} must be a whole number, not {value}", f"{key}={parameter.default}")
+    return int(value)

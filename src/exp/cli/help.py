@@ -1,0 +1,172 @@
+"""`exp --help`: one screen, and with a topic behind it what there is to know about a group, a key or a command.
+
+Options, keys, values and clauses are those of the YAML files; commands those of their docstrings.
+"""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import NamedTuple
+
+from exp.cli.command_line import CommandLine
+from exp.cli.commands import COMMANDS, help_of, load
+from exp.config.constraints import CONSTRAINTS
+from exp.config.schema import CONF
+from exp.config.yaml_comments import choice_comments, commented_keys, parse_opening
+from exp.errors import ConfigError, as_yaml, nearest
+
+# The keys that are typed most, in the order of the screen.
+_USUAL_KEYS = (
+    "epochs",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "batching.batch_size",
+    "model.hidden",
+    "model.activation",
+    "model.dropout",
+    "dataset.path",
+    "dataset.target",
+    "dataset.split",
+    "early_stopping.patience",
+    "clip_grad_norm",
+    "seed",
+    "eval_every",
+    "figures",
+    "engine",
+    "resume",
+    "sweep.workers",
+    "sweep.metric",
+    "sweep.resume",
+)
+_MAX_WIDTH = 100
+
+
+class _Key(NamedTuple):
+    name: str
+    value: str  # "" where it must be given
+    clause: str
+    options: tuple[str, ...]  # of its group, that have it
+
+
+def help_text(line: CommandLine) -> str:
+    """The one screen, or of each topic among the overrides what there is to know. ConfigError for an unknown topic."""
+    if not line.overrides:
+        return "\n".join(_screen(line))
+    return "\n\n".join("\n".join(_topic(topic, line)) for topic in line.overrides)
+
+
+def version_text() -> str:
+    """exp's version, and those of what its numbers depend on."""
+    others = ", ".join(f"{name} {_version(name)}" for name in ("torch", "hydra-core"))
+    return f"exp {_version('exp')} ({others}, Python {python_version()})"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # exp runs from a checkout that is not installed
+        return "unknown"
+
+
+def _screen(line: CommandLine) -> Iterator[str]:
+    config = (CONF / "config.yaml").read_text(encoding="utf-8")
+    clauses, keys = choice_comments(config), {key.name: key for key in _keys(line)}
+    yield "usage: exp [-m] [GROUP=OPTION] [KEY=VALUE] ...   train; -m: once for each value"
+    yield "       exp COMMAND KEY=VALUE ...                 use or check what was trained"
+    yield "groups and their options (* is the default)"
+    for group, options in line.groups.items():
+        default = _default_option(group)
+        names = " ".join(f"*{name}" if name == default else name for name in options)
+        yield from _row(group, 12, f"{clauses[group]}: {names}" if clauses.get(group) else names)
+    yield "keys and their values (VALUE: none yet)"
+    for name in _USUAL_KEYS:
+        if name in keys:
+            yield from _row(f"{name}={keys[name].value or 'VALUE'}", 32, keys[name].clause.partition(";")[0])
+    yield "commands"
+    for name in COMMANDS:
+        yield from _row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
+    yield "more: exp --help TOPIC, a group, key or command: exp --help optimizer"
+    yield "      --cfg job prints every key; --config-dir DIR adds YAML files; --version"
+    yield '      Tab completion: eval "$(exp -sc install=bash)"; also zsh and fish'
+
+
+def _topic(topic: str, line: CommandLine) -> Iterator[str]:
+    name, _, option = topic.partition("=")
+    keys = list(_keys(line))
+    inside = [key for key in keys if key.name == name or key.name.startswith(f"{name}.")]
+    if topic in COMMANDS:
+        yield help_of(load(topic))
+    elif option in line.groups.get(name, {}):
+        about, examples = parse_opening(line.groups[name][option].read_text(encoding="utf-8"))
+        yield from _paragraph(f"{topic}: {about}")
+        yield from (f"  {command}" for command, _ in examples)
+        yield from _explained([key for key in _keys(line, name, option) if key.name.startswith(f"{name}.")], ())
+    elif name in line.groups:
+        config = (CONF / "config.yaml").read_text(encoding="utf-8")
+        yield from _paragraph(f"{name}: {choice_comments(config).get(name, '')}")
+        default = _default_option(name)
+        for option, path in line.groups[name].items():
+            about, _ = parse_opening(path.read_text(encoding="utf-8"))
+            yield from _row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
+        yield from _explained(inside, tuple(line.groups[name]))
+    elif inside:
+        yield from _explained(inside, ())
+    else:
+        near = nearest(name, [*line.groups, *COMMANDS, *(key.name for key in keys), "sweep"])
+        raise ConfigError(
+            f"--help {topic}: it is no group, key or command", f"exp --help {near}" if near else "exp --help"
+        )
+
+
+def _explained(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
+    for key in keys:
+        yield from _row(f"{key.name}={key.value or 'VALUE'}", 32, key.clause)
+        allowed = str(CONSTRAINTS[key.name][0]) if key.name in CONSTRAINTS else ""
+        only = f"with {', '.join(key.options)}" if options and key.options != options else ""
+        if details := "; ".join(part for part in (allowed, only) if part):
+            yield from _row("", 32, f"({details})")
+
+
+def _keys(line: CommandLine, group: str | None = None, option: str | None = None) -> Iterator[_Key]:
+    """Every key, with the value and the clause of the default option, or else of the first that has it."""
+    found: dict[str, _Key] = {}
+    for key in commented_keys((CONF / "config.yaml").read_text(encoding="utf-8")):
+        if not key.name.startswith("hydra."):
+            found[key.name] = _Key(key.name, as_yaml(key.value), key.comment, ())
+    for name in [group] if group is not None else line.groups:
+        files = line.groups[name]
+        first = option or _default_option(name)
+        for choice in sorted(files, key=lambda choice: choice != first):
+            text = files[choice].read_text(encoding="utf-8")
+            for key in commented_keys(text, "" if "@package _global_" in text else f"{name}."):
+                value = "" if key.value == "???" else as_yaml(key.value)
+                before = found.get(key.name, _Key(key.name, value, key.comment, ()))
+                if key.name.startswith(f"{name}.") and (option is None or choice == option):
+                    options = tuple(one for one in files if one in (*before.options, choice))
+                    found[key.name] = before._replace(options=options)
+    yield from found.values()
+
+
+def _default_option(group: str) -> str | None:
+    for text in (CONF / "config.yaml").read_text(encoding="utf-8").splitlines():
+        if text.strip().startswith(f"- {group}: "):
+            return text.split()[2]
+    return None
+
+
+def _width() -> int:
+    return min(_MAX_WIDTH, shutil.get_terminal_size((_MAX_WIDTH, 0)).columns)
+
+
+def _row(left: str, width: int, right: str) -> Iterator[str]:
+    """`left` in a column, and `right` beside it, in as many lines as it takes."""
+    head = f"  {left:<{width}}" if len(left) < width else f"  {left}  "
+    lines = textwrap.wrap(right, max(20, _width() - max(len(head), width + 2))) or [""]
+    yield f"{head}{lines[0]}".rstrip()
+    yield from (f"{'':<{width + 2}}{text}" for text in lines[1:])
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, _width())

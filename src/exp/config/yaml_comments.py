@@ -1,0 +1,76 @@
+"""What the comments of a YAML file in conf/ say: of the file at its top, of each key behind its value."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode
+
+
+class CommentedKey(NamedTuple):
+    """A dotted key, its value in the file, and the comment behind it."""
+
+    name: str
+    value: Any
+    comment: str
+
+
+def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """The comment at the top, and its example commands, each with the remark behind it."""
+    sentences: list[str] = []
+    commands: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if line.startswith("# @package"):
+            continue
+        if line.startswith("#   "):
+            command, _, remark = line.removeprefix("#   ").partition("   ")
+            commands.append((command, remark.strip()))
+        else:
+            sentences.append(line.removeprefix("# "))
+    return " ".join(sentences), commands
+
+
+def commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
+    """Every key that a user may set, in the order of the file."""
+    root = _compose(text)
+    if not isinstance(root, MappingNode):  # an empty file
+        return
+    for name, node in _leaves(root, prefix):
+        value = yaml.safe_load(text[node.start_mark.index : node.end_mark.index])
+        yield CommentedKey(name, value, _comment(text, node))
+
+
+def choice_comments(text: str) -> dict[str, str]:
+    """The comment behind each choice in the defaults list."""
+    defaults = dict(_pairs(_compose(text))).get("defaults")
+    choices = cast("list[Node]", defaults.value) if defaults is not None else []
+    return {key: _comment(text, node) for choice in choices for key, node in _pairs(choice)}
+
+
+def _compose(text: str) -> Node | None:
+    return cast("Node | None", yaml.compose(text))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            assert isinstance(key, ScalarNode)
+            yield str(key.value), value
+
+
+def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
+    for key, value in _pairs(node):
+        if key in ("_target_", "defaults"):
+            continue
+        if isinstance(value, MappingNode):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _comment(text: str, node: Node) -> str:
+    """What stands behind a value in its line."""
+    rest = text[node.end_mark.index :].partition("\n")[0]
+    return rest.partition("#")[2].strip()

@@ -1,0 +1,106 @@
+"""`exp --help` is one screen that names every group and option; a topic behind it is explained; --version is exp's."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import forking
+import pytest
+
+from exp.cli.commands import COMMANDS
+from exp.config.schema import CONF
+
+
+def lines_of(exp, *words: str) -> list[str]:
+    done = exp(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_help_is_one_screen(exp, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = lines_of(exp, "--help")
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 100
+
+
+def test_help_fits_a_narrow_terminal(exp, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, lines_of(exp, "--help"))) <= 80
+
+
+def test_help_names_every_group_option_and_command(exp):
+    text = "\n".join(lines_of(exp, "-h"))
+    groups = [path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"]
+    for group in groups:
+        assert f"\n  {group.name} " in text
+        for option in group.glob("*.yaml"):
+            assert option.stem in text
+    for command in COMMANDS:
+        assert f"\n  {command} " in text
+
+
+def test_help_has_twenty_keys_with_a_clause_each(exp):
+    lines = lines_of(exp, "--help")
+    keys = [line.split(maxsplit=1) for line in lines if line.startswith("  ") and "=" in line.split()[0]]
+    assert len(keys) == 20
+    assert all(len(key) == 2 for key in keys)
+
+
+def test_a_group_is_explained_from_its_files(exp):
+    text = "\n".join(lines_of(exp, "--help", "optimizer"))
+    for path in (CONF / "optimizer").glob("*.yaml"):
+        assert f"optimizer={path.stem} " in text
+    assert "optimizer.lr=0.02" in text
+    assert "learning rate" in text
+    assert "a number above 0" in text
+    assert "with adam, adamw" in text  # who has betas
+    assert lines_of(exp, "optimizer", "--help") == lines_of(exp, "--help", "optimizer")
+
+
+@pytest.mark.parametrize(
+    ("topic", "first"),
+    [
+        ("optimizer=adam", "optimizer=adam: "),
+        ("optimizer.lr", "  optimizer.lr=0.02 "),
+        ("sweep", "  sweep.workers=1 "),
+        ("seed", "  seed=0 "),
+        ("predict", "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=last]"),
+    ],
+)
+def test_a_topic_is_explained(exp, topic: str, first: str):
+    assert lines_of(exp, "--help", topic)[0].startswith(first)
+
+
+def test_a_group_of_the_users_own_is_there_too(exp, tmp_path):
+    path = tmp_path / "mine/optimizer/slow.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("# A slow one.\n_target_: torch.optim.SGD\nlr: 1e-9   # the step\n")
+    text = "\n".join(lines_of(exp, "--config-dir", "mine", "--help", "optimizer"))
+    assert "optimizer=slow              A slow one." in text
+
+
+def test_an_unknown_topic(exp):
+    done = exp("--help", "optimzer")
+    assert done.returncode == 1
+    assert done.stderr.endswith("  try: exp --help optimizer\n")
+
+
+def test_version_is_that_of_exp(exp):
+    assert lines_of(exp, "--version")[0].startswith(f"exp {version('exp')} (torch {version('torch')}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_help(command: str, tmp_path):
+    as_word = forking.run("exp", [command, "-h"], tmp_path)
+    as_module = forking.run(f"exp.{command}", ["--help"], tmp_path)
+    assert as_word.returncode == as_module.returncode == 0
+    assert as_word.stdout == as_module.stdout
+    assert as_word.stdout.startswith(f"usage: python -m exp {command} ")
+    assert max(map(len, as_word.stdout.splitlines())) <= 110
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    line = f"{sys.executable} -m exp --cfg job | true"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "exp:" not in done.stderr

@@ -1,0 +1,72 @@
+"""A table, a column, a command or a run, typed in any likely order, is answered with the whole line to type."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import forking
+import pytest
+
+from exp.cli.command_line import CommandLine
+from exp.cli.diagnosis import check_line
+
+_TABLE = "dataset=table dataset.path=titanic.csv dataset.target=survived"
+
+# What is typed, and the line that is answered.
+MEANT = [
+    ("titanic.csv", _TABLE),
+    ("titanic.csv survived", _TABLE),
+    ("survived titanic.csv", "dataset.target=survived dataset=table dataset.path=titanic.csv"),
+    ("age titanic.csv epochs=3", "dataset.target=age dataset=table dataset.path=titanic.csv epochs=3"),
+    ("dataset=titanic.csv", _TABLE),
+    ("dataset=titanic.csv target=age", "dataset=table dataset.path=titanic.csv dataset.target=age"),
+    ("data=titanic.csv dataset.target=age", "dataset=table dataset.path=titanic.csv dataset.target=age"),
+    ("dataset.path=titanic.csv", _TABLE),
+    ("dataset=table titanic.csv", _TABLE),
+    ("dataset=table dataset.path=titanic.csv", _TABLE),
+    ("seed=1 titanic.csv optimzer=adam", f"seed=1 {_TABLE} optimizer=adam"),
+    ("rows.npz", "dataset=arrays dataset.path=rows.npz"),
+    ("train dataset=iris", "dataset=iris"),
+    ("sweep seed=1,2", "-m seed=1,2"),
+    ("help", "--help"),
+    ("run=R evaluate", "evaluate run=R"),
+    ("run=R split=test", "evaluate run=R split=test"),
+    ("split=test run=R", "evaluate run=R split=test"),
+    ("--evaluate run=R", "evaluate run=R"),
+    ("evaluate R", "evaluate run=R"),
+    ("evaluate split=test R", "evaluate run=R split=test"),
+    ("evaluate", "evaluate run=FOLDER"),
+    ("evaluate rum=R", "evaluate run=R"),
+    ("predict new.csv run=R", "predict run=R data=new.csv out=predictions.csv"),
+    ("export run=R", "export run=R format=script out=train.py"),
+    ("verify R", "verify resume=R"),
+    ("diff R", "diff R OTHER"),
+]
+
+
+@pytest.mark.parametrize(("typed", "line"), MEANT, ids=[typed for typed, _ in MEANT])
+def test_the_whole_line_is_answered(typed: str, line: str, tmp_path: Path):
+    (tmp_path / "titanic.csv").write_text("name,age,survived\nA,1,0\nB,2,1\n")
+    done = forking.run("exp", shlex.split(typed), tmp_path)
+    assert done.returncode == 1
+    assert f"python -m exp {line}\n" in done.stderr or f"  try: {line}\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs").exists()
+    if line.startswith("dataset"):
+        check_line(CommandLine.parse(shlex.split(line)))
+
+
+def test_the_latest_run_is_the_one_that_is_named(exp, tmp_path: Path):
+    assert exp("dataset=xor", "epochs=1", "figures=false").returncode == 0
+    (folder,) = tmp_path.glob("outputs/*/*")
+    done = exp("evaluate")
+    assert done.stderr.endswith(f"  try: python -m exp evaluate run={folder.relative_to(tmp_path)}\n")
+
+
+@pytest.mark.parametrize("typed", ["titanic.csv", "evaluate", "predict rn=x", "diff a", "run=R split=test"])
+def test_none_waits_for_torch(typed: str, tmp_path: Path):
+    command = [sys.executable, "-X", "importtime", "-m", "exp", *typed.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert imported.isdisjoint({"torch", "numpy", "sklearn", "matplotlib", "rich", "pandas"})

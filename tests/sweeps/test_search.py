@@ -45,7 +45,7 @@ def test_what_is_typed_is_what_is_searched(typed: str, expected: object):
 
 
 def test_a_value_is_no_space():
-    with pytest.raises(ConfigError, match="nothing to choose"):
+    with pytest.raises(ConfigError, match="needs several values"):
         distribution_of(OverridesParser.create().parse_override("a=3"))
 
 
@@ -113,13 +113,13 @@ def test_a_search_that_is_stopped_says_how_it_goes_on(exp, tmp_path: Path):
         told, _ = process.communicate()
         assert process.returncode == 130
         if storage:
-            line = next(line for line in told.splitlines() if line.startswith("interrupted, and saved; to go on: "))
+            line = next(line for line in told.splitlines() if line.startswith("interrupted and saved; to resume: "))
             typed = shlex.split(line.partition("python -m exp ")[2])
             again = exp(*typed, "hydra.sweeper.n_trials=1")
             assert again.returncode == 0, again.stderr
             assert "trial 1 of 1: optimizer.lr=" in again.stdout
         else:
-            assert "a search can only go on with a hydra.sweeper.storage" in told
+            assert "a search can only be resumed with hydra.sweeper.storage" in told
         shutil.rmtree(tmp_path / "sweep")
 
 
@@ -160,8 +160,11 @@ def test_a_study_compares_like_with_like(exp):
     assert exp(*search).returncode == 0
     again = exp(*search)
     assert again.returncode == 0
-    assert "the study holds 2 trials; to go on: hydra.sweeper.n_trials=4" in again.stdout
-    for more, said in ((["seed=5"], "was begun with"), (["sweep.metric=accuracy/val"], "was begun with loss/val")):
+    assert "the study already has 2 trials; to continue: hydra.sweeper.n_trials=4" in again.stdout
+    for more, said in (
+        (["seed=5"], "was started with"),
+        (["sweep.metric=accuracy/val"], "was started with 'loss/val'"),
+    ):
         refused = exp(*search, *more)
         assert refused.returncode == 1
         assert said in refused.stderr
@@ -171,25 +174,25 @@ def test_a_study_compares_like_with_like(exp):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["seed=1"], "the search has nothing to choose"),
+        (["seed=1"], "the search has no key with several values"),
         (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): "),
         (["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): "),
-        (["optimizer.lr=tag(lg,interval(0.1,1))"], "there is no tag lg, but log"),
+        (["optimizer.lr=tag(lg,interval(0.1,1))"], "unknown tag lg (available: log)"),
         (
             ["optimizer.lr=interval(0.1,inf)"],
-            "optimizer.lr must be a number above 0 and at most 1,000,000,000, not inf",
+            "optimizer.lr must be a number above 0 and at most 1,000,000,000, got inf",
         ),
-        (["optimizer.lr=interval(0.1,1e12)"], "at most 1,000,000,000, not 1e+12"),
-        (["sweep.workers=interval(1,2)"], "it is how the search itself is made, and nothing to choose"),
+        (["optimizer.lr=interval(0.1,1e12)"], "at most 1,000,000,000, got 1e+12"),
+        (["sweep.workers=interval(1,2)"], "a setting of the search cannot be searched"),
         ([RATE, "hydra.sweeper.storage=nodir/study.log"], "hydra.sweeper.storage=nodir/study.log: FileNotFoundError"),
         ([RATE, "sweep.on_error=stop"], "a search goes on past runs that fail"),
-        (["epochs=range(5,1)"], "epochs=range(5,1): there is nothing in it"),
-        (["optimizer.lr=tag(log,range(0,1,0.1))"], "no logarithmic scale"),
-        ([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be a whole number of at least 0, not -5"),
-        ([RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number of at least 1, not 0"),
+        (["epochs=range(5,1)"], "epochs=range(5,1): the range is empty"),
+        (["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps"),
+        ([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be an integer >= 0, got -5"),
+        ([RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be an integer >= 1, got 0"),
         ([RATE, "sweep.resume=outputs/a"], "no sweep is there"),
-        ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, not tea"),
-        ([RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, not prune"),
+        ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, got tea"),
+        ([RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, got prune"),
         ([RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "hydra.sweeper.storage=sqlite"),
     ],
 )

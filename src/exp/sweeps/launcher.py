@@ -84,7 +84,7 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
     if "cluster" in config.hydra.launcher:
         if config.sweep.on_error == "stop":
             raise ConfigError(
-                "sweep.on_error=stop: a cluster begins jobs when it likes",
+                "sweep.on_error=stop: not supported on a cluster, which starts the jobs itself",
                 "sweep.on_error=continue",
                 key="sweep.on_error",
                 override="sweep.on_error=continue",
@@ -98,18 +98,18 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
 
 def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
     if not overrides:
-        raise ConfigError("the sweep has no job: one of its keys is given no value", "KEY=VALUE,VALUE")
+        raise ConfigError("the sweep has no jobs, because a key has no values", "KEY=VALUE,VALUE")
     if len(overrides) > _MAX_JOBS:
         raise ConfigError(
-            f"the sweep has {len(overrides):,} jobs, and more than {_MAX_JOBS:,} are none",
-            "fewer values, or parts of it",
+            f"the sweep has {len(overrides):,} jobs (at most {_MAX_JOBS:,})",
+            "fewer values, or several sweeps",
         )
     settings = ([override for override in job if override.startswith("sweep.")] for job in overrides)
     for values in zip(*settings, strict=True):
         if len(set(values)) > 1:
             key = values[0].partition("=")[0]
             raise ConfigError(
-                f"{key} is how the sweep itself is made, and cannot vary in it",
+                f"{key} is a setting of the sweep and cannot vary between its jobs",
                 values[0],
                 key=key,
                 override=values[0],

@@ -29,7 +29,7 @@ def _read(path: Path) -> dict[str, Any]:
             return content
     except (ValueError, KeyError, TypeError):
         pass
-    raise ConfigError(f"{path} is damaged: it tells no jobs", "a new sweep, in another folder")
+    raise ConfigError(f"{path} is damaged: it does not list the jobs", "a new sweep, in another folder")
 
 
 def _is_job_name(name: str) -> bool:
@@ -45,7 +45,7 @@ class Manifest:
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
             if not _is_job_name(name):
-                raise ConfigError(f"{self._path}: {name} is no job's folder in the sweep's", "another sweep.resume")
+                raise ConfigError(f"{self._path}: '{name}' is not a valid folder name of a job", "another sweep.resume")
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
 
@@ -63,21 +63,21 @@ class Manifest:
         varied |= set(self._varied)
         if self._base and jobs[0].number == 0:  # a search adds jobs as it runs, and checks its study instead
             changed = [
-                f"{name} was {as_yaml(self._base.get(name))} and would be {as_yaml(first.get(name))}"
+                f"{name} was {as_yaml(self._base.get(name))}, is now {as_yaml(first.get(name))}"
                 for name in sorted({*first, *self._base} - varied)
                 if first.get(name) != self._base.get(name) and not is_not_part_of_run(name)
             ]
             if changed:
                 raise ConfigError(
-                    f"sweep.resume goes on with the sweep in {self._path.parent} as it was, and {'; '.join(changed)}",
-                    "both values with a comma between them, to add to it, or a sweep of its own without sweep.resume",
+                    f"cannot resume the sweep in {self._path.parent} with a different config: {'; '.join(changed)}",
+                    "both values, separated by a comma, to add jobs, or a new sweep without sweep.resume",
                     key="sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
             if not _is_job_name(name):
                 raise ConfigError(
-                    f"hydra.sweep.subdir gives '{name}': a job's folder is one name, without a dot at its "
-                    f"beginning, and none of {', '.join(_RESERVED)}",
+                    f"hydra.sweep.subdir: '{name}' cannot be the folder of a job (one name, without a leading dot, "
+                    f"none of {', '.join(_RESERVED)})",
                     "hydra.sweep.subdir='${hydra.job.num}'",
                     key="hydra.sweep.subdir",
                 )

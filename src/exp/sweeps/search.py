@@ -68,7 +68,11 @@ class PrunableTrial:
         value = float(job.return_value)
         if self._is_pruned or summary.read(Path(job.working_dir or ".")).get("status") == "pruned":
             study.tell(self._trial, state=TrialState.PRUNED)
-            return f"pruned after epoch {self._epoch}" if self._is_pruned else "as one before, which was pruned"
+            return (
+                f"pruned after epoch {self._epoch}"
+                if self._is_pruned
+                else "equal to an earlier trial, which was pruned"
+            )
         if math.isnan(value):
             study.tell(self._trial, state=TrialState.FAIL)
             return "failed"
@@ -86,7 +90,7 @@ def distribution_of(override: Override) -> BaseDistribution:
     except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"{override.input_line}: {error}",
-            "what a search can choose from, as tag(log,interval(0.001,1))",
+            "a range, such as tag(log,interval(0.001,1))",
             key=override.get_key_element(),
         ) from error
 
@@ -95,12 +99,12 @@ def _distribution_of(override: Override) -> BaseDistribution:
     value = override.value()
     if override.is_hydra_override() or override.get_key_element().startswith("sweep."):
         raise ConfigError(
-            f"{override.input_line}: it is how the search itself is made, and nothing to choose",
+            f"{override.input_line}: a setting of the search cannot be searched",
             example(override.get_key_element()),
             key=override.get_key_element(),
         )
     if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (unknown := value.tags - {"log"}):
-        raise ValueError(f"there is no tag {', '.join(sorted(unknown))}, but log")
+        raise ValueError(f"unknown tag {', '.join(sorted(unknown))} (available: log)")
     if isinstance(value, IntervalSweep):
         log = "log" in value.tags
         low, high = cast(float, value.start), cast(float, value.end)
@@ -111,15 +115,15 @@ def _distribution_of(override: Override) -> BaseDistribution:
         if all(isinstance(part, int) for part in (value.start, value.stop, value.step)):
             numbers = sorted(range(*cast("tuple[int, int, int]", (value.start, value.stop, value.step))))
             if not numbers:
-                raise ValueError("there is nothing in it")
+                raise ValueError("the range is empty")
             step = abs(cast("int", value.step))
             return IntDistribution(numbers[0], numbers[-1], step=step, log="log" in value.tags)
         if "log" in value.tags:
-            raise ValueError("steps of a fraction are no logarithmic scale")
+            raise ValueError("a logarithmic range needs integer steps")
         return CategoricalDistribution(_texts(override))
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(_texts(override))
-    what = f"{override.input_line}: a search has nothing to choose there"
+    what = f"{override.input_line}: a search needs several values to choose from"
     raise ConfigError(what, "interval(a,b) or choice(a,b)", key=override.get_key_element())
 
 
@@ -147,7 +151,9 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     for key, distribution in space.items():
         _check_range(key, distribution)
     if not space:
-        raise ConfigError("the search has nothing to choose", "optimizer.lr=tag(log,interval(0.001,1))")
+        raise ConfigError(
+            "the search has no key with several values to choose from", "optimizer.lr=tag(log,interval(0.001,1))"
+        )
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     settings, metric = config.hydra.sweeper, str(config.sweep.metric)
     study = _study(settings, metric, config.epochs)
@@ -155,7 +161,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     _check_same_study(study, {"metric": metric, "fixed": shlex.join(common)})
     number, n_trials = 0, int(settings.n_trials)
     if _ended(study) >= n_trials:
-        print(f"the study holds {_ended(study)} trials; to go on: hydra.sweeper.n_trials={2 * _ended(study)}")
+        print(f"the study already has {_ended(study)} trials; to continue: hydra.sweeper.n_trials={2 * _ended(study)}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +170,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
         try:
             trials = [study.ask(space) for _ in range(max(1, worker_count(config.sweep.workers, left)))]
         except ValueError as error:  # the study has other distributions
-            raise ConfigError(f"the study has other choices: {error}", _ANOTHER) from error
+            raise ConfigError(f"the study has other ranges: {error}", _ANOTHER) from error
         jobs = [[*fixed, *_overrides(trial.params)] for trial in trials]
         prunable = [PrunableTrial(trial, metric) for trial in trials]
         pruning = [trial.should_prune for trial in prunable]
@@ -183,8 +189,8 @@ def _check_range(key: str, distribution: BaseDistribution) -> None:
         limit, _ = CONSTRAINTS[key]
         for end in (distribution.low, distribution.high):
             if not limit.accepts(end):
-                fix = "ends that it may hold, as interval(0.001,1)"
-                raise ConfigError(f"{key} must be {limit}, not {end:g}", fix, key=key)
+                fix = "a range within the limits, such as interval(0.001,1)"
+                raise ConfigError(f"{key} must be {limit}, got {end:g}", fix, key=key)
 
 
 def _check_same_study(study: optuna.Study, facts: dict[str, str]) -> None:
@@ -192,7 +198,7 @@ def _check_same_study(study: optuna.Study, facts: dict[str, str]) -> None:
     for name, current in facts.items():
         saved = study.user_attrs.get(name, current)
         if saved != current:
-            raise ConfigError(f"the study {study.study_name} was begun with {saved}, and this is {current}", _ANOTHER)
+            raise ConfigError(f"the study {study.study_name} was started with '{saved}', not '{current}'", _ANOTHER)
         study.set_user_attr(name, current)
 
 
@@ -207,7 +213,7 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
             raise _wrong_setting(key, f"one of {', '.join(allowed)}", settings[key], next(iter(allowed)))
     for key, minimum in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < minimum:
-            raise _wrong_setting(key, f"a whole number of at least {minimum}", settings[key], "20")
+            raise _wrong_setting(key, f"an integer >= {minimum}", settings[key], "20")
     url: str | None = settings.storage
     try:
         storage = JournalStorage(JournalFileBackend(url)) if url is not None and "://" not in url else url
@@ -232,7 +238,7 @@ def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
 
 def _wrong_setting(key: str, allowed: str, value: object, usual: str) -> ConfigError:
     key, override = f"hydra.sweeper.{key}", f"hydra.sweeper.{key}={usual}"
-    return ConfigError(f"{key} must be {allowed}, not {value}", override, key=key, override=override)
+    return ConfigError(f"{key} must be {allowed}, got {value}", override, key=key, override=override)
 
 
 def _ended(study: optuna.Study) -> int:

@@ -142,9 +142,9 @@ class Sweep:
     def _print_how_to_resume(self) -> None:
         if self._is_interrupted:  # otherwise the summary at the end of the sweep writes the table
             sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.read_rows(self._folder).values())
-            print(f"interrupted, and saved; {self._resume_hint()}")
+            print(f"interrupted and saved; {self._resume_hint()}")
         elif self._is_stopping and self._queue:
-            print(f"stopped at the first failure, with {len(self._queue)} jobs not begun; {self._resume_hint()}")
+            print(f"stopped at the first failure, {len(self._queue)} jobs not started; {self._resume_hint()}")
 
     def _resume_hint(self) -> str:
         settings = self._config.hydra.overrides
@@ -154,8 +154,8 @@ class Sweep:
         if not self.is_search:
             overrides.append(f"sweep.resume={self._folder}")
         elif self._config.hydra.sweeper.storage is None:
-            return "a search can only go on with a hydra.sweeper.storage"
-        return f"to go on: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
+            return "a search can only be resumed with hydra.sweeper.storage"
+        return f"to resume: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
 
     def _folder_name(self, job: Job) -> str:
         """Return `hydra.sweep.subdir` of the job."""
@@ -209,7 +209,7 @@ class Sweep:
         folder = self._folder / self._names[job.key]
         if not (folder / ".hydra").exists():
             self._make_task(job)  # sweep.csv has a row per job folder
-            summary.write_failure(folder, "its folder was taken away while it ran", job.overrides)
+            summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
         if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):
             summary.write_failure(folder, outcome.error, job.overrides)
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
@@ -227,7 +227,10 @@ class Sweep:
         if self.is_search and row.get("status") == "finished" and metric not in row:
             override = "sweep.metric=loss/val"
             raise ConfigError(
-                f"sweep.metric={metric}: the jobs have none", override, key="sweep.metric", override=override
+                f"sweep.metric={metric}: the jobs do not have this metric",
+                override,
+                key="sweep.metric",
+                override=override,
             )
         result = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
         result.working_dir = str(self._folder / self._names[job.key])

@@ -133,8 +133,8 @@ class Cluster(Executor):
         if self._is_interrupted:
             return Outcome(interrupted=True)
         if not job.paths.result_pickle.exists():
-            return Outcome(f"its job on the cluster, {job.job_id}, ended without a word: {job.paths.stdout}")
+            return Outcome(f"cluster job {job.job_id} ended without a result: {job.paths.stdout}")
         try:
             return job.result()
         except Exception as error:
-            return Outcome(f"its job on the cluster, {job.job_id}: {error}")
+            return Outcome(f"cluster job {job.job_id}: {error}")

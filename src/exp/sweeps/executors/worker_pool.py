@@ -135,5 +135,5 @@ def _death_message(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
-    reason = ", by hand or by the system for want of memory" if -code == signal.SIGKILL else ""
+    reason = ", by a user or by the system when memory ran out" if -code == signal.SIGKILL else ""
     return f"its process was killed by {name}{reason}"

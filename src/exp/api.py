@@ -19,7 +19,7 @@ from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
 from exp.errors import ConfigError, as_yaml, display_path
 from exp.reports import run_report, sweep_report
-from exp.results import metrics_csv, run_folder, sweep_csv
+from exp.results import metrics_csv, run_folder, seeds, sweep_csv
 from exp.results import summary as record
 from exp.results.run_folder import check_is_run
 from exp.results.trained_model import TrainedModel
@@ -120,7 +120,7 @@ class SweepResult:
     @cached_property
     def seeds(self) -> Any:
         """seeds.csv, where seeds varied: mean and deviation of each choice. None where they did not."""
-        path = self.folder / "seeds.csv"
+        path = self.folder / seeds.NAME
         return _frame(path) if path.exists() else None
 
     @property

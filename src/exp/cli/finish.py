@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from exp.cli.validation import is_search, uses_our_launcher
-from exp.results import sweep_csv
+from exp.results import seeds, sweep_csv
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.in_process import InProcess
 
@@ -15,28 +15,28 @@ from exp.sweeps.executors.in_process import InProcess
 def finish_job(config: DictConfig) -> None:
     """Write sweep.csv anew, if another launcher than exp's own ran the job."""
     if not uses_our_launcher(config):
-        folder = Path(config.hydra.sweep.dir)
-        sweep_csv.write(folder / sweep_csv.NAME, sweep_csv.read_rows(folder).values())
+        sweep_csv.update(Path(config.hydra.sweep.dir))
 
 
 def finish_sweep(config: DictConfig) -> None:
     """Compare the jobs, write the sweep's page, and print its summary. Exit code 1 if a job failed."""
     # Lazy: only a finished sweep needs rich and the pages.
     from exp.reports import sweep_report
-    from exp.reports.sweep_summary import print_summary
+    from exp.reports.sweep_summary import print_summary, succeeded
 
     folder = Path(config.hydra.sweep.dir)
     try:
-        rows = list(sweep_csv.read_rows(folder).values())
+        rows = sweep_csv.update(folder)
+        seeds.write(folder, rows)
         if not uses_our_launcher(config) and not is_search(config):
             compare_jobs(folder, InProcess())
         try:
             sweep_report.write_page(folder, rows)
         except OSError as error:
             print(f"the sweep's page could not be written: {error}")
-        succeeded = print_summary(folder, rows, config.sweep.metric, is_search(config))
+        print_summary(folder, rows, config.sweep.metric)
     except Exception:  # Hydra would make a warning of it, and exit code 0
         traceback.print_exc()
         sys.exit(1)
-    if not succeeded:
+    if not succeeded(rows, config.sweep.metric, is_search(config)):
         sys.exit(1)

@@ -1,9 +1,11 @@
-"""What a sweep found, for the person at the terminal: the jobs by how good they are, and what went wrong."""
+"""The result of a sweep on the terminal: its jobs, the best first, and what went wrong."""
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -12,80 +14,86 @@ from exp.results import run_folder, seeds, sweep_csv, terminal
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.sweep_csv import Row, sort_best_first
 
-# More rows than this are for sweep.csv.
+# Longer tables are left to sweep.csv.
 _MAX_ROWS = 20
 
 
-def print_summary(folder: Path, rows: Sequence[Row], metric: str, searched: bool = False) -> bool:
-    """Print the sweep's answer, and leave the whole of it in sweep.csv and, where seeds vary, seeds.csv.
-
-    Whether every job finished; of a search, whether one did.
-    """
+def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
+    """Print the table of the sweep in `folder`, its failures, and where its files are."""
     console = terminal.make_console()
     folder = display_path(folder)
-    sweep_csv.write(folder / sweep_csv.NAME, rows)
-    names = seeds.varied_columns(rows)
+    console.print(summary_table(rows, metric, console))
     metrics = seeds.metric_columns(rows)
-    means = seeds.seed_statistics(rows)
-    if means:
-        sweep_csv.write(folder / "seeds.csv", means)
-    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
-    for left_out in (0, 1, 2):  # until it fits into the line
-        fitting = _fitting(metrics, metric, left_out)
-        shown = _means(best, names, fitting) if means else _jobs(best, names, fitting, seconds=not left_out)
-        if shown.__rich_measure__(console, console.options.update(width=10_000)).maximum <= console.width:
-            break
-    console.print(shown)
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has it; there are {', '.join(metrics)}")
     if pruned := sum(row["status"] == "pruned" for row in rows):
         were, them = ("was", "it") if pruned == 1 else ("were", "them")
         console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
-    failures = [row for row in rows if row["status"] not in ("finished", "pruned")]
+    failures = _failures(rows)
+    varied = seeds.varied_columns(rows)
     for row in failures[:_MAX_ROWS]:
-        what = " ".join(f"{name}={row[name]}" for name in names if name in row)
-        console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {what}: {row['error']}"))
+        choices = " ".join(f"{name}={row[name]}" for name in varied if name in row)
+        console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
     if len(failures) > _MAX_ROWS:
         console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {sweep_csv.NAME}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
     if (folder / run_folder.REPORT).exists():
         console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.REPORT)))
-    found = metric in metrics or not metrics
-    return found and (len(failures) < len(rows) if searched else not failures)
 
 
-def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], seconds: bool) -> Table:
-    return _table(["job", *varied, *metrics, *(["seconds"] if seconds else [])], rows)
+def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
+    """Whether `metric` was measured and every job finished or was pruned; in a search, at least one job."""
+    metrics, failures = seeds.metric_columns(rows), _failures(rows)
+    is_measured = metric in metrics or not metrics
+    return is_measured and (len(failures) < len(rows) if is_search else not failures)
+
+
+def summary_table(rows: Sequence[Row], metric: str, console: Console) -> Table:
+    """A row for each finished job, or for each choice if seeds vary, the best first.
+
+    Columns that do not fit into the console are left out: first the test metrics and the seconds, then all metrics but
+    `metric`.
+    """
+    varied, metrics, means = seeds.varied_columns(rows), seeds.metric_columns(rows), seeds.seed_statistics(rows)
+    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
+    val = [name for name in metrics if name.endswith("/val") or name == metric]
+    tables = [
+        _means(best, varied, shown) if means else _jobs(best, varied, shown, with_seconds=shown is metrics)
+        for shown in (metrics, val, [metric] if metric in metrics else metrics[:1])
+    ]
+    wide = console.options.update(width=10_000)
+    *wider, narrowest = tables
+    fitting = (table for table in wider if Measurement.get(console, wide, table).maximum <= console.width)
+    return next(fitting, narrowest)
+
+
+def _failures(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["status"] not in ("finished", "pruned")]
+
+
+def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], with_seconds: bool) -> Table:
+    return _table(["job", *varied, *metrics, *(["seconds"] if with_seconds else [])], rows)
 
 
 def _means(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str]) -> Table:
     """Each metric with its deviation in one column."""
-    told = [{**row, **{name: format_mean_std(name, row) for name in metrics}} for row in rows if row["n"]]
+    cells = [{**row, **{name: format_mean_std(name, row) for name in metrics}} for row in rows if row["n"]]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
-    return _table([*(name for name in varied if name != "seed"), "n", *lost, *metrics], told)
-
-
-def _fitting(metrics: Sequence[str], chosen: str, left_out: int) -> Sequence[str]:
-    """All of them, or without those of the test rows, or the chosen one alone."""
-    return {
-        0: metrics,
-        1: [name for name in metrics if name.endswith("/val") or name == chosen],
-        2: [name for name in metrics if name == chosen] or metrics[:1],
-    }[left_out]
+    return _table([*(name for name in varied if name != "seed"), "n", *lost, *metrics], cells)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
-    shown = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     last = [column.rpartition(".")[2] for column in columns]
     for column, short in zip(columns, last, strict=True):
         name = short if last.count(short) == 1 else column
-        shown.add_column(
+        table.add_column(
             Text(name), no_wrap=True, justify="right" if seeds.is_metric(column) or column == "seconds" else "left"
         )
     for row in rows[:_MAX_ROWS]:
-        shown.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
+        table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
     if len(rows) > _MAX_ROWS:
-        shown.caption = f"the best {_MAX_ROWS} of {len(rows)}; all are in {sweep_csv.NAME}"
-        shown.caption_justify = "left"
-    return shown
+        table.caption = f"the best {_MAX_ROWS} of {len(rows)}; all are in {sweep_csv.NAME}"
+        table.caption_justify = "left"
+    return table

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.results import run_folder, terminal
+from exp.results.formatting import format_metric
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
@@ -109,7 +110,7 @@ class ConsoleSink:
             self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
     def _figures(self, split: str) -> str:
-        return "  ".join(_format_metric(name, value) for name, value in self._latest[split].metrics.values().items())
+        return "  ".join(format_metric(name, value) for name, value in self._latest[split].metrics.values().items())
 
     def _when(self, split: str, step: int) -> str:
         at = self._latest[split].at.step
@@ -125,10 +126,6 @@ class ConsoleSink:
             log.info(line.rstrip())
 
 
-def _format_metric(name: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
-
-
 def _table(final: dict[str, MetricSums]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -139,6 +136,6 @@ def _table(final: dict[str, MetricSums]) -> Table:
     for split in ("train", "val", "test"):
         metrics = final[split]
         values = metrics.values()
-        figures = [_format_metric(name, values[name]) if name in values else "-" for name in names]
+        figures = [format_metric(name, values[name]) if name in values else "-" for name in names]
         table.add_row(split, *figures, f"{metrics.count:,}")
     return table

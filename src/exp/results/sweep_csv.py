@@ -80,7 +80,19 @@ def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
     return {name: as_yaml(config[name]) for name in names if name in config}
 
 
-def write(path: Path, rows: Iterable[Row]) -> None:
+def update(folder: Path) -> list[Row]:
+    """Write `folder`/sweep.csv from what its jobs left; return the rows."""
+    rows = list(read_rows(folder).values())
+    write(folder, rows)
+    return rows
+
+
+def write(folder: Path, rows: Iterable[Row]) -> None:
+    """Write `folder`/sweep.csv."""
+    write_rows(folder / NAME, rows)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Put the rows at `path` in one move; a cell stays empty where a row has nothing for it."""
     rows = list(rows)
     columns = list(dict.fromkeys(column for row in rows for column in row))

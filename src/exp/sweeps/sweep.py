@@ -141,7 +141,7 @@ class Sweep:
 
     def _print_how_to_resume(self) -> None:
         if self._is_interrupted:  # otherwise the summary at the end of the sweep writes the table
-            sweep_csv.write(self._folder / sweep_csv.NAME, sweep_csv.read_rows(self._folder).values())
+            sweep_csv.update(self._folder)
             print(f"interrupted and saved; {self._resume_hint()}")
         elif self._is_stopping and self._queue:
             print(f"stopped at the first failure, {len(self._queue)} jobs not started; {self._resume_hint()}")
@@ -215,7 +215,7 @@ class Sweep:
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
         if time.perf_counter() - self._written_at > _SECONDS_BETWEEN_TABLES:
             self._written_at = time.perf_counter()
-            sweep_csv.write(self._folder / sweep_csv.NAME, self._rows.values())
+            sweep_csv.write(self._folder, self._rows.values())
         self._notify_callbacks(job, ended=True)
         return row
 

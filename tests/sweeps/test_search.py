@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from exp.errors import ConfigError
-from exp.sweeps.search import distribution_of
+from exp.sweeps.search_space import distribution_of
 
 LINE = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false model.activation=relu,tanh".split()
 RATE = "optimizer.lr=tag(log,interval(0.0001,10))"

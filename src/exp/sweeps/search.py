@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import optuna
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from exp.config.constraints import CONSTRAINTS, example
 from exp.errors import ConfigError
 from exp.results import summary
 from exp.sweeps.executors.worker_pool import worker_count
+from exp.sweeps.search_space import check_range, distribution_of
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -80,53 +78,6 @@ class PrunableTrial:
         return f"{value:.4g}"
 
 
-def distribution_of(override: Override) -> BaseDistribution:
-    """Return the distribution of `key=interval(...)`, `range(...)`, `choice(...)`, or values with commas.
-
-    `tag(log, ...)` is a logarithmic scale, `int(interval(...))` are integers. Raises ConfigError for anything else.
-    """
-    try:
-        return _distribution_of(override)
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"{override.input_line}: {error}",
-            "a range, such as tag(log,interval(0.001,1))",
-            key=override.get_key_element(),
-        ) from error
-
-
-def _distribution_of(override: Override) -> BaseDistribution:
-    value = override.value()
-    if override.is_hydra_override() or override.get_key_element().startswith("sweep."):
-        raise ConfigError(
-            f"{override.input_line}: a setting of the search cannot be searched",
-            example(override.get_key_element()),
-            key=override.get_key_element(),
-        )
-    if isinstance(value, IntervalSweep | RangeSweep | ChoiceSweep) and (unknown := value.tags - {"log"}):
-        raise ValueError(f"unknown tag {', '.join(sorted(unknown))} (available: log)")
-    if isinstance(value, IntervalSweep):
-        log = "log" in value.tags
-        low, high = cast(float, value.start), cast(float, value.end)
-        if isinstance(low, int) and isinstance(high, int):  # int(interval(...))
-            return IntDistribution(low, high, log=log)
-        return FloatDistribution(low, high, log=log)
-    if isinstance(value, RangeSweep):
-        if all(isinstance(part, int) for part in (value.start, value.stop, value.step)):
-            numbers = sorted(range(*cast("tuple[int, int, int]", (value.start, value.stop, value.step))))
-            if not numbers:
-                raise ValueError("the range is empty")
-            step = abs(cast("int", value.step))
-            return IntDistribution(numbers[0], numbers[-1], step=step, log="log" in value.tags)
-        if "log" in value.tags:
-            raise ValueError("a logarithmic range needs integer steps")
-        return CategoricalDistribution(_texts(override))
-    if isinstance(value, ChoiceSweep):
-        return CategoricalDistribution(_texts(override))
-    what = f"{override.input_line}: a search needs several values to choose from"
-    raise ConfigError(what, "interval(a,b) or choice(a,b)", key=override.get_key_element())
-
-
 class _PruningLauncher(Protocol):
     """A launcher that can prune runs."""
 
@@ -149,7 +100,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
         override.get_key_element(): distribution_of(override) for override in overrides if override.is_sweep_override()
     }
     for key, distribution in space.items():
-        _check_range(key, distribution)
+        check_range(key, distribution)
     if not space:
         raise ConfigError(
             "the search has no key with several values to choose from", "optimizer.lr=tag(log,interval(0.001,1))"
@@ -181,16 +132,6 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
             outcome = reporter.report(study, result)
             choices = shlex.join(_overrides(trial.params))
             print(f"trial {_ended(study)} of {n_trials}: {choices}: {outcome}{_best(study)}", flush=True)
-
-
-def _check_range(key: str, distribution: BaseDistribution) -> None:
-    """Raise ConfigError if the search could choose a value that the key does not allow."""
-    if key in CONSTRAINTS and isinstance(distribution, FloatDistribution | IntDistribution):
-        limit, _ = CONSTRAINTS[key]
-        for end in (distribution.low, distribution.high):
-            if not limit.accepts(end):
-                fix = "a range within the limits, such as interval(0.001,1)"
-                raise ConfigError(f"{key} must be {limit}, got {end:g}", fix, key=key)
 
 
 def _check_same_study(study: optuna.Study, facts: dict[str, str]) -> None:
@@ -249,7 +190,3 @@ def _best(study: optuna.Study) -> str:
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return ""
     return f"; the best is {study.best_value:.4g}: {shlex.join(_overrides(study.best_params))}"
-
-
-def _texts(override: Override) -> list[str]:
-    return [str(text) for text in override.sweep_string_iterator()]

@@ -1,22 +1,35 @@
-# Each of these sets everything up on a fresh machine: a virtual environment with the tested versions.
+# Each of these sets up what it needs on a fresh machine: a virtual environment with the tested versions.
 #   make run ARGS="dataset=iris optimizer=adam"
+# With BIN, an environment of yours is used as it is: nothing is installed.
+#   make gpu BIN=/usr/bin
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
-BIN := .venv/bin
+BIN ?= .venv/bin
 ARGS ?=
 
-run: .venv/.ready
-	@$(BIN)/python -m exp $(ARGS)
+ifeq ($(BIN),.venv/bin)
+RUN := .venv/.ready
+DEV := .venv/.dev
+BENCH := .venv/.bench
+else
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
+endif
+py := $(BIN)/python3
+
+run: $(RUN)
+	@$(py) -m exp $(ARGS)
 
 # A file of tests in one process; tests/conftest.py says which begin first, and how many at a time.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-test: .venv/.ready
+PYTEST := $(py) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(DEV)
 	$(PYTEST)
 
 # More of the same: what takes long, of promises that the others keep watch over too.
-slow: .venv/.ready
+slow: $(DEV)
 	$(PYTEST) -m slow
 
-lint: .venv/.ready
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -24,28 +37,57 @@ lint: .venv/.ready
 check: lint test slow
 
 # The documentation: open docs/site/index.html.
-docs: .venv/.ready
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/mkdocs.yml
+docs: $(DEV)
+	@NO_MKDOCS_2_WARNING=1 $(py) -m mkdocs build --quiet -f docs/mkdocs.yml
 	@echo docs/site/index.html
 
 # What the notebooks in docs/ print and draw. The second of the two joins lines that were printed one by one.
-notebooks: .venv/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nbconvert
+notebooks: $(DEV)
+	@$(call install,what runs notebooks,nbconvert)
 	$(BIN)/jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams docs/notebooks/*.ipynb
 
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
-bench: .venv/.bench
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+bench: $(BENCH)
+	$(py) benchmarks/bench.py $(ARGS)
 
-.venv/.bench: .venv/.ready
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
-	@touch $@
+# Where there is a CUDA device, in eight minutes: the tests that need one, and a table of the seven workloads.
+gpu: $(DEV)
+	@$(py) benchmarks/gpu.py --check
+	$(py) -m pytest -m gpu -p no:cacheprovider tests/unit tests/conf
+	$(py) benchmarks/gpu.py $(ARGS)
 
+# What a run needs, and what a developer needs besides. Both stay as long as the two files below do not change.
 .venv/.ready: pyproject.toml constraints.txt
-	@echo "setting up .venv (once)"
+	@echo "setting up .venv, once: about 1 GB, half a minute"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(call install,what a run needs,-e .)
+	@rm -rf .venv/lib/python*/site-packages/torch/{test,bin/test_*}   # torch's own tests in its CPU build: 130 MB
+	@echo "ready: $$(du -sm .venv | cut -f1) MB"
 	@touch $@
 
-.PHONY: run test slow lint check docs notebooks bench
+.venv/.dev: .venv/.ready
+	@$(call install,what developers need besides,-e ".[dev]")
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	@$(call install,what the benchmarks run against,-e ".[bench]")
+	@touch $@
+
+# Without compiling: Python compiles a module when it is first imported, and most of torch never is.
+export PYTHONDONTWRITEBYTECODE :=
+install = echo "fetching $(1):" && $(py) -m pip install --disable-pip-version-check --no-compile \
+	-c constraints.txt $(2) | awk '$(progress)'
+
+# Of pip's words the packages as it fetches them, with the size of those of a megabyte or more. What goes wrong it says
+# past this.
+define progress
+	function say(word) { wide += length(word); if (wide > 110) { printf "\n"; wide = length(word) } printf "%s", word } \
+	/^Collecting/ { name = $$2; sub("[<>=!~;[].*", "", name); say("  " name) } \
+	/^Processing/ { name = $$2; sub(".*/", "", name); sub("-.*", "", name); say("  " name) } \
+	/^ *Downloading .*MB/ { say(" " $$3 " MB)") } \
+	/^Installing/ { print "\nunpacking " NF - 3 " packages" } \
+	{ fflush() }
+endef
+
+.PHONY: run test slow lint check docs notebooks bench gpu

@@ -8,6 +8,8 @@ ExpError
 """
 
 import re
+import shutil
+import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from difflib import SequenceMatcher
@@ -79,6 +81,18 @@ class Pruned(Exception):  # noqa: N818  # of no mistake
     """A search has no hope for this run, and needs no more of it."""
 
 
+def install_command(extra: str) -> str:
+    """The command that adds `extra` to the environment that runs this: of a checkout, or of a wheel."""
+    python = Path(sys.executable)
+    found = shutil.which("pip")
+    pip = "pip" if found and Path(found).parent == python.parent else f"{as_typed(python)} -m pip"
+    checkout = Path(__file__).parents[2]
+    if not (checkout / "constraints.txt").is_file():
+        return f"{pip} install 'exp[{extra}]'"
+    here = as_typed(checkout)
+    return f"{pip} install -c {here / 'constraints.txt'} -e '{here}[{extra}]'"
+
+
 @contextmanager
 def require_extra(package: str, what: str, extra: str) -> Generator[None]:
     """ConfigError if what is imported inside is a package that only some need, and is not there."""
@@ -87,8 +101,7 @@ def require_extra(package: str, what: str, extra: str) -> Generator[None]:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        cure = f"pip install -c constraints.txt -e '.[{extra}]'"
-        raise ConfigError(f"{what}: it needs {package}, which is not installed", cure) from error
+        raise ConfigError(f"{what}: it needs {package}, which is not installed", install_command(extra)) from error
 
 
 # What the field calls these elsewhere, where spelling alone would not lead there.

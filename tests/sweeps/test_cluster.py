@@ -133,4 +133,5 @@ def test_a_package_that_is_not_there_is_named(tmp_path: Path, words: str, packag
     process = begin(tmp_path, "seed=1,2", words, PYTHONPATH=str(tmp_path))
     _, told = process.communicate()
     assert process.returncode == 1
-    assert f"{words}: it needs {package}, which is not installed\n  try: pip install " in told
+    assert f"{words}: it needs {package}, which is not installed\n  try: " in told
+    assert "pip install -c " in told

@@ -15,9 +15,8 @@ Cells: TypeAlias = Any
 
 
 def import_pandas() -> Any:
-    """Import pandas lazily: it takes half a second, and is optional. ConfigError if it is not installed."""
-    with require_extra("pandas", "a table", "tables"):
-        return importlib.import_module("pandas")
+    """Import pandas lazily: it takes half a second."""
+    return importlib.import_module("pandas")
 
 
 def read_frame(
@@ -30,7 +29,7 @@ def read_frame(
 
     Raises:
         DataError: The file cannot be read, has no rows, or has no usable column names.
-        ConfigError: pandas is not installed, or the encoding is unknown.
+        ConfigError: pyarrow is not installed and the file is .parquet, or the encoding is unknown.
     """
     file = find_file(path, key)
     pd = import_pandas()
@@ -42,6 +41,8 @@ def read_frame(
         )
     try:
         if kind == ".parquet":
+            with require_extra("pyarrow", f"{key}={path}", "parquet"):
+                importlib.import_module("pyarrow")
             frame = pd.read_parquet(file)
         else:
             separator = "\t" if separator == "tab" else separator or ("\t" if kind == ".tsv" else ",")

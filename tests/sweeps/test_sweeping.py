@@ -18,6 +18,7 @@ import pytest
 
 from exp.diff import find_differences
 from exp.reports import sweep_summary
+from exp.results import sweep_csv
 
 # Most of a second a job: time enough to do something to one.
 LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -285,7 +286,7 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
         values = [summary["final"]["val"]["loss"] for summary in losses]
         assert float(row["loss/val"]) == pytest.approx(statistics.fmean(values), rel=1e-12)
         assert float(row["loss/val std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
-    lines = done.stdout.splitlines()
+    lines = [line for line in done.stdout.splitlines() if " done, " not in line]  # of progress, where it takes long
     assert lines[0].split()[:3] == ["lr", "n", "loss/val"]
     assert lines[1].split()[0] == "0.5"  # the better one
 
@@ -341,3 +342,14 @@ def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
     assert refused.returncode == 1
     assert "is not a valid folder name of a job" in refused.stderr
     assert not (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize("torn", [None, ""], ids=["no word", "an empty file"])
+def test_a_job_that_was_killed_while_its_words_were_written_is_not_begun(tmp_path: Path, torn: str | None):
+    (tmp_path / "0/.hydra").mkdir(parents=True)
+    (tmp_path / "0/.hydra/overrides.yaml").write_text("- seed=1\n")
+    (tmp_path / "1/.hydra").mkdir(parents=True)
+    if torn is not None:
+        (tmp_path / "1/.hydra/overrides.yaml").write_text(torn)
+        (tmp_path / "1/.hydra/config.yaml").write_text("seed: 2\n")
+    assert {row["status"] for row in sweep_csv.rows(tmp_path).values()} == {"not begun"}

@@ -43,7 +43,7 @@ def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
 
 def read_rows(folder: Path) -> dict[str, Row]:
     """A row of each job in `folder`, by its folder's name, in the jobs' order."""
-    found = sorted((path.parents[0] for path in folder.glob("*/.hydra")), key=sort_by_job)
+    found = sorted((path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")), key=sort_by_job)
     told = {job.name: read_row(job) for job in found}
     typed = dict.fromkeys(column for row in told.values() for column in row if column not in OWN and "/" not in column)
     for job in found:
@@ -55,7 +55,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 def read_row(job: Path) -> Row:
     """Job, status, what was typed for it, final metrics of val and test, seconds, and what was wrong."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
-    words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text())
+    words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text()) or []
     final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,

@@ -30,7 +30,8 @@ def _describe_process() -> dict[str, Any]:
         "memory_gib": _read_memory_gib(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numpy", "scikit-learn", "hydra-core", "tensorboard")},
+        "torch": str(torch.__version__),  # with the build, as 2.13.0+cu130, which not every package's version has
+        **{name: version(name) for name in ("numpy", "scikit-learn", "hydra-core", "tensorboard")},
         "cuda": torch.version.cuda,
         "commit": _read_commit(),
     }

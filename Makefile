@@ -54,7 +54,7 @@ bench: $(BENCH)
 # Where there is a CUDA device, in eight minutes: the tests that need one, and a table of the seven workloads.
 gpu: $(DEV)
 	@$(py) benchmarks/gpu.py --check
-	$(py) -m pytest -m gpu -p no:cacheprovider tests/unit tests/conf
+	$(py) -m pytest -m gpu -p no:cacheprovider tests/engine tests/config
 	$(py) benchmarks/gpu.py $(ARGS)
 
 # What a run needs, and what a developer needs besides. Both stay as long as the two files below do not change.

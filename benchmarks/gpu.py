@@ -24,12 +24,12 @@ import torch
 from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
 
-from exp import recorded
-from exp.build import build
-from exp.config import CONF, check
-from exp.events import Trained
-from exp.learner import Learner
-from exp.loop import train
+from exp.config.schema import CONF, check
+from exp.engine import replay
+from exp.training.build import build
+from exp.training.events import Trained
+from exp.training.learner import Learner
+from exp.training.loop import train
 
 ENGINES = {"eager": "eager", "replayed": "recorded", "captured": "recorded"}
 WARM_UP = 100  # steps; a step proves itself in the first few, and a GPU's clocks rise
@@ -94,13 +94,13 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
 @contextmanager
 def capturing(wanted: bool) -> Iterator[None]:
     """Where it is not wanted, a recording on a GPU is played call by call, as one on a CPU is."""
-    kept = recorded.captured
+    kept = replay.captured
     if not wanted:
-        recorded.captured = lambda play, _x, _y: play
+        replay.captured = lambda play, _x, _y: play
     try:
         yield
     finally:
-        recorded.captured = kept
+        replay.captured = kept
 
 
 def verdict(eager: Timed, other: Timed) -> str:

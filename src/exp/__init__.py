@@ -19,7 +19,6 @@ if sys.version_info >= (3, 14):
 
     argparse.ArgumentParser._check_help = _check_help_that_is_there
 
-
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
 
 

@@ -24,14 +24,14 @@ import torch
 from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
 
-from exp.config.schema import CONF, check
+from exp.config.schema import CONF, validate
 from exp.engine import replay
 from exp.training.build import build
 from exp.training.events import Trained
 from exp.training.learner import Learner
 from exp.training.loop import train
 
-ENGINES = {"eager": "eager", "replayed": "recorded", "captured": "recorded"}
+ENGINES = {"eager": "eager", "replayed": "replay", "captured": "replay"}
 WARM_UP = 100  # steps; a step proves itself in the first few, and a GPU's clocks rise
 
 
@@ -72,7 +72,7 @@ class Watched(Learner):
 def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
     """Train until it is done, or the seconds are over."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = check(
+        config = validate(
             compose("config", [*overrides.split(), f"device={device}", f"engine={ENGINES[engine]}", "threads=1"])
         )
     end = time.perf_counter() + seconds
@@ -81,9 +81,9 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
         learner = Watched(**vars(it.learner))
         found = learner.found
         try:
-            for event in train(learner, it.batches, it.data, it.plan, asked_to_stop=lambda: time.perf_counter() > end):
+            for event in train(learner, it.batches, it.data, it.plan, stop_requested=lambda: time.perf_counter() > end):
                 if isinstance(event, Trained):
-                    found.losses[event.at.step] = event.measures.loss
+                    found.losses[event.at.step] = event.metrics.loss
         except KeyboardInterrupt:
             if time.perf_counter() < end:  # a person's
                 raise
@@ -94,13 +94,13 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
 @contextmanager
 def capturing(wanted: bool) -> Iterator[None]:
     """Where it is not wanted, a recording on a GPU is played call by call, as one on a CPU is."""
-    kept = replay.captured
+    kept = replay.capture_cuda_graph
     if not wanted:
-        replay.captured = lambda play, _x, _y: play
+        replay.capture_cuda_graph = lambda play, _x, _y: play
     try:
         yield
     finally:
-        replay.captured = kept
+        replay.capture_cuda_graph = kept
 
 
 def verdict(eager: Timed, other: Timed) -> str:

@@ -85,11 +85,11 @@ def install_command(extra: str) -> str:
     """The command that adds `extra` to the environment that runs this: of a checkout, or of a wheel."""
     python = Path(sys.executable)
     found = shutil.which("pip")
-    pip = "pip" if found and Path(found).parent == python.parent else f"{as_typed(python)} -m pip"
+    pip = "pip" if found and Path(found).parent == python.parent else f"{display_path(python)} -m pip"
     checkout = Path(__file__).parents[2]
     if not (checkout / "constraints.txt").is_file():
         return f"{pip} install 'exp[{extra}]'"
-    here = as_typed(checkout)
+    here = display_path(checkout)
     return f"{pip} install -c {here / 'constraints.txt'} -e '{here}[{extra}]'"
 
 

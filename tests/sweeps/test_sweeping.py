@@ -352,4 +352,4 @@ def test_a_job_that_was_killed_while_its_words_were_written_is_not_begun(tmp_pat
     if torn is not None:
         (tmp_path / "1/.hydra/overrides.yaml").write_text(torn)
         (tmp_path / "1/.hydra/config.yaml").write_text("seed: 2\n")
-    assert {row["status"] for row in sweep_csv.rows(tmp_path).values()} == {"not begun"}
+    assert {row["status"] for row in sweep_csv.read_rows(tmp_path).values()} == {"not begun"}

@@ -44,7 +44,7 @@ class Timed:
     begun: float | None = None
     seconds: float = 0.0
     losses: dict[int, float] = field(default_factory=dict[int, float])
-    obstacle: str | None = None
+    fallback_reason: str | None = None
 
     @property
     def us(self) -> str:
@@ -75,9 +75,9 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
         config = validate(
             compose("config", [*overrides.split(), f"device={device}", f"engine={ENGINES[engine]}", "threads=1"])
         )
-    end = time.perf_counter() + seconds
     with capturing(engine == "captured"):
         it = build(config)
+        end = time.perf_counter() + seconds
         learner = Watched(**vars(it.learner))
         found = learner.found
         try:
@@ -87,7 +87,7 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
         except KeyboardInterrupt:
             if time.perf_counter() < end:  # a person's
                 raise
-    found.obstacle = learner.step.obstacle
+    found.fallback_reason = learner.step.fallback_reason
     return found
 
 
@@ -108,7 +108,7 @@ def verdict(eager: Timed, other: Timed) -> str:
     both = sorted(eager.losses.keys() & other.losses.keys())
     apart = next((step for step in both if eager.losses[step] != other.losses[step]), None)
     same = f"the same {len(both):,} losses" if apart is None else f"another loss at step {apart:,}"
-    return same if other.obstacle is None else f"{same}; eager after all: {other.obstacle}"
+    return same if other.fallback_reason is None else f"{same}; eager after all: {other.fallback_reason}"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-# Each of these sets up what it needs on a fresh machine: a virtual environment with the tested versions.
+# Each target sets up what it needs on a fresh machine: a virtual environment with the tested versions.
 #   make run ARGS="dataset=iris optimizer=adam"
-# With BIN, an environment of yours is used as it is: nothing is installed.
+# With BIN, an existing environment is used and nothing is installed.
 #   make gpu BIN=/usr/bin
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
@@ -20,12 +20,12 @@ py := $(BIN)/python3
 run: $(RUN)
 	@$(py) -m exp $(ARGS)
 
-# A file of tests in one process; tests/conftest.py says which begin first, and how many at a time.
+# Tests of one file run in one process; there are as many processes as pytest_xdist_auto_num_workers returns.
 PYTEST := $(py) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(DEV)
 	$(PYTEST)
 
-# More of the same: what takes long, of promises that the others keep watch over too.
+# Longer tests of what the default tests check too.
 slow: $(DEV)
 	$(PYTEST) -m slow
 
@@ -57,7 +57,7 @@ gpu: $(DEV)
 	$(py) -m pytest -m gpu -p no:cacheprovider tests/engine tests/config
 	$(py) benchmarks/gpu.py $(ARGS)
 
-# What a run needs, and what a developer needs besides. Both stay as long as the two files below do not change.
+# What a run needs, and what a developer needs too. Rebuilt when one of the two files changes.
 .venv/.ready: pyproject.toml constraints.txt
 	@echo "setting up .venv, once: about 1 GB, half a minute"
 	@$(PYTHON) -m venv .venv
@@ -67,20 +67,19 @@ gpu: $(DEV)
 	@touch $@
 
 .venv/.dev: .venv/.ready
-	@$(call install,what developers need besides,-e ".[dev]")
+	@$(call install,what developers need,-e ".[dev]")
 	@touch $@
 
 .venv/.bench: .venv/.dev
 	@$(call install,what the benchmarks run against,-e ".[bench]")
 	@touch $@
 
-# Without compiling: Python compiles a module when it is first imported, and most of torch never is.
+# Without compiling: Python compiles a module at its first import, and most of torch is never imported.
 export PYTHONDONTWRITEBYTECODE :=
 install = echo "fetching $(1):" && $(py) -m pip install --disable-pip-version-check --no-compile \
 	-c constraints.txt $(2) | awk '$(progress)'
 
-# Of pip's words the packages as it fetches them, with the size of those of a megabyte or more. What goes wrong it says
-# past this.
+# Print the packages that pip downloads, with the sizes of large ones. Errors go to stderr and are not filtered.
 define progress
 	function say(word) { wide += length(word); if (wide > 110) { printf "\n"; wide = length(word) } printf "%s", word } \
 	/^Collecting/ { name = $$2; sub("[<>=!~;[].*", "", name); say("  " name) } \

@@ -1,4 +1,4 @@
-"""Promise 3: stopped anywhere, a run that is resumed ends as if it had never been stopped, to the bit."""
+"""Promise 3: a resumed run ends like an uninterrupted one, to the bit, wherever it was stopped."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ from exp.training.events import Evaluated, Event, Resumed, Snapshot, Trained
 from exp.training.loop import train
 
 MODES = ["batching=full", "batching=online", "batching.batch_size=7", "batching.batch_size=7 batching.shuffle=false"]
-# What has a state of its own between two steps.
+# Optimizers, schedules and layers with state between steps.
 KINDS = [
     "optimizer=adam model.dropout=0.3 scheduler=cosine scheduler.every=step",
     "optimizer.momentum=0.9 scheduler=plateau early_stopping.patience=6 optimizer.lr=0.3",
@@ -42,7 +42,8 @@ def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
     return [*rows.split(), *mode.split(), *kind.split(), f"engine={engine}", f"epochs={epochs}", "threads=1"]
 
 
-def told(event: Event) -> Any:
+def content(event: Event) -> Any:
+    """What must be equal in two runs; None for the other events."""
     if isinstance(event, Trained):
         return "train", event.at, event.metrics, event.lr
     if isinstance(event, Evaluated):
@@ -50,23 +51,25 @@ def told(event: Event) -> Any:
     return None
 
 
-def ran(overrides: list[str], since: dict[str, Any] | None = None) -> tuple[list[Any], Any, dict[int, dict[str, Any]]]:
-    """What was told, with a snapshot's step in its place; the learner's state at the end; and some snapshots."""
+def train_run(
+    overrides: list[str], checkpoint: dict[str, Any] | None = None
+) -> tuple[list[Any], Any, dict[int, dict[str, Any]]]:
+    """Return the events, with the step in place of a snapshot; the final state of the learner; and some snapshots."""
     experiment = build(config_of(*overrides))
     events: list[Any] = []
-    kept: dict[int, dict[str, Any]] = {}
-    for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan, since):
+    snapshots: dict[int, dict[str, Any]] = {}
+    for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan, checkpoint):
         if isinstance(event, Snapshot) and not event.best:
             events.append(event.at.step)
-            if since is None and random.Random(event.at.step).random() < 3 * event.at.step / experiment.plan.steps:
-                kept[event.at.step] = as_on_disk(event.state)
+            if checkpoint is None and random.Random(event.at.step).random() < 3 * event.at.step / experiment.plan.steps:
+                snapshots[event.at.step] = as_on_disk(event.state)
         elif not isinstance(event, Snapshot | Resumed):
-            events.append(told(event))
-    some = sorted(kept)[:: max(1, len(kept) // 3)]
+            events.append(content(event))
+    some = sorted(snapshots)[:: max(1, len(snapshots) // 3)]
     return (
         [event for event in events if event is not None],
         experiment.learner.get_state(),
-        {step: kept[step] for step in some},
+        {step: snapshots[step] for step in some},
     )
 
 
@@ -85,14 +88,14 @@ def as_on_disk(state: dict[str, Any]) -> dict[str, Any]:
         return checkpoints.read(Path(folder) / "last.pt")
 
 
-def assert_every_checkpoint_leads_to_the_same_end(overrides: list[str]) -> None:
-    whole, end, kept = ran(overrides)
-    assert kept
-    for step, state in kept.items():
-        rest, resumed_end, _ = ran(overrides, state)
-        if rest and isinstance(rest[0], tuple) and rest[0][:2] == ("val", whole[-1][1]) and len(rest) == 3:
-            rest = rest[1:]  # told again for the last table, where nothing else is left to tell
-        assert rest == whole[whole.index(step) + 1 :]
+def assert_every_checkpoint_resumes_to_the_same_end(overrides: list[str]) -> None:
+    expected, end, snapshots = train_run(overrides)
+    assert snapshots
+    for step, state in snapshots.items():
+        rest, resumed_end, _ = train_run(overrides, state)
+        if rest and isinstance(rest[0], tuple) and rest[0][:2] == ("val", expected[-1][1]) and len(rest) == 3:
+            rest = rest[1:]  # evaluated again for the final table, because no step was left
+        assert rest == expected[expected.index(step) + 1 :]
         assert bits(resumed_end) == bits(end)
 
 
@@ -102,7 +105,7 @@ PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
 @pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize(("mode", "kind"), PAIRS)
 def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
-    assert_every_checkpoint_leads_to_the_same_end(overrides_of(mode, kind, engine))
+    assert_every_checkpoint_resumes_to_the_same_end(overrides_of(mode, kind, engine))
 
 
 RANDOM = given(
@@ -121,33 +124,33 @@ RANDOM = given(
 )
 
 
-def assert_random_run_resumes(**knobs: Any) -> None:
-    rates = "optimizer.lr=0.0001" if knobs["dataset"] == "diabetes" else "optimizer.lr=0.01"
+def assert_random_run_resumes(**run: Any) -> None:
+    rates = "optimizer.lr=0.0001" if run["dataset"] == "diabetes" else "optimizer.lr=0.01"
     line = (
-        f"dataset={knobs['dataset']} optimizer={knobs['optimizer']} {rates} batching.batch_size={knobs['batch_size']} "
-        f"batching.shuffle={knobs['shuffle']} batching.drop_last={knobs['drop_last']} model.dropout={knobs['dropout']} "
-        f"scheduler={knobs['scheduler']} log_every={knobs['log']} eval_every={knobs['evaluate']} "
-        f"save_every={knobs['save']} engine={knobs['engine']} seed={knobs['seed']} threads=1 "
-        f"epochs={30 if knobs['batch_size'] == 'null' or knobs['dataset'] == 'xor' else 1}"
+        f"dataset={run['dataset']} optimizer={run['optimizer']} {rates} batching.batch_size={run['batch_size']} "
+        f"batching.shuffle={run['shuffle']} batching.drop_last={run['drop_last']} model.dropout={run['dropout']} "
+        f"scheduler={run['scheduler']} log_every={run['log']} eval_every={run['evaluate']} "
+        f"save_every={run['save']} engine={run['engine']} seed={run['seed']} threads=1 "
+        f"epochs={30 if run['batch_size'] == 'null' or run['dataset'] == 'xor' else 1}"
     )
-    assert_every_checkpoint_leads_to_the_same_end(line.split())
+    assert_every_checkpoint_resumes_to_the_same_end(line.split())
 
 
 @settings(max_examples=10, derandomize=True)
 @RANDOM
-def test_from_a_checkpoint_of_any_run(**knobs: Any):
-    assert_random_run_resumes(**knobs)
+def test_from_a_checkpoint_of_any_run(**run: Any):
+    assert_random_run_resumes(**run)
 
 
 @pytest.mark.slow
 @settings(max_examples=25, derandomize=True)
 @RANDOM
-def test_from_a_checkpoint_of_many_a_run(**knobs: Any):
-    assert_random_run_resumes(**knobs)
+def test_from_a_checkpoint_of_many_runs(**run: Any):
+    assert_random_run_resumes(**run)
 
 
-def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return forking.run("exp", list(words), folder)
+def exp_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp", list(arguments), folder)
 
 
 LINE = "dataset=moons epochs=400 model.dropout=0.2 optimizer=adam figures=false threads=1 hydra.run.dir=run".split()
@@ -177,8 +180,8 @@ def assert_same_end(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
     assert exp_in(folder, *LINE).returncode == 0
     return folder / "run"
 
@@ -186,7 +189,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
 )
-def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_path: Path):
+def test_a_process_that_is_stopped(how: signal.Signals, uninterrupted: Path, tmp_path: Path):
     process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/checkpoints/last.pt").exists():
         time.sleep(0.001)
@@ -197,11 +200,11 @@ def test_a_process_that_is_stopped(how: signal.Signals, undisturbed: Path, tmp_p
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert "resumed" in done.stdout
-    assert_same_end(tmp_path / "run", undisturbed)
+    assert_same_end(tmp_path / "run", uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tmp_path: Path):
+def test_a_run_that_was_killed_before_its_first_checkpoint(uninterrupted: Path, tmp_path: Path):
     process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/summary.json").exists():
         time.sleep(0.001)
@@ -210,23 +213,23 @@ def test_a_run_that_was_killed_before_its_first_checkpoint(undisturbed: Path, tm
     assert not (tmp_path / "run/checkpoints").exists()
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
-    assert_same_end(tmp_path / "run", undisturbed)
+    assert_same_end(tmp_path / "run", uninterrupted)
 
 
-def test_longer(undisturbed: Path, tmp_path: Path):
-    """Half as long, and then extended: the parameters of the whole."""
+def test_a_longer_run(uninterrupted: Path, tmp_path: Path):
+    """A run extended to twice its length has the parameters of a run of that length."""
     half = [word.replace("epochs=400", "epochs=200") for word in LINE]
     assert exp_in(tmp_path, *half).returncode == 0
     assert exp_in(tmp_path, "resume=run", "epochs=400").returncode == 0
     for key in ("model", "optimizer"):
-        ours, theirs = (checkpoints.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", undisturbed))
+        ours, theirs = (checkpoints.read(run / "checkpoints/last.pt")[key] for run in (tmp_path / "run", uninterrupted))
         assert bits(ours) == bits(theirs)
     steps = [int(row["step"]) for row in rows(tmp_path / "run") if row["split"] == "train"]
     assert steps == sorted(set(steps))
 
 
-def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturbed: Path, tmp_path: Path):
-    shutil.copytree(undisturbed, tmp_path / "run")
+def test_a_damaged_checkpoint_is_detected_and_the_previous_one_used(uninterrupted: Path, tmp_path: Path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
     last = tmp_path / "run/checkpoints/last.pt"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
@@ -235,21 +238,21 @@ def test_a_damaged_checkpoint_is_told_apart_and_the_one_before_is_used(undisturb
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
     assert "using the previous checkpoint" in done.stdout
-    assert_same_end(tmp_path / "run", undisturbed)
+    assert_same_end(tmp_path / "run", uninterrupted)
 
 
-def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, tmp_path: Path):
-    shutil.copytree(undisturbed, tmp_path / "run")
+def test_a_run_that_was_stopped_before_its_summary_was_written(uninterrupted: Path, tmp_path: Path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
     (tmp_path / "run/summary.json").unlink()
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 0, done.stderr
-    assert_same_end(tmp_path / "run", undisturbed)
-    ours, theirs = (json.loads((run / "summary.json").read_text()) for run in (tmp_path / "run", undisturbed))
+    assert_same_end(tmp_path / "run", uninterrupted)
+    ours, theirs = (json.loads((run / "summary.json").read_text()) for run in (tmp_path / "run", uninterrupted))
     assert all(ours[key] == theirs[key] for key in ("status", "final", "best", "steps"))
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("line", "message"),
     [
         ("resume=nowhere", "resume=nowhere: no run is there"),
         ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001 and would be 0.5"),
@@ -257,18 +260,18 @@ def test_a_run_that_was_stopped_before_it_could_tell_its_end(undisturbed: Path, 
         ("resume=run -m", "resume goes on with one run, and -m makes many"),
     ],
 )
-def test_another_run_is_refused(typed: str, said: str, undisturbed: Path, tmp_path: Path):
-    shutil.copytree(undisturbed, tmp_path / "run")
+def test_another_run_is_refused(line: str, message: str, uninterrupted: Path, tmp_path: Path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
     before = (tmp_path / "run/metrics.csv").read_bytes()
-    done = exp_in(tmp_path, *typed.split())
+    done = exp_in(tmp_path, *line.split())
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "run/metrics.csv").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
+def test_auto_resumes_the_latest_run_of_the_same_command(tmp_path: Path):
     line = [word for word in LINE if not word.startswith("hydra.")]
     first = exp_in(tmp_path, *line, "resume=auto")
     assert first.returncode == 0, first.stderr
@@ -287,7 +290,7 @@ def test_auto_goes_on_with_the_latest_run_of_this_very_command(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["it's a=b,c\\d"])
-def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
+def test_a_folder_with_any_name_can_be_resumed(name: str, tmp_path: Path):
     assert exp_in(tmp_path, *LINE, "epochs=2").returncode == 0
     (tmp_path / "run").rename(tmp_path / name)
     done = exp_in(tmp_path, f"resume={name}", "epochs=4")
@@ -296,7 +299,7 @@ def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("path", "damage", "said"),
+    ("path", "damage", "message"),
     [
         ("metrics.csv", None, "the metrics from there to step"),
         pytest.param(
@@ -308,38 +311,38 @@ def test_a_folder_of_any_name_can_be_gone_on_with(name: str, tmp_path: Path):
         ("summary.json", "[]", "train"),
     ],
 )
-def test_damage_beside_the_checkpoint_stops_nothing(
-    path: str, damage: str | None, said: str, undisturbed: Path, tmp_path: Path
+def test_damage_to_other_files_does_not_prevent_resuming(
+    path: str, damage: str | None, message: str, uninterrupted: Path, tmp_path: Path
 ):
-    shutil.copytree(undisturbed, tmp_path / "run")
+    shutil.copytree(uninterrupted, tmp_path / "run")
     if damage is None:
         (tmp_path / "run" / path).unlink()
     else:
         (tmp_path / "run" / path).write_text(damage)
     done = exp_in(tmp_path, "resume=run", "epochs=401")
     assert done.returncode == 0, done.stderr
-    assert said in done.stdout
+    assert message in done.stdout
 
 
-def test_a_run_that_cannot_go_on_stays_as_it_was(tmp_path: Path):
-    """Its rows are gone, or are others: that it finished, and what came out, is not forgotten for it."""
+def test_a_run_that_cannot_be_resumed_stays_as_it_was(tmp_path: Path):
+    """If its rows are missing or have changed, its status and results are kept."""
     rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(40)]
     (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows]) + "\n")
     line = "dataset=table dataset.path=rows.csv dataset.target=kind epochs=2 figures=false hydra.run.dir=run"
     done = exp_in(tmp_path, *line.split())
     assert done.returncode == 0, done.stderr
-    kept = ("summary.json", "metrics.csv", "checkpoints/last.pt")
-    before = [(tmp_path / "run" / name).read_bytes() for name in kept]
+    names = ("summary.json", "metrics.csv", "checkpoints/last.pt")
+    before = [(tmp_path / "run" / name).read_bytes() for name in names]
     (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows[1:]]) + "\n")
     assert "the rows differ from those that the run was trained on" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
     (tmp_path / "rows.csv").unlink()
     assert "file not found" in exp_in(tmp_path, "resume=run", "epochs=4").stderr
-    assert [(tmp_path / "run" / name).read_bytes() for name in kept] == before
+    assert [(tmp_path / "run" / name).read_bytes() for name in names] == before
 
 
 @pytest.mark.parametrize(("name", "damage"), [("overrides", "- 3"), ("overrides", "a: ["), ("config", "[]")])
-def test_a_damaged_record_is_told(name: str, damage: str, undisturbed: Path, tmp_path: Path):
-    shutil.copytree(undisturbed, tmp_path / "run")
+def test_a_damaged_hydra_file_is_an_error(name: str, damage: str, uninterrupted: Path, tmp_path: Path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
     (tmp_path / f"run/.hydra/{name}.yaml").write_text(damage)
     done = exp_in(tmp_path, "resume=run")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Promise 4: evaluation, logging, pictures and checkpoints draw no random number of the run's and move no parameter."""
+"""Promise 4: evaluation, logging, figures and checkpoints change no random state and no parameter."""
 
 import csv
 from itertools import accumulate
@@ -21,7 +21,7 @@ from exp.training.learner import Learner
 from exp.training.loop import train
 
 
-def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+def train_and_read(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     folder.mkdir(parents=True)
     cfg = composed("dataset=moons", "model.dropout=0.3", "epochs=3", "threads=1", *overrides)
     choices = dict.fromkeys(("dataset", "model", "optimizer", "scheduler", "loss"), "x")
@@ -30,18 +30,18 @@ def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
-def test_watching_often_or_not_at_all(tmp_path: Path, mode: str):
-    rarely = trained(
+def test_frequent_and_rare_logging_give_the_same_parameters(tmp_path: Path, mode: str):
+    rarely = train_and_read(
         tmp_path / "a", mode, "eval_every=3epochs", "log_every=3epochs", "save_every=3epochs", "figures=false"
     )
-    often = trained(tmp_path / "b", mode, "eval_every=1", "log_every=1", "save_every=2", "figures=true")
+    often = train_and_read(tmp_path / "b", mode, "eval_every=1", "log_every=1", "save_every=2", "figures=true")
     assert rarely.keys() == often.keys()
     assert all(torch.equal(rarely[name], often[name]) for name in rarely)
     with (tmp_path / "b/metrics.csv").open() as rows:
         assert len(list(csv.DictReader(rows))) > 6
 
 
-def test_the_random_stream_ends_in_the_same_place():
+def test_the_random_state_at_the_end_is_the_same():
     states = []
     for cadence in ("1", "3epochs"):
         experiment = build(config_of("dataset=moons", "model.dropout=0.3", "epochs=3", f"eval_every={cadence}"))
@@ -54,8 +54,8 @@ def test_the_random_stream_ends_in_the_same_place():
 @pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
 def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path, mode: str, engine: str):
     words = (mode, f"engine={engine}", "optimizer=adam", "figures=false")
-    plain = trained(tmp_path / "a", *words)
-    watched = trained(tmp_path / "b", *words, "watch=true")
+    plain = train_and_read(tmp_path / "a", *words)
+    watched = train_and_read(tmp_path / "b", *words, "watch=true")
     assert all(torch.equal(plain[name], watched[name]) for name in plain)
     read = EventAccumulator(str(tmp_path / "b"), {"histograms": 0}).Reload()
     assert set(read.Tags()["histograms"]) == {f"{kind}/{name}" for kind in ("weights", "gradients") for name in plain}
@@ -70,18 +70,18 @@ def test_histograms_change_no_bit_and_are_those_of_the_parameters(tmp_path: Path
         for kind, truth in (("weights", parameter.detach()), ("gradients", parameter.grad)):
             events = read.Histograms(f"{kind}/{name}")
             assert [event.step for event in events] == epochs
-            told = events[-1].histogram_value
-            assert told.num == truth.numel()
-            assert (told.min, told.max) == pytest.approx((float(truth.min()), float(truth.max())))
-            assert told.sum == pytest.approx(float(truth.double().sum()), abs=1e-6)
-            # A value within rounding of a bin's edge may be counted on either side of it: gradients of 0 lie on one.
+            histogram = events[-1].histogram_value
+            assert histogram.num == truth.numel()
+            assert (histogram.min, histogram.max) == pytest.approx((float(truth.min()), float(truth.max())))
+            assert histogram.sum == pytest.approx(float(truth.double().sum()), abs=1e-6)
+            # A value within rounding of a bin edge, such as a gradient of 0, may be counted on either side.
             rounding = 1e-6 * float(truth.abs().max())
-            for count, limit in zip(accumulate(told.bucket), told.bucket_limit, strict=True):
+            for count, limit in zip(accumulate(histogram.bucket), histogram.bucket_limit, strict=True):
                 assert int((truth < limit - rounding).sum()) <= count <= int((truth <= limit + rounding).sum())
 
 
-class Strange(torch.nn.Module):
-    """Draws as it is evaluated, and counts its calls."""
+class RandomInEvaluation(torch.nn.Module):
+    """Draws random numbers in evaluation mode, and counts its calls."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -94,15 +94,15 @@ class Strange(torch.nn.Module):
 
 
 class WithoutGradients(torch.nn.Linear):
-    """Has none as it is evaluated."""
+    """Has no gradients in evaluation mode."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.set_grad_enabled(self.training):
             return super().forward(x)
 
 
-@pytest.mark.parametrize("kind", [Strange, WithoutGradients])
-def test_histograms_change_no_bit_of_a_model_that_does_as_it_likes(kind: type[torch.nn.Module]):
+@pytest.mark.parametrize("kind", [RandomInEvaluation, WithoutGradients])
+def test_histograms_change_no_bit_of_an_unusual_model(kind: type[torch.nn.Module]):
     ends = []
     for watch in (False, True):
         experiment = build(config_of("dataset=moons", "engine=eager", "epochs=3", f"watch={str(watch).lower()}"))
@@ -111,18 +111,18 @@ def test_histograms_change_no_bit_of_a_model_that_does_as_it_likes(kind: type[to
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         criterion = experiment.objective.criterion
         learner = Learner(model, experiment.objective, optimizer, EagerStep(model, criterion, optimizer, None))
-        told = list(train(learner, experiment.batches, experiment.data, experiment.plan))
+        events = list(train(learner, experiment.batches, experiment.data, experiment.plan))
         ends.append([*model.state_dict().values(), torch.get_rng_state()])
-        watched = [event for event in told if isinstance(event, Histograms)]
+        watched = [event for event in events if isinstance(event, Histograms)]
         assert len(watched) == (4 if watch else 0)
     assert all(torch.equal(*pair) for pair in zip(*ends, strict=True))
-    notes = [event.text for event in told if isinstance(event, Noted)]
+    notes = [event.text for event in events if isinstance(event, Noted)]
     assert [note.startswith("watch=true: no histograms of gradients") for note in notes] == [True] * (
         kind is WithoutGradients
     )
-    assert all(event.gradients for event in watched) == (kind is Strange)
+    assert all(event.gradients for event in watched) == (kind is RandomInEvaluation)
 
 
 def test_numbers_too_large_for_bins_are_left_out(tmp_path: Path):
-    told = event_file.histograms({"a": torch.tensor([1e18, 1e18]), "b": torch.tensor([1.0, torch.inf])}, 0)
-    assert [value.tag for value in told.summary.value] == ["b"]
+    encoded = event_file.histograms({"a": torch.tensor([1e18, 1e18]), "b": torch.tensor([1.0, torch.inf])}, 0)
+    assert [value.tag for value in encoded.summary.value] == ["b"]

@@ -1,4 +1,4 @@
-"""The loop's own decisions: what is due when, when it stops, what a schedule is told."""
+"""The training loop: what is due at which step, when it stops, what a scheduler receives."""
 
 import pytest
 import torch
@@ -27,24 +27,24 @@ def test_training_stops_after_patience_evaluations_without_a_better_loss():
     best = losses.index(min(losses))
     assert len(losses) < 41
     assert len(losses) - 1 - best == 3
-    # What training left behind is saved and measured, once.
+    # The final state is saved and evaluated once.
     last = [e.at.step for e in events if isinstance(e, Snapshot) and not e.best]
     assert last.count(val_losses(events)[-1][0]) == 1
     assert [e.split for e in events if isinstance(e, Evaluated)][-2:] == ["train", "test"]
 
 
-def test_min_delta_asks_for_more_than_a_better_loss():
+def test_min_delta_needs_a_larger_improvement():
     long = events_of("epochs=30", "early_stopping.patience=2")
     short = events_of("epochs=30", "early_stopping.patience=2", "early_stopping.min_delta=0.05")
     assert len(val_losses(short)) < len(val_losses(long)) == 31
 
 
-def test_a_plateau_hears_every_validation_loss_once():
+def test_a_plateau_schedule_receives_every_validation_loss_once():
     line = ["optimizer.lr=5", "epochs=12", "scheduler=plateau", "scheduler.patience=1", "log_every=1epoch"]
     events = events_of(*line, "eval_every=2epochs")
     losses = [loss for step, loss in val_losses(events) if step > 0]
     rates = [e.lr for e in events if isinstance(e, Trained)]
-    # ReduceLROnPlateau's own rule, restated: times 0.1 when more than one loss in a row was not better by 1e-4.
+    # The rule of ReduceLROnPlateau: times 0.1 after more than one loss in a row that is not lower by 1e-4 (relative).
     lr, best, bad, expected = 5.0, float("inf"), 0, []
     for loss in losses:
         expected += [lr, lr]
@@ -63,22 +63,22 @@ def test_a_cosine_spans_the_run_in_either_unit(every: str):
     assert rates[-1] < (1e-4 if every == "step" else 0.02)
 
 
-@pytest.mark.parametrize("longest", [1, 7, 1000])
-def test_pauses_for_memory_change_no_number(longest: int):
+@pytest.mark.parametrize("max_steps", [1, 7, 1000])
+def test_the_number_of_steps_per_call_changes_no_number(max_steps: int):
     from dataclasses import replace
 
     ends = []
-    for most in (longest, 256):
+    for steps in (max_steps, 256):
         experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
-        plan = replace(experiment.plan, max_steps_per_call=most)
-        found = train(experiment.learner, experiment.batches, experiment.data, plan)
-        ends.append([(e.at.step, e.metrics.count, e.lr) for e in found if isinstance(e, Trained)])
+        plan = replace(experiment.plan, max_steps_per_call=steps)
+        events = train(experiment.learner, experiment.batches, experiment.data, plan)
+        ends.append([(e.at.step, e.metrics.count, e.lr) for e in events if isinstance(e, Trained)])
         ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
     assert ends[0] == ends[2]
     assert ends[1] == ends[3]
 
 
-def test_what_is_due_is_due_at_the_last_step_too():
+def test_everything_is_due_at_the_last_step():
     plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, max_steps_per_call=1024)
     stops, step = [], 0
     while step < plan.steps:
@@ -95,7 +95,7 @@ class Squeezing(nn.Linear):
         return super().forward(x).squeeze(1)
 
 
-def test_outputs_of_another_shape_are_refused_before_a_step():
+def test_outputs_of_the_wrong_shape_are_refused_before_the_first_step():
     experiment = build(config_of("dataset=diabetes", "model=linear"))
     experiment.model.__class__ = Squeezing
     with pytest.raises(ConfigError, match=r"have shape \[88\], but the loss needs \[88, 1\]"):
@@ -113,7 +113,7 @@ class Normed(nn.Linear):
 
 
 @pytest.mark.parametrize(
-    ("model", "said", "cure"),
+    ("model", "message", "fix"),
     [
         (Failing, r"model: Failing failed on 30 rows of 4 features: mat1 and mat2", "another model"),
         (
@@ -123,9 +123,9 @@ class Normed(nn.Linear):
         ),
     ],
 )
-def test_a_model_that_fails_is_named(model: type[nn.Linear], said: str, cure: str):
+def test_an_error_in_the_model_names_it(model: type[nn.Linear], message: str, fix: str):
     experiment = build(config_of("dataset=iris", "model=linear", "batching.batch_size=89", "engine=eager"))
     experiment.model.__class__ = model
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    assert caught.value.fix == cure
+    assert caught.value.fix == fix

@@ -24,7 +24,7 @@ def test_parts_add_up_to_the_whole(parts):
 
 
 @given(st.integers(0, 2**32), st.integers(3, 60), st.integers(1, 3), st.integers(1, 2))
-def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, cut: int):
+def test_regression_metrics_of_parts_equal_those_of_scikit_learn(seed: int, n: int, outputs: int, cut: int):
     rng = np.random.default_rng(seed)
     truth, guess = rng.normal(50, 7, (n, outputs)), rng.normal(50, 7, (n, outputs))
     a, b = SquaredErrorSum.of_segments(torch.tensor(guess), torch.tensor(truth), [cut, n - cut], tuple(truth.var(0)))
@@ -33,12 +33,12 @@ def test_residuals_in_parts_are_scikit_learns(seed: int, n: int, outputs: int, c
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth.ravel(), guess.ravel()))
 
 
-def test_no_r2_where_the_target_does_not_vary():
+def test_a_constant_target_has_no_r2():
     split = Split(torch.ones(3, 1), torch.full((3, 1), 0.1))
-    (residuals,) = SquaredErrorSum.of_segments(torch.ones(3, 1), split.y, [3], split.variance)
-    assert set(residuals.values()) == {"rmse"}
+    (sums,) = SquaredErrorSum.of_segments(torch.ones(3, 1), split.y, [3], split.variance)
+    assert set(sums.values()) == {"rmse"}
 
 
 @given(st.floats(2.0**-100, 2.0**100, width=32), st.integers(1, 10**6))
-def test_one_batchs_loss_comes_back_to_the_bit(loss: float, count: int):
+def test_the_loss_of_one_batch_is_restored_to_the_bit(loss: float, count: int):
     assert MetricSums(count, loss * count, AccuracySum(count, 0)).loss == loss

@@ -27,12 +27,12 @@ def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtyp
     objective = make_objective(criterion, output, names(classes))
     target = objective.target(torch.zeros(4, 1) if classes is None else torch.arange(4) % classes)
     assert (objective.outputs, target.dtype, tuple(target.shape)) == (width, dtype, shape)
-    # Broadcasting is what turns a wrong shape into a wrong number without a word.
+    # Broadcasting would turn a wrong shape into a wrong number silently.
     assert width == 1 or output == "classes"
     assert criterion(torch.rand(4, width), target).shape == ()
 
 
-def test_several_targets_make_as_many_outputs():
+def test_there_is_one_output_per_target():
     assert make_objective(nn.MSELoss(), "value", None, values=3).outputs == 3
 
 
@@ -45,14 +45,14 @@ MEANINGS = [
 
 
 @pytest.mark.parametrize(("criterion", "output"), MEANINGS[:3])
-def test_classes_are_asked_for_where_there_are_none(criterion: nn.Module, output: str):
+def test_a_classification_loss_refuses_a_numeric_target(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="needs a classification target") as caught:
         make_objective(criterion, output, names(None))
     assert caught.value.fix == "loss=mse"
 
 
 @pytest.mark.parametrize(("criterion", "output"), MEANINGS[1:])
-def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
+def test_one_output_needs_two_classes(criterion: nn.Module, output: str):
     with pytest.raises(ConfigError, match="this dataset has 3") as caught:
         make_objective(criterion, output, names(3))
     assert caught.value.fix == "loss=cross_entropy" + (
@@ -60,15 +60,15 @@ def test_one_output_tells_two_classes_apart(criterion: nn.Module, output: str):
     )
 
 
-@pytest.mark.parametrize(("criterion", "meant"), MEANINGS)
+@pytest.mark.parametrize(("criterion", "required"), MEANINGS)
 @pytest.mark.parametrize("output", ["classes", "logit", "probability", "value", None])
-def test_a_loss_allows_one_meaning(criterion: nn.Module, meant: str, output: str | None):
-    if output == meant:
+def test_a_loss_allows_one_meaning(criterion: nn.Module, required: str, output: str | None):
+    if output == required:
         make_objective(criterion, output, names(2))
     else:
         with pytest.raises(ConfigError, match=r"loss\.output must be") as caught:
             make_objective(criterion, output, names(2))
-        assert caught.value.fix == f"loss.output={meant}"
+        assert caught.value.fix == f"loss.output={required}"
 
 
 def test_half_counts_as_the_second_class():

@@ -1,4 +1,4 @@
-"""Bugs planted, each to be found before the first step; and what is shipped, where nothing is to be found."""
+"""Preflight warns of each planted bug before the first step, and of nothing in what exp ships."""
 
 import re
 import time
@@ -16,8 +16,8 @@ from exp.training.build import Experiment, build
 from exp.training.preflight import find_problems
 
 
-def found(experiment: Experiment, standardized: bool = False) -> list[str]:
-    """Every warning, or the one error."""
+def problems(experiment: Experiment, standardized: bool = False) -> list[str]:
+    """Return all warnings, or the error."""
     try:
         return list(find_problems(experiment.learner, experiment.data, standardized))
     except ExpError as error:
@@ -150,12 +150,12 @@ class Log(nn.Module):
 
 
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found(bug: str):
+def test_a_planted_bug_gives_a_warning(bug: str):
     import shlex
 
-    line, plant, said = PLANTED[bug]
-    warnings = found(plant(build(config_of(*shlex.split(line)))))
-    assert any(re.search(said, warning, re.DOTALL) for warning in warnings), warnings
+    line, plant, pattern = PLANTED[bug]
+    warnings = problems(plant(build(config_of(*shlex.split(line)))))
+    assert any(re.search(pattern, warning, re.DOTALL) for warning in warnings), warnings
     assert all("try: " in warning for warning in warnings)
 
 
@@ -171,11 +171,11 @@ def test_no_false_alarm(line: str):
     experiment = build(config)
     state = torch.get_rng_state(), [p.clone() for p in experiment.model.parameters()]
     began = time.perf_counter()
-    warnings = found(experiment, bool(config.dataset.get("standardize")))
-    assert time.perf_counter() - began < 1  # it takes some milliseconds; what is promised is measured elsewhere
+    warnings = problems(experiment, bool(config.dataset.get("standardize")))
+    assert time.perf_counter() - began < 1  # it takes a few milliseconds
     if line == "experiment=cancer_raw":
         assert any("dataset.standardize=true" in warning for warning in warnings)
-    elif line == "dataset=digits":  # the corners of its pictures are always white
+    elif line == "dataset=digits":  # the corner pixels are always white
         assert [warning for warning in warnings if "constant in the" not in warning] == []
     else:
         assert warnings == []
@@ -183,12 +183,12 @@ def test_no_false_alarm(line: str):
     assert all(torch.equal(a, b) for a, b in zip(experiment.model.parameters(), state[1], strict=True))
 
 
-def test_a_warning_is_said_and_kept_and_can_be_turned_off(exp, tmp_path):
+def test_warnings_are_printed_and_stored_and_can_be_turned_off(exp, tmp_path):
     import json
 
     raw = ("dataset=cancer", "dataset.standardize=false", "epochs=1", "figures=false")
-    told = exp(*raw, "hydra.run.dir=a")
-    assert "dataset.standardize=true" in told.stdout
+    done = exp(*raw, "hydra.run.dir=a")
+    assert "dataset.standardize=true" in done.stdout
     assert "dataset.standardize=true" in json.loads((tmp_path / "a/summary.json").read_text())["notes"][0]
     assert "dataset.standardize=true" in (tmp_path / "a/exp.log").read_text()
     assert "dataset.standardize=true" not in exp(*raw, "preflight=off", "hydra.run.dir=b").stdout

@@ -19,7 +19,7 @@ from exp.training.interrupts import graceful_stop
 from exp.training.loop import train
 from exp.training.preflight import find_problems
 from exp.training.reuse import JobCache
-from exp.training.sinks import SinkGroup
+from exp.training.sink_group import SinkGroup
 
 _START = Position(0, 0, 0)
 

@@ -1,12 +1,12 @@
-"""Every contestant on seven workloads, one process each, in turn: prints the tables that README.md shows.
+"""Compare exp with other ways to train on seven workloads, each in a process of its own, in turn.
 
-python benchmarks/bench.py                        all of it, about half an hour
+python benchmarks/bench.py                        everything, about half an hour
 python benchmarks/bench.py cancer --rounds 1      one workload
 python benchmarks/bench.py cancer --only exp plain --with optimizer=adam
 
-`exp` runs whole, as typed, with its default logging, validation, checkpoints and pictures; the others train and do
-nothing else. Microseconds a step are those of the training loop; what comes before it, compiling included, does not
-count for the others. For `exp` they are the seconds in its metrics.csv, from the first evaluation to the last.
+`exp` runs as a user runs it, with its default logging, validation, checkpoints and figures; the others only train.
+Microseconds per step are those of the training loop. For the others, set-up and compilation are not included. For `exp`
+they are the seconds in metrics.csv from the first evaluation to the last.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CONTESTANTS = {
     "Keras on JAX": "keras_fit.py",
     "JAX scan": "jax_scan.py",
 }
-SLOW = {"exp, engine=eager", "skorch", "Lightning", "Keras on torch"}  # many times slower: two rounds tell enough
+SLOW = {"exp, engine=eager", "skorch", "Lightning", "Keras on torch"}  # many times slower
 SLOW_ROUNDS = 2
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -52,28 +52,28 @@ ONE_THREAD = {
 }
 
 
-def result(name: str, overrides: list[str], task: Path, folder: Path) -> dict[str, float]:
-    """Microseconds a step and the loss at the end, seconds of the whole process, MB of memory at its peak."""
+def measure(name: str, overrides: list[str], task: Path, folder: Path) -> dict[str, float]:
+    """Run one contestant in `folder`; return us per step, final loss, seconds of the process and its peak in MB."""
     script = CONTESTANTS[name]
     backend = {"KERAS_BACKEND": "jax" if name.endswith("JAX") else "torch"}
     eager = ["engine=eager"] if "eager" in name else []
-    whole = ["-m", "exp", *overrides, *eager, "threads=1", "hydra.run.dir=."]
-    arguments = [str(HERE / script), str(task)] if script else whole
-    began = time.perf_counter()
-    with (folder / "printed").open("w+") as printed:
+    exp = ["-m", "exp", *overrides, *eager, "threads=1", "hydra.run.dir=."]
+    arguments = [str(HERE / script), str(task)] if script else exp
+    start = time.perf_counter()
+    with (folder / "output").open("w+") as output:
         environment = os.environ | ONE_THREAD | backend
-        process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment, stdout=printed)
+        process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         if status:
             sys.exit(f"{name} failed on {overrides}")
-        printed.seek(0)
-        told: dict[str, float] = json.loads(printed.readlines()[-1]) if script else of_run(folder)
-    return {**told, "seconds": seconds, "megabytes": usage.ru_maxrss * 1024 / 1e6}  # Linux counts in KiB
+        output.seek(0)
+        training: dict[str, float] = json.loads(output.readlines()[-1]) if script else read_run(folder)
+    return {**training, "seconds": seconds, "megabytes": usage.ru_maxrss * 1024 / 1e6}  # Linux counts in KiB
 
 
-def of_run(folder: Path) -> dict[str, float]:
-    """The same of the run that `exp` left in `folder`."""
+def read_run(folder: Path) -> dict[str, float]:
+    """Return us per step and final loss of the run of `exp` in `folder`."""
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     first, *_, last = (line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()[1:])
     return {
@@ -83,64 +83,65 @@ def of_run(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    arguments = parsed()
+    arguments = parse_arguments()
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
     for workload in arguments.workloads or WORKLOADS:
         overrides = [*WORKLOADS[workload].split(), *arguments.more]
-        found = results[workload] = {name: [] for name in arguments.only}
+        runs = results[workload] = {name: [] for name in arguments.only}
         with tempfile.TemporaryDirectory() as folder:
             task = Path(folder) / "task.npz"
-            # By another process, so that this one stays small: a child's peak memory begins with its parent's.
+            # In a process of its own, to keep this one small: the peak memory of a child is at least its parent's.
             subprocess.run([sys.executable, str(HERE.with_name("write_task.py")), str(task), *overrides], check=True)
             for number in range(arguments.rounds):
-                first = number % len(found)  # not always the same one first
-                for name in [*list(found)[first:], *list(found)[:first]]:
+                first = number % len(runs)  # rotate the order
+                for name in [*list(runs)[first:], *list(runs)[:first]]:
                     if name not in SLOW or number < SLOW_ROUNDS:
                         own = Path(folder) / f"{name} {number}"
                         own.mkdir()
-                        found[name].append(result(name, overrides, task, own))
-                        print(f"{workload}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-    for title, measure, digits in (
-        ("Microseconds a step", "us", 0),
+                        runs[name].append(measure(name, overrides, task, own))
+                        print(f"{workload}, {name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    for title, key, digits in (
+        ("Microseconds per step", "us", 0),
         ("Seconds of the whole process", "seconds", 1),
-        ("MB at the peak", "megabytes", 0),
-        ("Loss over the training rows at the end", "loss", 5),
+        ("Peak memory in MB", "megabytes", 0),
+        ("Final loss of the training rows", "loss", 5),
     ):
-        print_table(title, results, lambda runs, m=measure, d=digits: f"{median(runs, m):,.{d}f}")
+        print_table(title, results, lambda runs, k=key, d=digits: f"{median(runs, k):,.{d}f}")
     if "plain" in arguments.only:
-        print("\nTimes as fast as the careful plain loop: the median of the rounds' ratios (smallest to largest)\n")
-        for workload, found in results.items():
-            for name, runs in found.items():
-                pairs = zip(found["plain"], runs, strict=False)
+        print("\nSpeed relative to the plain loop: median of the ratios per round (minimum to maximum)\n")
+        for workload, by_name in results.items():
+            for name, runs in by_name.items():
+                pairs = zip(by_name["plain"], runs, strict=False)
                 ratios = sorted(plain["us"] / run["us"] for plain, run in pairs)
-                told = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-                print(f"{workload:18} {name:15} {told}")
+                ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+                print(f"{workload:18} {name:15} {ratio}")
 
 
-def median(runs: list[dict[str, float]], measure: str) -> float:
-    return statistics.median(run[measure] for run in runs)
+def median(runs: list[dict[str, float]], key: str) -> float:
+    return statistics.median(run[key] for run in runs)
 
 
 def print_table(title: str, results: dict[str, dict[str, list[dict[str, float]]]], cell: Any) -> None:
     names = list(next(iter(results.values())))
     print(f"\n{title}\n\n| | {' | '.join(results)} |\n|---|{'---|' * len(results)}")
     for name in names:
-        print(f"| {name} | {' | '.join(cell(found[name]) for found in results.values())} |")
+        print(f"| {name} | {' | '.join(cell(runs[name]) for runs in results.values())} |")
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all of them if none is named")
+    parser.add_argument("workloads", nargs="*", help=f"{', '.join(WORKLOADS)}; default: all")
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="CONTESTANT")
     parser.add_argument("--rounds", type=int, default=5)
-    told = "overrides of the optimizer, for all that train with torch"
-    parser.add_argument("--with", dest="more", nargs="+", default=[], metavar="KEY=VALUE", help=told)
+    parser.add_argument(
+        "--with", dest="more", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of the optimizer"
+    )
     arguments = parser.parse_args()
-    if strange := [word for word in arguments.more if not word.startswith("optimizer")]:
-        parser.error(f"the others would not hear of {', '.join(strange)}")
+    if unsupported := [override for override in arguments.more if not override.startswith("optimizer")]:
+        parser.error(f"--with takes overrides of the optimizer only, got {', '.join(unsupported)}")
     unknown = set(arguments.workloads) - set(WORKLOADS)
     if unknown:
-        parser.error(f"no workload is called {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+        parser.error(f"unknown workload {', '.join(sorted(unknown))} (available: {', '.join(WORKLOADS)})")
     return arguments
 
 

@@ -1,10 +1,10 @@
-"""Runs killed (SIGKILL) at random moments, resumed, and compared with the run that nothing disturbed.
+"""Kill runs (SIGKILL) at random moments, resume them, and compare them with an uninterrupted run.
 
 python benchmarks/kill_and_resume.py             108 kills, about ten minutes
-python benchmarks/kill_and_resume.py --kills 1   one for each combination
+python benchmarks/kill_and_resume.py --kills 1   one per combination
 
-Three modes x two engines x three kinds of model: dropout, a model of one's own with batch norm, and a linear one with
-a schedule at every step and early stopping. Prints a row for each; exit code 1 if any differs in a bit.
+Three modes x two engines x three kinds of model: dropout, a user's model with batch norm, and a linear one with a
+scheduler stepped at every update and early stopping. Prints one row per combination; exit code 1 if any bit differs.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Normed(nn.Sequential):
 
 
 class Norm(nn.BatchNorm1d):
-    """That takes a batch of one row, as online training has it, by its running statistics."""
+    """Batch norm that uses its running statistics for a batch of one row, as in online training."""
 
     def forward(self, x):
         return super().forward(x) if len(x) > 1 else nn.functional.batch_norm(
@@ -46,20 +46,20 @@ class Norm(nn.BatchNorm1d):
 '''
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "exp", *words]
+def start(folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "exp", *overrides]
     environment = os.environ | {"EXP_ALLOW": "normed", "PYTHONPATH": str(folder)}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def ended(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate()
+def wait(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate()
     if process.returncode:
-        sys.exit(said.decode())
+        sys.exit(errors.decode())
 
 
-def trials(mode: str, engine: str, kind: str, kills: int) -> str:
-    """A row of the table: how many of the killed and resumed runs were the undisturbed one."""
+def kill_repeatedly(mode: str, engine: str, kind: str, kills: int) -> str:
+    """Kill and resume a run several times; return a table row with the number of runs that are equal to the bit."""
     moments = random.Random(f"{mode} {engine} {kind}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,27 +68,28 @@ def trials(mode: str, engine: str, kind: str, kills: int) -> str:
         (folder / "normed.py").write_text(NORMED)
         line = [*KINDS[kind].split(), *MODES[mode].split(), f"engine={engine}"]
         line += ["dataset=moons", "dataset.n_samples=100", "figures=false", "threads=1"]
-        began = time.monotonic()
-        ended(start(folder, *line, "hydra.run.dir=whole"))
-        seconds = time.monotonic() - began
-        training = max(row.seconds for row in metrics_csv.read_rows(folder / "whole"))
+        start_time = time.monotonic()
+        wait(start(folder, *line, "hydra.run.dir=uninterrupted"))
+        seconds = time.monotonic() - start_time
+        training = max(row.seconds for row in metrics_csv.read_rows(folder / "uninterrupted"))
         same, reached = 0, []
         for kill in range(kills):
             run = folder / f"run{kill}"
-            words, moment = [*line, f"hydra.run.dir={run.name}"], seconds - moments.random() * training
-            process = start(folder, *words)
+            overrides = [*line, f"hydra.run.dir={run.name}"]
+            delay = seconds - moments.random() * training
+            process = start(folder, *overrides)
             try:
-                process.communicate(timeout=moment)
+                process.communicate(timeout=delay)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
             rows = (run / "metrics.csv").read_text().count("\n") if (run / "metrics.csv").exists() else 0
             reached.append(rows)
             if (run / ".hydra/overrides.yaml").exists():
-                words = [f"resume={run.name}"]
-            ended(start(folder, *words))
-            found = [what for what in find_differences(folder / "whole", run) if what[0] in ("metrics", "parameters")]
-            same += not found
+                overrides = [f"resume={run.name}"]
+            wait(start(folder, *overrides))
+            kinds = {kind for kind, _ in find_differences(folder / "uninterrupted", run)}
+            same += kinds.isdisjoint({"metrics", "parameters"})
         return f"| {mode} | {engine} | {kind} | {same} of {kills} | {', '.join(map(str, reached))} |"
 
 
@@ -96,14 +97,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=6)
     kills: int = parser.parse_args().kills
-    print("| mode | engine | model | the same to the bit | rows in metrics.csv when killed |\n|---|---|---|---|---|")
+    print("| mode | engine | model | equal to the bit | rows in metrics.csv when killed |\n|---|---|---|---|---|")
     combinations = list(product(MODES, ["eager", "replay"], KINDS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(lambda these: trials(*these, kills), combinations))
+        rows = list(pool.map(lambda combination: kill_repeatedly(*combination, kills), combinations))
     print("\n".join(rows))
-    whole = sum(f"| {kills} of {kills} |" in row for row in rows)
-    print(f"\n{whole} of {len(rows)} combinations whole, {kills} kills each")
-    sys.exit(whole != len(rows))
+    equal = sum(f"| {kills} of {kills} |" in row for row in rows)
+    print(f"\n{equal} of {len(rows)} combinations equal, {kills} kills each")
+    sys.exit(equal != len(rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `python -m exp` trains, as a plain PyTorch script: the same data, net, seed and steps; prints what it found."""
+"""The default run of `exp` as a plain PyTorch script, with the same data, model, seed and steps."""
 
 import torch
 from sklearn.datasets import load_breast_cancer
@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
-torch.set_num_threads(1)  # two make it slower here, and many times so on a busy machine
+torch.set_num_threads(1)  # two are slower here, and much slower on a busy machine
 x, y = load_breast_cancer(return_X_y=True)
 torch.manual_seed(0)
 train, val, test = (part.indices for part in random_split(range(569), [341, 113, 115]))

@@ -1,7 +1,7 @@
-"""Where the seconds of one run go, from the start of the process to its end.
+"""Where the seconds of one run go, from the start of the process to its exit.
 
-python benchmarks/profile_run.py                              the main job
-python benchmarks/profile_run.py dataset=xor epochs=10000     another
+python benchmarks/profile_run.py                              the default run
+python benchmarks/profile_run.py dataset=xor epochs=10000     another run
 """
 
 import builtins
@@ -17,10 +17,10 @@ from typing import Any
 
 ROUNDS = 5
 
-# What a run pays so that it can be trusted: refused before it begins, gone on with after it was killed.
-TRUST = ("checks of the config", "targets read in their source", "preflight", "checkpoints")
+# What a run pays for its guarantees: a wrong config is refused before training, and a killed run can be resumed.
+GUARANTEES = ("validation of the config", "check of _target_s", "preflight", "checkpoints")
 
-# The package that a module belongs to, or that brings it along.
+# Module -> the package that it belongs to, or that imports it.
 PACKAGES = {
     "torch": "torch",
     "sklearn": "scikit-learn",
@@ -34,66 +34,63 @@ PACKAGES = {
 
 
 class Stopwatch:
-    """Seconds by label, of what is innermost at the time."""
+    """Seconds by label. Nested time counts for the innermost label only."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._stack = ["the rest"]
-        self._since = time.perf_counter()
+        self._labels = ["everything else"]
+        self._last = time.perf_counter()
 
-    def _turn(self) -> None:
+    def _add_elapsed(self) -> None:
         now = time.perf_counter()
-        self.seconds[self._stack[-1]] = self.seconds.get(self._stack[-1], 0.0) + now - self._since
-        self._since = now
+        self.seconds[self._labels[-1]] = self.seconds.get(self._labels[-1], 0.0) + now - self._last
+        self._last = now
 
-    def timed(self, label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` with the time of its calls added to `label`."""
+
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._turn()
-            self._stack.append(label)
+            self._add_elapsed()
+            self._labels.append(label)
             try:
                 return function(*args, **kwargs)
             finally:
-                self._turn()
-                self._stack.pop()
+                self._add_elapsed()
+                self._labels.pop()
 
         return call
 
-    def watch(self, owner: Any, name: str, label: str) -> None:
-        setattr(owner, name, self.timed(label, getattr(owner, name)))
+    def watch(self, owner: Any, label: str, *names: str) -> None:
+        """Replace functions of a module or class by wrapped ones."""
+        for name in names:
+            setattr(owner, name, self.wrap(label, getattr(owner, name)))
 
 
-def child(typed: list[str]) -> None:
-    """One run, in this process, and its seconds by label as the last line printed."""
+def run_and_measure(arguments: list[str]) -> None:
+    """Make one run in this process, and print its seconds by label as JSON in the last line."""
     watch = Stopwatch()
-    really_import = builtins.__import__
+    import_module = builtins.__import__
 
-    def importing(name: str, *rest: Any, **more: Any) -> Any:
+    def import_and_measure(name: str, *args: Any, **kwargs: Any) -> Any:
         package = PACKAGES.get(name.partition(".")[0])
         if package is None or name in sys.modules:
-            return really_import(name, *rest, **more)
-        return watch.timed(f"import {package}", really_import)(name, *rest, **more)
+            return import_module(name, *args, **kwargs)
+        return watch.wrap(f"import {package}", import_module)(name, *args, **kwargs)
 
-    builtins.__import__ = importing
-    sys.argv = ["exp", *typed]
+    builtins.__import__ = import_and_measure
+    sys.argv = ["exp", *arguments]
+    import gc
+
+    gc.disable()  # as exp does while it imports
     import hydra.core.utils
     from hydra._internal.hydra import Hydra
 
-    import exp.config
-    from exp.cli import main as door
-
-    watch.watch(exp.config, "refuse_target", "targets read in their source")
-    watch.watch(door, "check", "checks of the config")
-    watch.watch(Hydra, "compose_config", "composition")
-    watch.watch(hydra.core.utils, "configure_log", "hydra: folder, log, its own files")
-    watch.watch(hydra.core.utils, "_save_config", "hydra: folder, log, its own files")
-    import gc
-
-    gc.disable()  # as the door does, which is opened only now
-    import exp.build
-    import exp.figures
-
     import exp.run
+    from exp.cli import callback
+    from exp.cli import main as command
+    from exp.config import instantiate
+    from exp.reports import figures
     from exp.results.checkpoints import CheckpointSink
     from exp.results.console import ConsoleSink
     from exp.results.metrics_csv import MetricsCsvSink
@@ -102,29 +99,27 @@ def child(typed: list[str]) -> None:
     from exp.training.learner import Learner
     from exp.training.preflight import find_problems
 
-    for name in ("table_of", "prepare", "make"):
-        watch.watch(exp.build, name, "data, model, optimizer")
-    watch.watch(exp.run, "build", "data, model, optimizer")
-    watch.watch(exp.run, "claimed", "checks of the config")
-    exp.run.find_problems = watch.timed("preflight", lambda *given: iter(list(find_problems(*given))))
-    watch.watch(exp.run, "described", "description of machine and versions")
-    watch.watch(Learner, "advance", "training: the steps")
-    watch.watch(Learner, "evaluate", "training: evaluations")
-    watch.watch(Learner, "get_state", "checkpoints")
-    for sink, label in (
-        (MetricsCsvSink, "metrics.csv"),
-        (TensorBoardSink, "tensorboard's event file"),
-        (CheckpointSink, "checkpoints"),
-        (ConsoleSink, "terminal"),
-        (SummarySink, "summary.json"),
-    ):
-        watch.watch(sink, "handle", label)
-        watch.watch(sink, "close", label)
-    for name in ("learning_curves", "confusion_matrix", "predicted_against_true", "decision_surface", "save"):
-        watch.watch(exp.figures, name, "figures: drawing")
     gc.enable()
+    watch.watch(instantiate, "check of _target_s", "refuse_target")
+    watch.watch(callback, "validation of the config", "validate_run")
+    watch.watch(command, "validation of the config", "validate")
+    watch.watch(Hydra, "composition of the config", "compose_config")
+    watch.watch(hydra.core.utils, "hydra: folder, log, .hydra", "configure_log", "_save_config")
+    watch.watch(exp.run, "data, model, optimizer", "build")
+    watch.watch(exp.run, "description of machine and versions", "describe")
+    exp.run.find_problems = watch.wrap("preflight", lambda *given: iter(list(find_problems(*given))))
+    watch.watch(Learner, "training: steps", "advance")
+    watch.watch(Learner, "training: evaluations", "evaluate")
+    watch.watch(Learner, "checkpoints", "get_state")
+    watch.watch(MetricsCsvSink, "metrics.csv", "handle", "close")
+    watch.watch(TensorBoardSink, "event file", "handle", "close")
+    watch.watch(CheckpointSink, "checkpoints", "handle", "close")
+    watch.watch(ConsoleSink, "terminal", "handle", "close")
+    watch.watch(SummarySink, "summary.json", "handle", "close")
+    drawings = ("learning_curves", "confusion_matrix", "scores", "predicted_against_true", "decision_surface", "save")
+    watch.watch(figures, "figures", *drawings)
     try:
-        watch.timed("the rest", door.main)()
+        watch.wrap("everything else", command.main)()
     finally:
         print(json.dumps(watch.seconds))
 
@@ -134,22 +129,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
             command = [sys.executable, str(Path(__file__).resolve()), "--child", f"hydra.run.dir=run{number}"]
-            began = time.perf_counter()
-            done = subprocess.run([*command, *sys.argv[1:]], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-            seconds = time.perf_counter() - began
-            found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-            runs.append({**found, "interpreter: start and exit": seconds - sum(found.values()), "total": seconds})
-    middle = {label: sorted(run.get(label, 0.0) for run in runs)[ROUNDS // 2] for label in runs[0]}
-    total = middle.pop("total")
-    for label, seconds in sorted(middle.items(), key=lambda item: -item[1]):
+            start = time.perf_counter()
+            run = subprocess.run([*command, *sys.argv[1:]], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+            total = time.perf_counter() - start
+            parts: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+            runs.append({**parts, "interpreter: start and exit": total - sum(parts.values()), "total": total})
+    medians = {label: sorted(run.get(label, 0.0) for run in runs)[ROUNDS // 2] for label in runs[0]}
+    total = medians.pop("total")
+    for label, seconds in sorted(medians.items(), key=lambda item: -item[1]):
         print(f"{label:38} {1000 * seconds:6.0f} ms {100 * seconds / total:5.1f} %")
-    trust = sum(middle.get(label, 0.0) for label in TRUST)
-    print(f"{'of it ' + ', '.join(TRUST)}: {1000 * trust:.0f} ms, {100 * trust / total:.1f} %")
+    guarantees = sum(medians.get(label, 0.0) for label in GUARANTEES)
+    print(f"of which {', '.join(GUARANTEES)}: {1000 * guarantees:.0f} ms, {100 * guarantees / total:.1f} %")
     print(f"{'whole process':38} {1000 * total:6.0f} ms")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2:])
+        run_and_measure(sys.argv[2:])
     else:
         main()

@@ -1,4 +1,4 @@
-"""What each part of the replayed step is worth: CPU microseconds per step with all parts, and without one of them.
+"""What each part of the replayed step saves: CPU microseconds per step with all parts, and without one of them.
 
 python benchmarks/replay_parts.py                      the seven workloads of bench.py, one thread, about three minutes
 python benchmarks/replay_parts.py cancer "noisy xor"   some of them
@@ -80,16 +80,16 @@ def measure(workload: str) -> None:
         assert experiment.learner.step.fallback_reason is None
         running[part] = experiment, stream
     experiment, stream = running[None]
-    began = time.thread_time()
+    start = time.thread_time()
     advance(experiment, stream, 8)
-    steps = max(2, min(256, int(8 * SECONDS_PER_TURN / (time.thread_time() - began))))
+    steps = max(2, min(256, int(8 * SECONDS_PER_TURN / (time.thread_time() - start))))
     seconds: dict[str | None, list[float]] = {name: [] for name in running}
     for turn in range(TURNS):
         first = turn % len(running)
         for name in [*list(running)[first:], *list(running)[:first]]:
-            began = time.thread_time()
+            start = time.thread_time()
             advance(*running[name], steps)
-            seconds[name].append((time.thread_time() - began) / steps)
+            seconds[name].append((time.thread_time() - start) / steps)
     cells = [f"{statistics.median(seconds[None]) * 1e6:9.1f}"]
     for name in PARTS:
         ratios = sorted(mine / whole for mine, whole in zip(seconds[name], seconds[None], strict=True))

@@ -1,8 +1,8 @@
-"""64 jobs, 16 learning rates by 4 seeds of the cancer net: the whole process, from its start to its end, in turn.
+"""Time a sweep of 64 jobs, 16 learning rates x 4 seeds on the cancer data: the whole process, in turn.
 
 python benchmarks/sweeps.py                  five rounds; Lightning needs pip install -c constraints.txt -e ".[bench]"
 python benchmarks/sweeps.py --rounds 1 --only plain "exp, one worker"
-python benchmarks/sweeps.py --jobs 1000      one round of exp alone: seconds, memory, TensorBoard's time to list
+python benchmarks/sweeps.py --jobs 1000      one sweep of exp only: seconds, memory, TensorBoard's time to load
 """
 
 import argparse
@@ -125,28 +125,28 @@ CONTESTANTS = {
 }
 
 
-def seconds_of(command: list[str], folder: Path) -> float:
-    began = time.perf_counter()
+def measure(command: list[str], folder: Path) -> float:
+    start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if done.returncode != 0:
         sys.exit(done.stderr)
     return seconds
 
 
-def many(jobs: int) -> None:
-    """So many jobs of exp alone."""
+def run_many_jobs(jobs: int) -> None:
+    """Run one sweep of `jobs` jobs of exp."""
     with tempfile.TemporaryDirectory() as folder:
         line = [sys.executable, "-m", "exp", "-m", f"seed=range(0,{jobs})", "hydra.sweep.dir=sweep"]
-        seconds = seconds_of(line, Path(folder))
+        seconds = measure(line, Path(folder))
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"{jobs:,} jobs: {seconds:.1f} s, {1000 * seconds / jobs:.0f} ms a job; {peak:.0f} MB at the peak")
+        print(f"{jobs:,} jobs: {seconds:.1f} s, {1000 * seconds / jobs:.0f} ms per job; peak memory {peak:.0f} MB")
         from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
-        began = time.perf_counter()
+        start = time.perf_counter()
         reader = EventMultiplexer().AddRunsFromDirectory(f"{folder}/sweep")
         reader.Reload()
-        print(f"TensorBoard's reader: {time.perf_counter() - began:.1f} s for {len(reader.Runs()):,} runs")
+        print(f"TensorBoard's reader: {time.perf_counter() - start:.1f} s for {len(reader.Runs()):,} runs")
 
 
 def main() -> None:
@@ -154,19 +154,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=list(CONTESTANTS))
     parser.add_argument("--jobs", type=int)
-    typed = parser.parse_args()
-    if typed.jobs is not None:
-        many(typed.jobs)
+    arguments = parser.parse_args()
+    if arguments.jobs is not None:
+        run_many_jobs(arguments.jobs)
         return
-    found: dict[str, list[float]] = {name: [] for name in typed.only}
-    for _ in range(typed.rounds):
-        for name in found:
+    times: dict[str, list[float]] = {name: [] for name in arguments.only}
+    for _ in range(arguments.rounds):
+        for name in times:
             with tempfile.TemporaryDirectory() as folder:
-                found[name].append(seconds_of(CONTESTANTS[name], Path(folder)))
-    middle = {name: sorted(seconds)[len(seconds) // 2] for name, seconds in found.items()}
-    for name, seconds in found.items():
-        against = f", plain's time is {middle['plain'] / middle[name]:.2f} x this" if "plain" in middle else ""
-        print(f"{name:28} {middle[name]:6.2f} s ({min(seconds):.2f} to {max(seconds):.2f}){against}")
+                times[name].append(measure(CONTESTANTS[name], Path(folder)))
+    medians = {name: sorted(seconds)[len(seconds) // 2] for name, seconds in times.items()}
+    for name, seconds in times.items():
+        relative = f", {medians['plain'] / medians[name]:.2f} x as fast as plain" if "plain" in medians else ""
+        print(f"{name:28} {medians[name]:6.2f} s ({min(seconds):.2f} to {max(seconds):.2f}){relative}")
 
 
 if __name__ == "__main__":

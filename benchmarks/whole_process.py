@@ -1,4 +1,4 @@
-"""Seconds of the whole process, import to exit: `python -m exp` against the plain script, in turn, five times each.
+"""Compare the whole process of `python -m exp`, from start to exit, with the plain script: five rounds, in turn.
 
 python benchmarks/whole_process.py
 """
@@ -18,17 +18,17 @@ COMMANDS = {
 ROUNDS = 5
 
 
-def seconds(arguments: list[str], folder: str) -> float:
-    began = time.perf_counter()
+def measure(arguments: list[str], folder: str) -> float:
+    start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for arguments in COMMANDS.values():  # not counted: the first of each warms the disk
-            seconds(arguments, folder)
-        rounds = [{name: seconds(arguments, folder) for name, arguments in COMMANDS.items()} for _ in range(ROUNDS)]
+        for arguments in COMMANDS.values():  # not counted: fills the disk cache
+            measure(arguments, folder)
+        rounds = [{name: measure(arguments, folder) for name, arguments in COMMANDS.items()} for _ in range(ROUNDS)]
     plain = next(iter(COMMANDS))
     for name in COMMANDS:
         times = [times[name] for times in rounds]

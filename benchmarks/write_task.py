@@ -1,4 +1,4 @@
-"""The training rows and first parameters of the run of `exp` that overrides describe, for the others to train on.
+"""Write the training rows and initial parameters of a run of `exp`, for the other contestants to train with.
 
 python benchmarks/write_task.py task.npz dataset=cancer epochs=285
 """

@@ -1,13 +1,13 @@
-"""Keras's compile and fit, on the backend that KERAS_BACKEND names; on JAX all steps of an epoch in one execution.
+"""Keras's compile and fit with the backend KERAS_BACKEND; with JAX, all steps of an epoch in one execution.
 
-An epoch before the clock starts lets JAX compile; the parameters are set back after it.
+One epoch runs before timing starts, so that JAX compiles; the parameters are reset after it.
 """
 
 import os
 
 import keras
 from keras import layers, losses, optimizers
-from task import read, report, timed
+from task import measure, read, report
 
 task = read()
 task.refuse_all_but_plain_sgd()
@@ -40,4 +40,4 @@ def fit(epochs: int) -> None:
 
 fit(1)
 net.set_weights(first)
-report(task, timed(lambda: fit(task.epochs)), float(net.evaluate(task.x, task.y, batch_size=len(task.x), verbose=0)))
+report(task, measure(lambda: fit(task.epochs)), float(net.evaluate(task.x, task.y, batch_size=len(task.x), verbose=0)))

@@ -1,4 +1,4 @@
-"""Lightning with everything off that it can turn off for measuring its overhead: no logs, no bar, no checkpoints."""
+"""Lightning with `barebones=True`: no logging, progress bar or checkpoints."""
 
 import time
 import warnings
@@ -26,10 +26,10 @@ class Module(lightning.LightningModule):
         return optimizer(task, self.net)
 
     def on_train_start(self) -> None:
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
     def on_train_end(self) -> None:
-        self.seconds = time.perf_counter() - self.began
+        self.seconds = time.perf_counter() - self.start
 
 
 module = Module()

@@ -1,4 +1,4 @@
-"""The task in PyTorch, for the contestants that train with it."""
+"""The task in PyTorch, for the contestants that use it."""
 
 import torch
 from task import Task
@@ -41,7 +41,7 @@ def final_loss(task: Task, net: nn.Module) -> float:
 
 
 def loader(task: Task) -> DataLoader:
-    """The usual DataLoader; for the full batch in order, one that hands the rows over as they are."""
+    """Return a DataLoader; for an unshuffled full batch, one that yields all rows without copying them."""
     if task.batch_size == len(task.x) and not task.shuffle:
         return DataLoader([rows(task)], batch_size=None)  # type: ignore[arg-type]
     return DataLoader(TensorDataset(*rows(task)), task.batch_size, shuffle=task.shuffle, drop_last=task.drop_last)

@@ -1,8 +1,8 @@
-"""The loop of a teaching notebook: a DataLoader, and .item() for the loss and the accuracy of every batch."""
+"""The loop of a teaching notebook: a DataLoader, and .item() for the loss and accuracy of every batch."""
 
 import torch
 from net import criterion, final_loss, loader, model, optimizer
-from task import read, report, timed
+from task import measure, read, report
 
 torch.set_num_threads(1)
 task = read()
@@ -29,4 +29,4 @@ def train() -> None:
                 accuracies.append(((output >= threshold) == yb).float().mean().item())
 
 
-report(task, timed(train), final_loss(task, net))
+report(task, measure(train), final_loss(task, net))

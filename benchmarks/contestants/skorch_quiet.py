@@ -1,9 +1,9 @@
-"""skorch without its callbacks, its validation and its printing."""
+"""skorch without callbacks, validation or output."""
 
 import torch
 from net import final_loss, loader, model
 from skorch import NeuralNet
-from task import read, report, timed
+from task import measure, read, report
 from torch import nn
 
 torch.set_num_threads(1)
@@ -20,4 +20,4 @@ net = NeuralNet(
     verbose=0,
 )
 net.initialize()
-report(task, timed(lambda: net.partial_fit(task.x, task.y)), final_loss(task, net.module_))
+report(task, measure(lambda: net.partial_fit(task.x, task.y)), final_loss(task, net.module_))

@@ -1,4 +1,4 @@
-"""What every contestant is given, in one .npz: the rows, the net's first parameters, and how to train it."""
+"""The task of every contestant, read from an .npz file: rows, initial parameters and training settings."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Task:
-    """x [N, F] and y: class numbers [N], or targets [N, K]. Weights are [in, out], and go with biases [out]."""
+    """x [N, F]; y: class numbers [N] or targets [N, K]; weights [in, out] and biases [out] of each layer."""
 
     x: np.ndarray
     y: np.ndarray
@@ -33,7 +33,7 @@ class Task:
         return self.hyperparameters["lr"]
 
     def refuse_all_but_plain_sgd(self) -> None:
-        """For contestants whose optimizers have other defaults."""
+        """Fail unless the optimizer is plain SGD, for contestants whose optimizers have other defaults."""
         assert self.optimizer == "SGD"
         assert not any(value for name, value in self.hyperparameters.items() if name != "lr")
 
@@ -43,7 +43,7 @@ class Task:
 
 
 def read() -> Task:
-    """The task that the command line names."""
+    """Read the task from the file named on the command line."""
     with np.load(sys.argv[1]) as file:
         arrays = dict(file)
     settings = json.loads(str(arrays.pop("settings")))
@@ -53,13 +53,13 @@ def read() -> Task:
     return Task(**arrays, weights=weights, biases=biases, **settings)
 
 
-def timed(train: Callable[[], object]) -> float:
-    """Seconds that `train` took."""
-    began = time.perf_counter()
+def measure(train: Callable[[], object]) -> float:
+    """Run `train` and return its seconds."""
+    start = time.perf_counter()
     train()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def report(task: Task, seconds: float, loss: float) -> None:
-    """Tell the benchmark: seconds of all epochs, and the loss over all rows at their end."""
+    """Print the microseconds per step and the final loss over all rows, for bench.py to read."""
     print(json.dumps({"us": seconds / (task.epochs * task.steps_per_epoch) * 1e6, "loss": loss}))

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hydra import compose, initialize_config_dir, version
-from hydra._internal.utils import _run_hydra, get_args_parser  # pyright: ignore[reportPrivateUsage]
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import (
+    _run_app,  # pyright: ignore[reportPrivateUsage]
+    _run_hydra,  # pyright: ignore[reportPrivateUsage]
+    create_automatic_config_search_path,
+    detect_calling_file_or_module_from_task_function,
+    detect_task_name,
+    get_args_parser,
+)
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode, TaskFunction
@@ -44,7 +52,18 @@ def parse_arguments(arguments: Sequence[str]) -> Namespace:
 def run_application(job: TaskFunction, arguments: Namespace) -> None:
     """Let Hydra do what the parsed command line says: call `job` for each run, or show a config."""
     version.setbase(_VERSION_BASE)
-    _run_hydra(arguments, get_args_parser(), job, str(CONF), "config")
+    flags = [name for name, value in vars(arguments).items() if value and name not in ("overrides", "multirun")]
+    if flags or any(override_key(word) == "hydra.mode" for word in arguments.overrides):
+        _run_hydra(arguments, get_args_parser(), job, str(CONF), "config")
+        return
+    # As _run_hydra does, which would compose the whole config once more to look for hydra.mode in it.
+    source = detect_calling_file_or_module_from_task_function(job)
+    search_path = create_automatic_config_search_path(*source, str(CONF))
+    hydra = Hydra.create_main_hydra2(detect_task_name(*source), search_path)
+    try:
+        _run_app(not arguments.multirun, arguments.multirun, None, hydra, "config", job, arguments.overrides)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 @cache

@@ -57,7 +57,7 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
         ("verify", ["a"], "try: python -m exp verify resume=a"),
         ("verify", ["resume=nowhere"], "nowhere: no run is there"),
         ("verify", ["resume=a", "epochs=3"], "epochs=3: verify takes resume= kills= seed="),
-        pytest.param("verify", ["resume=a"], "no kill fell into training, so nothing", marks=pytest.mark.slow),
+        pytest.param("verify", ["resume=a"], "no kill happened during training, so nothing", marks=pytest.mark.slow),
     ],
 )
 def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: str):
@@ -74,4 +74,4 @@ def test_verify_kills_resumes_and_compares(runs: Path):
     code, text = told("verify", runs, "resume=long", "kills=2")
     assert code == 0, text
     assert "kill 1: " in text
-    assert text.endswith("the same, to the bit: every metric and every parameter\n")
+    assert text.endswith("identical to the bit: every metric and every parameter\n")

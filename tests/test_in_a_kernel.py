@@ -137,6 +137,6 @@ def test_a_search_asks_for_no_widgets(kernel: Kernel):
 def test_a_mistake_is_one_that_can_be_read(kernel: Kernel):
     done = kernel.execute("train('dataset=cancr')")
     assert done.error == "CommandError"
-    assert "dataset=cancr: there is no such dataset" in done.told
+    assert "dataset=cancr: unknown dataset" in done.told
     assert "try: dataset=cancer" in done.told
     assert done.streams == {"stdout": "", "stderr": ""}

@@ -73,9 +73,10 @@ class Result:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"rows: {error}", "a DataFrame, or an array of numbers") from error
         if x.ndim != 2 or x.shape[1] != wanted:
-            raise ConfigError(f"rows of the shape {list(x.shape)}", f"[N, {wanted}], a column for each of the run's")
+            what = f"rows must have the shape [N, {wanted}], got {list(x.shape)}"
+            raise ConfigError(what, "one column per feature column of the run")
         if not np.isfinite(x).all():
-            raise ConfigError("rows hold NaN or infinite numbers", "a DataFrame, of which gaps are told")
+            raise ConfigError("rows contain NaN or infinite numbers", "a DataFrame, which may have gaps")
         return self.trained.predict(x)
 
     @property
@@ -153,7 +154,7 @@ def load(folder: Path | str) -> Result:
 
 def _to_overrides(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
     if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{strange[0]!r} is no word of a command line", '"dataset=cancer", or epochs=50')
+        raise ConfigError(f"{strange[0]!r} must be an override", '"dataset=cancer", or epochs=50')
     return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in knobs.items())]
 
 

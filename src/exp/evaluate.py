@@ -22,7 +22,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
     from exp.results.trained_model import load_trained
 
     if split is not None and data is not None:
-        raise ConfigError(f"split={split} data={data}: rows of the run, or those of a table", f"data={data}")
+        raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
     trained = load_trained(run, checkpoint)
     if data is None:
         what, metrics = split or "test", trained.evaluate(split or "test")
@@ -34,7 +34,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
             print(note)
         kept = whole & there
         if not kept.any():
-            raise DataError(f"data={data}: no row is whole", "rows with a number in each column, and a target")
+            raise DataError(f"data={data}: every row has a gap", "rows with a number in each column, and a target")
         what, metrics = data, trained.evaluate_rows(rows[kept], y[kept])
     print(f"{what}, {metrics.count:,} rows, checkpoint {checkpoint}")
     for name, value in metrics.values().items():

@@ -40,7 +40,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     from exp.results.trained_model import load_trained
 
     if format not in _FORMATS:
-        raise ConfigError(f"format={format}: there are {', '.join(_FORMATS)}", "format=script")
+        raise ConfigError(f"format must be one of {', '.join(_FORMATS)}, got {format}", "format=script")
     path = new_file(out)
     trained = load_trained(run, checkpoint)
     if format == "script":
@@ -49,7 +49,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
         rows = path.with_suffix(".npz")
         if needs_rows(config):
             if rows.exists():
-                raise ConfigError(f"out={out}: {rows}, for its rows, is there already", "out=ANOTHER_FILE")
+                raise ConfigError(f"out={out}: {rows}, for its rows, already exists", "out=ANOTHER_FILE")
             write_rows(experiment, rows)
             print(f"its rows, to be kept beside it: {rows}")
         for module in user_modules(config):

@@ -28,7 +28,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
     from exp.results.trained_model import load_trained
 
     if Path(out).suffix != ".csv":
-        raise ConfigError(f"out={out}: it writes .csv", f"out={Path(out).with_suffix('.csv')}")
+        raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
     trained = load_trained(run, checkpoint)
     rows, whole, notes = encode_rows(trained.read(data), trained.preprocessing, data)

@@ -49,7 +49,7 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     if typed:
         subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
     if not interrupted:
-        raise ConfigError("no kill fell into training, so nothing was proved", "another seed=, or more kills=")
+        raise ConfigError("no kill happened during training, so nothing was verified", "another seed=, or more kills=")
     return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("metrics", "parameters")]
 
 
@@ -71,12 +71,12 @@ def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
             found = verify_run(Path(resume), kills, seed, Path(folder))
         except subprocess.CalledProcessError as error:
             raise ConfigError(
-                f"the run does not come to its end, so nothing was proved: exit code {error.returncode}",
+                f"the run does not finish, so nothing was verified: exit code {error.returncode}",
                 "a run that finishes",
             ) from error
     if found:
-        sys.exit("\n".join(["exp verify: the resumed run is another:", *found]))
-    print("the same, to the bit: every metric and every parameter")
+        sys.exit("\n".join(["exp verify: the resumed run differs:", *found]))
+    print("identical to the bit: every metric and every parameter")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def test_every_group_is_guarded(group: str):
 
 def test_a_nested_target_is_a_mere_value(tmp_path: Path):
     path = tmp_path / "ran"
-    with pytest.raises(ConfigError, match=r"refused"):
+    with pytest.raises(ConfigError, match=r"failed:"):
         build(config_of("model=linear", f"+model.device={{_target_: pathlib.Path.touch, self: {path}}}"))
     assert not path.exists()
 
@@ -142,7 +142,7 @@ def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
             assert done.returncode == 0
             return
         assert done.returncode == 1
-        assert "is set by a YAML in" in done.stderr
+        assert "is set by a YAML file in" in done.stderr
         assert not list(tmp_path.rglob("summary.json"))
         assert not list(tmp_path.rglob("log.log"))
 
@@ -160,7 +160,7 @@ def test_a_config_dir_cannot_stand_in_for_what_exp_has(exp, tmp_path: Path):
     (tmp_path / "conf/dataset/cancer.yaml").write_text("_target_: sklearn.datasets.load_wine\n")
     done = exp("--config-dir", "conf", "dataset=cancer", "epochs=1")
     assert done.returncode == 1
-    assert "cancer.yaml has the name of one of exp's own" in done.stderr
+    assert "cancer.yaml would replace exp's own file of that name" in done.stderr
 
 
 INTERPOLATED = [
@@ -274,7 +274,7 @@ def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path
         for command in ("exp", "exp.verify"):
             done = forking.run(command, ["resume=run"], tmp_path)
             assert done.returncode == 1
-            assert f"is set by a YAML in {where}" in done.stderr
+            assert f"is set by a YAML file in {where}" in done.stderr
             assert not (tmp_path / "ran").exists()
 
 

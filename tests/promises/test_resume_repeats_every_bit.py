@@ -255,9 +255,9 @@ def test_a_run_that_was_stopped_before_its_summary_was_written(uninterrupted: Pa
     ("line", "message"),
     [
         ("resume=nowhere", "resume=nowhere: no run is there"),
-        ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001 and would be 0.5"),
-        ("resume=run epochs=3", "epochs=3 is less than the 400 of the run"),
-        ("resume=run -m", "resume goes on with one run, and -m makes many"),
+        ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001, is now 0.5"),
+        ("resume=run epochs=3", "epochs=3 is less than the run's 400"),
+        ("resume=run -m", "resume= resumes one run, and -m starts several"),
     ],
 )
 def test_another_run_is_refused(line: str, message: str, uninterrupted: Path, tmp_path: Path):
@@ -278,7 +278,7 @@ def test_auto_resumes_the_latest_run_of_the_same_command(tmp_path: Path):
     assert "resumed" not in first.stdout
     again = exp_in(tmp_path, *line, "resume=auto")
     assert again.returncode == 0, again.stderr
-    assert "is finished, and nothing is left to do" in again.stdout
+    assert "is finished" in again.stdout
     (run,) = (tmp_path / "outputs").glob("*/*")
     os.remove(run / "checkpoints/last.pt")
     (run / "summary.json").write_text('{"status": "running"}')

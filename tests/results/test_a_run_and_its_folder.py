@@ -212,7 +212,7 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     before = (tmp_path / "out/metrics.csv").read_bytes()
     again = exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=out")
     assert again.returncode == 1
-    assert "it holds a run already, and two would mix" in again.stderr
+    assert "the folder already contains a run" in again.stderr
     assert (tmp_path / "out/metrics.csv").read_bytes() == before
 
 

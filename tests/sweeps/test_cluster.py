@@ -114,7 +114,7 @@ def test_what_was_stopped_goes_on_here(tmp_path: Path):
     [
         (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: "),
         ([LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: not supported on a cluster"),
-        ([LOCAL, "epochs=1,0"], "epochs must be a whole number of at least 1, not 0"),
+        ([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, got 0"),
     ],
 )
 def test_what_cannot_be_is_told_at_once(tmp_path: Path, words: list[str], said: str):

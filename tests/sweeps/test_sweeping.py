@@ -196,17 +196,17 @@ def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
         ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is a setting of the sweep and cannot vary"),
         ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir: '' cannot"),
         ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "cannot be the folder of a job"),
-        ("-m seed=1,2 sweep.workers=null", "or auto, not null"),
+        ("-m seed=1,2 sweep.workers=null", "or auto, got null"),
         ("-m seed=1,2 sweep.metric=acc/test", "loss, accuracy, rmse or r2"),
-        ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "another launcher begins jobs when it likes"),
+        ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "only exp's own launcher can stop"),
         ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs (at most 100,000)"),
-        ("-m seed=1,2 hydra.job.chdir=true", "the jobs of a sweep run where you are"),
-        ("-m seed=1,2 hydra.output_subdir=foo", "is looked for in .hydra"),
-        ("hydra.output_subdir=foo", "is looked for in .hydra"),
-        ("sweep.dry_run=true", "lists the jobs of a sweep, and this is one run"),
-        ("-m seed=1,2 sweep.dry_run=true hydra/launcher=basic", "only exp's own launcher lists jobs"),
-        ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs as it goes"),
-        ("-m seed=1,2 ++sweep.resume=there", "only where it stands on the command line, as it is"),
+        ("-m seed=1,2 hydra.job.chdir=true", "jobs of a sweep run in the current folder"),
+        ("-m seed=1,2 hydra.output_subdir=foo", "must be .hydra, got foo"),
+        ("hydra.output_subdir=foo", "must be .hydra, got foo"),
+        ("sweep.dry_run=true", "needs a sweep (-m)"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/launcher=basic", "only exp's own launcher can list jobs"),
+        ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs while it runs"),
+        ("-m seed=1,2 ++sweep.resume=there", "must be typed on the command line, without +"),
         ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
     ],
 )
@@ -329,7 +329,7 @@ def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: s
     ]
     wrong = exp("-m", HERE, "seed=1,2", "epochs=3,0", *how.split())
     assert wrong.returncode == 1
-    assert "epochs must be a whole number of at least 1, not 0" in wrong.stderr
+    assert "epochs must be an integer >= 1, got 0" in wrong.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -130,13 +130,13 @@ def _check_flags(arguments: Sequence[str]) -> None:
     for word, behind in pairwise([*arguments, ""]):
         name, equals, value = word.lstrip("-").partition("=")
         if word == "=" or (behind.startswith("=") and not equals):
-            raise ConfigError("there are spaces around =", "KEY=VALUE in one word, as epochs=5")
+            raise ConfigError("spaces around =", "KEY=VALUE without spaces, such as epochs=5")
         if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
             if name in COMMANDS:
                 others = [one for one in arguments if one != word]
-                raise ConfigError(f"{word}: a command has no dashes", complete_line(load(name), others))
+                raise ConfigError(f"{word}: commands take no dashes", complete_line(load(name), others))
             if flag := difflib.get_close_matches(word, known, 1, 0.7):
-                raise ConfigError(f"{word}: there is no such flag", flag[0])
+                raise ConfigError(f"{word}: unknown flag", flag[0])
             meant = value or ("VALUE" if "=" in behind else behind)
             key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
-            raise ConfigError(f"{word}: keys stand without dashes", f"{key}={meant or 'VALUE'}")
+            raise ConfigError(f"{word}: keys take no dashes", f"{key}={meant or 'VALUE'}")

@@ -116,9 +116,9 @@ def new_file(out: str) -> Path:
     """The path `out` of a file to write. ConfigError if it exists, or its folder does not."""
     path = Path(out)
     if not path.parent.is_dir():
-        raise ConfigError(f"out={out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        raise ConfigError(f"out={out}: no folder {path.parent}", f"mkdir -p {path.parent}")
     if path.exists():
-        raise ConfigError(f"out={out}: the file is there already", "out=ANOTHER_FILE")
+        raise ConfigError(f"out={out}: the file already exists", "out=ANOTHER_FILE")
     return path
 
 
@@ -153,5 +153,5 @@ def _convert(key: str, value: str, parameter: Parameter) -> Any:
     if parameter.annotation is not int:
         return value
     if not value.isdecimal():
-        raise ConfigError(f"{key} must be a whole number, not {value}", f"{key}={parameter.default}")
+        raise ConfigError(f"{key} must be an integer >= 0, got {value}", f"{key}={parameter.default}")
     return int(value)

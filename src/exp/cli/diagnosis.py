@@ -31,9 +31,9 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems]
         if len(lines) > 1:
-            lines.insert(0, f"{len(lines)} mistakes")
+            lines.insert(0, f"{len(lines)} errors")
         if self.corrected is not None and (len(self.problems) > 1 or len(self.corrected.words) > 1):
-            lines.append(f"all mended: {self.corrected}")
+            lines.append(f"corrected: {self.corrected}")
         return "\n".join(lines)
 
 

@@ -41,7 +41,7 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
         if match is not None and (problem := explanation(match, error, line)) is not None:
             return problem
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
-        return ConfigError(f"a YAML cannot be read: {' '.join(message.split())}", "mend that line")
+        return ConfigError(f"cannot read a YAML file: {' '.join(message.split())}", "correct that line")
     texts = [text for text in messages.APPEND_ADVICE.sub("", message).splitlines() if text]
     if isinstance(error.__cause__, OmegaConfBaseException):
         texts.append(str(error.__cause__).splitlines()[0])
@@ -59,7 +59,7 @@ def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -
     fix = override or f"another {group}, one of these"
     if group == "dataset" and (overrides := file_overrides(option, line)) is not None:
         override, fix = overrides, shlex.join(overrides)
-    what = f"{group}={option}: there is no such {group}; there are {', '.join(options)}"
+    what = f"{group}={option}: unknown {group} '{option}' (available: {', '.join(options)})"
     return ConfigError(what, fix, key=group, override=override)
 
 
@@ -73,7 +73,7 @@ def _value_for_group(match: re.Match[str], error: Exception, line: CommandLine) 
     none = value == "null" and "none" in options
     override = f"{group}=none" if none else line.nearest_option(group, value, options)
     return ConfigError(
-        f"{typed}: {group} takes one of its options; there are {', '.join(options)}",
+        f"{typed}: {group} must be one of its options (available: {', '.join(options)})",
         override or f"another {group}, one of these",
         key=group,
         override=override,
@@ -84,10 +84,10 @@ def _several_values(match: re.Match[str], error: Exception, line: CommandLine) -
     del error
     key, _, values = match[1].partition("=")
     if override := list_override(key, values.split(",")):
-        what = f"{match[1]}: a list stands in brackets, and a comma is no decimal point"
+        what = f"{match[1]}: a list needs brackets, and a decimal number a point"
         return ConfigError(what, f"'{override}'" if "[" in override else override, key=key, override=override)
     sweep = f"python -m exp -m {shlex.join(line.words)}"
-    return ConfigError(f"{match[1]}: several values need a sweep, one run for each", sweep, key=key)
+    return ConfigError(f"{match[1]}: several values need a sweep (-m)", sweep, key=key)
 
 
 def _cannot_override(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
@@ -105,28 +105,28 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     if (problem := command_key(key, line)) is not None:
         return problem
     if (overrides := file_overrides(value, line)) is not None:
-        what = f"{typed}: there is no key {key} here"
+        what = f"{typed}: unknown key '{key}'"
         return ConfigError(what, shlex.join(overrides), key=key, override=overrides)
     inside, _, last = key.rpartition(".")
     siblings = [name.rpartition(".")[2] for name in line.keys if name.rpartition(".")[0] == inside]
     if inside in line.groups:
-        known = f"{inside} has {', '.join(siblings) or 'none'} here"
+        known = f"{inside} has {', '.join(siblings) or 'no keys'}"
     else:
         top = dict.fromkeys([*line.groups, *(name.partition(".")[0] for name in line.keys)])
-        known = f"there are {', '.join(top)}"
+        known = f"available: {', '.join(top)}"
     # A word without a dot, and a value that is some group's option, were meant for that group.
     meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     owners = [f"{inside}={name}" for name, path in line.groups.get(inside, {}).items() if last in OmegaConf.load(path)]
     override = f"{sign}{meant}{equals}{value}" if meant else None
     fix = f"{owners[0]} {typed}" if owners else "python -m exp --cfg job, which prints every key"
-    return ConfigError(f"{typed}: there is no key {key}; {known}", override or fix, key=key, override=override)
+    return ConfigError(f"{typed}: unknown key '{key}' ({known})", override or fix, key=key, override=override)
 
 
 def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
-    del error, line
-    override = f"{match[1]}=VALUE"
-    what = f"+{match[1]}: the key is there already, + only adds new ones"
+    del error
+    override = (line.override_of(match[1]) or f"{match[1]}=VALUE").lstrip("+")
+    what = f"+{match[1]}: the key exists, and + only adds new keys"
     return ConfigError(what, override, key=match[1], override=override)
 
 
@@ -136,17 +136,17 @@ def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> C
     if key in CONSTRAINTS:
         return violation(key, value)
     if inside := fitting(value, [name for name in CONSTRAINTS if name.startswith(f"{key}.")]):
-        what = f"{match[1]}: {key} holds several keys, and no value of its own"
+        what = f"{match[1]}: {key} is a group of keys, not a value"
         return ConfigError(what, f"{inside}={value}", key=key, override=f"{inside}={value}")
     cause = error.__cause__
-    reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "it does not fit there"
+    reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "the value has the wrong type"
     fix = f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it"
     return ConfigError(f"{match[1]}: {reason}", fix, key=key)
 
 
 def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     del error, line
-    return ConfigError(f"--config-dir {match[1]}: there is no such folder", "--config-dir with a folder of YAML files")
+    return ConfigError(f"--config-dir {match[1]}: no such folder", "--config-dir with a folder of YAML files")
 
 
 def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
@@ -155,8 +155,8 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
     said, key = match.groups()
     if messages.UNKNOWN_KEY_IN_FILE.match(said):
         near = nearest(key, [*line.keys, *line.groups])
-        fix = f"{near} in its place" if near else "a YAML without it"
-        return ConfigError(f"{key}: there is no such key", fix, key=key)
+        fix = f"{near} instead" if near else "remove it"
+        return ConfigError(f"{key}: unknown key", fix, key=key)
     value = messages.WRONG_VALUE_IN_FILE.match(said)
     if value is not None and key in CONSTRAINTS:
         return violation(key, value[1])
@@ -165,12 +165,12 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
 
 def _search_only(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     del match, error, line
-    return ConfigError("interval(...) is for a search, which chooses values in it", "hydra/sweeper=optuna beside it")
+    return ConfigError("interval(...) needs a search", "add hydra/sweeper=optuna")
 
 
 def _chosen_twice(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     del error, line
-    what = f"{match[1]} is chosen by + although it is among the choices already"
+    what = f"+{match[1]}: the group is in the defaults, and + only adds new ones"
     return ConfigError(what, f"{match[1]}=OPTION without +", key=match[1])
 
 
@@ -197,20 +197,20 @@ def _unreadable(override: str, line: CommandLine) -> ConfigError:
     key, _, value = override.partition("=")
     if re.fullmatch(r"\(.*\)", value):
         corrected = f"{key}=[{value[1:-1]}]"
-        what = f"{override}: a list stands in square brackets"
+        what = f"{override}: a list needs square brackets"
         return ConfigError(what, f"'{corrected}'", key=override_key(override), override=corrected)
     if colon := re.fullmatch(r"([\w.]+):([\w.]+)(=.*)?", override):
         sign = "." if colon[3] else "="
-        return ConfigError(f"{override}: every argument is KEY=VALUE", f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}")
+        return ConfigError(f"{override}: arguments must be KEY=VALUE", f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}")
     if "=" not in override:
         owners = (f"{group}={override}" for group, options in line.groups.items() if override in options)
         corrected = next(owners, None)
         if corrected is None and (problem := bare_word(override, line)) is not None:
             return problem
         fix = corrected or "python -m exp --help, which lists the keys"
-        return ConfigError(f"{override}: every argument is KEY=VALUE", fix, key=override, override=corrected)
+        return ConfigError(f"{override}: arguments must be KEY=VALUE", fix, key=override, override=corrected)
     return ConfigError(
-        f"{override}: cannot be read as KEY=VALUE; quote what the shell or Hydra would take apart",
-        f"'{key}=[1,2]' for a list, 1,2 for a sweep's values, '\"a=b, c\"' for words",
+        f"{override}: cannot be parsed as KEY=VALUE; quote special characters",
+        f"'{key}=[1,2]' for a list, 1,2 for the values of a sweep, '\"a=b, c\"' for text",
         key=override_key(override),
     )

@@ -116,7 +116,8 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
     else:
         near = nearest(name, [*line.groups, *COMMANDS, *(key.name for key in keys), "sweep"])
         raise ConfigError(
-            f"--help {topic}: it is no group, key or command", f"exp --help {near}" if near else "exp --help"
+            f"--help {topic}: unknown topic (available: groups, keys and commands)",
+            f"exp --help {near}" if near else "exp --help",
         )
 
 

@@ -20,10 +20,10 @@ _FLAGS = {"sweep": "-m", "help": "--help", "version": "--version"}
 
 def bare_word(word: str, line: CommandLine) -> ConfigError | None:
     """What is wrong with a word without "=", where it is a table, one of its columns, or a command."""
-    what = f"{word}: every argument is KEY=VALUE"
+    what = f"{word}: arguments must be KEY=VALUE"
     rest = [one for one in line.words if one != word]
     if word in COMMANDS:
-        return ConfigError(f"{word}: a command comes first", complete_line(load(word), rest))
+        return ConfigError(f"{word}: a command must come first", complete_line(load(word), rest))
     if (overrides := file_overrides(word, line)) is not None:
         return ConfigError(what, shlex.join(overrides), key=word, override=overrides)
     if word in _NO_WORD:
@@ -43,7 +43,7 @@ def command_key(key: str, line: CommandLine) -> ConfigError | None:
         return None
     for name in COMMANDS:
         if given <= set(inspect.signature(load(name)).parameters):
-            return ConfigError(f"{key}= is of the command {name}", complete_line(load(name), line.words))
+            return ConfigError(f"{key}= is an argument of the command {name}", complete_line(load(name), line.words))
     return None
 
 

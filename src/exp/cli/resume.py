@@ -31,10 +31,7 @@ class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` has ended, and is not to train for longer."""
 
     def __init__(self, folder: Path, epochs: int) -> None:
-        super().__init__(
-            f"{folder} is finished, and nothing is left to do\n"
-            f"  to go on for longer: python -m exp resume={folder} epochs={2 * epochs}"
-        )
+        super().__init__(f"{folder} is finished\n  to train longer: python -m exp resume={folder} epochs={2 * epochs}")
         self.folder = folder
 
 
@@ -54,7 +51,7 @@ def resume_run(line: CommandLine) -> CommandLine:
         what = f"{' '.join(f'resume={name}' for name in given)}: it takes one folder"
         raise ConfigError(what, "one resume=FOLDER", key="resume")
     if line.multirun:
-        raise ConfigError("resume goes on with one run, and -m makes many", "resume=FOLDER without -m", key="resume")
+        raise ConfigError("resume= resumes one run, and -m starts several", "resume=FOLDER without -m", key="resume")
     if given[0] == "auto":
         folder = _latest(rest.overrides)
         if folder is None:
@@ -113,7 +110,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
             key="sweep.resume",
         )
     if not line.multirun:
-        what = f"sweep.resume={given[0]} goes on with many runs, which -m makes"
+        what = f"sweep.resume={given[0]} resumes a sweep, and needs -m"
         raise ConfigError(what, shlex.join(["-m", *line.words]), key="sweep.resume")
     folders, without_folder = rest.take("hydra.sweep.dir")
     if given[0] == "auto":
@@ -126,7 +123,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         folder = Path(given[0].strip("'\"")).expanduser().resolve()
     if not (folder / SWEEP_MANIFEST).is_file():
         if (folder / "multirun.yaml").is_file():
-            what, fix = f"sweep.resume={given[0]}: another launcher made it", "a new sweep, by our own launcher"
+            what, fix = f"sweep.resume={given[0]}: another launcher ran it", "a new sweep, with exp's own launcher"
         else:
             what, fix = f"sweep.resume={given[0]}: no sweep is there", "the folder that a sweep named at its end"
         raise ConfigError(what, fix, key="sweep.resume")
@@ -161,20 +158,20 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
         key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
     ]
     if changed:
-        told = "; ".join(f"{key} was {as_yaml(then.get(key))} and would be {as_yaml(now.get(key))}" for key in changed)
-        what = f"resume goes on with the run as it was, and {told}"
-        raise ConfigError(what, "a run of its own, without resume", key="resume")
+        told = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
+        what = f"cannot resume with a different config: {told}"
+        raise ConfigError(what, "a new run, without resume", key="resume")
     if now["epochs"] == then["epochs"] and summary.read(folder).get("status") == "finished":
         raise AlreadyFinished(folder, then["epochs"])
     if now["epochs"] < then["epochs"]:
         raise ConfigError(
-            f"epochs={now['epochs']} is less than the {then['epochs']} of the run",
-            f"epochs={2 * then['epochs']} to go on for longer, or no epochs at all to end it as it was",
+            f"epochs={now['epochs']} is less than the run's {then['epochs']}",
+            f"epochs={2 * then['epochs']} to train longer, or no epochs= to finish the run",
             key="epochs",
         )
     if now["epochs"] > then["epochs"] and "scheduler.T_max" in now and now["scheduler.T_max"] is None:
         raise ConfigError(
-            "scheduler.T_max=null spans the whole run, so a longer one has another schedule from its first step on",
-            f"a run of its own, without resume: epochs={now['epochs']}",
+            "scheduler.T_max=null spans the whole run: a longer run has a different schedule from its first step",
+            f"a new run, without resume: epochs={now['epochs']}",
             key="scheduler.T_max",
         )

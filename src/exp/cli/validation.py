@@ -18,19 +18,19 @@ def validate_run(config: DictConfig) -> None:
     folder = _folder("hydra.run.dir", config.hydra.run.dir)
     _check_output_subdir(config)
     if config.sweep.dry_run:
-        what = "sweep.dry_run=true lists the jobs of a sweep, and this is one run"
+        what = "sweep.dry_run=true needs a sweep (-m)"
         raise ConfigError(what, "--cfg job", key="sweep.dry_run")
     resume = validate(without_hydra(config)).resume
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
-            f"resume={resume}: it goes on with a run only where it stands on the command line, as it is",
-            f"resume={resume} and no + before it",
+            f"resume={resume}: it must be typed on the command line, without +",
+            f"resume={resume} without +",
             key="resume",
         )
     if resume is None and (folder / summary.NAME).exists():
         raise ConfigError(
-            f"hydra.run.dir={folder}: it holds a run already, and two would mix",
-            f"resume={folder} to go on with it, or hydra.run.dir=ANOTHER_FOLDER",
+            f"hydra.run.dir={folder}: the folder already contains a run",
+            f"resume={folder} to resume it, or hydra.run.dir=ANOTHER_FOLDER",
             key="hydra.run.dir",
         )
 
@@ -44,9 +44,9 @@ def validate_sweep(config: DictConfig) -> None:
         if not limit.accepts(value):
             raise violation(key, value)
     if config.sweep.resume is None and ((folder / sweep_csv.NAME).exists() or (folder / SWEEP_MANIFEST).exists()):
-        onward = "" if is_search(config) else f"sweep.resume={folder} to go on with it, or "
+        onward = "" if is_search(config) else f"sweep.resume={folder} to resume it, or "
         raise ConfigError(
-            f"hydra.sweep.dir={folder}: it holds a sweep already, and two would mix",
+            f"hydra.sweep.dir={folder}: the folder already contains a sweep",
             f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
             key="hydra.sweep.dir",
         )
@@ -63,7 +63,7 @@ def uses_our_launcher(config: DictConfig) -> bool:
 def _check_output_subdir(config: DictConfig) -> None:
     if config.hydra.output_subdir != ".hydra":
         raise ConfigError(
-            f"hydra.output_subdir={config.hydra.output_subdir}: what a run goes on by is looked for in .hydra",
+            f"hydra.output_subdir must be .hydra, got {config.hydra.output_subdir}",
             "hydra.output_subdir=.hydra",
             key="hydra.output_subdir",
             override="hydra.output_subdir=.hydra",
@@ -75,21 +75,23 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
     ours, searched = uses_our_launcher(config), is_search(config)
     resume = config.sweep.resume
     if config.sweep.dry_run and (searched or not ours):
-        what = "a search chooses its jobs as it goes" if searched else "only exp's own launcher lists jobs"
+        what = "a search chooses its jobs while it runs" if searched else "only exp's own launcher can list jobs"
         raise _unsupported("sweep.dry_run=true", what, "sweep.dry_run=false")
     if config.sweep.on_error == "stop" and (searched or not ours):
-        what = "a search goes on past runs that fail" if searched else "another launcher begins jobs when it likes"
+        what = "a search continues after failed runs" if searched else "only exp's own launcher can stop"
         raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
     if resume is not None and searched:
-        raise _unsupported(f"sweep.resume={resume}", "a search goes on by its study", "hydra.sweeper.storage=study.log")
+        raise _unsupported(
+            f"sweep.resume={resume}", "a search is resumed through its study", "hydra.sweeper.storage=study.log"
+        )
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
-            f"sweep.resume={resume}: it goes on with a sweep only where it stands on the command line, as it is",
-            f"sweep.resume={resume} and no + before it",
+            f"sweep.resume={resume}: it must be typed on the command line, without +",
+            f"sweep.resume={resume} without +",
             key="sweep.resume",
         )
     if ours and config.hydra.job.chdir:
-        raise _unsupported("hydra.job.chdir=true", "the jobs of a sweep run where you are", "hydra.job.chdir=false")
+        raise _unsupported("hydra.job.chdir=true", "jobs of a sweep run in the current folder", "hydra.job.chdir=false")
 
 
 def _unsupported(override: str, why: str, instead: str) -> ConfigError:
@@ -98,5 +100,5 @@ def _unsupported(override: str, why: str, instead: str) -> ConfigError:
 
 def _folder(key: str, value: object) -> Path:
     if not value:
-        raise ConfigError(f"{key} is empty, and what is written needs a folder", f"{key}=FOLDER", key=key)
+        raise ConfigError(f"{key} must be a folder, got nothing", f"{key}=FOLDER", key=key)
     return Path(str(value))

@@ -80,7 +80,7 @@ def refusal(group: str, target: object) -> ConfigError:
     own = ",".join((*USER_PACKAGES, root))
     nobodys = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
     return ConfigError(
-        f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} of "
+        f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} from "
         + ", ".join(packages(group)),
         f"another {group}" if nobodys else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
         key=f"{group}._target_",
@@ -108,7 +108,7 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
             raise ConfigError(
-                f"{group}.{key} is no argument of {node['_target_']}",
+                f"{group}.{key}: {node['_target_']} has no argument '{key}'",
                 f"{group}.{near}={as_yaml(value)}" if near else f"one of {', '.join(free)}",
                 key=f"{group}.{key}",
                 override=f"{group}.{near}={as_yaml(value)}" if near else None,

@@ -49,9 +49,9 @@ class Number:
         return above and below
 
     def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        low = f"above {self.low:g}" if self.open_low else f"of at least {self.low:g}"
-        high = "" if math.isinf(self.high) else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
+        kind = "an integer" if self.whole else "a number"
+        low = f"{'>' if self.open_low else '>='} {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {self.high}"
         if self.length is not None:
             return f"a list of {self.length}, each {kind} {low}{high}"
         others = {"a list of them": self.many, "null": self.null, "auto": self.auto}
@@ -92,7 +92,7 @@ class ThreeParts:
         return len(parts) == 3 and all(Number(0).accepts(part) for part in parts)
 
     def __str__(self) -> str:
-        return "three fractions that add up to 1, or three counts that add up to the rows, or null"
+        return "three fractions that sum to 1, or three counts that sum to the number of rows, or null"
 
 
 _POSITIVE = Number(0, open_low=True)
@@ -182,7 +182,7 @@ def violation(key: str, value: object) -> ConfigError:
     """That `value` is not one that the constraint of `key` accepts."""
     corrected = allowed_override(key, value)
     return ConfigError(
-        f"{key} must be {CONSTRAINTS[key][0]}, not {as_yaml(value)}", corrected, key=key, override=corrected
+        f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}", corrected, key=key, override=corrected
     )
 
 

@@ -47,7 +47,7 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
         raise kind(
-            f"{group}: {node['_target_']}({typed}) refused: {error}",
+            f"{group}: {node['_target_']}({typed}) failed: {error}",
             f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
         ) from error
 
@@ -92,6 +92,6 @@ def _refuse_unknown(group: str, node: dict[str, Any], function: Callable[..., An
     for name in GIVEN[group]:
         if name not in parameters:
             raise ConfigError(
-                f"{group}: {node['_target_']} does not take {name}, which exp gives it",
-                f"a {group} that takes {', '.join(GIVEN[group])}",
+                f"{group}: {node['_target_']} must accept the argument {name}",
+                f"a {group} with the arguments {', '.join(GIVEN[group])}",
             )

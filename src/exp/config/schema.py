@@ -92,12 +92,12 @@ def validate(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise _unresolved(error, cfg) from error
     if missing:
-        raise _needed(missing[0], "has no value and needs one")
+        raise _needed(missing[0], "needs a value")
     _refuse_unused_arguments(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
             raise ConfigError(
-                f"{group} names no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
+                f"{group} has no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
             )
     for group in READ_BY_EXP:
         if content[group].get("_target_") is not None:
@@ -186,13 +186,13 @@ def _refuse_unused_arguments(content: dict[str, Any], schema: type, prefix: str)
     known = {field.name: field.type for field in fields(schema)}
     for key in known:
         if key not in content:
-            raise _needed(f"{prefix}{key}", "was taken away, and a run needs it")
+            raise _needed(f"{prefix}{key}", "is required and cannot be removed")
     for key, value in content.items():
         if key not in known:
             near = nearest(key, known)
             raise ConfigError(
-                f"{prefix}{key} is no key of exp, and nothing would read what + adds; there are {', '.join(known)}",
-                f"{prefix}{near}={as_yaml(value)}" if near else f"the same without {prefix}{key}",
+                f"unknown key '{prefix}{key}' (available: {', '.join(known)}); + can only add arguments of a class",
+                f"{prefix}{near}={as_yaml(value)}" if near else f"remove {prefix}{key}",
                 key=f"{prefix}{key}",
                 override=f"{prefix}{near}={as_yaml(value)}" if near else "",
             )

@@ -36,8 +36,8 @@ def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -
     for key in sorted({*ours, *theirs}):
         if ours.get(key) != theirs.get(key):
             raise ConfigError(
-                f"hydra.{key} is set by a YAML in {where}: Hydra's settings can run any code, and are for you alone",
-                f"a YAML without it, or hydra.{key}=... on the command line, where you see it",
+                f"hydra.{key} is set by a YAML file in {where}, and Hydra's settings can run any code",
+                f"remove it, or set hydra.{key}=... on the command line",
             )
 
 
@@ -51,6 +51,6 @@ def _refuse_names_of_ours(folder: Path) -> None:
         theirs = folder / path.relative_to(CONF)
         if theirs.exists():
             raise ConfigError(
-                f"{theirs} has the name of one of exp's own, which would be taken in its place",
+                f"{theirs} would replace exp's own file of that name",
                 f"another name: mv {theirs} {theirs.with_stem(f'my_{theirs.stem}')}",
             )

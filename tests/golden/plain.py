@@ -1,7 +1,7 @@
 """The five teaching notebooks as plain PyTorch scripts: no `exp` in them.
 
-Each function is a script that a person would write, and returns the training loss before every update, the model, and
-what else the notebook printed.
+Each function is a typical script. It returns the training loss before every update, the model, and the other results
+that the notebook printed.
 """
 
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The README's table of the five experiments: what the notebook printed, the plain script, and the real command.
+"""Print the table of the five experiments: results of the notebook, the plain script and the command.
 
 python tests/golden/table.py
 """
@@ -15,7 +15,7 @@ import torch
 
 
 def exp(*arguments: str) -> tuple[dict[int, float], dict[str, dict[str, float]], list[float]]:
-    """Validation losses by step, final metrics by split, and logged training losses, of a run of the command."""
+    """Run the command; return validation losses by step, final metrics by split, and logged training losses."""
     with tempfile.TemporaryDirectory() as folder:
         line = [*arguments, "figures=false", "threads=1", f"hydra.run.dir={folder}"]
         subprocess.run([sys.executable, "-m", "exp", *line], check=True, stdout=subprocess.DEVNULL)

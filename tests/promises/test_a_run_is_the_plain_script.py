@@ -41,7 +41,7 @@ CRITERIA = {
     "huber": nn.HuberLoss,
 }
 
-# The options' own defaults, restated: were one changed in a YAML, this would tell.
+# The defaults of the options, repeated here so that a change in a YAML fails a test.
 OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "optimizer=sgd": (optim.SGD, {"lr": 0.02}),
     "optimizer=sgd optimizer.momentum=0.9": (optim.SGD, {"lr": 0.02, "momentum": 0.9}),
@@ -65,7 +65,7 @@ SCHEDULERS: dict[str, Any] = {
 
 
 def outputs(dataset: str, loss: str) -> int | None:
-    """The width that such a pair asks for; None if it makes no sense."""
+    """Number of outputs for a dataset and a loss; None if they do not fit."""
     if dataset == "diabetes":
         return 1 if loss in ("mse", "l1", "huber") else None
     if loss == "cross_entropy":
@@ -84,12 +84,12 @@ def losses_of_exp(*overrides: str, engine: str) -> tuple[list[float], list[float
 def assert_same_bits(script: Script, overrides: list[str], engine: str = "replay") -> None:
     losses, val_losses, model = script.run()
     ours, our_val, our_model = losses_of_exp(*overrides, engine=engine)
-    # The scripts that diverge are stopped by exp, and are no use to anyone.
+    # exp stops runs that diverge, so these cannot be compared.
     assert all(np.isfinite(losses))
     assert ours == losses
     assert our_val == val_losses
-    for mine, theirs in zip(our_model.parameters(), model.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    for parameter, expected in zip(our_model.parameters(), model.parameters(), strict=True):
+        assert torch.equal(parameter, expected)
 
 
 def compare(
@@ -131,7 +131,7 @@ def compare(
         *(f"epochs={epochs} seed={seed} clip_grad_norm={'null' if clip is None else clip}".split()),
     ]
     kind, hyperparameters = OPTIMIZERS[optimizer]
-    if dataset == "diabetes":  # its targets are in the hundreds
+    if dataset == "diabetes":  # its targets are in the hundreds, so a larger rate diverges
         hyperparameters = {**hyperparameters, "lr": 1e-4}
         overrides.append("optimizer.lr=0.0001")
     script = Script(
@@ -166,7 +166,7 @@ BATCHINGS = {"full": (None, False), "online": (1, True), "minibatch": (7, True)}
 @pytest.mark.parametrize("batching", BATCHINGS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_in_every_mode(optimizer: str, batching: str, engine: str):
-    epochs = 12 if batching == "full" else 4  # the first steps of a recording are on trial
+    epochs = 12 if batching == "full" else 4  # the first steps are eager: capture, then verification
     compare("iris", "cross_entropy", optimizer, *BATCHINGS[batching], epochs=epochs, engine=engine)
 
 
@@ -176,7 +176,7 @@ def test_every_dataset_with_every_loss_in_every_mode(dataset: str, loss: str, ba
     size, shuffle = BATCHINGS[batching]
     size = 4 if dataset == "xor" and size == 7 else size
     if batching == "online" and dataset in ("digits", "moons", "cancer"):
-        size = 3  # as short of a batch, and a third of the time
+        size = 3  # tests small batches as well, in a third of the time
     compare(dataset, loss, "optimizer=sgd", size, shuffle, epochs=1)
 
 
@@ -199,7 +199,7 @@ def test_every_scheduler(scheduler: str, batching: str, engine: str):
 @pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batching", BATCHINGS)
-def test_dropout_too(batching: str, shuffle: bool, engine: str):
+def test_dropout(batching: str, shuffle: bool, engine: str):
     size, _ = BATCHINGS[batching]
     compare("iris", "cross_entropy", "optimizer=sgd", size, shuffle, dropout=0.3, hidden=(8, 8), engine=engine)
 

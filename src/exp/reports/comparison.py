@@ -1,7 +1,7 @@
-"""A sweep's jobs beside each other: curves against four axes, surfaces side by side, a band for each set of seeds.
+"""Compare the jobs of a sweep: loss curves against four axes, decision surfaces, and a band for each set of seeds.
 
-PNGs in the sweep's `figures`, the same in TensorBoard, and there a run for each set of jobs that differ in their seed
-alone, with the mean under the name that the jobs' own curves have.
+The figures are PNGs in the sweep's `figures`, and in TensorBoard. There, each set of jobs that differ only in their
+seed is also a run, whose mean has the tag of the jobs' own curves.
 """
 
 import re
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from exp.reports.seed_curves import mean_curves
 from exp.results import event_file
 
-# More curves than this in one chart are no comparison.
+# More curves in one chart cannot be told apart.
 _MAX_COMPARED = 8
 
 
@@ -24,11 +24,11 @@ _BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
 
 
 def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """Draw and write all of it anew, of the folders `jobs` in `folder` by what sets them apart: 'batching=full'."""
-    curves = {name: mean_curves([folder / job for job in found]) for name, found in jobs.items()}
+    """Write the comparison anew. `jobs` maps the choices of a set, 'batching=full', to job folders in `folder`."""
+    curves = {name: mean_curves([folder / job for job in names]) for name, names in jobs.items()}
     for stale in (_BANDS, _PICTURES, _FIGURES):
         shutil.rmtree(folder / stale, ignore_errors=True)
-    if any(len(found) > 1 for found in jobs.values()):
+    if any(len(names) > 1 for names in jobs.values()):
         for name, (mean, deviation) in curves.items():
             if mean:
                 event_file.write(folder / _BANDS / _file_name(name), _band(mean, deviation))
@@ -36,13 +36,13 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
         from exp.reports.comparison_figures import draw_comparison
 
         paths = list(
-            draw_comparison(folder / _FIGURES, curves, {name: folder / found[0] for name, found in jobs.items()})
+            draw_comparison(folder / _FIGURES, curves, {name: folder / names[0] for name, names in jobs.items()})
         )
         event_file.write(folder / _PICTURES, [event_file.picture(path.stem, path) for path in paths])
 
 
 def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]]) -> Iterator[Any]:
-    """TensorBoard's records of one set: the mean under the jobs' own tag, the band's ends, the chart of the three."""
+    """Yield TensorBoard's records of one set: the mean, both ends of the band, and a chart of the three."""
     metrics = [name for name in mean if name not in ("step", "epoch", "samples", "seconds")]
     yield event_file.margins(
         "mean of the seeds +- std",

@@ -1,4 +1,4 @@
-"""A sweep's jobs in pictures: their validation loss against four axes, their decision surfaces side by side."""
+"""Figures that compare the jobs of a sweep: validation loss against four axes, and decision surfaces."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,26 +13,26 @@ from exp.reports.seed_curves import Curves
 AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}
 
 
-# Times as long as the shortest curve, from which on that one would be a dot.
+# From this ratio of the longest to the shortest curve, the axis is logarithmic: the shortest would be a dot.
 _LOG_SCALE_RATIO = 20.0
 
 
 def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
-    """Draw the `curves` against each axis into `folder`, and the surfaces that each one's job drew side by side."""
+    """Write the figures to `folder`; yield their paths. `jobs` has the folder of one job for each curve."""
     for column, axis in AXES.items():
         path = folder / f"loss_against_{axis}.png"
         save(against(curves, column, axis), path)
         yield path
     surfaces = {name: job / "figures" / "decision_surface.png" for name, job in jobs.items()}
-    there = {name: path for name, path in surfaces.items() if path.exists()}
-    if len(there) > 1:
+    existing = {name: path for name, path in surfaces.items() if path.exists()}
+    if len(existing) > 1:
         path = folder / "decision_surfaces.png"
-        save(side_by_side(there), path)
+        save(side_by_side(existing), path)
         yield path
 
 
 def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
-    """Validation loss of each set of jobs against one of metrics.csv's columns, with a band where there are seeds."""
+    """Plot validation loss against a column of metrics.csv, with a band for sets of several seeds."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     chart = figure.subplots()
     for name, (mean, deviation) in curves.items():
@@ -41,7 +41,7 @@ def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
             (line,) = chart.plot(x, y, label=name, marker="." if len(x) < 40 else "")
             chart.fill_between(x, y - width, y + width, color=line.get_color(), alpha=0.2, linewidth=0)
     ends = [float(mean[column][-1]) for mean, _ in curves.values() if mean]
-    if max(ends) > _LOG_SCALE_RATIO * min(ends):  # a step of one takes longer than all of another
+    if max(ends) > _LOG_SCALE_RATIO * min(ends):  # one step of a job may take longer than all of another
         after_start = [float(x) for mean, _ in curves.values() if mean for x in mean[column] if x > 0]
         chart.set_xscale("symlog", linthresh=min(after_start))
         chart.set_xlim(left=0)
@@ -52,7 +52,7 @@ def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
 
 
 def side_by_side(pictures: Mapping[str, Path]) -> Figure:
-    """The pictures in rows of up to four, each under its name."""
+    """Arrange images in rows of up to four, each under its name."""
     across = min(4, len(pictures))
     down = -(-len(pictures) // across)
     figure = Figure(figsize=(4.4 * across, 4 * down))

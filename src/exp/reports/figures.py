@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn from its metrics.csv and its model."""
+"""Figures of a run, from its metrics.csv and its model."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -31,10 +31,10 @@ _MESH = 100
 _MAX_CURVES = 10
 
 
-_MAX_CLASSES_WITH_COUNTS = 25  # classes whose names and counts can be read
+_MAX_CLASSES_WITH_COUNTS = 25  # names and counts of more cannot be read
 
 
-_MAX_POINTS = 2000  # more than a picture can tell apart
+_MAX_POINTS = 2000  # more cannot be told apart
 
 
 _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
@@ -46,7 +46,7 @@ _COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 def draw_figures(
     folder: Path, data: Splits, objective: Objective, predict: Predict
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    """Name of each picture that such data allow, and what draws it under the parameters as they are."""
+    """Yield the name of each figure that the data allow, and a function that draws it with the current parameters."""
     yield "learning_curves", partial(learning_curves, folder)
     if data.classes is not None:
         output = predict(data.test.x)
@@ -60,7 +60,7 @@ def draw_figures(
 
 
 def save(figure: Figure, path: Path) -> tuple[int, int]:
-    """Write the picture as a PNG; its width and height in pixels."""
+    """Write the figure as a PNG; return its width and height in pixels."""
     path.parent.mkdir(exist_ok=True)
     canvas = FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DPI)
@@ -69,7 +69,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
 
 
 def learning_curves(folder: Path) -> Figure:
-    """Every metric in metrics.csv against the step, train and val in one chart."""
+    """Plot every metric in metrics.csv against the step, with a curve each for train and val."""
     curves = read_curves(folder, _MAX_POINTS)
     columns = list(dict.fromkeys(name for rows in curves.values() for row in rows for name in row.metrics))
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
@@ -77,7 +77,7 @@ def learning_curves(folder: Path) -> Figure:
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(row.step, row.metrics[column]) for row in curves.get(split, []) if column in row.metrics]
             steps, values = np.array(points).reshape(-1, 2).T
-            # Single batches jump about so that they would hide the other curve: their running mean stands for them.
+            # Single batches are noisy and would hide the other curve: draw their running mean.
             window = max(1, len(points) // 40) if split == "train" else 1
             means = np.convolve(values, np.full(window, 1 / window), mode="valid") if window > 1 else values
             axis.plot(steps[window - 1 :], means, color=colour, label=split, marker="." if len(points) < 40 else "")
@@ -90,7 +90,7 @@ def learning_curves(folder: Path) -> Figure:
 
 
 def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
-    """How many test rows of each true class (rows) were predicted as which (columns); of many, by the colour alone."""
+    """Plot the confusion matrix, true classes by predicted classes; without numbers if there are many classes."""
     counts = confusion_counts(split, len(classes), objective, output)
     size = min(14.0, max(3.5, 0.5 * len(classes) + 2))
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -100,7 +100,7 @@ def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objectiv
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if 2 * count > counts.max() else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour)
-        ticks, names = range(len(classes)), [_plain(name) for name in classes]
+        ticks, names = range(len(classes)), [_escape(name) for name in classes]
         axis.set_xticks(ticks, names, rotation=45 if max(map(len, classes)) > 6 else 0)
         axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
@@ -108,28 +108,30 @@ def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objectiv
 
 
 def scores(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
-    """How well the outputs for the test rows rank (ROC, precision against recall), and how true the probabilities are.
+    """Plot ROC, precision against recall, and calibration of the predicted class.
 
-    Of two classes the second is looked for; of up to ten each against all others; of more, all of these decisions
-    together. Calibration is of the predicted class: how often it is right where the model is so sure.
+    Two classes have one curve, for the second class. Up to ten classes have a curve each, against all others. More
+    classes share one curve, of all these decisions together (micro average).
     """
     truth, odds = truth_of(split), objective.log_odds(output)
     assert odds is not None
     score = odds.cpu().numpy()
     is_class = truth[:, None] == np.arange(len(classes))
-    looked_for = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
+    targets = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
     if len(classes) == 2:
-        looked_for.pop(classes[0])
+        targets.pop(classes[0])
     elif len(classes) > _MAX_CURVES:
-        looked_for = {"all classes": (is_class.ravel(), score.ravel())}
+        targets = {"all classes": (is_class.ravel(), score.ravel())}
     figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
-    for number, (name, (is_it, of_it)) in enumerate(looked_for.items()):
-        if 0 < is_it.sum() < len(is_it):
-            rank, colour = Ranking.of(is_it, of_it), _colour(number)
+    for number, (name, (is_target, target_score)) in enumerate(targets.items()):
+        if 0 < is_target.sum() < len(is_target):
+            rank, colour = Ranking.of(is_target, target_score), _colour(number)
             shown = np.unique(np.linspace(0, len(rank.true) - 1, _MAX_POINTS).astype(int))
-            false, true, found = rank.false[shown], rank.true[shown], rank.precision[shown]
-            roc.plot(false, true, color=colour, label=f"{_plain(name)}: area {rank.area:.4g}")
-            precision.step(true, found, color=colour, where="pre", label=f"{_plain(name)}: average {rank.average:.4g}")
+            false, true, precisions = rank.false[shown], rank.true[shown], rank.precision[shown]
+            roc.plot(false, true, color=colour, label=f"{_escape(name)}: area {rank.area:.4g}")
+            precision.step(
+                true, precisions, color=colour, where="pre", label=f"{_escape(name)}: average {rank.average:.4g}"
+            )
     for axis, corner in ((roc, "lower right"), (precision, "lower left")):
         if axis.lines:
             axis.legend(fontsize="small", loc=corner)
@@ -141,7 +143,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     bins = Calibration.of(sure, predicted == truth)
     calibration.plot(bins.sure, bins.right, marker="o", color=_colour(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
-    lowest = math.floor(10 / len(classes)) / 10  # no predicted class gets less
+    lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability
     title = f"calibration, expected error {bins.error:.3g}"
     calibration.set(xlabel="probability of the predicted class", ylabel="share that is right", title=title)
     calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
@@ -151,14 +153,14 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
 
 
 def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
-    """The first target of the test rows against what was predicted; a perfect model lies on the line."""
+    """Plot predictions against the first target of the test rows; exact predictions lie on the line."""
     shown = split.x[:: -(-len(split) // _MAX_POINTS)]
     truth = split.y[:: -(-len(split) // _MAX_POINTS), 0].cpu().numpy()
-    guess = objective.scalar_output(predict(shown)).cpu().numpy()
+    predicted = objective.scalar_output(predict(shown)).cpu().numpy()
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()
-    axis.scatter(truth, guess, s=8, alpha=0.5, linewidths=0)
-    ends = [min(truth.min(), guess.min()), max(truth.max(), guess.max())]
+    axis.scatter(truth, predicted, s=8, alpha=0.5, linewidths=0)
+    ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     axis.plot(ends, ends, color="gray", linewidth=1)
     axis.set(xlabel="true", ylabel="predicted", title=f"test, {len(split):,} rows")
     axis.grid(alpha=0.3)
@@ -166,9 +168,9 @@ def predicted_against_true(split: Split, objective: Objective, predict: Predict)
 
 
 def decision_surface(data: Splits, objective: Objective, predict: Predict) -> Figure:
-    """The model's output as filled contours over a 100 x 100 mesh of two features, the training points on top."""
+    """Plot the model's output as filled contours over a 100 x 100 mesh of two features, with the training rows."""
     points = data.train.x.cpu().numpy()
-    sides = [np.linspace(*_beyond(points[:, feature]), _MESH) for feature in (0, 1)]
+    sides = [np.linspace(*_round_limits(points[:, feature]), _MESH) for feature in (0, 1)]
     mesh = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
     x = torch.tensor(mesh, dtype=data.train.x.dtype, device=data.train.x.device)
     height = objective.scalar_output(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
@@ -181,12 +183,12 @@ def decision_surface(data: Splits, objective: Objective, predict: Predict) -> Fi
     else:
         figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
     _scatter(axis, data, points)
-    axis.set(xlabel=_plain(data.features[0]), ylabel=_plain(data.features[1]))
+    axis.set(xlabel=_escape(data.features[0]), ylabel=_escape(data.features[1]))
     return figure
 
 
 def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]:
-    """So many axes, each of that size in inches. Matplotlib's own layouts take as long as all of the drawing."""
+    """Create a row of axes, each of that size in inches. Matplotlib's own layouts take as long as the drawing."""
     figure = Figure(figsize=(count * width, height))
     axes = figure.subplots(1, count, squeeze=False)[0]
     side, below, above = 0.7, 0.5, 0.35
@@ -198,17 +200,17 @@ def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]
 
 def _scatter(axis: Any, data: Splits, points: Any) -> None:
     if data.classes is None:
-        return  # the height itself is the target; points would hide it
+        return  # the height itself is the target, and points would hide it
     numbers = data.train.y.reshape(len(points)).long().cpu().numpy()
     for number, name in enumerate(data.classes):
         of_class = points[numbers == number]
         of_class = of_class[:: max(1, -(-len(of_class) // _MAX_POINTS))]
-        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_plain(name))
+        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_escape(name))
     axis.legend(loc="upper right", fontsize="small")
 
 
-def _plain(name: str) -> str:
-    """The name as it is: matplotlib takes what stands between two dollars for a formula."""
+def _escape(name: str) -> str:
+    """Escape dollar signs, which start a formula in matplotlib."""
     return name.replace("$", r"\$")
 
 
@@ -217,11 +219,11 @@ def _colour(number: int) -> str:
 
 
 def _height_label(data: Splits) -> str:
-    return "predicted value" if data.classes is None else f"output for {_plain(data.classes[1])}"
+    return "predicted value" if data.classes is None else f"output for {_escape(data.classes[1])}"
 
 
-def _beyond(values: Any) -> tuple[float, float]:
-    """The nearest round numbers below and above all values: (-5, 5) for points inside that square."""
+def _round_limits(values: Any) -> tuple[float, float]:
+    """Return the nearest round numbers below and above all values: (-5, 5) for values between -4.9 and 4.9."""
     low, high = float(values.min()), float(values.max())
     ticks = MaxNLocator(nbins=10).tick_values(low, high)
     width = float(ticks[1] - ticks[0])

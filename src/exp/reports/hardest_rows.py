@@ -1,4 +1,4 @@
-"""The rows that a model is most wrong about, and what is unusual about them."""
+"""The rows with the largest errors, and their unusual features."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,20 @@ from exp.data.splits import Split, Splits
 from exp.reports.classification import truth_of
 from exp.training.objectives import Objective
 
-# A number so many standard deviations from the training rows' mean is worth a word; a word that so few of them have.
+# A feature is unusual from this many standard deviations from the mean of the training rows,
 _UNUSUAL = 2.0
 
 
+# and a category or boolean also only if a smaller share of the training rows has it.
 _RARE = 0.05
 
 
-_WORDS = 4
+_MAX_FEATURES = 4
 
 
 @dataclass(frozen=True)
 class HardRow:
-    """A row, by its number in the table, what was made of it, how wrong that is, and what is unusual about the row."""
+    """A row by its number in the table, its prediction, its error as text, and its unusual features."""
 
     number: int
     true: str
@@ -34,63 +35,66 @@ class HardRow:
 def hardest_rows(
     split: Split, data: Splits, objective: Objective, output: Tensor, count: int = 10
 ) -> tuple[str, list[HardRow]]:
-    """What `how` tells, and of the rows of `split` those whose class got the least probability, or that are most off.
+    """Return what `how` measures, and the rows of `split` with the least probability of their class or largest error.
 
-    By the outputs [N, K]. Several targets are measured in the standard deviations of the training rows.
+    The error of several targets is measured in standard deviations of the training rows.
+
+    Args:
+        output: The model's outputs [N, K] for the rows.
     """
     true: list[str]
-    told: list[str]
+    predicted: list[str]
     if data.classes is None:
-        true, told = _figures(split.y), _figures(objective.prediction(output))
+        true, predicted = _format_values(split.y), _format_values(objective.prediction(output))
         units = data.train.y.double().std(0, correction=0) if split.y.shape[1] > 1 else torch.ones(1)
-        apart = (output - split.y).double() / torch.where(units > 0, units, 1.0).to(output.device)
-        wrong, what = apart.square().sum(1).sqrt().cpu().numpy(), "off by"
+        distance = (output - split.y).double() / torch.where(units > 0, units, 1.0).to(output.device)
+        wrong, what = distance.square().sum(1).sqrt().cpu().numpy(), "off by"
     else:
         truth = truth_of(split)
         true = [data.classes[number] for number in truth]
-        told = [data.classes[number] for number in objective.prediction(output).cpu().numpy()]
+        predicted = [data.classes[number] for number in objective.prediction(output).cpu().numpy()]
         odds = objective.log_odds(output)
         if odds is None:
             wrong, what = np.abs(objective.scalar_output(output).double().cpu().numpy() - truth), "off by"
         else:
             wrong, what = -odds.cpu().numpy()[np.arange(len(truth)), truth], "probability of its class"
-    worst: list[int] = np.argsort(-wrong, kind="stable")[:count].tolist()
+    hardest: list[int] = np.argsort(-wrong, kind="stable")[:count].tolist()
     how = wrong if what == "off by" else np.exp(-np.logaddexp(0.0, wrong))
-    about = unusual(data, split.x[worst])
+    remarks = unusual_features(data, split.x[hardest])
     return what, [
-        HardRow(int(split.row_numbers[row]), true[row], told[row], f"{how[row]:.3g}", is_so)
-        for row, is_so in zip(worst, about, strict=True)
+        HardRow(int(split.row_numbers[row]), true[row], predicted[row], f"{how[row]:.3g}", remark)
+        for row, remark in zip(hardest, remarks, strict=True)
     ]
 
 
-def unusual(data: Splits, x: Tensor) -> list[str]:
-    """Of each row [N, F], the features farthest from the training rows' mean, in own units: 'age=93 (+3.1 sd)'."""
+def unusual_features(data: Splits, x: Tensor) -> list[str]:
+    """Return for each row [N, F] the features farthest from the training rows' mean: 'age=93 (+3.1 sd)'."""
     rows = data.train.x.double()
     mean, spread = rows.mean(0).cpu().numpy(), rows.std(0, correction=0).cpu().numpy()
     preprocessing = data.preprocessing
     kinds = [column.kind for column in preprocessing.columns for _ in column.features]
-    told: list[str] = []
+    remarks: list[str] = []
     for values in x.double().cpu().numpy():
-        own = values
+        original = values
         if preprocessing.mean is not None and preprocessing.scale is not None:
             scale = np.array(preprocessing.scale)
-            own = values * scale + np.array(preprocessing.mean)
-            own = np.where(np.abs(own) < 1e-6 * scale, 0.0, own)  # what float32 leaves of a zero
+            original = values * scale + np.array(preprocessing.mean)
+            original = np.where(np.abs(original) < 1e-6 * scale, 0.0, original)  # zero, up to the rounding of float32
         far = np.divide(values - mean, spread, out=np.zeros_like(mean), where=spread > 0)
-        of_row: list[str] = []
+        features: list[str] = []
         farthest: list[int] = np.argsort(-np.abs(far), kind="stable").tolist()
         for feature in farthest:
-            if abs(far[feature]) < _UNUSUAL or len(of_row) == _WORDS:
+            if abs(far[feature]) < _UNUSUAL or len(features) == _MAX_FEATURES:
                 break
             if kinds[feature] == "number":
-                of_row.append(f"{data.features[feature]}={own[feature]:.4g} ({far[feature]:+.1f} sd)")
+                features.append(f"{data.features[feature]}={original[feature]:.4g} ({far[feature]:+.1f} sd)")
             elif kinds[feature] == "boolean" and not _RARE < mean[feature] < 1 - _RARE:
-                of_row.append(f"{data.features[feature]}={'true' if own[feature] > 0.5 else 'false'}")
-            elif kinds[feature] == "category" and own[feature] > 0.5 and mean[feature] < _RARE:
-                of_row.append(data.features[feature])  # what a row is not is nothing unusual
-        told.append(", ".join(of_row))
-    return told
+                features.append(f"{data.features[feature]}={'true' if original[feature] > 0.5 else 'false'}")
+            elif kinds[feature] == "category" and original[feature] > 0.5 and mean[feature] < _RARE:
+                features.append(data.features[feature])  # a category that a row does not have is not unusual
+        remarks.append(", ".join(features))
+    return remarks
 
 
-def _figures(values: Tensor) -> list[str]:
+def _format_values(values: Tensor) -> list[str]:
     return [", ".join(f"{value:.6g}" for value in row) for row in values.cpu().numpy()]

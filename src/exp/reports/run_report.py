@@ -1,4 +1,4 @@
-"""A run's report.html: what was run, metrics and how sure they are, pictures, classes, the worst rows, the files."""
+"""The page of a run: its config, metrics with confidence intervals, figures, scores by class, hardest rows, files."""
 
 import math
 import re
@@ -29,9 +29,9 @@ from exp.training.learner import compute_metrics
 
 
 def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
-    """Draw the pictures of the run that finished in `folder`, and write its page.
+    """Draw the figures of the finished run in `folder`, and write its page.
 
-    What cannot be drawn or written does not undo a run that was trained.
+    A figure or page that cannot be written yields a note: it is no failure of the run.
     """
     yield from draw_and_save(folder, experiment, at)
     try:
@@ -41,6 +41,7 @@ def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator
 
 
 def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:
+    """Write the run's figures to `folder`/figures."""
     learner = experiment.learner
     for name, draw in figures.draw_figures(folder, experiment.data, experiment.objective, learner.predict):
         path = folder / "figures" / f"{name}.png"
@@ -50,17 +51,20 @@ def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterato
             yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
 
 
-# More classes than these in a table, more of a log than that, are no reading matter.
-_MOST_CLASSES = 50
+# More classes are not listed.
+_MAX_CLASSES = 50
 
 
-_MOST_LOG = 100_000
+# Characters; of a longer log or config, the middle is left out.
+_MAX_TEXT = 100_000
 
 
 def write_page(folder: Path, experiment: Experiment | None, status: str, missing: str = "") -> None:
-    """The page of the run in `folder`, which ended with `status`: what its files tell, and its pictures.
+    """Write the page of the run in `folder`, which ended with `status`.
 
-    With the `experiment` as it was at the run's end also what the model tells of the rows; else why it is `missing`.
+    Args:
+        experiment: The run's experiment with its final parameters; without it, the page has only what the files say.
+        missing: Why there is no experiment.
     """
     summary = record.read(folder)
     choices: dict[str, str] = summary.get("choices", {})
@@ -70,7 +74,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         "run.html",
         title=f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}",
         folder=folder,
-        command=_typed(folder, summary),
+        command=_command(folder, summary),
         status=status,
         error=summary.get("error"),
         missing=missing,
@@ -101,35 +105,35 @@ def render_cell(folder: str, summary: Mapping[str, Any], figures: Path) -> str:
     )
 
 
-def _typed(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
-    """The line that makes such a run again."""
+def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
+    """Return the command line that repeats the run."""
     try:
-        words = read_arguments(folder)
-    except ConfigError:  # the record is not whole
-        words = list(summary.get("overrides", []))
-    named = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
-    own = ",".join(dict.fromkeys(name for name in named if name not in ("exp", "torch", "sklearn")))
-    return f"{f'EXP_ALLOW={own} ' if own else ''}python -m exp {shlex.join(words)}"
+        arguments = read_arguments(folder)
+    except ConfigError:  # .hydra is damaged
+        arguments = list(summary.get("overrides", []))
+    packages = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
+    allowed = ",".join(dict.fromkeys(name for name in packages if name not in ("exp", "torch", "sklearn")))
+    return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 
 
 def final_table(final: Mapping[str, Any]) -> Table:
-    """The metrics of each split in a summary's `final`; a cell is empty where a split has none of that name."""
-    known: dict[str, dict[str, Any]] = {
+    """Return the metrics of each split in a summary's `final`; a cell is empty if a split has no such metric."""
+    splits: dict[str, dict[str, Any]] = {
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
-    names = list(dict.fromkeys(name for metrics in known.values() for name in metrics))
-    rows = [(split, *(format_metric(name, of.get(name)) for name in names)) for split, of in known.items()]
+    names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
+    rows = [(split, *(format_metric(name, metrics.get(name)) for name in names)) for split, metrics in splits.items()]
     return Table(("", *names), rows)
 
 
 def _splits(experiment: Experiment) -> dict[str, Split]:
-    """By name, the one that was kept aside last; without a split, all rows."""
+    """Return train, val and test; a dataset that is not split is `all`."""
     data = experiment.data
     return data.splits if data.train is not data.val else {"all": data.train}
 
 
 def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
-    """What the model tells of the rows: metrics of each split, scores of each class, the hardest rows."""
+    """Return what needs the model: metrics of each split, scores of each class, and the hardest rows."""
     splits = _splits(experiment)
     outputs = {name: experiment.learner.predict(split.x) for name, split in splits.items()}
     name, output = list(outputs.items())[-1]
@@ -144,38 +148,38 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
 
 
 def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> tuple[Table, str]:
-    """Each split's metrics under the parameters as they are, and of the rows kept aside how sure they are."""
+    """Return the metrics of each split, with confidence intervals for test, and a remark about them."""
     objective = experiment.objective
     names = ("loss", *objective.metrics)
-    told: list[tuple[str, ...]] = []
+    table: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():
         values = compute_metrics(objective, outputs[name], split).values()
-        sure = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
-        cells = (_with_interval(metric, values.get(metric), sure.get(metric)) for metric in names)
-        told.append((name, *cells, f"{len(split):,}"))
-    told.append(_guess(experiment, names))
+        intervals = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
+        cells = (_with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
+        table.append((name, *cells, f"{len(split):,}"))
+    table.append(_baseline(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (rows[-1].step, rows[-1].seconds) if rows else (0, 0.0)
     losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
     best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
-    sure = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
-    note = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {sure if 'test' in outputs else ''}"
-    return Table(("", *names, "rows"), told), note
+    brackets = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
+    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {brackets if 'test' in outputs else ''}"
+    return Table(("", *names, "rows"), table), remark
 
 
-def _guess(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
-    """What the rows kept aside come to if one always says the commonest class, or the mean, of the training rows."""
+def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the test metrics of always predicting the training rows' most common class, or their mean."""
     data = experiment.data
     if data.classes is not None:
-        commonest = int(np.bincount(truth_of(data.train)).argmax())
-        values = {"accuracy": float((truth_of(data.test) == commonest).mean())}
-        what = f"always {data.classes[commonest]}"
+        most_common = int(np.bincount(truth_of(data.train)).argmax())
+        values = {"accuracy": float((truth_of(data.test) == most_common).mean())}
+        name = f"always {data.classes[most_common]}"
     else:
         mean = data.train.y.mean(0, keepdim=True).expand_as(data.test.y)
         (score,) = experiment.objective.score(mean, data.test.y, [len(data.test)], data.test)
-        values, what = score.values(), "always the mean"
-    return (what, *(_with_interval(name, values.get(name), None) for name in names), f"{len(data.test):,}")
+        values, name = score.values(), "always the mean"
+    return (name, *(_with_interval(metric, values.get(metric), None) for metric in names), f"{len(data.test):,}")
 
 
 def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:
@@ -187,7 +191,7 @@ def _with_interval(name: str, value: float | None, interval: Interval | None) ->
 
 def _classes(experiment: Experiment, output: Tensor) -> Table | None:
     classes = experiment.data.classes
-    if classes is None or len(classes) > _MOST_CLASSES:
+    if classes is None or len(classes) > _MAX_CLASSES:
         return None
     counts = confusion_counts(experiment.data.test, len(classes), experiment.objective, output)
     rows: list[tuple[str, ...]] = []
@@ -206,8 +210,8 @@ def _hardest(experiment: Experiment, output: Tensor) -> Table:
 
 
 def _read(path: Path) -> str:
-    """The text there, without the middle of a long one; none if there is no such file."""
+    """Return the text of the file, without the middle of a long one; empty if there is no such file."""
     if not path.exists():
         return ""
     text = path.read_text(encoding="utf-8", errors="replace")
-    return text if len(text) < _MOST_LOG else f"{text[: _MOST_LOG // 2]}\n...\n{text[-_MOST_LOG // 2 :]}"
+    return text if len(text) < _MAX_TEXT else f"{text[: _MAX_TEXT // 2]}\n...\n{text[-_MAX_TEXT // 2 :]}"

@@ -1,4 +1,4 @@
-"""What a metric was, job by job, against each choice: charts in SVG, whose points tell their job and lead to it."""
+"""Scatter charts in SVG of a metric against a choice; a circle names its job and links to it."""
 
 import math
 import statistics
@@ -15,14 +15,14 @@ _WIDTH, _HEIGHT = 344, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 24, 34
 
 
-# Times as much as the smallest, from which on values are told apart on a logarithmic axis alone.
+# From this ratio of largest to smallest value, the axis is logarithmic.
 _LOG_SCALE_RATIO = 20.0
 
 
 _MAX_TICKS = 6
 
 
-_MAX_MEANS = 12  # of values drawn at random a line would be noise
+_MAX_MEANS = 12  # a line through the means of more choices would be noise
 
 
 _MAX_LABEL = 12
@@ -30,7 +30,7 @@ _MAX_LABEL = 12
 
 @dataclass(frozen=True)
 class Point:
-    """A job: the choice it made, as it was typed, what came out, where a click on it leads, and its name."""
+    """A job: its choice, as on the command line, the metric's value, its address and its name."""
 
     choice: str
     value: float
@@ -40,7 +40,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where values lie between two ends, in pixels; the words at some of them."""
+    """Maps values between two ends to pixels; `ticks` are labelled values."""
 
     ends: tuple[float, float]
     pixels: tuple[float, float]
@@ -49,12 +49,12 @@ class Axis:
 
     @classmethod
     def of(cls, values: Sequence[float], pixels: tuple[float, float], names: Sequence[str] | None = None) -> "Axis":
-        """Of these numbers; or where they have `names`, which are told instead, of their places."""
-        found = sorted(set(values))
-        is_log = names is None and found[0] > 0 and found[-1] / found[0] >= _LOG_SCALE_RATIO
-        if len(found) > _MAX_TICKS:
-            found = [found[0], found[len(found) // 2], found[-1]]
-        ticks = [(value, f"{value:.4g}" if names is None else _short(names[int(value)])) for value in found]
+        """Return the axis for `values`. If there are `names`, values are indices of names, which label the ticks."""
+        marked = sorted(set(values))
+        is_log = names is None and marked[0] > 0 and marked[-1] / marked[0] >= _LOG_SCALE_RATIO
+        if len(marked) > _MAX_TICKS:
+            marked = [marked[0], marked[len(marked) // 2], marked[-1]]
+        ticks = [(value, f"{value:.4g}" if names is None else _shorten(names[int(value)])) for value in marked]
         return cls((min(values), max(values)), pixels, ticks, is_log)
 
     def at(self, value: float) -> float:
@@ -94,12 +94,12 @@ class Scatter:
 
 
 def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
-    """`metric` of each point, at least one, against what it chose; a line leads through the means of a few choices.
+    """Lay out the chart of `metric` against the choice of at least one point.
 
-    Numbers lie by their size, all else in the order in which it comes.
+    Numeric choices are placed by value, others in order of appearance. A line connects the means of a few choices.
     """
     places, names = _places([point.choice for point in points])
-    inset = 8 if names is None else 36  # half of a word
+    inset = 8 if names is None else 36  # half of a label
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
     log = {True: " (log)", False: ""}
@@ -125,14 +125,14 @@ def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
 
 
 def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:
-    """Where each lies: at its own size if all are numbers; else at its place among their names, which come with it."""
+    """Return the value of each choice and None if all are numbers; else the index of each name, and the names."""
     with suppress(ValueError):
         numbers = [float(choice) for choice in choices]
         if all(map(math.isfinite, numbers)):
             return numbers, None
-    place = {name: float(number) for number, name in enumerate(dict.fromkeys(choices))}
-    return [place[choice] for choice in choices], list(place)
+    indices = {name: float(number) for number, name in enumerate(dict.fromkeys(choices))}
+    return [indices[choice] for choice in choices], list(indices)
 
 
-def _short(word: str) -> str:
-    return word if len(word) <= _MAX_LABEL else f"{word[: _MAX_LABEL // 2]}…{word[-_MAX_LABEL // 2 + 1 :]}"
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL // 2]}…{text[-_MAX_LABEL // 2 + 1 :]}"

@@ -1,4 +1,4 @@
-"""What the jobs of a sweep measured on the way: of jobs that differ in their seed alone, mean and deviation."""
+"""Mean and standard deviation, over seeds, of the validation curves of a sweep's jobs."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from exp.results import metrics_csv
 
-# Of each column of metrics.csv the mean over the jobs at every evaluation, and the standard deviation (0 of one job).
+# For each column of metrics.csv, the mean over jobs at every evaluation, and the standard deviation (0 for one job).
 Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 
 
 def mean_curves(folders: Sequence[Path]) -> Curves:
-    """Mean and deviation over the jobs, at the steps that all of them were evaluated at."""
-    jobs = [_val(folder) for folder in folders]
+    """Return mean and deviation over the jobs, at the steps at which all of them were evaluated."""
+    jobs = [_read_val_columns(folder) for folder in folders]
     common = sorted(set[float].intersection(*(set(job.get("step", ())) for job in jobs)))
     at = [[job["step"].index(step) for step in common] for job in jobs]
     stacked = {
-        name: np.array([[job[name][index] for index in found] for job, found in zip(jobs, at, strict=True)])
+        name: np.array([[job[name][index] for index in indices] for job, indices in zip(jobs, at, strict=True)])
         for name in (jobs[0] if common else ())
     }
     many = len(jobs) > 1
@@ -30,8 +30,8 @@ def mean_curves(folders: Sequence[Path]) -> Curves:
     )
 
 
-def _val(job: Path) -> dict[str, list[float]]:
-    """The columns of the job's validation rows."""
+def _read_val_columns(job: Path) -> dict[str, list[float]]:
+    """Return the columns of the job's validation rows."""
     rows = [row for row in metrics_csv.read_rows(job) if row.split == "val"]
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     return {name: [float(getattr(row, name)) for row in rows] for name in ("step", "epoch", "samples", "seconds")} | {

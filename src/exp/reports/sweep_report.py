@@ -1,4 +1,4 @@
-"""What came out of a sweep, on one page: its answer, each choice against the metric, the comparison, every job."""
+"""The page of a sweep: mean over seeds, the metric against each choice, figures, and every job."""
 
 import json
 import math
@@ -22,40 +22,40 @@ from exp.results.formatting import format_mean_std, format_metric
 from exp.results.run_folder import SWEEP_MANIFEST, config_dir_in
 from exp.results.sweep_csv import Row, sort_best_first
 
-# More jobs than this are no page.
+# More jobs are not listed.
 _MAX_LISTED = 2_000
 
 
-# What was typed for the folder alone.
-_NOT_SAID = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+# Overrides that only name the folder.
+_FOLDER_OVERRIDES = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 
 
 def write_page(folder: Path, rows: Sequence[Row]) -> None:
-    """The page of the sweep in `folder`, whose jobs are these."""
-    line, metric = _typed(folder)
-    found = SweepResults(folder, rows, metric)
+    """Write the page of the sweep in `folder`, whose jobs are `rows`."""
+    command, metric = _command_and_metric(folder)
+    results = SweepResults(folder, rows, metric)
     failures = [row for row in rows if row["error"]][:_MAX_LISTED]
     html.write(
         folder / run_folder.REPORT,
         "sweep.html",
-        title=f"sweep: {len(found.finished)} of {max(len(rows), _planned(folder))} jobs finished",
+        title=f"sweep: {len(results.finished)} of {max(len(rows), _planned(folder))} jobs finished",
         folder=folder,
-        command=line,
-        answer=found.answer(),
-        charts=found.charts(),
+        command=command,
+        answer=results.answer(),
+        charts=results.charts(),
         pictures=html.read_pictures(folder / "figures"),
         listed=_MAX_LISTED if len(rows) > _MAX_LISTED else None,
         table_file=sweep_csv.NAME,
-        metric=found.by,
-        jobs=found.jobs(),
+        metric=results.by,
+        jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
-        machine=summary.format_environment(folder / str(found.finished[0]["job"])) if found.finished else "",
+        machine=summary.format_environment(folder / str(results.finished[0]["job"])) if results.finished else "",
     )
 
 
 def render_cell(folder: Path, rows: Sequence[Row]) -> str:
     """Return the HTML that a notebook shows for a sweep: its answer, or else its jobs, and its pictures."""
-    results = SweepResults(folder, rows, _typed(folder)[1])
+    results = SweepResults(folder, rows, _command_and_metric(folder)[1])
     return render(
         "sweep_cell.html",
         answer=results.answer(),
@@ -65,28 +65,28 @@ def render_cell(folder: Path, rows: Sequence[Row]) -> str:
 
 
 def _planned(folder: Path) -> int:
-    """How many jobs the sweep was to have, as far as its record tells."""
+    """Return the number of jobs in the sweep's manifest; 0 if it cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         return len(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
     return 0
 
 
-def _typed(folder: Path) -> tuple[str, str]:
-    """The command line, and the metric to sort by; nothing and the usual one where no record of them is whole."""
+def _command_and_metric(folder: Path) -> tuple[str, str]:
+    """Return the command line and the metric to sort by; "" and the default metric if multirun.yaml cannot be read."""
     try:
         with (folder / "multirun.yaml").open(encoding="utf-8") as file:
             content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         settings: dict[str, list[str]] = content["hydra"]["overrides"]
-        words = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_NOT_SAID)]
-        line = [*config_dir_in(content["hydra"]), *words]
-        return f"python -m exp -m {shlex.join(line)}", str(content["sweep"]["metric"])
+        overrides = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_FOLDER_OVERRIDES)]
+        arguments = [*config_dir_in(content["hydra"]), *overrides]
+        return f"python -m exp -m {shlex.join(arguments)}", str(content["sweep"]["metric"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
         return "", "loss/val"
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """What the jobs of the sweep in `folder` came to, sorted by `metric`, if they have it."""
+    """The jobs of the sweep in `folder`, to be sorted by `metric`."""
 
     folder: Path
     rows: Sequence[Row]
@@ -94,7 +94,7 @@ class SweepResults:
 
     @cached_property
     def names(self) -> list[str]:
-        """The choices in which they differ."""
+        """The choices in which the jobs differ."""
         return seeds.varied_columns(self.rows)
 
     @cached_property
@@ -103,6 +103,7 @@ class SweepResults:
 
     @property
     def by(self) -> str:
+        """`metric`, or the first metric if no job has it."""
         return self.metric if self.metric in self.metrics or not self.metrics else self.metrics[0]
 
     @cached_property
@@ -110,7 +111,7 @@ class SweepResults:
         return [row for row in self.rows if row["status"] == "finished"]
 
     def answer(self) -> Table | None:
-        """A row for each choice, with mean and deviation of its seeds; None where no seed varied."""
+        """Return a row for each choice, with mean and deviation over its seeds; None if no seed varied."""
         choices = [name for name in self.names if name != "seed"]
         rows = [
             (
@@ -123,7 +124,7 @@ class SweepResults:
         return Table((*choices, "n", *self.metrics), rows) if rows else None
 
     def jobs(self) -> Table:
-        """A row for each job, the best first, those that did not finish last, and a link to what it left."""
+        """Return a row for each job, with a link to its page: the best first, unfinished jobs last."""
         others = [row for row in self.rows if row["status"] != "finished"]
         rows = [
             (
@@ -138,17 +139,17 @@ class SweepResults:
         return Table(("job", "status", *self.names, *self.metrics, "seconds"), rows)
 
     def charts(self) -> list[Scatter]:
-        """The metric against each choice, of the jobs that have it."""
-        there = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
-        some = there[:: max(1, -(-len(there) // _MAX_LISTED))]
+        """Return a chart of the metric against each choice, of the jobs that have the metric."""
+        measured = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
+        thinned = measured[:: max(1, -(-len(measured) // _MAX_LISTED))]
         choices = [name for name in self.names if name != "seed"]
-        return [scatter(name, self.by, [self._point(row, name) for row in some]) for name in choices if some]
+        return [scatter(name, self.by, [self._point(row, name) for row in thinned]) for name in choices if thinned]
 
     def _point(self, row: Row, name: str) -> Point:
         choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)
         return Point(str(row.get(name, "")), float(row[self.by]), self._link(row), f"job {row['job']}, {choices}")
 
     def _link(self, row: Row) -> str:
-        """The job's own page, or its folder."""
+        """Return the address of the job's page, or of its folder if it has none."""
         job = str(row["job"])
         return quote(f"{job}/{run_folder.REPORT}" if (self.folder / job / run_folder.REPORT).exists() else f"{job}/")

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: tensors and plain values only, whole or not there at all, read without running anything."""
+"""Checkpoints: tensors and plain values only, with a checksum, read without running code."""
 
 import hashlib
 import pickle
@@ -15,34 +15,39 @@ from exp.training.events import Ending, Event, Snapshot, State
 FORMAT = 4
 
 
-# What a run goes on from, and the one before it, for the day that the newest turns out to be damaged.
+# A run resumes from LAST, or from PREVIOUS if LAST is damaged.
 FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.pt", "previous.pt", "best.pt"
 
 
 def write(path: Path, state: State, previous: Path | None = None) -> None:
-    """Put `state` at `path` in one move, so that a reader, or a crash, finds the old checkpoint or the new one.
+    """Write `state` to `path`, and move the checkpoint that was there to `previous`.
 
-    What was at `path` is kept at `previous`. CheckpointError if there is no room; what was there then stays there.
+    Raises:
+        CheckpointError: The file cannot be written. Both older checkpoints are then unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacement(path, sync=True, keep=previous) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
-    except (OSError, RuntimeError) as error:  # torch's own writer says RuntimeError where the disk is full
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise CheckpointError(
             f"{path} cannot be written: {error}", "free some space, or choose another hydra.run.dir"
         ) from error
 
 
 def read(path: Path) -> State:
-    """The state at `path`, its tensors on the CPU. CheckpointError if it is not one of ours, whole and harmless."""
+    """Return the state at `path`, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: The file is damaged, or holds something else.
+    """
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises all kinds for a damaged file
-        # What torch says of a file that is none is how to read it with less care.
-        unpickled = isinstance(error, pickle.UnpicklingError)
-        said = "it is no checkpoint" if unpickled else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
-        raise CheckpointError(f"{path} cannot be read: {said}", "name another checkpoint of the run") from error
+    except Exception as error:  # torch raises many types for a damaged file
+        # For a file that is no checkpoint, torch's message recommends reading it unsafely.
+        is_unsafe = isinstance(error, pickle.UnpicklingError)
+        reason = "it is no checkpoint" if is_unsafe else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
+        raise CheckpointError(f"{path} cannot be read: {reason}", "name another checkpoint of the run") from error
     if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT}", "name another checkpoint")
     content = {key: value for key, value in cast("State", state).items() if key not in ("format", "checksum")}
@@ -52,9 +57,10 @@ def read(path: Path) -> State:
 
 
 def newest(run: Path) -> tuple[State | None, list[str]]:
-    """The newest whole state in the run's folder, None if none was ever written, and what is wrong with newer ones.
+    """Return the newest readable state of the run, None if it has no checkpoint, and a message for each damaged one.
 
-    CheckpointError if there are checkpoints, and none of them is whole.
+    Raises:
+        CheckpointError: There are checkpoints, and all of them are damaged.
     """
     damaged: list[str] = []
     for path in (run / FOLDER / LAST, run / FOLDER / PREVIOUS):
@@ -71,7 +77,7 @@ def newest(run: Path) -> tuple[State | None, list[str]]:
 
 
 def checksum(value: Any) -> str:
-    """Of nested dicts, lists and tuples of tensors and plain values: the same for the same bits, on every machine."""
+    """Hash nested dicts, lists and tuples of tensors and plain values: the same on every machine for the same bits."""
     digest = hashlib.blake2b(digest_size=16)
     _feed(digest, value)
     return digest.hexdigest()
@@ -95,9 +101,9 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
 
 
 class CheckpointSink:
-    """Writes last.pt when a snapshot comes, and best.pt, the parameters of the lowest validation loss, with it.
+    """Writes last.pt at each snapshot, and best.pt, the parameters of the lowest validation loss, just before it.
 
-    Between writes the best is kept in memory: a run that improves a thousand times need not write a thousand files.
+    Between writes the best state is kept in memory, so a run that improves a thousand times writes few files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -109,9 +115,9 @@ class CheckpointSink:
             return
         state = {"step": event.at.step, **event.state}
         if event.best:
-            self._best = _copied(state)
+            self._best = _copy(state)
         else:
-            self._write_best()  # first: whoever finds last.pt finds the best until then beside it
+            self._write_best()  # first, so that last.pt never exists without the best.pt of its step
             write(self._folder / LAST, state, self._folder / PREVIOUS)
 
     def close(self, ending: Ending) -> None:
@@ -124,14 +130,14 @@ class CheckpointSink:
             self._best = None
 
 
-def _copied(value: Any) -> Any:
-    """Nested dicts, lists and tuples with every tensor copied; copy.deepcopy takes ten times as long."""
+def _copy(value: Any) -> Any:
+    """Copy nested dicts, lists and tuples of tensors; copy.deepcopy takes ten times as long."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in cast("dict[Any, Any]", value).items()}
+        return {key: _copy(item) for key, item in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list):
-        return [_copied(item) for item in cast("list[Any]", value)]
+        return [_copy(item) for item in cast("list[Any]", value)]
     if isinstance(value, tuple):
-        return tuple(_copied(item) for item in cast("tuple[Any, ...]", value))
+        return tuple(_copy(item) for item in cast("tuple[Any, ...]", value))
     return value

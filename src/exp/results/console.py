@@ -1,4 +1,4 @@
-"""What a person at the terminal sees, and the same words in exp.log: a bar where it can move, else plain lines."""
+"""Progress and results of a run on the terminal and in exp.log: a progress bar where it can move, else plain lines."""
 
 import logging
 import shlex
@@ -28,7 +28,7 @@ _OTHER_COLUMNS = 24  # characters of the bar, the percentage and the time left
 
 
 class ConsoleSink:
-    """Tells what was composed, how training goes and what came out; `folder` is the run's, as the user will type it."""
+    """Prints what was built, the progress of training and the final metrics; `folder` is printed as given."""
 
     def __init__(self, folder: Path, quiet: bool = False) -> None:
         self._folder = folder
@@ -43,84 +43,85 @@ class ConsoleSink:
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, MetricSums] = {}
         self._best: tuple[int, float] | None = None  # step and validation loss
-        self._spoke = self._began = time.perf_counter()
+        self._printed = self._began = time.perf_counter()
         self._steps = 0
-        self._before = 0
-        self._made = 0
+        self._first_step = 0
+        self._new_steps = 0
         self._seconds = 0.0
-        self._is_drawn = False
+        self._has_figures = False
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             self._steps = event.steps
             self._began = time.perf_counter()
             for label, line in event.lines.items():
-                self._say(Text.assemble((f"{label:<10}", "bold"), line))
+                self._print(Text.assemble((f"{label:<10}", "bold"), line))
             self._bar.start(event.steps, metrics="")
         elif isinstance(event, Noted):
-            self._say(Text.assemble(("note      ", "bold"), event.text))
+            self._print(Text.assemble(("note      ", "bold"), event.text))
         elif isinstance(event, Resumed):
-            self._before = event.at.step
+            self._first_step = event.at.step
             self._best = event.best_step, event.best_loss
-            self._say(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
+            self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
             self._latest["train"] = event
-            self._progress(event.at.step)
+            self._show_progress(event.at.step)
         elif isinstance(event, Evaluated):
             self._latest[event.split] = event
             self._final[event.split] = event.metrics
             self._seconds = time.perf_counter() - self._began
-            self._made = event.at.step - self._before
+            self._new_steps = event.at.step - self._first_step
             if event.split == "val":
-                self._progress(event.at.step)
+                self._show_progress(event.at.step)
             if event.best:
                 self._best = event.at.step, event.metrics.loss
         elif isinstance(event, Drawn):
-            self._is_drawn = True
+            self._has_figures = True
 
     def close(self, ending: Ending) -> None:
         self._bar.stop()
         if ending.status == "finished":
-            self._say(_table(self._final))
-            self._say(
-                Text(f"{self._made:,} step{'s' * (self._made != 1)}, evaluations included, in {self._seconds:.3g} s")
-            )
+            self._print(_table(self._final))
+            steps = f"{self._new_steps:,} step{'s' * (self._new_steps != 1)}"
+            self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
                 step, loss = self._best
-                self._say(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
+                self._print(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
-            self._say(Text(f"interrupted, and saved; to go on: python -m exp {shlex.quote(f'resume={self._folder}')}"))
+            self._print(
+                Text(f"interrupted, and saved; to go on: python -m exp {shlex.quote(f'resume={self._folder}')}")
+            )
         if self._steps:
-            self._say(Text.assemble(("folder    ", "bold"), str(self._folder)))
-            self._say(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
-        if self._is_drawn and ending.status == "finished" and (self._folder / run_folder.REPORT).exists():
-            self._say(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.REPORT)))
+            self._print(Text.assemble(("folder    ", "bold"), str(self._folder)))
+            self._print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
+        if self._has_figures and ending.status == "finished" and (self._folder / run_folder.REPORT).exists():
+            self._print(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.REPORT)))
 
-    def _progress(self, step: int) -> None:
+    def _show_progress(self, step: int) -> None:
         now = time.perf_counter()
-        shown = [split for split in ("train", "val") if split in self._latest]
-        if self._bar.moves and (now - self._spoke > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
-            self._spoke = now
+        splits = [split for split in ("train", "val") if split in self._latest]
+        if self._bar.moves and (now - self._printed > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
+            self._printed = now
             room = self._console.width - _OTHER_COLUMNS
-            line = "  ".join([f"step {step:,}", *(f"{split} {self._figures(split)}" for split in shown)])
+            line = "  ".join([f"step {step:,}", *(f"{split} {self._format_metrics(split)}" for split in splits)])
             self._bar.update(step, metrics=line if len(line) <= room else line[: room - 1] + "…")
-        elif not self._bar.moves and now - self._spoke > _SECONDS_BETWEEN_LINES:
-            self._spoke = now
-            parts = [f"{split} {self._figures(split)}{self._when(split, step)}" for split in shown]
-            self._say(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
+        elif not self._bar.moves and now - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = now
+            parts = [f"{split} {self._format_metrics(split)}{self._step_if_older(split, step)}" for split in splits]
+            self._print(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
-    def _figures(self, split: str) -> str:
+    def _format_metrics(self, split: str) -> str:
         return "  ".join(format_metric(name, value) for name, value in self._latest[split].metrics.values().items())
 
-    def _when(self, split: str, step: int) -> str:
+    def _step_if_older(self, split: str, step: int) -> str:
         at = self._latest[split].at.step
         return "" if at == step else f" (step {at:,})"
 
-    def _say(self, what: RenderableType) -> None:
+    def _print(self, what: RenderableType) -> None:
         try:
             if not self._console.quiet:
                 self._console.print(what)
-        except SystemExit:  # rich's answer to a reader that went away, as `| head` does; the run goes on, and its log
+        except SystemExit:  # rich exits if the reader is gone, as with `| head`; the run and its log continue
             self._console.quiet = True
         for line in (what.plain if isinstance(what, Text) else terminal.plain(what)).splitlines():
             log.info(line.rstrip())
@@ -136,6 +137,6 @@ def _table(final: dict[str, MetricSums]) -> Table:
     for split in ("train", "val", "test"):
         metrics = final[split]
         values = metrics.values()
-        figures = [format_metric(name, values[name]) if name in values else "-" for name in names]
-        table.add_row(split, *figures, f"{metrics.count:,}")
+        cells = [format_metric(name, values[name]) if name in values else "-" for name in names]
+        table.add_row(split, *cells, f"{metrics.count:,}")
     return table

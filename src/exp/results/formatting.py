@@ -6,6 +6,7 @@ from exp.results.sweep_csv import Row
 
 
 def format_metric(name: str, value: object) -> str:
+    """Four significant digits; an accuracy as a percentage; None as an empty string; other text unchanged."""
     if not isinstance(value, float):
         text = "" if value is None else str(value)
         return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", text) else text
@@ -13,7 +14,7 @@ def format_metric(name: str, value: object) -> str:
 
 
 def format_mean_std(name: str, row: Row) -> str:
-    """A metric's mean in a row of seeds.csv and its deviation, which is unknown of a single run; or nothing."""
+    """Mean ± standard deviation of a metric in a row of seeds.csv; '?' for the deviation of a single run."""
     if name not in row:
         return ""
     mean, deviation = float(row[name]), row[f"{name} std"]

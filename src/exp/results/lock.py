@@ -1,4 +1,4 @@
-"""A run's folder belongs to one process at a time."""
+"""A lock on a run folder, so that one process at a time writes there."""
 
 import os
 import time
@@ -10,27 +10,30 @@ from exp.errors import ConfigError
 
 try:
     import fcntl
-except ImportError:  # Windows, where nothing is claimed
+except ImportError:  # Windows, where folders are not locked
     fcntl = None
 
 
 @contextmanager
-def folder_lock(folder: Path, patience: float = 0.0) -> Generator[None]:
-    """Hold `folder` while inside; a process that dies lets go of it. ConfigError if another holds it.
+def folder_lock(folder: Path, timeout: float = 0.0) -> Generator[None]:
+    """Lock `folder` for this process.
 
-    `patience` is how many seconds that other is given. Where the file system knows no locks, nothing is claimed.
+    The lock is released when the context exits or the process dies. File systems without locks are not locked.
+
+    Raises:
+        ConfigError: Another process still holds the lock after `timeout` seconds.
     """
     if fcntl is None:
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        until = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                if time.monotonic() < until:
+                if time.monotonic() < deadline:
                     time.sleep(0.05)
                     continue
                 raise ConfigError(

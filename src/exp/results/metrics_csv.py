@@ -1,4 +1,4 @@
-"""metrics.csv: a row for each logged moment."""
+"""metrics.csv: a row for each logged step and each evaluation."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     metrics: dict[str, float]
 
 
-# How long a row may be in memory alone.
+# How long a row may be in memory only.
 _MAX_SECONDS_UNFLUSHED = 0.2
 
 
@@ -32,18 +32,20 @@ _FIXED_COLUMNS = ["step", "epoch", "samples", "seconds", "split"]
 
 
 class MetricsCsvSink:
-    """Writes `folder`/metrics.csv as training goes, so that what was measured is on the disk whatever happens next.
+    """Writes `folder`/metrics.csv during training.
 
-    Rows of split `train` are means over the batches since the last such row, each before its update; rows of `val` and
-    `test` are the whole split under the parameters of that step. Reading a number back gives the same bits.
-    With `since`, the rows after that step are taken away, and the table goes on from there.
+    Rows of split `train` are means over the batches since the previous such row, each before its update; rows of `val`
+    and `test` are metrics of the whole split under the parameters of that step. A number reads back with the same bits.
+
+    Args:
+        resume_step: Of a resumed run, the step after which rows are removed; None starts a new file.
     """
 
-    def __init__(self, folder: Path, since: int | None = None) -> None:
+    def __init__(self, folder: Path, resume_step: int | None = None) -> None:
         path = folder / NAME
-        self._since = since
-        self._seconds = 0.0 if since is None else _truncate_after(path, since)
-        self._file = path.open("w" if since is None else "a", newline="", encoding="utf-8")
+        self._resume_step = resume_step
+        self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
+        self._file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._flushed = 0.0
         self._metrics: tuple[str, ...] = ()
@@ -58,8 +60,8 @@ class MetricsCsvSink:
         elif isinstance(event, Trained | Evaluated):
             split = "train" if isinstance(event, Trained) else event.split
             # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
-            told = self._since is not None and event.at.step <= self._since and split != "test"
-            if (isinstance(event, Trained) or split != "train") and not told:
+            is_written = self._resume_step is not None and event.at.step <= self._resume_step and split != "test"
+            if (isinstance(event, Trained) or split != "train") and not is_written:
                 at, values = event.at, event.metrics.values()
                 seconds = time.perf_counter() - self._began
                 row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]
@@ -67,10 +69,10 @@ class MetricsCsvSink:
                 if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
                     self._flushed = seconds
                     self._file.flush()
-        if not isinstance(event, Trained):  # these come in dozens; what comes behind them takes them along
+        if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
             self._file.flush()
         if isinstance(event, Snapshot) and not event.best:
-            os.fsync(self._file.fileno())  # what a resumed run does not measure again must be there
+            os.fsync(self._file.fileno())  # a resumed run does not measure this again
 
     def close(self, ending: Ending) -> None:
         del ending
@@ -120,7 +122,7 @@ def _parse_row(names: list[str], line: str) -> Row | None:
 
 
 def _truncate_after(path: Path, step: int) -> float:
-    """Take away what came after the snapshot of that step; the seconds of the last row that stays."""
+    """Remove the rows after the snapshot of `step`; return the seconds of the last row that is kept."""
     seconds = 0.0
     path.touch()
     with (
@@ -133,7 +135,7 @@ def _truncate_after(path: Path, step: int) -> float:
         names = _metric_names(header)
         for line in old:
             row = _parse_row(names, line)
-            # A row that the process did not finish writing is of a later step: a snapshot comes after its step's rows.
+            # An unfinished row belongs to a later step: a snapshot is written after the rows of its step.
             if row is not None and row.step <= step and row.split != "test":
                 new.write(line)
                 seconds = row.seconds

@@ -12,15 +12,16 @@ from exp.config.compose import override_key
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError
 
-# Of a run and of a sweep, in its folder.
+# The page of a run or a sweep, in its folder.
 REPORT = "report.html"
 
 
-# What a sweep leaves in its folder.
+# The list of a sweep's jobs, in its folder.
 SWEEP_MANIFEST = "sweep.json"
 
 
 def check_is_run(folder: Path) -> None:
+    """Raise ConfigError if `folder` is not the folder of a run."""
     if not (folder / ".hydra" / "overrides.yaml").is_file():
         below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
         what = (
@@ -36,21 +37,21 @@ def check_is_run(folder: Path) -> None:
 
 
 def read_command(folder: Path) -> list[str]:
-    """The words after `python -m exp` that started the run in `folder`."""
-    words = read_arguments(folder)
-    search = read_config_dir(folder)
-    refuse_hydra_settings(words[len(search) :], [], search[1:])
-    return words
+    """Return the arguments that started the run in `folder`. ConfigError if they change Hydra's settings."""
+    arguments = read_arguments(folder)
+    config_dir = read_config_dir(folder)
+    refuse_hydra_settings(arguments[len(config_dir) :], [], config_dir[1:])
+    return arguments
 
 
 def read_arguments(folder: Path) -> list[str]:
-    """The same, for a person to read: nobody has looked at what they would do."""
+    """Return the arguments that started the run in `folder`, unchecked: to print, not to run."""
     check_is_run(folder)
     return [*read_config_dir(folder), *read_overrides(folder)]
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config that the run in `folder` was composed of. ConfigError if it cannot be read."""
+    """Return the composed config of the run in `folder`. ConfigError if it cannot be read."""
     saved: Any = _read_hydra_file(folder, "config")
     if not isinstance(saved, dict) or "epochs" not in saved:
         raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
@@ -58,57 +59,59 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_overrides(folder: Path) -> list[str]:
-    """What was typed for that run, but where it went and what it went on with."""
+    """Return the task overrides of that run, without `resume`."""
     saved: Any = _read_hydra_file(folder, "overrides") or []
-    if not isinstance(saved, list) or not all(isinstance(word, str) for word in cast("list[Any]", saved)):
+    if not isinstance(saved, list) or not all(isinstance(override, str) for override in cast("list[Any]", saved)):
         raise ConfigError(f"{folder}/.hydra/overrides.yaml: it is no list of KEY=VALUE", "begin a run of its own")
-    return [word for word in cast("list[str]", saved) if override_key(word) != "resume"]
+    return [override for override in cast("list[str]", saved) if override_key(override) != "resume"]
 
 
 def read_config_dir(folder: Path) -> list[str]:
-    """The --config-dir that the run was started with.
+    """Return the --config-dir that the run was started with, as arguments.
 
-    ConfigError if it is none that Hydra wrote down: a stranger's run could bring a folder along, with modules in it.
+    Raises:
+        ConfigError: It is inside the run folder: an untrusted run could bring modules along.
     """
     settings: Any = _read_hydra_file(folder, "hydra")
     try:
-        found = config_dir_in(settings["hydra"])
+        arguments = config_dir_in(settings["hydra"])
     except (KeyError, TypeError):
         return []
-    if not found:
+    if not arguments:
         return []
-    place = Path(found[1])
-    if not place.is_absolute() or place.resolve().is_relative_to(folder.resolve()):
+    config_dir = Path(arguments[1])
+    if not config_dir.is_absolute() or config_dir.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
-            f"{folder}/.hydra/hydra.yaml: its --config-dir is {place}, which comes with the run", "a run of your own"
+            f"{folder}/.hydra/hydra.yaml: its --config-dir is {config_dir}, which comes with the run",
+            "a run of your own",
         )
-    return ["--config-dir", str(place)]
+    return ["--config-dir", str(config_dir)]
 
 
 def config_dir_in(hydra: Any) -> list[str]:
-    """--config-dir and its folder, as Hydra wrote it into its settings; nothing where it was given none."""
+    """Return the arguments `--config-dir FOLDER` by Hydra's own settings; empty if there was none."""
     sources = hydra["runtime"]["config_sources"]
-    found = [str(source["path"]) for source in sources if source["provider"] == "command-line"]
-    return ["--config-dir", found[0]] if found else []
+    paths = [str(source["path"]) for source in sources if source["provider"] == "command-line"]
+    return ["--config-dir", paths[0]] if paths else []
 
 
 def add_user_modules_to_path(folder: Path) -> None:
-    """Let the user's own modules be found where the run in `folder` found them, if the user allows any."""
+    """Add the folders of the user's modules, as the run in `folder` had them, to sys.path, if EXP_ALLOW is set."""
     allowlist.add_to_path(next(iter(read_config_dir(folder)[1:]), None))
 
 
 def _read_hydra_file(folder: Path, name: str) -> Any:
-    """One of Hydra's three files about a run. ConfigError if it is damaged."""
+    """Return the content of one of Hydra's three files about a run. ConfigError if it is damaged."""
     path = folder / ".hydra" / f"{name}.yaml"
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=name == "config")
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read: {said}", "mend that file, or begin a run of its own") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read: {reason}", "mend that file, or begin a run of its own") from error
 
 
 def refuse_links(folder: Path) -> None:
-    """ConfigError if something in `folder` is a link: what is written there would land elsewhere."""
+    """Raise ConfigError if `folder` contains a link, through which a run would write elsewhere."""
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise ConfigError(

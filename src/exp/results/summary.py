@@ -1,4 +1,4 @@
-"""summary.json on the disk: what a run was, how it ended and what came out, for other programs."""
+"""summary.json: what was run, how it ended, and its final metrics, for other programs."""
 
 import json
 import math
@@ -16,7 +16,7 @@ NAME = "summary.json"
 if TYPE_CHECKING:
     from exp.data.batches import Position
 
-# What other modules read of it, and as what.
+# The types that other modules rely on.
 _EXPECTED_TYPES = {
     "environment": dict,
     "choices": dict,
@@ -29,7 +29,7 @@ _EXPECTED_TYPES = {
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `folder`/summary.json says, as far as it can be read and is of the kind that it should be."""
+    """Return the content of `folder`/summary.json, without values of an unexpected type; empty if it cannot be read."""
     try:
         content: Any = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -41,34 +41,36 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def format_environment(folder: Path) -> str:
-    """A line for each thing that the run's numbers depend on besides its config, for a person."""
-    found: dict[str, Any] = read(folder).get("environment", {})
-    return "\n".join(f"{key:<14} {value}" for key, value in found.items())
+    """Return the run's machine and versions, a line each."""
+    environment: dict[str, Any] = read(folder).get("environment", {})
+    return "\n".join(f"{key:<14} {value}" for key, value in environment.items())
 
 
 def write(folder: Path, content: dict[str, Any]) -> None:
-    """Put `content` there in one move."""
+    """Write `content` to `folder`/summary.json."""
     with replacement(folder / NAME) as temporary:
         temporary.write_text(json.dumps(_finite(content), indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def write_failure(folder: Path, error: str, overrides: list[str]) -> None:
-    """Say for a run whose process died that it failed."""
+    """Write for a run whose process died that it failed."""
     write(folder, {"overrides": overrides, **read(folder), "status": "failed", "error": error})
 
 
 def _finite(value: Any) -> Any:
-    """The value without NaN and infinity, which JSON does not have: they become words."""
+    """Return `value` with NaN and infinity, which JSON does not have, as strings."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class SummarySink:
-    """Keeps `folder`/summary.json true: `running` from the first moment, and at the end how it ended.
+    """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
-    `known` is what is so already: what was chosen, and of a resumed run what its first part left there.
     `final` holds each split's metrics under the final parameters, `best` each split's lowest logged loss and its step.
+
+    Args:
+        known: Content from the start: the choices, and for a resumed run its previous summary.
     """
 
     def __init__(self, folder: Path, known: dict[str, Any]) -> None:
@@ -92,15 +94,15 @@ class SummarySink:
             rows = list(metrics_csv.read_rows(self._folder))
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:
-                self._compare(row.split, row.step, row.metrics)
+                self._update_best(row.split, row.step, row.metrics)
         elif isinstance(event, Trained):
             self._at = event.at
-            self._compare("train", event.at.step, event.metrics.values())
+            self._update_best("train", event.at.step, event.metrics.values())
         elif isinstance(event, Evaluated):
             self._at = event.at
             self._final[event.split] = event.metrics.values()
-            if event.split != "train":  # there, the rows of metrics.csv are those of training
-                self._compare(event.split, event.at.step, event.metrics.values())
+            if event.split != "train":  # the training rows of metrics.csv are Trained events
+                self._update_best(event.split, event.at.step, event.metrics.values())
 
     def close(self, ending: Ending) -> None:
         self._content |= {
@@ -113,7 +115,7 @@ class SummarySink:
         }
         self._write()
 
-    def _compare(self, split: str, step: int, metrics: dict[str, float]) -> None:
+    def _update_best(self, split: str, step: int, metrics: dict[str, float]) -> None:
         if split not in self._best or metrics["loss"] < self._best[split]["loss"]:
             self._best[split] = {"step": step, **metrics}
 

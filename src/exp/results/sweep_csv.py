@@ -1,4 +1,4 @@
-"""sweep.csv: a row for each job of a sweep, beside the jobs' folders."""
+"""sweep.csv: a row for each job of a sweep."""
 
 import csv
 import math
@@ -16,11 +16,11 @@ from exp.results.atomic import replacement
 NAME = "sweep.csv"
 
 
-# What a person compares a sweep's jobs by.
+# The splits whose metrics are columns.
 SPLITS = ("val", "test")
 
 
-# The columns that were neither typed nor measured.
+# The columns that are neither choices nor metrics.
 OWN = ("job", "status", "seconds", "error")
 
 
@@ -31,36 +31,36 @@ _SMALLER_IS_BETTER = ("loss", "rmse")
 
 
 def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
-    """The rows sorted by `metric`, those that have none of it last, in their order."""
+    """Return the rows sorted by `metric`; rows without it come last, in their order."""
     sign = 1 if metric.partition("/")[0] in _SMALLER_IS_BETTER else -1
 
-    def place(row: Row) -> tuple[bool, float]:
+    def sort_key(row: Row) -> tuple[bool, float]:
         value = float(row.get(metric) or "nan")
         return (True, 0.0) if math.isnan(value) else (False, sign * value)
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)
 
 
 def read_rows(folder: Path) -> dict[str, Row]:
-    """A row of each job in `folder`, by its folder's name, in the jobs' order."""
-    found = sorted((path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")), key=sort_by_job)
-    told = {job.name: read_row(job) for job in found}
-    typed = dict.fromkeys(column for row in told.values() for column in row if column not in OWN and "/" not in column)
-    for job in found:
-        if missing := [name for name in typed if name not in told[job.name]]:
-            told[job.name] |= _read_flat_config(job, missing)
-    return told
+    """Return a row for each job in `folder`, by the name of its folder, in the jobs' order."""
+    jobs = sorted((path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")), key=sort_by_job)
+    rows = {job.name: read_row(job) for job in jobs}
+    choices = dict.fromkeys(name for row in rows.values() for name in row if name not in OWN and "/" not in name)
+    for job in jobs:
+        if missing := [name for name in choices if name not in rows[job.name]]:
+            rows[job.name] |= _read_flat_config(job, missing)
+    return rows
 
 
 def read_row(job: Path) -> Row:
-    """Job, status, what was typed for it, final metrics of val and test, seconds, and what was wrong."""
+    """Return a job's row: name, status, overrides, final metrics of val and test, seconds, and the error."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
-    words: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text()) or []
+    overrides: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text()) or []
     final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,
         "status": content["status"],
-        **{key: value for key, _, value in (word.partition("=") for word in words) if key != "resume"},
+        **{key: value for key, _, value in (override.partition("=") for override in overrides) if key != "resume"},
         **{
             f"{name}/{split}": value
             for split in SPLITS
@@ -73,7 +73,7 @@ def read_row(job: Path) -> Row:
 
 
 def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
-    """What was not typed for that job, though for others of its sweep: what it was by default."""
+    """Return the values, from the job's config, of keys that only other jobs of the sweep override."""
     chosen: dict[str, Any] = summary.read(job).get("choices", {})
     with (job / ".hydra" / "config.yaml").open(encoding="utf-8") as file:
         config = flatten(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
@@ -81,7 +81,7 @@ def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
 
 
 def update(folder: Path) -> list[Row]:
-    """Write `folder`/sweep.csv from what its jobs left; return the rows."""
+    """Write `folder`/sweep.csv anew from the jobs' folders; return its rows."""
     rows = list(read_rows(folder).values())
     write(folder, rows)
     return rows
@@ -93,7 +93,7 @@ def write(folder: Path, rows: Iterable[Row]) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Put the rows at `path` in one move; a cell stays empty where a row has nothing for it."""
+    """Write rows as CSV; a cell is empty if its row has no such column."""
     rows = list(rows)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for last in ("seconds", "error"):
@@ -107,7 +107,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def metric_value(row: Row, metric: str) -> float:
-    """What a search is told of the job: NaN unless it finished, and has that metric."""
+    """Return the job's value of `metric`; NaN if it did not finish, or has no such metric."""
     return float(row.get(metric, "nan")) if row.get("status") == "finished" else float("nan")
 
 

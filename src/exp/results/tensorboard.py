@@ -1,4 +1,4 @@
-"""The run's one event file: curves, learning rate, pictures, the config, and its row on the HPARAMS page."""
+"""The run's event file for TensorBoard: curves, learning rate, figures, the config, and its row on the HPARAMS page."""
 
 # pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
@@ -16,60 +16,65 @@ from torch.utils.tensorboard.summary import hparams, text
 from exp.results import event_file
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Snapshot, Trained
 
-# How long a record may be in memory alone.
+# How long a record may be in memory only.
 _MAX_SECONDS_UNFLUSHED = 0.2
 
 
-_COLUMNS = ("val", "test")  # train has only its last few batches to show
+_COLUMNS = ("val", "test")  # train has only its last batches
 
 
 class TensorBoardSink:
-    """Writes loss/train, loss/val, loss/test and each metric likewise; the step is the number of updates.
+    """Writes loss/train, loss/val, loss/test, and other metrics likewise; the step is the number of updates.
 
-    With `since`, the run's file goes on, and readers are told that what it says of later steps is void. Written here
-    rather than by SummaryWriter, whose thread competes with training for the interpreter.
+    It writes records itself: SummaryWriter's thread competes with training for the interpreter.
+
+    Args:
+        config: The config as YAML.
+        resume_step: Of a resumed run, the step after which TensorBoard discards what the file has; None for a new run.
     """
 
-    def __init__(self, folder: Path, config: str, since: int | None = None) -> None:
-        self._since = since
-        found = sorted(folder.glob("events.out.tfevents.*"))
-        path = found[0] if found else folder / event_file.new_name()
-        self._file = path.open("wb" if since is None else "ab", buffering=0)
+    def __init__(self, folder: Path, config: str, resume_step: int | None = None) -> None:
+        self._resume_step = resume_step
+        paths = sorted(folder.glob("events.out.tfevents.*"))
+        path = paths[0] if paths else folder / event_file.new_name()
+        self._file = path.open("wb" if resume_step is None else "ab", buffering=0)
         self._file.truncate(_end_of_last_record(path))
-        self._waiting: list[bytes] = []
+        self._pending: list[bytes] = []
         self._flushed = 0.0
         self._session_end: Any = None
-        if since is None:
-            self._waiting.append(event_file.file_header())
+        if resume_step is None:
+            self._pending.append(event_file.file_header())
             self._write(event_file.summary_event(text("config", "```yaml\n" + config + "```")))
         else:
-            self._write(Record(wall_time=time.time(), step=since + 1, session_log=SessionLog(status=SessionLog.START)))
+            self._write(
+                Record(wall_time=time.time(), step=resume_step + 1, session_log=SessionLog(status=SessionLog.START))
+            )
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             names = ("loss", *event.metrics)
             columns = {f"{name}/{split}": 0 for name in names for split in _COLUMNS}
             experiment, start, self._session_end = hparams(event.hyperparameters, columns)
-            if self._since is not None:
+            if self._resume_step is not None:
                 return
             self._write(event_file.charts("train and val", {name: [f"{name}/train", f"{name}/val"] for name in names}))
-            # Into this very file: add_hparams would make a second run of it.
+            # In this file: SummaryWriter.add_hparams would create a second run.
             self._write(event_file.summary_event(experiment))
             self._write(event_file.summary_event(start))
         elif isinstance(event, Trained):
             self._scalars(event, "train", learning_rate=event.lr)
             if time.monotonic() - self._flushed < _MAX_SECONDS_UNFLUSHED:
-                return  # these come in dozens; what comes behind them takes them along
+                return  # there are many of these; the next other event flushes them
         elif isinstance(event, Evaluated) and event.split != "train":
             self._scalars(event, event.split)
         elif isinstance(event, Histograms):
-            if self._since is None or event.at.step > self._since:
-                told = {f"weights/{name}": weight for name, weight in event.weights.items()}
-                told |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
-                self._write(event_file.histograms(told, event.at.step))
+            if self._resume_step is None or event.at.step > self._resume_step:
+                tensors = {f"weights/{name}": weight for name, weight in event.weights.items()}
+                tensors |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
+                self._write(event_file.histograms(tensors, event.at.step))
         elif isinstance(event, Snapshot) and not event.best:
             self._flush()
-            os.fsync(self._file.fileno())  # what a resumed run does not tell again must be there
+            os.fsync(self._file.fileno())  # a resumed run does not write this again
         elif isinstance(event, Drawn):
             self._write(event_file.picture(event.name, event.path, event.width, event.height, event.at.step))
         self._flush()
@@ -82,24 +87,24 @@ class TensorBoardSink:
         self._file.close()
 
     def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
-        if self._since is not None and event.at.step <= self._since and split != "test":
-            return  # told before the run was resumed
+        if self._resume_step is not None and event.at.step <= self._resume_step and split != "test":
+            return  # written before the run was resumed
         values = {f"{name}/{split}": value for name, value in event.metrics.values().items()} | more
         self._write(event_file.scalars(values, event.at.step))
 
     def _write(self, record: Any) -> None:
-        self._waiting.append(event_file.frame_record(record))
+        self._pending.append(event_file.frame_record(record))
 
     def _flush(self) -> None:
-        """Write what waits, in one piece: a reader, or a crash, seldom finds half a record, and knows it for one."""
-        if self._waiting:
-            self._file.write(b"".join(self._waiting))
-            self._waiting.clear()
+        """Write the pending records at once, so that a reader or a crash rarely finds part of a record."""
+        if self._pending:
+            self._file.write(b"".join(self._pending))
+            self._pending.clear()
             self._flushed = time.monotonic()
 
 
 def _end_of_last_record(path: Path) -> int:
-    """The bytes of the file up to the end of its last whole record."""
+    """Return the size of the file up to the end of its last complete record."""
     size, end = path.stat().st_size, 0
     with path.open("rb") as file:
         while len(header := file.read(8)) == 8:

@@ -1,4 +1,4 @@
-"""What a run trained, taken out of its folder to be used."""
+"""The trained model of a run folder."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,13 +24,13 @@ from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, make_objective
 
-# The parameters of the last step, which the run's own test metrics are of; those of the lowest validation loss.
+# The parameters of the last step, which the final metrics are of; the parameters of the lowest validation loss.
 CHECKPOINTS = ("last", "best")
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the parameters of a checkpoint, and what its inputs and outputs mean."""
+    """A model with the parameters of a checkpoint, and the preprocessing and objective it was trained with."""
 
     folder: Path
     config: Config
@@ -40,12 +40,12 @@ class TrainedModel:
     state: State
 
     def outputs(self, rows: Floats) -> Tensor:
-        """The model's outputs [N, K] for rows [N, C], a number for each of the preprocessing's columns."""
+        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
         with torch.no_grad():
             return self.model(torch.tensor(self.preprocessing.transform(rows), dtype=torch.float32))
 
     def predict(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
-        """For each of N rows: the class under `prediction` and a probability for each, or the values."""
+        """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
         outputs = self.outputs(rows)
         predicted = self.objective.prediction(outputs).numpy()
         classes = self.preprocessing.classes
@@ -56,40 +56,40 @@ class TrainedModel:
                 else [f"prediction {i + 1}" for i in range(predicted.shape[1])]
             )
             return dict(zip(names, predicted.T, strict=True))
-        found: dict[str, np.ndarray[Any, Any]] = {"prediction": np.array(classes)[predicted]}
+        columns: dict[str, np.ndarray[Any, Any]] = {"prediction": np.array(classes)[predicted]}
         probabilities = self.objective.probabilities(outputs)
         if probabilities is not None:
-            found |= {
+            columns |= {
                 f"probability {name}": column for name, column in zip(classes, probabilities.numpy().T, strict=True)
             }
-        return found
+        return columns
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The run's experiment built anew with these parameters. DataError if its rows are no longer those it had."""
+        """The run's experiment, built again with these parameters. DataError if its rows changed or are missing."""
         try:
             experiment = build(self.config)
         except DataError as error:
-            cure = "the same from the folder that it was started from, with its file where it was"
-            raise DataError(f"the rows of {self.folder} are not to be had: {error.problem}", cure) from error
+            fix = "the same from the folder that it was started from, with its file where it was"
+            raise DataError(f"the rows of {self.folder} are not to be had: {error.problem}", fix) from error
         if experiment.data.fingerprint != self.state["data"]:
             raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
         experiment.learner.set_state(self.state)
         return experiment
 
     def read(self, data: str) -> Frame:
-        """The table in that file, read as the run's own was, if that was one. DataError if it cannot be."""
-        said = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
-        return read_frame(data, key="data", **{key: value for key, value in said.items() if value is not None})
+        """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read."""
+        options = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
+        return read_frame(data, key="data", **{key: value for key, value in options.items() if value is not None})
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
-        """Metrics of new rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
+        """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
         target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
         split = Split(torch.zeros(len(y), 0), self.objective.target(target))
         return compute_metrics(self.objective, self.outputs(rows), split)
 
     def evaluate(self, split: str) -> MetricSums:
-        """Metrics of the rows that the run kept as train, val or test."""
+        """Return the metrics of the run's train, val or test split."""
         splits = self.experiment.data.splits
         if split not in splits:
             raise ConfigError(f"split={split}: there are {', '.join(splits)}", "split=test")
@@ -97,10 +97,13 @@ class TrainedModel:
 
 
 def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
-    """What the run in `folder` trained, with the parameters of its `last` step or of its `best` validation loss.
+    """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` val loss.
 
-    On the CPU. Nothing in the folder is run: its config may name what a config may, and a checkpoint holds numbers.
-    ConfigError or CheckpointError if no run is there, or none that came so far.
+    No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
+
+    Raises:
+        ConfigError: There is no run, or its config is not allowed.
+        CheckpointError: There is no such checkpoint, or it is damaged.
     """
     folder = Path(folder)
     if which not in CHECKPOINTS:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExpLauncher(Launcher):
-    """`hydra/launcher=exp`, the default: runs jobs in worker processes. `submitit_slurm`: on a cluster."""
+    """`hydra/launcher=exp`, the default: runs jobs in worker processes; `submitit_slurm`: on a cluster."""
 
     supports_pruning = True
 

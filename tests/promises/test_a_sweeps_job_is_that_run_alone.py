@@ -1,4 +1,4 @@
-"""Promise 2: a job of a sweep writes the bytes, seconds aside, that the same run writes by itself."""
+"""Promise 2: a job of a sweep writes the same bytes, except seconds, as the same run on its own."""
 
 import csv
 import json
@@ -16,9 +16,9 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
+def test_in_any_order_and_next_to_failed_jobs(exp, tmp_path: Path):
     common = ["dataset=moons", "model.dropout=0.2", "epochs=2", "figures=false"]
-    # The third job fails, sets no threads of its own after one that did, and stands between two others.
+    # Batch sizes above the 600 rows fail. The jobs with threads=null run after those with threads=1.
     swept = exp(
         "-m",
         *common,
@@ -51,29 +51,29 @@ def test_in_any_order_beside_a_failed_neighbour(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize("chosen", [("here", "two"), pytest.param(("here", "one", "two"), marks=pytest.mark.slow)])
-def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tuple[str, ...]):
-    """Jobs of several shapes, beside some that fail: by themselves, in this process, in one worker and in two."""
+def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tuple[str, ...]):
+    """Jobs of several shapes, some of which fail: alone, in this process, in one worker and in two."""
     common = ["epochs=2", "figures=false", "batching.batch_size=7,100000"]
     orders = {
         "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=sgd,lbfgs,adam", "sweep.workers=0"],
         "one": ["optimizer=adam,lbfgs,sgd", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
         "two": ["model.dropout=0.3,0", "optimizer=sgd,adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
     }
-    found: dict[frozenset[str], dict[str, Path]] = {}
+    runs: dict[frozenset[str], dict[str, Path]] = {}
     for name in chosen:
         words = orders[name]
         done = exp("-m", *common, *words, f"hydra.sweep.dir={name}")
         assert done.returncode == 1  # 100000
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
-            found.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
-    assert len(found) == 24
-    for number, (words, folders) in enumerate(found.items()):
+            runs.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
+    assert len(runs) == 24
+    for number, (words, folders) in enumerate(runs.items()):
         assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
         (status,) = statuses
         assert (status == "failed") == ("batching.batch_size=100000" in words)
-        assert status != "diverged" or "optimizer=lbfgs" in words  # which small batches mislead
+        assert status != "diverged" or "optimizer=lbfgs" in words  # LBFGS diverges on small batches
         if status != "failed":
             if number % 8 == 1:
                 assert exp(*words, f"hydra.run.dir=alone/{number}").returncode == (status != "finished")
@@ -81,13 +81,13 @@ def test_here_and_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tup
             first, *others = folders.values()
             for other in others:
                 kinds = {kind for kind, _ in find_differences(first, other)}
-                # How long before it diverged a run saved last is for the clock to say.
+                # A run that diverged saved its last checkpoint at a time that depends on the clock.
                 assert not kinds & {"metrics", "data", "status", *(["parameters"] if status == "finished" else [])}
 
 
 @pytest.mark.slow
-def test_with_threads_of_its_own_beside_others(exp, tmp_path: Path):
-    """Steps so large that torch shares them out: two threads in each of two workers are the two threads of a run."""
+def test_with_several_threads_in_several_workers(exp, tmp_path: Path):
+    """With steps so large that torch uses several threads, two threads in each of two workers change no bit."""
     words = "dataset=digits model.hidden=[512] batching.batch_size=512 epochs=4 figures=false threads=2".split()
     assert exp("-m", *words, "seed=0,1", "sweep.workers=2", "hydra.sweep.dir=sweep").returncode == 0
     for seed in ("0", "1"):

@@ -1,9 +1,11 @@
-"""A sweep through submitit, on its local executor: real processes, that die, are preempted and are stopped."""
+"""A sweep with submitit's local executor: processes that die, are preempted, or are stopped."""
 
 import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Dying(nn.Linear):
 """
 
 
-def begin(folder: Path, *words: str, **environment: str) -> forking.Process:
+def start(folder: Path, *words: str, **environment: str) -> forking.Process:
     return forking.begin("exp", "-m", *words, folder=folder, **environment)
 
 
@@ -38,54 +40,54 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def process_of(job: Path) -> int:
-    """The process on the cluster that holds this run."""
+    """Return the process ID of the submitit job that runs this run."""
     for _ in range(1000):
         for pid in Path("/proc").glob("[0-9]*"):
             try:
-                held = {os.readlink(one) for one in (pid / "fd").iterdir()}
+                files = {os.readlink(one) for one in (pid / "fd").iterdir()}
                 line = (pid / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"submitit.core._submit" in line and any(name.startswith(str(job)) for name in held):
+            if b"submitit.core._submit" in line and any(name.startswith(str(job)) for name in files):
                 return int(pid.name)
         time.sleep(0.01)
-    raise AssertionError("it never ran")
+    raise AssertionError("the job never ran")
 
 
-def until_saved(job: Path) -> None:
+def wait_until_saved(job: Path) -> None:
     for _ in range(3000):
         if (job / "checkpoints/last.pt").exists():
             return
         time.sleep(0.01)
-    raise AssertionError("it never saved")
+    raise AssertionError("the job never saved")
 
 
-def test_a_job_that_dies_loses_itself_alone(tmp_path: Path):
+def test_a_job_that_dies_fails_alone(tmp_path: Path):
     (tmp_path / "mortal.py").write_text(MODEL)
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/dying.yaml").write_text("_target_: mortal.Dying\ndie: false\n")
     line = ["--config-dir", "conf", "model=dying", "dataset=moons", "epochs=1", "figures=false", "model.die=false,true"]
-    process = begin(tmp_path, *line, LOCAL, "hydra.sweep.dir=sweep", EXP_ALLOW="mortal")
-    told, said = process.communicate()
-    assert process.returncode == 1, said
+    process = start(tmp_path, *line, LOCAL, "hydra.sweep.dir=sweep", EXP_ALLOW="mortal")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 1, stderr
     assert [(row["model.die"], row["status"]) for row in table(tmp_path / "sweep")] == [
         ("False", "finished"),
         ("True", "failed"),
     ]
-    assert told.count("ended without a result: ") == 1
+    assert stdout.count("ended without a result: ") == 1
 
 
 @pytest.mark.slow
-def test_a_job_that_is_preempted_goes_on(tmp_path: Path):
-    """SIGUSR2 is what submitit has a cluster send before it takes the machine away; the job comes back by itself."""
-    process = begin(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
-    until_saved(tmp_path / "sweep/0")
+def test_a_preempted_job_is_queued_again_and_resumes(tmp_path: Path):
+    """With submitit, a cluster sends SIGUSR2 before it preempts a job."""
+    process = start(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
+    wait_until_saved(tmp_path / "sweep/0")
     os.kill(process_of(tmp_path / "sweep/0"), signal.SIGUSR2)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
     assert "resumed   after step" in (tmp_path / "sweep/0/exp.log").read_text()
-    undisturbed = begin(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=ours")
-    undisturbed.communicate()
+    uninterrupted = start(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=ours")
+    uninterrupted.communicate()
     assert table(tmp_path / "sweep") == table(tmp_path / "ours")
     for job in "01":
         kinds = {kind for kind, _ in find_differences(tmp_path / "sweep" / job, tmp_path / "ours" / job)}
@@ -93,15 +95,15 @@ def test_a_job_that_is_preempted_goes_on(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_what_was_stopped_goes_on_here(tmp_path: Path):
-    process = begin(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
-    until_saved(tmp_path / "sweep/0")
-    until_saved(tmp_path / "sweep/1")
+def test_a_stopped_cluster_sweep_is_resumed_on_this_machine(tmp_path: Path):
+    process = start(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
+    wait_until_saved(tmp_path / "sweep/0")
+    wait_until_saved(tmp_path / "sweep/1")
     process.send_signal(signal.SIGINT)
-    told, said = process.communicate()
-    assert process.returncode == 130, said
-    assert "interrupted and saved; to resume: python -m exp -m hydra/launcher=submitit_local" in told
-    again = begin(tmp_path, *LONG, "seed=1,2", "sweep.resume=sweep")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 130, stderr
+    assert "interrupted and saved; to resume: python -m exp -m hydra/launcher=submitit_local" in stdout
+    again = start(tmp_path, *LONG, "seed=1,2", "sweep.resume=sweep")
     again.communicate()
     assert again.returncode == 0
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished"] * 2
@@ -110,28 +112,31 @@ def test_what_was_stopped_goes_on_here(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: "),
         ([LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: not supported on a cluster"),
         ([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, got 0"),
     ],
 )
-def test_what_cannot_be_is_told_at_once(tmp_path: Path, words: list[str], said: str):
-    process = begin(tmp_path, "seed=1,2", *words)
-    _, told = process.communicate()
+def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, words: list[str], message: str):
+    process = start(tmp_path, "seed=1,2", *words)
+    _, stderr = process.communicate()
     assert process.returncode == 1
-    assert said in told
-    assert "Traceback" not in told
+    assert message in stderr
+    assert "Traceback" not in stderr
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("words", "package"), [(LOCAL, "submitit"), ("hydra/sweeper=optuna", "optuna")])
-def test_a_package_that_is_not_there_is_named(tmp_path: Path, words: str, package: str):
+def test_a_missing_package_is_named(tmp_path: Path, words: str, package: str):
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no module', name='{package}')\n")
-    process = begin(tmp_path, "seed=1,2", words, PYTHONPATH=str(tmp_path))
-    _, told = process.communicate()
-    assert process.returncode == 1
-    assert f"{words}: it needs {package}, which is not installed\n  try: " in told
-    assert "pip install -c " in told
+    # Not a fork, which has imported the package already.
+    command = [sys.executable, "-m", "exp", "-m", "seed=1,2", words]
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{words}: it needs {package}, which is not installed\n  try: " in done.stderr
+    assert "pip install -c " in done.stderr

@@ -1,7 +1,7 @@
-"""Hydra's tests for launchers, on ours: that it is one.
+"""Hydra's own tests for launchers, run on exp's launcher.
 
-They hand it functions of their own, which it makes one after another in this process. What it does with exp's jobs is
-tested in the other files here.
+They use functions of their own, which the launcher runs one after another in this process. The other files here test it
+with exp's jobs.
 """
 
 import pytest
@@ -11,17 +11,19 @@ from hydra.core.singleton import Singleton
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 
-pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions")  # the suite's own configs are of an older kind
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Future Hydra versions"
+)  # the suite's configs are written for an older Hydra
 
 
 @pytest.fixture(autouse=True)
-def of_its_time(hydra_restore_singletons: None):
-    """With the defaults that the suite was written for, whatever version_base a test before asked for."""
+def older_defaults(hydra_restore_singletons: None):
+    """Reset version_base: the suite is written for the defaults of an older Hydra."""
     Singleton._instances.pop(version.VersionBase, None)
 
 
-def test_hydra_finds_it():
-    assert "ExpLauncher" in [found.__name__ for found in Plugins.instance().discover(Launcher)]
+def test_hydra_finds_the_launcher():
+    assert "ExpLauncher" in [plugin.__name__ for plugin in Plugins.instance().discover(Launcher)]
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("exp", [])])

@@ -1,4 +1,4 @@
-"""What a sweep's jobs compose to, against Hydra's own loader."""
+"""JobComposer, compared with Hydra's own loader."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 
 @contextmanager
-def loaders(*typed: str) -> Iterator[tuple[JobComposer, object, DictConfig]]:
+def loaders(*overrides: str) -> Iterator[tuple[JobComposer, object, DictConfig]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        master = hydra.compose_config("config", list(typed), run_mode=RunMode.MULTIRUN)
+        master = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN)
         yield JobComposer(hydra.config_loader, master), hydra.config_loader, master
 
 
@@ -56,7 +56,7 @@ JOBS = st.lists(st.sampled_from(sorted(WORDS)), unique=True, max_size=6).flatmap
 
 @settings(max_examples=6)
 @given(st.lists(JOBS, min_size=1, max_size=4))
-def test_the_fast_way_composes_what_hydra_composes(jobs: list[tuple[str, ...]]):
+def test_jobs_are_composed_as_hydra_composes_them(jobs: list[tuple[str, ...]]):
     assert_composes_as_hydra(jobs)
 
 
@@ -71,8 +71,8 @@ def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
     with loaders("seed=1,2") as (composer, loader, master):
         for words in jobs:
             ours, theirs = (
-                made(composer.compose, words),
-                made(lambda w: loader.load_sweep_config(master, list(w)), words),
+                compose_or_error(composer.compose, words),
+                compose_or_error(lambda w: loader.load_sweep_config(master, list(w)), words),
             )
             if isinstance(theirs, Exception):
                 assert (type(ours), str(ours)) == (type(theirs), str(theirs))
@@ -80,15 +80,15 @@ def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
                 assert same(ours, theirs)
 
 
-def made(compose, words: tuple[str, ...]) -> DictConfig | Exception:
+def compose_or_error(compose, words: tuple[str, ...]) -> DictConfig | Exception:
     try:
         return compose(words)
     except (HydraException, ValueError) as error:
         return error
 
 
-def test_a_job_is_known_by_its_content():
-    """Spelt another way, or in another sweep, it is the same job; sweep.* and figures are no part of it."""
+def test_a_jobs_key_is_a_hash_of_its_config():
+    """Other overrides with the same result are the same job; sweep.* and figures are not part of the key."""
     with loaders() as (composer, _, _):
         one, same_again, other = compose_jobs(
             [
@@ -103,7 +103,7 @@ def test_a_job_is_known_by_its_content():
     assert one.key != other.key
 
 
-def test_every_job_is_checked_before_the_first_begins():
+def test_every_job_is_validated_before_the_first_begins():
     with loaders() as (composer, _, _), pytest.raises(InvalidJob, match="epochs must be") as caught:
         compose_jobs([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
     assert caught.value.overrides == ("epochs=0",)

@@ -1,4 +1,4 @@
-"""A sweep on a cluster, or by other launchers than ours: the same numbers, the same answer."""
+"""A sweep with submitit or with Hydra's launchers: the same numbers and the same summary."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ LINE = "-m dataset=moons epochs=2 figures=false threads=1 batching.batch_size=10
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "basic"])
-def test_a_search_goes_by_its_metric(launcher: str, tmp_path: Path):
+def test_a_search_uses_its_metric(launcher: str, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false hydra.sweeper.n_trials=3 hydra.sweep.dir=sweep"
     words = [
         *line.split(),
@@ -25,21 +25,21 @@ def test_a_search_goes_by_its_metric(launcher: str, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     jobs = [json.loads((tmp_path / "sweep" / str(job) / "summary.json").read_text()) for job in range(3)]
     best = max(job["final"]["test"]["accuracy"] for job in jobs)
-    told = next(line for line in done.stdout.splitlines() if line.startswith("trial 3 of 3"))
-    assert f"the best is {best:.4g}" in told
+    last = next(line for line in done.stdout.splitlines() if line.startswith("trial 3 of 3"))
+    assert f"the best is {best:.4g}" in last
 
 
 @pytest.mark.parametrize("launcher", ["joblib hydra.launcher.n_jobs=2", "submitit_local", "basic"])
-def test_the_same_numbers_and_the_same_answer(launcher: str, tmp_path: Path):
-    answers = {}
+def test_the_same_numbers_and_the_same_summary(launcher: str, tmp_path: Path):
+    summaries = {}
     for name, words in {"ours": [], "theirs": f"hydra/launcher={launcher}".split()}.items():
         command = [sys.executable, "-m", "exp", *LINE, *words, f"hydra.sweep.dir={name}"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1, done.stderr
-        answers[name] = [line for line in done.stdout.splitlines() if "failed " in line or "±" in line]
-    assert answers["ours"] == answers["theirs"]
+        summaries[name] = [line for line in done.stdout.splitlines() if "failed " in line or "±" in line]
+    assert summaries["ours"] == summaries["theirs"]
     for job in range(4):
-        ours, theirs = (json.loads((tmp_path / name / str(job) / "summary.json").read_text()) for name in answers)
+        ours, theirs = (json.loads((tmp_path / name / str(job) / "summary.json").read_text()) for name in summaries)
         assert [ours[key] for key in ("status", "final", "best", "overrides")] == [
             theirs[key] for key in ("status", "final", "best", "overrides")
         ]

@@ -1,4 +1,4 @@
-"""A search: what it chooses from, that it goes on, and that it finds what is there to be found."""
+"""A search with optuna: its distributions, its study, and pruning."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"),
+    ("override", "expected"),
     [
         ("a=interval(0.01,1)", FloatDistribution(0.01, 1)),
         ("a=tag(log,interval(1e-4,1))", FloatDistribution(1e-4, 1, log=True)),
@@ -40,11 +40,11 @@ RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
         ("a=[1],[2,3]", CategoricalDistribution(["[1]", "[2,3]"])),
     ],
 )
-def test_what_is_typed_is_what_is_searched(typed: str, expected: object):
-    assert distribution_of(OverridesParser.create().parse_override(typed)) == expected
+def test_an_override_is_a_distribution(override: str, expected: object):
+    assert distribution_of(OverridesParser.create().parse_override(override)) == expected
 
 
-def test_a_value_is_no_space():
+def test_a_single_value_is_no_distribution():
     with pytest.raises(ConfigError, match="needs several values"):
         distribution_of(OverridesParser.create().parse_override("a=3"))
 
@@ -52,7 +52,7 @@ def test_a_value_is_no_space():
 @pytest.mark.parametrize(
     ("storage", "several"), [("study.log", (0, 0)), pytest.param("sqlite:///study.db", (1, 2), marks=pytest.mark.slow)]
 )
-def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str, several: tuple[int, int]):
+def test_a_search_with_a_storage_continues_its_study(exp, tmp_path: Path, storage: str, several: tuple[int, int]):
     for trials, workers in zip((4, 9), several, strict=True):
         place = [f"hydra.sweeper.storage={storage}", f"hydra.sweeper.n_trials={trials}", f"sweep.workers={workers}"]
         done = exp(*LINE, RATE, *place)
@@ -74,8 +74,8 @@ def test_a_search_goes_on_where_it_was(exp, tmp_path: Path, storage: str, severa
 
 
 @pytest.mark.parametrize("workers", [2, *(pytest.param(workers, marks=pytest.mark.slow) for workers in (0, 1))])
-def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
-    """By the median rule, worked out here from what the runs wrote; those that ended are no other for it."""
+def test_the_median_pruner_ends_runs(exp, tmp_path: Path, workers: int):
+    """The median rule is computed here from metrics.csv. Pruning does not change the runs that finish."""
     line = "-m hydra/sweeper=optuna dataset=moons epochs=10 figures=false hydra.sweep.dir=sweep".split()
     done = exp(*line, RATE, "hydra.sweeper.n_trials=10", "hydra.sweeper.sampler=random", f"sweep.workers={workers}")
     assert done.returncode == 0, done.stderr
@@ -83,15 +83,15 @@ def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
     status = [json.loads((job / "summary.json").read_text())["status"] for job in jobs]
     losses = [val_losses(job) for job in jobs]
     for number in range(10):
-        told = min(number - number % max(1, workers), number)  # trials of one batch do not know of each other
-        ended = [losses[other] for other in range(told) if status[other] == "finished"]
-        hopeless = [
+        known = min(number - number % max(1, workers), number)  # trials of one batch are not compared
+        ended = [losses[other] for other in range(known) if status[other] == "finished"]
+        worse = [
             epoch
             for epoch in range(2, 10)  # 10 // 5 on
             if len(ended) >= 5 and min(losses[number][1 : epoch + 1]) > statistics.median(loss[epoch] for loss in ended)
         ][:1]
-        assert (status[number] == "pruned") == bool(hopeless)
-        assert len(losses[number]) == (hopeless[0] if hopeless else 10) + 1
+        assert (status[number] == "pruned") == bool(worse)
+        assert len(losses[number]) == (worse[0] if worse else 10) + 1
     assert {"finished", "pruned"} == set(status)
     assert re.search(rf"{status.count('pruned')} more (was|were) pruned", done.stdout)
     pruned = jobs[status.index("pruned")]
@@ -102,7 +102,7 @@ def test_a_run_without_hope_ends_early(exp, tmp_path: Path, workers: int):
 
 
 @pytest.mark.slow
-def test_a_search_that_is_stopped_says_how_it_goes_on(exp, tmp_path: Path):
+def test_a_stopped_search_prints_how_to_resume(exp, tmp_path: Path):
     words = ["hydra/sweeper=optuna", "dataset=moons", "batching=full", "epochs=40000", "figures=false", RATE]
     for storage in ([], ["hydra.sweeper.storage=study.log"]):
         command = [sys.executable, "-m", "exp", "-m", *words, *storage, "hydra.sweep.dir=sweep"]
@@ -110,16 +110,16 @@ def test_a_search_that_is_stopped_says_how_it_goes_on(exp, tmp_path: Path):
         while not (tmp_path / "sweep/0/metrics.csv").exists():
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate()
+        stdout, _ = process.communicate()
         assert process.returncode == 130
         if storage:
-            line = next(line for line in told.splitlines() if line.startswith("interrupted and saved; to resume: "))
-            typed = shlex.split(line.partition("python -m exp ")[2])
-            again = exp(*typed, "hydra.sweeper.n_trials=1")
+            line = next(line for line in stdout.splitlines() if line.startswith("interrupted and saved; to resume: "))
+            arguments = shlex.split(line.partition("python -m exp ")[2])
+            again = exp(*arguments, "hydra.sweeper.n_trials=1")
             assert again.returncode == 0, again.stderr
             assert "trial 1 of 1: optimizer.lr=" in again.stdout
         else:
-            assert "a search can only be resumed with hydra.sweeper.storage" in told
+            assert "a search can only be resumed with hydra.sweeper.storage" in stdout
         shutil.rmtree(tmp_path / "sweep")
 
 
@@ -129,7 +129,7 @@ def val_losses(run: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_pruning_goes_by_the_metric_and_can_be_left(exp, tmp_path: Path):
+def test_pruning_uses_the_metric_and_can_be_switched_off(exp, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=5 figures=false hydra.sweeper.storage=study.log".split()
     for pruner in ("hyperband", "none"):
         study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.metric=accuracy/test"]
@@ -140,11 +140,11 @@ def test_pruning_goes_by_the_metric_and_can_be_left(exp, tmp_path: Path):
     hyperband, none = (optuna.load_study(study_name=name, storage=storage).trials for name in ("hyperband", "none"))
     assert {trial.state.name for trial in hyperband} == {"COMPLETE", "PRUNED"}
     assert {trial.state.name for trial in none} == {"COMPLETE"}
-    assert all(0 <= told <= 1 for trial in none for told in trial.intermediate_values.values())
+    assert all(0 <= value <= 1 for trial in none for value in trial.intermediate_values.values())
     assert [list(trial.intermediate_values) for trial in none] == [[1, 2, 3, 4]] * 8
 
 
-def test_a_trial_that_diverges_is_not_the_end(exp, tmp_path: Path):
+def test_a_trial_that_diverges_does_not_end_the_search(exp, tmp_path: Path):
     line = (
         "-m hydra/sweeper=optuna dataset=diabetes epochs=1 figures=false sweep.workers=0 hydra.sweep.dir=sweep".split()
     )
@@ -155,24 +155,24 @@ def test_a_trial_that_diverges_is_not_the_end(exp, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_study_compares_like_with_like(exp):
+def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
     search = [*LINE, RATE, "hydra.sweeper.storage=study.log", "hydra.sweeper.n_trials=2"]
     assert exp(*search).returncode == 0
     again = exp(*search)
     assert again.returncode == 0
     assert "the study already has 2 trials; to continue: hydra.sweeper.n_trials=4" in again.stdout
-    for more, said in (
+    for more, message in (
         (["seed=5"], "was started with"),
         (["sweep.metric=accuracy/val"], "was started with 'loss/val'"),
     ):
         refused = exp(*search, *more)
         assert refused.returncode == 1
-        assert said in refused.stderr
+        assert message in refused.stderr
         assert "hydra.sweeper.study_name=NAME" in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["seed=1"], "the search has no key with several values"),
         (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): "),
@@ -196,9 +196,9 @@ def test_a_study_compares_like_with_like(exp):
         ([RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "hydra.sweeper.storage=sqlite"),
     ],
 )
-def test_wrong_settings(exp, words: list[str], said: str):
-    here = [] if "sweep.workers" in words[0] else ["sweep.workers=0"]  # no worker begins to import torch for nothing
-    done = exp("-m", "hydra/sweeper=optuna", *words, *here)
+def test_wrong_settings(exp, words: list[str], message: str):
+    workers = [] if "sweep.workers" in words[0] else ["sweep.workers=0"]  # no worker that imports torch in vain
+    done = exp("-m", "hydra/sweeper=optuna", *words, *workers)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

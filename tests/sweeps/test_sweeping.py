@@ -1,4 +1,4 @@
-"""Real sweeps in real processes: what dies loses itself alone, what was stopped goes on, what failed is told."""
+"""Sweeps in real processes: a job that dies fails alone, a stopped sweep is resumed, failures are reported."""
 
 import csv
 import json
@@ -20,13 +20,13 @@ from exp.diff import find_differences
 from exp.reports import sweep_summary
 from exp.results import sweep_csv
 
-# Most of a second a job: time enough to do something to one.
+# A job takes most of a second: enough time to stop or kill it.
 LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
 HERE = "sweep.workers=0"  # where workers, which import torch for two seconds each, are not what is tested
 
 
-def begin(folder: Path, *words: str) -> forking.Process:
+def start(folder: Path, *words: str) -> forking.Process:
     return forking.begin("exp", "-m", *words, folder=folder)
 
 
@@ -35,81 +35,81 @@ def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def same_numbers(run: Path, other: Path) -> bool:
-    return not [what for kind, what in find_differences(run, other) if kind in ("metrics", "parameters")]
+def has_same_numbers(run: Path, other: Path) -> bool:
+    return not [text for kind, text in find_differences(run, other) if kind in ("metrics", "parameters")]
 
 
-def until(happened: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     for _ in range(3000):
-        if happened():
+        if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("it never happened")
+    raise AssertionError("the condition never held")
 
 
 def workers_of(process: forking.Process) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    return [int(pid) for pid in found]
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in children]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    process = begin(folder, *LONG, HERE, "seed=1,2,3", "hydra.sweep.dir=sweep")
-    _, told = process.communicate()
-    assert process.returncode == 0, told
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    process = start(folder, *LONG, HERE, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
     return folder / "sweep"
 
 
-def test_a_worker_that_is_killed_loses_its_own_job_alone(undisturbed: Path, tmp_path: Path):
-    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
-    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+def test_a_killed_worker_fails_its_own_job_only(uninterrupted: Path, tmp_path: Path):
+    process = start(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
     os.kill(workers_of(process)[0], signal.SIGKILL)
-    told, _ = process.communicate()
+    stdout, _ = process.communicate()
     assert process.returncode == 1
-    assert re.search(r"failed +1: seed=2: its process was killed by SIGKILL, by a user or by the system", told)
+    assert re.search(r"failed +1: seed=2: its process was killed by SIGKILL, by a user or by the system", stdout)
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "failed", "finished"]
     assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "failed"
     for job in ("0", "2"):
-        assert same_numbers(tmp_path / "sweep" / job, undisturbed / job)
-    again = begin(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
-    _, told = again.communicate()
-    assert again.returncode == 0, told
+        assert has_same_numbers(tmp_path / "sweep" / job, uninterrupted / job)
+    again = start(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
+    _, stderr = again.communicate()
+    assert again.returncode == 0, stderr
     assert "resumed   after step" in (tmp_path / "sweep/1/exp.log").read_text()
-    assert table(tmp_path / "sweep") == table(undisturbed)
-    assert same_numbers(tmp_path / "sweep/1", undisturbed / "1")
+    assert table(tmp_path / "sweep") == table(uninterrupted)
+    assert has_same_numbers(tmp_path / "sweep/1", uninterrupted / "1")
 
 
 @pytest.mark.parametrize(
-    "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
+    "which", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
 )
-def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, undisturbed: Path, tmp_path: Path):
-    process = begin(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
-    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
-    process.send_signal(how)
-    told, _ = process.communicate()
-    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
-    assert not (tmp_path / "sweep/2").exists() or how == signal.SIGKILL
-    if how != signal.SIGKILL:
-        assert f"python -m exp -m {' '.join([*LONG, 'seed=1,2,3'])} sweep.resume=sweep" in told
+def test_a_stopped_sweep_is_resumed(which: signal.Signals, uninterrupted: Path, tmp_path: Path):
+    process = start(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+    wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process.send_signal(which)
+    stdout, _ = process.communicate()
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[which]
+    assert not (tmp_path / "sweep/2").exists() or which == signal.SIGKILL
+    if which != signal.SIGKILL:
+        assert f"python -m exp -m {' '.join([*LONG, 'seed=1,2,3'])} sweep.resume=sweep" in stdout
         assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["status"] == "interrupted"
         assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "interrupted"]
-    again = begin(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
-    _, told = again.communicate()
-    assert again.returncode == 0, told
-    assert table(tmp_path / "sweep") == table(undisturbed)
-    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+    again = start(tmp_path, *LONG, HERE, "seed=1,2,3", "sweep.resume=sweep")
+    _, stderr = again.communicate()
+    assert again.returncode == 0, stderr
+    assert table(tmp_path / "sweep") == table(uninterrupted)
+    assert all(has_same_numbers(tmp_path / "sweep" / job, uninterrupted / job) for job in "012")
 
 
-def test_a_finished_sweep_may_be_added_to_and_nothing_runs_twice(exp, tmp_path: Path):
+def test_jobs_are_added_to_a_finished_sweep_and_none_runs_twice(exp, tmp_path: Path):
     assert exp("-m", *SHORT, HERE, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
     before = (tmp_path / "sweep/0/exp.log").read_bytes()
     more = exp("-m", *SHORT, HERE, "seed=3,1,2", "optimizer.lr=0.1,0.2", "sweep.resume=sweep")
     assert more.returncode == 0, more.stderr
     assert (tmp_path / "sweep/0/exp.log").read_bytes() == before
-    found = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
-    assert found[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
-    assert sorted(pair[1:] for pair in found) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
+    jobs = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
+    assert jobs[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
+    assert sorted(pair[1:] for pair in jobs) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
     refused = exp("-m", *SHORT, HERE, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert "epochs was 2, is now 3" in refused.stderr
@@ -125,37 +125,37 @@ def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_half_done_job_that_waits_keeps_its_checkpoint(exp, undisturbed: Path, tmp_path: Path):
-    """Two are under way and stopped; gone on with one at a time, and stopped again, the second is still there."""
+def test_an_interrupted_job_keeps_its_checkpoint_until_it_is_resumed(exp, uninterrupted: Path, tmp_path: Path):
+    """Two running jobs are stopped, resumed one at a time, and stopped again before the second resumed."""
     line = [*LONG, "seed=1,2,3"]
-    process = begin(tmp_path, *line, "sweep.workers=2", "hydra.sweep.dir=sweep")
-    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+    process = start(tmp_path, *line, "sweep.workers=2", "hydra.sweep.dir=sweep")
+    wait_until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
     process.send_signal(signal.SIGTERM)
     process.communicate()
-    until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
-    process = begin(tmp_path, *line, "sweep.resume=sweep")
-    until(lambda: "resumed" in (tmp_path / "sweep/0/exp.log").read_text())
+    wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    process = start(tmp_path, *line, "sweep.resume=sweep")
+    wait_until(lambda: "resumed" in (tmp_path / "sweep/0/exp.log").read_text())
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert (tmp_path / "sweep/1/checkpoints/last.pt").exists()
     assert exp("-m", *line, "sweep.resume=sweep").returncode == 0
-    assert table(tmp_path / "sweep") == table(undisturbed)
-    assert all(same_numbers(tmp_path / "sweep" / job, undisturbed / job) for job in "012")
+    assert table(tmp_path / "sweep") == table(uninterrupted)
+    assert all(has_same_numbers(tmp_path / "sweep" / job, uninterrupted / job) for job in "012")
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_asked_to_stop_stops_the_sweep(tmp_path: Path):
-    process = begin(tmp_path, *LONG, "seed=1,2,3,4", "sweep.workers=2", "hydra.sweep.dir=sweep")
-    until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
+def test_sigterm_to_a_worker_stops_the_sweep(tmp_path: Path):
+    process = start(tmp_path, *LONG, "seed=1,2,3,4", "sweep.workers=2", "hydra.sweep.dir=sweep")
+    wait_until(lambda: all((tmp_path / f"sweep/{job}/checkpoints/last.pt").exists() for job in "01"))
     os.kill(workers_of(process)[0], signal.SIGTERM)
-    told, _ = process.communicate()
+    stdout, _ = process.communicate()
     assert process.returncode == 130
-    assert "interrupted and saved; to resume: python -m exp -m" in told
+    assert "interrupted and saved; to resume: python -m exp -m" in stdout
     assert "interrupted" in {row["status"] for row in table(tmp_path / "sweep")}
     assert not (tmp_path / "sweep/3").exists()
 
 
-def test_equal_jobs_are_made_once(exp, tmp_path: Path):
+def test_equal_jobs_run_once(exp, tmp_path: Path):
     done = exp("-m", *SHORT, HERE, "seed=1,1,2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
     assert [row["seed"] for row in table(tmp_path / "sweep")] == ["1", "2"]
@@ -163,8 +163,8 @@ def test_equal_jobs_are_made_once(exp, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path):
-    """Added to with what was the default before, spelt out: the same jobs, and one group of seeds."""
+def test_a_default_equals_the_same_value_in_an_override(exp, tmp_path: Path):
+    """Jobs added with the default value as an override are the same jobs, and one group of seeds."""
     assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
     words = ["seed=1,2,3", "optimizer.lr=0.02,0.5", "optimizer=sgd", "sweep.resume=sweep"]
     assert exp("-m", *SHORT, *words).returncode == 0
@@ -178,8 +178,8 @@ def test_a_default_that_was_not_typed_is_the_value_that_was(exp, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
-    """A loss may be finite, and the squares in rmse and r2 not be: the seeds' mean is told, and no deviation."""
+def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
+    """A loss may be finite while the squares in rmse and r2 are not."""
     line = "-m dataset=diabetes loss=l1 batching=full epochs=2 preflight=off figures=false optimizer.lr=1e7".split()
     done = exp(*line, "seed=1,2,3", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
@@ -189,7 +189,7 @@ def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "cannot be the folder of a job"),
         ("-m seed=1,2 hydra.sweep.subdir=seeds", "cannot be the folder of a job"),
@@ -210,24 +210,24 @@ def test_a_metric_without_bounds_is_told(exp, tmp_path: Path):
         ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
     ],
 )
-def test_what_would_be_ignored_or_lost_is_refused(exp, tmp_path: Path, words: str, said: str):
-    here = [] if "sweep.workers" in words else ["sweep.workers=0"]  # no worker begins to import torch for nothing
-    done = exp(*shlex.split(words), *SHORT, *here)
+def test_unsupported_settings_are_errors(exp, tmp_path: Path, words: str, message: str):
+    workers = [] if "sweep.workers" in words else ["sweep.workers=0"]  # no worker that imports torch in vain
+    done = exp(*shlex.split(words), *SHORT, *workers)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
 @pytest.mark.slow
-def test_a_log_that_speaks_of_its_job_is_that_jobs(exp, tmp_path: Path):
+def test_log_settings_may_use_values_of_the_job(exp, tmp_path: Path):
     name = "hydra.job_logging.handlers.file.filename=${hydra.runtime.output_dir}/${hydra.job.num}-${seed}.log"
     assert exp("-m", *SHORT, "seed=5,6", name, "hydra.sweep.dir=sweep").returncode == 0
     assert sorted(path.name for path in tmp_path.glob("sweep/*/*.log")) == ["0-5.log", "1-6.log"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"jobs": 3}', '{"folders": [], "config": {}, "varied": []}'])
-def test_a_damaged_record_of_a_sweep_is_said_to_be_one(exp, tmp_path: Path, content: str):
+def test_a_damaged_sweep_json_is_an_error(exp, tmp_path: Path, content: str):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep/sweep.json").write_text(content)
     done = exp("-m", *SHORT, "seed=1,2", "sweep.resume=sweep", "sweep.workers=0")
@@ -237,18 +237,18 @@ def test_a_damaged_record_of_a_sweep_is_said_to_be_one(exp, tmp_path: Path, cont
 
 
 @pytest.mark.slow
-def test_a_job_whose_folder_is_taken_away_is_told(tmp_path: Path):
-    process = begin(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
-    until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
+def test_a_job_whose_folder_is_removed_has_failed(tmp_path: Path):
+    process = start(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
+    wait_until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
     shutil.rmtree(tmp_path / "sweep/0")
-    told, said = process.communicate()
-    assert process.returncode == 1, said
-    assert "its folder was removed while it ran" in told
+    stdout, stderr = process.communicate()
+    assert process.returncode == 1, stderr
+    assert "its folder was removed while it ran" in stdout
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["failed", "finished"]
 
 
 @pytest.mark.slow
-def test_a_narrow_terminal_shows_the_metric_that_counts(exp):
+def test_a_narrow_terminal_shows_the_sweeps_metric(exp):
     words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
     done = exp("-m", *SHORT, *words, COLUMNS="40")
     head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
@@ -256,16 +256,16 @@ def test_a_narrow_terminal_shows_the_metric_that_counts(exp):
 
 
 @pytest.mark.slow
-def test_auto_looks_where_the_sweep_is_to_go(exp, tmp_path: Path):
+def test_auto_resumes_the_sweep_in_hydra_sweep_dir(exp, tmp_path: Path):
     assert exp("-m", *SHORT, "seed=1", "hydra.sweep.dir=mine/a").returncode == 0
     assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=mine/a", "sweep.resume=auto").returncode == 0
     assert [row["job"] for row in table(tmp_path / "mine/a")] == ["0", "1"]
 
 
-def test_rows_are_sorted_past_what_is_no_number():
+def test_rows_without_a_number_are_sorted_last():
     values = [0.5, float("nan"), 0.9, "nan", 0.1, None, 0.95]
-    told = sweep_summary.sort_best_first([{"accuracy/val": value} for value in values], "accuracy/val")
-    assert [row["accuracy/val"] for row in told[:4]] == [0.95, 0.9, 0.5, 0.1]
+    ordered = sweep_summary.sort_best_first([{"accuracy/val": value} for value in values], "accuracy/val")
+    assert [row["accuracy/val"] for row in ordered[:4]] == [0.95, 0.9, 0.5, 0.1]
 
 
 @pytest.mark.slow
@@ -286,13 +286,13 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
         values = [summary["final"]["val"]["loss"] for summary in losses]
         assert float(row["loss/val"]) == pytest.approx(statistics.fmean(values), rel=1e-12)
         assert float(row["loss/val std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
-    lines = [line for line in done.stdout.splitlines() if " done, " not in line]  # of progress, where it takes long
+    lines = [line for line in done.stdout.splitlines() if " done, " not in line]  # progress lines of a slow machine
     assert lines[0].split()[:3] == ["lr", "n", "loss/val"]
     assert lines[1].split()[0] == "0.5"  # the better one
 
 
 @pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
-def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launcher: str):
+def test_the_summary_is_sorted_and_lists_failures(exp, tmp_path: Path, launcher: str):
     words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
     done = exp("-m", *SHORT, HERE, *words, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
@@ -307,7 +307,7 @@ def test_the_answer_is_sorted_and_tells_of_failures(exp, tmp_path: Path, launche
         assert "Traceback" in (tmp_path / f"sweep/{job}/exp.log").read_text()
 
 
-def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
+def test_on_error_stop_starts_no_job_after_a_failure(exp, tmp_path: Path):
     done = exp(
         "-m", *SHORT, HERE, "batching.batch_size=100000,10,20,30,40", "sweep.on_error=stop", "hydra.sweep.dir=sweep"
     )
@@ -318,7 +318,7 @@ def test_it_stops_at_a_failure_if_it_is_to(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize("how", ["sweep.dry_run=true", pytest.param("--cfg job", marks=pytest.mark.slow)])
-def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: str):
+def test_a_dry_run_lists_the_jobs_and_writes_nothing(exp, tmp_path: Path, how: str):
     done = exp("-m", HERE, "seed=1,2", "model.hidden=[4],[8,8]", *how.split())
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
@@ -333,7 +333,7 @@ def test_a_dry_run_lists_the_jobs_and_leaves_nothing(exp, tmp_path: Path, how: s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_strangers_sweep_writes_in_its_own_folder_alone(exp, tmp_path: Path):
+def test_a_sweep_json_cannot_name_folders_outside_the_sweep(exp, tmp_path: Path):
     assert exp("-m", *SHORT, HERE, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
     content = json.loads((tmp_path / "sweep/sweep.json").read_text())
     content["folders"] = {key: f"../{name}" for key, name in content["folders"].items()}

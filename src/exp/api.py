@@ -131,7 +131,7 @@ class SweepResult:
 
 
 def train(*overrides: str, **knobs: object) -> Result:
-    """Make the run that `python -m exp` and these words make: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
+    """Train one run, as `python -m exp` with these overrides: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
 
     ExpError, with what to type, for a wrong command or a run that failed.
     """
@@ -139,7 +139,7 @@ def train(*overrides: str, **knobs: object) -> Result:
 
 
 def sweep(*overrides: str, **knobs: object) -> SweepResult:
-    """Make the sweep that `python -m exp -m` and these words make: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
+    """Run a sweep, as `python -m exp -m` with these overrides: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
 
     ExpError for a wrong command; jobs that failed are told, and in the table.
     """

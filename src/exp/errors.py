@@ -1,4 +1,4 @@
-"""What a user can cause, and how it is said: key, bad value, what is allowed, and what to type.
+"""Errors that a user can fix, and how values are written in them.
 
 ExpError
 ├── ConfigError      a choice or a knob is wrong
@@ -18,7 +18,7 @@ from typing import cast
 
 
 def as_yaml(value: object) -> str:
-    """A value as one would type it: null, true, [1,2], abc."""
+    """Return a value as it is typed: null, true, [1,2], abc."""
     if isinstance(value, list):
         return f"[{','.join(as_yaml(item) for item in cast('list[object]', value))}]"
     if value is None:
@@ -33,7 +33,7 @@ def pluralize(count: int, what: str) -> str:
 
 
 def display_path(folder: Path) -> Path:
-    """The folder as a person standing here would type it."""
+    """Return the folder relative to the current one, if it is inside."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
@@ -73,12 +73,12 @@ class CheckpointError(ExpError):
     pass
 
 
-class Diverged(ExpError):  # noqa: N818  # what happened, not an error in what was asked
+class Diverged(ExpError):  # noqa: N818  # an outcome, not a wrong command
     pass
 
 
-class Pruned(Exception):  # noqa: N818  # of no mistake
-    """A search has no hope for this run, and needs no more of it."""
+class Pruned(Exception):  # noqa: N818  # not an error
+    """A search ended this run early."""
 
 
 def install_command(extra: str) -> str:
@@ -104,7 +104,7 @@ def require_extra(package: str, what: str, extra: str) -> Generator[None]:
         raise ConfigError(f"{what}: it needs {package}, which is not installed", install_command(extra)) from error
 
 
-# What the field calls these elsewhere, where spelling alone would not lead there.
+# Other names for keys and options, where the spelling differs too much.
 _SYNONYMS = {
     "learning_rate": "lr",
     "learningrate": "lr",
@@ -142,11 +142,10 @@ _SYNONYMS = {
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name most like `word`, or None if none is like it.
+    """Return the known name that is most similar to `word`, or None if none is.
 
-    Names may be dotted: `batch_size` is near batching.batch_size, `optimiser.lr` is near optimizer.lr, and what stands
-    before the last dot never makes up for another last word. Upper case, and other signs between words, are no
-    difference.
+    Names may be dotted: `batch_size` matches batching.batch_size, `optimiser.lr` matches optimizer.lr. The part after
+    the last dot must match by itself. Case and separators do not count.
     """
     best = max(known, key=lambda name: _similarity(word, name), default=None)
     return best if best is not None and _similarity(word, best) > 0.61 else None

@@ -262,6 +262,10 @@ SEVERAL = [
         "python -m exp model.activation=relu batching.batch_size=10 model.dropout=.1",
     ),
     ("-m epochs=1,x dataset=iris,cancr", 2, "python -m exp -m epochs=1,20 dataset=iris,cancer"),
+    ("optimizer:lr=0.1 dataset=cancr", 2, "python -m exp optimizer.lr=0.1 dataset=cancer"),
+    ("-m optimiser.lr=0.1,0.2 seed=1,2", 1, "python -m exp -m optimizer.lr=0.1,0.2 seed=1,2"),
+    ("+epochs=3 seed=1", 1, "python -m exp epochs=3 seed=1"),
+    ("scheduler.gamma=0.5 model=mpl", 2, "python -m exp scheduler=step scheduler.gamma=0.5 model=mlp"),
     ("-m optimizer.lr=0.1,0 seed=1,2", 1, "python -m exp -m optimizer.lr=0.1,0.02 seed=1,2"),
     ("loss=crossentropy optimzer=adam sed=3", 3, "python -m exp loss=cross_entropy optimizer=adam seed=3"),
 ]

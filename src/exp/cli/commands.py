@@ -1,4 +1,4 @@
-"""The commands beside training: KEY=VALUE arguments, of which a function's signature says what they may be.
+"""The commands other than training: functions whose signature defines their KEY=VALUE arguments.
 
 `exp predict ...` calls `exp.predict.predict`. Its docstring is the command's help: the line that begins with
 `python -m exp` shows every required argument, and `Args:` has a clause for each.

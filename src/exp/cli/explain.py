@@ -118,9 +118,12 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     owners = [f"{inside}={name}" for name, path in line.groups.get(inside, {}).items() if last in OmegaConf.load(path)]
-    override = f"{sign}{meant}{equals}{value}" if meant else None
-    fix = f"{owners[0]} {typed}" if owners else "python -m exp --cfg job, which prints every key"
-    return ConfigError(f"{typed}: unknown key '{key}' ({known})", override or fix, key=key, override=override)
+    override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
+    fix = override or "python -m exp --cfg job, which prints every key"
+    if owners and not meant:
+        override = (owners[0], typed)
+        fix = " ".join(override)
+    return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)
 
 
 def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
@@ -201,7 +204,9 @@ def _unreadable(override: str, line: CommandLine) -> ConfigError:
         return ConfigError(what, f"'{corrected}'", key=override_key(override), override=corrected)
     if colon := re.fullmatch(r"([\w.]+):([\w.]+)(=.*)?", override):
         sign = "." if colon[3] else "="
-        return ConfigError(f"{override}: arguments must be KEY=VALUE", f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}")
+        corrected = f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}"
+        what = f"{override}: arguments must be KEY=VALUE"
+        return ConfigError(what, corrected, key=override_key(override), override=corrected)
     if "=" not in override:
         owners = (f"{group}={override}" for group, options in line.groups.items() if override in options)
         corrected = next(owners, None)

@@ -1,6 +1,6 @@
-"""`exp --help`: one screen, and with a topic behind it what there is to know about a group, a key or a command.
+"""`exp --help`: one screen; `exp --help TOPIC` explains a group, a key or a command.
 
-Options, keys, values and clauses are those of the YAML files; commands those of their docstrings.
+Everything is read from the YAML files and their comments, and from the docstrings of the commands.
 """
 
 import shutil

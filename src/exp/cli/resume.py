@@ -23,7 +23,7 @@ from exp.results.run_folder import (
     refuse_links,
 )
 
-# What another value of would not make another run.
+# Keys that may differ in a resumed run.
 _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 
 
@@ -80,7 +80,7 @@ def resume_run(line: CommandLine) -> CommandLine:
 
 @contextmanager
 def restored_unless_begun(folder: Path | None) -> Generator[None]:
-    """The run in `folder`, if there is one, is as it was when resuming it fails before it begins.
+    """Restore the files of the run in `folder` if resuming it fails before it begins.
 
     Hydra writes into .hydra before it calls exp.
     """
@@ -143,7 +143,7 @@ def _latest(overrides: Sequence[str]) -> Path | None:
     wanted = sorted(word for word in overrides if not word.startswith("hydra."))
     for path in runs:
         folder = path.parents[1].resolve()
-        with suppress(ConfigError):  # another's is damaged
+        with suppress(ConfigError):  # a damaged run
             if sorted(read_overrides(folder)) == wanted:
                 return folder
     return None

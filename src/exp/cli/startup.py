@@ -1,4 +1,4 @@
-"""What the command `exp` changes in its process, and only while it runs. Nothing else in `cli` does."""
+"""What the command `exp` changes in its process while it runs."""
 
 import gc
 import os
@@ -22,9 +22,9 @@ def prepare_streams() -> None:
 
 @contextmanager
 def no_gc_during_import() -> Generator[None]:
-    """Without the collector of garbage, which would take half a second during the imports; a run switches it on again.
+    """Disable garbage collection, which takes half a second during the imports; a run enables it again.
 
-    Modules of the user are found where `python -m exp` finds them.
+    The user's modules are found in the current folder, as with `python -m exp`.
     """
     if allowlist.USER_PACKAGES and "" not in sys.path:
         sys.path.insert(0, "")

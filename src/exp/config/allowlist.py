@@ -1,4 +1,4 @@
-"""What a config may name, as far as its spelling and its source tell: before anything is imported.
+"""Which functions and classes a config may name, checked by name and source before anything is imported.
 
 A config is data, and a stranger's. What is found under the name is looked at once more in targets.py.
 """
@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exp.config.signatures import names, parameters
+from exp.config.signatures import module_names, parameters
 from exp.errors import ConfigError, as_yaml, nearest
 
-# The user's own packages, which a config may name beside these: comma-separated, in the environment and nowhere else.
+# Packages of the user that a config may name too: comma-separated, in the environment and nowhere else.
 VARIABLE = "EXP_ALLOW"
 
 
-# Read when the process begins: hydra.job.env_set could set it later.
+# Read at import: hydra.job.env_set could set it later.
 USER_PACKAGES = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
 
 
-# For each group the packages, and what it must be that is found there.
+# The packages of each group, and what a target in them must be.
 _ALLOWED = {
     "dataset": (("exp.data.synthetic", "exp.data.files", "sklearn.datasets"), "dataset function"),
     "model": (("exp.models", "torch.nn"), "Module"),
@@ -30,7 +30,7 @@ _ALLOWED = {
 }
 
 
-# Keys that stand beside a target's arguments and that exp reads itself, whosever the target is.
+# Keys next to a target's arguments that exp itself reads, for every target.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
     "dataset": ("split", "standardize", "stratify"),
     "model": (),
@@ -40,7 +40,7 @@ READ_BY_EXP: dict[str, tuple[str, ...]] = {
 }
 
 
-# Arguments that only exp can give, for they come of other choices.
+# Arguments that exp passes itself.
 GIVEN: dict[str, tuple[str, ...]] = {
     "dataset": (),
     "model": ("in_features", "out_features"),
@@ -74,29 +74,29 @@ def is_inside(name: str, group: str) -> bool:
     return any(name.startswith(f"{package}.") for package in packages(group))
 
 
-def refusal(group: str, target: object) -> ConfigError:
+def not_allowed(group: str, target: object) -> ConfigError:
     """That a config may not name this, and what would let it."""
     root = str(target).partition(".")[0]
     own = ",".join((*USER_PACKAGES, root))
-    nobodys = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
+    is_library = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
     return ConfigError(
         f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} from "
         + ", ".join(packages(group)),
-        f"another {group}" if nobodys else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
+        f"another {group}" if is_library else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
         key=f"{group}._target_",
     )
 
 
 def refuse_target(group: str, node: dict[str, Any]) -> None:
-    """ConfigError, naming the key, if `node` names what it may not, what is not there, or arguments that it lacks."""
+    """Raise ConfigError, naming the key, if `node` has a target that is not allowed, or arguments that it lacks."""
     target = node["_target_"]
-    # Names with an underscore are the packages' insides, and what those imported is not theirs.
+    # Names with an underscore are private, and what a private module imports is not its own.
     if not isinstance(target, str) or re.search(r"(^|\.)_", target) or not is_inside(target, group):
-        raise refusal(group, target)
+        raise not_allowed(group, target)
     module, _, name = target.rpartition(".")
-    known = names(module)
+    known = module_names(module)
     if known is not None and name not in known and "__getattr__" not in known:
-        raise require_user_package(group, target, known)
+        raise no_such_target(group, target, known)
     free = parameters(target)
     if free is not None:
         refuse_arguments(group, node, [parameter for parameter in free if parameter not in GIVEN[group]])
@@ -115,7 +115,7 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
             )
 
 
-def require_user_package(group: str, target: str, known: list[str]) -> ConfigError:
+def no_such_target(group: str, target: str, known: list[str]) -> ConfigError:
     """That there is no such name among those `known` in its module."""
     module, _, name = target.rpartition(".")
     near = nearest(name, [other for other in known if not other.startswith("_")])

@@ -1,4 +1,4 @@
-"""What each key may hold, said so that it can be read out to whoever typed something else."""
+"""The values that each key may have, and how an error message states them."""
 
 import math
 import re
@@ -14,7 +14,7 @@ CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
 
 @dataclass(frozen=True)
 class Number:
-    """The numbers a key may hold: from `low` to `high`; the ends belong to it unless they are open."""
+    """Numbers from `low` to `high`, both included unless open."""
 
     low: float
     high: float = math.inf
@@ -23,8 +23,8 @@ class Number:
     open_high: bool = False
     null: bool = False
     auto: bool = False
-    many: bool = False  # a list of such numbers will do too
-    length: int | None = None  # a list of so many, and nothing else
+    many: bool = False  # or a list of such numbers
+    length: int | None = None  # only a list of this length
 
     def accepts(self, value: object) -> bool:
         if value is None:
@@ -83,7 +83,7 @@ class Text:
 
 @dataclass(frozen=True)
 class ThreeParts:
-    """How a table is split; whether the parts add up is for the table to say."""
+    """How a table is split; whether the parts sum to its rows is checked when it is read."""
 
     def accepts(self, value: object) -> bool:
         if not isinstance(value, list):
@@ -113,7 +113,7 @@ _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps"
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 
 
-# key -> what it may be, and a value to try. A key that an option does not have is not asked for.
+# key -> its constraint, and a valid value to suggest. Applied if the config has the key.
 CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (_COUNT, "20"),
@@ -179,7 +179,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
 
 
 def violation(key: str, value: object) -> ConfigError:
-    """That `value` is not one that the constraint of `key` accepts."""
+    """Return the error for a `value` that the constraint of `key` rejects."""
     corrected = allowed_override(key, value)
     return ConfigError(
         f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}", corrected, key=key, override=corrected
@@ -187,12 +187,12 @@ def violation(key: str, value: object) -> ConfigError:
 
 
 def example(key: str, value: object = None) -> str:
-    """`key` with a value that it may hold, to type; with VALUE where nothing says what it may hold."""
+    """Return a valid override of `key`; KEY=VALUE if it has no constraint."""
     return allowed_override(key, value) if key in CONSTRAINTS else f"{key}=VALUE"
 
 
 def allowed_override(key: str, value: object = None) -> str:
-    """An override of a constrained `key` that is allowed: what `value` was meant to be, where that can be told."""
+    """Return a valid override of a constrained `key`, as close to `value` as possible."""
     limit, usual = CONSTRAINTS[key]
     meant = None
     if isinstance(limit, Number) and limit.whole:
@@ -207,7 +207,7 @@ def allowed_override(key: str, value: object = None) -> str:
 
 
 def list_override(key: str, values: list[str]) -> str | None:
-    """The override that a list without brackets, or a decimal comma, was meant to be; None if it was neither."""
+    """Return the override meant by a list without brackets or a decimal comma; None if it is neither."""
     limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
     if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
         return f"{key}=[{','.join(values)}]"
@@ -218,7 +218,7 @@ def list_override(key: str, values: list[str]) -> str | None:
 
 
 def fitting(value: str, keys: Iterable[str]) -> str | None:
-    """The first of `keys` that may hold a number like `value`."""
+    """Return the first of `keys` that accepts the number `value`."""
     with suppress(ValueError):
         number = float(value)
         given = int(number) if number.is_integer() else number

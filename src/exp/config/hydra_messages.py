@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say in English of a wrong command line: the one place that depends on their words.
+"""Patterns of the error messages of Hydra and OmegaConf. Only this module depends on their wording.
 
 Each pattern captures what the message names. tests/cli/test_hydra_messages.py provokes each with the installed Hydra.
 """
@@ -17,12 +17,12 @@ WRONG_IN_FILE = re.compile(r"In '[\w/]+': \w+ raised while composing config:\s*(
 SEARCH_ONLY = re.compile(r"does not support sweep type")
 CHOSEN_TWICE = re.compile(r"Multiple values for ([\w/]+)")
 
-# What WRONG_IN_FILE captured.
+# Matched against what WRONG_IN_FILE captures.
 UNKNOWN_KEY_IN_FILE = re.compile(r"Key '")
 WRONG_VALUE_IN_FILE = re.compile(r"Value '(.+?)' of type")
 
-# Of OmegaConf, when a value is resolved.
+# From OmegaConf, when it resolves a value.
 UNKNOWN_INTERPOLATION = re.compile(r"Interpolation key '(.+?)' not found")
 
-# Advice that does not hold here: `+` adds a key that nothing reads.
+# Hydra's advice, which is wrong here: exp reads no added keys.
 APPEND_ADVICE = re.compile(r".*To append to your config.*\n?")

@@ -1,4 +1,4 @@
-"""The only place where a name in a config becomes code, if it is one that a config may name."""
+"""Import and call the targets of a config. Only here does a name in a config become code."""
 
 import importlib
 import inspect
@@ -14,15 +14,15 @@ from exp.config.allowlist import (
     GIVEN,
     READ_BY_EXP,
     is_inside,
+    no_such_target,
+    not_allowed,
     origin,
-    refusal,
     refuse_arguments,
     refuse_target,
-    require_user_package,
 )
 from exp.errors import ConfigError, DataError, ExpError, as_yaml
 
-# What it must be when found. A dataset is a function; of scikit-learn's, one that computes or that came with it: others
+# The class of a target. A dataset is a function; from scikit-learn, one that generates or loads bundled data: others
 # read files, remove folders, or load pickles.
 _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": Optimizer, "scheduler": LRScheduler}
 
@@ -36,7 +36,7 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
     ConfigError, naming the key, if the target is not allowed, not there, or refuses.
     """
     function = resolve(group, node)
-    _refuse_unknown(group, node, function)
+    _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
     try:
         return function(**arguments, **given)
@@ -53,38 +53,38 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
 
 
 def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
-    """The function or class that `node` names. ConfigError if it is not one that a config may name for that group."""
+    """Import the function or class that `node` names. ConfigError if it is not allowed for that group."""
     refuse_target(group, node)
     target: str = node["_target_"]
     module, _, name = target.rpartition(".")
-    found = _found(group, module, name)
+    imported = _import_target(group, module, name)
     if group in _KINDS:
-        right = isinstance(found, type) and issubclass(found, _KINDS[group])
+        right = isinstance(imported, type) and issubclass(imported, _KINDS[group])
     else:
-        # As found, not as spelt: the user's own module may have imported it.
-        from_scikit_learn = origin(getattr(found, "__module__", "")) == "sklearn"
-        right = callable(found) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(found.__name__) is not None)
-    # As found, not as spelt: an allowed module may have imported anything.
-    if not right or not is_inside(f"{getattr(found, '__module__', '')}.", group):
-        raise refusal(group, target)
-    return cast("Callable[..., Any]", found)
+        # Where it is defined, not how it is named: a user's module may have imported it.
+        from_scikit_learn = origin(getattr(imported, "__module__", "")) == "sklearn"
+        right = callable(imported) and (not from_scikit_learn or _SCIKIT_LEARN.fullmatch(imported.__name__) is not None)
+    # Where it is defined, not how it is named: an allowed module may have imported anything.
+    if not right or not is_inside(f"{getattr(imported, '__module__', '')}.", group):
+        raise not_allowed(group, target)
+    return cast("Callable[..., Any]", imported)
 
 
-def _found(group: str, module: str, name: str) -> object:
+def _import_target(group: str, module: str, name: str) -> object:
     try:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
-        raise require_user_package(group, f"{module}.{name}", dir(importlib.import_module(module))) from error
+        raise no_such_target(group, f"{module}.{name}", dir(importlib.import_module(module))) from error
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there; what it imports is not
+            raise  # the module exists, but not what it imports
         raise ConfigError(
             f"{group}._target_={module}.{name} does not exist", f"{group}._target_= and a module that is there"
         ) from error
 
 
-def _refuse_unknown(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:
-    """What the source did not tell, the object itself does."""
+def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:
+    """Check the arguments against the imported object, whose source may not have told."""
     parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

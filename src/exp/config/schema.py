@@ -1,4 +1,4 @@
-"""The knobs that we own, typed, and what each may be.
+"""The schema of a config, and its validation.
 
 Knows Hydra's configs and no torch, so that a mistake is answered at once.
 """
@@ -22,7 +22,7 @@ from exp.errors import ConfigError, as_yaml, nearest
 _HERE = Path(__file__).resolve().parents[1]
 
 
-# In a wheel the YAMLs lie in the package, in a checkout at the top.
+# In a wheel, conf/ is in the package; in a checkout, at the top.
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if (folder / "config.yaml").is_file())
 
 
@@ -85,7 +85,7 @@ ConfigStore.instance().store("schema", Config)
 
 
 def validate(cfg: DictConfig) -> Config:
-    """The composed config, typed. ConfigError names the first key that is missing, unknown or out of its range."""
+    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid."""
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
@@ -93,7 +93,7 @@ def validate(cfg: DictConfig) -> Config:
         raise _unresolved(error, cfg) from error
     if missing:
         raise _needed(missing[0], "needs a value")
-    _refuse_unused_arguments(content, Config, "")
+    _refuse_unknown_keys(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
             raise ConfigError(
@@ -103,14 +103,14 @@ def validate(cfg: DictConfig) -> Config:
         if content[group].get("_target_") is not None:
             refuse_target(group, content[group])
     for key, (limit, _) in CONSTRAINTS.items():
-        found, value = _is_interpolation(content, key)
+        found, value = _find_value(content, key)
         if found and not limit.accepts(value):
             raise violation(key, value)
     return cast(Config, OmegaConf.to_object(cfg))
 
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:
-    """A config that was composed before, as a run's folder keeps it. ConfigError as of `check`."""
+    """Return the config that a run's folder holds, typed. ConfigError as in `validate`."""
     try:
         cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(content)))
     except OmegaConfBaseException as error:
@@ -119,7 +119,7 @@ def config_from_saved(content: Mapping[str, Any]) -> Config:
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """What a job's function is given: the config without Hydra's own settings."""
+    """Return the config without Hydra's own settings, as a job's function gets it."""
     task = copy.copy(cfg)
     with open_dict(task):
         del task["hydra"]
@@ -127,12 +127,12 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
 
 
 def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
-    """The option taken of each group, in the config's order, from Hydra's record of choices."""
+    """Return the option chosen in each group, in the config's order, from Hydra's record of choices."""
     return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as one level of dotted keys; lists stay whole."""
+    """Return a nested mapping as one level of dotted keys; lists stay whole."""
     leaves: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
@@ -143,7 +143,7 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
-    """That a value cannot be resolved; the fix is the nearest key, if it refers to one that does not exist."""
+    """Return the error for a value that cannot be resolved. If it refers to an unknown key, the fix has the nearest."""
     key, unknown = str(error.full_key), UNKNOWN_INTERPOLATION.search(str(error))
     keys = set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}
     near = nearest(unknown[1], keys) if unknown else None
@@ -155,7 +155,7 @@ def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
 
 
 def _needed(key: str, what: str) -> ConfigError:
-    """That the config lacks `key`; the fix is the default option, if it is a group."""
+    """Return the error for a missing `key`. The fix is the default option, if it is a group."""
     chosen = re.search(rf"^  - {key}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     if chosen:
         return ConfigError(f"{key} {what}", f"{key}={chosen[1]}", key=key, override=f"{key}={chosen[1]}")
@@ -163,8 +163,8 @@ def _needed(key: str, what: str) -> ConfigError:
     return ConfigError(f"{key} {what}", example(key), key=key, override=override)
 
 
-def _is_interpolation(content: dict[str, Any], key: str) -> tuple[bool, Any]:
-    """Whether `key` is there for us to judge, and its value: what a user's own class takes is the user's business."""
+def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
+    """Return whether the config has `key`, and its value. Arguments of a user's own class do not count."""
     node: Any = content
     for part in key.split("."):
         if not isinstance(node, dict) or part not in node:
@@ -181,8 +181,8 @@ def _is_read_by_exp(key: str) -> bool:
     return name in READ_BY_EXP.get(group, ())
 
 
-def _refuse_unused_arguments(content: dict[str, Any], schema: type, prefix: str) -> None:
-    """Refuse keys that `+` or `++` added where nothing would read them."""
+def _refuse_unknown_keys(content: dict[str, Any], schema: type, prefix: str) -> None:
+    """Refuse keys that + or ++ added where nothing reads them, and keys that ~ removed."""
     known = {field.name: field.type for field in fields(schema)}
     for key in known:
         if key not in content:
@@ -197,4 +197,4 @@ def _refuse_unused_arguments(content: dict[str, Any], schema: type, prefix: str)
                 override=f"{prefix}{near}={as_yaml(value)}" if near else "",
             )
         if isinstance(inner := known[key], type) and is_dataclass(inner):
-            _refuse_unused_arguments(value, inner, f"{prefix}{key}.")
+            _refuse_unknown_keys(value, inner, f"{prefix}{key}.")

@@ -1,6 +1,7 @@
-"""What a target takes, read from its source without running it, for importing torch takes a second.
+"""The arguments of a target, read from its source: importing torch takes a second.
 
-Says nothing (None) where the source does not tell: compiled code, `**kwargs`, names made at run time.
+A sweep checks every job with this before it starts a worker. None where the source does not tell: compiled code,
+`**kwargs`, names made at run time.
 """
 
 import ast
@@ -8,49 +9,51 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-# Names that lead to names that lead to names: a chain longer than this is a circle.
-_FARTHEST = 10
+# A longer chain of imported names is a circle.
+_MAX_STEPS = 10
 
 
 def parameters(target: str) -> list[str] | None:
-    """The names that the function or class of that dotted name takes, `self` not among them."""
+    """Return the argument names of the function or class with that dotted name, without `self`."""
     module, _, name = target.rpartition(".")
-    return _parameters_of(module, name, _FARTHEST)
+    return _parameters_of(module, name, _MAX_STEPS)
 
 
-def names(module: str) -> list[str] | None:
-    """Every name at the top of that module, or None if there is no source of it to read."""
-    found = _names(module, _FARTHEST)
+def module_names(module: str) -> list[str] | None:
+    """Return every name at the top level of a module, or None if its source cannot be read."""
+    found = _top_level(module, _MAX_STEPS)
     return sorted(found) if found is not None else None
 
 
 def _parameters_of(module: str, name: str, steps: int) -> list[str] | None:
-    where = (_names(module, _FARTHEST) or {}).get(name)
-    if where is None or steps == 0:
+    definition = (_top_level(module, _MAX_STEPS) or {}).get(name)
+    if definition is None or steps == 0:
         return None
-    if isinstance(where, tuple):
-        return _parameters_of(*where, steps - 1)
-    if isinstance(where, ast.ClassDef):
-        made_by = [
-            node for node in where.body if isinstance(node, ast.FunctionDef) and node.name in ("__init__", "__new__")
+    if isinstance(definition, tuple):
+        return _parameters_of(*definition, steps - 1)
+    if isinstance(definition, ast.ClassDef):
+        constructors = [
+            node
+            for node in definition.body
+            if isinstance(node, ast.FunctionDef) and node.name in ("__init__", "__new__")
         ]
-        if made_by:
-            written = _written(made_by[-1])
-            return written and written[1:]
-        bases = [base.id for base in where.bases if isinstance(base, ast.Name)]
+        if constructors:
+            arguments = _argument_names(constructors[-1])
+            return arguments and arguments[1:]
+        bases = [base.id for base in definition.bases if isinstance(base, ast.Name)]
         return _parameters_of(module, bases[0], steps - 1) if len(bases) == 1 else None
-    return _written(where)
+    return _argument_names(definition)
 
 
-def _written(function: ast.FunctionDef) -> list[str] | None:
+def _argument_names(function: ast.FunctionDef) -> list[str] | None:
     every = function.args
     if every.kwarg is not None or every.vararg is not None:
         return None
     return [argument.arg for argument in (*every.posonlyargs, *every.args, *every.kwonlyargs)]
 
 
-def _names(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] | None:
-    """What stands under each name at the top of the module: its definition, or the module and name it comes from."""
+def _top_level(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] | None:
+    """Return the definition of each top-level name of a module, or the module and name it is imported from."""
     path = _source(module)
     tree = _parsed(path) if path is not None else None
     if path is None or tree is None or steps == 0:
@@ -65,7 +68,7 @@ def _names(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef 
             source = ".".join(part for part in (above if node.level else "", node.module or "") if part)
             for alias in node.names:
                 if alias.name == "*":
-                    found |= {name: (source, name) for name in _names(source, steps - 1) or {}}
+                    found |= {name: (source, name) for name in _top_level(source, steps - 1) or {}}
                 else:
                     found[alias.asname or alias.name] = (source, alias.name)
         elif isinstance(node, ast.Assign):
@@ -74,7 +77,7 @@ def _names(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef 
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module, found without importing it or any package around it."""
+    """Return the file of a module, without importing it or its packages."""
     root, *inner = module.split(".")
     try:
         spec = importlib.util.find_spec(root)
@@ -95,5 +98,5 @@ def _source(module: str) -> Path | None:
 def _parsed(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, SyntaxError, ValueError):  # importing it will tell
+    except (OSError, SyntaxError, ValueError):  # its import will raise
         return None

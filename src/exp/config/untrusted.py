@@ -1,6 +1,6 @@
-"""YAMLs that a stranger may have written, in a --config-dir or a run's folder: they choose for exp, never for Hydra.
+"""Check untrusted YAML files. A file in a --config-dir or a run folder may set exp's keys but not Hydra's.
 
-Hydra's settings name callbacks, log handlers, folders and environment variables: that is code, run before exp is asked.
+Hydra's settings name callbacks, log handlers, folders and environment variables: code that runs before exp's checks.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from exp.config.compose import compose_config
 from exp.config.schema import CONF, flatten
 from exp.errors import ConfigError
 
-# What Hydra notes down itself, about this very command line.
+# What Hydra records about the command line.
 _NOTED = ("runtime.", "overrides.", "job.override_dirname", "job.id", "job.num", "searchpath", "mode")
 
 
 def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:
-    """ConfigError if `words`, with the YAMLs found in `search`, make other settings of Hydra's than `typed` asks for.
+    """Raise ConfigError if `words`, with the YAML files in `search`, change other Hydra settings than `typed` does.
 
-    Compared is what they compose to, however it is spelt; composing runs nothing.
+    The composed settings are compared, however they are spelled. Composing runs no code.
     """
     for folder in search:
         _refuse_names_of_ours(Path(folder))

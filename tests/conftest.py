@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
+from hydra.errors import HydraException
 from hypothesis import settings
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -72,15 +73,15 @@ def composed(*overrides: str, config_dir: Path | None = None) -> DictConfig:
     Plain values are set in a copy, which tests/config/test_every_yaml.py compares with Hydra's own.
     """
     options = [word for word in overrides if word.partition("=")[0] in _GROUPS]
-    values = [_PARSER.parse_override(word) for word in overrides if word not in options]
-    if config_dir or any(value.type is not OverrideType.CHANGE or value.package for value in values):
-        return compose_in_full(*overrides, config_dir=config_dir)
-    config = copy.deepcopy(_of_options(*options))
     try:
+        values = [_PARSER.parse_override(word) for word in overrides if word not in options]
+        if config_dir or any(value.type is not OverrideType.CHANGE or value.package for value in values):
+            return compose_in_full(*overrides, config_dir=config_dir)
+        config = copy.deepcopy(_of_options(*options))
         for value in values:
             OmegaConf.update(config, value.key_or_group, value.value(), merge=True)
-    except OmegaConfBaseException:
-        return compose_in_full(*overrides)  # which raises Hydra's own error
+    except (HydraException, OmegaConfBaseException):
+        return compose_in_full(*overrides, config_dir=config_dir)  # which raises Hydra's own error
     return config
 
 
@@ -105,6 +106,15 @@ def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return forking.begin("exp", *arguments, folder=tmp_path, **environment).completed()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of two steps. A test that changes it makes a copy."""
+    folder = tmp_path_factory.mktemp("xor")
+    words = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
+    assert forking.run("exp", words, folder).returncode == 0
+    return folder / "run"
 
 
 def openml_cache_of_iris(folder: Path) -> None:

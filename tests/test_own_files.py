@@ -35,7 +35,7 @@ def begin(folder: Path, *words: str, allowed: str = "mine") -> forking.Process:
 
 
 def test_they_train_by_the_replayed_step_and_resume_every_bit(typed: list[str], tmp_path: Path):
-    line = [*typed, "figures=false", "threads=1", "epochs=120", "save_every=20"]
+    line = [*typed, "figures=false", "threads=1", "epochs=60", "save_every=20"]
     whole = forking.run("exp", [*line, "hydra.run.dir=whole"], tmp_path, allow="mine")
     assert "residual(width=50, blocks=2)" in whole.stdout, whole.stderr
     assert "engine=eager is in use" not in whole.stdout

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import config_of
 
 from exp.cli.command_line import CommandLine
-from exp.cli.diagnosis import check_line
+from exp.cli.diagnosis import check_line, diagnose
 from exp.cli.explain import explain
 from exp.cli.main import main
+from exp.training.build import build
 
 # What was typed, what the message names, what it tells to type.
 MISTAKES = [
@@ -198,13 +200,16 @@ def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
     return capfd.readouterr().err + (code if isinstance(code, str) else ""), 1 if isinstance(code, str) else code
 
 
-def answer_of_check(line: str) -> str | None:
-    """Return what the check of the line alone says: the message that the command prints, without Hydra's own work."""
+def problem_of(line: str) -> str | None:
+    """Return what composing, checking and building say of the line: what the command prints, without Hydra's part."""
     if line.startswith("--") or " = " in line:
         return None  # for the parser, or for Hydra
     parsed = CommandLine.parse(shlex.split(line))
     try:
-        check_line(parsed)
+        if parsed.multirun:
+            check_line(parsed)
+        else:
+            build(config_of(*parsed.overrides))
     except Exception as error:
         return f"exp: {explain(error, parsed)}\n"
     return None
@@ -213,7 +218,7 @@ def answer_of_check(line: str) -> str | None:
 @pytest.mark.parametrize(("line", "named", "cure"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
 def test_one_clear_message(line: str, named: str, cure: str, tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    said = answer_of_check(line)
+    said = problem_of(line)
     if said is None:
         said, code = answer(line, monkeypatch, capfd)
         assert code == 1
@@ -272,13 +277,28 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize(("line", "count", "mended"), SEVERAL, ids=[line for line, _, _ in SEVERAL])
-def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, mended: str, monkeypatch, capfd):
+def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, mended: str):
+    parsed = CommandLine.parse(shlex.split(line))
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        check_line(parsed)
+    assert_tells_all(f"exp: {diagnose(caught.value, parsed)}", count, mended)
+    check_line(CommandLine.parse(shlex.split(mended)[3:]))  # and it is one
+
+
+@pytest.mark.parametrize(
+    ("line", "count", "mended"),
+    [SEVERAL[0], SEVERAL[7], *(pytest.param(*case, marks=pytest.mark.slow) for case in [*SEVERAL[1:7], *SEVERAL[8:]])],
+)
+def test_the_command_prints_all_mistakes(line: str, count: int, mended: str, monkeypatch, capfd):
     said, code = answer(line, monkeypatch, capfd)
     assert code == 1
+    assert_tells_all(said, count, mended)
+
+
+def assert_tells_all(said: str, count: int, mended: str) -> None:
     assert said.count("\n  try: ") == count
     assert (f"{count} errors" in said) == (count > 1)
     assert said.splitlines()[-1] == f"corrected: {mended}"
-    check_line(CommandLine.parse(shlex.split(mended)[3:]))  # and it is one
 
 
 def test_nothing_of_a_sweep_begins_where_one_of_its_jobs_cannot(tmp_path: Path, monkeypatch, capfd):

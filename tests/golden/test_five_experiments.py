@@ -64,14 +64,18 @@ GOLDEN = {
     "signal_background_minibatch": ["experiment=signal_background", "batching=minibatch"],
     "signal_background_online": ["experiment=signal_background", "batching=online"],
 }
-# As far as the default tests need a long preset: its notebook printed the loss at update 5001.
-BEGINNINGS = {**GOLDEN, "distance": ["experiment=distance", "epochs=5001"]}
+# The beginnings of the long presets; the slow tests train them to the figures that their notebooks printed.
+BEGINNINGS = {
+    **GOLDEN,
+    "xor_mse": ["experiment=xor_mse", "epochs=5000"],
+    "distance": ["experiment=distance", "epochs=500"],
+}
 # The losses before each update. The default tests compare the beginning of the long scripts, the slow tests all of it.
 SCRIPTS: dict[str, Callable[[], list[float]]] = {
     "xor_softmax": lambda: plain.xor_softmax()[0],
     "cancer_raw": lambda: plain.cancer_raw()[0],
     "noisy_xor": lambda: plain.noisy_xor()[0],
-    "xor_mse": lambda: plain.xor_mse(updates=10_000)[0],
+    "xor_mse": lambda: plain.xor_mse(updates=5000)[0],
     "distance": lambda: plain.distance(updates=500)[0],
     "signal_background_full": lambda: plain.signal_background(1100)[0],
     "signal_background_minibatch": lambda: plain.signal_background(10)[0],
@@ -147,6 +151,7 @@ def test_noisy_xor(seed: int):
     assert run.final("test")["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_xor_mse():
     run = preset("experiment=xor_mse")
     assert len(run.losses) == 100_000
@@ -155,13 +160,15 @@ def test_xor_mse():
     assert run.final("val")["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_distance():
-    run = preset(*BEGINNINGS["distance"])
+    run = preset("experiment=distance")
     assert len(run.experiment.data.train) == 40_401
     assert round(run.losses[5000], 2) == 17.19
     assert set(run.final("val")) == {"loss", "rmse", "r2"}
 
 
+@pytest.mark.slow
 def test_distance_is_caught_from_many_a_seed():
     caught = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
     *_, last = [e for e in train(caught.learner, caught.batches, caught.data, caught.plan) if isinstance(e, Evaluated)]

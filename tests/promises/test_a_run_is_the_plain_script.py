@@ -160,10 +160,15 @@ def compare(
 
 PAIRS = [(dataset, loss) for dataset, loss in product(DATASETS, CRITERIA) if outputs(dataset, loss) is not None]
 BATCHINGS = {"full": (None, False), "online": (1, True), "minibatch": (7, True)}
+# engine=eager is the plain loop that every recording begins with; all of it in one mode, and the rest is slow.
+MODES = [
+    *((batching, "replay") for batching in BATCHINGS),
+    ("minibatch", "eager"),
+    *(pytest.param(batching, "eager", marks=pytest.mark.slow) for batching in ("full", "online")),
+]
 
 
-@pytest.mark.parametrize("engine", ["eager", "replay"])
-@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize(("batching", "engine"), MODES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_in_every_mode(optimizer: str, batching: str, engine: str):
     epochs = 12 if batching == "full" else 4  # the first steps are eager: capture, then verification
@@ -180,9 +185,8 @@ def test_every_dataset_with_every_loss_in_every_mode(dataset: str, loss: str, ba
     compare(dataset, loss, "optimizer=sgd", size, shuffle, epochs=1)
 
 
-@pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize(("batching", "engine"), MODES)
 def test_every_scheduler(scheduler: str, batching: str, engine: str):
     epochs = 12 if batching == "full" else 4
     compare(

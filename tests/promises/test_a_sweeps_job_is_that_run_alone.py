@@ -55,9 +55,9 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
     """Jobs of several shapes, some of which fail: alone, in this process, in one worker and in two."""
     common = ["epochs=2", "figures=false", "batching.batch_size=7,100000"]
     orders = {
-        "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=sgd,lbfgs,adam", "sweep.workers=0"],
-        "one": ["optimizer=adam,lbfgs,sgd", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
-        "two": ["model.dropout=0.3,0", "optimizer=sgd,adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
+        "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=lbfgs,adam", "sweep.workers=0"],
+        "one": ["optimizer=adam,lbfgs", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
+        "two": ["model.dropout=0.3,0", "optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
     }
     runs: dict[frozenset[str], dict[str, Path]] = {}
     for name in chosen:
@@ -67,7 +67,7 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
             runs.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
-    assert len(runs) == 24
+    assert len(runs) == 16
     for number, (words, folders) in enumerate(runs.items()):
         assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}

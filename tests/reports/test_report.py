@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -232,8 +233,8 @@ def test_a_page_that_cannot_be_written_undoes_nothing(exp, tmp_path: Path, what:
     assert (tmp_path / "sweep/sweep.csv").is_file()
 
 
-def test_a_strangers_folder_shows_nothing_from_elsewhere(exp, tmp_path: Path):
-    assert exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
+def test_a_strangers_folder_shows_nothing_from_elsewhere(xor_run: Path, tmp_path: Path):
+    shutil.copytree(xor_run, tmp_path / "run")
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "run/figures").mkdir()
     (tmp_path / "run/figures/x.png").symlink_to(tmp_path / "secret.txt")
@@ -251,8 +252,8 @@ def test_a_strangers_folder_shows_nothing_from_elsewhere(exp, tmp_path: Path):
         "{",
     ],
 )
-def test_a_damaged_record_does_not_stop_the_page(exp, tmp_path: Path, damage: str):
-    assert exp("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
+def test_a_damaged_record_does_not_stop_the_page(xor_run: Path, tmp_path: Path, damage: str):
+    shutil.copytree(xor_run, tmp_path / "run")
     (tmp_path / "run/summary.json").write_text(damage)
     asked = report(tmp_path, "run")
     assert (asked.returncode, asked.stderr) == (0, "")
@@ -265,7 +266,7 @@ def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
 
 
 def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
-    line = "-m dataset=moons batching=full,minibatch optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
+    line = "-m dataset=moons optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
     done = exp(*line.split(), "sweep.metric=accuracy/val", "loss=mse,cross_entropy", "sweep.workers=0")
     assert done.returncode == 1, done.stderr  # mse of large weights diverges, or is nothing for two classes
     assert done.stdout.splitlines()[-1] == "report    sweep/report.html"
@@ -278,8 +279,8 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
     accuracies = []
     for cells in told:
         row, cells = rows[cells[0]], dict(zip(head, cells, strict=True))
-        assert [cells[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")] == [
-            row[name] for name in ("status", "batching", "optimizer.lr", "seed", "loss")
+        assert [cells[name] for name in ("status", "optimizer.lr", "seed", "loss")] == [
+            row[name] for name in ("status", "optimizer.lr", "seed", "loss")
         ]
         if row["status"] == "finished":
             accuracies.append(float(row["accuracy/val"]))
@@ -292,7 +293,7 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
     finished = [job for job, row in rows.items() if row["status"] == "finished"]
     assert {f"{job}/report.html" for job in finished} <= set(page.references)
     svg = re.findall(r"<svg.*?</svg>", (tmp_path / "sweep/report.html").read_text(), re.DOTALL)
-    assert len(svg) == 3  # batching, lr, loss; seeds are what scatters
+    assert len(svg) == 2  # lr, loss; seeds are what scatters
     assert all(one.count("<circle") == len(finished) for one in svg)
 
 

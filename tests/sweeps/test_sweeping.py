@@ -21,7 +21,7 @@ from exp.reports import sweep_summary
 from exp.results import sweep_csv
 
 # A job takes most of a second: enough time to stop or kill it.
-LONG = "dataset=moons batching=full epochs=9000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
+LONG = "dataset=moons batching=full epochs=6000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
 HERE = "sweep.workers=0"  # where workers, which import torch for two seconds each, are not what is tested
 
@@ -192,19 +192,25 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
     ("words", "message"),
     [
         ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "cannot be the folder of a job"),
-        ("-m seed=1,2 hydra.sweep.subdir=seeds", "cannot be the folder of a job"),
+        pytest.param("-m seed=1,2 hydra.sweep.subdir=seeds", "cannot be the folder of a job", marks=pytest.mark.slow),
         ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is a setting of the sweep and cannot vary"),
-        ("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir: '' cannot"),
-        ("-m seed=1,2 hydra.sweep.subdir=sweep.csv", "cannot be the folder of a job"),
-        ("-m seed=1,2 sweep.workers=null", "or auto, got null"),
+        pytest.param("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir: '' cannot", marks=pytest.mark.slow),
+        pytest.param(
+            "-m seed=1,2 hydra.sweep.subdir=sweep.csv", "cannot be the folder of a job", marks=pytest.mark.slow
+        ),
+        pytest.param("-m seed=1,2 sweep.workers=null", "or auto, got null", marks=pytest.mark.slow),
         ("-m seed=1,2 sweep.metric=acc/test", "loss, accuracy, rmse or r2"),
         ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "only exp's own launcher can stop"),
         ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs (at most 100,000)"),
         ("-m seed=1,2 hydra.job.chdir=true", "jobs of a sweep run in the current folder"),
         ("-m seed=1,2 hydra.output_subdir=foo", "must be .hydra, got foo"),
-        ("hydra.output_subdir=foo", "must be .hydra, got foo"),
+        pytest.param("hydra.output_subdir=foo", "must be .hydra, got foo", marks=pytest.mark.slow),
         ("sweep.dry_run=true", "needs a sweep (-m)"),
-        ("-m seed=1,2 sweep.dry_run=true hydra/launcher=basic", "only exp's own launcher can list jobs"),
+        pytest.param(
+            "-m seed=1,2 sweep.dry_run=true hydra/launcher=basic",
+            "only exp's own launcher can list jobs",
+            marks=pytest.mark.slow,
+        ),
         ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs while it runs"),
         ("-m seed=1,2 ++sweep.resume=there", "must be typed on the command line, without +"),
         ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
@@ -226,7 +232,14 @@ def test_log_settings_may_use_values_of_the_job(exp, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.glob("sweep/*/*.log")) == ["0-5.log", "1-6.log"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"jobs": 3}', '{"folders": [], "config": {}, "varied": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"folders": [], "config": {}, "varied": []}',
+        *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", '{"jobs": 3}')),
+    ],
+)
 def test_a_damaged_sweep_json_is_an_error(exp, tmp_path: Path, content: str):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep/sweep.json").write_text(content)

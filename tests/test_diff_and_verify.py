@@ -53,9 +53,9 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
     ("module", "words", "said"),
     [
         ("diff", ["a"], "diff takes RUN OTHER\n  try: python -m exp diff a OTHER"),
-        ("diff", ["a", "nowhere"], "nowhere: no run is there"),
+        ("diff", ["a", "nowhere"], "nowhere does not contain a run"),
         ("verify", ["a"], "try: python -m exp verify resume=a"),
-        ("verify", ["resume=nowhere"], "nowhere: no run is there"),
+        ("verify", ["resume=nowhere"], "nowhere does not contain a run"),
         ("verify", ["resume=a", "epochs=3"], "epochs=3: verify takes resume= kills= seed="),
         pytest.param("verify", ["resume=a"], "no kill happened during training, so nothing", marks=pytest.mark.slow),
     ],

@@ -100,7 +100,7 @@ def test_what_is_wrong_is_raised_with_its_cure():
     assert "<= the number of training rows, 600" in failed.value.problem
     with pytest.raises(ExpError, match="must be an override"):
         train({"dataset": "iris"})
-    with pytest.raises(ExpError, match="no run is there"):
+    with pytest.raises(ExpError, match="does not contain a run"):
         load("nowhere")
 
 

@@ -95,7 +95,7 @@ def test_an_interrupt_ends_a_run_that_can_be_gone_on_with(kernel: Kernel):
     line = "train('experiment=xor_mse', epochs=40_000)"
     done = kernel.execute(line, when_shown=lambda: kernel.manager.interrupt_kernel())
     assert (done.status, done.error) == ("error", "KeyboardInterrupt")
-    assert "interrupted, and saved; to go on: " in done.streams["stdout"]
+    assert "interrupted and saved; to resume: " in done.streams["stdout"]
     (moments,) = done.shown.values()
     assert moments[-1] == ""
     run = run_in(kernel)

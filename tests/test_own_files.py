@@ -113,5 +113,5 @@ def test_a_strangers_run_brings_no_module_along(typed: list[str], tmp_path: Path
     record.write_text(record.read_text().replace(f"path: {tmp_path}/my_conf", f"path: {new}"))
     for module, words in (("exp.evaluate", []), ("exp.report", []), ("exp", ["epochs=2"])):
         done = forking.run(module, [f"{'resume' if module == 'exp' else 'run'}=run", *words], tmp_path, allow="mine")
-        assert "which comes with the run" in done.stderr + done.stdout, done.stderr
+        assert "must be an absolute path outside the run" in done.stderr + done.stdout, done.stderr
     assert not (tmp_path / "ran").exists()

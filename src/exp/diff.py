@@ -104,7 +104,7 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
     facts = summary.read(folder)
     if not facts:
         raise DataError(
-            f"{folder} is no run: {summary.NAME} is missing or damaged", "the folder that a run named at its end"
+            f"{folder} is not a run: {summary.NAME} is missing or damaged", "the folder that a run printed at its end"
         )
     config = read_config(folder)
     machine: dict[str, Any] = dict(facts.get("environment", {}))

@@ -44,7 +44,7 @@ def report(run: str) -> None:
             if (folder / run_folder.REPORT).exists():
                 raise
             missing = str(error)
-            print(f"without what the model would tell: {error}")
+            print(f"without the model's results: {error}")
         if experiment is not None:
             for told in draw_and_save(folder, experiment, Position(0, 0, 0)):
                 if isinstance(told, Noted):

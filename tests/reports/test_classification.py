@@ -156,7 +156,7 @@ def test_several_targets_are_measured_in_their_own_units():
     plain = Preprocessing((NumberColumn("a"),), None, None, "two", None, 2)
     objective = make_objective(nn.MSELoss(), "value", None, 2)
     what, told = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
-    assert (what, [one.number for one in told]) == ("off by", [4, 5])
+    assert (what, [one.number for one in told]) == ("error", [4, 5])
     assert [float(one.how) for one in told] == pytest.approx([5, 1], rel=0.15)
     squares = ((output - y) ** 2).mean(1).double().numpy()
     reach = stats.norm.ppf(0.975) * stats.sem(squares)
@@ -187,7 +187,7 @@ def test_the_most_wrong_rows_are_those_whose_class_got_least():
         of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
     expected = sorted(range(60), key=lambda row: float(of_truth[row]))[:5]
     assert [one.number for one in told] == [row + 1 for row in expected]
-    assert (what, told[0].how) == ("probability of its class", f"{float(of_truth[expected[0]]):.3g}")
+    assert (what, told[0].how) == ("probability of the true class", f"{float(of_truth[expected[0]]):.3g}")
     z = (split.x - split.x.mean(0)) / split.x.std(0, correction=0)
     for row, one in zip(expected, told, strict=True):
         farthest = int(z[row].abs().argmax())

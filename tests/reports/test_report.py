@@ -88,14 +88,14 @@ def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
     with (tmp_path / "run/metrics.csv").open() as file:
         val = [(float(row["loss"]), row["step"]) for row in csv.DictReader(file) if row["split"] == "val"]
     assert "the lowest validation loss was {:.4g}, at step {}.".format(*min(val)) in page.text
-    assert page.tables["What was run"][0][0] == "data"
+    assert page.tables["Configuration"][0][0] == "data"
     assert page.text.count(summary["environment"]["cpu"]) >= 2
     assert len([one for one in page.references if one.startswith("data:")]) == 3
-    assert dict(row[:1] + row[-1:] for row in page.tables["Each class, on the test rows"][1:]) == {
+    assert dict(row[:1] + row[-1:] for row in page.tables["Metrics by class (test split)"][1:]) == {
         "malignant": "45",
         "benign": "70",
     }
-    assert len(page.tables["The worst of the test rows"]) == 11
+    assert len(page.tables["Hardest rows (test split)"]) == 11
 
 
 def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
@@ -112,8 +112,8 @@ def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
     split = "'dataset.split=[.1,.1,.8]'".strip("'")
     done = exp(*line.split(), split, "epochs=5", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
-    head, *rows = Page(tmp_path / "run/report.html").tables["The worst of the test rows"]
-    assert head[3] == "off by"
+    head, *rows = Page(tmp_path / "run/report.html").tables["Hardest rows (test split)"]
+    assert head[3] == "error"
     assert rows[0][:2] == ["61", "9999"]
     for number, true, *_, about in rows:
         in_file = table.iloc[int(number) - 1]
@@ -149,7 +149,7 @@ def test_values_are_escaped_wherever_a_template_puts_them(tmp_path: Path):
     sweep_report.write_page(tmp_path, [row, {**row, "seed": 2, hostile: 1}, {**row, "seed": 3, hostile: 2}])
     page = Page(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().count("<script>") == 1
-    assert page.tables["What went wrong"][1] == [hostile, "finished", hostile]
+    assert page.tables["Failures"][1] == [hostile, "finished", hostile]
     assert page.text.count(hostile) > 10
     assert (tmp_path / "report.html").read_text().count("<circle") == 3
 
@@ -177,11 +177,11 @@ def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
     assert done.returncode == 1
     asked = report(tmp_path, "run")
     assert asked.returncode == 0, asked.stderr
-    assert "saved nothing" in asked.stdout
+    assert "saved no checkpoint" in asked.stdout
     page = Page(tmp_path / "run/report.html")
     assert re.search(r"diverged: the training loss became \S+ at step \d+\s+try: ", page.text)
-    assert "without what the model would tell" in page.text
-    assert [row[0] for row in page.tables["What was run"]][:2] == ["data", "model"]
+    assert "without the model's results" in page.text
+    assert [row[0] for row in page.tables["Configuration"]][:2] == ["data", "model"]
     assert len([one for one in page.references if one.startswith("data:")]) == 1  # the curve that led there
 
 
@@ -196,11 +196,11 @@ def test_a_page_is_not_exchanged_for_a_lesser_one(exp, tmp_path: Path):
     table[1:].to_csv(tmp_path / "rows.csv", index=False)
     refused = report(tmp_path, "run")
     assert refused.returncode == 1
-    assert "the rows are not those that run was trained on" in refused.stderr
+    assert "the rows differ from those that run was trained on" in refused.stderr
     (tmp_path / "rows.csv").unlink()
     refused = report(tmp_path, "run")
-    assert "the rows of run are not to be had" in refused.stderr
-    assert "from the folder that it was started from" in refused.stderr
+    assert "cannot load the rows of run" in refused.stderr
+    assert "from the folder in which the run was started" in refused.stderr
     assert (tmp_path / "run/report.html").read_text() == whole
     (tmp_path / "run/report.html").unlink()
     assert report(tmp_path, "run").returncode == 0
@@ -262,7 +262,7 @@ def test_a_damaged_record_does_not_stop_the_page(xor_run: Path, tmp_path: Path, 
 def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
     asked = report(tmp_path, "nowhere")
     assert (asked.returncode, asked.stdout) == (1, "")
-    assert "nowhere: no run is there" in asked.stderr
+    assert "nowhere does not contain a run" in asked.stderr
 
 
 def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
@@ -274,7 +274,7 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
     assert by_itself(page, tmp_path / "sweep")
     with (tmp_path / "sweep/sweep.csv").open() as file:
         rows = {row["job"]: row for row in csv.DictReader(file)}
-    head, *told = page.tables["Every job, by accuracy/val"]
+    head, *told = page.tables["All jobs, sorted by accuracy/val"]
     assert {row[0] for row in told} == set(rows)
     accuracies = []
     for cells in told:
@@ -289,7 +289,7 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
     lasts = [rows[cells[0]]["status"] != "finished" for cells in told]
     assert lasts == sorted(lasts)
     failed = {job: row["error"] for job, row in rows.items() if row["status"] != "finished"}
-    assert {row[0]: row[2] for row in page.tables["What went wrong"][1:]} == failed
+    assert {row[0]: row[2] for row in page.tables["Failures"][1:]} == failed
     finished = [job for job, row in rows.items() if row["status"] == "finished"]
     assert {f"{job}/report.html" for job in finished} <= set(page.references)
     svg = re.findall(r"<svg.*?</svg>", (tmp_path / "sweep/report.html").read_text(), re.DOTALL)
@@ -311,7 +311,7 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
     assert (tmp_path / "sweep/report.html").read_text() == first
     os.remove(tmp_path / "sweep/multirun.yaml")
     assert report(tmp_path, "sweep").returncode == 0
-    assert "Every job, by loss/val" in Page(tmp_path / "sweep/report.html").text
+    assert "All jobs, sorted by loss/val" in Page(tmp_path / "sweep/report.html").text
 
 
 def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():

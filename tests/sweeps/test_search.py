@@ -93,7 +93,7 @@ def test_the_median_pruner_ends_runs(exp, tmp_path: Path, workers: int):
         assert (status[number] == "pruned") == bool(worse)
         assert len(losses[number]) == (worse[0] if worse else 10) + 1
     assert {"finished", "pruned"} == set(status)
-    assert re.search(rf"{status.count('pruned')} more (was|were) pruned", done.stdout)
+    assert re.search(rf"{status.count('pruned')} more jobs? pruned by the search", done.stdout)
     pruned = jobs[status.index("pruned")]
     assert "pruned: the search stopped this run" in (pruned / "exp.log").read_text()
     alone = json.loads((jobs[0] / "summary.json").read_text())["overrides"]

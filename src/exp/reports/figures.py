@@ -136,7 +136,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
         if axis.lines:
             axis.legend(fontsize="small", loc=corner)
     roc.plot([0, 1], [0, 1], color="gray", linewidth=1)
-    roc.set(xlabel="false positives, of all negatives", ylabel="true positives, of all positives", title="ROC")
+    roc.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     precision.set(xlabel="recall", ylabel="precision", title="precision against recall", ylim=(-0.05, 1.05))
     predicted = objective.prediction(output).cpu().numpy()
     sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
@@ -145,7 +145,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability
     title = f"calibration, expected error {bins.error:.3g}"
-    calibration.set(xlabel="probability of the predicted class", ylabel="share that is right", title=title)
+    calibration.set(xlabel="probability of the predicted class", ylabel="share correct", title=title)
     calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
     for axis in (roc, precision, calibration):
         axis.grid(alpha=0.3)

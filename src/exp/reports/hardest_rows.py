@@ -48,18 +48,18 @@ def hardest_rows(
         true, predicted = _format_values(split.y), _format_values(objective.prediction(output))
         units = data.train.y.double().std(0, correction=0) if split.y.shape[1] > 1 else torch.ones(1)
         distance = (output - split.y).double() / torch.where(units > 0, units, 1.0).to(output.device)
-        wrong, what = distance.square().sum(1).sqrt().cpu().numpy(), "off by"
+        wrong, what = distance.square().sum(1).sqrt().cpu().numpy(), "error"
     else:
         truth = truth_of(split)
         true = [data.classes[number] for number in truth]
         predicted = [data.classes[number] for number in objective.prediction(output).cpu().numpy()]
         odds = objective.log_odds(output)
         if odds is None:
-            wrong, what = np.abs(objective.scalar_output(output).double().cpu().numpy() - truth), "off by"
+            wrong, what = np.abs(objective.scalar_output(output).double().cpu().numpy() - truth), "error"
         else:
-            wrong, what = -odds.cpu().numpy()[np.arange(len(truth)), truth], "probability of its class"
+            wrong, what = -odds.cpu().numpy()[np.arange(len(truth)), truth], "probability of the true class"
     hardest: list[int] = np.argsort(-wrong, kind="stable")[:count].tolist()
-    how = wrong if what == "off by" else np.exp(-np.logaddexp(0.0, wrong))
+    how = wrong if what == "error" else np.exp(-np.logaddexp(0.0, wrong))
     remarks = unusual_features(data, split.x[hardest])
     return what, [
         HardRow(int(split.row_numbers[row]), true[row], predicted[row], f"{how[row]:.3g}", remark)

@@ -114,7 +114,7 @@ def _training(config: Config, experiment: Experiment) -> dict[str, Any]:
     epochs_between, steps_between = divmod(plan.evaluate, batches.steps_per_epoch)
     if steps_between and (plan.patience or plan.schedule not in (None, 1)):
         raise ConfigError(
-            "format=script: it looks at the validation rows in the middle of an epoch, and stops or schedules by that",
+            "format=script cannot stop or schedule by evaluations in the middle of an epoch",
             "a run with eval_every=1epoch",
         )
     every_epochs = f"(epoch + 1) % {epochs_between} == 0 or epoch + 1 == {config.epochs}" if epochs_between > 1 else ""

@@ -141,7 +141,7 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
     return {
         "metrics": metrics,
         "remark": remark,
-        "rows": "all rows" if name == "all" else "the test rows",
+        "rows": "all rows" if name == "all" else "test split",
         "classes": _classes(experiment, output),
         "hardest": _hardest(experiment, output),
     }
@@ -163,7 +163,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
     best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
-    brackets = "In brackets the 95 % confidence interval, had other rows of the same kind been kept aside."
+    brackets = "In brackets: 95 % confidence intervals over samples of test rows."
     remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {brackets if 'test' in outputs else ''}"
     return Table(("", *names, "rows"), table), remark
 
@@ -206,7 +206,7 @@ def _hardest(experiment: Experiment, output: Tensor) -> Table:
     data = experiment.data
     how, hardest = hardest_rows(data.test, data, experiment.objective, output)
     rows = [(f"{row.number:,}", row.true, row.predicted, row.how, row.unusual) for row in hardest]
-    return Table(("row", "true", "predicted", how, "unusual about it"), rows)
+    return Table(("row", "true", "predicted", how, "unusual features"), rows)
 
 
 def _read(path: Path) -> str:

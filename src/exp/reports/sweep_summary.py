@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from exp.errors import display_path
+from exp.errors import display_path, pluralize
 from exp.results import run_folder, seeds, sweep_csv, terminal
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.sweep_csv import Row, sort_best_first
@@ -25,10 +25,9 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(summary_table(rows, metric, console))
     metrics = seeds.metric_columns(rows)
     if metrics and metric not in metrics:
-        console.print(f"sweep.metric={metric}: no job has it; there are {', '.join(metrics)}")
+        console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")
     if pruned := sum(row["status"] == "pruned" for row in rows):
-        were, them = ("was", "it") if pruned == 1 else ("were", "them")
-        console.print(f"{pruned} more {were} pruned: the search had no hope for {them}")
+        console.print(f"{pluralize(pruned, 'more job')} pruned by the search")
     failures = _failures(rows)
     varied = seeds.varied_columns(rows)
     for row in failures[:_MAX_ROWS]:
@@ -94,6 +93,6 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for row in rows[:_MAX_ROWS]:
         table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
     if len(rows) > _MAX_ROWS:
-        table.caption = f"the best {_MAX_ROWS} of {len(rows)}; all are in {sweep_csv.NAME}"
+        table.caption = f"best {_MAX_ROWS} of {len(rows)}; all rows are in {sweep_csv.NAME}"
         table.caption_justify = "left"
     return table

@@ -31,7 +31,7 @@ def write(path: Path, state: State, previous: Path | None = None) -> None:
             torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise CheckpointError(
-            f"{path} cannot be written: {error}", "free some space, or choose another hydra.run.dir"
+            f"{path} cannot be written: {error}", "free some space, or use another hydra.run.dir"
         ) from error
 
 
@@ -46,13 +46,13 @@ def read(path: Path) -> State:
     except Exception as error:  # torch raises many types for a damaged file
         # For a file that is no checkpoint, torch's message recommends reading it unsafely.
         is_unsafe = isinstance(error, pickle.UnpicklingError)
-        reason = "it is no checkpoint" if is_unsafe else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
-        raise CheckpointError(f"{path} cannot be read: {reason}", "name another checkpoint of the run") from error
+        reason = "not a checkpoint" if is_unsafe else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
+        raise CheckpointError(f"{path} cannot be read: {reason}", "another checkpoint of the run") from error
     if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of format {FORMAT}", "name another checkpoint")
+        raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT}", "another checkpoint")
     content = {key: value for key, value in cast("State", state).items() if key not in ("format", "checksum")}
     if cast("State", state).get("checksum") != checksum(content):
-        raise CheckpointError(f"{path} is damaged: its content is not what was written", "name another checkpoint")
+        raise CheckpointError(f"{path} is damaged: its checksum is wrong", "another checkpoint")
     return content
 
 
@@ -70,9 +70,7 @@ def newest(run: Path) -> tuple[State | None, list[str]]:
             except CheckpointError as error:
                 damaged.append(error.problem)
     if damaged:
-        raise CheckpointError(
-            "; ".join(damaged), f"a new run: python -m exp and the words in {run}/.hydra/overrides.yaml"
-        )
+        raise CheckpointError("; ".join(damaged), f"start a new run with the overrides in {run}/.hydra/overrides.yaml")
     return None, []
 
 

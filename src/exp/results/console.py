@@ -89,7 +89,7 @@ class ConsoleSink:
                 self._print(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
             self._print(
-                Text(f"interrupted, and saved; to go on: python -m exp {shlex.quote(f'resume={self._folder}')}")
+                Text(f"interrupted and saved; to resume: python -m exp {shlex.quote(f'resume={self._folder}')}")
             )
         if self._steps:
             self._print(Text.assemble(("folder    ", "bold"), str(self._folder)))

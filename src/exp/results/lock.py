@@ -37,8 +37,8 @@ def folder_lock(folder: Path, timeout: float = 0.0) -> Generator[None]:
                     time.sleep(0.05)
                     continue
                 raise ConfigError(
-                    f"{folder}: another process is writing there, and two would mix",
-                    "another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER of a sweep",
+                    f"{folder} is in use by another process",
+                    "hydra.run.dir=ANOTHER_FOLDER, or hydra.sweep.dir=ANOTHER_FOLDER for a sweep",
                 ) from error
             except OSError:
                 pass

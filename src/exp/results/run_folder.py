@@ -25,14 +25,14 @@ def check_is_run(folder: Path) -> None:
     if not (folder / ".hydra" / "overrides.yaml").is_file():
         below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
         what = (
-            "it is a sweep"
+            "is a sweep, not a run"
             if (folder / "multirun.yaml").is_file()
-            else "runs are in it"
+            else "contains runs, but is not a run"
             if below
-            else "no run is there"
+            else "does not contain a run"
         )
         raise ConfigError(
-            f"{folder}: {what}", f"one of them: {below[0]}" if below else "the folder that a run named at its end"
+            f"{folder} {what}", f"one of its runs: {below[0]}" if below else "the folder that a run printed at its end"
         )
 
 
@@ -54,7 +54,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return the composed config of the run in `folder`. ConfigError if it cannot be read."""
     saved: Any = _read_hydra_file(folder, "config")
     if not isinstance(saved, dict) or "epochs" not in saved:
-        raise ConfigError(f"{folder}/.hydra/config.yaml: it is no run's config", "begin a run of its own")
+        raise ConfigError(f"{folder}/.hydra/config.yaml: not the config of a run", "start a new run")
     return cast("dict[str, Any]", saved)
 
 
@@ -62,7 +62,7 @@ def read_overrides(folder: Path) -> list[str]:
     """Return the task overrides of that run, without `resume`."""
     saved: Any = _read_hydra_file(folder, "overrides") or []
     if not isinstance(saved, list) or not all(isinstance(override, str) for override in cast("list[Any]", saved)):
-        raise ConfigError(f"{folder}/.hydra/overrides.yaml: it is no list of KEY=VALUE", "begin a run of its own")
+        raise ConfigError(f"{folder}/.hydra/overrides.yaml: not a list of KEY=VALUE", "start a new run")
     return [override for override in cast("list[str]", saved) if override_key(override) != "resume"]
 
 
@@ -82,8 +82,8 @@ def read_config_dir(folder: Path) -> list[str]:
     config_dir = Path(arguments[1])
     if not config_dir.is_absolute() or config_dir.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
-            f"{folder}/.hydra/hydra.yaml: its --config-dir is {config_dir}, which comes with the run",
-            "a run of your own",
+            f"{folder}/.hydra/hydra.yaml: --config-dir={config_dir} must be an absolute path outside the run",
+            "start a new run",
         )
     return ["--config-dir", str(config_dir)]
 
@@ -107,13 +107,11 @@ def _read_hydra_file(folder: Path, name: str) -> Any:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=name == "config")
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read: {reason}", "mend that file, or begin a run of its own") from error
+        raise ConfigError(f"{path} cannot be read: {reason}", "repair the file, or start a new run") from error
 
 
 def refuse_links(folder: Path) -> None:
     """Raise ConfigError if `folder` contains a link, through which a run would write elsewhere."""
     for path in folder.rglob("*"):
         if path.is_symlink():
-            raise ConfigError(
-                f"{path} is a link, and a run that goes on writes in its own folder alone", f"rm {path}, if you can"
-            )
+            raise ConfigError(f"{path} is a link, but a run may write only in its own folder", f"rm {path}")

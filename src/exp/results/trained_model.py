@@ -70,10 +70,10 @@ class TrainedModel:
         try:
             experiment = build(self.config)
         except DataError as error:
-            fix = "the same from the folder that it was started from, with its file where it was"
-            raise DataError(f"the rows of {self.folder} are not to be had: {error.problem}", fix) from error
+            fix = "the same command from the folder in which the run was started, with the data file in place"
+            raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix) from error
         if experiment.data.fingerprint != self.state["data"]:
-            raise DataError(f"the rows are not those that {self.folder} was trained on", "the rows as they were")
+            raise DataError(f"the rows differ from those that {self.folder} was trained on", "the original rows")
         experiment.learner.set_state(self.state)
         return experiment
 
@@ -92,7 +92,7 @@ class TrainedModel:
         """Return the metrics of the run's train, val or test split."""
         splits = self.experiment.data.splits
         if split not in splits:
-            raise ConfigError(f"split={split}: there are {', '.join(splits)}", "split=test")
+            raise ConfigError(f"split={split}: unknown split '{split}' (available: {', '.join(splits)})", "split=test")
         return self.experiment.learner.evaluate(splits[split])
 
 
@@ -107,13 +107,15 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     """
     folder = Path(folder)
     if which not in CHECKPOINTS:
-        raise ConfigError(f"checkpoint={which}: there are {', '.join(CHECKPOINTS)}", "checkpoint=last")
+        raise ConfigError(
+            f"checkpoint={which}: unknown checkpoint '{which}' (available: {', '.join(CHECKPOINTS)})", "checkpoint=last"
+        )
     check_is_run(folder)
     add_user_modules_to_path(folder)
     config = config_from_saved(read_config(folder))
     path = folder / checkpoints.FOLDER / f"{which}.pt"
     if not path.exists():
-        raise CheckpointError(f"{path} is not there: the run saved nothing", f"python -m exp resume={folder}")
+        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", f"python -m exp resume={folder}")
     state = checkpoints.read(path)
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     criterion = instantiate("loss", config.loss)

@@ -1,14 +1,14 @@
-"""The seven workloads on a GPU, a step at a time and captured: prints a table as README.md shows them.
+"""Print a table of the seven workloads on a GPU: eager, replayed and captured steps.
 
 python benchmarks/gpu.py                            all of it, in at most five minutes
 python benchmarks/gpu.py cancer --seconds 30        one workload
 python benchmarks/gpu.py --device cpu --seconds 60  where there is no GPU: whether this script works
 python benchmarks/gpu.py --check                    whether there is a GPU at all
 
-`eager` is the step as torch makes it, `replayed` the list of its operator calls, `captured` that list in a CUDA graph.
-Each trains in this process, with its default logging and validation and no files, for its share of the seconds.
-Microseconds a step leave out the first steps, in which a step is recorded and captured. Below the table stands whether
-each engine's losses were the eager ones to the bit.
+`eager` is the step as torch runs it, `replayed` the list of its operator calls, `captured` that list in a CUDA graph.
+Each trains in this process, with the default logging and validation and no files, for its share of the seconds.
+The first steps, in which a step is traced and captured, are not counted. A line below the table says whether the losses
+of each engine equal the eager ones to the bit.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
 
 @contextmanager
 def capturing(wanted: bool) -> Iterator[None]:
-    """Where it is not wanted, a recording on a GPU is played call by call, as one on a CPU is."""
+    """Replay call by call, as on a CPU, unless CUDA graphs are `wanted`."""
     kept = replay.capture_cuda_graph
     if not wanted:
         replay.capture_cuda_graph = lambda play, _x, _y: play

@@ -39,7 +39,7 @@ def test_two_runs_of_the_same(runs: Path):
             ],
         ),
         ("seed", ["config     seed: 0 | 1", "metrics    first at step 0, val: "]),
-        ("longer", ["config     epochs: 2 | 4", "goes on"]),
+        ("longer", ["config     epochs: 2 | 4", "continues"]),
         ("wide", ["config     model.hidden: [10] | [11]", "parameters last.pt: other names or shapes"]),
     ],
 )

@@ -141,7 +141,10 @@ def train(*overrides: str, **knobs: object) -> Result:
 def sweep(*overrides: str, **knobs: object) -> SweepResult:
     """Run a sweep, as `python -m exp -m` with these overrides: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
 
-    ExpError for a wrong command; jobs that failed are told, and in the table.
+    Failed jobs are printed and are rows of the table.
+
+    Raises:
+        ExpError: The command is wrong.
     """
     return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, knobs)]))
 

@@ -55,7 +55,7 @@ def _first_among(
     for mine, theirs in zip_longest(rows, others):
         if mine is None or theirs is None:
             longer = other if mine is None else run
-            yield "metrics", f"the same up to the end of one, and {longer} goes on"
+            yield "metrics", f"identical until the shorter run ends; {longer} continues"
             return
         (step, split, values), (their_step, their_split, their_values) = (
             (row.step, row.split, row.metrics) for row in (mine, theirs)
@@ -65,8 +65,8 @@ def _first_among(
             return
         changed = [name for name in values if values[name] != their_values.get(name)]
         if changed:
-            told = ", ".join(f"{name} {values[name]!r} | {their_values.get(name)!r}" for name in changed)
-            yield "metrics", f"first at step {step}, {split}: {told}"
+            changes = ", ".join(f"{name} {values[name]!r} | {their_values.get(name)!r}" for name in changed)
+            yield "metrics", f"first at step {step}, {split}: {changes}"
             return
 
 

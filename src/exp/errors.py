@@ -1,7 +1,7 @@
 """Errors that a user can fix, and how values are written in them.
 
 ExpError
-├── ConfigError      a choice or a knob is wrong
+├── ConfigError      a choice or a value is wrong
 ├── DataError        the rows cannot be trained on
 ├── CheckpointError  a checkpoint cannot be written or read
 └── Diverged         the loss became NaN or infinite
@@ -82,7 +82,7 @@ class Pruned(Exception):  # noqa: N818  # not an error
 
 
 def install_command(extra: str) -> str:
-    """The command that adds `extra` to the environment that runs this: of a checkout, or of a wheel."""
+    """Return the pip command that installs `extra` into this environment, from a checkout or as a package."""
     python = Path(sys.executable)
     found = shutil.which("pip")
     pip = "pip" if found and Path(found).parent == python.parent else f"{display_path(python)} -m pip"
@@ -95,7 +95,7 @@ def install_command(extra: str) -> str:
 
 @contextmanager
 def require_extra(package: str, what: str, extra: str) -> Generator[None]:
-    """ConfigError if what is imported inside is a package that only some need, and is not there."""
+    """Raise ConfigError, with the pip command, if an import inside the context fails because `package` is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

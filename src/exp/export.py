@@ -51,7 +51,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             if rows.exists():
                 raise ConfigError(f"out={out}: {rows}, for its rows, already exists", "out=ANOTHER_FILE")
             write_rows(experiment, rows)
-            print(f"its rows, to be kept beside it: {rows}")
+            print(f"its rows (keep them in the same folder): {rows}")
         for module in user_modules(config):
             file = Path(str(sys.modules[module].__file__))
             print(
@@ -67,9 +67,9 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             with warnings.catch_warnings(action="ignore"):
                 torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False)
-        beside = path.with_name(f"{path.name}.data")
-        if beside.exists():
-            print(f"its parameters, to be kept beside it: {beside}")
+        parameters = path.with_name(f"{path.name}.data")
+        if parameters.exists():
+            print(f"its parameters (keep them in the same folder): {parameters}")
     print(f"{format}: {out}")
 
 

@@ -46,9 +46,9 @@ def report(run: str) -> None:
             missing = str(error)
             print(f"without the model's results: {error}")
         if experiment is not None:
-            for told in draw_and_save(folder, experiment, Position(0, 0, 0)):
-                if isinstance(told, Noted):
-                    print(told.text)
+            for event in draw_and_save(folder, experiment, Position(0, 0, 0)):
+                if isinstance(event, Noted):
+                    print(event.text)
         elif len(list(metrics_csv.read_rows(folder))) > 1:
             figures.save(figures.learning_curves(folder), folder / "figures" / "learning_curves.png")
         run_report.write_page(folder, experiment, summary.read(folder).get("status", "not begun"), missing)

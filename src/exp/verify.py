@@ -27,7 +27,7 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     seconds = time.monotonic() - began
     told = list(metrics_csv.read_rows(whole))
     training = max(row.seconds for row in told)
-    print(f"undisturbed: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
+    print(f"uninterrupted: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
     moments = random.Random(seed)
     typed = [*line, f"hydra.run.dir={torn}"]
     interrupted = 0

@@ -70,7 +70,7 @@ class CommandLine:
 
     @property
     def search(self) -> list[str]:
-        """Folders of YAML files beside exp's own."""
+        """Return the folders of YAML files other than those of exp."""
         return [self.config_dir] if self.config_dir else []
 
     @cached_property

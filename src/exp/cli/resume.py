@@ -1,4 +1,4 @@
-"""`resume=FOLDER`: the command of that run again, in its own folder, with nothing changed but how long it goes on."""
+"""`resume=FOLDER`: repeat the command of a run in its own folder; only its length may change."""
 
 import shlex
 from collections.abc import Generator, Sequence
@@ -158,8 +158,8 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
         key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
     ]
     if changed:
-        told = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
-        what = f"cannot resume with a different config: {told}"
+        changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
+        what = f"cannot resume with a different config: {changes}"
         raise ConfigError(what, "a new run, without resume", key="resume")
     if now["epochs"] == then["epochs"] and summary.read(folder).get("status") == "finished":
         raise AlreadyFinished(folder, then["epochs"])

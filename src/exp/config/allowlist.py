@@ -1,6 +1,6 @@
 """Which functions and classes a config may name, checked by name and source before anything is imported.
 
-A config is data, and a stranger's. What is found under the name is looked at once more in targets.py.
+A config may come from someone else. config/instantiate.py checks the imported object again.
 """
 
 import os

@@ -84,7 +84,7 @@ def _import_target(group: str, module: str, name: str) -> object:
 
 
 def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:
-    """Check the arguments against the imported object, whose source may not have told."""
+    """Check the arguments against the imported object, because its source may be incomplete."""
     parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

@@ -32,8 +32,8 @@ _PARSER = OverridesParser.create()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: half as many again as there are cores, because tests wait for processes of their own."""
-    return -(-3 * (os.cpu_count() or 1) // 2)
+    """`-n auto`: one for each core; a process that waits for a command leaves its core to it."""
+    return os.cpu_count() or 1
 
 
 # The files that take longest, which begin first: each is the work of one process, and the last ones shall be short.

@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -41,7 +42,9 @@ _VARIABLE = "EXP_TESTS_SERVER"
 class Process:
     """A forked command, with as much of subprocess.Popen as tests use."""
 
-    def __init__(self, module: str, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, module: str, words: list[str], folder: Path, environment: dict[str, str], largest_file: int | None = None
+    ) -> None:
         start_server()
         self._command = [module, *words]
         self._folder = tempfile.TemporaryDirectory()
@@ -52,6 +55,7 @@ class Process:
             "folder": str(folder),
             "environment": environment,
             "output": output,
+            "largest_file": largest_file,
         }
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(os.environ[_VARIABLE])
@@ -186,6 +190,8 @@ def _become(request: dict[str, Any]) -> None:
     for descriptor, path in zip((1, 2), request["output"], strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if (most := request["largest_file"]) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 GPU = [sys.executable, str(Path(__file__).parents[1] / "benchmarks/gpu.py")]
 
 
+@pytest.mark.slow
 def test_the_table_of_a_gpu_is_made_on_a_cpu_too(tmp_path: Path):
-    typed = ["4-point xor", "cancer", "--device", "cpu", "--seconds", "6"]
+    typed = ["4-point xor", "cancer", "--device", "cpu", "--seconds", "3"]
     done = subprocess.run([*GPU, *typed], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -78,7 +78,9 @@ def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_
 
 
 def test_a_sweep_has_a_table_seeds_and_runs():
-    result = sweep("dataset=moons", "optimizer.lr=0.01,0.1", "seed=range(0,2)", epochs=2, figures=False)
+    result = sweep(
+        "dataset=moons", "optimizer.lr=0.01,0.1", "seed=range(0,2)", "sweep.workers=0", epochs=2, figures=False
+    )
     assert list(result.table["status"]) == ["finished"] * 4
     assert list(result.seeds["n"]) == [2, 2]
     better = result.seeds.loc[result.seeds["loss/val"].idxmin()]

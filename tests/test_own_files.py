@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -82,8 +79,7 @@ def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str
     place = re.search(r"PYTHONPATH=(\S+) python train.py", exported.stdout)
     assert place is not None, exported.stderr
     assert Path(place[1]) == tmp_path / "my_conf"
-    command, environment = [sys.executable, "-W", "error", "train.py"], {**os.environ, "PYTHONPATH": place[1]}
-    theirs = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    theirs = forking.begin("train", folder=tmp_path, PYTHONPATH=place[1]).completed()
     assert theirs.returncode == 0, theirs.stderr
     assert "exp" not in (tmp_path / "train.py").read_text().replace("expand", "")
     with (tmp_path / "run/metrics.csv").open() as file:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,7 @@ LINES = [
 
 def printed(script: str, folder: Path) -> list[list[str]]:
     (folder / "script.py").write_text(script)
-    command = [sys.executable, "-W", "error", "script.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = forking.run("script", [], folder)
     assert done.returncode == 0, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import config_of
-from making.options import group_names, read_options
+from making.options import Option, group_names, read_options
 from making.pages import build_pages
 from reading import CHECKOUT, Block, Reader, blocks, differences
 from sklearn.datasets import load_iris
@@ -41,7 +41,16 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path):
                 assert (apart := differences(said, told)) is None, f"{block.text}{apart}"
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.group}={option.name}")
+def is_plain(option: Option) -> bool:
+    """Whether its commands choose the option alone, which tests/config/test_every_yaml.py trains too."""
+    return all(line == f"python -m exp {option.group}={option.name}" for line in option.commands)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [pytest.param(option, marks=pytest.mark.slow if is_plain(option) else ()) for option in OPTIONS],
+    ids=lambda option: f"{option.group}={option.name}",
+)
 def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with_files(tmp_path)

@@ -53,11 +53,11 @@ def test_in_any_order_and_next_to_failed_jobs(exp, tmp_path: Path):
 @pytest.mark.parametrize("chosen", [("here", "two"), pytest.param(("here", "one", "two"), marks=pytest.mark.slow)])
 def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tuple[str, ...]):
     """Jobs of several shapes, some of which fail: alone, in this process, in one worker and in two."""
-    common = ["epochs=2", "figures=false", "batching.batch_size=7,100000"]
+    common = ["epochs=2", "figures=false", "model.dropout=0.3", "batching.batch_size=25,100000"]
     orders = {
-        "here": ["dataset=iris,moons", "model.dropout=0,0.3", "optimizer=lbfgs,adam", "sweep.workers=0"],
-        "one": ["optimizer=adam,lbfgs", "dataset=moons,iris", "model.dropout=0.3,0", "sweep.workers=1"],
-        "two": ["model.dropout=0.3,0", "optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
+        "here": ["dataset=iris,moons", "optimizer=lbfgs,adam", "sweep.workers=0"],
+        "one": ["optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=1"],
+        "two": ["optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
     }
     runs: dict[frozenset[str], dict[str, Path]] = {}
     for name in chosen:
@@ -67,7 +67,7 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
             runs.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
-    assert len(runs) == 16
+    assert len(runs) == 8
     for number, (words, folders) in enumerate(runs.items()):
         assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
@@ -75,7 +75,7 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
         assert (status == "failed") == ("batching.batch_size=100000" in words)
         assert status != "diverged" or "optimizer=lbfgs" in words  # LBFGS diverges on small batches
         if status != "failed":
-            if number % 8 == 1:
+            if number % 3 == 0:
                 assert exp(*words, f"hydra.run.dir=alone/{number}").returncode == (status != "finished")
                 folders["alone"] = tmp_path / f"alone/{number}"
             first, *others = folders.values()

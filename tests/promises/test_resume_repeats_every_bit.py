@@ -153,7 +153,10 @@ def exp_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return forking.run("exp", list(arguments), folder)
 
 
-LINE = "dataset=moons epochs=240 model.dropout=0.2 optimizer=adam figures=false threads=1 hydra.run.dir=run".split()
+LINE = (
+    "dataset=moons epochs=240 model.dropout=0.2 optimizer=adam save_every=2000 figures=false threads=1 "
+    "hydra.run.dir=run"
+).split()
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -222,7 +222,7 @@ def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: P
     assert ours == theirs
 
 
-@pytest.mark.parametrize("what", ["report.html", "report.tmp"])
+@pytest.mark.parametrize("what", ["report.html", pytest.param("report.tmp", marks=pytest.mark.slow)])
 def test_a_page_that_cannot_be_written_undoes_nothing(exp, tmp_path: Path, what: str):
     (tmp_path / "sweep" / what / "in the way").mkdir(parents=True)
     done = exp(
@@ -248,8 +248,7 @@ def test_a_strangers_folder_shows_nothing_from_elsewhere(xor_run: Path, tmp_path
     [
         '{"described": {"a": [1]}, "final": {"test": [1], "val": {"loss": "x"}}}',
         '{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}',
-        "[]",
-        "{",
+        *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", "{")),
     ],
 )
 def test_a_damaged_record_does_not_stop_the_page(xor_run: Path, tmp_path: Path, damage: str):

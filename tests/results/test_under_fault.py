@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -72,14 +72,7 @@ def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
 def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
     """No file may grow beyond so much: the disk is full for it."""
     limit = kilobytes * 1024
-    process = subprocess.Popen(
-        [sys.executable, "-m", "exp", "hydra.run.dir=run", *LINE],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    process = forking.Process("exp", ["hydra.run.dir=run", *LINE], tmp_path, {**os.environ}, largest_file=limit)
     _, told = process.communicate()
     assert process.returncode == 1
     assert "File too large" in told or "cannot be written" in told

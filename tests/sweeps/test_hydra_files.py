@@ -48,7 +48,9 @@ def read(job: Path) -> dict[str, str]:
         ["+optimizer.dampening=0.5", "++epochs=9"],
         ["seed=918273645", "threads=3"],
         *(
-            [f"save_every={text}"]
+            pytest.param(
+                [f"save_every={text}"], marks=pytest.mark.slow if text in ("__NAME__", "__FOLDER__", "yes") else ()
+            )
             for text in ("__WORDS__", "__NAME__", "__FOLDER__", "'a: b # c'", "'1e3'", "'é'", "yes")
         ),
     ],

@@ -20,6 +20,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from exp.errors import ConfigError
 from exp.sweeps.search_space import distribution_of
 
+SLOW = pytest.mark.slow  # one more of a kind
 LINE = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false model.activation=relu,tanh".split()
 RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
 
@@ -182,18 +183,26 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
             ["optimizer.lr=interval(0.1,inf)"],
             "optimizer.lr must be a number > 0 and <= 1000000000, got inf",
         ),
-        (["optimizer.lr=interval(0.1,1e12)"], "<= 1000000000, got 1e+12"),
+        pytest.param(["optimizer.lr=interval(0.1,1e12)"], "<= 1000000000, got 1e+12", marks=SLOW),
         (["sweep.workers=interval(1,2)"], "a setting of the search cannot be searched"),
         ([RATE, "hydra.sweeper.storage=nodir/study.log"], "hydra.sweeper.storage=nodir/study.log: FileNotFoundError"),
         ([RATE, "sweep.on_error=stop"], "a search continues after failed runs"),
         (["epochs=range(5,1)"], "epochs=range(5,1): the range is empty"),
         (["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps"),
-        ([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be an integer >= 0, got -5"),
-        ([RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be an integer >= 1, got 0"),
+        pytest.param([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be an integer >= 0, got -5", marks=SLOW),
+        pytest.param(
+            [RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be an integer >= 1, got 0", marks=SLOW
+        ),
         ([RATE, "sweep.resume=outputs/a"], "no sweep is there"),
         ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, got tea"),
-        ([RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, got prune"),
-        ([RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "hydra.sweeper.storage=sqlite"),
+        pytest.param(
+            [RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, got prune", marks=SLOW
+        ),
+        pytest.param(
+            [RATE, "hydra.sweeper.storage=sqlite:////no/such/folder/study.db"],
+            "hydra.sweeper.storage=sqlite",
+            marks=SLOW,
+        ),
     ],
 )
 def test_wrong_settings(exp, words: list[str], message: str):

@@ -20,7 +20,7 @@ from exp.reports.scatter import Point, Scatter, scatter
 from exp.results import run_folder, seeds, summary, sweep_csv
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.run_folder import SWEEP_MANIFEST, config_dir_in
-from exp.results.sweep_csv import Row, sort_best_first
+from exp.results.sweep_csv import Row, read_metric, sort_best_first
 
 # More jobs are not listed.
 _MAX_LISTED = 2_000
@@ -140,14 +140,14 @@ class SweepResults:
 
     def charts(self) -> list[Scatter]:
         """Return a chart of the metric against each choice, of the jobs that have the metric."""
-        measured = [row for row in self.finished if math.isfinite(float(row.get(self.by) or "nan"))]
+        measured = [row for row in self.finished if math.isfinite(read_metric(row, self.by))]
         thinned = measured[:: max(1, -(-len(measured) // _MAX_LISTED))]
         choices = [name for name in self.names if name != "seed"]
         return [scatter(name, self.by, [self._point(row, name) for row in thinned]) for name in choices if thinned]
 
     def _point(self, row: Row, name: str) -> Point:
         choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)
-        return Point(str(row.get(name, "")), float(row[self.by]), self._link(row), f"job {row['job']}, {choices}")
+        return Point(str(row.get(name, "")), read_metric(row, self.by), self._link(row), f"job {row['job']}, {choices}")
 
     def _link(self, row: Row) -> str:
         """Return the address of the job's page, or of its folder if it has none."""

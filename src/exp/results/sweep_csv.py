@@ -35,7 +35,7 @@ def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
     sign = 1 if metric.partition("/")[0] in _SMALLER_IS_BETTER else -1
 
     def sort_key(row: Row) -> tuple[bool, float]:
-        value = float(row.get(metric) or "nan")
+        value = read_metric(row, metric)
         return (True, 0.0) if math.isnan(value) else (False, sign * value)
 
     return sorted(rows, key=sort_key)
@@ -55,7 +55,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 def read_row(job: Path) -> Row:
     """Return a job's row: name, status, overrides, final metrics of val and test, seconds, and the error."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
-    overrides: list[str] = content.get("overrides") or yaml.safe_load((job / ".hydra/overrides.yaml").read_text()) or []
+    overrides: list[str] = content.get("overrides") or _read_overrides(job)
     final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,
@@ -70,6 +70,10 @@ def read_row(job: Path) -> Row:
         "seconds": content.get("seconds", ""),
         "error": (content.get("error") or "").partition("\n")[0],
     }
+
+
+def _read_overrides(job: Path) -> list[str]:
+    return yaml.safe_load((job / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
 
 
 def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
@@ -106,9 +110,15 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         writer.writerows(rows)
 
 
+def read_metric(row: Row, metric: str) -> float:
+    """Return the value of `metric` in a row of sweep.csv or seeds.csv; NaN if the row has none."""
+    value = row.get(metric)
+    return math.nan if value in (None, "") else float(value)
+
+
 def metric_value(row: Row, metric: str) -> float:
     """Return the job's value of `metric`; NaN if it did not finish, or has no such metric."""
-    return float(row.get(metric, "nan")) if row.get("status") == "finished" else float("nan")
+    return read_metric(row, metric) if row.get("status") == "finished" else math.nan
 
 
 def sort_by_job(job: Path) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""A page of the documentation as what it has one write, type and see; and all of that done.
+"""Read the blocks of a documentation page and carry them out: write its files, run its commands, compare the output.
 
 `PYTHONPATH=docs python tests/docs/reading.py index.md` prints what that page's commands print.
 """
@@ -7,14 +7,12 @@ import functools
 import math
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -23,14 +21,14 @@ from making.pages import build_pages
 from exp.api import _isolated_state
 from exp.cli.main import main
 
-# Lines for the repository itself, whose tests and scripts they name.
+# The title of blocks whose commands need the repository.
 CHECKOUT = "in the checkout"
 
 _BLOCK = re.compile(r"^```(?:(\w+)|\s*\{\s*\.(\w+)[^}\n]*?)?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# What measures processes, or has torch warn of itself, where tests take a warning for an error.
-_APART = ("exp.verify", "exp.export")
+# Subcommands that run in a new process: verify kills processes, and torch warns during an export.
+_SEPARATE = {"verify", "export"}
 _BETWEEN = re.compile(r"[,{}()\[\]]")
-# What no two runs have in common.
+# Output that differs in every run.
 _OF_THE_MOMENT = [
     (re.compile(r"(/\S*/)?outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d+"), "FOLDER"),
     (re.compile(r"\bin [\d.,]+ s\b"), "in SECONDS"),
@@ -41,7 +39,7 @@ _OF_THE_MOMENT = [
 
 @dataclass
 class Block:
-    """Lines to type, or a file to write where `title` names it; `printed` is what the page says comes of it."""
+    """Commands to run, or a file to write to the path `title`; `printed` is the output that the page shows."""
 
     language: str
     title: str
@@ -50,7 +48,7 @@ class Block:
 
     @property
     def needs(self) -> str | None:
-        """What the reader needs for it and an empty folder has not, as the page says."""
+        """What the block needs besides an empty folder, as its title says."""
         return self.title if self.title.startswith("needs ") or self.title == CHECKOUT else None
 
     @property
@@ -63,12 +61,12 @@ class Block:
         return [line for line in self.text.replace("\\\n", "").splitlines() if line and not line.startswith("#")]
 
 
-# Made once: each look at every YAML takes a while.
+# Cached, because it reads every YAML file.
 _pages = functools.cache(build_pages)
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """What the page has one type and write, in its order."""
+    """Yield the commands and files of the page in its order."""
     last: Block | None = None
     for match in _BLOCK.finditer(_pages()[page]):
         title = re.search(r'title="(.+?)"', match[0].partition("\n")[0])
@@ -84,52 +82,46 @@ def blocks(page: str) -> Iterator[Block]:
 
 @dataclass
 class Reader:
-    """Who does what a page says, in `folder`, with the environment that it has exported."""
+    """Carries out the blocks of a page in `folder`, with the variables that the page exports."""
 
     folder: Path
     exported: dict[str, str] = field(default_factory=dict)
 
     def do(self, block: Block) -> str:
-        """Write the block's file, or make its commands: what they printed. AssertionError if one ends otherwise."""
+        """Write the block's file, or run its commands and return their output. AssertionError for a wrong exit code."""
         if block.language != "bash":
             path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
             return ""
-        told = ""
+        printed = ""
         for line in block.lines:
             if line.startswith("export "):
                 self.exported |= dict([line.removeprefix("export ").split("=", 1)])
                 continue
             code, out, err = self.command(line)
             assert code == block.exit_code, f"{line}\nended with exit code {code}:\n{out}{err}"
-            told += out + (err if code else "")
-        return told
+            printed += out + (err if code else "")
+        return printed
 
     def command(self, line: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of a line. One that is exp's alone is made in this process, to save seconds."""
+        """Return the exit code, stdout and stderr of a line. A command of exp runs in this process, to save seconds."""
         words = shlex.split(line)
-        ours = words[:2] == ["python", "-m"] and re.fullmatch(r"exp(\.\w+)?", words[2]) is not None
-        if ours and not self.exported and not set(line) & set("|<>;&$") and words[2] not in _APART:
-            return _here(words[2], words[3:], self.folder)
+        plain = words[:3] == ["python", "-m", "exp"] and not set(line) & set("|<>;&$")
+        if plain and not self.exported and _SEPARATE.isdisjoint(words[3:4]):
+            return _run_here(words[3:], self.folder)
         place = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **self.exported}
         shell = ["bash", "-c", line]
         done = subprocess.run(shell, cwd=self.folder, env=place, capture_output=True, text=True, timeout=300)
         return done.returncode, done.stdout, done.stderr
 
 
-def _here(module: str, words: list[str], folder: Path) -> tuple[int, str, str]:
+def _run_here(arguments: list[str], folder: Path) -> tuple[int, str, str]:
     out, err, before, code = StringIO(), StringIO(), sys.argv, 0
     with chdir(folder), redirect_stdout(out), redirect_stderr(err), _isolated_state():
-        sys.argv = [module, *words]
+        sys.argv = ["exp", *arguments]
         try:
-            if module == "exp":
-                main()
-            else:
-                spec = find_spec(module)
-                assert spec is not None
-                assert spec.origin is not None
-                runpy.run_path(spec.origin, run_name="__main__")
+            main()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             err.write(stop.code if isinstance(stop.code, str) else "")
@@ -138,11 +130,11 @@ def _here(module: str, words: list[str], folder: Path) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
-def differences(said: str, printed: str) -> str | None:
-    """The first line that the page says and that did not come; a line ... stands for any number of them."""
+def differences(shown: str, printed: str) -> str | None:
+    """The first line of the page that was not printed, or None. A line `...` matches any number of lines."""
     theirs = _settled(printed)
     at, anywhere = 0, False
-    for line in _settled(said):
+    for line in _settled(shown):
         if line == ["..."]:
             anywhere = True
             continue
@@ -154,25 +146,25 @@ def differences(said: str, printed: str) -> str | None:
 
 
 def _settled(text: str) -> list[list[str]]:
-    """The words of each line, without what is another at each time."""
-    for pattern, stands_for in _OF_THE_MOMENT:
-        text = pattern.sub(stands_for, text)
+    """The words of each line, without what differs in every run."""
+    for pattern, replacement in _OF_THE_MOMENT:
+        text = pattern.sub(replacement, text)
     lines = [words for line in text.splitlines() if (words := _BETWEEN.sub(" ", line).split())]
     if timed := next((len(words) for words in lines if words[-1] == "seconds"), None):
         return [words[:-1] if len(words) == timed else words for words in lines]
     return lines
 
 
-def _same(said: list[str], printed: list[str]) -> bool:
-    return len(said) == len(printed) and all(map(_alike, said, printed))
+def _same(shown: list[str], printed: list[str]) -> bool:
+    return len(shown) == len(printed) and all(map(_alike, shown, printed))
 
 
-def _alike(said: str, printed: str) -> bool:
-    """The same word; another kind of processor may round the last digit of a number otherwise."""
-    if said == printed:
+def _alike(shown: str, printed: str) -> bool:
+    """Whether the words are equal; another CPU may round the last digits of a number differently."""
+    if shown == printed:
         return True
     try:
-        return math.isclose(float(said), float(printed), rel_tol=2e-3)
+        return math.isclose(float(shown), float(printed), rel_tol=2e-3)
     except ValueError:
         return False
 

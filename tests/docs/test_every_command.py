@@ -1,4 +1,4 @@
-"""Every command of the documentation is typed here, page by page, and prints what the page says it prints."""
+"""Every command of the documentation is run, page by page, and prints what the page shows."""
 
 import re
 import shlex
@@ -21,28 +21,28 @@ OPTIONS = [option for group in group_names() for option in read_options(group)]
 OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
 PAGES = [page for page in build_pages() if page not in OF_OPTIONS and list(blocks(page))]
 
-# Read in every run of the tests; the others take longer, for sweeps and scripts are processes of their own.
+# Tested by default; the other pages take longer, because sweeps and scripts start processes.
 QUICK = {"index.md"}
-# What a test has not, and a reader is told to have.
+# What a block may need that a test does not have.
 NEEDS = {CHECKOUT, "needs a browser", "needs a cluster", "needs a database", "needs your Ctrl-C"}
-# Options for another machine: what they compose to is looked at, and no more.
+# Options for another machine, which are only composed.
 ELSEWHERE = {"openml", "cuda", "mps"}
 
 
 @pytest.mark.parametrize(
     "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES]
 )
-def test_a_page_does_what_it_says(page: str, tmp_path: Path):
+def test_the_commands_of_a_page_print_what_it_shows(page: str, tmp_path: Path):
     reader = Reader(tmp_path)
     for block in blocks(page):
         if block.needs is None:
-            told = reader.do(block)
-            for said in block.printed:
-                assert (apart := differences(said, told)) is None, f"{block.text}{apart}"
+            printed = reader.do(block)
+            for shown in block.printed:
+                assert (difference := differences(shown, printed)) is None, f"{block.text}{difference}"
 
 
 def is_plain(option: Option) -> bool:
-    """Whether its commands choose the option alone, which tests/config/test_every_yaml.py trains too."""
+    """Whether its commands only choose the option, which tests/config/test_every_yaml.py trains too."""
     return all(line == f"python -m exp {option.group}={option.name}" for line in option.commands)
 
 
@@ -56,9 +56,9 @@ def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path, monkeypatc
     with_files(tmp_path)
     assert option.commands
     for line in option.commands:
-        python, flag, module, *words = shlex.split(line)
+        python, flag, module, *arguments = shlex.split(line)
         assert (python, flag, module) == ("python", "-m", "exp")
-        config = config_of(*words, "epochs=1")
+        config = config_of(*arguments, "epochs=1")
         if option.name not in ELSEWHERE:
             experiment = build(config)
             *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
@@ -67,17 +67,17 @@ def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.group}={option.name}")
-def test_an_options_command_runs_as_it_stands(option, tmp_path: Path):
+def test_an_options_command_runs_unchanged(option, tmp_path: Path):
     with_files(tmp_path)
     for line in option.commands if option.name not in ELSEWHERE else ():
         Reader(tmp_path).do(Block("bash", "", line))
 
 
-def test_what_is_not_run_says_what_it_needs():
+def test_a_block_that_is_not_run_says_what_it_needs():
     assert {block.needs for page in build_pages() for block in blocks(page)} == {None, *NEEDS}
 
 
-def test_lines_for_the_checkout_name_what_is_there():
+def test_commands_for_the_checkout_name_existing_files():
     makefile = (ROOT / "Makefile").read_text()
     for line in (line for page in PAGES for block in blocks(page) if block.needs == CHECKOUT for line in block.lines):
         if match := re.fullmatch(r"make (\w+)(?: ARGS=.+)?", line):
@@ -90,7 +90,7 @@ def test_lines_for_the_checkout_name_what_is_there():
             assert line in ("python3 -m venv .venv", "source .venv/bin/activate")
 
 
-def test_code_is_typed_into_a_file_with_a_name():
+def test_every_code_block_names_its_file():
     every = [(page, block) for page in build_pages() for block in blocks(page)]
     assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
     for page, text in build_pages().items():
@@ -98,7 +98,7 @@ def test_code_is_typed_into_a_file_with_a_name():
 
 
 @pytest.mark.parametrize(
-    ("said", "printed", "alike"),
+    ("shown", "printed", "alike"),
     [
         ("a 1.234\n", "a 1.2341\n", True),
         ("a 1.234\n", "a 1.3\n", False),
@@ -111,12 +111,12 @@ def test_code_is_typed_into_a_file_with_a_name():
         ("job lr seconds\n0 0.1 0.5\n", "job lr seconds\n0 0.2 0.5\n", False),
     ],
 )
-def test_what_was_printed_is_compared(said: str, printed: str, alike: bool):
-    assert (differences(said, printed) is None) == alike
+def test_output_is_compared_with_the_page(shown: str, printed: str, alike: bool):
+    assert (differences(shown, printed) is None) == alike
 
 
 def with_files(folder: Path) -> None:
-    """The files that commands of the options name."""
+    """Write the files that the commands of the options name."""
     iris = load_iris(as_frame=True)
     iris.frame.rename(columns={"target": "label"}).to_csv(folder / "my.csv", index=False)
     np.savez(folder / "my.npz", x=iris.data, y=iris.target)

@@ -1,4 +1,4 @@
-"""docs/notebooks: each runs from top to bottom, its own asserts hold, and what it shows in git is what it shows now."""
+"""docs/notebooks: each runs from top to bottom, its asserts hold, and its output is the one in git."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
 LONG = ("batching_modes", "cancer_raw", "noisy_xor", "regression")
-# What is another machine's or moment's.
+# Output that depends on the machine or the time.
 VARIES = re.compile(r"^(machine|versions|folder|look|report) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
-def said(cell: nbformat.NotebookNode) -> str:
+def output_text(cell: nbformat.NotebookNode) -> str:
     """All words and numbers of the cell's outputs."""
     texts = [output.text if "text" in output else output.data["text/plain"] for output in cell.outputs]
     return VARIES.sub("", "".join(texts))
@@ -29,7 +29,7 @@ def numbers(text: str) -> list[str]:
 
 
 def is_same_as_printed(kept: str, fresh: str) -> bool:
-    """Whether two printed numbers agree to the last printed digit, give or take one for a value that lies on a half."""
+    """Whether two printed numbers differ by at most 0.1 % or one in the last printed digit."""
     mantissa, _, exponent = kept.lower().partition("e")
     last_digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
     tolerance = 1.001 * last_digit if "." in mantissa else 0.0
@@ -37,7 +37,7 @@ def is_same_as_printed(kept: str, fresh: str) -> bool:
 
 
 def kinds(cell: nbformat.NotebookNode) -> list[set[str]]:
-    """As what each output can be shown, but for those on stdout."""
+    """The formats of each output, except those on stdout."""
     return [set(output.data) for output in cell.outputs if "data" in output]
 
 
@@ -53,11 +53,11 @@ def test_a_notebook_is_small_and_was_executed_once_from_top_to_bottom(name: str)
     assert 8 <= len(notebook.cells) <= 20
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert [cell.source for cell in code if set(cell.metadata) - {"tags"}] == []  # such as the time it took
+    assert [cell.source for cell in code if set(cell.metadata) - {"tags"}] == []  # such as execution times
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NOTEBOOKS])
-def test_a_notebook_shows_what_it_shows_in_git(name: str, tmp_path: Path):
+def test_a_notebook_gives_the_output_that_is_in_git(name: str, tmp_path: Path):
     kept = nbformat.read(NOTEBOOKS[name], as_version=4)
     fresh = nbformat.read(NOTEBOOKS[name], as_version=4)
     NotebookClient(fresh, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -66,9 +66,9 @@ def test_a_notebook_shows_what_it_shows_in_git(name: str, tmp_path: Path):
         if now.cell_type != "code":
             continue
         assert [output.text for output in now.outputs if output.get("name") == "stderr"] == []
-        assert str(tmp_path) not in said(now)
-        assert words(said(now)) == words(said(before)), now.source
+        assert str(tmp_path) not in output_text(now)
+        assert words(output_text(now)) == words(output_text(before)), now.source
         assert kinds(now) == kinds(before), now.source
         if "varies" not in now.metadata.get("tags", []):
-            pairs = zip(numbers(said(before)), numbers(said(now)), strict=True)
+            pairs = zip(numbers(output_text(before)), numbers(output_text(now)), strict=True)
             assert [pair for pair in pairs if not is_same_as_printed(*pair)] == [], now.source

@@ -1,4 +1,4 @@
-"""Every YAML composes, builds and takes two steps: found by glob, so a new file is tested unasked."""
+"""Every YAML file composes, builds and trains two steps; a new file is tested automatically."""
 
 import shlex
 from pathlib import Path
@@ -16,7 +16,7 @@ from exp.training.loop import train
 
 OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
 
-# What an option needs beside it to make sense.
+# Overrides that an option needs to be trained.
 COMPANIONS = {
     "loss=bce": ["model.output_activation=sigmoid"],
     "experiment=signal_background": ["batching=minibatch"],
@@ -29,7 +29,7 @@ ELSEWHERE = {"device=cuda", "device=mps"}
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ELSEWHERE])
-def test_composes_builds_and_takes_two_steps(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_option_composes_builds_and_takes_two_steps(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     iris = load_iris(as_frame=True)
     iris.frame.to_csv("iris.csv", index=False)
@@ -44,7 +44,7 @@ def test_composes_builds_and_takes_two_steps(option: str, tmp_path: Path, monkey
 
 
 @pytest.mark.gpu
-def test_the_gpu_option_trains_there():
+def test_the_cuda_option_trains_on_the_gpu():
     experiment = build(config_of("device=cuda", "epochs=2"))
     assert {parameter.device.type for parameter in experiment.model.parameters()} == {"cuda"}
     *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
@@ -52,7 +52,7 @@ def test_the_gpu_option_trains_there():
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_opens_with_what_it_is_and_a_command(path):
+def test_every_yaml_opens_with_a_description_and_a_command(path):
     head = [line for line in path.read_text().splitlines() if not line.startswith("# @package")][:3]
     assert head[0].startswith("# ")
     if path.parent.parent.name != "hydra":
@@ -67,6 +67,6 @@ def test_opens_with_what_it_is_and_a_command(path):
         "batching.batch_size=null early_stopping={patience:3} +optimizer.dampening=0.5",
     ],
 )
-def test_tests_compose_as_hydra_does(line: str):
+def test_the_cached_composition_equals_hydras(line: str):
     ours, theirs = composed(*shlex.split(line)), compose_in_full(*shlex.split(line))
     assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)

@@ -11,7 +11,7 @@ from exp.data.prepare import prepare, split_sizes
 from exp.errors import ConfigError, DataError
 
 
-def test_fractions_are_rounded_like_in_the_notebook():
+def test_fractions_are_rounded_as_in_the_notebook():
     assert split_sizes([0.6, 0.2, 0.2], 569) == [341, 113, 115]
 
 

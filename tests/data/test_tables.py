@@ -251,7 +251,7 @@ def test_a_table_that_cannot_be_trained_on_is_refused(
     assert fix in refused.value.fix
 
 
-def test_the_table_that_the_broken_ones_derive_from_is_accepted(tmp_path: Path):
+def test_the_table_that_the_broken_ones_are_made_from_is_accepted(tmp_path: Path):
     (tmp_path / "x.csv").write_text(GOOD)
     assert table(str(tmp_path / "x.csv"), "ill").classes == ("no", "yes")
 

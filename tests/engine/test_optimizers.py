@@ -1,4 +1,4 @@
-"""Optimizers work without torch.compile, and torch is left as it was."""
+"""Optimizers work without torch.compile, and torch is left unchanged."""
 
 import torch
 from torch import nn, optim
@@ -6,7 +6,7 @@ from torch import nn, optim
 from exp.engine.optimizers import without_dynamo
 
 
-def test_torch_is_as_it_was_after_an_optimizer_was_built():
+def test_building_an_optimizer_leaves_torch_unchanged():
     methods = (optim.Optimizer.add_param_group, optim.Optimizer.state_dict, optim.Optimizer.load_state_dict)
     before = [dict(vars(method.__wrapped__)) for method in methods]
     with without_dynamo():
@@ -15,7 +15,7 @@ def test_torch_is_as_it_was_after_an_optimizer_was_built():
     assert [dict(vars(method.__wrapped__)) for method in methods] == before
 
 
-def test_an_optimizer_saves_and_loads_the_same_state_as_without_it():
+def test_an_optimizer_without_dynamo_saves_and_loads_the_same_state():
     model = nn.Linear(2, 1)
     plain = optim.Adam(model.parameters(), lr=0.1)
     model(torch.ones(3, 2)).sum().backward()

@@ -1,4 +1,4 @@
-"""A replayed step gives the bits of the eager step, or falls back to it and says why."""
+"""A replayed step gives the bits of the eager step, or falls back to it and gives the reason."""
 
 import copy
 import random
@@ -178,7 +178,7 @@ class Odd(nn.Module):
         ("counts", "each step changes calls of Odd, which a replayed step would not"),
     ],
 )
-def test_a_step_that_cannot_be_captured_falls_back_and_says_why(how: str, reason: str):
+def test_a_step_that_cannot_be_captured_falls_back_with_a_reason(how: str, reason: str):
     step = compare_with_eager(Odd(how))
     assert is_replayed(step)
     assert reason in str(step.fallback_reason)
@@ -188,7 +188,7 @@ def test_a_parameter_that_the_loss_does_not_depend_on():
     assert is_replayed(compare_with_eager(Odd("plain")), 8, 3)
 
 
-def test_lbfgs_falls_back_and_says_why():
+def test_lbfgs_falls_back_with_a_reason():
     step = compare_with_eager(mlp(), lambda p: optim.LBFGS(p, lr=0.1, max_iter=4), feed=batches(6, None))
     assert step.fallback_reason == "LBFGS computes gradients several times a step"
 
@@ -313,7 +313,7 @@ def test_hard_cases_give_the_eager_bits_or_fall_back(case: str, optimizer: str):
 
 
 class Normalised(nn.MSELoss):
-    """A loss with a buffer of its own."""
+    """A loss with a buffer."""
 
     def __init__(self) -> None:
         super().__init__()

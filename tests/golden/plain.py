@@ -1,4 +1,4 @@
-"""The five teaching notebooks as plain PyTorch scripts: no `exp` in them.
+"""The five teaching notebooks as plain PyTorch scripts, without `exp`.
 
 Each function is a typical script. It returns the training loss before every update, the model, and the other results
 that the notebook printed.

@@ -1,8 +1,8 @@
 """The five notebooks: their printed figures, and the losses of the plain scripts in plain.py.
 
-Floating-point bits belong to a machine, because another CPU may round the last bit of a product differently and many
-steps amplify it. So the plain script runs beside the preset, and the two are equal to the bit; a figure from a
-notebook is compared as far as the notebook printed it.
+Floating-point bits depend on the machine: another CPU may round the last bit of a product differently, and many steps
+amplify the difference. So the plain script runs in the same test as the preset, and the two are compared bit for bit. A
+figure from a notebook is compared to the precision that the notebook printed.
 """
 
 from collections.abc import Callable
@@ -64,13 +64,13 @@ GOLDEN = {
     "signal_background_minibatch": ["experiment=signal_background", "batching=minibatch"],
     "signal_background_online": ["experiment=signal_background", "batching=online"],
 }
-# The beginnings of the long presets; the slow tests train them to the figures that their notebooks printed.
+# Long presets with fewer epochs; the slow tests train them in full.
 BEGINNINGS = {
     **GOLDEN,
     "xor_mse": ["experiment=xor_mse", "epochs=5000"],
     "distance": ["experiment=distance", "epochs=500"],
 }
-# The losses before each update. The default tests compare the beginning of the long scripts, the slow tests all of it.
+# The losses before each update. The default tests compare the first losses of the long scripts, the slow tests all.
 SCRIPTS: dict[str, Callable[[], list[float]]] = {
     "xor_softmax": lambda: plain.xor_softmax()[0],
     "cancer_raw": lambda: plain.cancer_raw()[0],
@@ -84,7 +84,7 @@ SCRIPTS: dict[str, Callable[[], list[float]]] = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_losses_are_the_plain_scripts_to_the_bit(name: str):
+def test_losses_equal_those_of_the_plain_script_bit_for_bit(name: str):
     losses = SCRIPTS[name]()
     assert len(losses) >= 1
     assert preset(*BEGINNINGS[name]).losses[: len(losses)] == losses
@@ -92,22 +92,22 @@ def test_losses_are_the_plain_scripts_to_the_bit(name: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", [plain.xor_mse, plain.distance])
-def test_every_loss_of_a_long_script(script: Callable[[], tuple[list[float], torch.nn.Module]]):
+def test_every_loss_of_a_long_preset(script: Callable[[], tuple[list[float], torch.nn.Module]]):
     assert preset(*GOLDEN[script.__name__]).losses == script()[0]
 
 
-LONG = ("xor_mse", "distance", "xor_softmax")  # others show the same in a second
+LONG = ("xor_mse", "distance", "xor_softmax")  # the others check the same in a second
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in GOLDEN])
 def test_both_engines_give_the_same_bits(name: str):
-    """Of long presets the default is engine=replay, of short ones engine=eager."""
+    """The default is engine=replay for long presets and engine=eager for short ones."""
     default = preset(*GOLDEN[name])
     other = "eager" if len(default.losses) >= 200 else "replay"
     assert preset(*GOLDEN[name], f"engine={other}").losses == default.losses
 
 
-def test_every_preset_is_here():
+def test_every_preset_is_compared():
     presets = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
     assert presets == {overrides[0].removeprefix("experiment=") for overrides in GOLDEN.values()}
 
@@ -116,7 +116,7 @@ def test_xor_softmax():
     run = preset("experiment=xor_softmax")
     figures = [round(run.losses[i], 4) for i in range(0, 10_000, 1000)]
     assert figures == [0.8012, 0.6842, 0.0035, 0.0012, 0.0007, 0.0005, 0.0004, 0.0003, 0.0003, 0.0002]
-    # What a user reads in metrics.csv without logging every step: validation happens on the same four points.
+    # The validation losses in metrics.csv are the same, because the validation rows are the same four points.
     assert [round(run.val_loss_at(step), 4) for step in range(0, 10_000, 1000)] == figures
     rows = [[0.9998, 0.0002], [0.0002, 0.9998], [0.0002, 0.9998], [0.9998, 0.0002]]
     output = run.predict(XOR)
@@ -140,7 +140,7 @@ def test_cancer_raw():
     assert round(run.final("test")["accuracy"], 4) == 0.6087
 
 
-def test_cancer_by_itself_standardises_and_learns():
+def test_cancer_with_defaults_is_standardised_and_learns():
     assert preset("dataset=cancer").final("test")["accuracy"] >= 0.95
 
 
@@ -169,9 +169,9 @@ def test_distance():
 
 
 @pytest.mark.slow
-def test_distance_is_caught_from_many_a_seed():
-    caught = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
-    *_, last = [e for e in train(caught.learner, caught.batches, caught.data, caught.plan) if isinstance(e, Evaluated)]
+def test_distance_stays_at_the_mean_with_seed_0():
+    stuck = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
+    *_, last = [e for e in train(stuck.learner, stuck.batches, stuck.data, stuck.plan) if isinstance(e, Evaluated)]
     assert round(last.metrics.loss, 2) == 32.78
 
 
@@ -187,5 +187,5 @@ def test_signal_background(batching: str, updates: int, figures: list[float]):
     for seed, figure in enumerate(figures):
         run = preset("experiment=signal_background", f"batching={batching}", f"seed={seed}")
         assert len(run.losses) == updates
-        # The notebook's figures were rounded twice: 0.76547 was written as 0.7655, and that as 0.766.
+        # The notebook's figures were rounded twice: 0.76547 was rounded to 0.7655, and that to 0.766.
         assert run.final("val")["loss"] == pytest.approx(figure, abs=0.0006)

@@ -1,7 +1,7 @@
-"""The plain PyTorch script, written without `exp`: the second source for every number that `exp` gives.
+"""A plain PyTorch script without `exp`: the independent reference for the numbers of `exp`.
 
-It is the loop that a person writes: TensorDataset, random_split, DataLoader, an nn.Module with its layers as
-attributes, torch.optim. The one thing it shares with `exp` is scikit-learn.
+It is a typical training loop: TensorDataset, random_split, DataLoader, an nn.Module with its layers as attributes,
+torch.optim. It shares only scikit-learn with `exp`.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Net(nn.Module):
 
 @dataclass
 class Script:
-    """One plain script's settings, in plain PyTorch's words."""
+    """The settings of a plain script."""
 
     x: np.ndarray
     y: np.ndarray

@@ -161,7 +161,7 @@ def compare(
 PAIRS = [(dataset, loss) for dataset, loss in product(DATASETS, CRITERIA) if outputs(dataset, loss) is not None]
 BATCHINGS = {"full": (None, False), "online": (1, True), "minibatch": (7, True)}
 ONLINE = {loss: (dataset, loss) for dataset, loss in reversed(PAIRS)}.values()
-# engine=eager is the plain loop that every recording begins with; all of it in one mode, and the rest is slow.
+# engine=eager also runs the first steps of engine=replay, so one mode of it is tested; the other modes are slow.
 MODES = [
     *((batching, "replay") for batching in BATCHINGS),
     ("minibatch", "eager"),
@@ -179,7 +179,7 @@ def test_every_optimizer_in_every_mode(optimizer: str, batching: str, engine: st
 @pytest.mark.parametrize(
     ("dataset", "loss", "batching"),
     [
-        # Online, each loss once: of other datasets it is slow.
+        # Online, each loss is tested on one dataset; the other datasets are slow.
         pytest.param(*pair, batching, marks=pytest.mark.slow)
         if batching == "online" and pair not in ONLINE
         else (*pair, batching)

@@ -16,7 +16,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def test_in_any_order_and_next_to_failed_jobs(exp, tmp_path: Path):
+def test_a_job_equals_the_run_alone_in_any_order_and_next_to_failed_jobs(exp, tmp_path: Path):
     common = ["dataset=moons", "model.dropout=0.2", "epochs=2", "figures=false"]
     # Batch sizes above the 600 rows fail. The jobs with threads=null run after those with threads=1.
     swept = exp(
@@ -51,7 +51,7 @@ def test_in_any_order_and_next_to_failed_jobs(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize("chosen", [("here", "two"), pytest.param(("here", "one", "two"), marks=pytest.mark.slow)])
-def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: tuple[str, ...]):
+def test_a_job_equals_the_run_alone_in_process_and_in_workers(exp, tmp_path: Path, chosen: tuple[str, ...]):
     """Jobs of several shapes, some of which fail: alone, in this process, in one worker and in two."""
     common = ["epochs=2", "figures=false", "model.dropout=0.3", "batching.batch_size=25,100000"]
     orders = {
@@ -61,22 +61,22 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
     }
     runs: dict[frozenset[str], dict[str, Path]] = {}
     for name in chosen:
-        words = orders[name]
-        done = exp("-m", *common, *words, f"hydra.sweep.dir={name}")
+        arguments = orders[name]
+        done = exp("-m", *common, *arguments, f"hydra.sweep.dir={name}")
         assert done.returncode == 1  # 100000
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
             runs.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
     assert len(runs) == 8
-    for number, (words, folders) in enumerate(runs.items()):
+    for number, (arguments, folders) in enumerate(runs.items()):
         assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
         (status,) = statuses
-        assert (status == "failed") == ("batching.batch_size=100000" in words)
-        assert status != "diverged" or "optimizer=lbfgs" in words  # LBFGS diverges on small batches
+        assert (status == "failed") == ("batching.batch_size=100000" in arguments)
+        assert status != "diverged" or "optimizer=lbfgs" in arguments  # LBFGS diverges on small batches
         if status != "failed":
             if number % 3 == 0:
-                assert exp(*words, f"hydra.run.dir=alone/{number}").returncode == (status != "finished")
+                assert exp(*arguments, f"hydra.run.dir=alone/{number}").returncode == (status != "finished")
                 folders["alone"] = tmp_path / f"alone/{number}"
             first, *others = folders.values()
             for other in others:
@@ -86,10 +86,10 @@ def test_in_process_in_workers_shuffled_and_alone(exp, tmp_path: Path, chosen: t
 
 
 @pytest.mark.slow
-def test_with_several_threads_in_several_workers(exp, tmp_path: Path):
+def test_a_job_equals_the_run_alone_with_several_threads_in_several_workers(exp, tmp_path: Path):
     """With steps so large that torch uses several threads, two threads in each of two workers change no bit."""
-    words = "dataset=digits model.hidden=[512] batching.batch_size=512 epochs=4 figures=false threads=2".split()
-    assert exp("-m", *words, "seed=0,1", "sweep.workers=2", "hydra.sweep.dir=sweep").returncode == 0
+    arguments = "dataset=digits model.hidden=[512] batching.batch_size=512 epochs=4 figures=false threads=2".split()
+    assert exp("-m", *arguments, "seed=0,1", "sweep.workers=2", "hydra.sweep.dir=sweep").returncode == 0
     for seed in ("0", "1"):
-        assert exp(*words, f"seed={seed}", f"hydra.run.dir={seed}").returncode == 0
+        assert exp(*arguments, f"seed={seed}", f"hydra.run.dir={seed}").returncode == 0
         assert rows(tmp_path / "sweep" / seed) == rows(tmp_path / seed)

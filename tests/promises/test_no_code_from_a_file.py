@@ -1,4 +1,4 @@
-"""Promise 5: a config or a checkpoint from a stranger runs nothing outside the list."""
+"""Promise 5: an untrusted config or checkpoint runs no code outside the allow-list."""
 
 import functools
 import os
@@ -37,7 +37,7 @@ REFUSED = [
     ("dataset", "exp.run.run"),
     ("dataset", "exp.data.prepare.np.save"),
     ("dataset", "exp.data.synthetic.np.save"),
-    # Of an allowed package, and harmful.
+    # From an allowed package, but harmful.
     ("dataset", "sklearn.datasets.clear_data_home"),
     ("dataset", "sklearn.datasets.dump_svmlight_file"),
     ("dataset", "sklearn.datasets.load_files"),
@@ -50,7 +50,7 @@ REFUSED = [
     ("model", "torch.nn.attention._fa4._fa4_import_module"),
     ("model", "torch.nn.modules.module.register_module_forward_hook"),
     ("loss", "torch.nn.utils.clip_grad_norm_"),
-    # Of another group's kind.
+    # Allowed only in another group.
     ("model", "torch.optim.SGD"),
     ("optimizer", "torch.nn.Linear"),
     ("optimizer", "torch.optim.lr_scheduler.StepLR"),
@@ -66,15 +66,15 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("group", "target"), REFUSED, ids=str)
-def test_a_target_off_the_list_is_refused(group: str, target: object):
+def test_a_target_outside_the_allow_list_is_refused(group: str, target: object):
     with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
         resolve(group, {"_target_": target})
     assert caught.value.fix.startswith((f"another {group}", f"{group}._target_="))
-    # Nobody is told to open the door for os, torch or exp itself.
+    # The message does not suggest allowing os, torch or exp itself.
     assert ("EXP_ALLOW" in caught.value.fix) == (target == "torchvision.models.resnet18")
 
 
-def test_nothing_of_a_refused_package_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_refused_package_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "hostile.py").write_text(
         "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
     )
@@ -85,12 +85,12 @@ def test_nothing_of_a_refused_package_is_imported(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("group", ["dataset", "model", "optimizer", "loss", "scheduler"])
-def test_every_group_is_guarded(group: str):
+def test_every_group_is_checked(group: str):
     with pytest.raises(ConfigError, match=rf"{group}\._target_=os.getcwd is not allowed"):
         build(config_of(f"{group}._target_=os.getcwd"))
 
 
-def test_a_nested_target_is_a_mere_value(tmp_path: Path):
+def test_a_nested_target_is_a_plain_value(tmp_path: Path):
     path = tmp_path / "ran"
     with pytest.raises(ConfigError, match=r"failed:"):
         build(config_of("model=linear", f"+model.device={{_target_: pathlib.Path.touch, self: {path}}}"))
@@ -108,7 +108,7 @@ def test_the_users_environment_allows_a_package(tmp_path: Path, monkeypatch: pyt
     assert type(build(config_of("model=linear", "~model.bias", "model._target_=mine.Wide")).model).__name__ == "Wide"
 
 
-STRANGERS = {
+UNTRUSTED = {
     "callback": "# @package _global_\nhydra: {callbacks: {a: {_target_: hostile.Net}}}",
     "environment": "# @package _global_\nhydra: {job: {env_set: {EXP_ALLOW: hostile}}}\nmodel: {_target_: hostile.Net}",
     "escaped": '# @package _global_\n"\\x68ydra": {job_logging: {handlers: {file: {"()": hostile.Net}}}}',
@@ -121,15 +121,15 @@ STRANGERS = {
 }
 
 
-LINES = ("experiment=stranger", "-m experiment=xor_mse,stranger", "-m experiment=stranger seed=1,2")
+LINES = ("experiment=untrusted", "-m experiment=xor_mse,untrusted", "-m experiment=untrusted seed=1,2")
 
 
-@pytest.mark.parametrize("how", STRANGERS)
-def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
+@pytest.mark.parametrize("how", UNTRUSTED)
+def test_a_config_dir_cannot_change_hydras_settings(exp, tmp_path: Path, how: str):
     source = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
     (tmp_path / "hostile.py").write_text(source)
     files = {
-        "experiment/stranger": STRANGERS[how],
+        "experiment/untrusted": UNTRUSTED[how],
         "optimizer/mine": "_target_: hostile.Net",
         "hydra/job_logging/mine": "version: 1\nhandlers: {file: {(): hostile.Net}}\nroot: {handlers: [file]}",
     }
@@ -142,7 +142,7 @@ def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
     for line in LINES if how == "callback" else LINES[: 1 + (how in ("package", "escaped"))]:
         done = exp("--config-dir", "conf", *line.split(), "epochs=1", "figures=false", "sweep.workers=0")
         assert not (tmp_path / "ran").exists()
-        if how == "override":  # config.yaml's own is the last, and has its way
+        if how == "override":  # the override in config.yaml comes last and applies
             assert done.returncode == 0
             return
         assert done.returncode == 1
@@ -151,7 +151,7 @@ def test_a_config_dir_cannot_speak_for_hydra(exp, tmp_path: Path, how: str):
         assert not list(tmp_path.rglob("log.log"))
 
 
-def test_hydra_cannot_set_the_users_environment(exp, tmp_path: Path):
+def test_a_hydra_setting_cannot_allow_a_package(exp, tmp_path: Path):
     (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
     done = exp("+hydra.job.env_set.EXP_ALLOW=hostile", "model._target_=hostile.Net")
     assert done.returncode == 1
@@ -159,7 +159,7 @@ def test_hydra_cannot_set_the_users_environment(exp, tmp_path: Path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_config_dir_cannot_stand_in_for_what_exp_has(exp, tmp_path: Path):
+def test_a_config_dir_cannot_replace_a_file_of_exp(exp, tmp_path: Path):
     (tmp_path / "conf/dataset").mkdir(parents=True)
     (tmp_path / "conf/dataset/cancer.yaml").write_text("_target_: sklearn.datasets.load_wine\n")
     done = exp("--config-dir", "conf", "dataset=cancer", "epochs=1")
@@ -180,7 +180,7 @@ INTERPOLATED = [
 
 
 @pytest.mark.parametrize("line", INTERPOLATED)
-def test_other_spellings(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_other_spellings_of_a_target_are_refused(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOSTILE", "hostile.run")
     (tmp_path / "hostile.py").write_text(
         "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef run(): ...\n"
@@ -223,7 +223,7 @@ def zipped(path: Path, names: dict[str, bytes]) -> None:
 
 
 WHOLE = {"format": checkpoints.FORMAT, "model": {"weight": torch.zeros(2)}}
-# How a stranger's last.pt was made.
+# Ways to make an untrusted last.pt.
 FILES: dict[str, Callable[[Path], object]] = {
     "a pickle": lambda path: path.write_bytes(pickle.dumps({**WHOLE, "model": Hostile()})),
     "torch.save": lambda path: torch.save({**WHOLE, "model": Hostile()}, path),
@@ -251,7 +251,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("how", FILES)
-def test_a_strangers_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
+def test_an_untrusted_checkpoint_is_refused_and_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "last.pt"
     FILES[how](path)
@@ -261,7 +261,7 @@ def test_a_strangers_checkpoint_is_refused_and_does_not_run(tmp_path: Path, monk
     assert not (tmp_path.parent / "ran").exists()
 
 
-def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path: Path):
+def test_an_untrusted_run_cannot_change_hydras_settings_when_it_is_resumed(exp, tmp_path: Path):
     (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
     (tmp_path / "run/.hydra").mkdir(parents=True)
     for name in ("config", "hydra"):
@@ -283,7 +283,7 @@ def test_a_strangers_run_cannot_speak_for_hydra_when_it_is_resumed(exp, tmp_path
 
 
 @pytest.mark.parametrize("name", ["exp.log", "summary.tmp", "checkpoints", ".hydra", "events.out.tfevents.1.a.1.0"])
-def test_a_strangers_run_writes_in_its_own_folder_alone(exp, xor_run: Path, tmp_path: Path, name: str):
+def test_an_untrusted_run_writes_only_in_its_folder(exp, xor_run: Path, tmp_path: Path, name: str):
     shutil.copytree(xor_run, tmp_path / "run")
     path, victim = tmp_path / "run" / name, tmp_path / "victim"
     if path.is_dir():
@@ -299,8 +299,8 @@ def test_a_strangers_run_writes_in_its_own_folder_alone(exp, xor_run: Path, tmp_
     assert {file: file.read_bytes() for file in [victim, *victim.rglob("*")] if file.is_file()} == before
 
 
-def test_what_a_users_module_imported_is_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Of an allowed package, but scikit-learn's, and harmful."""
+def test_what_an_allowed_module_imports_is_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A harmful function of scikit-learn, named through an allowed module."""
     (tmp_path / "theirs.py").write_text("from sklearn.datasets import clear_data_home\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("exp.config.allowlist.USER_PACKAGES", ("theirs",))

@@ -104,7 +104,7 @@ PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
 
 @pytest.mark.parametrize("engine", ["eager", "replay"])
 @pytest.mark.parametrize(("mode", "kind"), PAIRS)
-def test_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
+def test_a_run_resumes_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_resumes_to_the_same_end(overrides_of(mode, kind, engine))
 
 
@@ -138,14 +138,14 @@ def assert_random_run_resumes(**run: Any) -> None:
 
 @settings(max_examples=6, derandomize=True)
 @RANDOM
-def test_from_a_checkpoint_of_any_run(**run: Any):
+def test_a_random_run_resumes_from_a_checkpoint(**run: Any):
     assert_random_run_resumes(**run)
 
 
 @pytest.mark.slow
 @settings(max_examples=25, derandomize=True)
 @RANDOM
-def test_from_a_checkpoint_of_many_runs(**run: Any):
+def test_many_random_runs_resume_from_a_checkpoint(**run: Any):
     assert_random_run_resumes(**run)
 
 
@@ -192,7 +192,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "how", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
 )
-def test_a_process_that_is_stopped(how: signal.Signals, uninterrupted: Path, tmp_path: Path):
+def test_a_stopped_process_can_be_resumed(how: signal.Signals, uninterrupted: Path, tmp_path: Path):
     process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/checkpoints/last.pt").exists():
         time.sleep(0.001)
@@ -207,7 +207,7 @@ def test_a_process_that_is_stopped(how: signal.Signals, uninterrupted: Path, tmp
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_before_its_first_checkpoint(uninterrupted: Path, tmp_path: Path):
+def test_a_run_killed_before_its_first_checkpoint_can_be_resumed(uninterrupted: Path, tmp_path: Path):
     process = forking.begin("exp", *LINE, folder=tmp_path)
     while not (tmp_path / "run/summary.json").exists():
         time.sleep(0.001)
@@ -219,9 +219,9 @@ def test_a_run_that_was_killed_before_its_first_checkpoint(uninterrupted: Path, 
     assert_same_end(tmp_path / "run", uninterrupted)
 
 
-def test_a_longer_run(uninterrupted: Path, tmp_path: Path):
+def test_a_finished_run_can_be_extended(uninterrupted: Path, tmp_path: Path):
     """A run extended to twice its length has the parameters of a run of that length."""
-    half = [word.replace("epochs=240", "epochs=120") for word in LINE]
+    half = [argument.replace("epochs=240", "epochs=120") for argument in LINE]
     assert exp_in(tmp_path, *half).returncode == 0
     assert exp_in(tmp_path, "resume=run", "epochs=240").returncode == 0
     for key in ("model", "optimizer"):
@@ -244,7 +244,7 @@ def test_a_damaged_checkpoint_is_detected_and_the_previous_one_used(uninterrupte
     assert_same_end(tmp_path / "run", uninterrupted)
 
 
-def test_a_run_that_was_stopped_before_its_summary_was_written(uninterrupted: Path, tmp_path: Path):
+def test_a_run_stopped_before_its_summary_was_saved_can_be_resumed(uninterrupted: Path, tmp_path: Path):
     shutil.copytree(uninterrupted, tmp_path / "run")
     (tmp_path / "run/summary.json").unlink()
     done = exp_in(tmp_path, "resume=run")
@@ -263,7 +263,7 @@ def test_a_run_that_was_stopped_before_its_summary_was_written(uninterrupted: Pa
         ("resume=run -m", "resume= resumes one run, and -m starts several"),
     ],
 )
-def test_another_run_is_refused(line: str, message: str, uninterrupted: Path, tmp_path: Path):
+def test_arguments_that_do_not_fit_the_run_are_refused(line: str, message: str, uninterrupted: Path, tmp_path: Path):
     shutil.copytree(uninterrupted, tmp_path / "run")
     before = (tmp_path / "run/metrics.csv").read_bytes()
     done = exp_in(tmp_path, *line.split())
@@ -275,7 +275,7 @@ def test_another_run_is_refused(line: str, message: str, uninterrupted: Path, tm
 
 @pytest.mark.slow
 def test_auto_resumes_the_latest_run_of_the_same_command(tmp_path: Path):
-    line = [word for word in LINE if not word.startswith("hydra.")]
+    line = [argument for argument in LINE if not argument.startswith("hydra.")]
     first = exp_in(tmp_path, *line, "resume=auto")
     assert first.returncode == 0, first.stderr
     assert "resumed" not in first.stdout
@@ -327,7 +327,7 @@ def test_damage_to_other_files_does_not_prevent_resuming(
     assert message in done.stdout
 
 
-def test_a_run_that_cannot_be_resumed_stays_as_it_was(tmp_path: Path):
+def test_a_run_that_cannot_be_resumed_is_left_unchanged(tmp_path: Path):
     """If its rows are missing or have changed, its status and results are kept."""
     rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(40)]
     (tmp_path / "rows.csv").write_text("\n".join(["x,z,kind", *rows]) + "\n")

@@ -55,7 +55,7 @@ def test_a_plateau_schedule_receives_every_validation_loss_once():
 
 
 @pytest.mark.parametrize("every", ["step", "epoch"])
-def test_a_cosine_spans_the_run_in_either_unit(every: str):
+def test_a_cosine_schedule_spans_the_run_in_steps_or_epochs(every: str):
     line = ["epochs=4", "scheduler=cosine", f"scheduler.every={every}", "optimizer.lr=0.1", "log_every=1"]
     rates = [event.lr for event in events_of(*line) if isinstance(event, Trained)]
     assert rates == sorted(rates, reverse=True)
@@ -64,7 +64,7 @@ def test_a_cosine_spans_the_run_in_either_unit(every: str):
 
 
 @pytest.mark.parametrize("max_steps", [1, 7, 1000])
-def test_the_number_of_steps_per_call_changes_no_number(max_steps: int):
+def test_the_number_of_steps_per_call_changes_no_result(max_steps: int):
     from dataclasses import replace
 
     ends = []
@@ -123,7 +123,7 @@ class Normed(nn.Linear):
         ),
     ],
 )
-def test_an_error_in_the_model_names_it(model: type[nn.Linear], message: str, fix: str):
+def test_an_error_in_the_model_names_the_model(model: type[nn.Linear], message: str, fix: str):
     experiment = build(config_of("dataset=iris", "model=linear", "batching.batch_size=89", "engine=eager"))
     experiment.model.__class__ = model
     with pytest.raises(ConfigError, match=message) as caught:

@@ -12,7 +12,7 @@ counts = st.integers(1, 1000)
 
 
 @given(st.lists(st.tuples(counts, st.floats(0, 100), st.integers(0, 1000)), min_size=1, max_size=9))
-def test_parts_add_up_to_the_whole(parts):
+def test_metrics_of_parts_add_up_to_those_of_the_whole(parts):
     total = sum((n for n, _, _ in parts), 0)
     metrics = [MetricSums(n, loss, AccuracySum(n, min(n, correct))) for n, loss, correct in parts]
     whole = metrics[0]
@@ -40,5 +40,5 @@ def test_a_constant_target_has_no_r2():
 
 
 @given(st.floats(2.0**-100, 2.0**100, width=32), st.integers(1, 10**6))
-def test_the_loss_of_one_batch_is_restored_to_the_bit(loss: float, count: int):
+def test_the_loss_of_one_batch_is_restored_bit_for_bit(loss: float, count: int):
     assert MetricSums(count, loss * count, AccuracySum(count, 0)).loss == loss

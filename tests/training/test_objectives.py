@@ -62,7 +62,7 @@ def test_one_output_needs_two_classes(criterion: nn.Module, output: str):
 
 @pytest.mark.parametrize(("criterion", "required"), MEANINGS)
 @pytest.mark.parametrize("output", ["classes", "logit", "probability", "value", None])
-def test_a_loss_allows_one_meaning(criterion: nn.Module, required: str, output: str | None):
+def test_a_loss_allows_one_meaning_of_the_output(criterion: nn.Module, required: str, output: str | None):
     if output == required:
         make_objective(criterion, output, names(2))
     else:

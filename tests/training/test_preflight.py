@@ -1,4 +1,4 @@
-"""Preflight warns of each planted bug before the first step, and of nothing in what exp ships."""
+"""Preflight warns about each planted bug before the first step, and about nothing in exp's presets and datasets."""
 
 import re
 import time
@@ -54,7 +54,7 @@ class WithSpare(nn.Linear):
 
 
 class Wide(nn.Linear):
-    """A start far too large."""
+    """Its outputs are far too large at the start."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 100 * super().forward(x)
@@ -166,7 +166,7 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize("line", SHIPPED)
-def test_no_false_alarm(line: str):
+def test_shipped_options_give_no_false_warning(line: str):
     config = config_of(line)
     experiment = build(config)
     state = torch.get_rng_state(), [p.clone() for p in experiment.model.parameters()]

@@ -1,4 +1,4 @@
-"""`exp --help` is one screen that names every group and option; a topic behind it is explained; --version is exp's."""
+"""`exp --help` fits one screen and lists every group and option, `--help TOPIC` explains one; `--version` is exp's."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from exp.cli.commands import COMMANDS
 from exp.config.schema import CONF
 
 
-def lines_of(exp, *words: str) -> list[str]:
-    done = exp(*words)
+def lines_of(exp, *arguments: str) -> list[str]:
+    done = exp(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 
-def test_help_is_one_screen(exp, monkeypatch: pytest.MonkeyPatch):
+def test_help_fits_one_screen(exp, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "100")
     lines = lines_of(exp, "--help")
     assert len(lines) <= 45
@@ -29,7 +29,7 @@ def test_help_fits_a_narrow_terminal(exp, monkeypatch: pytest.MonkeyPatch):
     assert max(map(len, lines_of(exp, "--help"))) <= 80
 
 
-def test_help_names_every_group_option_and_command(exp):
+def test_help_lists_every_group_option_and_command(exp):
     text = "\n".join(lines_of(exp, "-h"))
     groups = [path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"]
     for group in groups:
@@ -40,7 +40,7 @@ def test_help_names_every_group_option_and_command(exp):
         assert f"\n  {command} " in text
 
 
-def test_help_has_twenty_keys_with_a_clause_each(exp):
+def test_help_describes_twenty_keys(exp):
     lines = lines_of(exp, "--help")
     keys = [line.split(maxsplit=1) for line in lines if line.startswith("  ") and "=" in line.split()[0]]
     assert len(keys) == 20
@@ -54,7 +54,7 @@ def test_a_group_is_explained_from_its_files(exp):
     assert "optimizer.lr=0.02" in text
     assert "learning rate" in text
     assert "a number > 0" in text
-    assert "with adam, adamw" in " ".join(text.split())  # those with betas
+    assert "with adam, adamw" in " ".join(text.split())  # the options with betas
     assert lines_of(exp, "optimizer", "--help") == lines_of(exp, "--help", "optimizer")
 
 
@@ -72,7 +72,7 @@ def test_a_topic_is_explained(exp, topic: str, first: str):
     assert lines_of(exp, "--help", topic)[0].startswith(first)
 
 
-def test_a_group_of_the_users_own_is_there_too(exp, tmp_path):
+def test_help_lists_the_users_options_too(exp, tmp_path):
     path = tmp_path / "mine/optimizer/slow.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("# A slow one.\n_target_: torch.optim.SGD\nlr: 1e-9   # the step\n")
@@ -80,27 +80,27 @@ def test_a_group_of_the_users_own_is_there_too(exp, tmp_path):
     assert "optimizer=slow              A slow one." in text
 
 
-def test_an_unknown_topic(exp):
+def test_an_unknown_topic_is_an_error(exp):
     done = exp("--help", "optimzer")
     assert done.returncode == 1
     assert done.stderr.endswith("  try: exp --help optimizer\n")
 
 
-def test_version_is_that_of_exp(exp):
+def test_version_prints_the_version_of_exp(exp):
     assert lines_of(exp, "--version")[0].startswith(f"exp {version('exp')} (torch {version('torch')}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_has_help(command: str, tmp_path):
-    as_word = forking.run("exp", [command, "-h"], tmp_path)
+def test_a_command_has_help_as_subcommand_and_as_module(command: str, tmp_path):
+    as_subcommand = forking.run("exp", [command, "-h"], tmp_path)
     as_module = forking.run(f"exp.{command}", ["--help"], tmp_path)
-    assert as_word.returncode == as_module.returncode == 0
-    assert as_word.stdout == as_module.stdout
-    assert as_word.stdout.startswith(f"usage: python -m exp {command} ")
-    assert max(map(len, as_word.stdout.splitlines())) <= 110
+    assert as_subcommand.returncode == as_module.returncode == 0
+    assert as_subcommand.stdout == as_module.stdout
+    assert as_subcommand.stdout.startswith(f"usage: python -m exp {command} ")
+    assert max(map(len, as_subcommand.stdout.splitlines())) <= 110
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
+def test_a_closed_pipe_is_not_an_error(tmp_path):
     line = f"{sys.executable} -m exp --cfg job | true"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert "exp:" not in done.stderr

@@ -1,4 +1,4 @@
-"""Every pattern of Hydra's and OmegaConf's English matches what the installed Hydra says."""
+"""Every pattern of exp.config.hydra_messages matches a message of the installed Hydra or OmegaConf."""
 
 import re
 import shlex
@@ -12,8 +12,8 @@ from exp.cli.explain import EXPLANATIONS
 from exp.config import hydra_messages
 from exp.sweeps.jobs import InvalidJob
 
-# The pattern, a command line that provokes the message, and what the pattern captures. {conf}: a folder of YAMLs.
-PROVOKED = [
+# The pattern, a command line that causes the message, and what the pattern captures. {conf}: a folder of YAMLs.
+MESSAGES = [
     ("NO_GROUP_OPTION", "dataset=cancr", ("dataset/cancr",)),
     ("VALUE_FOR_GROUP", "optimizer=null", ()),
     ("SEVERAL_VALUES", "model.hidden=64,64", ("model.hidden=64,64",)),
@@ -44,8 +44,8 @@ def conf(tmp_path: Path) -> Path:
     return tmp_path / "conf"
 
 
-@pytest.mark.parametrize(("name", "line", "captured"), PROVOKED, ids=[name for name, _, _ in PROVOKED])
-def test_a_pattern_matches_the_message(name: str, line: str, captured: tuple[str, ...], conf: Path):
+@pytest.mark.parametrize(("name", "line", "captured"), MESSAGES, ids=[name for name, _, _ in MESSAGES])
+def test_a_pattern_matches_its_message(name: str, line: str, captured: tuple[str, ...], conf: Path):
     match = getattr(hydra_messages, name).search(message_of(line, conf))
     assert match is not None
     assert match.groups() == captured
@@ -56,9 +56,7 @@ def test_a_pattern_matches_the_message(name: str, line: str, captured: tuple[str
     [("UNKNOWN_KEY_IN_FILE", "unknown", ()), ("WRONG_VALUE_IN_FILE", "wrong", ("many",))],
     ids=["unknown", "wrong"],
 )
-def test_a_pattern_of_a_file_matches_what_is_captured_there(
-    name: str, line: str, captured: tuple[str, ...], conf: Path
-):
+def test_a_pattern_for_files_matches_the_captured_message(name: str, line: str, captured: tuple[str, ...], conf: Path):
     inside = hydra_messages.WRONG_IN_FILE.search(message_of(f"--config-dir {{conf}} experiment={line}", conf))
     assert inside is not None
     match = getattr(hydra_messages, name).match(inside[1])
@@ -66,18 +64,18 @@ def test_a_pattern_of_a_file_matches_what_is_captured_there(
     assert match.groups() == captured
 
 
-def test_a_missing_config_dir_and_an_interval_in_a_plain_sweep(exp):
-    """Hydra says these only in a whole run."""
+def test_patterns_match_the_messages_of_a_whole_run(exp):
+    """Hydra prints these only in a whole run: a missing --config-dir, and an interval in a sweep without a search."""
     for name, line in {
         "NO_CONFIG_DIR": ["--config-dir", "nope"],
         "SEARCH_ONLY": ["-m", "epochs=interval(1,2)"],
     }.items():
-        said = exp(*line, HYDRA_FULL_ERROR="1").stderr
-        assert getattr(hydra_messages, name).search(said), name
+        stderr = exp(*line, HYDRA_FULL_ERROR="1").stderr
+        assert getattr(hydra_messages, name).search(stderr), name
 
 
-def test_every_pattern_is_provoked_here():
+def test_every_pattern_is_tested_here():
     patterns = {name for name, value in vars(hydra_messages).items() if isinstance(value, re.Pattern)}
     of_a_file = {"UNKNOWN_KEY_IN_FILE", "WRONG_VALUE_IN_FILE"}
-    assert patterns == {name for name, _, _ in PROVOKED} | of_a_file | {"NO_CONFIG_DIR", "SEARCH_ONLY"}
+    assert patterns == {name for name, _, _ in MESSAGES} | of_a_file | {"NO_CONFIG_DIR", "SEARCH_ONLY"}
     assert {id(pattern) for pattern, _ in EXPLANATIONS} <= {id(getattr(hydra_messages, name)) for name in patterns}

@@ -1,4 +1,4 @@
-"""A table, a column, a command or a run, typed in any likely order, is answered with the whole line to type."""
+"""A table, a column, a command or a run in any likely order: the error shows the whole command to type."""
 
 import shlex
 import subprocess
@@ -13,7 +13,7 @@ from exp.cli.diagnosis import check_line
 
 _TABLE = "dataset=table dataset.path=titanic.csv dataset.target=survived"
 
-# What is typed, and the line that is answered.
+# What is typed, and the command that the error shows.
 MEANT = [
     ("titanic.csv", _TABLE),
     ("titanic.csv survived", _TABLE),
@@ -46,7 +46,7 @@ MEANT = [
 
 
 @pytest.mark.parametrize(("typed", "line"), MEANT, ids=[typed for typed, _ in MEANT])
-def test_the_whole_line_is_answered(typed: str, line: str, tmp_path: Path):
+def test_the_error_shows_the_whole_command(typed: str, line: str, tmp_path: Path):
     (tmp_path / "titanic.csv").write_text("name,age,survived\nA,1,0\nB,2,1\n")
     done = forking.run("exp", shlex.split(typed), tmp_path)
     assert done.returncode == 1
@@ -57,7 +57,7 @@ def test_the_whole_line_is_answered(typed: str, line: str, tmp_path: Path):
         check_line(CommandLine.parse(shlex.split(line)))
 
 
-def test_the_latest_run_is_the_one_that_is_named(exp, tmp_path: Path):
+def test_the_error_names_the_latest_run(exp, tmp_path: Path):
     assert exp("dataset=xor", "epochs=1", "figures=false").returncode == 0
     (folder,) = tmp_path.glob("outputs/*/*")
     done = exp("evaluate")
@@ -65,7 +65,7 @@ def test_the_latest_run_is_the_one_that_is_named(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize("typed", ["titanic.csv", "evaluate", "predict rn=x", "diff a", "run=R split=test"])
-def test_none_waits_for_torch(typed: str, tmp_path: Path):
+def test_these_errors_do_not_import_torch(typed: str, tmp_path: Path):
     command = [sys.executable, "-X", "importtime", "-m", "exp", *typed.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}

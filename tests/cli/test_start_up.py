@@ -1,4 +1,4 @@
-"""What a command waits for: only what it uses is imported."""
+"""A command imports only what it uses."""
 
 import os
 import re
@@ -12,7 +12,7 @@ HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich", "jinj
 
 
 def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
-    """Every module that `python -m exp` with these words imports, as the interpreter tells it."""
+    """Every module that `python -m exp` imports with these arguments, according to -X importtime."""
     command = [sys.executable, "-X", "importtime", "-m", "exp", *typed]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | environment)
     return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
@@ -21,20 +21,20 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
 @pytest.mark.parametrize(
     "typed", ["--help", "--cfg job", "optimiser.lr=0.1", "epochs=-1", "model=mpl", "-m epochs=1,x"]
 )
-def test_what_trains_nothing_does_not_wait_for_torch(typed: str, tmp_path: Path):
+def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_path: Path):
     modules = imported(tmp_path, *typed.split())
     assert "hydra" in modules
     assert modules.isdisjoint(HEAVY)
 
 
-def test_completion_does_not_wait_for_torch(tmp_path: Path):
+def test_completion_does_not_import_torch(tmp_path: Path):
     modules = imported(tmp_path, "-sc", "query=bash", COMP_LINE="exp optimizer=")
     assert "hydra" in modules
     assert modules.isdisjoint(HEAVY)
 
 
-def test_a_run_imports_what_it_uses(tmp_path: Path):
-    """Neither scikit-learn nor matplotlib nor jinja2 where nothing needs them, and never torch.compile."""
+def test_a_run_imports_only_what_it_uses(tmp_path: Path):
+    """No scikit-learn, matplotlib or jinja2 unless they are needed, and never torch.compile."""
     schedule = ["scheduler=step", "optimizer=adam"]
     modules = imported(tmp_path, "dataset=xor", "figures=false", "epochs=300", *schedule)
     assert "torch" in modules

@@ -1,4 +1,4 @@
-"""Wrong command lines: one message that says what to type, exit code 1, nothing that looks like a finished run."""
+"""Wrong command lines: one message with a fix, exit code 1, and nothing that looks like a finished run."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from exp.cli.explain import explain
 from exp.cli.main import main
 from exp.training.build import build
 
-# What was typed, what the message names, what it tells to type.
+# What was typed, a part of the message, and a part of the fix.
 MISTAKES = [
     # groups and options
     ("dataset=cancr", "unknown dataset 'cancr' (available: arrays, cancer, diabetes", "dataset=cancer"),
@@ -95,7 +95,7 @@ MISTAKES = [
     ("dataset=signal_background dataset.signal=0", "all rows have the same class '0'", "rows of at least two classes"),
     ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=FOLDER"),
     ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "failed:", "another scheduler"),
-    # pairs that make no sense
+    # combinations that make no sense
     ("loss.output=value", "loss.output must be classes for CrossEntropyLoss, got value", "loss.output=classes"),
     ("model.output_activation=relu", "model.output_activation=relu: CrossEntropyLoss needs logits (null)", "=null"),
     ("loss=bce", "model.output_activation=null: BCELoss needs probabilities (sigmoid)", "=sigmoid"),
@@ -114,7 +114,7 @@ MISTAKES = [
         "loss=mse",
     ),
     ("dataset=iris loss=mse", "needs a target of 2 classes, but this dataset has 3", "loss=cross_entropy"),
-    # targets and what they take, told from their source
+    # targets and their arguments, read from the source
     ("+optimizer.lrr=3", "optimizer.lrr: torch.optim.SGD has no argument 'lrr'", "optimizer.lr=3"),
     ("optimizer=adam +optimizer.beta=[.9,.99]", "torch.optim.Adam has no argument", "optimizer.betas=[0.9,0.99]"),
     ("dataset=moons +dataset.nsamples=300", "sklearn.datasets.make_moons has no argument", "dataset.n_samples=300"),
@@ -122,7 +122,7 @@ MISTAKES = [
     ("loss._target_=torch.nn.CrossEntropyLos", "does not exist", "loss._target_=torch.nn.CrossEntropyLoss"),
     ("model._target_=torch.nn.Linaer", "does not exist", "model._target_=torch.nn.Linear"),
     ("optimizer._target_=torch.optim.sdg.SGD", "does not exist", "optimizer._target_="),
-    # what a reader of these tests tried, who had not written them
+    # mistakes tried by someone who did not write these tests
     ("model=MLP", "unknown model", "model=mlp"),
     ("optimizer_lr=0.1", "unknown key 'optimizer_lr'", "optimizer.lr=0.1"),
     ("optimizer/lr=0.1", "unknown key 'optimizer/lr'", "optimizer.lr=0.1"),
@@ -167,7 +167,7 @@ MISTAKES = [
     ("-m optimizer.lr=interval(0.1,1)", "interval(...) needs a search", "hydra/sweeper=optuna"),
     ("hydra.run.dir=", "hydra.run.dir must be a folder", "hydra.run.dir=FOLDER"),
     ("++resume=nowhere", "must be typed on the command line", "resume=nowhere without +"),
-    # what was most likely meant
+    # the most likely intention
     ("epochs=1e3", "epochs must be an integer >= 1, got 1e3", "epochs=1000"),
     ("engine=repla", "engine must be one of auto, eager, replay", "engine=replay"),
     ("'epochs=${early_stopping.patiense}'", "'early_stopping.patiense' not found", "epochs=${early_stopping.patience}"),
@@ -186,24 +186,24 @@ MISTAKES = [
 ]
 
 
-def answer(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
-    """What the command says on stderr, and its exit code, as the shell would have it."""
+def run_main(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
+    """The command's stderr and its exit code, as a shell sees them."""
     monkeypatch.setattr(sys, "argv", ["exp", *shlex.split(line)])
-    # A sweep starts its workers early; they need not import torch for a line that no run follows.
+    # A sweep starts its workers early; here they need not import torch, because nothing is trained.
     monkeypatch.setattr(sys, "executable", shutil.which("true"))
     before = os.environ.get("HYDRA_FULL_ERROR")
     with pytest.raises(SystemExit) as caught:
         main()
     assert os.environ.get("HYDRA_FULL_ERROR") == before
     code = caught.value.code
-    # Python's own rule: a text is printed, and the code is 1.
+    # As in Python: a text is printed, and the code is 1.
     return capfd.readouterr().err + (code if isinstance(code, str) else ""), 1 if isinstance(code, str) else code
 
 
 def problem_of(line: str) -> str | None:
-    """Return what composing, checking and building say of the line: what the command prints, without Hydra's part."""
+    """Return the error of composing, checking and building, as the command prints it, without running Hydra."""
     if line.startswith("--") or " = " in line:
-        return None  # for the parser, or for Hydra
+        return None  # an error of the parser or of Hydra
     parsed = CommandLine.parse(shlex.split(line))
     try:
         if parsed.multirun:
@@ -215,41 +215,41 @@ def problem_of(line: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(("line", "named", "cure"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
-def test_one_clear_message(line: str, named: str, cure: str, tmp_path: Path, monkeypatch, capfd):
+@pytest.mark.parametrize(("line", "problem", "fix"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
+def test_a_wrong_line_gives_one_clear_message(line: str, problem: str, fix: str, tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    said = problem_of(line)
-    if said is None:
-        said, code = answer(line, monkeypatch, capfd)
+    message = problem_of(line)
+    if message is None:
+        message, code = run_main(line, monkeypatch, capfd)
         assert code == 1
-    assert_is_clear(said, named, cure)
+    assert_is_clear(message, problem, fix)
     for summary in tmp_path.rglob("summary.json"):
         assert '"status": "failed"' in summary.read_text()
 
 
 @pytest.mark.parametrize(
-    ("line", "named", "cure"),
+    ("line", "problem", "fix"),
     [case if n % 12 == 0 else pytest.param(*case, marks=pytest.mark.slow) for n, case in enumerate(MISTAKES)],
     ids=[line for line, _, _ in MISTAKES],
 )
-def test_the_command_prints_the_message(line: str, named: str, cure: str, tmp_path: Path, monkeypatch, capfd):
+def test_the_command_prints_the_message(line: str, problem: str, fix: str, tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    said, code = answer(line, monkeypatch, capfd)
+    message, code = run_main(line, monkeypatch, capfd)
     assert code == 1
-    assert_is_clear(said, named, cure)
+    assert_is_clear(message, problem, fix)
     for summary in tmp_path.rglob("summary.json"):
         assert '"status": "failed"' in summary.read_text()
 
 
-def assert_is_clear(said: str, named: str, cure: str) -> None:
-    assert named in said
-    assert "\n  try: " in said
-    assert cure in said.partition("\n  try: ")[2].splitlines()[0]
-    assert "Traceback" not in said
-    assert "To append" not in said
+def assert_is_clear(message: str, problem: str, fix: str) -> None:
+    assert problem in message
+    assert "\n  try: " in message
+    assert fix in message.partition("\n  try: ")[2].splitlines()[0]
+    assert "Traceback" not in message
+    assert "To append" not in message
 
 
-# What was typed, how many mistakes are told of, and the line to paste.
+# What was typed, the number of errors, and the corrected command.
 SEVERAL = [
     (
         "optimiser.lr=0.1 dataset=cancr epochs=-1 model=mlp",
@@ -277,57 +277,57 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize(
-    ("line", "count", "mended"),
+    ("line", "count", "corrected"),
     [
-        case if number in (0, 1, 4, 5, 7) else pytest.param(*case, marks=pytest.mark.slow)  # slow: one more of a kind
+        case if number in (0, 1, 4, 5, 7) else pytest.param(*case, marks=pytest.mark.slow)  # similar ones are slow
         for number, case in enumerate(SEVERAL)
     ],
     ids=[line for line, _, _ in SEVERAL],
 )
-def test_all_mistakes_at_once_and_the_line_without_them(line: str, count: int, mended: str):
+def test_all_errors_are_reported_at_once_with_a_corrected_command(line: str, count: int, corrected: str):
     parsed = CommandLine.parse(shlex.split(line))
     with pytest.raises(Exception) as caught:  # noqa: PT011
         check_line(parsed)
-    assert_tells_all(f"exp: {diagnose(caught.value, parsed)}", count, mended)
-    check_line(CommandLine.parse(shlex.split(mended)[3:]))  # and it is one
+    assert_lists_all(f"exp: {diagnose(caught.value, parsed)}", count, corrected)
+    check_line(CommandLine.parse(shlex.split(corrected)[3:]))  # it is valid
 
 
 @pytest.mark.parametrize(
-    ("line", "count", "mended"),
+    ("line", "count", "corrected"),
     [SEVERAL[0], SEVERAL[7], *(pytest.param(*case, marks=pytest.mark.slow) for case in [*SEVERAL[1:7], *SEVERAL[8:]])],
 )
-def test_the_command_prints_all_mistakes(line: str, count: int, mended: str, monkeypatch, capfd):
-    said, code = answer(line, monkeypatch, capfd)
+def test_the_command_prints_all_errors(line: str, count: int, corrected: str, monkeypatch, capfd):
+    message, code = run_main(line, monkeypatch, capfd)
     assert code == 1
-    assert_tells_all(said, count, mended)
+    assert_lists_all(message, count, corrected)
 
 
-def assert_tells_all(said: str, count: int, mended: str) -> None:
-    assert said.count("\n  try: ") == count
-    assert (f"{count} errors" in said) == (count > 1)
-    assert said.splitlines()[-1] == f"corrected: {mended}"
+def assert_lists_all(message: str, count: int, corrected: str) -> None:
+    assert message.count("\n  try: ") == count
+    assert (f"{count} errors" in message) == (count > 1)
+    assert message.splitlines()[-1] == f"corrected: {corrected}"
 
 
-def test_nothing_of_a_sweep_begins_where_one_of_its_jobs_cannot(tmp_path: Path, monkeypatch, capfd):
+def test_a_sweep_with_an_invalid_job_starts_no_job(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    said, code = answer("-m dataset=xor epochs=1 optimizer=sgd,adam optimizer.momentum=0.9", monkeypatch, capfd)
+    message, code = run_main("-m dataset=xor epochs=1 optimizer=sgd,adam optimizer.momentum=0.9", monkeypatch, capfd)
     assert code == 1
-    assert "unknown key 'optimizer.momentum'" in said
-    assert "in the job dataset=xor epochs=1 optimizer=adam optimizer.momentum=0.9" in said
+    assert "unknown key 'optimizer.momentum'" in message
+    assert "in the job dataset=xor epochs=1 optimizer=adam optimizer.momentum=0.9" in message
     assert not list(tmp_path.rglob("summary.json"))
 
 
-def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path, monkeypatch, capfd):
+def test_an_error_in_a_file_is_reported_with_its_line(tmp_path: Path, monkeypatch, capfd):
     (tmp_path / "mine/optimizer").mkdir(parents=True)
     (tmp_path / "mine/optimizer/slow.yaml").write_text("# Mine.\n_target_: torch.optim.SGD\nlr: -1\n")
-    said, code = answer(f"--config-dir {tmp_path}/mine optimizer=slow", monkeypatch, capfd)
+    message, code = run_main(f"--config-dir {tmp_path}/mine optimizer=slow", monkeypatch, capfd)
     assert code == 1
-    assert "optimizer.lr must be a number > 0" in said
-    assert f"at: {tmp_path}/mine/optimizer/slow.yaml:3: lr: -1" in said
+    assert "optimizer.lr must be a number > 0" in message
+    assert f"at: {tmp_path}/mine/optimizer/slow.yaml:3: lr: -1" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("optimiser: {lr: 3}", "optimiser: unknown key\n  at: {at}\n  try: optimizer instead"),
         ("epochs: many", "epochs must be an integer >= 1, got many\n  at: {at}\n  try: epochs=20"),
@@ -337,26 +337,25 @@ def test_a_mistake_in_a_file_is_told_with_its_line(tmp_path: Path, monkeypatch, 
         ("seed: [", 'mine.yaml", line 3'),
     ],
 )
-def test_a_mistake_in_an_experiment_of_the_users_own(text: str, said: str, tmp_path: Path, monkeypatch, capfd):
+def test_an_error_in_the_users_experiment_is_reported(text: str, message: str, tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf/experiment").mkdir(parents=True)
     (tmp_path / "conf/experiment/mine.yaml").write_text(f"# @package _global_\n{text}\n")
-    told, code = answer("--config-dir conf experiment=mine", monkeypatch, capfd)
+    printed, code = run_main("--config-dir conf experiment=mine", monkeypatch, capfd)
     assert code == 1
-    assert said.replace("{at}", f"conf/experiment/mine.yaml:2: {text}") in told
+    assert message.replace("{at}", f"conf/experiment/mine.yaml:2: {text}") in printed
     assert not (tmp_path / "outputs").exists()
 
 
 def test_the_traceback_is_in_the_log(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    said, _ = answer("batching.batch_size=1000", monkeypatch, capfd)
+    message, _ = run_main("batching.batch_size=1000", monkeypatch, capfd)
     (log,) = tmp_path.rglob("exp.log")
     assert "Traceback (most recent call last)" in log.read_text()
-    assert f"log: {log.relative_to(tmp_path)}" in said
+    assert f"log: {log.relative_to(tmp_path)}" in message
 
 
-def test_the_whole_traceback_is_there_for_who_asks(exp):
-
-    told = exp("batching.batch_size=1000", HYDRA_FULL_ERROR="1")
-    assert told.returncode == 1
-    assert "Traceback (most recent call last)" in told.stderr
+def test_hydra_full_error_prints_the_traceback(exp):
+    done = exp("batching.batch_size=1000", HYDRA_FULL_ERROR="1")
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr

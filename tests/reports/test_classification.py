@@ -1,4 +1,4 @@
-"""What the report says of a model, against scipy and scikit-learn."""
+"""The statistics of the report, compared with scipy and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_an_accuracys_interval_is_wilsons(seen):
+def test_the_interval_of_an_accuracy_is_wilsons(seen):
     right, count = seen
     other = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right, count) == pytest.approx((other.low, other.high), abs=1e-12)
 
 
 @given(scores_of_rows)
-def test_ranking_is_that_of_scikit_learn(rows):
+def test_a_ranking_equals_that_of_scikit_learn(rows):
     positive, score = np.array([p for p, _ in rows]), np.array([s / 8 for _, s in rows])
     ours = Ranking.of(positive, score)
     false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
@@ -44,7 +44,7 @@ def test_ranking_is_that_of_scikit_learn(rows):
     assert np.allclose(ours.true, recall[::-1])
 
 
-def test_calibration_is_that_of_scikit_learn():
+def test_a_calibration_equals_that_of_scikit_learn():
     from sklearn.calibration import calibration_curve
 
     draw = np.random.default_rng(3)
@@ -64,7 +64,7 @@ def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
     return Split(torch.randn(n, 3), torch.randint(classes, (n,)), np.arange(n) + 1), net
 
 
-def test_classes_are_told_as_scikit_learn_tells_them():
+def test_scores_by_class_equal_those_of_scikit_learn():
     split, net = of_classes(4)
     objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c", "d"))
     output = net(split.x).detach()
@@ -77,14 +77,14 @@ def test_classes_are_told_as_scikit_learn_tells_them():
         assert np.allclose([getattr(one, name) for one in ours], of_all, equal_nan=True), name
 
 
-def test_a_class_that_no_row_is_of_has_no_recall():
-    told = scores_by_class(("a", "b"), np.array([[3, 0], [0, 0]]))[1]
-    assert [told.rows, str(told.precision), str(told.recall)] == [0, "nan", "nan"]
+def test_a_class_without_rows_has_no_recall():
+    empty = scores_by_class(("a", "b"), np.array([[3, 0], [0, 0]]))[1]
+    assert [empty.rows, str(empty.precision), str(empty.recall)] == [0, "nan", "nan"]
 
 
 @pytest.mark.parametrize("kind", ["classes", "values"])
-def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
-    """Of many samples of rows, the metrics of all rows lie in about 95 % of the intervals."""
+def test_an_interval_contains_the_true_value_in_95_of_100_samples(kind: str):
+    """For many samples of the rows, about 95 % of the intervals contain the metric of all rows."""
     torch.manual_seed(1)
     n = 40_000
     x = torch.randn(n, 2)
@@ -111,7 +111,7 @@ def test_an_interval_holds_the_truth_in_95_of_100_samples(kind: str):
         assert 0.91 < count / len(parts) < 0.985, (name, count)
 
 
-def test_the_rows_losses_are_their_own():
+def test_row_losses_equal_the_loss_of_each_row_alone():
     split, net = of_classes(3)
     losses = row_losses(nn.CrossEntropyLoss(), net(split.x).detach(), split.y)
     with torch.no_grad():
@@ -119,13 +119,13 @@ def test_the_rows_losses_are_their_own():
     assert np.allclose(losses, alone, atol=1e-6)
 
 
-def test_a_loss_that_weighs_classes_has_no_interval():
+def test_a_loss_with_class_weights_has_no_interval():
     split, net = of_classes(3)
-    weighed = make_objective(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
-    assert set(confidence_intervals(split, weighed, net(split.x).detach())) == {"accuracy"}
+    weighted = make_objective(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
+    assert set(confidence_intervals(split, weighted, net(split.x).detach())) == {"accuracy"}
 
 
-def test_a_users_criterion_that_pays_no_heed_to_reduction_has_no_interval():
+def test_a_criterion_that_ignores_reduction_has_no_interval():
     class Own(nn.Module):
         reduction = "mean"
 
@@ -136,7 +136,7 @@ def test_a_users_criterion_that_pays_no_heed_to_reduction_has_no_interval():
     assert row_losses(Own(), net(split.x).detach(), split.y) is None
 
 
-def test_a_loss_below_zero_has_its_interval():
+def test_a_negative_loss_has_an_interval():
     split = Split(torch.zeros(50, 1), torch.full((50, 1), 20.0) + torch.arange(50.0)[:, None], np.arange(50))
     output = torch.full((50, 1), 3.0)
     losses = nn.PoissonNLLLoss(reduction="none")(output, split.y).squeeze(1)
@@ -145,8 +145,8 @@ def test_a_loss_below_zero_has_its_interval():
     assert high - low == pytest.approx(2 * stats.norm.ppf(0.975) * float(stats.sem(losses)), rel=1e-6)
 
 
-def test_several_targets_are_measured_in_their_own_units():
-    """The second is in other units: it must not hide the first; rmse is of the mean over both."""
+def test_each_target_is_compared_in_its_own_unit():
+    """The second target has a larger unit and must not hide the first. The rmse is computed from the mean over both."""
     torch.manual_seed(0)
     y = torch.randn(80, 2) * torch.tensor([1.0, 1000.0])
     output = y.clone()
@@ -155,16 +155,16 @@ def test_several_targets_are_measured_in_their_own_units():
     split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
     plain = Preprocessing((NumberColumn("a"),), None, None, "two", None, 2)
     objective = make_objective(nn.MSELoss(), "value", None, 2)
-    what, told = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
-    assert (what, [one.number for one in told]) == ("error", [4, 5])
-    assert [float(one.how) for one in told] == pytest.approx([5, 1], rel=0.15)
+    what, hardest = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
+    assert (what, [one.number for one in hardest]) == ("error", [4, 5])
+    assert [float(one.how) for one in hardest] == pytest.approx([5, 1], rel=0.15)
     squares = ((output - y) ** 2).mean(1).double().numpy()
     reach = stats.norm.ppf(0.975) * stats.sem(squares)
     low, high = confidence_intervals(split, objective, output)["rmse"]
     assert (low**2, high**2) == pytest.approx((max(0, squares.mean() - reach), squares.mean() + reach), rel=1e-6)
 
 
-def test_log_odds_tell_apart_what_probabilities_cannot():
+def test_log_odds_distinguish_rows_that_probabilities_cannot():
     logits = torch.tensor([[0.0, 200.0, 3.0], [0.0, 100.0, 3.0], [1.0, 2.0, 3.0]])
     odds = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c")).log_odds(logits)
     assert odds[0, 1] > odds[1, 1] > 90
@@ -176,29 +176,29 @@ def test_log_odds_tell_apart_what_probabilities_cannot():
     assert make_objective(nn.MSELoss(), "value", ("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
 
 
-def test_the_most_wrong_rows_are_those_whose_class_got_least():
+def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
     split, net = of_classes(3)
     columns = (NumberColumn("age"), NumberColumn("height"), NumberColumn("weight"))
     plain = Preprocessing(columns, (40.0, 170.0, 70.0), (10.0, 8.0, 12.0), "who", ("a", "b", "c"))
     data = Splits(split, split, split, plain, "")
     objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
     with torch.no_grad():
-        what, told = hardest_rows(split, data, objective, net(split.x), count=5)
+        what, hardest = hardest_rows(split, data, objective, net(split.x), count=5)
         of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
     expected = sorted(range(60), key=lambda row: float(of_truth[row]))[:5]
-    assert [one.number for one in told] == [row + 1 for row in expected]
-    assert (what, told[0].how) == ("probability of the true class", f"{float(of_truth[expected[0]]):.3g}")
+    assert [one.number for one in hardest] == [row + 1 for row in expected]
+    assert (what, hardest[0].how) == ("probability of the true class", f"{float(of_truth[expected[0]]):.3g}")
     z = (split.x - split.x.mean(0)) / split.x.std(0, correction=0)
-    for row, one in zip(expected, told, strict=True):
+    for row, one in zip(expected, hardest, strict=True):
         farthest = int(z[row].abs().argmax())
         value = float(split.x[row, farthest]) * plain.scale[farthest] + plain.mean[farthest]
         about = f"{columns[farthest].name}={value:.4g} ({float(z[row, farthest]):+.1f} sd)"
         assert one.unusual.startswith(about) if abs(z[row, farthest]) >= 2 else one.unusual == ""
-    assert any(one.unusual for one in told)
+    assert any(one.unusual for one in hardest)
 
 
-def test_the_picture_of_scores_shows_the_class_that_is_looked_for():
-    """ROC and precision-recall of the second class of two, by scikit-learn, as points of the lines drawn."""
+def test_the_figure_of_scores_shows_the_second_of_two_classes():
+    """The points of the ROC and precision-recall lines are those of scikit-learn."""
     split, net = of_classes(2)
     output = net(split.x).detach()
     objective = make_objective(nn.CrossEntropyLoss(), "classes", ("no", "$x_{$"))
@@ -210,12 +210,12 @@ def test_the_picture_of_scores_shows_the_class_that_is_looked_for():
     assert np.allclose(roc.lines[0].get_xdata(), false)
     assert np.allclose(roc.lines[0].get_ydata(), true)
     assert roc.lines[0].get_label() == rf"\$x_{{\$: area {metrics.roc_auc_score(split.y, margin):.4g}"
-    told, recall, _ = metrics.precision_recall_curve(split.y, margin)
+    precisions, recall, _ = metrics.precision_recall_curve(split.y, margin)
     assert np.allclose(precision.lines[0].get_xdata(), recall[::-1])
-    assert np.allclose(precision.lines[0].get_ydata(), told[::-1])
+    assert np.allclose(precision.lines[0].get_ydata(), precisions[::-1])
 
 
-def test_two_hundred_classes_are_drawn_in_no_time_to_speak_of():
+def test_a_confusion_matrix_of_200_classes_is_small_and_without_numbers():
     split, net = of_classes(200, n=2000)
     objective = make_objective(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
     figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach())

@@ -1,4 +1,4 @@
-"""report.html of runs and sweeps: what it tells is what the files tell, and it asks nothing of a network."""
+"""report.html of runs and sweeps: it shows what their files contain, and it needs no network."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from exp.reports.scatter import Point, scatter
 
 
 class Page(HTMLParser):
-    """The tables under each heading, as rows of texts; all text; what the page refers to."""
+    """The tables under each heading as rows of texts, all text, and the references of the page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class Page(HTMLParser):
             self._cell.append(data)
 
 
-def by_itself(page: Page, folder: Path) -> bool:
-    """Whether all that it refers to is in it, or beside it."""
+def is_self_contained(page: Page, folder: Path) -> bool:
+    """Whether everything that the page refers to is in it or in its folder."""
     return all(one.startswith("data:image/png;base64,") or (folder / one).exists() for one in page.references)
 
 
@@ -66,25 +66,25 @@ def report(folder: Path, run: str) -> subprocess.CompletedProcess[str]:
     return forking.run("exp.report", [f"run={run}"], folder)
 
 
-def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
+def test_a_runs_page_shows_what_its_files_contain(exp, tmp_path: Path):
     done = exp("dataset=cancer", "epochs=3", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "report    run/report.html"
     page = Page(tmp_path / "run/report.html")
-    assert by_itself(page, tmp_path / "run")
+    assert is_self_contained(page, tmp_path / "run")
     assert "python -m exp dataset=cancer epochs=3" in page.text
     summary = json.loads((tmp_path / "run/summary.json").read_text())
-    head, *told = page.tables["Metrics"]
+    head, *shown = page.tables["Metrics"]
     assert head == ["", "loss", "accuracy", "rows"]
-    assert [row[0] for row in told] == ["train", "val", "test", "always benign"]
-    for name, loss, accuracy, _ in told[:2]:
+    assert [row[0] for row in shown] == ["train", "val", "test", "always benign"]
+    for name, loss, accuracy, _ in shown[:2]:
         final = summary["final"][name]
         assert (loss, accuracy) == (f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %")
-    final, (_, loss, accuracy, rows) = summary["final"]["test"], told[2]
+    final, (_, loss, accuracy, rows) = summary["final"]["test"], shown[2]
     assert loss.startswith(f"{final['loss']:.4g} [")
     share = stats.binomtest(round(final["accuracy"] * int(rows)), int(rows)).proportion_ci(0.95, method="wilson")
     assert accuracy == f"{100 * final['accuracy']:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
-    assert told[3][2:] == [f"{100 * 70 / 115:.2f} %", "115"]
+    assert shown[3][2:] == [f"{100 * 70 / 115:.2f} %", "115"]
     with (tmp_path / "run/metrics.csv").open() as file:
         val = [(float(row["loss"]), row["step"]) for row in csv.DictReader(file) if row["split"] == "val"]
     assert "the lowest validation loss was {:.4g}, at step {}.".format(*min(val)) in page.text
@@ -98,8 +98,8 @@ def test_a_runs_page_tells_what_its_files_tell(exp, tmp_path: Path):
     assert len(page.tables["Hardest rows (test split)"]) == 11
 
 
-def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
-    """A row's number is its line below the file's head, whatever was left out for its empty cells."""
+def test_the_hardest_rows_are_numbered_as_in_the_file(exp, tmp_path: Path):
+    """A row's number is its line after the file's header, even if rows with empty cells were dropped."""
     draw = np.random.default_rng(0)
     table = pd.DataFrame({"size": draw.normal(50, 10, 120), "colour": draw.choice(["red", "blue"], 120)})
     table["price"] = 3.0 * table["size"] + 20 * (table["colour"] == "red") + draw.normal(0, 1, 120)
@@ -118,28 +118,28 @@ def test_the_worst_rows_are_found_in_the_file_again(exp, tmp_path: Path):
     for number, true, *_, about in rows:
         in_file = table.iloc[int(number) - 1]
         assert true == f"{in_file['price']:.6g}"
-        if told := re.search(r"size=([\d.]+)", about):
-            assert float(told[1]) == pytest.approx(in_file["size"], rel=1e-3)
-        if told := re.search(r"colour=(\w+)", about):
-            assert told[1] == in_file["colour"]
+        if found := re.search(r"size=([\d.]+)", about):
+            assert float(found[1]) == pytest.approx(in_file["size"], rel=1e-3)
+        if found := re.search(r"colour=(\w+)", about):
+            assert found[1] == in_file["colour"]
 
 
-def test_names_from_a_file_are_no_markup(exp, tmp_path: Path):
+def test_names_from_a_file_are_escaped(exp, tmp_path: Path):
     draw = np.random.default_rng(0)
     names = ("<img src=x onerror=alert(1)>", "<script>", '"><b>')
     table = pd.DataFrame({name: draw.normal(size=60) for name in names} | {"y": ["<script>a</script>", "b&"] * 30})
-    table.loc[0] = [50.0, 50.0, 50.0, "b&"]  # unusual, wherever it is: its columns are named on the page
+    table.loc[0] = [50.0, 50.0, 50.0, "b&"]  # unusual values, so that the page names their columns
     table.to_csv(tmp_path / "odd.csv", index=False)
     done = exp("dataset=table", "dataset.path=odd.csv", "dataset.target=y", "epochs=1", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "run/report.html").read_text()
     assert "<img src=x" not in page
     assert "<b>" not in page
-    assert page.count("<script>") == 1  # the page's own
+    assert page.count("<script>") == 1  # that of the page
     assert "&lt;script&gt;a&lt;/script&gt;" in page
 
 
-def test_values_are_escaped_wherever_a_template_puts_them(tmp_path: Path):
+def test_values_are_escaped_in_every_template(tmp_path: Path):
     hostile = """<script>'"&"""
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / f"{hostile}.png".replace("/", "")).write_bytes(b"x")
@@ -154,14 +154,14 @@ def test_values_are_escaped_wherever_a_template_puts_them(tmp_path: Path):
     assert (tmp_path / "report.html").read_text().count("<circle") == 3
 
 
-def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: Path):
+def test_report_writes_the_page_of_a_run_without_figures(exp, tmp_path: Path):
     done = exp("dataset=moons", "epochs=2", "figures=false", "hydra.run.dir=run")
     assert not (tmp_path / "run/report.html").exists()
     assert "report" not in done.stdout
     asked = report(tmp_path, "run")
     assert (asked.stdout, asked.stderr, asked.returncode) == ("run/report.html\n", "", 0)
     page = Page(tmp_path / "run/report.html")
-    assert by_itself(page, tmp_path / "run")
+    assert is_self_contained(page, tmp_path / "run")
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
     assert page.tables["Metrics"][3][1].startswith(f"{final['loss']:.4g} [")
     assert {path.stem for path in (tmp_path / "run/figures").iterdir()} == {
@@ -172,7 +172,7 @@ def test_a_run_without_pictures_has_a_page_when_it_is_asked_for(exp, tmp_path: P
     }
 
 
-def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
+def test_report_writes_the_page_of_a_diverged_run(exp, tmp_path: Path):
     done = exp("dataset=diabetes", "optimizer.lr=1e6", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 1
     asked = report(tmp_path, "run")
@@ -182,11 +182,11 @@ def test_a_run_that_came_to_nothing_has_a_page_too(exp, tmp_path: Path):
     assert re.search(r"diverged: the training loss became \S+ at step \d+\s+try: ", page.text)
     assert "without the model's results" in page.text
     assert [row[0] for row in page.tables["Configuration"]][:2] == ["data", "model"]
-    assert len([one for one in page.references if one.startswith("data:")]) == 1  # the curve that led there
+    assert len([one for one in page.references if one.startswith("data:")]) == 1  # the learning curves
 
 
-def test_a_page_is_not_exchanged_for_a_lesser_one(exp, tmp_path: Path):
-    """Where the rows are not to be had any more, what was told of them stays."""
+def test_a_complete_page_is_not_replaced_by_an_incomplete_one(exp, tmp_path: Path):
+    """If the rows have changed or are missing, the page with their results is kept."""
     draw = np.random.default_rng(0)
     table = pd.DataFrame({"size": draw.normal(size=60), "kind": ["a", "b"] * 30})
     table.to_csv(tmp_path / "rows.csv", index=False)
@@ -209,7 +209,7 @@ def test_a_page_is_not_exchanged_for_a_lesser_one(exp, tmp_path: Path):
     assert ["test", f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %"] in page.tables["Metrics"]
 
 
-def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: Path):
+def test_the_page_shows_the_notes_and_a_command_that_repeats_the_run(exp, tmp_path: Path):
     done = exp("dataset=wine", "dataset.standardize=false", "optimizer.lr=1e-5", "epochs=4", "hydra.run.dir=run")
     notes = re.findall(r"^note +(.*)$", done.stdout, re.MULTILINE)
     assert notes
@@ -223,7 +223,7 @@ def test_notes_are_on_the_page_and_the_line_makes_the_run_again(exp, tmp_path: P
 
 
 @pytest.mark.parametrize("what", ["report.html", pytest.param("report.tmp", marks=pytest.mark.slow)])
-def test_a_page_that_cannot_be_written_undoes_nothing(exp, tmp_path: Path, what: str):
+def test_a_page_that_cannot_be_written_does_not_fail_the_sweep(exp, tmp_path: Path, what: str):
     (tmp_path / "sweep" / what / "in the way").mkdir(parents=True)
     done = exp(
         *"-m dataset=xor optimizer.lr=0.1,0.2 epochs=2 figures=false sweep.workers=0 hydra.sweep.dir=sweep".split()
@@ -233,7 +233,7 @@ def test_a_page_that_cannot_be_written_undoes_nothing(exp, tmp_path: Path, what:
     assert (tmp_path / "sweep/sweep.csv").is_file()
 
 
-def test_a_strangers_folder_shows_nothing_from_elsewhere(xor_run: Path, tmp_path: Path):
+def test_the_page_of_an_untrusted_run_shows_no_file_from_outside(xor_run: Path, tmp_path: Path):
     shutil.copytree(xor_run, tmp_path / "run")
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "run/figures").mkdir()
@@ -251,32 +251,32 @@ def test_a_strangers_folder_shows_nothing_from_elsewhere(xor_run: Path, tmp_path
         *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", "{")),
     ],
 )
-def test_a_damaged_record_does_not_stop_the_page(xor_run: Path, tmp_path: Path, damage: str):
+def test_a_damaged_summary_does_not_prevent_the_page(xor_run: Path, tmp_path: Path, damage: str):
     shutil.copytree(xor_run, tmp_path / "run")
     (tmp_path / "run/summary.json").write_text(damage)
     asked = report(tmp_path, "run")
     assert (asked.returncode, asked.stderr) == (0, "")
 
 
-def test_a_page_is_asked_for_where_nothing_is(tmp_path: Path):
+def test_report_of_a_missing_run_is_an_error(tmp_path: Path):
     asked = report(tmp_path, "nowhere")
     assert (asked.returncode, asked.stdout) == (1, "")
     assert "nowhere does not contain a run" in asked.stderr
 
 
-def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
+def test_a_sweeps_page_shows_its_table(exp, tmp_path: Path):
     line = "-m dataset=moons optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
     done = exp(*line.split(), "sweep.metric=accuracy/val", "loss=mse,cross_entropy", "sweep.workers=0")
-    assert done.returncode == 1, done.stderr  # mse of large weights diverges, or is nothing for two classes
+    assert done.returncode == 1, done.stderr  # mse diverges with a learning rate of 1e9
     assert done.stdout.splitlines()[-1] == "report    sweep/report.html"
     page = Page(tmp_path / "sweep/report.html")
-    assert by_itself(page, tmp_path / "sweep")
+    assert is_self_contained(page, tmp_path / "sweep")
     with (tmp_path / "sweep/sweep.csv").open() as file:
         rows = {row["job"]: row for row in csv.DictReader(file)}
-    head, *told = page.tables["All jobs, sorted by accuracy/val"]
-    assert {row[0] for row in told} == set(rows)
+    head, *shown = page.tables["All jobs, sorted by accuracy/val"]
+    assert {row[0] for row in shown} == set(rows)
     accuracies = []
-    for cells in told:
+    for cells in shown:
         row, cells = rows[cells[0]], dict(zip(head, cells, strict=True))
         assert [cells[name] for name in ("status", "optimizer.lr", "seed", "loss")] == [
             row[name] for name in ("status", "optimizer.lr", "seed", "loss")
@@ -285,18 +285,18 @@ def test_a_sweeps_page_tells_its_table(exp, tmp_path: Path):
             accuracies.append(float(row["accuracy/val"]))
             assert cells["accuracy/val"] == f"{100 * accuracies[-1]:.2f} %"
     assert accuracies == sorted(accuracies, reverse=True)
-    lasts = [rows[cells[0]]["status"] != "finished" for cells in told]
+    lasts = [rows[cells[0]]["status"] != "finished" for cells in shown]
     assert lasts == sorted(lasts)
     failed = {job: row["error"] for job, row in rows.items() if row["status"] != "finished"}
     assert {row[0]: row[2] for row in page.tables["Failures"][1:]} == failed
     finished = [job for job, row in rows.items() if row["status"] == "finished"]
     assert {f"{job}/report.html" for job in finished} <= set(page.references)
     svg = re.findall(r"<svg.*?</svg>", (tmp_path / "sweep/report.html").read_text(), re.DOTALL)
-    assert len(svg) == 2  # lr, loss; seeds are what scatters
+    assert len(svg) == 2  # for lr and for loss; the seeds are the scatter
     assert all(one.count("<circle") == len(finished) for one in svg)
 
 
-def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
+def test_report_writes_the_page_of_a_sweep_again(exp, tmp_path: Path):
     assert (
         exp(
             *"-m dataset=xor optimizer.lr=0.1,0.2 epochs=2 figures=false sweep.workers=0 hydra.sweep.dir=sweep".split()
@@ -313,7 +313,7 @@ def test_a_sweeps_page_is_written_anew(exp, tmp_path: Path):
     assert "All jobs, sorted by loss/val" in Page(tmp_path / "sweep/report.html").text
 
 
-def test_a_chart_places_numbers_by_their_size_and_words_in_their_order():
+def test_a_chart_places_numbers_by_value_and_text_in_order():
     def places(*choices: str) -> tuple[list[float], str]:
         points = [Point(choice, float(i), f"{i}/", f"job {i} <&>") for i, choice in enumerate(choices)]
         drawn = render("scatter.svg", chart=scatter("optimizer.lr", "loss/val", points))

@@ -1,4 +1,4 @@
-"""What the real command leaves behind, read back as its readers read it."""
+"""The files that the real command writes, read with the libraries that its users have."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def events(folder: Path) -> EventAccumulator:
     return accumulator
 
 
-def test_everything_a_run_leaves_behind(exp, tmp_path: Path):
+def test_a_run_writes_all_its_files(exp, tmp_path: Path):
     done = exp("dataset=moons", "optimizer.lr=0.1", "epochs=3", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -99,7 +99,7 @@ def test_everything_a_run_leaves_behind(exp, tmp_path: Path):
     assert "tensorboard --logdir out" in done.stdout
 
 
-def test_no_arguments_train_the_cancer_net(exp, tmp_path: Path):
+def test_without_arguments_a_run_trains_on_cancer(exp, tmp_path: Path):
     done = exp()
     assert done.returncode == 0, done.stderr
     summary = json.loads(only(tmp_path / "outputs", "summary.json").read_text())
@@ -115,7 +115,7 @@ def test_a_regression_has_rmse_and_r2_and_no_accuracy(exp, tmp_path: Path):
     assert "accuracy/val" not in events(tmp_path / "out").Tags()["scalars"]
 
 
-def test_a_sweep_has_one_row_a_run_and_the_same_columns(exp, tmp_path: Path):
+def test_the_runs_of_a_sweep_have_the_same_hparams_columns(exp, tmp_path: Path):
     swept = exp(
         "-m",
         "sweep.workers=0",
@@ -142,7 +142,7 @@ def test_a_sweep_has_one_row_a_run_and_the_same_columns(exp, tmp_path: Path):
     assert values == {(lr, mode, size) for lr in (0.01, 0.1) for mode, size in (("full", 90), ("minibatch", 10))}
 
 
-def test_a_diverged_run_says_so_and_keeps_the_last_good_checkpoint(exp, tmp_path: Path):
+def test_a_diverged_run_is_an_error_and_keeps_a_finite_checkpoint(exp, tmp_path: Path):
     done = exp("dataset=diabetes", "optimizer.lr=0.02", "hydra.run.dir=out")
     assert done.returncode == 1
     assert "the training loss became inf at step" in done.stderr
@@ -153,17 +153,17 @@ def test_a_diverged_run_says_so_and_keeps_the_last_good_checkpoint(exp, tmp_path
     assert all(tensor.isfinite().all() for tensor in state.values())
 
 
-def test_ctrl_c_ends_cleanly(tmp_path: Path):
+def test_ctrl_c_stops_a_run_cleanly(tmp_path: Path):
     process = forking.begin("exp", "dataset=xor", "epochs=10000000", "hydra.run.dir=out", folder=tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out/metrics.csv").is_file() or (tmp_path / "out/metrics.csv").stat().st_size < 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate()
+    stdout, stderr = process.communicate()
     assert process.returncode == 130
-    assert complained == ""
-    assert "interrupted" in said
+    assert stderr == ""
+    assert "interrupted" in stdout
     assert json.loads((tmp_path / "out/summary.json").read_text())["status"] == "interrupted"
     assert events(tmp_path / "out").Scalars("loss/val")
     assert (tmp_path / "out/checkpoints/best.pt").is_file()
@@ -178,7 +178,7 @@ def test_a_long_run_writes_about_a_thousand_points(exp, tmp_path: Path):
     assert splits.count("val") == 251
 
 
-def test_two_runs_of_one_moment_have_two_folders(tmp_path: Path):
+def test_two_runs_started_at_once_have_two_folders(tmp_path: Path):
     both = [forking.begin("exp", "dataset=xor", "epochs=1", "figures=false", folder=tmp_path) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(list(tmp_path.rglob("summary.json"))) == 2
@@ -199,7 +199,7 @@ def test_help_and_config_need_no_torch(tmp_path: Path):
         assert "dataset" in done.stdout
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path):
+def test_a_closed_pipe_does_not_stop_the_run(tmp_path: Path):
     line = f"{sys.executable} -m exp dataset=moons epochs=30 figures=false hydra.run.dir=out | head -1"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("data")
@@ -216,7 +216,7 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     assert (tmp_path / "out/metrics.csv").read_bytes() == before
 
 
-def test_a_table_has_a_dash_where_a_metric_is_not_there(exp):
+def test_a_missing_metric_is_a_dash_in_the_table(exp):
     done = exp("dataset=diabetes", "dataset.split=[440,1,1]", "epochs=1", "figures=false")
     (val,) = [line.split() for line in done.stdout.splitlines() if line.startswith("val")]
     assert val[3:] == ["-", "1"]

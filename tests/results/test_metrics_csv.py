@@ -1,4 +1,4 @@
-"""The reader of metrics.csv: every whole row, to the bit, and no other."""
+"""metrics.csv is read bit for bit, without its damaged rows."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ def write(folder: Path, *lines: str) -> Path:
     return folder
 
 
-def test_numbers_are_read_with_their_bits_and_empty_cells_left_out(tmp_path: Path):
+def test_numbers_are_read_bit_for_bit_and_empty_cells_are_left_out(tmp_path: Path):
     write(tmp_path, "1,0.25,16,0.5,train,0.1,\n", "2,0.5,32,1.5,val,inf,0.30000000000000004\r\n")
     assert list(read_rows(tmp_path)) == [
         Row(1, 0.25, 16, 0.5, "train", {"loss": 0.1}),
@@ -29,7 +29,7 @@ def test_a_damaged_row_is_skipped(tmp_path: Path, damage: str):
     assert [row.step for row in read_rows(tmp_path)] == [1]
 
 
-def test_no_file_has_no_rows(tmp_path: Path):
+def test_a_missing_file_has_no_rows(tmp_path: Path):
     assert list(read_rows(tmp_path)) == []
     assert read_curves(tmp_path, 10) == {}
 

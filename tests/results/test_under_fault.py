@@ -1,4 +1,4 @@
-"""Real processes in each other's way, no space left, a reader while we write: nothing lost, nothing mixed."""
+"""Real processes that compete for a folder, a full disk, a reader during a run: nothing is lost or mixed up."""
 
 import itertools
 import json
@@ -20,8 +20,8 @@ SLOW = pytest.mark.slow
 LINE = "dataset=moons epochs=60 figures=false threads=1".split()
 
 
-def begin(folder: Path, *words: str) -> forking.Process:
-    return forking.begin("exp", *words, *LINE, folder=folder)
+def begin(folder: Path, *arguments: str) -> forking.Process:
+    return forking.begin("exp", *arguments, *LINE, folder=folder)
 
 
 def status(folder: Path) -> str:
@@ -42,10 +42,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Path, tmp_path: Path):
+def test_runs_that_start_in_the_same_second_have_separate_folders(alone: Path, tmp_path: Path):
     processes = [begin(tmp_path) for _ in range(4)]
-    told = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, told
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
     runs = list((tmp_path / "outputs").glob("*/*"))
     assert len(runs) == 4
     assert all(numbers(run, alone) == [] for run in runs)
@@ -54,14 +54,14 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(alone: Pat
 @pytest.mark.parametrize(
     "where", ["hydra.run.dir=one", pytest.param("-m hydra.sweep.dir=sweep seed=0", marks=pytest.mark.slow)]
 )
-def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
-    """One of them trains there; the others are refused and leave it alone."""
+def test_of_many_runs_in_one_folder_only_one_trains(where: str, alone: Path, tmp_path: Path):
+    """The others are refused and change nothing."""
     processes = [begin(tmp_path, *where.split()) for _ in range(6)]
-    told = [process.communicate()[1] for process in processes]
+    errors = [process.communicate()[1] for process in processes]
     codes = sorted(process.returncode for process in processes)
     assert codes == [0, 1, 1, 1, 1, 1]
-    answers = ("is in use by another process", "already contains a run")
-    assert sum(any(answer in text for answer in answers) for text in told) == 5
+    messages = ("is in use by another process", "already contains a run")
+    assert sum(any(message in text for message in messages) for text in errors) == 5
     (run,) = (path.parent for path in tmp_path.rglob("summary.json"))
     assert status(run) == "finished"
     assert numbers(run, alone) == []
@@ -69,14 +69,14 @@ def test_many_at_once_into_one_folder(where: str, alone: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kilobytes", [pytest.param(6, marks=SLOW), 20, pytest.param(60, marks=SLOW)])
-def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
-    """No file may grow beyond so much: the disk is full for it."""
+def test_a_full_disk_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
+    """A limit on the size of a file acts like a full disk."""
     limit = kilobytes * 1024
     process = forking.Process("exp", ["hydra.run.dir=run", *LINE], tmp_path, {**os.environ}, largest_file=limit)
-    _, told = process.communicate()
+    _, stderr = process.communicate()
     assert process.returncode == 1
-    assert "File too large" in told or "cannot be written" in told
-    assert "Traceback" not in told
+    assert "File too large" in stderr or "cannot be written" in stderr
+    assert "Traceback" not in stderr
     for path in (tmp_path / "run/checkpoints").glob("*.pt"):
         checkpoints.read(path)
     resumed = forking.run("exp", ["resume=run"], tmp_path)
@@ -84,16 +84,16 @@ def test_no_space_left_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, 
     assert numbers(tmp_path / "run", alone) == []
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path):
     (tmp_path / "file").touch()
-    _, told = (process := begin(tmp_path, "hydra.run.dir=file/run")).communicate()
+    _, stderr = (process := begin(tmp_path, "hydra.run.dir=file/run")).communicate()
     assert process.returncode == 1
-    assert "file/run" in told
-    assert "hydra.run.dir=FOLDER" in told
-    assert "Traceback" not in told
+    assert "file/run" in stderr
+    assert "hydra.run.dir=FOLDER" in stderr
+    assert "Traceback" not in stderr
 
 
-def test_tensorboard_may_read_while_we_write(alone: Path, tmp_path: Path):
+def test_tensorboard_can_read_during_a_run(alone: Path, tmp_path: Path):
     process = begin(tmp_path, "hydra.run.dir=run")
     while not list(tmp_path.glob("run/events.out.tfevents.*")):
         assert process.poll() is None
@@ -111,10 +111,10 @@ def test_tensorboard_may_read_while_we_write(alone: Path, tmp_path: Path):
     assert curves[0] == curves[1]
 
 
-def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A day back and forth at every look: the seconds still grow, and no point of a curve is lost."""
-    really, looks = time.time, itertools.count()
-    monkeypatch.setattr(time, "time", lambda: really() + (-86400.0) ** (next(looks) % 2))
+def test_a_clock_that_jumps_loses_no_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The clock jumps by a day at every call: the seconds still increase, and no point of a curve is lost."""
+    real_time, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: real_time() + (-86400.0) ** (next(calls) % 2))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["exp", "dataset=xor", "epochs=50", "figures=false", "hydra.run.dir=run"])
     main()
@@ -125,8 +125,8 @@ def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.slow
-def test_a_data_file_that_vanishes(tmp_path: Path):
-    """Gone or another before a run goes on: said, and the checkpoint is as it was; back again: the same bits."""
+def test_a_missing_or_changed_data_file_prevents_resuming(tmp_path: Path):
+    """The error changes no file of the run. With the file restored, the run is resumed with the same bits."""
     (tmp_path / "mine.py").write_text(
         "import numpy\n"
         "def rows(path):\n"
@@ -140,8 +140,8 @@ def test_a_data_file_that_vanishes(tmp_path: Path):
     text = "".join(f"{i % 7},{i % 5 * 0.3},{i % 2}\n" for i in range(100))
     (tmp_path / "rows.csv").write_text(text)
 
-    def exp(*words: str) -> subprocess.CompletedProcess[str]:
-        return forking.run("exp", [*words], tmp_path, allow="mine")
+    def exp(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return forking.run("exp", [*arguments], tmp_path, allow="mine")
 
     common = ["--config-dir", "conf", "dataset=rows", "figures=false"]
     assert exp(*common, "epochs=4", "hydra.run.dir=whole").returncode == 0
@@ -160,7 +160,7 @@ def test_a_data_file_that_vanishes(tmp_path: Path):
         assert refused.returncode == 1
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
-        assert status(tmp_path / "run") == "finished"  # as far as it came
+        assert status(tmp_path / "run") == "finished"  # of the first two epochs
         assert json.loads((tmp_path / "run/summary.json").read_text())["final"] == final
         assert (tmp_path / "run/checkpoints/last.pt").read_bytes() == kept
     (tmp_path / "rows.csv").write_text(text)

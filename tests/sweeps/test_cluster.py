@@ -30,8 +30,8 @@ class Dying(nn.Linear):
 """
 
 
-def start(folder: Path, *words: str, **environment: str) -> forking.Process:
-    return forking.begin("exp", "-m", *words, folder=folder, **environment)
+def start(folder: Path, *arguments: str, **environment: str) -> forking.Process:
+    return forking.begin("exp", "-m", *arguments, folder=folder, **environment)
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -62,7 +62,7 @@ def wait_until_saved(job: Path) -> None:
     raise AssertionError("the job never saved")
 
 
-def test_a_job_that_dies_fails_alone(tmp_path: Path):
+def test_a_killed_job_does_not_affect_the_others(tmp_path: Path):
     (tmp_path / "mortal.py").write_text(MODEL)
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/dying.yaml").write_text("_target_: mortal.Dying\ndie: false\n")
@@ -129,14 +129,14 @@ def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, wor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "package"), [(LOCAL, "submitit"), ("hydra/sweeper=optuna", "optuna")])
-def test_a_missing_package_is_named(tmp_path: Path, words: str, package: str):
+@pytest.mark.parametrize(("argument", "package"), [(LOCAL, "submitit"), ("hydra/sweeper=optuna", "optuna")])
+def test_a_missing_package_is_named(tmp_path: Path, argument: str, package: str):
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no module', name='{package}')\n")
-    # Not a fork, which has imported the package already.
-    command = [sys.executable, "-m", "exp", "-m", "seed=1,2", words]
+    # A new process, because a fork would have imported the package already.
+    command = [sys.executable, "-m", "exp", "-m", "seed=1,2", argument]
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"{words}: it needs {package}, which is not installed\n  try: " in done.stderr
+    assert f"{argument}: it needs {package}, which is not installed\n  try: " in done.stderr
     assert "pip install -c " in done.stderr

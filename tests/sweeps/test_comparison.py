@@ -1,4 +1,4 @@
-"""The jobs of a sweep beside each other, in pictures and in TensorBoard's own reader."""
+"""The jobs of a sweep compared: the figures, and the curves that TensorBoard reads."""
 
 import csv
 import shutil
@@ -18,7 +18,6 @@ from exp.reports import seed_curves as curves
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-
     folder = tmp_path_factory.mktemp("compared")
     line = "-m dataset=moons batching=full,minibatch seed=1,2,3 epochs=4 hydra.sweep.dir=sweep sweep.workers=0"
     assert forking.run("exp", line.split(), folder).returncode == 0
@@ -56,7 +55,7 @@ def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
         assert (series.value, series.lower, series.upper) == tags
 
 
-def test_the_modes_are_compared_in_pictures(sweep: Path):
+def test_the_modes_are_compared_in_figures(sweep: Path):
     names = {f"loss_against_{axis}" for axis in ("epochs", "updates", "samples", "seconds")} | {"decision_surfaces"}
     assert {path.stem for path in (sweep / "figures").glob("*.png")} == names
     for path in (sweep / "figures").glob("*.png"):
@@ -65,7 +64,7 @@ def test_the_modes_are_compared_in_pictures(sweep: Path):
     assert set(read(sweep / "comparison").Tags()["images"]) == {f"figures/{name}" for name in names}
 
 
-def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
+def test_a_sweep_over_many_values_draws_no_figures(exp, tmp_path: Path):
     rates = ",".join(str(number / 100) for number in range(1, 11))
     done = exp(
         "-m",
@@ -81,7 +80,7 @@ def test_a_sweep_over_many_values_draws_no_tangle(exp, tmp_path: Path):
     assert not (tmp_path / "sweep/seeds").exists()
 
 
-def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
+def test_a_line_shows_the_means_of_its_jobs(sweep: Path):
     of_jobs = {"full": curves.mean_curves([sweep / job for job in "012"])}
     wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
     for column, axis in comparison_figures.AXES.items():
@@ -95,7 +94,7 @@ def test_a_line_goes_through_the_means_of_what_its_jobs_wrote(sweep: Path):
 
 
 def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
-    """A job that lost a row of its table is not averaged with other steps of its neighbours."""
+    """If one job lost a row of its table, that step is left out of the mean."""
     for job in "01":
         shutil.copytree(sweep / job, tmp_path / job)
     lines = (tmp_path / "1/metrics.csv").read_text().splitlines(keepends=True)
@@ -109,7 +108,7 @@ def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_pictures_of_fewer_jobs_do_not_stay(exp, tmp_path: Path):
+def test_outdated_figures_are_removed(exp, tmp_path: Path):
     line = ["-m", "dataset=xor", "epochs=2", "figures=false"]
     rates = [f"{number / 100}" for number in range(1, 11)]
     assert exp(*line, f"optimizer.lr={','.join(rates[:2])}", "hydra.sweep.dir=sweep").returncode == 0

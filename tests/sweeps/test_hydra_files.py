@@ -1,4 +1,4 @@
-"""A job's .hydra/*.yaml are those that Hydra's own launcher writes."""
+"""A job's .hydra/*.yaml files equal those of Hydra's own launcher."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def read(job: Path) -> dict[str, str]:
     ],
     ids=" ".join,
 )
-def test_they_are_hydras(tmp_path: Path, overrides: list[str]):
+def test_the_files_equal_hydras(tmp_path: Path, overrides: list[str]):
     with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep") as (composer, loader, master):
         theirs = hydras_files(loader, master, overrides)
         assert our_files(composer, master, overrides) == theirs

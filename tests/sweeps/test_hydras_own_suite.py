@@ -1,7 +1,7 @@
 """Hydra's own tests for launchers, run on exp's launcher.
 
-They use functions of their own, which the launcher runs one after another in this process. The other files here test it
-with exp's jobs.
+The suite passes its own functions, which the launcher runs one after another in this process. The other files here test
+the launcher with exp's jobs.
 """
 
 import pytest

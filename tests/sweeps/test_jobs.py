@@ -33,7 +33,7 @@ def same(ours: DictConfig, theirs: DictConfig) -> bool:
     )
 
 
-WORDS = {
+VALUES = {
     "dataset": ["iris", "moons", "diabetes", "xor"],
     "optimizer": ["sgd", "adam"],
     "batching": ["full", "minibatch"],
@@ -49,8 +49,8 @@ WORDS = {
     "+optimizer.dampening": ["0", "0.5"],
     "++epochs": ["9"],
 }
-JOBS = st.lists(st.sampled_from(sorted(WORDS)), unique=True, max_size=6).flatmap(
-    lambda keys: st.tuples(*(st.sampled_from(WORDS[key]).map(lambda value, key=key: f"{key}={value}") for key in keys))
+JOBS = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=6).flatmap(
+    lambda keys: st.tuples(*(st.sampled_from(VALUES[key]).map(lambda value, key=key: f"{key}={value}") for key in keys))
 )
 
 
@@ -69,10 +69,10 @@ def test_many_jobs_are_composed_as_hydra_composes_them(jobs: list[tuple[str, ...
 
 def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
     with loaders("seed=1,2") as (composer, loader, master):
-        for words in jobs:
+        for overrides in jobs:
             ours, theirs = (
-                compose_or_error(composer.compose, words),
-                compose_or_error(lambda w: loader.load_sweep_config(master, list(w)), words),
+                compose_or_error(composer.compose, overrides),
+                compose_or_error(lambda w: loader.load_sweep_config(master, list(w)), overrides),
             )
             if isinstance(theirs, Exception):
                 assert (type(ours), str(ours)) == (type(theirs), str(theirs))
@@ -80,9 +80,9 @@ def assert_composes_as_hydra(jobs: list[tuple[str, ...]]) -> None:
                 assert same(ours, theirs)
 
 
-def compose_or_error(compose, words: tuple[str, ...]) -> DictConfig | Exception:
+def compose_or_error(compose, overrides: tuple[str, ...]) -> DictConfig | Exception:
     try:
-        return compose(words)
+        return compose(overrides)
     except (HydraException, ValueError) as error:
         return error
 
@@ -103,7 +103,7 @@ def test_a_jobs_key_is_a_hash_of_its_config():
     assert one.key != other.key
 
 
-def test_every_job_is_validated_before_the_first_begins():
+def test_every_job_is_validated_before_the_first_starts():
     with loaders() as (composer, _, _), pytest.raises(InvalidJob, match="epochs must be") as caught:
         compose_jobs([["epochs=1"]] * 62 + [["epochs=0"]], 0, composer)
     assert caught.value.overrides == ("epochs=0",)

@@ -15,13 +15,13 @@ LINE = "-m dataset=moons epochs=2 figures=false threads=1 batching.batch_size=10
 @pytest.mark.parametrize("launcher", ["joblib", "basic"])
 def test_a_search_uses_its_metric(launcher: str, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false hydra.sweeper.n_trials=3 hydra.sweep.dir=sweep"
-    words = [
+    arguments = [
         *line.split(),
         "optimizer.lr=interval(0.001,1)",
         "sweep.metric=accuracy/test",
         f"hydra/launcher={launcher}",
     ]
-    done = subprocess.run([sys.executable, "-m", "exp", *words], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "exp", *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     jobs = [json.loads((tmp_path / "sweep" / str(job) / "summary.json").read_text()) for job in range(3)]
     best = max(job["final"]["test"]["accuracy"] for job in jobs)
@@ -30,10 +30,10 @@ def test_a_search_uses_its_metric(launcher: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("launcher", ["joblib hydra.launcher.n_jobs=2", "submitit_local", "basic"])
-def test_the_same_numbers_and_the_same_summary(launcher: str, tmp_path: Path):
+def test_other_launchers_give_the_same_numbers_and_summary(launcher: str, tmp_path: Path):
     summaries = {}
-    for name, words in {"ours": [], "theirs": f"hydra/launcher={launcher}".split()}.items():
-        command = [sys.executable, "-m", "exp", *LINE, *words, f"hydra.sweep.dir={name}"]
+    for name, arguments in {"ours": [], "theirs": f"hydra/launcher={launcher}".split()}.items():
+        command = [sys.executable, "-m", "exp", *LINE, *arguments, f"hydra.sweep.dir={name}"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1, done.stderr
         summaries[name] = [line for line in done.stdout.splitlines() if "failed " in line or "±" in line]

@@ -20,7 +20,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from exp.errors import ConfigError
 from exp.sweeps.search_space import distribution_of
 
-SLOW = pytest.mark.slow  # one more of a kind
+SLOW = pytest.mark.slow  # similar to a case that is not slow
 LINE = "-m hydra/sweeper=optuna dataset=moons epochs=2 figures=false model.activation=relu,tanh".split()
 RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
 
@@ -41,11 +41,11 @@ RATE = "optimizer.lr=tag(log,interval(0.0001,10))"
         ("a=[1],[2,3]", CategoricalDistribution(["[1]", "[2,3]"])),
     ],
 )
-def test_an_override_is_a_distribution(override: str, expected: object):
+def test_an_override_becomes_a_distribution(override: str, expected: object):
     assert distribution_of(OverridesParser.create().parse_override(override)) == expected
 
 
-def test_a_single_value_is_no_distribution():
+def test_a_single_value_is_not_a_distribution():
     with pytest.raises(ConfigError, match="needs several values"):
         distribution_of(OverridesParser.create().parse_override("a=3"))
 
@@ -75,7 +75,7 @@ def test_a_search_with_a_storage_continues_its_study(exp, tmp_path: Path, storag
 
 
 @pytest.mark.parametrize("workers", [2, *(pytest.param(workers, marks=pytest.mark.slow) for workers in (0, 1))])
-def test_the_median_pruner_ends_runs(exp, tmp_path: Path, workers: int):
+def test_the_median_pruner_stops_runs(exp, tmp_path: Path, workers: int):
     """The median rule is computed here from metrics.csv. Pruning does not change the runs that finish."""
     line = "-m hydra/sweeper=optuna dataset=moons epochs=10 figures=false hydra.sweep.dir=sweep".split()
     done = exp(*line, RATE, "hydra.sweeper.n_trials=10", "hydra.sweeper.sampler=random", f"sweep.workers={workers}")
@@ -88,7 +88,7 @@ def test_the_median_pruner_ends_runs(exp, tmp_path: Path, workers: int):
         ended = [losses[other] for other in range(known) if status[other] == "finished"]
         worse = [
             epoch
-            for epoch in range(2, 10)  # 10 // 5 on
+            for epoch in range(2, 10)  # from 10 // 5
             if len(ended) >= 5 and min(losses[number][1 : epoch + 1]) > statistics.median(loss[epoch] for loss in ended)
         ][:1]
         assert (status[number] == "pruned") == bool(worse)
@@ -104,9 +104,9 @@ def test_the_median_pruner_ends_runs(exp, tmp_path: Path, workers: int):
 
 @pytest.mark.slow
 def test_a_stopped_search_prints_how_to_resume(exp, tmp_path: Path):
-    words = ["hydra/sweeper=optuna", "dataset=moons", "batching=full", "epochs=40000", "figures=false", RATE]
+    line = ["hydra/sweeper=optuna", "dataset=moons", "batching=full", "epochs=40000", "figures=false", RATE]
     for storage in ([], ["hydra.sweeper.storage=study.log"]):
-        command = [sys.executable, "-m", "exp", "-m", *words, *storage, "hydra.sweep.dir=sweep"]
+        command = [sys.executable, "-m", "exp", "-m", *line, *storage, "hydra.sweep.dir=sweep"]
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
         while not (tmp_path / "sweep/0/metrics.csv").exists():
             time.sleep(0.02)
@@ -114,8 +114,8 @@ def test_a_stopped_search_prints_how_to_resume(exp, tmp_path: Path):
         stdout, _ = process.communicate()
         assert process.returncode == 130
         if storage:
-            line = next(line for line in stdout.splitlines() if line.startswith("interrupted and saved; to resume: "))
-            arguments = shlex.split(line.partition("python -m exp ")[2])
+            last = next(text for text in stdout.splitlines() if text.startswith("interrupted and saved; to resume: "))
+            arguments = shlex.split(last.partition("python -m exp ")[2])
             again = exp(*arguments, "hydra.sweeper.n_trials=1")
             assert again.returncode == 0, again.stderr
             assert "trial 1 of 1: optimizer.lr=" in again.stdout
@@ -145,7 +145,7 @@ def test_pruning_uses_the_metric_and_can_be_switched_off(exp, tmp_path: Path):
     assert [list(trial.intermediate_values) for trial in none] == [[1, 2, 3, 4]] * 8
 
 
-def test_a_trial_that_diverges_does_not_end_the_search(exp, tmp_path: Path):
+def test_a_trial_that_diverges_does_not_stop_the_search(exp, tmp_path: Path):
     line = (
         "-m hydra/sweeper=optuna dataset=diabetes epochs=1 figures=false sweep.workers=0 hydra.sweep.dir=sweep".split()
     )
@@ -205,8 +205,8 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
         ),
     ],
 )
-def test_wrong_settings(exp, words: list[str], message: str):
-    workers = [] if "sweep.workers" in words[0] else ["sweep.workers=0"]  # no worker that imports torch in vain
+def test_wrong_settings_are_errors(exp, words: list[str], message: str):
+    workers = [] if "sweep.workers" in words[0] else ["sweep.workers=0"]  # a worker would import torch for nothing
     done = exp("-m", "hydra/sweeper=optuna", *words, *workers)
     assert done.returncode == 1
     assert message in done.stderr

@@ -1,4 +1,4 @@
-"""Sweeps in real processes: a job that dies fails alone, a stopped sweep is resumed, failures are reported."""
+"""Sweeps in real processes: a killed worker fails only its job, a stopped sweep is resumed, failures are reported."""
 
 import csv
 import json
@@ -23,11 +23,11 @@ from exp.results import sweep_csv
 # A job takes most of a second: enough time to stop or kill it.
 LONG = "dataset=moons batching=full epochs=6000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
 SHORT = "dataset=moons epochs=2 figures=false".split()
-HERE = "sweep.workers=0"  # where workers, which import torch for two seconds each, are not what is tested
+HERE = "sweep.workers=0"  # for tests that are not about workers, each of which imports torch for two seconds
 
 
-def start(folder: Path, *words: str) -> forking.Process:
-    return forking.begin("exp", "-m", *words, folder=folder)
+def start(folder: Path, *arguments: str) -> forking.Process:
+    return forking.begin("exp", "-m", *arguments, folder=folder)
 
 
 def table(folder: Path, name: str = "sweep.csv") -> list[dict[str, str]]:
@@ -61,7 +61,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep"
 
 
-def test_a_killed_worker_fails_its_own_job_only(uninterrupted: Path, tmp_path: Path):
+def test_a_killed_worker_fails_only_its_job(uninterrupted: Path, tmp_path: Path):
     process = start(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
     wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
     os.kill(workers_of(process)[0], signal.SIGKILL)
@@ -116,9 +116,9 @@ def test_jobs_are_added_to_a_finished_sweep_and_none_runs_twice(exp, tmp_path: P
 
 
 @pytest.mark.slow
-def test_auto_is_the_latest_sweep_or_a_new_one(exp, tmp_path: Path):
-    for words in (["seed=1", "sweep.resume=auto"], ["seed=1"], ["seed=1,2,3", "sweep.resume=auto"]):
-        assert exp(*SHORT, "-m", *words).returncode == 0
+def test_auto_resumes_the_latest_sweep_or_starts_a_new_one(exp, tmp_path: Path):
+    for arguments in (["seed=1", "sweep.resume=auto"], ["seed=1"], ["seed=1,2,3", "sweep.resume=auto"]):
+        assert exp(*SHORT, "-m", *arguments).returncode == 0
     first, second = sorted((tmp_path / "outputs").glob("*/*"))
     assert [row["job"] for row in table(first)] == ["0"]
     assert [row["job"] for row in table(second)] == ["0", "1", "2"]
@@ -166,8 +166,8 @@ def test_equal_jobs_run_once(exp, tmp_path: Path):
 def test_a_default_equals_the_same_value_in_an_override(exp, tmp_path: Path):
     """Jobs added with the default value as an override are the same jobs, and one group of seeds."""
     assert exp("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
-    words = ["seed=1,2,3", "optimizer.lr=0.02,0.5", "optimizer=sgd", "sweep.resume=sweep"]
-    assert exp("-m", *SHORT, *words).returncode == 0
+    arguments = ["seed=1,2,3", "optimizer.lr=0.02,0.5", "optimizer=sgd", "sweep.resume=sweep"]
+    assert exp("-m", *SHORT, *arguments).returncode == 0
     rows = [(row["optimizer.lr"], row["seed"], row["optimizer"]) for row in table(tmp_path / "sweep")]
     assert rows[:2] == [("0.02", "1", "sgd"), ("0.02", "2", "sgd")]
     assert sorted(rows) == [(lr, seed, "sgd") for lr in ("0.02", "0.5") for seed in "123"]
@@ -189,7 +189,7 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "cannot be the folder of a job"),
         pytest.param("-m seed=1,2 hydra.sweep.subdir=seeds", "cannot be the folder of a job", marks=pytest.mark.slow),
@@ -216,9 +216,9 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
         ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
     ],
 )
-def test_unsupported_settings_are_errors(exp, tmp_path: Path, words: str, message: str):
-    workers = [] if "sweep.workers" in words else ["sweep.workers=0"]  # no worker that imports torch in vain
-    done = exp(*shlex.split(words), *SHORT, *workers)
+def test_unsupported_settings_are_errors(exp, tmp_path: Path, arguments: str, message: str):
+    workers = [] if "sweep.workers" in arguments else ["sweep.workers=0"]  # a worker would import torch for nothing
+    done = exp(*shlex.split(arguments), *SHORT, *workers)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -250,7 +250,7 @@ def test_a_damaged_sweep_json_is_an_error(exp, tmp_path: Path, content: str):
 
 
 @pytest.mark.slow
-def test_a_job_whose_folder_is_removed_has_failed(tmp_path: Path):
+def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
     process = start(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
     wait_until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
     shutil.rmtree(tmp_path / "sweep/0")
@@ -262,8 +262,8 @@ def test_a_job_whose_folder_is_removed_has_failed(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_narrow_terminal_shows_the_sweeps_metric(exp):
-    words = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
-    done = exp("-m", *SHORT, *words, COLUMNS="40")
+    arguments = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
+    done = exp("-m", *SHORT, *arguments, COLUMNS="40")
     head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
     assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
 
@@ -282,13 +282,13 @@ def test_rows_without_a_number_are_sorted_last():
 
 
 @pytest.mark.slow
-def test_a_value_in_brackets_is_shown_as_it_is(exp):
+def test_a_value_in_brackets_is_shown_unchanged(exp):
     done = exp("-m", *SHORT, "model.hidden=[4],[8,8]", "model.activation=relu,tanh")
     assert "[8,8]" in done.stdout
     assert "[4]" in done.stdout
 
 
-def test_seeds_are_one_result(exp, tmp_path: Path):
+def test_seeds_are_averaged(exp, tmp_path: Path):
     done = exp("-m", *SHORT, HERE, "seed=range(0,4)", "optimizer.lr=0.5,0.01", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
     means = table(tmp_path / "sweep", "seeds.csv")
@@ -306,8 +306,8 @@ def test_seeds_are_one_result(exp, tmp_path: Path):
 
 @pytest.mark.parametrize("launcher", ["exp", pytest.param("basic", marks=pytest.mark.slow)])
 def test_the_summary_is_sorted_and_lists_failures(exp, tmp_path: Path, launcher: str):
-    words = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
-    done = exp("-m", *SHORT, HERE, *words, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
+    arguments = ["optimizer.lr=0.01,0.5,0.1", "batching.batch_size=10,100000", f"hydra/launcher={launcher}"]
+    done = exp("-m", *SHORT, HERE, *arguments, "sweep.metric=accuracy/test", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
     rows = [row for row in table(tmp_path / "sweep") if row["status"] == "finished"]
     best = sorted(rows, key=lambda row: -float(row["accuracy/test"]))
@@ -358,7 +358,7 @@ def test_a_sweep_json_cannot_name_folders_outside_the_sweep(exp, tmp_path: Path)
 
 
 @pytest.mark.parametrize("torn", [None, ""], ids=["no word", "an empty file"])
-def test_a_job_that_was_killed_while_its_words_were_written_is_not_begun(tmp_path: Path, torn: str | None):
+def test_a_job_killed_while_its_overrides_were_saved_counts_as_not_begun(tmp_path: Path, torn: str | None):
     (tmp_path / "0/.hydra").mkdir(parents=True)
     (tmp_path / "0/.hydra/overrides.yaml").write_text("- seed=1\n")
     (tmp_path / "1/.hydra").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What a job leaves of itself in the process that ran it: nothing."""
+"""A job leaves nothing behind in the process that ran it."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch):
     assert dict(os.environ) == before
 
 
-def test_another_thread_sees_the_environment_all_the_time(monkeypatch: pytest.MonkeyPatch):
+def test_another_thread_always_sees_the_environment(monkeypatch: pytest.MonkeyPatch):
     """In a notebook a job runs in the notebook's process."""
     monkeypatch.setenv("KEPT", "1")
     is_over, seen = threading.Event(), set[str | None]()

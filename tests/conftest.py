@@ -1,6 +1,6 @@
-"""What tests share: a config composed as the command line composes it, and a run of the real command.
+"""Shared by the tests: a config composed as the command line composes it, and a run of the real command.
 
-The process that hands tests out imports this too, so torch and scikit-learn are imported where they are used.
+The controller of pytest-xdist imports this too, so torch and scikit-learn are imported where they are used.
 """
 
 import copy
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.schema import CONF, Config, validate
 
-settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of exp
+settings.register_profile("untimed", deadline=None)  # the time of a case depends on the machine
 settings.load_profile("untimed")
 
 
@@ -32,11 +32,11 @@ _PARSER = OverridesParser.create()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one for each core; a process that waits for a command leaves its core to it."""
+    """`-n auto`: one worker per core. A worker that waits for a command leaves its core to it."""
     return os.cpu_count() or 1
 
 
-# The files that take longest, which begin first: each is the work of one process, and the last ones shall be short.
+# The longest files, which start first. One worker runs each file, so the last ones should be short.
 _LONGEST = (
     "test_wrong_command_lines test_sweeping test_no_code_from_a_file test_a_run_is_the_plain_script test_every_command "
     "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_search test_own_files "
@@ -91,7 +91,7 @@ def config_of(*overrides: str, config_dir: Path | None = None) -> Config:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """One thread, and a random stream that begins in the same place whatever the test before drew."""
+    """Start every test with one thread and the same random state."""
     import torch
 
     torch.set_num_threads(1)
@@ -100,7 +100,7 @@ def one_thread():
 
 @pytest.fixture
 def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command in a process of its own, in an empty folder, every warning an error."""
+    """Run the command in a new process and an empty folder, with warnings as errors."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return forking.begin("exp", *arguments, folder=tmp_path, **environment).completed()
@@ -112,13 +112,13 @@ def exp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of two steps. A test that changes it makes a copy."""
     folder = tmp_path_factory.mktemp("xor")
-    words = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
-    assert forking.run("exp", words, folder).returncode == 0
+    arguments = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
+    assert forking.run("exp", arguments, folder).returncode == 0
     return folder / "run"
 
 
 def openml_cache_of_iris(folder: Path) -> None:
-    """What scikit-learn brings along of OpenML's iris for tests of its own, laid out in `folder` as its cache is."""
+    """Copy OpenML's iris, which scikit-learn has for its own tests, into `folder`, laid out like its cache."""
     import sklearn
 
     bundled = Path(sklearn.__file__).parent / "datasets/tests/data/openml/id_61"

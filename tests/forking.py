@@ -1,8 +1,8 @@
-"""The real command in a real process that has its imports already: forked in milliseconds.
+"""Run the real command in a real process: a fork that has its imports already, and starts in milliseconds.
 
-A process that runs the command spends two seconds on imports, which only tests/cli/test_start_up.py is about. So a
-server imports once and forks a child for each request. The child continues as `python -W error -m MODULE WORDS` does,
-in the folder and the environment of the request. All test processes share one server.
+A new process of the command spends two seconds on imports, which only tests/cli/test_start_up.py tests. So a server
+imports once and forks a child for each request. The child continues as `python -W error -m MODULE ARGUMENTS` does, in
+the folder and the environment of the request. All test processes share one server.
 """
 
 import atexit
@@ -40,7 +40,7 @@ _VARIABLE = "EXP_TESTS_SERVER"
 
 
 class Process:
-    """A forked command, with as much of subprocess.Popen as tests use."""
+    """A forked command, with the methods of subprocess.Popen that the tests use."""
 
     def __init__(
         self, module: str, words: list[str], folder: Path, environment: dict[str, str], largest_file: int | None = None
@@ -97,12 +97,12 @@ class Process:
 
 
 def begin(module: str, *words: str, folder: Path, **environment: str) -> Process:
-    """Start `python -W error -m MODULE WORDS` in that folder; it is killed after two minutes."""
+    """Start `python -W error -m MODULE ARGUMENTS` in that folder; it is killed after two minutes."""
     return Process(module, [*words], folder, {**os.environ, **environment})
 
 
 def run(module: str, words: list[str], folder: Path, allow: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `python -W error -m MODULE WORDS` in that folder, with `allow` as its EXP_ALLOW."""
+    """Run `python -W error -m MODULE ARGUMENTS` in that folder, with `allow` as its EXP_ALLOW."""
     return begin(module, *words, folder=folder, EXP_ALLOW=allow).completed()
 
 
@@ -134,7 +134,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def _serve(address: str) -> dict[str, Any]:
-    """Fork for every request, and tell its client the process's id and, later, its exit code. Return in the child."""
+    """Fork for every request; send its client the process ID and, later, the exit code. Return in the child."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(f"{address}.new")
@@ -153,7 +153,7 @@ def _serve(address: str) -> dict[str, Any]:
                 sys.exit(0)
             if woken in ready:
                 woken.recv(4096)
-                _tell_ended(clients)
+                _report_ended(clients)
             if listener in ready:
                 client, _ = listener.accept()
                 with client.makefile() as sent:
@@ -167,23 +167,23 @@ def _serve(address: str) -> dict[str, Any]:
                 client.sendall(f"{process}\n".encode())
 
 
-def _tell_ended(clients: dict[int, socket.socket]) -> None:
+def _report_ended(clients: dict[int, socket.socket]) -> None:
     while clients:
         process, status = os.waitpid(-1, os.WNOHANG)
         if process == 0:
             return
-        with clients.pop(process) as client, contextlib.suppress(OSError):  # a client that has ended needs no answer
+        with clients.pop(process) as client, contextlib.suppress(OSError):  # the client may have ended
             client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
 def _import_all() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
-    gc.freeze()  # else the first search for garbage in each child writes to, and so copies, all of it
+    gc.freeze()  # else the first garbage collection in each child would copy all objects, by writing to them
 
 
 def _become(request: dict[str, Any]) -> None:
-    """Make this child what a new process of the request would be."""
+    """Set this child up as a new process of the request."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(_SECONDS)
@@ -224,4 +224,4 @@ if __name__ == "__main__":
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # to take all modules down again, one by one, would take half a second
+    os._exit(code)  # tearing down all modules would take half a second

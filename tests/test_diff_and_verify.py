@@ -1,4 +1,4 @@
-"""Where two runs part, and the proof that resuming loses nothing, as commands."""
+"""`exp diff` shows where two runs differ, and `exp verify` checks that resuming loses nothing."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import forking
 import pytest
 
 
-def told(module: str, folder: Path, *words: str) -> tuple[int, str]:
-    done = forking.run(f"exp.{module}", list(words), folder)
+def run_tool(module: str, folder: Path, *arguments: str) -> tuple[int, str]:
+    done = forking.run(f"exp.{module}", list(arguments), folder)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -17,13 +17,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     line = ["dataset=iris", "log_every=1", "figures=false", "seed=0", "optimizer.lr=0.02", "epochs=2"]
     others = {"a": [], "same": [], "longer": ["epochs=4"], "wide": ["model.hidden=[11]"]}
     others |= {"lr": ["optimizer.lr=0.03"], "seed": ["seed=1"]}
-    for name, words in others.items():
-        assert forking.run("exp", [*line, *words, f"hydra.run.dir={name}"], folder).returncode == 0
+    for name, arguments in others.items():
+        assert forking.run("exp", [*line, *arguments, f"hydra.run.dir={name}"], folder).returncode == 0
     return folder
 
 
-def test_two_runs_of_the_same(runs: Path):
-    assert told("diff", runs, "a", "same") == (0, "identical: every metric and every parameter, to the bit\n")
+def test_runs_with_the_same_config_are_identical(runs: Path):
+    assert run_tool("diff", runs, "a", "same") == (0, "identical: every metric and every parameter, to the bit\n")
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_two_runs_of_the_same(runs: Path):
         ("wide", ["config     model.hidden: [10] | [11]", "parameters last.pt: other names or shapes"]),
     ],
 )
-def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
-    code, text = told("diff", runs, "a", other)
+def test_diff_shows_where_two_runs_differ(runs: Path, other: str, said: list[str]):
+    code, text = run_tool("diff", runs, "a", other)
     assert code == 1
     assert all(part in text for part in said), text
 
@@ -59,8 +59,8 @@ def test_where_two_runs_part(runs: Path, other: str, said: list[str]):
         pytest.param("verify", ["resume=a"], "no kill happened during training, so nothing", marks=pytest.mark.slow),
     ],
 )
-def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: str):
-    code, text = told(module, runs, *words)
+def test_wrong_arguments_are_errors(runs: Path, module: str, words: list[str], said: str):
+    code, text = run_tool(module, runs, *words)
     assert code == 1
     assert said in text
     assert "Traceback" not in text
@@ -70,7 +70,7 @@ def test_what_was_typed_wrong(runs: Path, module: str, words: list[str], said: s
 def test_verify_kills_resumes_and_compares(runs: Path):
     line = ["dataset=iris", "epochs=1500", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
     assert forking.run("exp", line, runs).returncode == 0
-    code, text = told("verify", runs, "resume=long", "kills=2")
+    code, text = run_tool("verify", runs, "resume=long", "kills=2")
     assert code == 0, text
     assert "kill 1: " in text
     assert text.endswith("identical to the bit: every metric and every parameter\n")

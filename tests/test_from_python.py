@@ -1,4 +1,4 @@
-"""`from exp import train, sweep, load`: the command line's bits and files, and nothing of the caller's is moved."""
+"""`from exp import train, sweep, load`: the numbers and files of the command line, and the caller's state unchanged."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from exp import load, sweep, train
 from exp.diff import find_differences
 from exp.errors import ExpError
 
-WORDS = ["dataset=iris", "optimizer.lr=0.1"]
+ARGUMENTS = ["dataset=iris", "optimizer.lr=0.1"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +23,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_run_is_the_command_lines(exp, tmp_path: Path):
-    result = train(*WORDS, epochs=3)
+def test_a_run_equals_that_of_the_command_line(exp, tmp_path: Path):
+    result = train(*ARGUMENTS, epochs=3)
     assert result.folder.parent.parent == tmp_path / "outputs"
-    assert exp(*WORDS, "epochs=3", "hydra.run.dir=typed").returncode == 0
+    assert exp(*ARGUMENTS, "epochs=3", "hydra.run.dir=typed").returncode == 0
     assert list(find_differences(result.folder, tmp_path / "typed")) == []
     ours, theirs = (
         {str(path.relative_to(run)) for path in run.rglob("*") if "tfevents" not in path.name}
@@ -41,21 +41,21 @@ def test_a_run_is_the_command_lines(exp, tmp_path: Path):
 
 
 def test_predictions_of_arrays_and_frames():
-    result = train(*WORDS, epochs=30, figures=False)
+    result = train(*ARGUMENTS, epochs=30, figures=False)
     iris = load_iris(as_frame=True)
-    told = result.predict(iris.data)
-    assert list(told) == ["prediction", *(f"probability {name}" for name in iris.target_names)]
+    predictions = result.predict(iris.data)
+    assert list(predictions) == ["prediction", *(f"probability {name}" for name in iris.target_names)]
     by_array = result.predict(iris.data.to_numpy())
-    assert list(told["prediction"]) == list(by_array["prediction"])
-    right = np.mean(np.array(iris.target_names)[iris.target] == told["prediction"])
+    assert list(predictions["prediction"]) == list(by_array["prediction"])
+    right = np.mean(np.array(iris.target_names)[iris.target] == predictions["prediction"])
     assert right > 0.9
     kept = result.trained.preprocessing
     with torch.no_grad():
         outputs = result.model(torch.tensor(kept.transform(iris.data.to_numpy()), dtype=torch.float32))
-    assert np.allclose(outputs.softmax(1)[:, 0].numpy(), told["probability setosa"])
+    assert np.allclose(outputs.softmax(1)[:, 0].numpy(), predictions["probability setosa"])
     gap = result.predict(iris.data.assign(**{"petal width (cm)": [float("nan"), *iris.data["petal width (cm)"][1:]]}))
     assert gap["prediction"].isna().tolist() == [True, *[False] * 149]
-    assert list(gap["prediction"][1:]) == list(told["prediction"][1:])
+    assert list(gap["prediction"][1:]) == list(predictions["prediction"][1:])
     for wrong in ([[float("nan")] * 4], [["a"] * 4], {"a": 1}):
         with pytest.raises(ExpError, match="rows"):
             result.predict(wrong)
@@ -63,8 +63,8 @@ def test_predictions_of_arrays_and_frames():
         result.predict(iris.data.to_numpy()[:, :3])
 
 
-def test_a_notebook_shows_a_result_with_an_empty_cell_where_a_split_has_no_such_metric(tmp_path: Path):
-    """One test row does not vary, so that there is no R^2 of it."""
+def test_a_missing_metric_is_an_empty_cell_of_the_html_table(tmp_path: Path):
+    """A single test row has no variance, and so no R^2."""
     result = train("dataset=diabetes", "dataset.split=[438,3,1]", "optimizer.lr=0.0001", epochs=1, figures=False)
     assert "r2" not in result.final["test"]
     (test,) = re.findall("<tr><td>test</td>(.*?)</tr>", result._repr_html_())
@@ -92,7 +92,7 @@ def test_a_sweep_has_a_table_seeds_and_runs():
     assert list(failed.table["status"]) == ["finished", "failed"]
 
 
-def test_what_is_wrong_is_raised_with_its_cure():
+def test_an_error_is_raised_with_its_fix():
     with pytest.raises(ExpError) as refused:
         train("dataset=cancr")
     assert refused.value.problem.startswith("dataset=cancr: unknown dataset")
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_raised_with_its_cure():
         load("nowhere")
 
 
-def test_the_callers_streams_threads_and_logs_are_as_they_were(caplog: pytest.LogCaptureFixture):
+def test_the_callers_random_state_threads_and_logs_are_unchanged(caplog: pytest.LogCaptureFixture):
     torch.manual_seed(5)
     torch.set_num_threads(2)
     before = torch.get_rng_state()
@@ -118,7 +118,7 @@ def test_the_callers_streams_threads_and_logs_are_as_they_were(caplog: pytest.Lo
     assert dict(os.environ) == environment
 
 
-def test_the_package_names_what_it_has():
+def test_the_package_lists_its_names():
     assert set(package.__all__) == {"Result", "SweepResult", "load", "sweep", "train"}
     with pytest.raises(AttributeError, match="no attribute 'tran'"):
         _ = package.tran

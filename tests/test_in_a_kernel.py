@@ -1,4 +1,4 @@
-"""exp inside a Jupyter kernel: what a notebook is sent while a run or a sweep is made, and a kernel's interrupt."""
+"""exp in a Jupyter kernel: what a notebook receives during a run or a sweep, and an interrupted kernel."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from exp.results import summary
 
 @dataclass
 class Executed:
-    """What came of a cell: its texts on stdout and stderr, and the moments of each output that is replaced."""
+    """The result of a cell: its stdout and stderr, and the successive contents of each output that is updated."""
 
     status: str = ""
     error: str = ""
-    told: str = ""  # by the error
+    message: str = ""  # of the error
     streams: dict[str, str] = field(default_factory=lambda: {"stdout": "", "stderr": ""})
     shown: dict[str, list[str]] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Kernel:
         self.client: BlockingKernelClient = client
 
     def execute(self, code: str, when_shown: Callable[[], object] | None = None) -> Executed:
-        """Execute the cell; `when_shown` is called once, at the first output that can be replaced."""
+        """Execute the cell; `when_shown` is called once, at the first output that can be updated."""
         done = Executed()
 
         def take(message: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class Kernel:
                 done.others.append(content["data"])
 
         reply = self.client.execute_interactive(code, timeout=100, output_hook=take)["content"]
-        done.status, done.error, done.told = reply["status"], reply.get("ename", ""), reply.get("evalue", "")
+        done.status, done.error, done.message = reply["status"], reply.get("ename", ""), reply.get("evalue", "")
         return done
 
 
@@ -64,26 +64,26 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 def run_in(kernel: Kernel) -> Path:
-    """The latest folder of a run there."""
+    """The folder of the latest run in the kernel."""
     return max(kernel.folder.glob("outputs/*/*"))
 
 
-def test_a_runs_words_stand_together_and_its_bar_moves_in_place_and_goes(kernel: Kernel):
+def test_a_runs_progress_bar_is_updated_in_place_and_removed(kernel: Kernel):
     done = kernel.execute("result = train('experiment=xor_mse', epochs=40_000)")
     assert done.status == "ok"
     assert done.streams["stderr"] == ""
-    assert "\x1b" not in done.streams["stdout"]  # a front end that knows no colours shows them as they are
+    assert "\x1b" not in done.streams["stdout"]  # a front end without colours would show the codes
     lines = done.streams["stdout"].splitlines()
     assert [line.split()[0] for line in lines[:7]] == "data model loss optimizer batching machine versions".split()
-    assert lines[7].split() == ["loss", "accuracy", "rows"]  # once, and no line between
-    (moments,) = done.shown.values()
-    assert [moment for moment in moments if "step" in moment] == moments[:-1]
-    assert len(set(moments)) > 3
-    assert all("\n" not in moment for moment in moments)
-    assert moments[-1] == ""
+    assert lines[7].split() == ["loss", "accuracy", "rows"]  # printed once, directly after the other lines
+    (contents,) = done.shown.values()
+    assert [one for one in contents if "step" in one] == contents[:-1]
+    assert len(set(contents)) > 3
+    assert all("\n" not in one for one in contents)
+    assert contents[-1] == ""
 
 
-def test_the_log_has_words_alone_though_kernels_set_force_color(kernel: Kernel):
+def test_the_log_has_no_colour_codes_although_kernels_set_force_color(kernel: Kernel):
     assert kernel.execute("import os; os.environ['FORCE_COLOR']").others == [{"text/plain": "'1'"}]
     kernel.execute("train('dataset=moons', epochs=1, figures=False);")
     log = (run_in(kernel) / "exp.log").read_text()
@@ -91,13 +91,13 @@ def test_the_log_has_words_alone_though_kernels_set_force_color(kernel: Kernel):
     assert "\x1b" not in log
 
 
-def test_an_interrupt_ends_a_run_that_can_be_gone_on_with(kernel: Kernel):
+def test_an_interrupted_run_can_be_resumed(kernel: Kernel):
     line = "train('experiment=xor_mse', epochs=40_000)"
     done = kernel.execute(line, when_shown=lambda: kernel.manager.interrupt_kernel())
     assert (done.status, done.error) == ("error", "KeyboardInterrupt")
     assert "interrupted and saved; to resume: " in done.streams["stdout"]
-    (moments,) = done.shown.values()
-    assert moments[-1] == ""
+    (contents,) = done.shown.values()
+    assert contents[-1] == ""
     run = run_in(kernel)
     assert summary.read(run)["status"] == "interrupted"
     assert kernel.execute(f"train('resume={run}')").status == "ok"
@@ -105,7 +105,7 @@ def test_an_interrupt_ends_a_run_that_can_be_gone_on_with(kernel: Kernel):
 
 
 @pytest.mark.slow
-def test_a_sweeps_bar_moves_in_place_beside_a_running_loop(kernel: Kernel):
+def test_a_sweeps_progress_bar_is_updated_in_place_in_a_running_event_loop(kernel: Kernel):
     code = """
 import asyncio, sys
 await asyncio.sleep(0)
@@ -119,13 +119,13 @@ list(made.table["status"]), list(made.seeds["n"])
     assert done.streams["stderr"] == ""
     assert "\x1b" not in done.streams["stdout"]
     assert [line.split()[0] for line in done.streams["stdout"].splitlines()] == "lr 0.1 0.01 folder look report".split()
-    (moments,) = done.shown.values()
-    assert "of 4 done, 0 failed" in moments[0]
-    assert moments[-1] == ""
+    (contents,) = done.shown.values()
+    assert "of 4 done, 0 failed" in contents[0]
+    assert contents[-1] == ""
 
 
 @pytest.mark.slow
-def test_a_search_asks_for_no_widgets(kernel: Kernel):
+def test_a_search_needs_no_widgets(kernel: Kernel):
     done = kernel.execute(
         "sweep('hydra/sweeper=optuna', 'dataset=moons', 'optimizer.lr=interval(0.01,0.1)', epochs=2,"
         " **{'hydra.sweeper.n_trials': 2})"
@@ -134,9 +134,9 @@ def test_a_search_asks_for_no_widgets(kernel: Kernel):
     assert done.streams["stderr"] == ""
 
 
-def test_a_mistake_is_one_that_can_be_read(kernel: Kernel):
+def test_an_error_has_a_readable_message(kernel: Kernel):
     done = kernel.execute("train('dataset=cancr')")
     assert done.error == "CommandError"
-    assert "dataset=cancr: unknown dataset" in done.told
-    assert "try: dataset=cancer" in done.told
+    assert "dataset=cancr: unknown dataset" in done.message
+    assert "try: dataset=cancer" in done.message
     assert done.streams == {"stdout": "", "stderr": ""}

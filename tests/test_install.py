@@ -1,4 +1,4 @@
-"""What is installed, from a checkout and from a wheel, and what one is told to install besides."""
+"""Installed from a checkout or from a wheel, and the command that installs what is missing."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from exp.errors import ConfigError, install_command
 CHECKOUT = Path(__file__).parents[1]
 
 
-def test_the_advice_is_for_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_install_command_fits_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     monkeypatch.chdir(CHECKOUT)
     assert install_command("search") == "pip install -c constraints.txt -e '.[search]'"
@@ -22,7 +22,7 @@ def test_the_advice_is_for_where_one_stands(tmp_path: Path, monkeypatch: pytest.
     assert install_command("search") == f"pip install -c {CHECKOUT}/constraints.txt -e '{CHECKOUT}[search]'"
 
 
-def test_the_advice_names_the_python_that_runs_unless_its_pip_is_the_first(
+def test_the_install_command_names_the_running_python_unless_its_pip_is_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATH", "")
@@ -30,13 +30,13 @@ def test_the_advice_names_the_python_that_runs_unless_its_pip_is_the_first(
     assert install_command("search").startswith(f"bin/{Path(sys.executable).name} -m pip install -c ")
 
 
-def test_outside_a_checkout_the_advice_is_for_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_outside_a_checkout_the_install_command_is_for_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     monkeypatch.setattr(errors, "__file__", str(tmp_path / "lib/site-packages/exp/errors.py"))
     assert install_command("search") == "pip install 'exp[search]'"
 
 
-def test_parquet_is_an_extra_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_parquet_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "houses.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"houses\.parquet: it needs pyarrow.*\n.*pip install.*\[parquet\]"):
@@ -69,6 +69,6 @@ def test_a_wheel_runs_the_first_line_of_the_readme_outside_the_checkout(tmp_path
 
     (tmp_path / "without").mkdir()
     (tmp_path / "without/optuna.py").write_text("raise ModuleNotFoundError('no module', name='optuna')\n")
-    told = exp("-m", "hydra/sweeper=optuna", "seed=1,2", PYTHONPATH=str(tmp_path / "without")).stderr
-    assert "it needs optuna, which is not installed" in told
-    assert "pip install 'exp[search]'" in told
+    stderr = exp("-m", "hydra/sweeper=optuna", "seed=1,2", PYTHONPATH=str(tmp_path / "without")).stderr
+    assert "it needs optuna, which is not installed" in stderr
+    assert "pip install 'exp[search]'" in stderr

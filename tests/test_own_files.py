@@ -1,4 +1,4 @@
-"""The documentation's model, loss and optimizer of one's own: trained, killed, gone on with, and in sweeps."""
+"""The user's model, loss and optimizer of the documentation: trained, killed and resumed, and in sweeps."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ FILES = dict(re.findall(r'```\w+ title="(my_conf/\S+)"\n(.*?)```', PAGE, re.DOTA
 
 @pytest.fixture
 def typed(tmp_path: Path) -> list[str]:
-    """The page's files, and the words of a command that takes them all."""
+    """Write the page's files, and return the arguments of a command that uses all of them."""
     assert set(FILES) >= {f"my_conf/{name}" for name in ("mine.py", "model/residual.yaml", "loss/focal.yaml")}
     for name, text in FILES.items():
         path = tmp_path / name
@@ -27,11 +27,11 @@ def typed(tmp_path: Path) -> list[str]:
     return ["--config-dir", "my_conf", "model=residual", "loss=focal", "optimizer=sign", "model.width=50"]
 
 
-def begin(folder: Path, *words: str, allowed: str = "mine") -> forking.Process:
-    return forking.begin("exp", *words, folder=folder, EXP_ALLOW=allowed)
+def begin(folder: Path, *arguments: str, allowed: str = "mine") -> forking.Process:
+    return forking.begin("exp", *arguments, folder=folder, EXP_ALLOW=allowed)
 
 
-def test_they_train_by_the_replayed_step_and_resume_every_bit(typed: list[str], tmp_path: Path):
+def test_they_train_with_replayed_steps_and_resume_every_bit(typed: list[str], tmp_path: Path):
     line = [*typed, "figures=false", "threads=1", "epochs=60", "save_every=20"]
     whole = forking.run("exp", [*line, "hydra.run.dir=whole"], tmp_path, allow="mine")
     assert "residual(width=50, blocks=2)" in whole.stdout, whole.stderr
@@ -49,25 +49,25 @@ def test_they_train_by_the_replayed_step_and_resume_every_bit(typed: list[str], 
     assert list(find_differences(tmp_path / "whole", tmp_path / "torn")) == []
 
 
-def test_and_sweeps_in_workers(typed: list[str], tmp_path: Path):
+def test_they_train_in_the_workers_of_a_sweep(typed: list[str], tmp_path: Path):
     line = ["-m", *typed, "figures=false", "epochs=1", "seed=1,2", "hydra.sweep.dir=sweep"]
     sweep = begin(tmp_path, *line)
-    _, said = sweep.communicate()
-    assert sweep.returncode == 0, said
+    _, stderr = sweep.communicate()
+    assert sweep.returncode == 0, stderr
     status = [json.loads((tmp_path / f"sweep/{job}/summary.json").read_text())["status"] for job in "01"]
     assert status == ["finished"] * 2
 
 
-def test_a_yaml_cannot_open_the_door_itself(typed: list[str], tmp_path: Path):
+def test_a_yaml_cannot_allow_its_own_module(typed: list[str], tmp_path: Path):
     refused = begin(tmp_path, *typed, allowed="")
-    _, said = refused.communicate()
+    _, stderr = refused.communicate()
     assert refused.returncode == 1
-    assert "mine." in said
-    assert "EXP_ALLOW=mine python -m exp" in said
+    assert "mine." in stderr
+    assert "EXP_ALLOW=mine python -m exp" in stderr
 
 
-def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str], tmp_path: Path):
-    """The run's --config-dir is where their module is found; the exported script names it, and has the run's losses."""
+def test_their_trained_model_is_used_without_config_dir(typed: list[str], tmp_path: Path):
+    """Their module is found in the run's --config-dir. The exported script imports it and has the run's losses."""
     line = [*typed, "figures=false", "threads=1", "epochs=3", "hydra.run.dir=run"]
     began = forking.run("exp", line, tmp_path, allow="mine")
     assert began.returncode == 0, began.stderr
@@ -84,9 +84,9 @@ def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str
     assert "exp" not in (tmp_path / "train.py").read_text().replace("expand", "")
     with (tmp_path / "run/metrics.csv").open() as file:
         losses = [row["loss"] for row in csv.DictReader(file) if row["split"] == "val"]
-    told = [line.split() for line in theirs.stdout.splitlines()]
-    assert [words[2] for words in told[:-3]] == losses
-    assert float(told[-1][2]) == final["loss"]
+    printed = [line.split() for line in theirs.stdout.splitlines()]
+    assert [row[2] for row in printed[:-3]] == losses
+    assert float(printed[-1][2]) == final["loss"]
     assert forking.run("exp.report", ["run=run"], tmp_path, allow="mine").returncode == 0
     page = (tmp_path / "run/report.html").read_text()
     assert f"EXP_ALLOW=mine python -m exp --config-dir {tmp_path}/my_conf model=residual" in page
@@ -97,8 +97,8 @@ def test_what_they_trained_is_used_without_saying_where_they_lie(typed: list[str
 @pytest.mark.parametrize(
     "place", ["/run/my_conf", *(pytest.param(p, marks=pytest.mark.slow) for p in ("my_conf", "../x"))]
 )
-def test_a_strangers_run_brings_no_module_along(typed: list[str], tmp_path: Path, place: str):
-    """Even where the user allows a module of that name."""
+def test_an_untrusted_run_cannot_bring_its_own_module(typed: list[str], tmp_path: Path, place: str):
+    """Even if the user allows a module of that name."""
     began = forking.run("exp", [*typed, "figures=false", "epochs=1", "hydra.run.dir=run"], tmp_path, allow="mine")
     assert began.returncode == 0, began.stderr
     (tmp_path / "my_conf").rename(tmp_path / "run/my_conf")
@@ -107,7 +107,7 @@ def test_a_strangers_run_brings_no_module_along(typed: list[str], tmp_path: Path
     record = tmp_path / "run/.hydra/hydra.yaml"
     new = f"{tmp_path}{place}" if place.startswith("/") else place
     record.write_text(record.read_text().replace(f"path: {tmp_path}/my_conf", f"path: {new}"))
-    for module, words in (("exp.evaluate", []), ("exp.report", []), ("exp", ["epochs=2"])):
-        done = forking.run(module, [f"{'resume' if module == 'exp' else 'run'}=run", *words], tmp_path, allow="mine")
+    for module, more in (("exp.evaluate", []), ("exp.report", []), ("exp", ["epochs=2"])):
+        done = forking.run(module, [f"{'resume' if module == 'exp' else 'run'}=run", *more], tmp_path, allow="mine")
         assert "must be an absolute path outside the run" in done.stderr + done.stdout, done.stderr
     assert not (tmp_path / "ran").exists()

@@ -1,4 +1,4 @@
-"""What a run trained, used: predictions, evaluations, and the run as a plain script, as pt2 and as ONNX."""
+"""Use of a trained model: predictions, evaluations, and exports as a plain script, as pt2 and as ONNX."""
 
 import contextlib
 import csv
@@ -58,7 +58,7 @@ def printed(script: str, folder: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """To the bit, in this process; by itself: test_from_the_command_line_to_a_script_of_its_own."""
+    """Bit for bit, in this process; test_the_exported_script_of_the_command_has_the_runs_losses runs it in another."""
     monkeypatch.chdir(tmp_path)
     config = config_of(*line, "threads=1")
     experiment = build(config)
@@ -70,7 +70,7 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         exec(compile(script, "script.py", "exec"), {"__name__": "__main__", "__file__": "script.py"})
-    theirs = [told.split() for told in stream.getvalue().splitlines()]
+    theirs = [row.split() for row in stream.getvalue().splitlines()]
     finals = {"train": ours[-2], "test": ours[-1]}
     assert [(split, int(step), float(loss)) for split, step, loss, _ in theirs[:-3]] == [
         (split, step, metrics.loss) for split, step, metrics in ours if split == "val"
@@ -93,7 +93,7 @@ def test_every_preset_is_exported():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs: of a table with words and gaps, and of the bundled cancer rows."""
+    """Two runs: one of a table with text and empty cells, one of the bundled cancer rows."""
     made = tmp_path_factory.mktemp("trained")
     cancer = load_breast_cancer(as_frame=True)
     frame = cancer.data.assign(
@@ -102,17 +102,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.loc[[5, 9], "mean texture"] = np.nan
     frame.to_csv(made / "cancer.csv", index=False)
     table = "dataset=table dataset.path=cancer.csv dataset.target=diagnosis dataset.missing=median"
-    for words in (f"{table} hydra.run.dir=table", "dataset=cancer hydra.run.dir=cancer"):
-        done = forking.run("exp", [*words.split(), "epochs=3", "figures=false", "threads=1"], made)
+    for arguments in (f"{table} hydra.run.dir=table", "dataset=cancer hydra.run.dir=cancer"):
+        done = forking.run("exp", [*arguments.split(), "epochs=3", "figures=false", "threads=1"], made)
         assert done.returncode == 0, done.stderr
     return made
 
 
-def tool(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return forking.run(f"exp.{name}", list(words), folder)
+def tool(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return forking.run(f"exp.{name}", list(arguments), folder)
 
 
-def test_from_the_command_line_to_a_script_of_its_own(folder: Path, tmp_path: Path):
+def test_the_exported_script_of_the_command_has_the_runs_losses(folder: Path, tmp_path: Path):
     done = tool(folder, "export", "run=cancer", "format=script", f"out={tmp_path}/train.py")
     assert done.returncode == 0, done.stderr
     theirs = printed((tmp_path / "train.py").read_text(), tmp_path)
@@ -124,7 +124,7 @@ def test_from_the_command_line_to_a_script_of_its_own(folder: Path, tmp_path: Pa
 
 
 def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
-    """Of the very rows it was trained on, shuffled and without their target: as the model gives them by itself."""
+    """The run's own table, its columns shuffled and without the target, gives the outputs of the model's layers."""
     frame = pd.read_csv(folder / "cancer.csv")
     new = frame.drop(columns="diagnosis").sample(frac=1, random_state=0, axis=1).assign(more=1)
     new.loc[3, "ward"] = "east"
@@ -138,12 +138,12 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     assert "1 row without ward: encoded as zeros" in done.stdout
     assert "1 row with a NaN or infinite prediction: too far from the training rows" in done.stdout
     assert re.search(r"2 rows without mean texture: replaced by [\d.]+", done.stdout)
-    told = pd.read_csv(out)
-    assert list(told) == ["prediction", "probability benign", "probability malignant"]
-    assert len(told) == 570
-    told = told[:569]
-    assert np.allclose(told["probability benign"] + told["probability malignant"], 1)
-    # By hand: the scaler's formula, and the layers out of the checkpoint.
+    predictions = pd.read_csv(out)
+    assert list(predictions) == ["prediction", "probability benign", "probability malignant"]
+    assert len(predictions) == 570
+    predictions = predictions[:569]
+    assert np.allclose(predictions["probability benign"] + predictions["probability malignant"], 1)
+    # The expected values: the scaler's formula, and the layers from the checkpoint.
     state = torch.load(folder / "table/checkpoints/last.pt", weights_only=True)["model"]
     trained = load_trained(folder / "table")
     kept = trained.preprocessing
@@ -155,41 +155,41 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     )
     hidden = torch.relu(torch.from_numpy(x) @ state["0.weight"].T + state["0.bias"])
     logits = hidden @ state["2.weight"].T + state["2.bias"]
-    assert np.allclose(told["probability malignant"], logits.softmax(1)[:, 1].numpy(), atol=1e-6)
-    assert list(told["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
+    assert np.allclose(predictions["probability malignant"], logits.softmax(1)[:, 1].numpy(), atol=1e-6)
+    assert list(predictions["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
 
 
-def test_an_evaluation_is_the_runs_own(folder: Path):
+def test_evaluate_prints_the_final_metrics_of_the_run(folder: Path):
     for run in ("table", "cancer"):
         summary = json.loads((folder / run / "summary.json").read_text())
         for split in ("val", "test"):
             done = tool(folder, "evaluate", f"run={run}", f"split={split}")
             assert done.returncode == 0, done.stderr
-            told = dict(line.split() for line in done.stdout.splitlines()[1:])
-            assert {name: float(value) for name, value in told.items()} == summary["final"][split]
+            printed_metrics = dict(line.split() for line in done.stdout.splitlines()[1:])
+            assert {name: float(value) for name, value in printed_metrics.items()} == summary["final"][split]
     best = tool(folder, "evaluate", "run=cancer", "split=val", "checkpoint=best")
     summary = json.loads((folder / "cancer/summary.json").read_text())
     assert float(best.stdout.split("loss ")[1].split()[0]) == summary["best"]["val"]["loss"]
 
 
-def test_an_evaluation_of_a_table_is_that_of_its_predictions(folder: Path, tmp_path: Path):
+def test_an_evaluation_of_a_table_agrees_with_its_predictions(folder: Path, tmp_path: Path):
     frame = pd.read_csv(folder / "cancer.csv")
     frame.loc[[1, 2], "diagnosis"] = np.nan
     frame.to_csv(tmp_path / "new.csv", index=False)
     done = tool(folder, "evaluate", "run=table", f"data={tmp_path}/new.csv")
     assert done.returncode == 0, done.stderr
     assert "2 rows without diagnosis: skipped" in done.stdout
-    told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()[-2:])
+    printed_metrics = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()[-2:])
     out = tmp_path / "told.csv"
     assert tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}").returncode == 0
     predicted, truth = pd.read_csv(out), frame["diagnosis"]
     there = truth.notna()
-    assert float(told["accuracy"]) == pytest.approx((predicted["prediction"] == truth)[there].mean())
+    assert float(printed_metrics["accuracy"]) == pytest.approx((predicted["prediction"] == truth)[there].mean())
     malignant = predicted["probability malignant"].where(truth == "malignant", predicted["probability benign"])
-    assert float(told["loss"]) == pytest.approx(-np.log(malignant[there]).mean(), rel=1e-4)
+    assert float(printed_metrics["loss"]) == pytest.approx(-np.log(malignant[there]).mean(), rel=1e-4)
 
 
-def test_an_evaluation_of_numbers_is_that_of_their_errors(exp, tmp_path: Path):
+def test_evaluations_agree_with_metrics_computed_from_the_outputs(exp, tmp_path: Path):
     draw = np.random.default_rng(0)
     frame = pd.DataFrame({"size": draw.normal(size=200), "label": draw.integers(0, 2, 200)})
     frame["price"] = 3 * frame["size"] + draw.normal(size=200)
@@ -198,23 +198,23 @@ def test_an_evaluation_of_numbers_is_that_of_their_errors(exp, tmp_path: Path):
     assert exp(*base, "dataset.target=price", "loss=mse", "dataset.drop=[label]", "hydra.run.dir=price").returncode == 0
     assert exp(*base, "dataset.target=label", "dataset.drop=[price]", "hydra.run.dir=label").returncode == 0
     new = frame.iloc[:50].copy()
-    new["label"] = new["label"].astype(float).where(new.index != 3)  # a gap makes them floats
+    new["label"] = new["label"].astype(float).where(new.index != 3)  # an empty cell makes them floats
     new.to_csv(tmp_path / "new.csv", index=False)
     for run, rows in {"price": 50, "label": 49}.items():
         done = tool(tmp_path, "evaluate", f"run={run}", "data=new.csv")
         assert done.returncode == 0, done.stderr
         assert f"new.csv, {rows} rows, checkpoint last" in done.stdout
-        told = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
+        printed_metrics = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
         x = torch.tensor(new[["size"]].to_numpy(), dtype=torch.float32)
         outputs = load_trained(tmp_path / run).model(x).detach().numpy()
         if run == "price":
             errors = outputs[:, 0] - new["price"]
-            assert float(told["rmse"]) == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
+            assert float(printed_metrics["rmse"]) == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
             r2 = 1 - (errors**2).sum() / ((new["price"] - new["price"].mean()) ** 2).sum()
-            assert float(told["r2"]) == pytest.approx(r2, rel=1e-5)
+            assert float(printed_metrics["r2"]) == pytest.approx(r2, rel=1e-5)
         else:
             right = outputs.argmax(1) == new["label"]
-            assert float(told["accuracy"]) == pytest.approx(right[new["label"].notna()].mean())
+            assert float(printed_metrics["accuracy"]) == pytest.approx(right[new["label"].notna()].mean())
 
 
 def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
@@ -233,7 +233,7 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "said", "cure"),
+    ("name", "arguments", "message", "fix"),
     [
         ("predict", "", "run= is missing", "python -m exp predict run="),
         ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: predict takes run= data= out=", "run=table"),
@@ -275,7 +275,7 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         ("export", "run=cancer format=exe out=x", "format must be one of script, pt2, onnx, got exe", "format=script"),
     ],
 )
-def test_what_cannot_be_used_is_said(folder: Path, name: str, words: str, said: str, cure: str):
+def test_wrong_arguments_are_errors_with_a_fix(folder: Path, name: str, arguments: str, message: str, fix: str):
     frame = pd.read_csv(folder / "cancer.csv")
     frame.rename(columns={"mean radius": "Mean Radius"}).to_csv(folder / "other.csv", index=False)
     frame.assign(**{"mean radius": frame["mean radius"].astype(object).where(frame.index > 0, "large")}).to_csv(
@@ -285,15 +285,15 @@ def test_what_cannot_be_used_is_said(folder: Path, name: str, words: str, said: 
     frame.assign(diagnosis=frame["diagnosis"].where(frame.index > 0, "unclear")).to_csv(
         folder / "third.csv", index=False
     )
-    if words == "run=gone" and not (folder / "gone").exists():
+    if arguments == "run=gone" and not (folder / "gone").exists():
         (folder / "gone").mkdir()
         frame.to_csv(folder / "gone/data.csv", index=False)
         line = "dataset=table dataset.path=gone/data.csv dataset.target=diagnosis dataset.missing=drop epochs=1"
         assert forking.run("exp", [*line.split(), "figures=false", "hydra.run.dir=gone"], folder).returncode == 0
         os.remove(folder / "gone/data.csv")
-    done = tool(folder, name, *words.split())
+    done = tool(folder, name, *arguments.split())
     assert done.returncode == 1
-    assert said in done.stderr
-    assert cure in done.stderr
+    assert message in done.stderr
+    assert fix in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "x.csv").exists()

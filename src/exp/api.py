@@ -1,6 +1,5 @@
 """The command line from Python and notebooks: the same words, the same files, the same bits."""
 
-import csv
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ class Result:
 
     @cached_property
     def metrics(self) -> Any:
-        """metrics.csv as a DataFrame, or as a list of dicts where pandas is not installed."""
+        """metrics.csv as a DataFrame."""
         return _frame(self.folder / metrics_csv.NAME)
 
     @cached_property
@@ -115,7 +114,7 @@ class SweepResult:
 
     @cached_property
     def table(self) -> Any:
-        """sweep.csv: a row for each job. A DataFrame, or a list of dicts where pandas is not installed."""
+        """sweep.csv as a DataFrame, with one row per job."""
         return _frame(self.folder / sweep_csv.NAME)
 
     @cached_property
@@ -187,8 +186,4 @@ def _isolated_state() -> Generator[None]:
 
 
 def _frame(path: Path) -> Any:
-    try:
-        return import_pandas().read_csv(path)
-    except ConfigError:  # it is not installed
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+    return import_pandas().read_csv(path)

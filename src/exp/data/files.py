@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.read_table import find_file, import_pandas, read_frame
+from exp.data.read_table import find_file, read_frame
 from exp.errors import DataError
 
 
@@ -85,7 +85,6 @@ def openml(
 
     `table` describes the other arguments.
     """
-    import_pandas()  # raises an error that says what to install, unlike scikit-learn's
     # Lazy: importing scikit-learn takes most of a second.
     bunch: Any = importlib.import_module("sklearn.datasets").fetch_openml(
         name, version=version, target_column=None, as_frame=True, data_home=cache, parser="pandas"

@@ -62,7 +62,7 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     config = config_of(*line, "threads=1")
     experiment = build(config)
-    script = write_script(config, experiment, threads=1, rows="script.npz")
+    script = write_script(experiment, threads=1, rows="script.npz")
     if needs_rows(config):
         write_rows(experiment, Path("script.npz"))
     events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))

@@ -69,7 +69,7 @@ def read_option(path: Path) -> Option:
     is_global = "# @package _global_" in text
     node: dict[str, Any] = dict((content.get(group) or {}) if is_global else content)
     node.pop("defaults", None)
-    target = node.get("_target_")
+    target = node.get("_target_") if node.get("_target_") != "auto" else None
     function = resolve(group, node) if target else None
     return Option(
         group=group,

@@ -44,7 +44,8 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     path = new_file(out)
     trained = load_trained(run, checkpoint)
     if format == "script":
-        config, experiment = trained.config, trained.experiment
+        experiment = trained.experiment
+        config = experiment.config
         threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
         rows = path.with_suffix(".npz")
         if needs_rows(config):
@@ -57,7 +58,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             print(
                 f"it imports your {module}: PYTHONPATH={shlex.quote(str(file.parents[module.count('.')]))} python {out}"
             )
-        path.write_text(write_script(config, experiment, threads, rows.name), encoding="utf-8")
+        path.write_text(write_script(experiment, threads, rows.name), encoding="utf-8")
     elif format == "pt2":
         torch.export.save(_export_model(trained), path)
     else:

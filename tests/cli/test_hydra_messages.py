@@ -20,7 +20,7 @@ MESSAGES = [
     ("CANNOT_OVERRIDE", "optimizer.lrr=1", ("optimizer.lrr",)),
     ("CANNOT_DELETE", "~optimizer.lrr", ("optimizer.lrr",)),
     ("ALREADY_THERE", "+epochs=3", ("epochs",)),
-    ("WRONG_VALUE", "epochs=ten", ("epochs=ten",)),
+    ("WRONG_VALUE", "seed=ten", ("seed=ten",)),
     ("WRONG_IN_FILE", "--config-dir {conf} experiment=unknown", ("Key 'optimiser' not in 'Config'", "optimiser")),
     ("CHOSEN_TWICE", "+experiment=xor_mse", ("experiment",)),
     ("APPEND_ADVICE", "optimizer.lrr=1", ()),
@@ -37,7 +37,7 @@ def message_of(line: str, conf: Path) -> str:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    for name, text in {"unknown": "optimiser: {lr: 3}", "wrong": "epochs: many"}.items():
+    for name, text in {"unknown": "optimiser: {lr: 3}", "wrong": "seed: many"}.items():
         path = tmp_path / "conf/experiment" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# @package _global_\n{text}\n")

@@ -116,7 +116,7 @@ def test_a_stopped_cluster_sweep_is_resumed_on_this_machine(tmp_path: Path):
     [
         (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: "),
         ([LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: not supported on a cluster"),
-        ([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, got 0"),
+        ([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, or auto, got 0"),
     ],
 )
 def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, words: list[str], message: str):

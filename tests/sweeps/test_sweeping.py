@@ -342,7 +342,7 @@ def test_a_dry_run_lists_the_jobs_and_writes_nothing(exp, tmp_path: Path, how: s
     ]
     wrong = exp("-m", HERE, "seed=1,2", "epochs=3,0", *how.split())
     assert wrong.returncode == 1
-    assert "epochs must be an integer >= 1, got 0" in wrong.stderr
+    assert "epochs must be an integer >= 1, or auto, got 0" in wrong.stderr
     assert list(tmp_path.iterdir()) == []
 
 

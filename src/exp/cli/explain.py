@@ -3,11 +3,11 @@
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from exp.cli.command_line import CommandLine
@@ -15,6 +15,7 @@ from exp.cli.intent import bare_word, command_key, file_overrides, missing_targe
 from exp.config import hydra_messages as messages
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
+from exp.config.yaml_comments import commented_keys
 from exp.errors import ConfigError, ExpError, nearest
 from exp.sweeps.jobs import InvalidJob
 
@@ -117,13 +118,21 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     # A word without a dot, and a value that is some group's option, were meant for that group.
     meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
-    owners = [f"{inside}={name}" for name, path in line.groups.get(inside, {}).items() if last in OmegaConf.load(path)]
+    files = line.groups.get(inside, {})
+    owners = [f"{inside}={name}" for name, path in files.items() if last in _keys_in(path, inside)]
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
     fix = override or "python -m exp --cfg job, which prints every key"
     if owners and not meant:
         override = (owners[0], typed)
         fix = " ".join(override)
     return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)
+
+
+def _keys_in(path: Path, group: str) -> list[str]:
+    """Return the keys of an option's file that belong to its group."""
+    text = path.read_text(encoding="utf-8")
+    names = [key.name for key in commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
+    return [name.removeprefix(f"{group}.").partition(".")[0] for name in names if name.startswith(f"{group}.")]
 
 
 def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

@@ -30,8 +30,10 @@ _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` has ended, and is not to train for longer."""
 
-    def __init__(self, folder: Path, epochs: int) -> None:
-        super().__init__(f"{folder} is finished\n  to train longer: python -m exp resume={folder} epochs={2 * epochs}")
+    def __init__(self, folder: Path, epochs: Any) -> None:
+        super().__init__(
+            f"{folder} is finished\n  to train longer: python -m exp resume={folder} epochs={_twice(epochs)}"
+        )
         self.folder = folder
 
 
@@ -161,17 +163,30 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
         changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
         what = f"cannot resume with a different config: {changes}"
         raise ConfigError(what, "a new run, without resume", key="resume")
-    if now["epochs"] == then["epochs"] and summary.read(folder).get("status") == "finished":
-        raise AlreadyFinished(folder, then["epochs"])
-    if now["epochs"] < then["epochs"]:
+    _refuse_other_length(folder, now, then)
+
+
+def _refuse_other_length(folder: Path, now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Check `epochs`, of which those of a run with epochs=auto are in its summary, once it has begun."""
+    status = summary.read(folder)
+    before = status.get("decided", {}).get("epochs") if then["epochs"] == "auto" else then["epochs"]
+    if now["epochs"] == then["epochs"]:
+        if status.get("status") == "finished":
+            raise AlreadyFinished(folder, before)
+        return
+    if now["epochs"] == "auto" or (before is not None and now["epochs"] < before):
         raise ConfigError(
-            f"epochs={now['epochs']} is less than the run's {then['epochs']}",
-            f"epochs={2 * then['epochs']} to train longer, or no epochs= to finish the run",
+            f"epochs={now['epochs']} is {'not' if now['epochs'] == 'auto' else 'less than'} the run's {before}",
+            f"epochs={_twice(before)} to train longer, or no epochs= to finish the run",
             key="epochs",
         )
-    if now["epochs"] > then["epochs"] and "scheduler.T_max" in now and now["scheduler.T_max"] is None:
+    if "scheduler.T_max" in now and now["scheduler.T_max"] is None:
         raise ConfigError(
             "scheduler.T_max=null spans the whole run: a longer run has a different schedule from its first step",
             f"a new run, without resume: epochs={now['epochs']}",
             key="scheduler.T_max",
         )
+
+
+def _twice(epochs: Any) -> int | str:
+    return 2 * epochs if isinstance(epochs, int) else "NUMBER"

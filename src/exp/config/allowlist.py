@@ -90,6 +90,9 @@ def not_allowed(group: str, target: object) -> ConfigError:
 def refuse_target(group: str, node: dict[str, Any]) -> None:
     """Raise ConfigError, naming the key, if `node` has a target that is not allowed, or arguments that it lacks."""
     target = node["_target_"]
+    if (group, target) == ("loss", "auto"):  # the data decide
+        refuse_arguments(group, node, [])
+        return
     # Names with an underscore are private, and what a private module imports is not its own.
     if not isinstance(target, str) or re.search(r"(^|\.)_", target) or not is_inside(target, group):
         raise not_allowed(group, target)
@@ -107,9 +110,10 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
     for key, value in node.items():
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
+            others = f"one of {', '.join(free)}" if free else f"remove {group}.{key}"
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",
-                f"{group}.{near}={as_yaml(value)}" if near else f"one of {', '.join(free)}",
+                f"{group}.{near}={as_yaml(value)}" if near else others,
                 key=f"{group}.{key}",
                 override=f"{group}.{near}={as_yaml(value)}" if near else None,
             )

@@ -116,7 +116,7 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", 
 # key -> its constraint, and a valid value to suggest. Applied if the config has the key.
 CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
-    "epochs": (_COUNT, "20"),
+    "epochs": (Number(1, whole=True, auto=True), "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
     "watch": (_SWITCH, "true"),
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
@@ -137,7 +137,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "log_every": (_CADENCE, "auto"),
     "eval_every": (_CADENCE, "auto"),
     "save_every": (_CADENCE, "auto"),
-    "batching.batch_size": (Number(1, whole=True, null=True), "10"),
+    "batching.batch_size": (Number(1, whole=True, null=True, auto=True), "10"),
     "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.stratify": (_SWITCH, "true"),

@@ -29,7 +29,7 @@ CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if 
 # Not frozen: OmegaConf cannot compose a frozen schema.
 @dataclass
 class BatchingConfig:
-    batch_size: int | None
+    batch_size: Any  # a number, null, or auto
     shuffle: bool
     drop_last: bool
 
@@ -66,7 +66,7 @@ class Config:
     batching: BatchingConfig
     device: DeviceConfig
     seed: int
-    epochs: int
+    epochs: Any  # a number, or auto
     clip_grad_norm: float | None
     early_stopping: EarlyStoppingConfig
     log_every: str

@@ -18,7 +18,7 @@ from exp.training.build import Experiment
 from exp.training.objectives import Binary, Multiclass
 
 
-def write_script(config: Config, experiment: Experiment, threads: int, rows: str) -> str:
+def write_script(experiment: Experiment, threads: int, rows: str) -> str:
     """Return the script's source; the names are those of templates/train.py.jinja.
 
     Args:
@@ -28,6 +28,7 @@ def write_script(config: Config, experiment: Experiment, threads: int, rows: str
     Raises:
         ConfigError: The run stops or schedules by evaluations in the middle of an epoch.
     """
+    config = experiment.config
     modules = {module: ", ".join(sorted(names)) for module, names in user_modules(config).items()}
     return render(
         "train.py.jinja",
@@ -36,9 +37,9 @@ def write_script(config: Config, experiment: Experiment, threads: int, rows: str
         threads=threads,
         user_modules=modules,
         splits=("train", "val", "test"),
-        **_data(config, experiment, rows),
-        **_model(config, experiment),
-        **_training(config, experiment),
+        **_data(experiment, rows),
+        **_model(experiment),
+        **_training(experiment),
     )
 
 
@@ -48,10 +49,10 @@ def needs_rows(config: Config) -> bool:
     return not known or bool(config.dataset.get("stratify"))
 
 
-def _data(config: Config, experiment: Experiment, rows: str) -> dict[str, Any]:
+def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
     """`rows_file`, as a literal, or what makes the rows."""
-    node = config.dataset
-    if needs_rows(config):
+    node = experiment.config.dataset
+    if needs_rows(experiment.config):
         return {"rows_file": repr(rows), "source": "", "sklearn_module": "", "standardize": False}
     module, _, name = node["_target_"].rpartition(".")
     is_ours = origin(module) == "exp"
@@ -80,13 +81,14 @@ def _source_without_annotations(function: Any) -> str:
     return "\n".join([f"def {definition.name}({ast.unparse(definition.args)}):", *body])
 
 
-def _model(config: Config, experiment: Experiment) -> dict[str, Any]:
+def _model(experiment: Experiment) -> dict[str, Any]:
     """Calls that build the model's layers, or the user's model, and what trains it."""
+    config = experiment.config
     scheduler: Any = experiment.learner.scheduler
     given = {"T_max": scheduler.T_max} if "T_max" in config.scheduler else {}
     is_scheduled = bool(config.scheduler.get("_target_"))
     return {
-        "layers": _layers(config, experiment),
+        "layers": _layers(experiment),
         "criterion": format_call("loss", config.loss),
         "optimizer": format_call("optimizer", config.optimizer, "model.parameters()"),
         "is_lbfgs": config.optimizer["_target_"] == "torch.optim.LBFGS",
@@ -96,8 +98,8 @@ def _model(config: Config, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _layers(config: Config, experiment: Experiment) -> list[str]:
-    model = experiment.model
+def _layers(experiment: Experiment) -> list[str]:
+    config, model = experiment.config, experiment.model
     if is_user_code(config.model):
         widths = {"in_features": len(experiment.data.features), "out_features": experiment.objective.outputs}
         return [format_call("model", config.model, format_arguments(widths))]
@@ -107,8 +109,8 @@ def _layers(config: Config, experiment: Experiment) -> list[str]:
     return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in layers]
 
 
-def _training(config: Config, experiment: Experiment) -> dict[str, Any]:
-    batches, plan = experiment.batches, experiment.plan
+def _training(experiment: Experiment) -> dict[str, Any]:
+    config, batches, plan = experiment.config, experiment.batches, experiment.plan
     options = ", shuffle=True" * batches.shuffle + ", drop_last=True" * bool(config.batching.drop_last)
     loader = f"DataLoader(TensorDataset(train_x, train_y), batch_size={batches.size}{options})"
     epochs_between, steps_between = divmod(plan.evaluate, batches.steps_per_epoch)

@@ -23,6 +23,7 @@ _EXPECTED_TYPES = {
     "final": dict,
     "best": dict,
     "described": dict,
+    "decided": dict,
     "overrides": list,
     "notes": list,
 }

@@ -1,6 +1,6 @@
 """The trained model of a run folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
 from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config
 from exp.training.build import Experiment, build
+from exp.training.choices import resolve_loss
 from exp.training.events import State
 from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
@@ -118,6 +119,7 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", f"python -m exp resume={folder}")
     state = checkpoints.read(path)
     preprocessing = Preprocessing.from_json(state["preprocessing"])
+    config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
     criterion = instantiate("loss", config.loss)
     objective = make_objective(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}

@@ -36,9 +36,9 @@ _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 }
 
 
-# By the number of epochs. The first fifth is not pruned: with a good learning rate the loss may still jump.
-_PRUNERS: dict[str, Callable[[int], BasePruner]] = {
-    "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5),
+# By the number of epochs, or auto. The first fifth is not pruned: with a good learning rate the loss may still jump.
+_PRUNERS: dict[str, Callable[[int | str], BasePruner]] = {
+    "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5 if isinstance(epochs, int) else 2),
     "hyperband": lambda epochs: HyperbandPruner(max_resource=epochs),
     "none": lambda _: NopPruner(),
 }
@@ -147,7 +147,7 @@ def _overrides(choices: dict[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in choices.items()]
 
 
-def _study(settings: DictConfig, metric: str, epochs: int) -> optuna.Study:
+def _study(settings: DictConfig, metric: str, epochs: int | str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for key, allowed in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
         if settings[key] not in allowed:

@@ -19,6 +19,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError, as_yaml
+from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
 from exp.training.learner import Learner
 from exp.training.objectives import Objective, make_objective
@@ -35,8 +36,12 @@ _MAX_WORK_TO_REPLAY = 2**30
 
 @dataclass(frozen=True)
 class Experiment:
-    """The objects of one run, ready to train. `data` is on the device, with targets as the loss takes them."""
+    """The objects of one run, ready to train. `data` is on the device, with targets as the loss takes them.
 
+    `config` is the run's without `auto`, where the data decide.
+    """
+
+    config: Config
     data: Splits
     model: nn.Module
     objective: Objective
@@ -67,6 +72,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
         config.seed,
         bool(config.dataset.get("stratify")),
     )
+    config = resolve(config, data)
     objective = make_objective(
         instantiate("loss", config.loss), config.loss.get("output"), data.classes, data.preprocessing.values
     )
@@ -90,7 +96,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, to_train.compiled)
     learner = Learner(model, objective, optimizer, step, scheduler)
-    return Experiment(data, model, objective, learner, batches, plan, device)
+    return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 
 def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LRScheduler | None:

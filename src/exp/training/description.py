@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from exp.config.run_spec import RunSpec
-from exp.config.schema import Config, flatten
+from exp.config.schema import flatten
 from exp.data.splits import Splits
 from exp.errors import as_yaml, pluralize
 from exp.training.build import Experiment
+from exp.training.choices import list_decided
 from exp.training.environment import describe_environment
 from exp.training.events import Built
 
@@ -26,15 +27,17 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
     """Return the event that starts a run."""
     machine = describe_environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
-    lines = _lines(spec.config, experiment, spec.choices, parameters, machine)
+    decided = list_decided(spec.config, experiment.config)
+    lines = _lines(experiment, spec.choices, decided, parameters, machine)
     return Built(
         lines=lines,
         facts={
-            "seed": spec.config.seed,
+            "seed": experiment.config.seed,
             "parameters": parameters,
             "rows": {name: len(split) for name, split in experiment.data.splits.items()},
             "planned_steps": experiment.plan.steps,
             "described": lines,
+            "decided": decided,
             "data_sha256": experiment.data.fingerprint,
             "environment": machine,
         },
@@ -45,9 +48,14 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
 
 
 def _lines(
-    config: Config, experiment: Experiment, choices: Mapping[str, str], parameters: int, machine: dict[str, Any]
+    experiment: Experiment,
+    choices: Mapping[str, str],
+    decided: Mapping[str, Any],
+    parameters: int,
+    machine: dict[str, Any],
 ) -> dict[str, str]:
-    data, batches, plan = experiment.data, experiment.batches, experiment.plan
+    config, data, batches, plan = experiment.config, experiment.data, experiment.batches, experiment.plan
+    auto = {key: " (auto)" if key in decided else "" for key in ("epochs", "batching.batch_size", "loss")}
     target = "" if data.preprocessing.target == "target" else f"{data.preprocessing.target}: "
     kind = target + ("regression" if data.classes is None else f"{len(data.classes)} classes")
     rows = len(data.train)
@@ -58,14 +66,15 @@ def _lines(
         split = f"train {len(data.train):,} / val {len(data.val):,} / test {len(data.test):,}"
     scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
+    size += auto["batching.batch_size"]
     order = ", shuffled" if batches.shuffle else ""
     lines = {
         "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_column_kinds(data)}, {kind}; {split}{scaled}",
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
-        "loss": _format_option(choices["loss"], config.loss),
+        "loss": f"{_format_option(decided.get('loss', choices['loss']), config.loss)}{auto['loss']}",
         "optimizer": _format_option(choices["optimizer"], config.optimizer),
-        "batching": f"{size}{order}: {pluralize(config.epochs, 'epoch')} of "
+        "batching": f"{size}{order}: {pluralize(config.epochs, 'epoch')}{auto['epochs']} of "
         f"{pluralize(batches.steps_per_epoch, 'step')} = {pluralize(plan.steps, 'step')}",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
@@ -97,7 +106,7 @@ def _hyperparameters(spec: RunSpec, experiment: Experiment) -> dict[str, str | i
 
     They are the same for every job of a sweep.
     """
-    config = spec.config
+    config = experiment.config
     keys = [override.partition("=")[0].lstrip("+") for override in spec.overrides]
     # By default TensorBoard shows the first five in alphabetical order: more groups would hide the learning rate.
     always = ("dataset", "model", "optimizer", "batching")

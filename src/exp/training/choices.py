@@ -1,0 +1,68 @@
+"""Replace each `auto` of a config by the value that the data decide."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from exp.config.schema import Config
+from exp.data.splits import Splits
+
+# The losses of loss=auto, by whether the target has classes.
+_LOSSES: dict[bool, dict[str, Any]] = {
+    True: {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"},
+    False: {"_target_": "torch.nn.MSELoss", "output": "value"},
+}
+
+
+# Their options in conf/loss.
+_OPTIONS = {"torch.nn.CrossEntropyLoss": "cross_entropy", "torch.nn.MSELoss": "mse"}
+
+
+# Numbers of training rows below which a batch has so many rows; from the last one on, _LARGEST_BATCH.
+_BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
+
+
+_LARGEST_BATCH = 1024
+
+
+# Updates that epochs=auto aims at, and the limits of the epochs.
+_STEPS = 6_000
+
+
+_MIN_EPOCHS, _MAX_EPOCHS = 10, 300
+
+
+def resolve(config: Config, data: Splits) -> Config:
+    """Return the config without `auto` in the keys that the data decide."""
+    rows = len(data.train)
+    batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
+    epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
+    return replace(config, loss=resolve_loss(config.loss, data.classes), batching=batching, epochs=epochs)
+
+
+def resolve_loss(node: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
+    """Return the loss to build: cross-entropy for a target of `classes` and mean squared error for numbers, if auto."""
+    return {**node, **_LOSSES[classes is not None]} if node["_target_"] == "auto" else node
+
+
+def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
+    """Return the keys that were `auto`, with what was decided; the loss by its option's name."""
+    pairs = {
+        "epochs": (typed.epochs, resolved.epochs),
+        "batching.batch_size": (typed.batching.batch_size, resolved.batching.batch_size),
+        "loss": (typed.loss["_target_"], _OPTIONS.get(resolved.loss["_target_"])),
+    }
+    return {key: decided for key, (value, decided) in pairs.items() if value == "auto"}
+
+
+def _batch_size(batch_size: Any, rows: int) -> Any:
+    if batch_size != "auto":
+        return batch_size
+    size = next((size for limit, size in _BATCH_SIZES if rows < limit), _LARGEST_BATCH)
+    return min(size, rows)
+
+
+def _choose_epochs(rows: int, batch_size: int | None) -> int:
+    """Return the epochs that make about _STEPS updates, within the limits."""
+    steps_per_epoch = -(-rows // (batch_size or rows))
+    return min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_STEPS / steps_per_epoch)))

@@ -1,0 +1,140 @@
+"""Keys that are `auto`: what the data decide, who overrides it, and that it is the run with these values."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import config_of
+
+from exp.training.build import build
+from exp.training.choices import list_decided
+from exp.training.events import Evaluated
+from exp.training.loop import train
+
+
+def losses(*overrides: str) -> list[Any]:
+    experiment = build(config_of(*overrides, "threads=1"))
+    events = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    return [event.metrics for event in events if isinstance(event, Evaluated)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss"), [("iris", "cross_entropy"), ("moons", "cross_entropy"), ("diabetes", "mse")]
+)
+def test_the_loss_follows_the_target_to_the_bit(dataset: str, loss: str):
+    assert losses(f"dataset={dataset}", "loss=auto", "epochs=2") == losses(
+        f"dataset={dataset}", f"loss={loss}", "epochs=2"
+    )
+
+
+def write_arrays(folder: Path, rows: int = 60) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(rows, 2))
+    np.savez(folder / "numbers.npz", x=x, y=x @ [2.0, -1.0])
+    np.savez(folder / "classes.npz", x=x, y=(x[:, 0] > 0).astype(int))
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("", "torch.nn.MSELoss"),
+        ("dataset.path=classes.npz", "torch.nn.CrossEntropyLoss"),
+        ("loss=huber", "torch.nn.HuberLoss"),
+        ("experiment=mine", "torch.nn.L1Loss"),
+        ("experiment=mine loss=huber", "torch.nn.HuberLoss"),
+    ],
+)
+def test_a_command_line_and_a_preset_choose_another_loss(
+    words: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also where a dataset of the user's own begins with that of exp."""
+    monkeypatch.chdir(tmp_path)
+    write_arrays(tmp_path)
+    for name, text in {
+        "dataset/own": "defaults: [arrays]\npath: numbers.npz\n",
+        "experiment/mine": "# @package _global_\ndefaults:\n  - override /loss: l1\nepochs: 7\n",
+    }.items():
+        path = tmp_path / "conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    config = config_of("dataset=own", *words.split(), config_dir=tmp_path / "conf")
+    experiment = build(config)
+    assert experiment.config.loss["_target_"] == target
+    assert f"{type(experiment.objective.criterion).__module__.rpartition('.')[0]}" == "torch.nn.modules"
+    assert config.epochs == (7 if "mine" in words else 20)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "batch_size", "epochs"),
+    [
+        (60, "epochs=auto batching=auto", 32, 300),
+        (10, "epochs=auto batching=auto", 6, 300),
+        (6000, "epochs=auto batching=auto", 64, 105),
+        (6000, "epochs=auto batching=online", 1, 10),
+        (6000, "epochs=auto batching=full", None, 300),
+        (6000, "batching.batch_size=auto epochs=3", 64, 3),
+    ],
+)
+def test_the_rows_decide_the_length(
+    rows: int, words: str, batch_size: int | None, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_arrays(tmp_path, rows)
+    typed = config_of("dataset=arrays", "dataset.path=numbers.npz", *words.split())
+    config = build(typed).config
+    assert (config.batching.batch_size, config.epochs) == (batch_size, epochs)
+    assert set(list_decided(typed, config)) == {
+        "loss",
+        *({"epochs"} if "epochs=auto" in words else ()),
+        *({"batching.batch_size"} if "=auto" in words.partition("batching")[2] else ()),
+    }
+    assert losses("dataset=arrays", "dataset.path=numbers.npz", *words.split(), "epochs=2") == losses(
+        "dataset=arrays",
+        "dataset.path=numbers.npz",
+        "loss=mse",
+        *words.split(),
+        f"batching.batch_size={'null' if batch_size is None else batch_size}",
+        "epochs=2",
+    )
+
+
+def test_a_run_says_what_was_decided_and_is_resumed_and_used(exp: Callable[..., Any], tmp_path: Path):
+    write_arrays(tmp_path)
+    line = "dataset=arrays dataset.path=numbers.npz epochs=auto batching=auto figures=false hydra.run.dir=run"
+    done = exp(*line.split())
+    assert done.returncode == 0, done.stderr
+    assert "mse() (auto)" in done.stdout
+    assert "batches of 32 (auto), shuffled: 300 epochs (auto) of 2 steps = 600 steps" in done.stdout
+    assert json.loads((tmp_path / "run/summary.json").read_text())["decided"] == {
+        "epochs": 300,
+        "batching.batch_size": 32,
+        "loss": "mse",
+    }
+    assert "_target_: auto" in (tmp_path / "run/.hydra/config.yaml").read_text()
+    assert "is finished\n  to train longer: python -m exp resume=" in exp("resume=run").stdout
+    assert "epochs=20 is less than the run's 300" in exp("resume=run", "epochs=20").stderr
+    longer = exp("resume=run", "epochs=301")
+    assert longer.returncode == 0, longer.stderr
+    assert "after step 600 of 602" in longer.stdout
+    assert "epochs=auto is not the run's 301" in exp("resume=run", "epochs=auto").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("epochs=automatic", "epochs must be an integer >= 1, or auto, got automatic"),
+        ("batching.batch_size=0", "batching.batch_size must be an integer >= 1, or null, or auto, got 0"),
+        ("loss=auto loss.delta=2", "loss=huber loss.delta=2"),
+        ("loss=auto +loss.delta=2", "loss.delta: auto has no argument 'delta'"),
+        ("loss=automatic", "try: loss=auto"),
+        ("dataset.missing=drop", "dataset.missing=drop"),
+    ],
+)
+def test_a_wrong_word_is_answered(words: str, message: str, exp: Callable[..., Any]):
+    done = exp(*words.split())
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

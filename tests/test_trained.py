@@ -148,7 +148,7 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     trained = load_trained(folder / "table")
     kept = trained.preprocessing
     numbers = [column.name for column in kept.columns if column.kind == "number"]
-    filled = frame[numbers].fillna({column.name: column.fill for column in kept.columns if column.fill is not None})
+    filled = frame[numbers].fillna({column.name: column.fill for column in kept.columns if column.kind == "number"})
     wards = np.stack([new["ward"] == word for word in kept.columns[-1].categories], axis=1)
     x = np.hstack([(filled.to_numpy() - np.array(kept.mean[:30])) / np.array(kept.scale[:30]), wards]).astype(
         np.float32

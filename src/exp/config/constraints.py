@@ -95,6 +95,20 @@ class ThreeParts:
         return "three fractions that sum to 1, or three counts that sum to the number of rows, or null"
 
 
+@dataclass(frozen=True)
+class OneOfEach:
+    """One of the options, or a mapping with one of them for each name."""
+
+    options: tuple[object, ...]
+
+    def accepts(self, value: object) -> bool:
+        values = cast("dict[object, object]", value).values() if isinstance(value, dict) else [value]
+        return all(OneOf(self.options).accepts(item) for item in values)
+
+    def __str__(self) -> str:
+        return f"{OneOf(self.options)}, or one for each column: '{{age: {self.options[-1]}}}'"
+
+
 _POSITIVE = Number(0, open_low=True)
 
 
@@ -114,7 +128,7 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", 
 
 
 # key -> its constraint, and a valid value to suggest. Applied if the config has the key.
-CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
+CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (Number(1, whole=True, auto=True), "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
@@ -142,7 +156,8 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | Text | ThreeParts, str]] = {
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.stratify": (_SWITCH, "true"),
     "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
-    "dataset.missing": (OneOf((None, "drop", "median")), "drop"),
+    "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop")), "auto"),
+    "dataset.max_categories": (Number(1, whole=True, null=True), "50"),
     "dataset.n_samples": (_COUNT, "1000"),
     "dataset.noise": (Number(0), "0.1"),
     "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),
@@ -201,7 +216,7 @@ def allowed_override(key: str, value: object = None) -> str:
             meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
-    elif isinstance(limit, OneOf):
+    elif isinstance(limit, OneOf | OneOfEach):
         meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
     return f"{key}={meant or usual}"
 

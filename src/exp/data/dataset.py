@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Column
+from exp.data.columns.category import CategoryColumn
 from exp.data.columns.number import NumberColumn
 from exp.errors import DataError
 
@@ -33,7 +34,7 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
-        categories = [column.categories for column in self.columns if column.categories]
+        categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]
         digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories)).encode())
         for array in (self.x, self.y):
             digest.update(np.ascontiguousarray(array).tobytes())

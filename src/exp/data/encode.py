@@ -10,7 +10,7 @@ from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, category_codes
 from exp.data.columns.number import NumberColumn
 from exp.data.preprocessing import Preprocessing
-from exp.data.read_table import Cells, Frame, import_pandas
+from exp.data.read_table import Cells, Frame
 from exp.errors import DataError, nearest, pluralize
 
 
@@ -26,6 +26,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
     Raises:
         DataError: A column is missing, or a cell does not fit the kind of its column.
     """
+    frame = frame.rename(columns=str)
     names = [str(name) for name in frame.columns]
     encoded: list[Floats] = []
     for column in preprocessing.columns:
@@ -44,14 +45,10 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
     for column, values in zip(preprocessing.columns, rows.T, strict=True):
         is_missing = column.is_missing(values)
         if is_missing.any():
-            if column.kind == "category":
-                replacement = "encoded as zeros"
-            elif column.fill is not None:
-                replacement = f"replaced by {column.fill:g}"
-            else:
-                replacement = "no prediction"
-                is_complete &= ~is_missing
-            notes.append(f"{pluralize(int(is_missing.sum()), 'row')} without {column.name}: {replacement}")
+            replacement = column.replacement
+            is_complete &= ~is_missing if replacement is None else True
+            count = pluralize(int(is_missing.sum()), "row")
+            notes.append(f"{count} without {column.name}: {replacement or 'no prediction'}")
     return rows, is_complete, notes
 
 
@@ -78,6 +75,7 @@ def encode_targets(
         DataError: The target column is missing, or holds a class that the run was not trained on.
     """
     name, classes = preprocessing.target, preprocessing.classes
+    frame = frame.rename(columns=str)
     if name not in map(str, frame.columns):
         near = nearest(name, [str(column) for column in frame.columns])
         raise DataError(
@@ -93,11 +91,9 @@ def encode_targets(
     notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
     if classes is None:
         return NumberColumn(name).encode(cells).reshape(-1, 1), is_present, notes
-    are_integers = all(label.lstrip("-").isdigit() for label in classes)
-    if are_integers and import_pandas().api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
-        cells = cells.astype("Int64")  # pandas reads integers with missing values as floats: 1.0 is the class 1
     indices = category_codes(cells, classes)
-    if (unknown := cells[(indices == UNKNOWN) & is_present]).any():
+    unknown = cells[(indices == UNKNOWN) & is_present]
+    if len(unknown):
         raise DataError(
             f"data={path}: unknown class '{unknown.iloc[0]}' in the target '{name}' (trained on: {', '.join(classes)})",
             "rows of these classes only",

@@ -15,12 +15,13 @@ from exp.errors import DataError
 
 def table(
     path: str,
-    target: str,
+    target: str | int,
     task: str = "auto",
-    missing: str | None = None,
+    missing: str | Mapping[str, str] | None = "auto",
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
+    max_categories: int | None = 50,
     separator: str | None = None,
     decimal: str = ".",
     encoding: str = "utf-8",
@@ -29,13 +30,19 @@ def table(
 
     Args:
         path: Path of the file.
-        target: Name of the target column.
+        target: Name of the target column, or its position: 0 is the first column, -1 the last one.
         task: classes, regression or auto: classes if the target is text, booleans or at most 20 different integers.
-        missing: What to do with empty cells: null refuses them, drop removes their rows, median fills numbers with the
-            training median (an empty category has the feature 0 for every category).
-        kinds: Column kinds that override the inferred ones, such as {zip: category}.
+        missing: What to do with empty cells. auto fills numbers with the training median and adds a feature that is 1
+            where a cell is empty; an empty category is a category of its own. median fills numbers only, and an empty
+            category has the feature 0 for every category. drop leaves out the rows, error refuses the table. A mapping
+            such as {age: drop} has one of these for each column; the others are auto. Rows without a target are always
+            left out.
+        kinds: Column kinds that override the inferred ones, such as {zip: category}. A column named here is used even
+            if it looks like an identifier or a copy of the target.
         drop: Columns to leave out.
         group: Column whose rows with equal values stay in one split.
+        max_categories: How many categories of a column have a feature of their own, the most frequent ones. The others
+            share one. null: all.
         separator: Cell separator, or tab; null: a comma, or a tab in a .tsv file.
         decimal: Decimal mark.
         encoding: Text encoding of the file.
@@ -44,7 +51,7 @@ def table(
         DataError: The file cannot be read, or the table cannot be trained on.
     """
     frame = read_frame(path, separator, decimal, encoding)
-    return dataset_from_frame(frame, path, TableOptions(target, task, missing, kinds or {}, drop, group))
+    return dataset_from_frame(frame, path, TableOptions(target, task, missing, kinds, drop, group, max_categories))
 
 
 def arrays(path: str) -> Dataset:
@@ -76,10 +83,11 @@ def openml(
     target: str,
     cache: str,
     task: str = "auto",
-    missing: str | None = None,
+    missing: str | Mapping[str, str] | None = "auto",
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
+    max_categories: int | None = 50,
 ) -> Dataset:
     """Load a dataset from openml.org. It is downloaded once and then read from the folder `cache`.
 
@@ -89,5 +97,5 @@ def openml(
     bunch: Any = importlib.import_module("sklearn.datasets").fetch_openml(
         name, version=version, target_column=None, as_frame=True, data_home=cache, parser="pandas"
     )
-    options = TableOptions(target, task, missing, kinds or {}, drop, group)
+    options = TableOptions(target, task, missing, kinds, drop, group, max_categories)
     return dataset_from_frame(bunch.frame, f"{name} {version}", options)

@@ -7,111 +7,185 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats
-from exp.data.columns.infer import MAX_CATEGORIES, infer_column
+from exp.data.columns.base import Floats
+from exp.data.columns.infer import ColumnOptions, infer_column
+from exp.data.columns.labels import as_labels
 from exp.data.dataset import Dataset, encode_classes
 from exp.data.read_table import Cells, Frame, import_pandas
-from exp.errors import ConfigError, DataError, nearest, pluralize
+from exp.data.select_columns import find_target_copies, select_columns
+from exp.errors import ConfigError, DataError, nearest
 
 # A target of integers is one of classes if it has at most this many values.
 _MAX_CLASSES = 20
+
+# A target of text with more distinct values than this, and than half its rows, is no target of classes.
+_MAX_TEXT_CLASSES = 50
+
+# What dataset.missing may be, for all columns or for one.
+MISSING = ("auto", "error", "drop", "median")
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """Options for reading a table; `exp.data.files.table` describes them."""
 
-    target: str
-    task: str
-    missing: str | None
-    kinds: Mapping[str, str]
-    drop: Sequence[str]
-    group: str | None
+    target: str | int
+    task: str = "auto"
+    missing: str | Mapping[str, str] | None = "auto"
+    kinds: Mapping[str, str] | None = None
+    drop: Sequence[str] = ()
+    group: str | None = None
+    max_categories: int | None = 50
 
 
-def dataset_from_frame(frame: Frame, path: str, options: TableOptions) -> Dataset:
-    """Return the dataset in `frame`; `path` is for messages. DataError if it cannot be trained on."""
-    target, group = options.target, options.group
-    _check_names([str(name) for name in frame.columns], path, options)
-    frame = frame.drop(columns=[name for name in options.drop if name not in (target, group)]).reset_index(drop=True)
-    names = [name for name in map(str, frame.columns) if name not in (target, group)]
-    if not names:
-        fix = (
-            "fewer columns in dataset.drop"
-            if len(options.drop)
-            else "a table with more columns, or another dataset.separator"
-        )
-        raise DataError(f"dataset.path={path}: the table has no feature columns", fix)
-    frame, notes = _handle_missing(frame, path, options)
-    encoded = [_encode_column(name, frame[name], options.kinds.get(name)) for name in names]
-    columns, x = tuple(column for column, _ in encoded), np.stack([values for _, values in encoded], axis=1)
+def dataset_from_frame(frame: Frame, path: str, options: TableOptions, notes: Sequence[str] = ()) -> Dataset:
+    """Return the dataset in `frame`; `path` is for messages. DataError if it cannot be trained on.
+
+    Args:
+        notes: What the user should know of the file.
+    """
+    frame = frame.rename(columns=str).reset_index(drop=True)
+    names = list(map(str, frame.columns))
+    target = _find_target(options.target, names, path)
+    group = None if options.group is None else str(options.group)
+    kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
+    drop = [str(name) for name in options.drop]
+    missing, default_missing = _missing_policies(options.missing)
+    _check_names(names, path, {"drop": drop, "group": [group] if group else [], "kinds": kinds, "missing": missing})
+
+    given = frame.drop(columns=[name for name in drop if name not in (target, group)])
+    frame, row_notes = _select_rows(given, target, path, missing, default_missing)
+    features = [name for name in map(str, frame.columns) if name not in (target, group)]
+    used, reasons = select_columns(frame[features], kinds)
     y, classes = _encode_target(target, frame[target], options.task)
-    for column, values in zip(columns, x.T, strict=True):
-        _refuse_leakage(column, values, target, y)
-    notes += [
-        f"column '{column.name}' numbers the rows; to drop it: 'dataset.drop=[{column.name}]'"
-        for column, values in zip(columns, x.T, strict=True)
-        if column.kind == "number" and len(values) > 2 and set(np.diff(values)) == {1.0}
+    column_options = ColumnOptions(kinds, missing, default_missing, options.max_categories)
+    columns = tuple(infer_column(name, frame[name], column_options) for name in used)
+    encoded = [column.encode(frame[column.name]) for column in columns]
+    x = np.stack(encoded, axis=1) if encoded else np.zeros((len(frame), 0))
+    copies = [name for name in find_target_copies(columns, x, y) if name not in kinds]
+    reasons += [f"{name}: it is the target '{target}' in other words" for name in copies]
+    kept = [index for index, column in enumerate(columns) if column.name not in copies]
+    if not kept:
+        raise DataError(
+            f"dataset.path={path}: the table has no feature columns{_list(reasons)}", _more(options, reasons)
+        )
+    return Dataset(
+        x if len(kept) == len(columns) else x[:, kept],
+        y,
+        tuple(columns[index] for index in kept),
+        classes,
+        target,
+        None if group is None else _encode_groups(frame[group]),
+        (*notes, *row_notes, *_left_out(reasons)),
+        frame.index.to_numpy(dtype=np.int64) + 1,
+    )
+
+
+def _list(reasons: Sequence[str]) -> str:
+    return f" that a model can learn from ({'; '.join(reasons)})" if reasons else ""
+
+
+def _more(options: TableOptions, reasons: Sequence[str]) -> str:
+    if reasons:
+        name = reasons[0].partition(":")[0]
+        return f"a table with more columns, or to use one 'dataset.kinds={{{name}: category}}'"
+    return (
+        "fewer columns in dataset.drop"
+        if len(options.drop)
+        else "a table with more columns, or another dataset.separator"
+    )
+
+
+def _left_out(reasons: Sequence[str]) -> list[str]:
+    """Return a note for each column that is not used, with the override that uses it."""
+    return [
+        f"left out column {reason}"
+        + (
+            ""
+            if reason.endswith(": it is empty")
+            else f"; to use it: 'dataset.kinds={{{reason.partition(':')[0]}: category}}'"
+        )
+        for reason in reasons
     ]
-    _refuse_overflow(names, x)
-    groups = None if group is None else _encode_groups(frame[group])
-    numbers = frame.index.to_numpy(dtype=np.int64) + 1
-    return Dataset(x, y, columns, classes, target, groups, tuple(notes), numbers)
 
 
-def _check_names(names: list[str], path: str, options: TableOptions) -> None:
+def _find_target(target: str | int, names: list[str], path: str) -> str:
+    """Return the name of the target column: `target`, or the column at this position if no column has this name."""
+    if str(target) in names:
+        return str(target)
+    if isinstance(target, int) and -len(names) <= target < len(names):
+        return names[target]
+    near = nearest(str(target), names)
+    fix = f"dataset.target={near}" if near else f"one of {', '.join(names)}"
+    raise DataError(f"dataset.target={target}: {path} has no column '{target}'", fix)
+
+
+def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
     """DataError if an option names a column that the table does not have."""
-    named = {
-        "target": [options.target],
-        "drop": options.drop,
-        "group": [options.group] if options.group else [],
-        "kinds": options.kinds,
-    }
     for key, name in ((key, name) for key, columns in named.items() for name in columns):
         if name not in names:
             near = nearest(name, names)
-            fix = f"dataset.{key}={near}" if near and key in ("target", "group") else f"one of {', '.join(names)}"
+            fix = f"dataset.{key}={near}" if near and key == "group" else f"one of {', '.join(names)}"
             raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
 
 
-def _encode_column(name: str, cells: Cells, declared: str | None) -> tuple[Column, Floats]:
-    column = infer_column(name, cells, declared)
-    return column, column.encode(cells)
-
-
-def _handle_missing(frame: Frame, path: str, options: TableOptions) -> tuple[Frame, list[str]]:
-    """Return the rows to use, and a note on the empty cells. DataError if `options.missing` does not handle them."""
-    missing, target = options.missing, options.target
-    if missing not in (None, "drop", "median"):
-        raise ConfigError(f"dataset.missing must be one of null, drop, median, got {missing}", "dataset.missing=drop")
-    counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
-    if not counts:
-        return frame, []
-    if empty := [name for name, count in counts.items() if count == len(frame)]:
-        raise DataError(f"dataset.path={path}: column '{empty[0]}' is empty", f"'dataset.drop=[{','.join(empty)}]'")
-    listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
-    if missing == "drop":
-        left = frame.dropna()
-        if not len(left):
-            raise DataError(
-                f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
-                "'dataset.drop=[...]' with the columns that have most empty cells",
+def _missing_policies(missing: str | Mapping[str, str] | None) -> tuple[dict[str, str], str]:
+    """Return what becomes of empty cells by column, and in the other columns."""
+    by_column = {str(name): str(policy) for name, policy in missing.items()} if isinstance(missing, Mapping) else {}
+    default = "auto" if isinstance(missing, Mapping) else missing or "error"
+    for key, policy in {"": default, **by_column}.items():
+        if policy not in MISSING:
+            name = f" of '{key}'" if key else ""
+            raise ConfigError(
+                f"dataset.missing{name} must be one of {', '.join(MISSING)}, got {policy}",
+                f"'dataset.missing={{{key}: auto}}'" if key else "dataset.missing=auto",
             )
-        return left, [f"dropped {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}"]
-    if missing == "median" and target not in counts:
-        return frame, [f"filled empty cells: {listed}"]
-    if missing == "median":
-        problem = f"dataset.missing=median: the target '{target}' has empty cells in {pluralize(counts[target], 'row')}"
-        raise DataError(problem, "dataset.missing=drop")
-    problem = f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows"
-    raise DataError(problem, "dataset.missing=drop, or dataset.missing=median")
+    return by_column, default
+
+
+def _select_rows(
+    frame: Frame, target: str, path: str, missing: Mapping[str, str], default: str
+) -> tuple[Frame, list[str]]:
+    """Return the rows to use, and notes on empty cells. DataError if there are empty cells where none are allowed."""
+    counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
+    if counts.get(target) == len(frame):
+        raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
+    empty = [name for name, count in counts.items() if count == len(frame)]
+    filled, notes = dict[str, int](), list[str]()
+    for name, count in counts.items():
+        policy = missing.get(name, default)
+        if policy == "error" and name not in empty:
+            listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+            raise DataError(
+                f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows",
+                "dataset.missing=auto, or dataset.missing=drop",
+            )
+        if policy != "drop" and name not in (target, *empty):
+            filled[name] = count
+    dropping = [
+        name for name in counts if missing.get(name, default) == "drop" and name not in empty and name != target
+    ]
+    left = frame.dropna(subset=[target, *dropping])
+    if not len(left):
+        listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+        raise DataError(
+            f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
+            "dataset.missing=auto, or 'dataset.drop=[...]' with the columns that have most empty cells",
+        )
+    if target in counts:
+        notes.append(f"left out {counts[target]:,} of {len(frame):,} rows: {target} is empty")
+    if dropping:
+        listed = ", ".join(f"{name} ({counts[name]:,})" for name in dropping)
+        notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")
+    if filled:
+        listed = ", ".join(f"{name} ({count:,})" for name, count in filled.items())
+        notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
+    return left, notes
 
 
 def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:
     """Return class numbers int64 [N] and the classes' names, or values float64 [N, 1] and None."""
     types = import_pandas().api.types
-    if task not in ("auto", "classes", "regression"):
-        raise ConfigError(f"dataset.task must be one of auto, classes, regression, got {task}", "dataset.task=auto")
     if not types.is_numeric_dtype(cells) or types.is_bool_dtype(cells):
         return _encode_text_target(name, cells, task)
     values: Floats = cells.to_numpy(dtype=np.float64)
@@ -120,45 +194,27 @@ def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, 
     is_whole = bool((values == np.round(values)).all())
     if task == "regression" or (task == "auto" and not (is_whole and cells.nunique() <= _MAX_CLASSES)):
         return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
-    labels, codes = encode_classes(values.astype(np.int64) if is_whole else cells.astype(str).to_numpy(str))
-    return codes, tuple(map(str, labels))
+    if is_whole:
+        labels, codes = encode_classes(values.astype(np.int64))
+        return codes, tuple(map(str, labels))
+    return _encode_labels(cells)
 
 
 def _encode_text_target(name: str, cells: Cells, task: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if task == "regression":
         raise DataError(f"dataset.task=regression: the target '{name}' is not numeric", "dataset.task=classes")
-    if task == "auto" and cells.nunique() > max(MAX_CATEGORIES, len(cells) / 2):
+    if task == "auto" and cells.nunique() > max(_MAX_TEXT_CLASSES, len(cells) / 2):
         problem = (
             f"target '{name}' has {cells.nunique():,} distinct values in {len(cells):,} rows: too many for classes"
         )
         raise DataError(problem, "another column as dataset.target, or dataset.task=classes")
-    labels, codes = encode_classes(cells.astype(str).to_numpy(str))
+    return _encode_labels(cells)
+
+
+def _encode_labels(cells: Cells) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    labels, codes = encode_classes(as_labels(cells).to_numpy(str))
     return codes, tuple(map(str, labels))
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:
     return np.unique(cells.astype(str).to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
-
-
-def _refuse_leakage(column: Column, values: Floats, target: str, y: NDArray[Any]) -> None:
-    """DataError if the column and the target determine each other: equal numbers, or classes under other names."""
-    flat = y.reshape(len(y))
-    if y.dtype.kind == "f":
-        is_target = bool(np.array_equal(values, flat))
-    else:
-        pairs = np.unique(np.stack([values, flat], axis=1), axis=0)
-        is_target = len(pairs) == len(np.unique(values)) == len(np.unique(flat))
-    if is_target:
-        raise DataError(
-            f"column '{column.name}' determines the target '{target}' exactly (target leakage)",
-            f"'dataset.drop=[{column.name}]'",
-        )
-
-
-def _refuse_overflow(names: list[str], x: Floats) -> None:
-    """DataError if a number is infinite in float32."""
-    with np.errstate(over="ignore"):
-        overflows = np.isinf(x.astype(np.float32)).any(axis=0)
-    if overflows.any():
-        name = names[int(overflows.argmax())]
-        raise DataError(f"column '{name}' has values too large for float32", f"'dataset.drop=[{name}]'")

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from exp.data.columns.base import Floats
 from exp.data.dataset import Dataset
+from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import split_order
 from exp.data.splits import Split, Splits
@@ -37,17 +40,35 @@ def prepare(
     else:
         rows = _assign_rows(dataset, split_sizes(split, n), split_order(n, seed).numpy(), stratify)
     preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
-    x = preprocessing.transform(encoded)
     y = torch.from_numpy(dataset.y)
     if dataset.classes is None:
         y = y.float()
     numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
-    parts = [
-        Split(torch.tensor(x[part], dtype=torch.float32), y[torch.from_numpy(part)], numbers[part]) for part in rows
-    ]
+    check_memory(n, len(preprocessing.features))
+    parts = [Split(_features(preprocessing, encoded, part), y[torch.from_numpy(part)], numbers[part]) for part in rows]
     train, val, test = parts if split is not None else parts * 3
-    notes = (*dataset.notes, *preprocessing.unknown_notes(encoded))
+    left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
+    notes = (
+        *dataset.notes,
+        *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
+        *(note for column in preprocessing.columns for note in column.notes()),
+        *preprocessing.unknown_notes(encoded),
+    )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+# Values of features in float64 that are computed at a time.
+_MAX_VALUES = 2**22
+
+
+def _features(preprocessing: Preprocessing, x: Floats, rows: NDArray[np.int64]) -> Tensor:
+    """Return the features, float32 [N, F], of the N rows with these numbers; in float64 only a part at a time."""
+    features = torch.empty(len(rows), len(preprocessing.features))
+    step = max(1, _MAX_VALUES // max(1, features.shape[1]))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        features[start : start + len(part)] = torch.from_numpy(preprocessing.transform(x[part]))
+    return features
 
 
 def _assign_rows(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats
-from exp.data.columns.category import UNKNOWN
+from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.dataset import Dataset
 from exp.errors import pluralize
@@ -31,24 +31,30 @@ class Preprocessing:
         """Fit the columns, and with `standardize` the scaler, on the rows `train`.
 
         Returns:
-            The preprocessing, and the values [N, C] of all rows of the dataset in its encoding.
-
-        Raises:
-            DataError: The training rows have no value of a column.
+            The preprocessing, without columns that have no value in these rows; and the values [N, C] of all rows of
+            the dataset in its encoding.
         """
         fitted = [column.fit(values, train) for column, values in zip(dataset.columns, dataset.x.T, strict=True)]
-        columns, x = tuple(column for column, _ in fitted), np.stack([values for _, values in fitted], axis=1)
+        columns = tuple(column for column, _ in fitted if column is not None)
+        kept = [values for column, values in fitted if column is not None]
+        x = np.stack(kept, axis=1) if kept else np.zeros((len(dataset.x), 0))
         outputs = dataset.y.shape[1] if dataset.classes is None else 1
         plain = cls(columns, None, None, dataset.target, dataset.classes, outputs)
-        return (plain.with_scaler(plain.transform(x)[train]) if standardize else plain), x
+        return (plain.with_scaler(x[train]) if standardize else plain), x
 
-    def with_scaler(self, features: Floats) -> "Preprocessing":
-        """Return a copy that scales number columns by the mean and deviation of `features` [N, F]."""
+    def with_scaler(self, x: Floats) -> "Preprocessing":
+        """Return a copy that scales the features of numbers by their mean and deviation for values [N, C]."""
         from sklearn.preprocessing import StandardScaler  # lazy: importing scikit-learn takes most of a second
 
-        scaler: Any = StandardScaler().fit(features)
-        is_scaled = np.array([column.is_scaled for column in self.columns for _ in column.features])
-        mean, scale = np.where(is_scaled, scaler.mean_, 0.0), np.where(is_scaled, scaler.scale_, 1.0)
+        is_scaled = np.array([scaled for column in self.columns for scaled in column.is_scaled], dtype=np.bool_)
+        mean, scale = np.zeros(len(is_scaled)), np.ones(len(is_scaled))
+        if is_scaled.any():
+            # Only these columns: the features of categories could take gigabytes in float64.
+            numbers = [index for index, column in enumerate(self.columns) if any(column.is_scaled)]
+            part = replace(self, columns=tuple(self.columns[index] for index in numbers))
+            scaled = np.array([scaled for column in part.columns for scaled in column.is_scaled])
+            scaler: Any = StandardScaler().fit(part.transform(x[:, numbers])[:, scaled])
+            mean[is_scaled], scale[is_scaled] = scaler.mean_, scaler.scale_
         return replace(self, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
 
     @property
@@ -57,7 +63,7 @@ class Preprocessing:
 
     def transform(self, x: Floats) -> Floats:
         """Return the features [N, F] of values [N, C]. It computes in float64, like scikit-learn."""
-        if all(column.kind == "number" and column.fill is None for column in self.columns):
+        if all(column.kind == "number" and column.missing == "error" for column in self.columns):
             features = x
         else:
             features = np.hstack([column.transform(values) for column, values in zip(self.columns, x.T, strict=True)])
@@ -66,10 +72,11 @@ class Preprocessing:
         return (features - np.array(self.mean)) / np.array(self.scale)
 
     def unknown_notes(self, x: Floats) -> Iterator[str]:
-        """Yield a note for each column with categories that the training rows do not have."""
+        """Yield a note for each column with categories that none of the features of values [N, C] stands for."""
         for column, values in zip(self.columns, x.T, strict=True):
-            if column.kind == "category" and (count := int((values == UNKNOWN).sum())):
-                yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: encoded as zeros"
+            if isinstance(column, CategoryColumn) and (count := int((values == UNKNOWN).sum())):
+                encoding = "encoded as rare" if column.rare else "encoded as zeros"
+                yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: {encoding}"
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
@@ -78,8 +85,7 @@ class Preprocessing:
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
         fields: dict[str, Any] = json.loads(text)
-        columns = [column | {"categories": tuple(column["categories"])} for column in fields["columns"]]
-        fields["columns"] = tuple(KINDS[column["kind"]](**column) for column in columns)
+        fields["columns"] = tuple(KINDS[column["kind"]].from_json(column) for column in fields["columns"])
         for key in ("mean", "scale", "classes"):
             fields[key] = None if fields[key] is None else tuple(fields[key])
         return cls(**fields)

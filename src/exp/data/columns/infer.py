@@ -1,6 +1,8 @@
 """Which kind of column cells make. The next kind is one more class in KINDS."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
@@ -10,26 +12,38 @@ from exp.errors import ConfigError, DataError
 
 KINDS: dict[str, type[Column]] = {"number": NumberColumn, "boolean": BooleanColumn, "category": CategoryColumn}
 
-# A text column with more categories than this, and than half its rows, identifies the rows.
-MAX_CATEGORIES = 50
 
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?")
 _COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
-def infer_column(name: str, cells: Cells, declared: str | None) -> Column:
-    """Return the column that `cells` make: of the `declared` kind, or of the kind they look like.
+@dataclass(frozen=True)
+class ColumnOptions:
+    """How columns are read: `kinds` overrides what cells look like; the others are options of the columns."""
 
-    ConfigError if there is no such kind. DataError for dates, for numbers with text among them, and for nearly as many
-    categories as rows.
+    kinds: Mapping[str, str]
+    missing: Mapping[str, str]
+    default_missing: str
+    max_categories: int | None
+
+
+def infer_column(name: str, cells: Cells, options: ColumnOptions) -> Column:
+    """Return the column that `cells` make: of its declared kind, or of the kind they look like.
+
+    ConfigError if there is no such kind. DataError for dates, and for numbers with text among them.
     """
+    declared = options.kinds.get(name)
     if declared not in (None, *KINDS):
         raise ConfigError(
             f"dataset.kinds: the kind of '{name}' must be one of {', '.join(KINDS)}, got {declared}",
             f"'dataset.kinds={{{name}: category}}'",
         )
     refuse_dates(name, cells)
-    return KINDS[declared or _infer_kind(name, cells)].from_cells(name, cells)
+    missing = options.missing.get(name, options.default_missing)
+    column = KINDS[declared or _infer_kind(name, cells)].from_cells(name, cells, missing)
+    if isinstance(column, CategoryColumn):
+        return replace(column, max_categories=options.max_categories)
+    return column
 
 
 def _infer_kind(name: str, cells: Cells) -> str:
@@ -53,9 +67,3 @@ def _check_text(name: str, text: Cells) -> None:
     is_text = parse_numbers(stripped).isna()
     if 0 < is_text.sum() < len(text) / 2:
         raise mixed_cells(name, stripped[is_text])
-    if (count := text.nunique()) > max(MAX_CATEGORIES, len(text) / 2):
-        raise DataError(
-            f"column '{name}' has {count:,} distinct values in {len(text):,} rows: it looks like a row ID, not a "
-            "category",
-            f"'dataset.drop=[{name}]', or to use it 'dataset.kinds={{{name}: category}}'",
-        )

@@ -16,8 +16,17 @@ _EXACT = ("float64", "int64")
 
 @dataclass(frozen=True)
 class NumberColumn(Column):
+    """A column of numbers.
+
+    Args:
+        fill: Replaces missing values; None: a row without a value has no features.
+        has_indicator: Whether a second feature is 1 where a value is missing.
+    """
+
     kind: str = "number"
-    is_scaled: ClassVar[bool] = True
+    fill: float | None = None
+    has_indicator: bool = False
+
     cell_type: ClassVar[str] = "numbers"
 
     def encode(self, cells: Cells) -> Floats:
@@ -40,24 +49,41 @@ class NumberColumn(Column):
                 f"column '{self.name}' has infinite values", f"finite numbers, or 'dataset.drop=[{self.name}]'"
             )
 
-    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self, Floats]:
-        if np.isnan(values[train]).all():
-            raise DataError(
-                f"column '{self.name}' is empty in every training row", f"'dataset.drop=[{self.name}]', or another seed"
-            )
-        fill = float(np.nanmedian(values[train])) if np.isnan(values).any() else None
-        return replace(self, fill=fill), values
+    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
+        if self.missing == "error":
+            return self, values
+        is_missing = np.isnan(values[train])
+        if is_missing.all():
+            return None, values
+        has_indicator = self.missing == "auto" and bool(is_missing.any())
+        return replace(self, fill=float(np.nanmedian(values[train])), has_indicator=has_indicator), values
 
     def transform(self, values: Floats) -> Floats:
-        filled = values if self.fill is None else np.where(np.isnan(values), self.fill, values)
-        return filled[:, None]
+        is_missing = np.isnan(values)
+        filled = values if self.fill is None else np.where(is_missing, self.fill, values)
+        return np.stack([filled, is_missing], axis=1) if self.has_indicator else filled[:, None]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.name, f"{self.name}=(missing)") if self.has_indicator else (self.name,)
+
+    @property
+    def is_scaled(self) -> tuple[bool, ...]:
+        return (True, False) if self.has_indicator else (True,)
+
+    @property
+    def replacement(self) -> str | None:
+        return None if self.fill is None else f"replaced by {self.fill:g}"
 
 
 @dataclass(frozen=True)
 class BooleanColumn(NumberColumn):
     kind: str = "boolean"
-    is_scaled: ClassVar[bool] = False
     cell_type: ClassVar[str] = "true or false"
+
+    @property
+    def is_scaled(self) -> tuple[bool, ...]:
+        return (False,) * len(self.features)
 
     def _check(self, numbers: Cells) -> None:
         if not (other := numbers[~numbers.isin((0, 1))]).empty:

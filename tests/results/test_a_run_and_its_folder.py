@@ -216,6 +216,34 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     assert (tmp_path / "out/metrics.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("there", "typed", "found"),
+    [
+        (
+            "run",
+            ["-m", "seed=0,1", "hydra.sweep.dir=out/run"],
+            "hydra.sweep.dir=out/run: the folder already contains a run",
+        ),
+        ("run", ["hydra.run.dir=out"], "contains other runs, such as out/run"),
+        ("run", ["-m", "seed=0,1", "hydra.sweep.dir=out"], "contains other runs, such as out/run"),
+        ("date/run", ["hydra.run.dir=out"], "contains other runs, such as out/date/run"),
+        ("sweep.json", ["hydra.run.dir=out"], "hydra.run.dir=out: the folder already contains a sweep"),
+        ("multirun.yaml", ["-m", "seed=0,1", "hydra.sweep.dir=out"], "already contains a sweep"),
+    ],
+)
+def test_a_folder_with_results_is_refused_before_anything_is_written(
+    there: str, typed: list[str], found: str, exp, tmp_path: Path
+):
+    path = tmp_path / "out" / there if "." in there else tmp_path / "out" / there / ".hydra/overrides.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("[]")
+    before = sorted(tmp_path.rglob("*"))
+    done = exp(*typed, "dataset=xor", "epochs=1", "figures=false")
+    assert done.returncode == 1
+    assert found in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_missing_metric_is_a_dash_in_the_table(exp):
     done = exp("dataset=diabetes", "dataset.split=[440,1,1]", "epochs=1", "figures=false")
     (val,) = [line.split() for line in done.stdout.splitlines() if line.startswith("val")]

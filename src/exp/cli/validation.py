@@ -5,10 +5,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.constraints import CONSTRAINTS, violation
+from exp.config.overrides import text_override
 from exp.config.schema import validate, without_hydra
 from exp.errors import ConfigError
-from exp.results import summary, sweep_csv
-from exp.results.run_folder import SWEEP_MANIFEST
+from exp.results.run_folder import SWEEP_MANIFEST, find_results
 
 _SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
 _OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
@@ -27,10 +27,11 @@ def validate_run(config: DictConfig) -> None:
             f"resume={resume} without +",
             key="resume",
         )
-    if resume is None and (folder / summary.NAME).exists():
+    if resume is None and (found := find_results(folder)) is not None:
+        onward = f"{text_override('resume', str(folder))} to resume it, or " if found == "a run" else ""
         raise ConfigError(
-            f"hydra.run.dir={folder}: the folder already contains a run",
-            f"resume={folder} to resume it, or hydra.run.dir=ANOTHER_FOLDER",
+            f"hydra.run.dir={folder}: the folder already contains {found}",
+            f"{onward}hydra.run.dir=ANOTHER_FOLDER",
             key="hydra.run.dir",
         )
 
@@ -43,10 +44,11 @@ def validate_sweep(config: DictConfig) -> None:
         limit, value = CONSTRAINTS[key][0], OmegaConf.select(config, key)
         if not limit.accepts(value):
             raise violation(key, value)
-    if config.sweep.resume is None and ((folder / sweep_csv.NAME).exists() or (folder / SWEEP_MANIFEST).exists()):
-        onward = "" if is_search(config) else f"sweep.resume={folder} to resume it, or "
+    if config.sweep.resume is None and (found := find_results(folder)) is not None:
+        is_resumable = found == "a sweep" and (folder / SWEEP_MANIFEST).is_file() and not is_search(config)
+        onward = f"{text_override('sweep.resume', str(folder))} to resume it, or " if is_resumable else ""
         raise ConfigError(
-            f"hydra.sweep.dir={folder}: the folder already contains a sweep",
+            f"hydra.sweep.dir={folder}: the folder already contains {found}",
             f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",
             key="hydra.sweep.dir",
         )

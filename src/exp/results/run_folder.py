@@ -22,7 +22,7 @@ SWEEP_MANIFEST = "sweep.json"
 
 def check_is_run(folder: Path) -> None:
     """Raise ConfigError if `folder` is not the folder of a run."""
-    if not (folder / ".hydra" / "overrides.yaml").is_file():
+    if not is_run(folder):
         below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
         what = (
             "is a sweep, not a run"
@@ -34,6 +34,23 @@ def check_is_run(folder: Path) -> None:
         raise ConfigError(
             f"{folder} {what}", f"one of its runs: {below[0]}" if below else "the folder that a run printed at its end"
         )
+
+
+def find_results(folder: Path) -> str | None:
+    """Return what `folder` contains that a new run or sweep in it would mix with: "a sweep", "a run", "other runs"."""
+    if any((folder / name).exists() for name in (SWEEP_MANIFEST, "sweep.csv", "multirun.yaml")):
+        return "a sweep"
+    if is_run(folder) or (folder / "summary.json").exists():
+        return "a run"
+    below = (path.parents[1] for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/.hydra/overrides.yaml"))
+    if (inside := min(below, default=None)) is not None:
+        return f"other runs, such as {inside}"
+    return None
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether `folder` is that of a run which began."""
+    return (folder / ".hydra" / "overrides.yaml").is_file()
 
 
 def read_command(folder: Path) -> list[str]:

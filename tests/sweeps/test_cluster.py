@@ -6,13 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import forking
 import pytest
+from conftest import config_of
 
+from exp.config.run_spec import RunSpec
 from exp.diff import find_differences
+from exp.errors import ConfigError
+from exp.sweeps.executors.cluster import Cluster
+from exp.sweeps.task import Task
 
 LOCAL = "hydra/launcher=submitit_local"
 LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -126,6 +133,57 @@ def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, wor
     assert message in stderr
     assert "Traceback" not in stderr
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path):
+    settings = {"cluster": "local", "submitit_folder": str(tmp_path / "%j"), "max_num_timeout": 3}
+    with Cluster(settings, 1) as cluster:
+        yield cluster
+
+
+def task_in(folder: Path) -> Task:
+    return Task(RunSpec(config_of("dataset=xor", "epochs=1"), folder, "", {}, []), {"version": 1}, {})
+
+
+def test_a_cluster_that_cannot_be_reached_is_the_outcome_of_each_job(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unreachable(*_: object) -> list[object]:
+        raise OSError("sbatch: no route to host")
+
+    monkeypatch.setattr(cluster._executor, "map_array", unreachable)
+    for _ in range(2):
+        outcome = cluster.submit(task_in(tmp_path)).result(timeout=10)
+        assert outcome.error == "the job could not be submitted: sbatch: no route to host"
+
+
+def test_a_job_that_is_submitted_during_an_interrupt_is_cancelled(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    is_submitting, is_interrupted, is_cancelled = threading.Event(), threading.Event(), threading.Event()
+
+    def cancel(check: bool) -> None:
+        is_cancelled.set()
+
+    def submit(*_: object) -> list[object]:
+        is_submitting.set()
+        assert is_interrupted.wait(10)
+        paths = SimpleNamespace(result_pickle=tmp_path / "none")
+        return [SimpleNamespace(cancel=cancel, done=is_cancelled.is_set, paths=paths)]
+
+    monkeypatch.setattr(cluster._executor, "map_array", submit)
+    future = cluster.submit(task_in(tmp_path))
+    assert is_submitting.wait(10)
+    cluster.interrupt()
+    is_interrupted.set()
+    assert future.result(timeout=10).interrupted
+
+
+def test_a_cluster_that_does_not_have_a_setting_is_an_error(tmp_path: Path):
+    settings = {"cluster": "debug", "submitit_folder": str(tmp_path), "max_num_timeout": 3}
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'max_num_timeout'"):
+        Cluster(settings, 1)
 
 
 @pytest.mark.slow

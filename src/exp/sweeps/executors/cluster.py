@@ -34,8 +34,8 @@ _COMMON = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "name", "s
 _POLL_SECONDS = 0.5
 
 
-# How long the result file of an ended job may take to appear on this machine.
-_MAX_FILE_DELAY = {"slurm": 15.0, "local": 0.0}
+# How long the result file of a job that ended on another machine may take to appear on this one.
+_MAX_FILE_DELAY = 15.0
 
 
 class _ClusterTask:
@@ -72,7 +72,7 @@ class Cluster(Executor):
             self._executor.update_parameters(
                 **{name if name in _COMMON else f"{kind}_{name}": value for name, value in given.items()}
             )
-        except (RuntimeError, NameError, ValueError, AssertionError) as error:
+        except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
             raise ConfigError(
                 f"hydra/launcher=submitit_{kind}: {error}",
                 "hydra/launcher=exp, on this machine",
@@ -80,7 +80,7 @@ class Cluster(Executor):
                 override="hydra/launcher=exp",
             ) from error
         self.workers = jobs
-        self._max_file_delay = _MAX_FILE_DELAY[kind]
+        self._max_file_delay = 0.0 if kind == "local" else _MAX_FILE_DELAY
         self._waiting: dict[Future[Outcome], Task] = {}
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}
         self._ended: dict[Future[Outcome], float] = {}  # when the job was first seen to have ended
@@ -107,34 +107,45 @@ class Cluster(Executor):
         """Stop the running jobs, which save, and take the others out of the queue."""
         self._is_interrupted = True
         for job in list(self._queued.values()):
-            job.cancel()
+            job.cancel(check=False)
 
     def _poll(self) -> None:
         while not self._is_closed:
             time.sleep(_POLL_SECONDS)
-            new = {future: self._waiting.pop(future) for future in list(self._waiting)}
-            new = {future: task for future, task in new.items() if future.set_running_or_notify_cancel()}
-            try:
-                if new:  # one job array for all of them
-                    self._queued |= zip(new, self._executor.map_array(_ClusterTask(), new.values()), strict=True)
-                done = [future for future, job in self._queued.items() if job.done()]
-            except Exception as error:  # the cluster cannot be reached
-                for future in (*self._queued, *new):
-                    future.set_exception(error)
-                return
-            for future in done:
-                ended = self._ended.setdefault(future, time.monotonic())
-                job = self._queued[future]
-                if job.paths.result_pickle.exists() or time.monotonic() - ended >= self._max_file_delay:
+            waiting = {future: self._waiting.pop(future) for future in list(self._waiting)}
+            new = {future: task for future, task in waiting.items() if future.set_running_or_notify_cancel()}
+            if new:
+                self._submit_array(new)
+            for future, job in list(self._queued.items()):
+                if (outcome := self._outcome(future, job)) is not None:
                     del self._queued[future]
-                    future.set_result(self._outcome(job))
+                    future.set_result(outcome)
 
-    def _outcome(self, job: "Job[Outcome]") -> Outcome:
-        if self._is_interrupted:
-            return Outcome(interrupted=True)
-        if not job.paths.result_pickle.exists():
-            return Outcome(f"cluster job {job.job_id} ended without a result: {job.paths.stdout}")
+    def _submit_array(self, tasks: "Mapping[Future[Outcome], Task]") -> None:
+        """Submit the tasks as one job array."""
         try:
+            jobs = self._executor.map_array(_ClusterTask(), tasks.values())
+        except Exception as error:
+            for future in tasks:
+                future.set_result(Outcome(f"the job could not be submitted: {error}"))
+            return
+        self._queued |= zip(tasks, jobs, strict=True)
+        if self._is_interrupted:  # during the submission: interrupt() did not find these jobs
+            self.interrupt()
+
+    def _outcome(self, future: "Future[Outcome]", job: "Job[Outcome]") -> Outcome | None:
+        """Return the outcome of the job; None while it runs, and while its result file may still appear."""
+        try:
+            if not job.done():
+                return None
+            ended = self._ended.setdefault(future, time.monotonic())
+            has_result = job.paths.result_pickle.exists()
+            if not has_result and time.monotonic() - ended < self._max_file_delay:
+                return None
+            if self._is_interrupted:
+                return Outcome(interrupted=True)
+            if not has_result:
+                return Outcome(f"cluster job {job.job_id} ended without a result: {job.paths.stdout}")
             return job.result()
         except Exception as error:
             return Outcome(f"cluster job {job.job_id}: {error}")

@@ -1,5 +1,6 @@
 """`from exp import train, sweep, load`: the numbers and files of the command line, and the caller's state unchanged."""
 
+import gc
 import logging
 import os
 import re
@@ -116,6 +117,20 @@ def test_the_callers_random_state_threads_and_logs_are_unchanged(caplog: pytest.
     assert torch.get_num_threads() == 2
     assert logging.getLogger().handlers == handlers
     assert dict(os.environ) == environment
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_callers_garbage_collector_is_unchanged(is_enabled: bool):
+    frozen = gc.get_freeze_count()
+    if not is_enabled:
+        gc.disable()
+    try:
+        train("dataset=xor", epochs=1, figures=False)
+        sweep("dataset=xor", "seed=1,2", "sweep.workers=0", epochs=1, figures=False)
+        assert gc.isenabled() == is_enabled
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.enable()
 
 
 def test_the_package_lists_its_names():

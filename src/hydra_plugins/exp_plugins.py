@@ -29,18 +29,30 @@ class ExpLauncher(Launcher):
         del settings  # read from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from exp.sweeps.launcher import missing_paths
+
         self._context, self._function, self._config = hydra_context, task_function, config
+        self._new_paths = missing_paths(config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, pruning: "Sequence[PruningCallback]" = ()
     ) -> Sequence[JobReturn]:
         """Run the jobs. `pruning` holds a callback for each job, or nothing."""
         from exp.sweeps.launcher import launch
+        from exp.sweeps.plugins import uses_cluster
 
-        if "cluster" in self._config.hydra.launcher:
+        if uses_cluster(self._config):
             with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
-        return launch(self._context, self._function, self._config, job_overrides, initial_job_idx, pruning)
+        return launch(
+            self._context,
+            self._function,
+            self._config,
+            job_overrides,
+            initial_job_idx,
+            pruning,
+            self._new_paths,
+        )
 
 
 class ExpSweeper(BasicSweeper):

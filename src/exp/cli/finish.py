@@ -6,10 +6,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from exp.cli.validation import is_search, uses_our_launcher
 from exp.results import seeds, sweep_csv
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.in_process import InProcess
+from exp.sweeps.plugins import is_search, uses_our_launcher
 
 
 def finish_job(config: DictConfig) -> None:

@@ -1,6 +1,5 @@
 """The command `exp`: arguments become a validated config, then a run or a sweep; errors say what to type."""
 
-import gc
 import logging
 import os
 import sys
@@ -21,7 +20,7 @@ from exp.cli.commands import COMMANDS, load, run_command
 from exp.cli.diagnosis import CommandError, Diagnosis, check_untrusted, diagnose
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import AlreadyFinished, restored_unless_begun, resume_run, resume_sweep
-from exp.cli.startup import early_workers, full_hydra_errors, no_gc_during_import, own_hydra_config, prepare_streams
+from exp.cli.startup import early_workers, full_hydra_errors, own_hydra_config, prepare_streams
 from exp.config import allowlist
 from exp.config.compose import run_application
 from exp.config.run_spec import RunSpec
@@ -29,7 +28,9 @@ from exp.config.schema import choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.sweeps.executors.worker_pool import start_worker_early
+from exp.sweeps.import_gc import end_gc_pause, gc_pause
 from exp.sweeps.jobs import InvalidJob
+from exp.training.interrupts import Terminated
 
 log = logging.getLogger("exp")
 
@@ -41,12 +42,15 @@ def main() -> None:
     try:
         if arguments and arguments[0] in COMMANDS:
             run_command(load(arguments[0]), arguments[1:])
-        elif code := train_or_sweep(arguments).exit_code:
-            sys.exit(code)
+        else:
+            with gc_pause():
+                code = train_or_sweep(arguments).exit_code
+            if code:
+                sys.exit(code)
     except CommandError as error:
         sys.exit(f"exp: {error}")
     except KeyboardInterrupt as error:
-        sys.exit(143 if type(error).__name__ == "Terminated" else 130)
+        sys.exit(143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:  # the reader of our output is gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
@@ -62,7 +66,7 @@ class Completed(NamedTuple):
 def train_or_sweep(arguments: Sequence[str]) -> Completed:
     """Train or sweep as the arguments say. CommandError if the command is wrong or its run fails."""
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
-    with no_gc_during_import(), own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
+    with own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:
             line = CommandLine.parse(arguments)
             if (shown := _information(line)) is not None:
@@ -112,9 +116,7 @@ def job(cfg: DictConfig) -> float:
     try:
         from exp.run import run
 
-        if not gc.isenabled():  # all is imported now
-            gc.freeze()
-            gc.enable()
+        end_gc_pause()
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)

@@ -9,9 +9,7 @@ from exp.config.overrides import text_override
 from exp.config.schema import validate, without_hydra
 from exp.errors import ConfigError
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
-
-_SEARCH = "hydra_plugins.exp_plugins.OptunaSweeper"
-_OUR_LAUNCHER = "hydra_plugins.exp_plugins.ExpLauncher"
+from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
 
 
 def validate_run(config: DictConfig) -> None:
@@ -54,14 +52,6 @@ def validate_sweep(config: DictConfig) -> None:
         )
 
 
-def is_search(config: DictConfig) -> bool:
-    return config.hydra.sweeper._target_ == _SEARCH
-
-
-def uses_our_launcher(config: DictConfig) -> bool:
-    return config.hydra.launcher._target_ == _OUR_LAUNCHER
-
-
 def _check_output_subdir(config: DictConfig) -> None:
     if config.hydra.output_subdir != ".hydra":
         raise ConfigError(
@@ -73,7 +63,7 @@ def _check_output_subdir(config: DictConfig) -> None:
 
 
 def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
-    """What another launcher or sweeper than ours, or ours, would take no notice of."""
+    """Raise ConfigError for a setting that the chosen launcher or sweeper would ignore."""
     ours, searched = uses_our_launcher(config), is_search(config)
     resume = config.sweep.resume
     if config.sweep.dry_run and (searched or not ours):
@@ -81,6 +71,9 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
         raise _unsupported("sweep.dry_run=true", what, "sweep.dry_run=false")
     if config.sweep.on_error == "stop" and (searched or not ours):
         what = "a search continues after failed runs" if searched else "only exp's own launcher can stop"
+        raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
+    if config.sweep.on_error == "stop" and uses_cluster(config):
+        what = "not supported on a cluster, which starts the jobs itself"
         raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
     if resume is not None and searched:
         raise _unsupported(

@@ -51,8 +51,15 @@ GIVEN: dict[str, tuple[str, ...]] = {
 
 
 def add_to_path(config_dir: str | None) -> None:
-    """Let the user's own modules lie in that folder, for this process and its workers, if there are any."""
-    if USER_PACKAGES and config_dir is not None:
+    """Make the user's modules in the current folder and in `config_dir` importable, in this process and its workers.
+
+    Without EXP_ALLOW, which names these modules, nothing is changed.
+    """
+    if not USER_PACKAGES:
+        return
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as with `python -m exp`
+    if config_dir is not None:
         place = str(Path(config_dir).absolute())
         if place not in sys.path:
             sys.path.insert(1, place)

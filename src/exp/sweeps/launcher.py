@@ -1,6 +1,5 @@
 """launch: compose and validate every job of a sweep, then run the jobs with an executor."""
 
-import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,9 @@ from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
+from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.plugins import is_search, uses_cluster
 from exp.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def launch(
     config: DictConfig,
     overrides: Sequence[Sequence[str]],
     first: int,
-    pruning: "Sequence[PruningCallback]" = (),
+    pruning: "Sequence[PruningCallback]",
+    new_paths: Sequence[Path],
 ) -> list[JobReturn]:
     """Run jobs, and return what a Hydra launcher returns. All jobs are validated before the first begins.
 
@@ -45,14 +47,13 @@ def launch(
         overrides: The overrides of each job.
         first: The number of the first job.
         pruning: A callback for each job, or nothing.
+        new_paths: What the command has created for the sweep. It is removed if the sweep does not begin.
 
     Raises:
         ConfigError: An override, or a setting of the sweep, is invalid.
         KeyboardInterrupt: The sweep was interrupted; the runs have saved.
     """
-    if not gc.isenabled():  # switched off during the imports
-        gc.freeze()
-        gc.enable()
+    end_gc_pause()
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
@@ -70,25 +71,18 @@ def launch(
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
         except BaseException:
-            _remove_new_files(folder)
+            if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
+                _remove(new_paths)
             raise
-        sweep = Sweep(context, function, config, composer, jobs, pruning)
-        results = sweep.run(executor)
-        if not sweep.is_search:
+        results = Sweep(context, function, config, composer, jobs, pruning).run(executor)
+        if not is_search(config):
             compare_jobs(folder, executor)
         return results
 
 
 def make_executor(config: DictConfig, jobs: int) -> Executor:
     """Return the executor that `hydra/launcher` and `sweep.workers` choose, for a sweep of so many jobs."""
-    if "cluster" in config.hydra.launcher:
-        if config.sweep.on_error == "stop":
-            raise ConfigError(
-                "sweep.on_error=stop: not supported on a cluster, which starts the jobs itself",
-                "sweep.on_error=continue",
-                key="sweep.on_error",
-                override="sweep.on_error=continue",
-            )
+    if uses_cluster(config):
         from exp.sweeps.executors.cluster import Cluster  # Lazy: it imports submitit.
 
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
@@ -116,13 +110,17 @@ def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
             )
 
 
-def _remove_new_files(folder: Path) -> None:
-    """Remove what Hydra wrote for a sweep that did not begin."""
-    if not (folder / SWEEP_MANIFEST).exists():
-        (folder / "multirun.yaml").unlink(missing_ok=True)
-        with suppress(OSError):  # the folder is not empty
-            for parent in (folder, folder.parent, folder.parent.parent):
-                parent.rmdir()
+def missing_paths(config: DictConfig) -> list[Path]:
+    """Return what Hydra is about to create for a sweep: its multirun.yaml, its folder, and the folders around it."""
+    folder = Path(str(config.hydra.sweep.dir))
+    return [path for path in (folder / "multirun.yaml", folder, *folder.parents) if not path.exists()]
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Remove the files, and the folders that are empty."""
+    with suppress(OSError):  # a folder is not empty
+        for path in paths:
+            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:

@@ -23,16 +23,13 @@ from exp.results.run_folder import config_dir_in
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
+from exp.sweeps.plugins import is_search
 from exp.sweeps.task import Outcome, Task
 from exp.training.interrupts import graceful_stop
 
 if TYPE_CHECKING:
     from exp.sweeps.progress import SweepProgress
     from exp.training.events import PruningCallback
-
-
-# This sweeper submits all jobs at once. Others submit some, and more when these have ended.
-_OUR_SWEEPER = "hydra_plugins.exp_plugins.ExpSweeper"
 
 
 # Jobs with one of these are not run again.
@@ -72,7 +69,7 @@ class Sweep:
         self._config = config
         self._composer = composer
         self._jobs = jobs
-        self.is_search = config.hydra.sweeper._target_ != _OUR_SWEEPER
+        self._is_search = is_search(config)
         self._folder = Path(str(config.hydra.sweep.dir))
         self._names = Manifest(self._folder).add(jobs, [self._folder_name(job) for job in jobs])
         self._rows = sweep_csv.read_rows(self._folder)
@@ -151,9 +148,9 @@ class Sweep:
         omitted = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
         overrides = [item for item in (*settings.hydra, *settings.task) if not item.startswith(omitted)]
         config_dir = config_dir_in(self._config.hydra)
-        if not self.is_search:
+        if not self._is_search:
             overrides.append(f"sweep.resume={self._folder}")
-        elif self._config.hydra.sweeper.storage is None:
+        elif self._config.hydra.sweeper.get("storage") is None:
             return "a search can only be resumed with hydra.sweeper.storage"
         return f"to resume: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
 
@@ -176,7 +173,7 @@ class Sweep:
             folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
         )
         self._notify_callbacks(job)
-        has_figures = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self.is_search
+        has_figures = len(self._jobs) <= _MAX_JOBS_WITH_FIGURES and not self._is_search
         config = replace(
             job.config,
             figures=has_figures if job.config.figures == "auto" else job.config.figures,
@@ -224,7 +221,7 @@ class Sweep:
 
     def _job_return(self, job: Job) -> JobReturn:
         row, metric = self._row(job.key), self._config.sweep.metric
-        if self.is_search and row.get("status") == "finished" and metric not in row:
+        if self._is_search and row.get("status") == "finished" and metric not in row:
             override = "sweep.metric=loss/val"
             raise ConfigError(
                 f"sweep.metric={metric}: the jobs do not have this metric",

@@ -3,7 +3,6 @@
 A worker runs many jobs and imports torch once. Each job writes the same bits as in a process of its own.
 """
 
-import gc
 import importlib
 import os
 import pickle
@@ -14,6 +13,7 @@ import threading
 from typing import BinaryIO, cast
 
 from exp.config import allowlist
+from exp.sweeps.import_gc import end_gc_pause, gc_pause
 from exp.sweeps.task import Assignment, Evaluation, Outcome
 
 
@@ -32,18 +32,16 @@ def main() -> None:
     """Run tasks until the sweep's process closes the pipe."""
     outcomes = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # prints of a user's model must not mix with the outcomes
-    if allowlist.USER_PACKAGES and "" not in sys.path:
-        sys.path.insert(0, "")
+    allowlist.add_to_path(None)
     stops: list[int] = []  # signals received between runs; a run has its own handlers
     signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     tasks: queue.SimpleQueue[Assignment | bool | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
-    gc.disable()
-    importlib.import_module("exp.run")  # while the sweep composes its jobs
+    with gc_pause():
+        importlib.import_module("exp.run")  # while the sweep composes its jobs
+        end_gc_pause()
     from exp.training.reuse import JobCache
 
-    gc.freeze()
-    gc.enable()
     cache = JobCache()
 
     def send(message: Evaluation | Outcome) -> None:

@@ -27,10 +27,10 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
     if data is None:
         what, metrics = split or "test", trained.evaluate(split or "test")
     else:
-        frame = trained.read(data)
-        rows, whole, notes = encode_rows(frame, trained.preprocessing, data)
-        y, there, more = encode_targets(frame, trained.preprocessing, data)
-        for note in (*notes, *more):
+        table = trained.read(data)
+        rows, whole, notes = encode_rows(table.frame, trained.preprocessing, data)
+        y, there, more = encode_targets(table.frame, trained.preprocessing, data)
+        for note in (*table.notes, *notes, *more):
             print(note)
         kept = whole & there
         if not kept.any():

@@ -19,7 +19,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
 
     Args:
         run: Folder of the run.
-        data: Table with the rows, .csv, .tsv or .parquet.
+        data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
         out: File to write, .csv.
         checkpoint: last, or best: the parameters with the lowest validation loss.
     """
@@ -31,14 +31,15 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
     trained = load_trained(run, checkpoint)
-    rows, whole, notes = encode_rows(trained.read(data), trained.preprocessing, data)
+    table = trained.read(data)
+    rows, whole, notes = encode_rows(table.frame, trained.preprocessing, data)
     predictions = trained.predict(rows[whole])
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(predictions)
         lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
         writer.writerows(next(lines) if is_whole else [""] * len(predictions) for is_whole in whole.tolist())
-    for note in (*notes, *nonfinite_notes(predictions)):
+    for note in (*table.notes, *notes, *nonfinite_notes(predictions)):
         print(note)
     print(f"{int(whole.sum()):,} predictions of {trained.preprocessing.target}: {out}")
 

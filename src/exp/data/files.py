@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ def table(
     max_categories: int | None = 50,
     separator: str | None = None,
     decimal: str = ".",
-    encoding: str = "utf-8",
+    encoding: str | None = "utf-8",
+    sheet: str | None = None,
+    na_values: Sequence[object] | None = None,
 ) -> Dataset:
-    """Read a table from a .csv, .tsv or .parquet file with column names.
+    """Read a table with column names from a .csv, .tsv, .txt, .parquet or .xlsx file; text may be compressed.
 
     Args:
         path: Path of the file.
@@ -43,15 +46,19 @@ def table(
         group: Column whose rows with equal values stay in one split.
         max_categories: How many categories of a column have a feature of their own, the most frequent ones. The others
             share one. null: all.
-        separator: Cell separator, or tab; null: a comma, or a tab in a .tsv file.
+        separator: Cell separator, tab or blanks; null: found in the file.
         decimal: Decimal mark.
-        encoding: Text encoding of the file.
+        encoding: Text encoding of the file. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
+        sheet: Sheet of an Excel file; null: the first one with cells.
+        na_values: More words and numbers that stand for an empty cell.
 
     Raises:
         DataError: The file cannot be read, or the table cannot be trained on.
     """
-    frame = read_frame(path, separator, decimal, encoding)
-    return dataset_from_frame(frame, path, TableOptions(target, task, missing, kinds, drop, group, max_categories))
+    read = read_frame(path, separator, decimal, encoding, sheet=sheet, na_values=na_values)
+    options = TableOptions(target, task, missing, kinds, drop, group, max_categories)
+    dataset = dataset_from_frame(read.frame, path, options)
+    return replace(dataset, notes=(*read.notes, *dataset.notes))
 
 
 def arrays(path: str) -> Dataset:

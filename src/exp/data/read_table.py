@@ -1,89 +1,89 @@
-"""Read the file of a table with pandas."""
+"""Read the file of a table: separated text, Parquet or Excel."""
 
-import importlib
-import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from exp.errors import ConfigError, DataError, nearest, require_extra
+from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.reading.delimited import read_delimited
+from exp.data.reading.excel import read_excel
+from exp.data.reading.gaps import clean_cells, parse_empty_values
+from exp.data.reading.names import drop_repeated_names, name_columns
+from exp.data.reading.parquet import read_parquet
+from exp.data.reading.source import DAMAGES, open_source
+from exp.errors import ConfigError, DataError, nearest
 
-# DataFrame and Series: pandas has no complete types, so pyright would report every use.
-Frame: TypeAlias = Any
+__all__ = ["Cells", "Frame", "Table", "find_file", "import_pandas", "read_frame"]
 
 
-Cells: TypeAlias = Any
+@dataclass(frozen=True)
+class Table:
+    """A table that was read.
 
+    Attributes:
+        frame: Numbers, words without blanks around them, booleans and times; NaN where a cell is empty. The names of
+            the columns are stripped, unique strings.
+        notes: What the reader decided, for the user.
+    """
 
-def import_pandas() -> Any:
-    """Import pandas lazily: it takes half a second."""
-    return importlib.import_module("pandas")
+    frame: Frame
+    notes: tuple[str, ...] = ()
 
 
 def read_frame(
-    path: str, separator: str | None = None, decimal: str = ".", encoding: str = "utf-8", key: str = "dataset.path"
-) -> Frame:
-    """Read a .csv, .tsv, .txt or .parquet file into a DataFrame.
+    path: str,
+    separator: str | None = None,
+    decimal: str | None = ".",
+    encoding: str | None = "utf-8",
+    key: str = "dataset.path",
+    *,
+    sheet: str | None = None,
+    na_values: Sequence[object] | None = None,
+    text: Collection[str] = (),
+    keep_row_names: bool = False,
+) -> Table:
+    """Read a table with column names from a file of text, Parquet or Excel; text may be compressed.
 
     Args:
+        separator: The character between cells, tab, blanks (one or more), or None to find it.
+        decimal: The decimal mark.
+        encoding: The encoding of text. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
         key: The key that holds the path, for messages.
+        sheet: The name of the sheet of an Excel file; None: the first one with cells.
+        na_values: More words and numbers that stand for an empty cell.
+        text: Columns to read as they are spelled, such as codes with zeros in front.
+        keep_row_names: Whether to keep a first column without a name that only names the rows.
 
     Raises:
         DataError: The file cannot be read, has no rows, or has no usable column names.
-        ConfigError: pyarrow is not installed and the file is .parquet, or the encoding is unknown.
+        ConfigError: A package is not installed, or an option has no such value.
     """
     file = find_file(path, key)
-    pd = import_pandas()
-    kind = file.suffix.lower()
-    if kind not in (".csv", ".tsv", ".txt", ".parquet"):
-        raise DataError(
-            f"{key}={path}: unsupported file type '{kind}' (supported: .csv, .tsv, .txt, .parquet)",
-            "save the table as .csv",
-        )
+    where = f"{key}={path}"
+    empty = parse_empty_values(na_values)
     try:
-        if kind == ".parquet":
-            with require_extra("pyarrow", f"{key}={path}", "parquet"):
-                importlib.import_module("pyarrow")
-            frame = pd.read_parquet(file)
+        source = open_source(file, where)
+        if source.kind == "parquet":
+            frame, names, notes = read_parquet(source)
+            has_row_names = False
+        elif source.kind == "excel":
+            frame, names, notes = read_excel(source, sheet, text)
+            has_row_names = False
         else:
-            separator = "\t" if separator == "tab" else separator or ("\t" if kind == ".tsv" else ",")
-            header = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str, encoding=encoding)
-            names = [str(name).strip() for name in header.iloc[0].fillna("")]
-            _check_names(f"{key}={path}", names, separator)
-            frame = pd.read_csv(
-                file, sep=separator, decimal=decimal, encoding=encoding, index_col=False, low_memory=False
+            frame, names, has_row_names, notes = read_delimited(
+                source, separator, decimal or ".", encoding, empty.words, text
             )
-            frame.columns = pd.Index(names)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{key}={path}: the file is not {encoding} text", "dataset.encoding=latin-1") from error
-    except LookupError as error:
-        raise ConfigError(f"dataset.encoding={encoding}: {error}", "dataset.encoding=utf-8") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{key}={path}: the file is empty", "a line of column names and a line for each row") from error
-    except (pd.errors.ParserError, ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split())
-        raise DataError(f"{key}={path}: {message}", "a file with as many cells in each line as column names") from error
+    except UnicodeError as error:
+        raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error
+    except (ValueError, OverflowError, *DAMAGES) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error
+    frame, row_notes = drop_repeated_names(frame, names)
     if not len(frame):
-        raise DataError(f"{key}={path}: the file has column names but no rows", "a line for each row")
-    return frame
-
-
-def _check_names(where: str, names: list[str], separator: str) -> None:
-    """DataError if the first line does not hold a unique name for each column."""
-    if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
-        raise DataError(
-            f"{where}: the only column is {names[0]!r}: the cells are not separated by {separator!r}",
-            "dataset.separator=tab" if other == "\t" else f"'dataset.separator=\"{other}\"'",
-        )
-    if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
-    if "" in names:
-        raise DataError(
-            f"{where}: column {names.index('') + 1} has no name", "a name for every column in the first line"
-        )
-    if all(re.fullmatch(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?", name) for name in names):
-        raise DataError(
-            f"{where}: the first line holds numbers instead of column names", "a first line of column names"
-        )
+        raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
+    frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
+    frame, cell_notes = clean_cells(frame, empty, text)
+    return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))
 
 
 def find_file(path: str, key: str = "dataset.path") -> Path:

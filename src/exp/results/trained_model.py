@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
 from exp.data.preprocessing import Floats, Preprocessing
-from exp.data.read_table import Frame, read_frame
+from exp.data.read_table import Table, read_frame
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
@@ -78,10 +78,11 @@ class TrainedModel:
         experiment.learner.set_state(self.state)
         return experiment
 
-    def read(self, data: str) -> Frame:
+    def read(self, data: str) -> Table:
         """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read."""
-        options = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding")}
-        return read_frame(data, key="data", **{key: value for key, value in options.items() if value is not None})
+        options = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding", "na_values")}
+        given = {key: value for key, value in options.items() if value is not None}
+        return read_frame(data, key="data", keep_row_names=True, **given)
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
         """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""

@@ -1,0 +1,130 @@
+"""Read a text file: cells between separators, with pandas' C engine."""
+
+import io
+from collections.abc import Collection, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from exp.data.frame import Frame, import_pandas
+from exp.data.reading.encoding import find_encoding
+from exp.data.reading.gaps import EMPTY_WORDS
+from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
+from exp.data.reading.source import Source
+from exp.errors import ConfigError, DataError, pluralize
+
+_SAMPLE = 1 << 18  # characters
+
+
+def read_delimited(
+    source: Source,
+    separator: str | None,
+    decimal: str,
+    encoding: str | None,
+    na_words: Collection[str],
+    text: Collection[str],
+) -> tuple[Frame, list[str], bool, tuple[str, ...]]:
+    """Read the cells of a text file.
+
+    Args:
+        na_words: More cells that are empty.
+        text: Names of columns to read as text, as they are spelled.
+
+    Returns:
+        The frame, its columns numbered; their names, "" for none; whether the first column holds row names; and notes.
+
+    Raises:
+        DataError: The lines are no table.
+        ConfigError: An option has no such value.
+    """
+    encoding, encoding_notes = find_encoding(source, encoding)
+    notes = list(encoding_notes)
+    if len(decimal) != 1:
+        raise ConfigError(f"dataset.decimal={decimal}: the decimal mark must be one character", "dataset.decimal=.")
+    with _open_text(source, encoding) as stream:
+        layout = find_layout(_read_sample(stream), source.where, separator, Path(source.name).suffix.lower())
+    if layout.above:
+        what = pluralize(len(layout.above), "line")
+        notes.append(f"skipped {what} above the column names: {layout.above[0][:60]!r}")
+    if layout.separator == decimal:
+        raise ConfigError(
+            f"dataset.decimal={decimal}: it is also the separator of the cells", "another dataset.separator"
+        )
+    pd = import_pandas()
+    try:
+        with _open_text(source, encoding) as stream:
+            for _ in range(layout.header_end):
+                next(stream, None)
+            frame = pd.read_csv(
+                stream,
+                sep=layout.separator,
+                header=None,
+                names=range(len(layout.names)),
+                index_col=False,
+                dtype={place: str for place, name in enumerate(layout.names) if name in text},
+                decimal=decimal,
+                keep_default_na=False,
+                na_values=[*EMPTY_WORDS, *na_words],
+                skipinitialspace=True,
+                low_memory=False,
+            )
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame(columns=range(len(layout.names)))
+    except pd.errors.ParserError as error:
+        raise _explain(error, source, encoding, layout) from error
+    _check_extra_columns(frame, source, encoding, layout)
+    if layout.has_empty_end:
+        frame, layout.names[-1:] = frame.iloc[:, :-1], []
+    return frame, layout.names, layout.has_row_names, tuple(notes)
+
+
+@contextmanager
+def _open_text(source: Source, encoding: str) -> Generator[Any]:
+    """Open the text with its line ends as they are."""
+    with source.open() as binary, io.TextIOWrapper(binary, encoding, newline="") as stream:
+        yield stream
+
+
+def _read_sample(stream: Any) -> str:
+    """Return the whole lines at the start."""
+    sample = stream.read(_SAMPLE)
+    if len(sample) < _SAMPLE:
+        return sample
+    end = max(sample.rfind("\n"), sample.rfind("\r"))
+    return sample[: end + 1] if end > 0 else sample
+
+
+def _scan(source: Source, encoding: str, layout: Layout) -> Iterator[Record]:
+    """Yield the records below the names. It takes far longer than pandas: to find the line that is at fault."""
+    with _open_text(source, encoding) as stream:
+        for _ in range(layout.header_end):
+            next(stream, None)
+        for record in read_records(stream, layout.separator):
+            yield Record(record.cells, record.first + layout.header_end, record.last + layout.header_end)
+
+
+def _explain(error: Exception, source: Source, encoding: str, layout: Layout) -> DataError:
+    """Return the error that says which line pandas could not read."""
+    last = None
+    for last in _scan(source, encoding, layout):
+        if len(last.cells) > len(layout.names):
+            return refuse_record(source.where, last, layout)
+    if "EOF inside string" in str(error) and last is not None:
+        problem = f"{source.where}: line {last.first} begins a quoted cell that does not end"
+        return DataError(problem, "a file with both quotes around a quoted cell")
+    message = " ".join(str(error).split())
+    return DataError(f"{source.where}: {message}", "a file with as many cells in each line as column names")
+
+
+def _check_extra_columns(frame: Frame, source: Source, encoding: str, layout: Layout) -> None:
+    """DataError if a line does not have the cells for which a column without a name was added."""
+    if layout.has_empty_end and frame.iloc[:, -1].notna().any():
+        for record in _scan(source, encoding, layout):
+            if len(record.cells) == len(layout.names) and record.cells[-1].strip():
+                raise refuse_record(source.where, record, layout)
+    if layout.has_row_names:
+        for record in _scan(source, encoding, layout):
+            if len(record.cells) != len(layout.names):
+                raise refuse_record(source.where, record, layout)
+        if not frame.iloc[:, 0].is_unique:
+            raise refuse_record(source.where, next(_scan(source, encoding, layout)), layout)

@@ -1,0 +1,116 @@
+"""Read a sheet of an Excel file."""
+
+import datetime
+import importlib
+import zipfile
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.reading.header import find_header, looks_like_rows, strip_name
+from exp.data.reading.source import Source
+from exp.errors import DataError, nearest, pluralize, require_extra
+
+
+def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tuple[Frame, list[str], tuple[str, ...]]:
+    """Return the frame of a sheet, its columns numbered; their stripped names; and notes.
+
+    Args:
+        sheet: The name of the sheet; None: the first one with cells.
+        text: Names of columns whose numbers become text.
+
+    Raises:
+        DataError: The file is damaged, there is no such sheet, or its first rows are no table.
+        ConfigError: openpyxl is not installed.
+    """
+    with require_extra("openpyxl", source.where, "excel"):
+        openpyxl = importlib.import_module("openpyxl")
+    with source.open() as stream:
+        try:
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            titles = [str(page.title) for page in book.worksheets]
+            if sheet is not None and str(sheet) not in titles:
+                near = nearest(str(sheet), titles)
+                raise DataError(
+                    f"dataset.sheet={sheet}: unknown sheet '{sheet}' (available: {', '.join(titles)})",
+                    f"'dataset.sheet=\"{near or titles[0]}\"'",
+                )
+            rows: list[list[Any]] = []
+            title = ""
+            for page in book.worksheets:
+                title = str(page.title)
+                if sheet in (None, title) or str(sheet) == title:
+                    rows = _read_rows(page)
+                    if rows or sheet is not None:
+                        break
+            book.close()
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, SyntaxError) as error:
+            problem = f"{source.where}: the Excel file cannot be read: {' '.join(str(error).split())}"
+            raise DataError(problem, "the file saved again by Excel, or as .csv") from error
+    notes = (
+        [f"read sheet '{title}' of {', '.join(titles)}; another one: dataset.sheet=..."]
+        if (len(titles) > 1 and sheet is None)
+        else []
+    )
+    if not rows:
+        raise DataError(f"{source.where}: sheet '{title}' is empty", "a row of column names and a row for each row")
+    shown = [[_spell(cell) for cell in _trim(row)] for row in rows[:500]]
+    header = find_header(shown)
+    width = max(map(len, rows))
+    names = [strip_name(_spell(cell)) for cell in rows[header]] + [""] * (width - len(rows[header]))
+    padded = [row + [""] * (width - len(row)) for row in shown[header + 1 :]]
+    if looks_like_rows(names, padded):
+        problem = f"{source.where}: the first row holds values instead of column names: {', '.join(names[:5])}"
+        raise DataError(problem, "a first row of column names")
+    if header:
+        notes.append(f"skipped {pluralize(header, 'row')} above the column names: {' '.join(shown[0]).strip()[:60]!r}")
+    body = rows[header + 1 :]
+    columns = [
+        _convert([row[place] if place < len(row) else None for row in body], names[place] in text)
+        for place in range(width)
+    ]
+    return import_pandas().DataFrame(dict(enumerate(columns))), names, tuple(notes)
+
+
+def _read_rows(page: Any) -> list[list[Any]]:
+    """Return the rows with cells, without empty ones at their ends."""
+    page.reset_dimensions()  # some programs write wrong ones
+    rows = (_trim(list(row)) for row in page.iter_rows(values_only=True))
+    return [row for row in rows if row]
+
+
+def _trim(row: Sequence[Any]) -> list[Any]:
+    end = len(row)
+    while end and (row[end - 1] is None or row[end - 1] == ""):
+        end -= 1
+    return list(row[:end])
+
+
+def _spell(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _convert(cells: list[Any], is_text: bool) -> Cells:
+    """Return a column of one type: numbers, booleans, times, or text if the cells are of several."""
+    pd = import_pandas()
+    kinds: set[type] = {type(cell) for cell in cells if cell is not None}
+    if kinds <= {int, float} and not is_text:
+        if kinds == {int} and None not in cells and all(abs(cell) < 2**63 for cell in cells):
+            return pd.Series(cells, dtype=np.int64)
+        return pd.Series([np.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
+    if kinds == {bool} and not is_text:
+        return pd.Series(cells)
+    if kinds <= {datetime.datetime, datetime.date} and not is_text:
+        try:
+            return pd.to_datetime(pd.Series(cells, dtype=object))
+        except (ValueError, OverflowError):  # years that pandas has no times for
+            return pd.Series([None if cell is None else cell.isoformat(" ") for cell in cells])
+    if kinds == {datetime.timedelta} and not is_text:
+        return pd.Series([np.nan if cell is None else cell.total_seconds() for cell in cells], dtype=np.float64)
+    return pd.Series([None if cell is None else _spell(cell) for cell in cells])

@@ -1,0 +1,134 @@
+"""The cells of a table that was read: which are empty, blanks around words, and marks among numbers."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.gap_marks import gap_notes, is_gap
+from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.reading.header import is_number
+from exp.errors import pluralize
+
+# Cells that are empty whatever else their column holds. `None` is not one of them: it may be a word.
+EMPTY_WORDS = (
+    *("", "NA", "N/A", "n/a", "NaN", "-NaN", "nan", "-nan", "NULL", "null", "<NA>", "#N/A", "#NA", "#N/A N/A"),
+    *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+
+# Words that differ only in case are looked for in columns of at most this many words.
+_MOST_WORDS = 1000
+
+
+@dataclass(frozen=True)
+class EmptyValues:
+    """The words and numbers that stand for an empty cell, besides EMPTY_WORDS."""
+
+    words: frozenset[str] = frozenset()
+    numbers: frozenset[float] = frozenset()
+
+    def includes(self, word: str) -> bool:
+        """Whether a stripped word stands for an empty cell; numbers compare as numbers."""
+        return (
+            word in EMPTY_WORDS
+            or word in self.words
+            or (bool(self.numbers) and is_number(word) and float(word) in self.numbers)
+        )
+
+
+def parse_empty_values(values: Sequence[object] | None) -> EmptyValues:
+    """Return `dataset.na_values` as words and numbers."""
+    words = frozenset(str(value).strip() for value in values or () if value is not None)
+    booleans = frozenset(spelled for word in words & {"True", "False"} for spelled in (word.lower(), word.upper()))
+    return EmptyValues(words | booleans, frozenset(float(word) for word in words if is_number(word)))
+
+
+def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tuple[Frame, list[str]]:
+    """Return the frame with NaN for each empty cell and without blanks around words, and notes.
+
+    A column that holds only numbers and marks such as ? becomes one of numbers, unless it is in `text`.
+    """
+    types = import_pandas().api.types
+    notes: list[str] = []
+    changed: dict[str, Cells] = {}
+    for name in frame.columns:
+        cells = frame[name]
+        if types.is_bool_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
+            continue
+        if types.is_numeric_dtype(cells.dtype):
+            if empty.numbers and (is_empty := cells.isin(list(empty.numbers))).any():
+                changed[name] = cells.astype(np.float64).mask(is_empty)
+        elif _holds_words(cells):
+            cleaned, more = _clean_words(name, cells, empty, name in text)
+            notes += more
+            if cleaned is not cells:
+                changed[name] = cleaned
+    return frame.assign(**changed) if changed else frame, notes
+
+
+def _holds_words(cells: Cells) -> bool:
+    """Whether the cells are text, rather than booleans with empty cells among them or a category of numbers."""
+    pd = import_pandas()
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        return not pd.api.types.is_numeric_dtype(cells.cat.categories.dtype)
+    return not pd.api.types.is_bool_dtype(cells.dropna().infer_objects().dtype)
+
+
+def _clean_words(name: str, cells: Cells, empty: EmptyValues, is_text: bool) -> tuple[Cells, list[str]]:
+    """Return the cells of a column of words, cleaned, and notes. The same object if nothing is to be cleaned."""
+    pd = import_pandas()
+    codes, uniques = pd.factorize(cells)
+    spelled = [str(word) for word in uniques]
+    words = [word.replace("\0", "").strip() for word in spelled]
+    kept = [word for word in words if not empty.includes(word)]
+    if not is_text and (numbers := _read_numbers(kept)) is not None:
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        marks = {word: 0 for word in kept if not is_number(word)}
+        for word, count in zip(words, counts, strict=True):
+            if word in marks:
+                marks[word] += int(count)
+        values = np.array([numbers.get(word, np.nan) for word in words] + [np.nan])[codes]  # the code of NaN is -1
+        return _as_numbers(values, cells, kept), list(gap_notes(name, marks.items()))
+    notes = _merge_notes(name, spelled, words, kept)
+    if words == spelled and len(kept) == len(words) and not isinstance(cells.dtype, pd.CategoricalDtype):
+        return cells, notes
+    shown: NDArray[Any] = np.array([*(None if empty.includes(word) else word for word in words), None], dtype=object)
+    is_string = isinstance(cells.dtype, pd.StringDtype)
+    return pd.Series(shown[codes], index=cells.index, dtype=cells.dtype if is_string else None), notes
+
+
+def _read_numbers(words: Sequence[str]) -> dict[str, float] | None:
+    """Return the numbers among words, if there are any and all others are marks for empty cells."""
+    numbers = {word: float(word) for word in words if is_number(word)}
+    return numbers if numbers and all(word in numbers or is_gap(word) for word in words) else None
+
+
+def _as_numbers(values: NDArray[Any], cells: Cells, words: Sequence[str]) -> Cells:
+    """Return values as int64 if they are written as whole numbers and none is missing, as the reader of text does."""
+    is_whole = all(word.lstrip("+-").isdigit() and len(word) < 16 for word in words) and not np.isnan(values).any()
+    return import_pandas().Series(values.astype(np.int64) if is_whole else values, index=cells.index)
+
+
+def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return a note where stripping makes one word of two, and one where words differ only in case."""
+    notes: list[str] = []
+    if len(set(kept)) < len(kept):
+        merged = next(
+            word
+            for word, other in zip(words, spelled, strict=True)
+            if word != other and word in set(kept) and words.count(word) > 1
+        )
+        count = len(kept) - len(set(kept))
+        notes.append(
+            f"column '{name}': removed blanks around words, which merged {pluralize(count, 'spelling')}, such as "
+            f"{merged!r}"
+        )
+    if len(kept) <= _MOST_WORDS:
+        by_case: dict[str, list[str]] = {}
+        for word in dict.fromkeys(kept):
+            by_case.setdefault(word.casefold(), []).append(word)
+        if pair := next((same for same in by_case.values() if len(same) > 1), None):
+            notes.append(f"column '{name}': words that differ only in case are different: {', '.join(map(repr, pair))}")
+    return notes

@@ -1,0 +1,84 @@
+"""Which row of a table holds the column names."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+Cells = Sequence[str]
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+
+
+def is_number(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell.strip()) is not None
+
+
+def strip_name(name: str) -> str:
+    """Return a column name without blanks around it, and with one blank for a line end in it."""
+    return re.sub(r"\s*[\r\n]\s*", " ", name.strip())
+
+
+def find_header(rows: Sequence[Cells]) -> int:
+    """Return the index of the row of names: the first one with about as many cells as most rows.
+
+    Rows above it are titles. The names may be one fewer than the cells, where those of the rows have no name.
+    """
+    width = Counter(len(row) for row in rows).most_common(1)[0][0]
+    if width == 1:
+        return 0
+    for index, row in enumerate(rows[:-1]):
+        if len(row) >= width - 1 and not _is_title(row, rows[index + 1], rows[index + 2 :], width):
+            return index
+    return 0
+
+
+def _is_title(row: Cells, following: Cells, later: Sequence[Cells], width: int) -> bool:
+    """Whether a row is a title, which has few cells and is followed by the names."""
+    if sum(bool(cell.strip()) for cell in row) <= 1 and len(row) >= width and width > 2:
+        return True
+    if len(row) >= width:
+        return False
+    # One cell fewer than the others: names, unless the next row holds them.
+    if len(following) != width or not later or any(map(is_number, following)):
+        return False
+    full = [cells for cells in later if len(cells) == width]
+    return any(full and all(is_number(cells[place]) for cells in full) for place in range(width))
+
+
+def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:
+    """Whether the names are rather the first row of a table without names.
+
+    Names that are numbers are accepted if they look like labels (years, or 0, 1, 2, ...), or stand over words.
+    """
+    names = [name.strip() for name in names]
+    others = [row for row in rows if [cell.strip() for cell in row] != names and len(row) == len(names)]
+    if not others or not any(names):
+        return False
+    columns = [{row[place].strip() for row in others} for place in range(len(names))]
+    numbers = [name for name in names if is_number(name)]
+    words = [(name, column) for name, column in zip(names, columns, strict=True) if name and not is_number(name)]
+    if not numbers:  # words that are all found again below, in short lists of words
+        is_repeated = all(name in column for name, column in words)
+        few = sum(map(len, columns)) < len(names) * len(others) / 2
+        return is_repeated and len(words) > 1 and len(others) >= 10 and few
+    over_numbers = any(
+        is_number(name) and all(is_number(cell) for cell in column if cell)
+        for name, column in zip(names, columns, strict=True)
+    )
+    return over_numbers and not _are_labels(numbers, is_beside_words=any(name not in column for name, column in words))
+
+
+def _are_labels(numbers: Sequence[str], is_beside_words: bool) -> bool:
+    """Whether the numbers are years, places (0, 1, 2, ...) or a scale, and not the values of a row."""
+    values = [float(number) for number in numbers]
+    steps = {round(after - before, 9) for before, after in pairwise(values)}
+    is_whole = all(re.fullmatch(r"\d{1,4}", number) for number in numbers)
+    is_year = is_whole and all(1800 <= value <= 2200 for value in values)
+    if len(values) == 1:
+        return is_year
+    is_even = is_whole and len(steps) == 1 and 0 not in steps
+    if is_even and (is_year or (values[:2] == [0, 1] and (is_beside_words or len(values) > 2))):
+        return True
+    is_scale = min(steps) > 0 or max(steps) < 0
+    return is_scale and ((is_beside_words and (is_even or len(values) >= 5)) or len(values) >= 10)

@@ -1,0 +1,196 @@
+"""Where the cells of a text file are: the separator, the line of column names, and what is above it."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from exp.data.reading.header import find_header, is_number, looks_like_rows, strip_name
+from exp.errors import ConfigError, DataError, pluralize
+
+BLANKS = r"\s+"  # the separator of files whose cells are separated by runs of blanks
+
+# The separators to try, in the order in which they are preferred.
+_SEPARATORS = (",", ";", "\t", "|", BLANKS)
+_WORDS = {"tab": "\t", "\\t": "\t", "blanks": BLANKS, "blank": BLANKS, " ": BLANKS}
+_MOST_RECORDS = 500
+
+
+@dataclass(frozen=True)
+class Record:
+    """The cells of a row, and the numbers of its first and last line in the file."""
+
+    cells: list[str]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the cells of a text file become columns.
+
+    Attributes:
+        names: The stripped names of all columns, also of those below that have no name in the file.
+        header_end: The number of lines up to the last one of the names.
+        has_row_names: Whether the first column holds row names, and has no name itself (as R writes tables).
+        has_empty_end: Whether each line ends with a separator, so that the last column is empty and has no name.
+        above: The lines above the names, without empty ones.
+    """
+
+    separator: str
+    names: list[str]
+    header_end: int
+    has_row_names: bool = False
+    has_empty_end: bool = False
+    above: tuple[str, ...] = ()
+
+
+def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> Layout:
+    """Return the layout of the text that begins with `sample`, a number of whole lines.
+
+    Args:
+        where: The key and the path, for messages.
+        separator: As declared; None to find it.
+        suffix: The suffix of the file's name, which decides between separators that fit equally well.
+
+    Raises:
+        DataError: There are no lines, or the first ones do not fit the names.
+        ConfigError: The declared separator is not supported.
+    """
+    lines = list(io.StringIO(sample, newline=""))
+    start, declared = _skip_comments(lines)
+    given = check_separator(separator)
+    separator = given or declared or _find_separator(lines[start:], suffix)
+    records = list(_take(read_records(lines[start:], separator), _MOST_RECORDS))
+    records = [replace(record, first=record.first + start, last=record.last + start) for record in records]
+    if not records:
+        raise DataError(f"{where}: the file is empty", "a line of column names and a line for each row")
+    header = find_header([record.cells for record in records])
+    names, rows = records[header], records[header + 1 :]
+    if header == 0 and (commented := _commented_names(lines[:start], separator, rows, names)):
+        names, rows = commented, [names, *rows]
+    above = tuple(line.strip() for line in lines[int(declared is not None) : names.first - 1] if line.strip())
+    if looks_like_rows(names.cells, [row.cells for row in rows]):
+        if header:
+            first = records[0]
+            raise _misfit(where, names.first, len(names.cells), first.first, len(first.cells), "cells")
+        raise DataError(
+            f"{where}: the first line holds values instead of column names: {', '.join(names.cells[:5])}",
+            "a first line of column names",
+        )
+    if given and len(names.cells) == 1 and any(mark in names.cells[0] for mark in ",;\t|"):
+        raise DataError(
+            f"{where}: the only column is {names.cells[0].strip()!r}: the cells are not separated by {separator!r}",
+            "dataset.separator=null",
+        )
+    layout = Layout(separator, [strip_name(name) for name in names.cells], names.last, above=above)
+    return _fit_rows(layout, rows, where)
+
+
+def check_separator(separator: str | None) -> str | None:
+    """Return the declared separator as one character or BLANKS. ConfigError if it is something else."""
+    separator = _WORDS.get(separator, separator) if separator else None
+    if separator is None or separator == BLANKS or (len(separator) == 1 and separator not in '"\n\r'):
+        return separator
+    raise ConfigError(
+        f"dataset.separator={separator}: the separator must be one character, tab or blanks", "dataset.separator=null"
+    )
+
+
+def read_records(lines: Iterable[str], separator: str) -> Iterator[Record]:
+    """Yield the records of the lines that are not blank; a quoted cell may hold line ends."""
+    if separator == BLANKS:
+        lines = (" ".join(line.split()) + "\n" for line in lines)
+    reader = csv.reader(lines, delimiter=" " if separator == BLANKS else separator, skipinitialspace=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a cell beyond csv's limit: pandas says what is wrong, if anything
+            return
+        if len(cells) > 1 or any(cell.strip() for cell in cells):
+            yield Record(cells, first, reader.line_num)
+
+
+def refuse_record(where: str, record: Record, layout: Layout) -> DataError:
+    """The error for a record whose number of cells does not fit the names."""
+    names = len(layout.names) - layout.has_row_names - layout.has_empty_end
+    return _misfit(where, record.first, len(record.cells), layout.header_end, names, "column names")
+
+
+def _misfit(where: str, line: int, count: int, other: int, names: int, what: str) -> DataError:
+    has = pluralize(count, "cell")
+    other_has = f"{names:,} {what if names != 1 else what[:-1]}"
+    return DataError(
+        f"{where}: line {line} has {has}, but line {other} has {other_has}",
+        "a file with as many cells in each line as column names (text with a separator in it must be quoted)",
+    )
+
+
+def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
+    """Return the number of blank lines and comments at the start, and the separator that Excel's `sep=` line names."""
+    declared = None
+    for index, line in enumerate(lines):
+        text = line.strip().strip('"')
+        if index == 0 and text.lower().startswith("sep=") and len(line.strip('\r\n"')) == 5:
+            declared = check_separator(line.strip('\r\n"')[4])
+        elif text and not text.startswith("#"):
+            return index, declared
+    return len(lines), declared
+
+
+def _commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
+    """Return the names if they are in the last comment (as numpy.savetxt writes them) and `first` is a row."""
+    comments = [(number, line) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
+    if not comments or not any(map(is_number, first.cells)):
+        return None
+    number, line = comments[-1]
+    record = next(read_records([line.strip().lstrip("# ")], separator), None)
+    widths = {len(row.cells) for row in (first, *rows)}
+    if record is None or widths != {len(record.cells)} or looks_like_rows(record.cells, [first.cells]):
+        return None
+    return Record(record.cells, number, number)
+
+
+def _find_separator(lines: list[str], suffix: str) -> str:
+    """Return the separator for which most lines have the same number of cells, which is at least 2."""
+    best, best_score = "\t" if suffix == ".tsv" else ",", (0.5, 0.0)
+    for separator in (best, *_SEPARATORS):
+        widths = [len(record.cells) for record in _take(read_records(lines, separator), _MOST_RECORDS)]
+        (width, count), *_ = Counter(widths).most_common(1) or [(1, 0)]
+        if width < 2:
+            continue
+        count += sum(other == width - 1 for other in widths[:1]) * 0.9  # names without one for the row names
+        share = round(count / len(widths), 6)
+        score = (share, 0.0 if separator == BLANKS else float(width))
+        if score > best_score:
+            best, best_score = separator, score
+    return best
+
+
+def _fit_rows(layout: Layout, rows: list[Record], where: str) -> Layout:
+    """Return the layout with a column for each cell of the rows. DataError if they do not fit the names."""
+    while len(layout.names) > 1 and not layout.names[-1] and all(len(row.cells) < len(layout.names) for row in rows):
+        layout = replace(layout, names=layout.names[:-1])  # a separator at the end of the names only
+    count = len(layout.names)
+    widths = [len(row.cells) for row in rows]
+    if not rows or max(widths) <= count:
+        if rows and max(widths) < count and count > 1:
+            raise refuse_record(where, rows[0], layout)
+        return layout
+    wrong = next(row for row in rows if len(row.cells) > count)
+    ends = [row.cells[-1].strip() for row in rows if len(row.cells) > count]
+    if max(widths) == count + 1 and not any(ends):
+        return replace(layout, names=[*layout.names, ""], has_empty_end=True)
+    first_cells = {row.cells[0] for row in rows}
+    if min(widths) == max(widths) == count + 1 and len(first_cells) == len(rows):
+        return replace(layout, names=["", *layout.names], has_row_names=True)
+    raise refuse_record(where, wrong, layout)
+
+
+def _take(records: Iterator[Record], most: int) -> Iterator[Record]:
+    for _, record in zip(range(most), records, strict=False):
+        yield record

@@ -1,0 +1,83 @@
+"""The names of columns, and columns that have none."""
+
+import re
+from collections.abc import Sequence
+
+from exp.data.frame import Cells, Frame, import_pandas
+from exp.errors import DataError, pluralize
+
+
+def name_columns(
+    frame: Frame, names: Sequence[str], where: str, has_row_names: bool, keep_row_names: bool
+) -> tuple[Frame, list[str]]:
+    """Return the frame with its names, and notes; columns that only number or name the rows are left out.
+
+    Args:
+        names: A stripped name for each column, "" for none.
+        has_row_names: Whether the first column holds the row names.
+        keep_row_names: Whether to keep a column of row names, as `column 1`.
+
+    Raises:
+        DataError: Two columns have the same name.
+    """
+    if duplicates := sorted({name for name in names if name and list(names).count(name) > 1}):
+        raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
+    notes: list[str] = []
+    kept: list[int] = []
+    given: list[str] = []
+    for place, name in enumerate(names):
+        cells = frame.iloc[:, place]
+        own = name or _invent_name(place, names)
+        if (not name or _is_index_name(name)) and not cells.notna().any():
+            continue
+        is_first = place == 0 and (has_row_names or (not name and cells.is_unique))
+        is_index = _is_index_name(name) and _is_count(cells)
+        if not keep_row_names and len(names) > 1 and (is_first or is_index):
+            what = "has no name and" if not name else f"'{name}'"
+            notes.append(f"column {place + 1} {what} {'numbers' if _is_count(cells) else 'names'} the rows: left out")
+            continue
+        if not name:
+            notes.append(f"column {place + 1} has no name: '{own}' here")
+        kept.append(place)
+        given.append(own)
+    frame = frame.iloc[:, kept] if len(kept) < len(names) else frame
+    frame.columns = import_pandas().Index(given)
+    return frame, notes
+
+
+def drop_repeated_names(frame: Frame, names: Sequence[str]) -> tuple[Frame, list[str]]:
+    """Leave out the rows that repeat the names, as in files put together from several, and empty rows at the end."""
+    types = import_pandas().api.types
+    notes: list[str] = []
+    if len(names) > 1 and all(names) and not any(types.is_numeric_dtype(dtype) for dtype in frame.dtypes):
+        is_repeated = (frame == list(names)).all(axis=1)
+        if count := int(is_repeated.sum()):
+            frame = frame[~is_repeated].reset_index(drop=True)
+            notes.append(f"{pluralize(count, 'row')} repeated the column names: left out")
+    end = len(frame)
+    while end and frame.iloc[end - 1].isna().all():
+        end -= 1
+    if end < len(frame):
+        notes.append(f"{pluralize(len(frame) - end, 'row')} at the end had no cells: left out")
+        frame = frame.iloc[:end]
+    return frame, notes
+
+
+def _invent_name(place: int, names: Sequence[str]) -> str:
+    name = f"column {place + 1}"
+    while name in names:
+        name += "'"
+    return name
+
+
+def _is_index_name(name: str) -> bool:
+    """Whether pandas gave this name to a column without one."""
+    return re.fullmatch(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__", name) is not None
+
+
+def _is_count(cells: Cells) -> bool:
+    """Whether the cells are 0, 1, 2, ... or 1, 2, 3, ..."""
+    if not len(cells) or not import_pandas().api.types.is_integer_dtype(cells):
+        return False
+    values = cells.to_numpy()
+    return bool(values[0] in (0, 1) and (values[1:] - values[:-1] == 1).all())

@@ -1,9 +1,12 @@
 """`exp diff` shows where two runs differ, and `exp verify` checks that resuming loses nothing."""
 
+import shutil
 from pathlib import Path
 
 import forking
 import pytest
+
+from exp.diff import find_differences
 
 
 def run_tool(module: str, folder: Path, *arguments: str) -> tuple[int, str]:
@@ -24,6 +27,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_runs_with_the_same_config_are_identical(runs: Path):
     assert run_tool("diff", runs, "a", "same") == (0, "identical: every metric and every parameter, to the bit\n")
+
+
+def test_diff_shows_a_metric_that_only_one_run_has(xor_run: Path, tmp_path: Path):
+    shutil.copytree(xor_run, tmp_path / "other")
+    lines = (tmp_path / "other/metrics.csv").read_text().splitlines()
+    more = [f"{lines[0]},f1", *(f"{line},0.5" for line in lines[1:])]
+    (tmp_path / "other/metrics.csv").write_text("\n".join([*more, ""]))
+    assert list(find_differences(xor_run, tmp_path / "other")) == [("metrics", "first at step 0, val: f1 None | 0.5")]
+    assert list(find_differences(tmp_path / "other", xor_run)) == [("metrics", "first at step 0, val: f1 0.5 | None")]
 
 
 @pytest.mark.parametrize(

@@ -57,16 +57,14 @@ def _first_among(
             longer = other if mine is None else run
             yield "metrics", f"identical until the shorter run ends; {longer} continues"
             return
-        (step, split, values), (their_step, their_split, their_values) = (
-            (row.step, row.split, row.metrics) for row in (mine, theirs)
-        )
-        if (step, split) != (their_step, their_split):
-            yield "metrics", f"{run} has a {split} row at step {step} where {other} has {their_split} at {their_step}"
+        at, their_at = f"{mine.split} row at step {mine.step}", f"{theirs.split} row at step {theirs.step}"
+        if at != their_at:
+            yield "metrics", f"{run} has a {at} where {other} has a {their_at}"
             return
-        changed = [name for name in values if values[name] != their_values.get(name)]
-        if changed:
-            changes = ", ".join(f"{name} {values[name]!r} | {their_values.get(name)!r}" for name in changed)
-            yield "metrics", f"first at step {step}, {split}: {changes}"
+        names = {**mine.metrics, **theirs.metrics}
+        pairs = ((name, mine.metrics.get(name), theirs.metrics.get(name)) for name in names)
+        if changes := [f"{name} {a!r} | {b!r}" for name, a, b in pairs if a != b]:
+            yield "metrics", f"first at step {mine.step}, {mine.split}: {', '.join(changes)}"
             return
 
 

@@ -13,6 +13,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import check_line, diagnose
 from exp.cli.explain import explain
 from exp.cli.main import main
+from exp.errors import ConfigError
 from exp.training.build import build
 
 # What was typed, a part of the message, and a part of the fix.
@@ -143,6 +144,11 @@ MISTAKES = [
     ("early_stopping=5", "is a group of keys, not a value", "early_stopping.patience=5"),
     ("save_every=epoch", "save_every must be auto, or a number", "save_every=1epoch"),
     ("optimizer=adam optimizer.betas=[0.9]", "must be a list of 2", "optimizer.betas=[0.9,0.999]"),
+    ("model.hidden=[64, 64]", "a list with spaces needs quotes", "'model.hidden=[64,64]'"),
+    ("-m model.hidden=[8, 8],[4] seed=1", "a list with spaces needs quotes", "'model.hidden=[8,8],[4]'"),
+    ("model.hidden=[[64],[3]]", "model.hidden must be an integer >= 1, or a list", "model.hidden=[64,64]"),
+    ("+model=3", "model must be one of its options", "model.hidden=3"),
+    ("optimizer@optimizer=3", "optimizer must be one of its options", "optimizer.lr=3"),
     ("model.layers=[64,64]", "unknown key 'model.layers'", "model.hidden=[64,64]"),
     ("optimizer.learning-rate=0.1", "unknown key", "optimizer.lr=0.1"),
     ("optimizer=adam optimizer.beta1=0.8", "unknown key 'optimizer.beta1'", "optimizer.betas="),
@@ -202,9 +208,12 @@ def run_main(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 def problem_of(line: str) -> str | None:
     """Return the error of composing, checking and building, as the command prints it, without running Hydra."""
-    if line.startswith("--") or " = " in line:
-        return None  # an error of the parser or of Hydra
-    parsed = CommandLine.parse(shlex.split(line))
+    if line.startswith("--config-dir"):
+        return None  # an error of Hydra
+    try:
+        parsed = CommandLine.parse(shlex.split(line))
+    except ConfigError:
+        return None
     try:
         if parsed.multirun:
             check_line(parsed)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ class CommandLine:
     def parse(cls, arguments: Sequence[str]) -> "CommandLine":
         """Parse arguments in any order. ConfigError if a flag is unknown, or keys are given as flags."""
         _check_flags(arguments)
+        _check_brackets(arguments)
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
         return cls(tuple(flags), tuple(cast("list[str]", parsed.overrides)), parsed.multirun, parsed.config_dir)
@@ -140,3 +141,12 @@ def _check_flags(arguments: Sequence[str]) -> None:
             meant = value or ("VALUE" if "=" in behind else behind)
             key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
             raise ConfigError(f"{word}: keys take no dashes", f"{key}={meant or 'VALUE'}")
+
+
+def _check_brackets(arguments: Sequence[str]) -> None:
+    """ConfigError if a list with spaces was typed without quotes: model.hidden=[64, 64] is two arguments."""
+    for start, word in enumerate(arguments):
+        if word.count("[") > word.count("]"):
+            parts = list(accumulate(arguments[start:], lambda text, part: f"{text} {part}"))
+            if (whole := next((text for text in parts if text.count("[") == text.count("]")), None)) is not None:
+                raise ConfigError(f"{whole}: a list with spaces needs quotes", shlex.quote(whole.replace(", ", ",")))

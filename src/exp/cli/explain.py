@@ -64,12 +64,13 @@ def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -
     return ConfigError(what, fix, key=group, override=override)
 
 
-def _value_for_group(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+def _value_for_group(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
     del match, error
-    pairs = ((word, *word.partition("=")[::2]) for word in line.overrides)
-    typed, group, value = next(
-        (word, group, value) for word, group, value in pairs if group in line.groups and value not in line.groups[group]
-    )
+    triples = ((word, override_key(word), word.partition("=")[2]) for word in line.overrides)
+    wrong = ((word, group, value) for word, group, value in triples if value not in line.groups.get(group, [value]))
+    if (first := next(wrong, None)) is None:  # a group of Hydra
+        return None
+    typed, group, value = first
     options = list(line.groups[group])
     none = value == "null" and "none" in options
     override = f"{group}=none" if none else line.nearest_option(group, value, options)

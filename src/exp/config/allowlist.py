@@ -117,12 +117,12 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
     for key, value in node.items():
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
-            others = f"one of {', '.join(free)}" if free else f"remove {group}.{key}"
+            override = f"{group}.{near}={as_yaml(value)}" if near else None if free else ""
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",
-                f"{group}.{near}={as_yaml(value)}" if near else others,
+                override or (f"one of {', '.join(free)}" if free else f"remove {group}.{key}"),
                 key=f"{group}.{key}",
-                override=f"{group}.{near}={as_yaml(value)}" if near else None,
+                override=override,
             )
 
 

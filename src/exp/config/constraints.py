@@ -36,7 +36,7 @@ class Number:
         ):
             return False
         if (self.many or self.length is not None) and isinstance(value, list):
-            one = replace(self, length=None)
+            one = replace(self, length=None, many=False)
             return all(one.accepts(item) for item in cast("list[object]", value))
         if (
             isinstance(value, bool)
@@ -66,7 +66,7 @@ class OneOf:
         return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
 
     def __str__(self) -> str:
-        return "one of " + ", ".join("null" if option is None else str(option).lower() for option in self.options)
+        return "one of " + ", ".join(map(as_yaml, self.options))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -42,7 +43,7 @@ def shell_line(words: Iterable[str]) -> str:
 
 def _resolved(override: Override) -> object:
     config = OmegaConf.create({"key": override.value()})
-    return OmegaConf.to_container(config, resolve=True)["key"]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))["key"]
 
 
 def _quote(text: str) -> str:

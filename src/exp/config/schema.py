@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
+from exp.config.allowlist import READ_BY_EXP, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.errors import ConfigError, as_yaml, nearest
@@ -164,16 +165,25 @@ def _needed(key: str, what: str) -> ConfigError:
 
 
 def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
-    """Return whether the config has `key`, and its value. Arguments of a user's own class do not count."""
+    """Return whether the config has `key`, and its value.
+
+    Arguments count only if conf/ names their class: in another class the same name may mean something else.
+    """
     node: Any = content
     for part in key.split("."):
         if not isinstance(node, dict) or part not in node:
             return False, None
         target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and origin(target) == "user" and not _is_read_by_exp(key):
+        if isinstance(target, str) and target not in _targets_in_conf() and not _is_read_by_exp(key):
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node
+
+
+@cache
+def _targets_in_conf() -> frozenset[str]:
+    texts = [path.read_text(encoding="utf-8") for path in CONF.rglob("*.yaml")]
+    return frozenset(target for text in texts for target in re.findall(r"^_target_: (\S+)", text, re.MULTILINE))
 
 
 def _is_read_by_exp(key: str) -> bool:

@@ -1,12 +1,15 @@
 """`exp diff` shows where two runs differ, and `exp verify` checks that resuming loses nothing."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import forking
 import pytest
 
 from exp.diff import find_differences
+from exp.verify import was_killed
 
 
 def run_tool(module: str, folder: Path, *arguments: str) -> tuple[int, str]:
@@ -76,6 +79,13 @@ def test_wrong_arguments_are_errors(runs: Path, module: str, words: list[str], s
     assert code == 1
     assert said in text
     assert "Traceback" not in text
+
+
+def test_verify_reports_a_run_that_fails_before_it_is_killed():
+    assert was_killed([sys.executable, "-c", "import time; time.sleep(60)"], after=0.1)
+    assert not was_killed([sys.executable, "-c", ""], after=60)
+    with pytest.raises(subprocess.CalledProcessError):
+        was_killed([sys.executable, "-c", "raise SystemExit(3)"], after=60)
 
 
 @pytest.mark.slow

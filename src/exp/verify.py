@@ -1,10 +1,11 @@
-"""`exp verify`: the proof, for one run, that a resumed run equals an uninterrupted one."""
+"""`exp verify`: check for one run that a resumed run equals an uninterrupted one."""
 
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from exp.cli.commands import run_command
@@ -15,42 +16,54 @@ from exp.results.run_folder import read_command
 
 
 def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
-    """What differs between the undisturbed run and the killed one, both in `folder`; prints what happens.
+    """Repeat a run twice in `folder`, uninterrupted and killed, and return what differs between the two.
 
-    ConfigError if no kill fell into training: then nothing was proved.
+    Prints each kill.
+
+    Raises:
+        ConfigError: No kill happened during training, so nothing was verified.
+        CalledProcessError: A run failed by itself.
     """
-    # Pictures are no part of what is proved, and would come after the moments at which it is killed.
-    line = [sys.executable, "-m", "exp", *read_command(run), "figures=false"]
-    whole, torn = folder / "undisturbed", folder / "killed"
+    # No figures: they are not compared, and would be drawn after the last kill.
+    command = [sys.executable, "-m", "exp", *read_command(run), "figures=false"]
+    reference_folder, killed_folder = folder / "uninterrupted", folder / "killed"
     began = time.monotonic()
-    subprocess.run([*line, f"hydra.run.dir={whole}"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, f"hydra.run.dir={reference_folder}"], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - began
-    told = list(metrics_csv.read_rows(whole))
-    training = max(row.seconds for row in told)
-    print(f"uninterrupted: {seconds:.1f} s, {training:.1f} s of them training, {len(told)} rows", flush=True)
-    moments = random.Random(seed)
-    typed = [*line, f"hydra.run.dir={torn}"]
-    interrupted = 0
-    for kill in range(kills):
-        process = subprocess.Popen(typed, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(seconds - moments.random() * training)
-            print(f"kill {kill + 1}: it had ended before")
-            typed = []
+    rows = list(metrics_csv.read_rows(reference_folder))
+    training_seconds = max(row.seconds for row in rows)
+    print(f"uninterrupted: {seconds:.1f} s, of which {training_seconds:.1f} s training, {len(rows)} rows", flush=True)
+    rng = random.Random(seed)
+    command = [*command, f"hydra.run.dir={killed_folder}"]
+    kills_in_training = 0
+    for kill in range(1, kills + 1):
+        if not was_killed(command, after=seconds - rng.random() * training_seconds):
+            print(f"kill {kill}: the run had already ended")
             break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        rows = len(list(metrics_csv.read_rows(torn))) if (torn / metrics_csv.NAME).exists() else 0
-        interrupted += 0 < rows < len(told)
-        print(f"kill {kill + 1}: killed with {rows} rows", flush=True)
-        if (torn / ".hydra" / "overrides.yaml").exists():
-            typed = [sys.executable, "-m", "exp", f"resume={torn}"]
-    if typed:
-        subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
-    if not interrupted:
+        count = len(list(metrics_csv.read_rows(killed_folder)))
+        kills_in_training += 0 < count < len(rows)
+        print(f"kill {kill}: killed with {count} rows", flush=True)
+        if (killed_folder / ".hydra" / "overrides.yaml").exists():
+            command = [sys.executable, "-m", "exp", f"resume={killed_folder}"]
+    else:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if not kills_in_training:
         raise ConfigError("no kill happened during training, so nothing was verified", "another seed=, or more kills=")
-    return [f"{kind}: {what}" for kind, what in find_differences(whole, torn) if kind in ("metrics", "parameters")]
+    differences = find_differences(reference_folder, killed_folder)
+    return [f"{kind}: {what}" for kind, what in differences if kind in ("metrics", "parameters")]
+
+
+def was_killed(command: Sequence[str], after: float) -> bool:
+    """Run `command` and kill it after that many seconds; return False if it ended earlier.
+
+    Raises:
+        CalledProcessError: It ended earlier with an exit code other than 0.
+    """
+    try:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=after)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
@@ -64,7 +77,7 @@ def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
     Args:
         resume: Folder of the run.
         kills: How often it is killed.
-        seed: Random seed of the moments.
+        seed: Random seed of the times at which it is killed.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -13,7 +13,8 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
 
     Args:
         run: Folder of the run.
-        split: Rows of the run to evaluate on: train, val or test. Without split= and data=, test.
+        split: Rows of the run to evaluate on: train, val or test. Without split= and data=, test, or val if the run
+            has no test rows.
         data: Table to evaluate on instead, with the run's feature columns and its target.
         checkpoint: last, or best: the parameters with the lowest validation loss.
     """
@@ -25,7 +26,8 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
     trained = load_trained(run, checkpoint)
     if data is None:
-        what, metrics = split or "test", trained.evaluate(split or "test")
+        what = split or trained.experiment.data.held_out
+        metrics = trained.evaluate(what)
     else:
         table = trained.read(data)
         rows, whole, notes = encode_rows(table.frame, trained.preprocessing, data)

@@ -19,7 +19,8 @@ class Dataset:
     """Rows x, float64 [N, C], with a value for each of `columns`, and targets y.
 
     For classification, y holds indices into `classes`, int64 [N]. For regression, `classes` is None and y holds values,
-    float64 [N, K]. Rows with equal `groups`, int64 [N], stay in one split.
+    float64 [N, K]. Rows with equal `groups`, int64 [N], stay in one split. `parts` and `order` [N] say which rows are
+    for what, if the user does.
     """
 
     x: NDArray[np.float64]
@@ -28,6 +29,8 @@ class Dataset:
     classes: tuple[str, ...] | None
     target: str = "target"
     groups: NDArray[np.int64] | None = None
+    parts: NDArray[np.int8] | None = None  # 0 train, 1 val, 2 test, -1: to be assigned
+    order: NDArray[np.float64] | None = None  # rows are assigned to train, val, test in this order
     notes: tuple[str, ...] = ()  # messages for the user
     row_numbers: NDArray[np.int64] | None = None  # positions in the file, counted from 1; None: no row was dropped
 

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
+from exp.data.parts import join_files
 from exp.data.read_table import find_file, read_frame
-from exp.errors import DataError
+from exp.errors import ConfigError, DataError
 
 
 def table(
@@ -23,6 +23,10 @@ def table(
     drop: Sequence[str] = (),
     group: str | None = None,
     max_categories: int | None = 50,
+    order: str | None = None,
+    split_column: str | None = None,
+    val_path: str | None = None,
+    test_path: str | None = None,
     separator: str | None = None,
     decimal: str = ".",
     encoding: str | None = "utf-8",
@@ -46,6 +50,11 @@ def table(
         group: Column whose rows with equal values stay in one split.
         max_categories: How many categories of a column have a feature of their own, the most frequent ones. The others
             share one. null: all.
+        order: Column by which rows are split: the training rows are the first in this order, the test rows the last.
+        split_column: Column that says train, val or test for each row. If it says val nowhere, a part of the training
+            rows is for validation, in the proportions of dataset.split.
+        val_path: File with the validation rows; those of `path` are then for training, and for test by dataset.split.
+        test_path: File with the test rows.
         separator: Cell separator, tab or blanks; null: found in the file.
         decimal: Decimal mark.
         encoding: Text encoding of the file. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
@@ -55,10 +64,26 @@ def table(
     Raises:
         DataError: The file cannot be read, or the table cannot be trained on.
     """
-    read = read_frame(path, separator, decimal, encoding, sheet=sheet, na_values=na_values)
-    options = TableOptions(target, task, missing, kinds, drop, group, max_categories)
-    dataset = dataset_from_frame(read.frame, path, options)
-    return replace(dataset, notes=(*read.notes, *dataset.notes))
+    options = TableOptions(
+        target, task, missing, kinds, drop, group, max_categories, order=order, split_column=split_column
+    )
+    paths = {"path": path, "val_path": val_path, "test_path": test_path}
+    files = {
+        key: read_frame(file, separator, decimal, encoding, f"dataset.{key}", sheet=sheet, na_values=na_values)
+        for key, file in paths.items()
+        if file is not None
+    }
+    if len(files) == 1:
+        return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
+    if split_column is not None:
+        raise ConfigError(
+            f"dataset.split_column={split_column}: it cannot be combined with dataset.val_path or dataset.test_path",
+            "dataset.split_column=null",
+        )
+    frames = {key: read.frame for key, read in files.items()}
+    frame, parts, row_numbers = join_files(frames, [str(name) for name in drop])
+    notes = [f"dataset.{key}: {note}" for key, read in files.items() for note in read.notes]
+    return dataset_from_frame(frame, path, options, notes, parts, row_numbers)
 
 
 def arrays(path: str) -> Dataset:

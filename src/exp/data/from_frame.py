@@ -11,6 +11,7 @@ from exp.data.columns.base import Floats
 from exp.data.columns.infer import ColumnOptions, infer_column
 from exp.data.columns.labels import as_labels
 from exp.data.dataset import Dataset, encode_classes
+from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame, import_pandas
 from exp.data.select_columns import find_target_copies, select_columns
 from exp.errors import ConfigError, DataError, nearest
@@ -36,26 +37,45 @@ class TableOptions:
     drop: Sequence[str] = ()
     group: str | None = None
     max_categories: int | None = 50
+    order: str | None = None
+    split_column: str | None = None
 
 
-def dataset_from_frame(frame: Frame, path: str, options: TableOptions, notes: Sequence[str] = ()) -> Dataset:
+def dataset_from_frame(
+    frame: Frame,
+    path: str,
+    options: TableOptions,
+    notes: Sequence[str] = (),
+    parts: NDArray[np.int8] | None = None,
+    row_numbers: NDArray[np.int64] | None = None,
+) -> Dataset:
     """Return the dataset in `frame`; `path` is for messages. DataError if it cannot be trained on.
 
     Args:
         notes: What the user should know of the file.
+        parts: The part of each row, as in Dataset.
+        row_numbers: The position of each row in its file, counted from 1; None: those in `frame`.
     """
     frame = frame.rename(columns=str).reset_index(drop=True)
     names = list(map(str, frame.columns))
     target = _find_target(options.target, names, path)
-    group = None if options.group is None else str(options.group)
+    group, order, split_column = (
+        None if name is None else str(name) for name in (options.group, options.order, options.split_column)
+    )
     kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
     drop = [str(name) for name in options.drop]
     missing, default_missing = _missing_policies(options.missing)
-    _check_names(names, path, {"drop": drop, "group": [group] if group else [], "kinds": kinds, "missing": missing})
+    roles = {"group": group, "order": order, "split_column": split_column}
+    _check_names(
+        names,
+        path,
+        {"drop": drop, "kinds": kinds, "missing": missing, **{key: [name] for key, name in roles.items() if name}},
+    )
 
-    given = frame.drop(columns=[name for name in drop if name not in (target, group)])
+    others = (target, group, split_column)
+    given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
     frame, row_notes = _select_rows(given, target, path, missing, default_missing)
-    features = [name for name in map(str, frame.columns) if name not in (target, group)]
+    features = [name for name in map(str, frame.columns) if name not in (*others, *drop)]
     used, reasons = select_columns(frame[features], kinds)
     y, classes = _encode_target(target, frame[target], options.task)
     column_options = ColumnOptions(kinds, missing, default_missing, options.max_categories)
@@ -69,15 +89,20 @@ def dataset_from_frame(frame: Frame, path: str, options: TableOptions, notes: Se
         raise DataError(
             f"dataset.path={path}: the table has no feature columns{_list(reasons)}", _more(options, reasons)
         )
+    rows = frame.index.to_numpy(dtype=np.int64)
+    if split_column is not None:
+        parts = parts_of_cells(split_column, frame[split_column])
     return Dataset(
         x if len(kept) == len(columns) else x[:, kept],
         y,
         tuple(columns[index] for index in kept),
         classes,
         target,
-        None if group is None else _encode_groups(frame[group]),
-        (*notes, *row_notes, *_left_out(reasons)),
-        frame.index.to_numpy(dtype=np.int64) + 1,
+        groups=None if group is None else _encode_groups(frame[group]),
+        parts=None if parts is None else parts[rows] if split_column is None else parts,
+        order=None if order is None else order_of_cells(order, frame[order]),
+        notes=(*notes, *row_notes, *_left_out(reasons)),
+        row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
     )
 
 

@@ -37,7 +37,7 @@ class Split:
 class Splits:
     """The three splits of a dataset; the same object three times if the dataset is not split.
 
-    `classes` is None for regression.
+    val and test may be empty. `classes` is None for regression.
     """
 
     train: Split
@@ -51,9 +51,9 @@ class Splits:
         """Return the splits on `device`, with `target` applied to their y."""
         moved = {
             id(split): Split(split.x.to(device), target(split.y).to(device), split.row_numbers)
-            for split in self.splits.values()
+            for split in (self.train, self.val, self.test)
         }
-        return replace(self, **{name: moved[id(split)] for name, split in self.splits.items()})
+        return replace(self, train=moved[id(self.train)], val=moved[id(self.val)], test=moved[id(self.test)])
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -65,4 +65,11 @@ class Splits:
 
     @property
     def splits(self) -> dict[str, Split]:
-        return {"train": self.train, "val": self.val, "test": self.test}
+        """The splits that have rows, by name."""
+        splits = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: split for name, split in splits.items() if len(split)}
+
+    @property
+    def held_out(self) -> str:
+        """The name of the split that tells how good the model is: test, or without test rows val, or else train."""
+        return [*self.splits][-1]

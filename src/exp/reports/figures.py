@@ -48,13 +48,14 @@ def draw_figures(
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Yield the name of each figure that the data allow, and a function that draws it with the current parameters."""
     yield "learning_curves", partial(learning_curves, folder)
+    split = data.splits[data.held_out]
     if data.classes is not None:
-        output = predict(data.test.x)
-        yield "confusion_matrix", partial(confusion_matrix, data.test, data.classes, objective, output)
+        output = predict(split.x)
+        yield "confusion_matrix", partial(confusion_matrix, split, data.classes, objective, output)
         if objective.log_odds(output[:1]) is not None:
-            yield "scores", partial(scores, data.test, data.classes, objective, output)
+            yield "scores", partial(scores, split, data.classes, objective, output)
     else:
-        yield "predicted_against_true", partial(predicted_against_true, data.test, objective, predict)
+        yield "predicted_against_true", partial(predicted_against_true, split, objective, predict)
     if len(data.features) == 2:
         yield "decision_surface", partial(decision_surface, data, objective, predict)
 

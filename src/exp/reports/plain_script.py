@@ -14,7 +14,7 @@ from exp.config.schema import Config
 from exp.errors import ConfigError
 from exp.reports.render import render
 from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
-from exp.training.build import Experiment
+from exp.training.build import Experiment, split_seed
 from exp.training.objectives import Binary, Multiclass
 
 
@@ -36,7 +36,7 @@ def write_script(experiment: Experiment, threads: int, rows: str) -> str:
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
-        splits=("train", "val", "test"),
+        splits=tuple(experiment.data.splits),
         **_data(experiment, rows),
         **_model(experiment),
         **_training(experiment),
@@ -65,6 +65,7 @@ def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
         "dataset": name,
         "dataset_arguments": format_arguments(arguments),
         "is_multiclass": isinstance(experiment.objective, Multiclass),
+        "split_seed": split_seed(experiment.config),
         "split_sizes": [len(split) for split in experiment.data.splits.values()] if is_split else [],
         "standardize": bool(node.get("standardize")),
     }

@@ -141,7 +141,7 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
     return {
         "metrics": metrics,
         "remark": remark,
-        "rows": "all rows" if name == "all" else "test split",
+        "rows": "all rows" if name == "all" else f"{name} split",
         "classes": _classes(experiment, output),
         "hardest": _hardest(experiment, output),
     }
@@ -149,12 +149,13 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
 
 def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> tuple[Table, str]:
     """Return the metrics of each split, with confidence intervals for test, and a remark about them."""
-    objective = experiment.objective
+    objective, data = experiment.objective, experiment.data
     names = ("loss", *objective.metrics)
+    held_out = data.held_out if data.train is not data.val else "train"
     table: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():
         values = compute_metrics(objective, outputs[name], split).values()
-        intervals = confidence_intervals(split, objective, outputs[name]) if name == "test" else {}
+        intervals = confidence_intervals(split, objective, outputs[name]) if name == held_out != "train" else {}
         cells = (_with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
         table.append((name, *cells, f"{len(split):,}"))
     table.append(_baseline(experiment, names))
@@ -163,23 +164,24 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
     best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
-    brackets = "In brackets: 95 % confidence intervals over samples of test rows."
-    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {brackets if 'test' in outputs else ''}"
+    brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."
+    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {brackets}"
     return Table(("", *names, "rows"), table), remark
 
 
 def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
     """Return the test metrics of always predicting the training rows' most common class, or their mean."""
     data = experiment.data
+    split = data.splits[data.held_out]
     if data.classes is not None:
         most_common = int(np.bincount(truth_of(data.train)).argmax())
-        values = {"accuracy": float((truth_of(data.test) == most_common).mean())}
+        values = {"accuracy": float((truth_of(split) == most_common).mean())}
         name = f"always {data.classes[most_common]}"
     else:
-        mean = data.train.y.mean(0, keepdim=True).expand_as(data.test.y)
-        (score,) = experiment.objective.score(mean, data.test.y, [len(data.test)], data.test)
+        mean = data.train.y.mean(0, keepdim=True).expand_as(split.y)
+        (score,) = experiment.objective.score(mean, split.y, [len(split)], split)
         values, name = score.values(), "always the mean"
-    return (name, *(_with_interval(metric, values.get(metric), None) for metric in names), f"{len(data.test):,}")
+    return (name, *(_with_interval(metric, values.get(metric), None) for metric in names), f"{len(split):,}")
 
 
 def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:
@@ -193,7 +195,8 @@ def _classes(experiment: Experiment, output: Tensor) -> Table | None:
     classes = experiment.data.classes
     if classes is None or len(classes) > _MAX_CLASSES:
         return None
-    counts = confusion_counts(experiment.data.test, len(classes), experiment.objective, output)
+    split = experiment.data.splits[experiment.data.held_out]
+    counts = confusion_counts(split, len(classes), experiment.objective, output)
     rows: list[tuple[str, ...]] = []
     for scores in scores_by_class(classes, counts):
         shares = (scores.precision, scores.recall, scores.f1)
@@ -204,7 +207,7 @@ def _classes(experiment: Experiment, output: Tensor) -> Table | None:
 
 def _hardest(experiment: Experiment, output: Tensor) -> Table:
     data = experiment.data
-    how, hardest = hardest_rows(data.test, data, experiment.objective, output)
+    how, hardest = hardest_rows(data.splits[data.held_out], data, experiment.objective, output)
     rows = [(f"{row.number:,}", row.true, row.predicted, row.how, row.unusual) for row in hardest]
     return Table(("row", "true", "predicted", how, "unusual features"), rows)
 

@@ -135,6 +135,8 @@ def _table(final: dict[str, MetricSums]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     for split in ("train", "val", "test"):
+        if split not in final:
+            continue
         metrics = final[split]
         values = metrics.values()
         cells = [format_metric(name, values[name]) if name in values else "-" for name in names]

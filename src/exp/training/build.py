@@ -69,7 +69,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
         dataset,
         config.dataset.get("split"),
         bool(config.dataset.get("standardize")),
-        config.seed,
+        split_seed(config),
         bool(config.dataset.get("stratify")),
     )
     config = resolve(config, data)
@@ -87,7 +87,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
-    scheduler = make_scheduler(config, optimizer, batches)
+    scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
     plan = make_plan(config, batches, work)
@@ -99,7 +99,15 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 
-def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LRScheduler | None:
+def split_seed(config: Config) -> int:
+    """Return the seed of the split: that of the run, unless the dataset has its own."""
+    seed = config.dataset.get("seed")
+    return config.seed if seed is None else int(seed)
+
+
+def make_scheduler(
+    config: Config, optimizer: Optimizer, batches: Batches, has_validation: bool = True
+) -> LRScheduler | None:
     """Return the learning rate scheduler; None for a constant rate. T_max=null is replaced by the length of the run."""
     node = config.scheduler
     if node.get("_target_") is None:
@@ -108,6 +116,10 @@ def make_scheduler(config: Config, optimizer: Optimizer, batches: Batches) -> LR
     if "T_max" in node and node["T_max"] is None:
         node = {**node, "T_max": config.epochs * (batches.steps_per_epoch if every == "step" else 1)}
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
+        raise ConfigError(
+            "scheduler: ReduceLROnPlateau needs validation rows, and dataset.split has none", "scheduler=cosine"
+        )
     if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
         raise ConfigError(
             f"scheduler.every={every}: ReduceLROnPlateau steps after each evaluation",

@@ -37,7 +37,10 @@ def resolve(config: Config, data: Splits) -> Config:
     rows = len(data.train)
     batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
     epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
-    return replace(config, loss=resolve_loss(config.loss, data.classes), batching=batching, epochs=epochs)
+    stopping = config.early_stopping if len(data.val) else replace(config.early_stopping, patience=None)
+    return replace(
+        config, early_stopping=stopping, loss=resolve_loss(config.loss, data.classes), batching=batching, epochs=epochs
+    )
 
 
 def resolve_loss(node: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:

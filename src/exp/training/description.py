@@ -63,7 +63,7 @@ def _lines(
         split = "no split: trained and evaluated on all rows"
     else:
         rows = sum(map(len, data.splits.values()))
-        split = f"train {len(data.train):,} / val {len(data.val):,} / test {len(data.test):,}"
+        split = " / ".join(f"{name} {len(part):,}" for name, part in data.splits.items())
     scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     size += auto["batching.batch_size"]

@@ -119,7 +119,9 @@ class Training:
             self._state.since_log = None
 
     def _evaluate(self) -> Iterator[Event]:
-        """Evaluate the validation split; yield a snapshot too if its loss is the lowest so far."""
+        """Evaluate the validation rows, if there are any; yield a snapshot too if their loss is the lowest so far."""
+        if not len(self._data.val):
+            return
         metrics = self._learner.evaluate(self._data.val)
         if not math.isfinite(metrics.loss):
             raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
@@ -146,11 +148,13 @@ class Training:
         if self._state.step < self._plan.steps:
             waited = self._state.waited
             yield Noted(self._at(), f"stopped early: the validation loss has not improved in {waited} evaluations")
-        if self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step:
+        resumed_at_end = self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step
+        if resumed_at_end and len(self._data.val):
             # No step was left to train, so the validation split has not been evaluated yet.
             yield Evaluated(self._at(), "val", self._learner.evaluate(self._data.val))
         yield Evaluated(self._at(), "train", self._learner.evaluate(self._data.train))
-        yield Evaluated(self._at(), "test", self._learner.evaluate(self._data.test))
+        if len(self._data.test):
+            yield Evaluated(self._at(), "test", self._learner.evaluate(self._data.test))
 
     def _snapshot(self, best: bool) -> Snapshot:
         state = {

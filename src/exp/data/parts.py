@@ -1,0 +1,84 @@
+"""Parts of a table that the user chose: by a column, by several files, or by time."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.base import Floats
+from exp.data.read_table import Cells, Frame, import_pandas
+from exp.errors import DataError
+
+# The words for the parts in a column, in lower case.
+_WORDS = {
+    **dict.fromkeys(("train", "training", "learn", "fit"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), 1),
+    **dict.fromkeys(("test", "testing", "holdout", "eval", "evaluation"), 2),
+}
+
+
+def parts_of_cells(name: str, cells: Cells) -> NDArray[np.int8]:
+    """Return the part of each row [N] that the cells of the column `name` say: 0 train, 1 val, 2 test.
+
+    Where the column knows no validation rows, or no test rows, the training rows are -1: they are still to be divided.
+
+    Raises:
+        DataError: A cell says something else, or there are no training rows.
+    """
+    words = cells.astype(str).str.strip().str.lower()
+    parts = words.map(_WORDS)
+    if parts.isna().any():
+        row = int(parts.isna().to_numpy().argmax())
+        raise DataError(
+            f"dataset.split_column={name}: row {int(cells.index[row]) + 1} has {cells.iloc[row]!r}, not train, val or "
+            "test",
+            "a column with these three words, or with train and test",
+        )
+    found = parts.to_numpy(dtype=np.int8)
+    if not (found == 0).any():
+        raise DataError(f"dataset.split_column={name}: no row is for training", "rows with the word train")
+    if (found == 1).any():
+        return found
+    return np.where(found == 0, np.int8(-1), found)
+
+
+def order_of_cells(name: str, cells: Cells) -> Floats:
+    """Return numbers [N] that sort rows as the cells of the column `name` do. DataError if a cell is empty."""
+    if cells.isna().any():
+        row = int(cells.isna().to_numpy().argmax())
+        raise DataError(
+            f"dataset.order={name}: row {int(cells.index[row]) + 1} is empty", "a column with a value in every row"
+        )
+    types = import_pandas().api.types
+    if types.is_numeric_dtype(cells) or types.is_datetime64_any_dtype(cells):
+        return cells.rank(method="dense").to_numpy(dtype=np.float64)
+    return cells.astype(str).str.strip().rank(method="dense").to_numpy(dtype=np.float64)
+
+
+def join_files(files: dict[str, Frame], ignored: Collection[str]) -> tuple[Frame, NDArray[np.int8], NDArray[np.int64]]:
+    """Join the tables of several files: dataset.path first, then those of val_path and test_path.
+
+    Args:
+        files: The tables by key: path, val_path, test_path. The columns of the first one are used.
+        ignored: Columns that need not be in the other files.
+
+    Returns:
+        All rows; the part of each, -1 for those of `path`; and the position of each in its file, counted from 1.
+
+    Raises:
+        DataError: A column of `path` is missing in another file.
+    """
+    first = files["path"]
+    names = [name for name in first.columns if str(name) not in ignored]
+    for key, frame in files.items():
+        if absent := [str(name) for name in names if name not in frame.columns]:
+            raise DataError(
+                f"dataset.{key}: column '{absent[0]}' of dataset.path is missing in it",
+                "a file with the same columns, or 'dataset.drop=[...]' with this one",
+            )
+    joined = import_pandas().concat(
+        [frame.reindex(columns=first.columns) for frame in files.values()], ignore_index=True
+    )
+    part_of_key = {"path": -1, "val_path": 1, "test_path": 2}
+    parts = np.concatenate([np.full(len(frame), part_of_key[key], dtype=np.int8) for key, frame in files.items()])
+    return joined, parts, np.concatenate([np.arange(1, len(frame) + 1) for frame in files.values()])

@@ -1,0 +1,172 @@
+"""A split of the user's own: files, a column, an order, empty parts, a seed of its own; and rows in two parts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exp.data.assign_rows import split_sizes
+from exp.data.duplicates import count_repeated
+from exp.data.files import table
+from exp.data.prepare import prepare
+from exp.data.splits import Splits
+from exp.errors import ExpError
+
+
+def people(rows: int = 100, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": random.normal(40, 9, rows).round(3),
+            "town": random.choice(["Aa", "Bb"], rows),
+            "when": [f"2024-01-{day:02}" for day in random.integers(1, 29, rows)],
+            "ill": random.choice(["no", "yes"], rows),
+        }
+    )
+
+
+def split_of(
+    tmp_path: Path, frame: pd.DataFrame, split: Any = (0.6, 0.2, 0.2), seed: int = 0, **options: Any
+) -> Splits:
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    dataset = table(str(tmp_path / "people.csv"), "ill", kinds={"when": "category"}, **options)
+    return prepare(dataset, split, standardize=False, seed=seed)
+
+
+def ages(data: Splits, name: str) -> list[float]:
+    return data.splits[name].x[:, 0].tolist()
+
+
+def test_a_test_file_is_the_test_split_and_the_other_rows_keep_their_proportions(tmp_path: Path):
+    people(40, seed=1).to_csv(tmp_path / "test.csv", index=False)
+    data = split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"))
+    assert [len(split) for split in data.splits.values()] == [75, 25, 40]
+    assert ages(data, "test") == people(40, seed=1)["age"].astype(np.float32).tolist()
+    assert list(data.test.row_numbers) == list(range(1, 41))
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))[:75]
+    assert ages(data, "train") == people()["age"].to_numpy(np.float32)[order].tolist()
+
+
+def test_with_files_for_validation_and_test_the_table_is_for_training_in_its_order(tmp_path: Path):
+    for name, seed in (("val", 1), ("test", 2)):
+        people(30, seed).to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = {f"{name}_path": str(tmp_path / f"{name}.csv") for name in ("val", "test")}
+    data = split_of(tmp_path, people(), **paths)
+    assert ages(data, "train") == people()["age"].astype(np.float32).tolist()
+    assert [len(split) for split in data.splits.values()] == [100, 30, 30]
+
+
+@pytest.mark.parametrize("words", [("train", "val", "test"), ("Training", "dev ", "TEST")])
+def test_a_column_says_which_rows_are_for_what(words: tuple[str, ...], tmp_path: Path):
+    parts = np.arange(100) % 3
+    frame = people().assign(part=[words[part] for part in parts])
+    data = split_of(tmp_path, frame, split_column="part")
+    for part, name in enumerate(("train", "val", "test")):
+        assert ages(data, name) == frame["age"][parts == part].astype(np.float32).tolist()
+    assert not any(name.startswith("part") for name in data.features)
+
+
+def test_a_column_of_train_and_test_leaves_a_part_of_the_training_rows_for_validation(tmp_path: Path):
+    frame = people().assign(part=np.where(np.arange(100) < 80, "train", "test"))
+    data = split_of(tmp_path, frame, split_column="part")
+    assert [len(split) for split in data.splits.values()] == [60, 20, 20]
+    assert ages(data, "test") == frame["age"][80:].astype(np.float32).tolist()
+
+
+def test_rows_in_an_order_are_split_without_mixing_past_and_future(tmp_path: Path):
+    frame = people()
+    data = split_of(tmp_path, frame, order="when")
+    by_time = frame.sort_values("when", kind="stable")["age"].astype(np.float32).tolist()
+    assert [ages(data, name) for name in data.splits] == [by_time[:60], by_time[60:80], by_time[80:]]
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ([0.8, 0.2, 0], ["train", "val"]),
+        ([0.8, 0, 0.2], ["train", "test"]),
+        ([1, 0, 0], ["train"]),
+        ([70, 30, 0], ["train", "val"]),
+    ],
+)
+def test_a_part_may_be_empty(split: list[float], names: list[str], tmp_path: Path):
+    data = split_of(tmp_path, people(), split)
+    assert list(data.splits) == names
+    assert sum(len(rows) for rows in data.splits.values()) == 100
+    assert data.held_out == names[-1]
+
+
+@given(st.integers(5, 3000), st.sampled_from([[0.8, 0.2, 0.0], [0.7, 0.0, 0.3], [0.6, 0.2, 0.2], [1.0, 0.0, 0.0]]))
+def test_the_sizes_of_fractions_add_up(n: int, split: list[float]):
+    sizes = split_sizes(split, n)
+    assert sum(sizes) == n
+    assert [size > 0 for size in sizes] == [part > 0 for part in split]
+    last = max(np.flatnonzero(split))
+    assert sizes[:last] == [int(part * n) for part in split[:last]]
+
+
+@pytest.mark.parametrize(
+    ("split", "fix"), [([0.8, 0.2], r"dataset.split=\[0.8,0.2,0\]"), ([0, 0.5, 0.5], r"\[.6,.2,.2\]")]
+)
+def test_other_splits_are_refused_with_one_that_is_not(split: list[float], fix: str):
+    with pytest.raises(ExpError, match=fix):
+        split_sizes(split, 100)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"split_column": "town"}, "row 1 has '[AB].', not train, val or test"),
+        ({"split_column": "twn"}, "has no column 'twn'"),
+        ({"order": "height"}, "has no column 'height'"),
+        ({"test_path": "nowhere.csv"}, "dataset.test_path=nowhere.csv: file not found"),
+    ],
+)
+def test_what_is_no_split_is_refused(options: dict[str, Any], problem: str, tmp_path: Path):
+    with pytest.raises(ExpError, match=problem):
+        split_of(tmp_path, people(), **options)
+
+
+def test_a_test_file_without_a_column_is_refused(tmp_path: Path):
+    people().drop(columns="town").to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(ExpError, match=r"dataset.test_path: column 'town' of dataset.path is missing"):
+        split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"))
+    data = split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"), drop=["town"])
+    assert len(data.test) == 100
+
+
+def test_rows_that_are_in_training_too_are_counted(tmp_path: Path):
+    frame = people()
+    frame[:8].to_csv(tmp_path / "test.csv", index=False)
+    data = split_of(tmp_path, frame, [1, 0, 0], test_path=str(tmp_path / "test.csv"))
+    assert [note for note in data.notes if "equal a training row" in note] == [
+        "8 of 8 test rows equal a training row, target included: the test metrics favor a model that memorizes"
+    ]
+    assert not [note for note in split_of(tmp_path, frame).notes if "equal" in note]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1)), min_size=4, max_size=30))
+def test_repeated_rows_are_those_that_python_finds(rows: list[tuple[int, int, int]]):
+    x = np.array([row[:2] for row in rows], dtype=np.float64)
+    x[x == 2] = np.nan
+    y, half = np.array([row[2] for row in rows]), len(rows) // 2
+    expected = sum(row in rows[:half] for row in rows[half:])
+    assert count_repeated(x, y, np.arange(half), np.arange(half, len(rows))) == expected
+
+
+def test_runs_without_validation_or_test_rows(exp, tmp_path: Path):
+    """They report, evaluate and export what there is."""
+    people().drop(columns="when").to_csv(tmp_path / "people.csv", index=False)
+    line = "dataset=table dataset.path=people.csv dataset.target=ill epochs=2"
+    for split, names in (("[.8,.2,0]", ["train", "val"]), ("[.8,0,.2]", ["train", "test"]), ("[1,0,0]", ["train"])):
+        folder = "run" + "".join(names)
+        done = exp(*line.split(), f"dataset.split={split}", f"hydra.run.dir={folder}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        table_rows = [row.split()[0] for row in done.stdout.splitlines() if row.split()[0] in ("train", "val", "test")]
+        assert table_rows == names
+        assert (tmp_path / folder / "report.html").exists()

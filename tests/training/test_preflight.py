@@ -192,3 +192,34 @@ def test_warnings_are_printed_and_stored_and_can_be_turned_off(exp, tmp_path):
     assert "dataset.standardize=true" in json.loads((tmp_path / "a/summary.json").read_text())["notes"][0]
     assert "dataset.standardize=true" in (tmp_path / "a/exp.log").read_text()
     assert "dataset.standardize=true" not in exp(*raw, "preflight=off", "hydra.run.dir=b").stdout
+
+
+class Noisy(nn.Linear):
+    """Counts its calls, and draws random numbers in evaluation mode too."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) + 0.01 * torch.rand(len(x), 2)
+
+
+def test_a_check_changes_neither_buffers_nor_random_state():
+    experiment = build(config_of("dataset=moons"))
+    model, before = Noisy(), torch.get_rng_state()
+    assert problems(with_model(experiment, model), standardized=True) == []
+    assert float(model.calls) == 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class WithoutGradients(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.training else super().forward(x).detach()
+
+
+def test_a_model_without_gradients_in_evaluation_mode_is_a_warning():
+    experiment = build(config_of("dataset=moons"))
+    (warning,) = problems(with_model(experiment, WithoutGradients(2, 2)), standardized=True)
+    assert warning.startswith("the gradients were not checked: model: WithoutGradients failed to compute its gradients")

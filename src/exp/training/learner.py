@@ -84,20 +84,35 @@ class Learner:
         Raises:
             ConfigError: The model has no gradients in evaluation mode.
         """
+        with self.unchanged(split.x.device):
+            _, gradients = self.differentiate(split.x[:_MAX_ROWS], split.y[:_MAX_ROWS])
+        return {name: gradient for name, gradient in gradients.items() if gradient is not None}
+
+    def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:
+        """Return the outputs, and the gradient of the loss by parameter; None if the loss does not depend on it.
+
+        Raises:
+            ConfigError: The model fails, or has no gradients in its current mode.
+        """
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        with self._model_errors("to compute its gradients"), torch.enable_grad():
+            output: Tensor = self.model(x)
+            loss = self.objective.criterion(output, y)
+            gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
+
+    @contextmanager
+    def unchanged(self, device: torch.device) -> Generator[None]:
+        """Evaluation mode. Random state, also that of `device`, and buffers are restored when the context exits."""
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         self.model.eval()
-        devices = [split.x.device] if split.x.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices), self._model_errors("to compute its gradients"), torch.enable_grad():
-                loss = self.objective.criterion(self.model(split.x[:_MAX_ROWS]), split.y[:_MAX_ROWS])
-                results = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                yield
         finally:
             with torch.no_grad():
                 for buffer, saved in buffers:
                     buffer.copy_(saved)
-        gradients = cast("tuple[Tensor | None, ...]", results)
-        return {name: gradient for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
 
     @contextmanager
     def _model_errors(self, where: str) -> Generator[None]:

@@ -6,9 +6,8 @@ would be meaningless, a warning that the run may not be what was meant.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from exp.data.splits import Splits
@@ -45,8 +44,9 @@ class _Trial:
     """The result of one forward and backward pass over the first rows."""
 
     loss: float
-    last_operation: str  # the name of the autograd node of the outputs
-    gradients: dict[str, Tensor | None]  # by parameter; None if the loss does not depend on it
+    last_operation: str = ""  # the name of the autograd node of the outputs
+    gradients: dict[str, Tensor | None] = field(default_factory=dict[str, "Tensor | None"])
+    failure: str | None = None  # why there are no gradients
 
 
 def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterator[str]:
@@ -58,6 +58,8 @@ def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterato
     _check_finite(data)
     yield from _check_features(data, standardized)
     trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.y[:_ROWS])
+    if trial.failure is not None:
+        yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(learner.objective.criterion, trial.last_operation)
     if data.classes is None:
         yield from _check_target_scale(data.train.y)
@@ -104,21 +106,23 @@ def _check_target_scale(y: Tensor) -> Iterator[str]:
 
 
 def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:
-    """Run the model in evaluation mode on x [N, F] and y, forward and backward.
+    """Run the model in evaluation mode on x [N, F] and y, forward and backward, without changing anything.
 
     Raises:
         ConfigError: The loss cannot be computed on what the model returns, or would mean nothing.
     """
-    output = learner.predict(x)
-    check_output(learner.objective, output, len(x))
-    _check_target(learner.objective, output, y)
-    _check_log_probabilities(learner.objective.criterion, output)
-    parameters = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
-    with torch.enable_grad():
-        output = learner.model(x)
-        loss: Tensor = learner.objective.criterion(output, y)
-        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    return _Trial(float(loss.detach()), type(output.grad_fn).__name__, dict(zip(parameters, gradients, strict=True)))
+    criterion = learner.objective.criterion
+    with learner.unchanged(x.device):
+        output = learner.predict(x)
+        check_output(learner.objective, output, len(x))
+        _check_target(learner.objective, output, y)
+        _check_log_probabilities(criterion, output)
+        loss = float(criterion(output, y).detach())
+        try:
+            output, gradients = learner.differentiate(x, y)
+        except ConfigError as error:
+            return _Trial(loss, failure=error.problem)
+    return _Trial(loss, type(output.grad_fn).__name__, gradients)
 
 
 def _check_target(objective: Objective, output: Tensor, y: Tensor) -> None:

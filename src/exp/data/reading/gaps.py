@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.gap_marks import gap_notes, is_gap
+from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import is_number
 from exp.errors import pluralize
@@ -125,7 +126,7 @@ def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: 
             f"column '{name}': removed blanks around words, which merged {pluralize(count, 'spelling')}, such as "
             f"{merged!r}"
         )
-    if len(kept) <= _MOST_WORDS:
+    if len(kept) <= _MOST_WORDS and parse_booleans(name, import_pandas().Series(kept)) is None:
         by_case: dict[str, list[str]] = {}
         for word in dict.fromkeys(kept):
             by_case.setdefault(word.casefold(), []).append(word)

@@ -1,0 +1,153 @@
+"""Numbers that are not written plainly: 1,234.5 and 1.234,5, $3.50, 12 %, (3.4), 65 kg, <0.5.
+
+One notation holds for a whole column. It is stored with the column, so that new rows are read in the same way.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.gap_marks import gap_notes, is_gap
+from exp.data.columns.number_cells import CURRENCY, PLAIN, Notation, NumberCell, split_cell, value_of
+from exp.data.frame import Cells, import_pandas
+from exp.errors import pluralize
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The values float64 [N] of a column, NaN for empty cells; how it writes them; and notes for the user."""
+
+    values: Floats
+    notation: Notation
+    notes: tuple[str, ...]
+
+
+# Decimal mark and mark of the thousands, in the order in which they are tried.
+_MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "_"))
+
+
+def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Numbers | None:
+    """Return the numbers that a column of text holds, or None if a cell is neither a number nor empty.
+
+    Args:
+        name: The name of the column, for notes.
+        cells: Text [N], NaN for empty cells. Marks such as ? and - count as empty, with a note.
+        decimal: The declared decimal mark, if it is not the point.
+    """
+    codes, words = _factorize(cells)
+    split = [None if is_gap(word) else split_cell(word) for word in words]
+    present = [cell for cell in split if cell is not None]
+    if not present or any(cell is None and not is_gap(word) for cell, word in zip(split, words, strict=True)):
+        return None
+    affixes = _find_affixes(present)
+    notations = [Notation(*marks, *affixes) for marks in _order(decimal)] if affixes else []
+    fitting = [notation for notation in notations if all(value_of(cell, notation) is not None for cell in present)]
+    if not fitting:
+        return None
+    notation = fitting[0]
+    known = [None if cell is None else value_of(cell, notation) for cell in split]
+    if not _are_bounds_numbers(present, notation):
+        return None
+    counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
+    notes = [*gap_notes(name, [(word, count) for word, count in zip(words, counts, strict=True) if is_gap(word)])]
+    if notation != PLAIN:
+        example = max((word for word in words if not is_gap(word)), key=len)
+        value = next(value for value, word in zip(known, words, strict=True) if word == example)
+        notes.append(f"column '{name}': numbers are written as {notation}: {example!r} is {value}")
+    if bracketed := next((word for word in words if "(" in word and not is_gap(word)), None):
+        notes.append(f"column '{name}': cells such as {bracketed!r} are negative numbers")
+    if other := _find_other(present, notation, fitting):
+        fix = "'dataset.decimal=\",\"'" if other.decimal == "," else "dataset.decimal=."
+        notes.append(f"column '{name}': {notation.thousands!r} may be the decimal mark instead; if it is: {fix}")
+    if censored := [i for i, cell in enumerate(split) if cell is not None and cell.bound]:
+        total = pluralize(sum(counts[i] for i in censored), "cell")
+        notes.append(f"column '{name}': {total} such as {words[censored[0]]!r} are read as the number itself")
+    return Numbers(_take(codes, known), notation, tuple(notes))
+
+
+def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.bool_]]:
+    """Read new cells in a notation, or plainly where they are written so.
+
+    Returns:
+        Values float64 [N], NaN for empty cells, and which cells [N] are neither numbers nor empty.
+    """
+    if import_pandas().api.types.is_numeric_dtype(cells.dtype):
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        return values, np.zeros(len(values), dtype=np.bool_)
+    codes, words = _factorize(cells)
+    split = [None if is_gap(word) else split_cell(word) for word in words]
+    plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
+    as_usual = [
+        None if cell is None or not _has_affixes(cell, notation) else value_of(cell, notation) for cell in split
+    ]
+    as_plain = [None if cell is None or not _has_affixes(cell, notation) else value_of(cell, plain) for cell in split]
+    present = [place for place, word in enumerate(words) if not is_gap(word)]
+    is_plain = any(as_usual[place] is None for place in present) and all(as_plain[i] is not None for i in present)
+    first, second = (as_plain, as_usual) if is_plain else (as_usual, as_plain)
+    chosen = [value if value is not None else other for value, other in zip(first, second, strict=True)]
+    wrong = np.array([*(chosen[i] is None and not is_gap(word) for i, word in enumerate(words)), False], dtype=np.bool_)
+    return _take(codes, chosen), wrong[codes]
+
+
+def _factorize(cells: Cells) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the code [N] of each cell, -1 if it is empty, and the stripped words that the codes index."""
+    codes, uniques = import_pandas().factorize(cells)
+    return codes, [str(word).strip() for word in uniques]
+
+
+def _take(codes: NDArray[np.int64], values: Sequence[float | None]) -> Floats:
+    known = [np.nan if value is None else value for value in values]
+    return np.array([*known, np.nan], dtype=np.float64)[codes]
+
+
+def _find_affixes(cells: Sequence[NumberCell]) -> tuple[str, str] | None:
+    """Return the prefix and the suffix of a column, or None if cells have different ones.
+
+    A currency may be absent from some cells. Any other suffix may be absent from zeros only.
+    """
+    prefixes = {cell.prefix for cell in cells} - {""}
+    suffixes = {_singular(cell.suffix): cell.suffix for cell in cells if cell.suffix}
+    if len(prefixes) > 1 or len(suffixes) > 1:
+        return None
+    suffix = next(iter(suffixes.values()), "")
+    if suffix and not re.fullmatch(CURRENCY, suffix, re.IGNORECASE):
+        bare = [cell.number for cell in cells if not cell.suffix]
+        if any(set(number) - set("0.,") for number in bare):
+            return None
+    return next(iter(prefixes), ""), suffix
+
+
+def _singular(suffix: str) -> str:
+    return suffix.casefold().rstrip(".").removesuffix("s")
+
+
+def _has_affixes(cell: NumberCell, notation: Notation) -> bool:
+    """Whether a cell has the prefix and the suffix of the notation, or none."""
+    same_suffix = not cell.suffix or _singular(cell.suffix) == _singular(notation.suffix)
+    return cell.prefix in ("", notation.prefix) and same_suffix
+
+
+def _order(decimal: str | None) -> list[tuple[str, str]]:
+    """Return the marks to try, those with the declared decimal mark first."""
+    return sorted(_MARKS, key=lambda marks: marks[0] != decimal) if decimal == "," else list(_MARKS)
+
+
+def _find_other(cells: Sequence[NumberCell], notation: Notation, fitting: Sequence[Notation]) -> Notation | None:
+    """Return another notation that fits all cells and gives other numbers."""
+    for other in fitting[1:]:
+        if notation.thousands and any(value_of(cell, other) != value_of(cell, notation) for cell in cells):
+            return other
+    return None
+
+
+def _are_bounds_numbers(cells: Sequence[NumberCell], notation: Notation) -> bool:
+    """Whether cells such as <0.5 may stand for their numbers: <=50K and >50K, as they are categories, may not."""
+    bounds = {cell.bound for cell in cells}
+    bounded = {(cell.bound, value_of(cell, notation)) for cell in cells if cell.bound}
+    is_mixed = len(bounds) > 1 and "" not in bounds
+    return not is_mixed and len({value for _, value in bounded}) == len(bounded)

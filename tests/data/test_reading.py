@@ -241,10 +241,10 @@ def test_na_values_are_words_and_numbers(tmp_path: Path):
     assert rows_of(table) == [[None, "a", None, None], [2, None, 3.5, "b"], [3, "c", None, "9"]]
 
 
-def test_blanks_around_words_are_removed_with_a_rightte_if_words_merge(tmp_path: Path):
+def test_blanks_around_words_are_removed_with_a_note_if_words_merge(tmp_path: Path):
     table = read(tmp_path, 'x,y\n1,"left "\n2,left\n3," right"\n4,"  "\n5,Right\n')
     assert rows_of(table) == [[1, "left"], [2, "left"], [3, "right"], [4, None], [5, "Right"]]
-    assert table.righttes == (
+    assert table.notes == (
         "column 'y': removed blanks around words, which merged 1 spelling, such as 'left'",
         "column 'y': words that differ only in case are different: 'right', 'Right'",
     )

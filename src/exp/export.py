@@ -24,6 +24,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
 
     The script trains the same run without exp, with the same losses to the bit on the CPU. The model takes features as
     the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the outputs of a .pt2 file.
+    The outputs of a run that standardised its target are predictions in the target's own unit, float64 [N, K].
 
     Args:
         run: Folder of the run.
@@ -67,7 +68,9 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             # What it says on the way is of packages that are not needed, and of what torch means to change in itself.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             with warnings.catch_warnings(action="ignore"):
-                torch.onnx.export(trained.model, (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False)
+                torch.onnx.export(
+                    _with_own_unit(trained), (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False
+                )
         parameters = path.with_name(f"{path.name}.data")
         if parameters.exists():
             print(f"its parameters (keep them in the same folder): {parameters}")
@@ -90,8 +93,18 @@ def _export_model(trained: "TrainedModel") -> Any:
     import torch
 
     return torch.export.export(
-        trained.model, (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_any_rows()
+        _with_own_unit(trained), (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_any_rows()
     )
+
+
+def _with_own_unit(trained: "TrainedModel") -> Any:
+    """Return the model; one that standardised its target is followed by the conversion to the target's own unit."""
+    from torch import nn
+
+    from exp.data.target_scale import OwnUnit
+
+    scale = trained.preprocessing.target_scale
+    return trained.model if scale is None else nn.Sequential(trained.model, OwnUnit(scale)).eval()
 
 
 def _any_rows() -> Any:

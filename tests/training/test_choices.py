@@ -88,6 +88,7 @@ def test_the_rows_decide_the_length(
     assert (config.batching.batch_size, config.epochs) == (batch_size, epochs)
     assert set(list_decided(typed, config)) == {
         "loss",
+        "dataset.scale_target",
         *({"epochs"} if "epochs=auto" in words else ()),
         *({"batching.batch_size"} if "=auto" in words.partition("batching")[2] else ()),
     }
@@ -111,6 +112,7 @@ def test_a_run_says_what_was_decided_and_is_resumed_and_used(exp: Callable[..., 
     assert json.loads((tmp_path / "run/summary.json").read_text())["decided"] == {
         "epochs": 300,
         "batching.batch_size": 32,
+        "dataset.scale_target": True,
         "loss": "mse",
     }
     assert "_target_: auto" in (tmp_path / "run/.hydra/config.yaml").read_text()

@@ -13,6 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from exp.cli.command_line import CommandLine
 from exp.cli.intent import bare_word, command_key, file_overrides, missing_target
 from exp.config import hydra_messages as messages
+from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
 from exp.config.yaml_comments import commented_keys
@@ -123,7 +124,9 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     owners = [f"{inside}={name}" for name, path in files.items() if last in _keys_in(path, inside)]
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
     fix = override or "python -m exp --cfg job, which prints every key"
-    if owners and not meant:
+    if last in READ_BY_EXP.get(inside, ()) and not sign:  # of every dataset, also where its YAML does not name it
+        override = fix = f"+{typed}"
+    elif owners and not meant:
         override = (owners[0], typed)
         fix = " ".join(override)
     return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)

@@ -156,6 +156,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.stratify": (_SWITCH, "true"),
+    "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
     "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop")), "auto"),
     "dataset.max_categories": (Number(1, whole=True, null=True), "50"),

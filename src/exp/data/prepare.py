@@ -1,6 +1,7 @@
 """Split a dataset, and turn its rows into features with preprocessing fitted on the training rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,10 +15,16 @@ from exp.data.duplicates import count_repeated
 from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
+from exp.data.target_scale import fit_target_scale
 
 
 def prepare(
-    dataset: Dataset, split: Sequence[float] | None, standardize: bool, seed: int, stratify: bool = False
+    dataset: Dataset,
+    split: Sequence[float] | None,
+    standardize: bool,
+    seed: int,
+    stratify: bool = False,
+    scale_target: bool | str | None = False,
 ) -> Splits:
     """Return the splits on the CPU, with rows assigned as `random_split` does after `torch.manual_seed(seed)`.
 
@@ -28,6 +35,7 @@ def prepare(
             float32.
         seed: Seeds torch's random generator; it decides which row is in which split.
         stratify: Give every split the same class proportions.
+        scale_target: Standardise numeric targets by the training rows: true, false, log, or auto, which is true.
 
     Rows of one group of the dataset stay in one split.
 
@@ -40,12 +48,14 @@ def prepare(
     else:
         rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, stratify)
     preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
-    y = torch.from_numpy(dataset.y)
-    if dataset.classes is None:
-        y = y.float()
+    scale = fit_target_scale(dataset.y, dataset.classes, rows[0], scale_target, dataset.target)
+    preprocessing = replace(preprocessing, target_scale=scale)
+    y = preprocessing.encode_targets(dataset.y)
     numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
     check_memory(n, len(preprocessing.features))
-    parts = [Split(_features(preprocessing, encoded, part), y[torch.from_numpy(part)], numbers[part]) for part in rows]
+    parts = [
+        Split(_features(preprocessing, encoded, part), y[torch.from_numpy(part)], numbers[part], scale) for part in rows
+    ]
     train, val, test = parts if len(parts) == 3 else parts * 3
     left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
     notes = (

@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.dataset import Dataset
+from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 
 
@@ -25,6 +28,7 @@ class Preprocessing:
     target: str
     classes: tuple[str, ...] | None
     values: int = 1
+    target_scale: TargetScale | None = None  # None: targets are not scaled
 
     @classmethod
     def fit(cls, dataset: Dataset, train: NDArray[np.int64], standardize: bool) -> tuple["Preprocessing", Floats]:
@@ -71,6 +75,12 @@ class Preprocessing:
             return features
         return (features - np.array(self.mean)) / np.array(self.scale)
 
+    def encode_targets(self, y: NDArray[Any]) -> Tensor:
+        """Return class numbers [N] as they are, or values [N, K], scaled in float64, as float32."""
+        if self.classes is not None:
+            return torch.from_numpy(y)
+        return torch.from_numpy(y if self.target_scale is None else self.target_scale.transform(y)).float()
+
     def unknown_notes(self, x: Floats) -> Iterator[str]:
         """Yield a note for each column with categories that none of the features of values [N, C] stands for."""
         for column, values in zip(self.columns, x.T, strict=True):
@@ -88,4 +98,6 @@ class Preprocessing:
         fields["columns"] = tuple(KINDS[column["kind"]].from_json(column) for column in fields["columns"])
         for key in ("mean", "scale", "classes"):
             fields[key] = None if fields[key] is None else tuple(fields[key])
+        if (target := fields.get("target_scale")) is not None:  # older checkpoints do not have the key
+            fields["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
         return cls(**fields)

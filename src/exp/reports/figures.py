@@ -156,7 +156,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
 def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
     """Plot predictions against the first target of the test rows; exact predictions lie on the line."""
     shown = split.x[:: -(-len(split) // _MAX_POINTS)]
-    truth = split.y[:: -(-len(split) // _MAX_POINTS), 0].cpu().numpy()
+    truth = split.values[:: -(-len(split) // _MAX_POINTS), 0].numpy()
     predicted = objective.scalar_output(predict(shown)).cpu().numpy()
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()

@@ -45,10 +45,11 @@ def hardest_rows(
     true: list[str]
     predicted: list[str]
     if data.classes is None:
-        true, predicted = _format_values(split.y), _format_values(objective.prediction(output))
-        units = data.train.y.double().std(0, correction=0) if split.y.shape[1] > 1 else torch.ones(1)
-        distance = (output - split.y).double() / torch.where(units > 0, units, 1.0).to(output.device)
-        wrong, what = distance.square().sum(1).sqrt().cpu().numpy(), "error"
+        prediction, values = objective.prediction(output).cpu(), split.values
+        true, predicted = _format_values(values), _format_values(prediction)
+        units = data.train.values.double().std(0, correction=0) if split.y.shape[1] > 1 else torch.ones(1)
+        distance = (prediction - values).double() / torch.where(units > 0, units, 1.0)
+        wrong, what = distance.square().sum(1).sqrt().numpy(), "error"
     else:
         truth = truth_of(split)
         true = [data.classes[number] for number in truth]

@@ -35,11 +35,11 @@ def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> 
     if "accuracy" in values:
         intervals["accuracy"] = wilson_interval(round(values["accuracy"] * len(split)), len(split))
     elif len(split) > 1:
-        squares = (output - split.y).double().square().cpu().numpy()
+        squares = (objective.prediction(output).cpu() - split.values).double().square().numpy()
         low, high = _of_mean(squares.mean(1))
         intervals["rmse"] = math.sqrt(max(0.0, low)), math.sqrt(high)
         if "r2" in values:
-            y = split.y.double().cpu().numpy()
+            y = split.values.double().numpy()
             variance = np.array(split.variance)
             spread = (y - y.mean(0)) ** 2
             low, high = _of_mean(((squares - squares.mean(0) / variance * spread) / variance).mean(1))

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,7 +54,13 @@ def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
     """`rows_file`, as a literal, or what makes the rows."""
     node = experiment.config.dataset
     if needs_rows(experiment.config):
-        return {"rows_file": repr(rows), "source": "", "sklearn_module": "", "standardize": False}
+        return {
+            "rows_file": repr(rows),
+            "source": "",
+            "sklearn_module": "",
+            "standardize": False,
+            **_target(experiment),
+        }
     module, _, name = node["_target_"].rpartition(".")
     is_ours = origin(module) == "exp"
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP["dataset"])}
@@ -68,7 +75,21 @@ def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
         "split_seed": split_seed(experiment.config),
         "split_sizes": [len(split) for split in experiment.data.splits.values()] if is_split else [],
         "standardize": bool(node.get("standardize")),
+        **_target(experiment),
     }
+
+
+def _target(experiment: Experiment) -> dict[str, Any]:
+    """`target_mean` and `target_scale` as source, if the target is standardised."""
+    scale = experiment.data.preprocessing.target_scale
+    if scale is None:
+        return {"target_scale": "", "target_log": False}
+    mean, deviation = map(_as_source, (scale.mean, scale.scale))
+    return {"target_mean": mean, "target_scale": deviation, "target_log": scale.log, "targets": len(scale.mean)}
+
+
+def _as_source(numbers: Sequence[float]) -> str:
+    return repr(numbers[0]) if len(numbers) == 1 else f"torch.tensor({list(numbers)!r}, dtype=torch.float64)"
 
 
 def _source_without_annotations(function: Any) -> str:
@@ -139,4 +160,9 @@ def _metric(experiment: Experiment) -> str:
     if isinstance(experiment.objective, Binary):
         threshold = 0.0 if experiment.objective.probability is torch.sigmoid else 0.5
         return f"((output >= {threshold}) == (y == 1)).double().mean().item()"
-    return "(output - y).double().square().mean().sqrt().item()"
+    scale = experiment.data.preprocessing.target_scale
+    if scale is None:
+        return "(output - y).double().square().mean().sqrt().item()"
+    if scale.log:
+        return "(own_unit(output) - own_unit(y)).square().mean().sqrt().item()"
+    return "((output.double() - y) * y_scale).square().mean().sqrt().item()"

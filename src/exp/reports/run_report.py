@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
 from exp.reports import figures, html
-from exp.reports.classification import confusion_counts, scores_by_class, truth_of
+from exp.reports.classification import confusion_counts, scores_by_class
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.html import Table
 from exp.reports.intervals import Interval, confidence_intervals
@@ -23,6 +22,7 @@ from exp.results import metrics_csv, run_folder
 from exp.results import summary as record
 from exp.results.formatting import format_metric
 from exp.results.run_folder import read_arguments
+from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted
 from exp.training.learner import compute_metrics
@@ -165,23 +165,16 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."
-    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {brackets}"
+    unit = "The loss is of the standardised target. " if experiment.data.preprocessing.target_scale else ""
+    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {unit}{brackets}"
     return Table(("", *names, "rows"), table), remark
 
 
 def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the test metrics of always predicting the training rows' most common class, or their mean."""
-    data = experiment.data
-    split = data.splits[data.held_out]
-    if data.classes is not None:
-        most_common = int(np.bincount(truth_of(data.train)).argmax())
-        values = {"accuracy": float((truth_of(split) == most_common).mean())}
-        name = f"always {data.classes[most_common]}"
-    else:
-        mean = data.train.y.mean(0, keepdim=True).expand_as(split.y)
-        (score,) = experiment.objective.score(mean, split.y, [len(split)], split)
-        values, name = score.values(), "always the mean"
-    return (name, *(_with_interval(metric, values.get(metric), None) for metric in names), f"{len(split):,}")
+    """Return the row of a guess that needs no model."""
+    guess = compute_baseline(experiment.objective, experiment.data)
+    cells = (_with_interval(metric, guess.metrics.get(metric), None) for metric in names)
+    return (guess.name, *cells, f"{guess.rows:,}")
 
 
 def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:

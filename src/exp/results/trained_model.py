@@ -86,8 +86,8 @@ class TrainedModel:
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
         """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
-        target = torch.from_numpy(y) if self.preprocessing.classes is not None else torch.from_numpy(y).float()
-        split = Split(torch.zeros(len(y), 0), self.objective.target(target))
+        target = self.objective.target(self.preprocessing.encode_targets(y))
+        split = Split(torch.zeros(len(y), 0), target, target_scale=self.preprocessing.target_scale)
         return compute_metrics(self.objective, self.outputs(rows), split)
 
     def evaluate(self, split: str) -> MetricSums:
@@ -122,7 +122,8 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
     criterion = instantiate("loss", config.loss)
-    objective = make_objective(criterion, config.loss.get("output"), preprocessing.classes, preprocessing.values)
+    classes, values, scale = preprocessing.classes, preprocessing.values, preprocessing.target_scale
+    objective = make_objective(criterion, config.loss.get("output"), classes, values, scale)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
     model: nn.Module = instantiate("model", config.model, **widths)
     model.load_state_dict(state["model"])

@@ -71,11 +71,12 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
         bool(config.dataset.get("standardize")),
         split_seed(config),
         bool(config.dataset.get("stratify")),
+        config.dataset.get("scale_target"),
     )
     config = resolve(config, data)
-    objective = make_objective(
-        instantiate("loss", config.loss), config.loss.get("output"), data.classes, data.preprocessing.values
-    )
+    criterion, target = instantiate("loss", config.loss), data.preprocessing
+    output = config.loss.get("output")
+    objective = make_objective(criterion, output, target.classes, target.values, target.target_scale)
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)

@@ -38,9 +38,11 @@ def resolve(config: Config, data: Splits) -> Config:
     batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
     epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
     stopping = config.early_stopping if len(data.val) else replace(config.early_stopping, patience=None)
-    return replace(
-        config, early_stopping=stopping, loss=resolve_loss(config.loss, data.classes), batching=batching, epochs=epochs
-    )
+    dataset = dict(config.dataset)
+    if dataset.get("scale_target") == "auto":
+        dataset["scale_target"] = data.preprocessing.target_scale is not None
+    loss = resolve_loss(config.loss, data.classes)
+    return replace(config, dataset=dataset, early_stopping=stopping, loss=loss, batching=batching, epochs=epochs)
 
 
 def resolve_loss(node: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
     pairs = {
         "epochs": (typed.epochs, resolved.epochs),
         "batching.batch_size": (typed.batching.batch_size, resolved.batching.batch_size),
+        "dataset.scale_target": (typed.dataset.get("scale_target"), resolved.dataset.get("scale_target")),
         "loss": (typed.loss["_target_"], _OPTIONS.get(resolved.loss["_target_"])),
     }
     return {key: decided for key, (value, decided) in pairs.items() if value == "auto"}

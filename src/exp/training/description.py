@@ -70,6 +70,7 @@ def _lines(
     order = ", shuffled" if batches.shuffle else ""
     lines = {
         "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_column_kinds(data)}, {kind}; {split}{scaled}",
+        **_target_line(data, "dataset.scale_target" in decided),
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
         "loss": f"{_format_option(decided.get('loss', choices['loss']), config.loss)}{auto['loss']}",
@@ -87,6 +88,19 @@ def _lines(
             f"{_format_option(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"
         )
     return lines
+
+
+def _target_line(data: Splits, is_auto: bool) -> dict[str, str]:
+    """Return the line on a standardised target; empty if it is not."""
+    scale = data.preprocessing.target_scale
+    if scale is None:
+        return {}
+    sizes = ", ".join(f"{mean:,.6g} ± {size:,.6g}" for mean, size in zip(scale.mean, scale.scale, strict=True))
+    return {
+        "target": f"{'its logarithm is ' if scale.log else ''}standardised by the training rows{' (auto)' * is_auto}: "
+        f"{sizes}; the loss is in this unit, metrics and predictions in the target's own; to leave it as it is: "
+        "dataset.scale_target=false"
+    }
 
 
 def _column_kinds(data: Splits) -> str:

@@ -57,6 +57,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """Metrics of a guess that needs no model, such as "always the mean", on the rows of `split`."""
+
+    name: str
+    split: str
+    metrics: dict[str, float]
+    rows: int
+
+
+@dataclass(frozen=True)
 class Histograms:
     """The live parameters by name, and the gradients of the training loss, for those parameters that have one."""
 
@@ -97,7 +107,7 @@ class Noted:
 PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
 
 
-Event: TypeAlias = Built | Resumed | Trained | Evaluated | Histograms | Snapshot | Drawn | Noted
+Event: TypeAlias = Built | Resumed | Trained | Evaluated | Baseline | Histograms | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

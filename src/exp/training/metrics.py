@@ -50,10 +50,21 @@ class SquaredErrorSum:
 
     @classmethod
     def of_segments(
-        cls, output: Tensor, target: Tensor, sizes: Sequence[int], variance: tuple[float, ...]
+        cls,
+        output: Tensor,
+        target: Tensor,
+        sizes: Sequence[int],
+        variance: tuple[float, ...],
+        units: Sequence[float] | None = None,
     ) -> "list[SquaredErrorSum]":
-        """Compare outputs [N, K] with targets [N, K]: one result for the first sizes[0] examples, and so on."""
+        """Compare outputs [N, K] with targets [N, K]: one result for the first sizes[0] examples, and so on.
+
+        Args:
+            units: For each of the K, what an error of 1 is in the unit of its variance; None: 1.
+        """
         squares = segment_sums((output - target).square_().cpu().numpy(), sizes, np.float64)
+        if units is not None:
+            squares *= np.square(units)
         return [cls(count, tuple(square), variance) for count, square in zip(sizes, squares.tolist(), strict=True)]
 
     def __add__(self, other: Self) -> "SquaredErrorSum":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.data.splits import Split
+from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
 from exp.training.metrics import AccuracySum, SquaredErrorSum
 
@@ -139,10 +140,14 @@ class Binary:
 
 @dataclass(frozen=True)
 class Regression:
-    """K numeric targets; the outputs are the predicted values."""
+    """K numeric targets; the outputs are the predicted values, standardised if there is a `scale`.
+
+    Metrics and predictions are in the target's own unit.
+    """
 
     criterion: nn.Module
     outputs: int
+    scale: TargetScale | None = None
     metrics = SquaredErrorSum.names
 
     def target(self, y: Tensor) -> Tensor:
@@ -150,12 +155,12 @@ class Regression:
         return y
 
     def prediction(self, output: Tensor) -> Tensor:
-        """The values [N, K] themselves."""
-        return output
+        """The values [N, K] in the target's own unit, float64 on the CPU if they are scaled."""
+        return output if self.scale is None else self.scale.restore(output)
 
     def scalar_output(self, output: Tensor) -> Tensor:
-        """[N]: the first value."""
-        return output[:, 0]
+        """[N]: the first value in its own unit."""
+        return self.prediction(output)[:, 0]
 
     def probabilities(self, output: Tensor) -> None:
         """None: values have no probabilities."""
@@ -166,7 +171,12 @@ class Regression:
         del output
 
     def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[SquaredErrorSum]:
-        return SquaredErrorSum.of_segments(output, target, sizes, split.variance)
+        scale = self.scale
+        if scale is None:
+            return SquaredErrorSum.of_segments(output, target, sizes, split.variance)
+        if scale.log:
+            return SquaredErrorSum.of_segments(scale.restore(output), scale.restore(target), sizes, split.variance)
+        return SquaredErrorSum.of_segments(output.cpu().double(), target.cpu(), sizes, split.variance, scale.scale)
 
 
 # The loss.output of the criteria that allow only one.
@@ -183,7 +193,11 @@ _MEANINGS: dict[type[nn.Module], str] = {
 
 
 def make_objective(
-    criterion: nn.Module, output: str | None, classes: Sequence[str] | None, values: int = 1
+    criterion: nn.Module,
+    output: str | None,
+    classes: Sequence[str] | None,
+    values: int = 1,
+    scale: TargetScale | None = None,
 ) -> Objective:
     """Return the objective of `criterion` for a target.
 
@@ -191,6 +205,7 @@ def make_objective(
         output: What the model's output means to the criterion: classes, logit, probability or value (loss.output).
         classes: The class names of the target; None if it is numeric.
         values: The number of columns of a numeric target.
+        scale: How a numeric target is standardised; None: it is not.
 
     Raises:
         ConfigError: The loss cannot be computed, or means nothing, for such a target.
@@ -210,7 +225,7 @@ def make_objective(
             raise ConfigError(
                 f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
             )
-        return Regression(criterion, values)
+        return Regression(criterion, values, scale)
     if output == "classes":
         return Multiclass(criterion, len(classes))
     if len(classes) != 2:

@@ -101,8 +101,7 @@ def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
 def _check_target_scale(y: Tensor) -> Iterator[str]:
     size = float(y.double().square().mean().sqrt())
     if size > _LARGE_TARGET:
-        unit = 10 ** round(math.log10(size))
-        yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: divide the target by {unit:,}"
+        yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: dataset.scale_target=true"
 
 
 def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:

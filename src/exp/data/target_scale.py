@@ -1,0 +1,83 @@
+"""Standardise numeric targets by the training rows, and convert predictions back to the target's own unit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exp.data.columns.base import Floats
+from exp.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class TargetScale:
+    """The mean and deviation of each of K targets in the training rows; of their logarithms with `log`."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    log: bool = False
+
+    @classmethod
+    def fit(cls, y: Floats, log: bool = False) -> "TargetScale":
+        """Fit the targets [N, K] of the training rows. A constant target has the scale 1."""
+        values = np.log(y) if log else y
+        is_constant = values.min(0) == values.max(0)
+        mean = np.array(np.where(is_constant, values[0], values.mean(0)), dtype=np.float64)
+        scale = np.array(np.where(is_constant, 1.0, np.sqrt(np.square(values - mean).mean(0))), dtype=np.float64)
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), log)
+
+    def transform(self, y: Floats) -> Floats:
+        """Return the standardised targets [N, K]."""
+        return ((np.log(y) if self.log else y) - np.array(self.mean)) / np.array(self.scale)
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Return standardised values [N, K] in the target's own unit, float64 on the CPU."""
+        return OwnUnit(self)(values.cpu())
+
+
+class OwnUnit(nn.Module):
+    """Convert standardised values [N, K] to the target's own unit, float64."""
+
+    scale: Tensor
+    mean: Tensor
+
+    def __init__(self, target: TargetScale) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(target.scale, dtype=torch.float64))
+        self.register_buffer("mean", torch.tensor(target.mean, dtype=torch.float64))
+        self._is_log = target.log
+
+    def forward(self, values: Tensor) -> Tensor:
+        linear = values.double() * self.scale + self.mean
+        return linear.exp() if self._is_log else linear
+
+
+def fit_target_scale(
+    y: NDArray[Any], classes: tuple[str, ...] | None, train: NDArray[np.int64], choice: Any, name: str
+) -> TargetScale | None:
+    """Return the scale that `dataset.scale_target=choice` means for the targets of all rows; None: none.
+
+    Args:
+        y: Class numbers [N], or values [N, K].
+        train: The training rows.
+        choice: auto, true, false or log; auto standardises numeric targets.
+        name: The target's name, for messages.
+
+    Raises:
+        ConfigError: The target has classes.
+        DataError: The logarithm of a target does not exist.
+    """
+    if choice in (None, False) or (choice == "auto" and classes is not None):
+        return None
+    if classes is not None:
+        key = f"dataset.scale_target={str(choice).lower()}"
+        raise ConfigError(f"{key} needs a numeric target, but this target has classes", "dataset.scale_target=auto")
+    if choice == "log" and y.min() <= 0:
+        raise DataError(
+            f"dataset.scale_target=log: the target '{name}' must be > 0 in every row, got {y.min():g}",
+            "dataset.scale_target=true",
+        )
+    return TargetScale.fit(y[train], choice == "log")

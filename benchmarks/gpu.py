@@ -29,7 +29,7 @@ from exp.engine import replay
 from exp.training.build import build
 from exp.training.events import Trained
 from exp.training.learner import Learner
-from exp.training.loop import train
+from exp.training.loop import Training
 
 ENGINES = {"eager": "eager", "replayed": "replay", "captured": "replay"}
 WARM_UP = 100  # steps; a step proves itself in the first few, and a GPU's clocks rise
@@ -81,7 +81,9 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
         learner = Watched(**vars(it.learner))
         found = learner.found
         try:
-            for event in train(learner, it.batches, it.data, it.plan, stop_requested=lambda: time.perf_counter() > end):
+            for event in Training(
+                learner, it.batches, it.data, it.plan, stop_requested=lambda: time.perf_counter() > end
+            ):
                 if isinstance(event, Trained):
                     found.losses[event.at.step] = event.metrics.loss
         except KeyboardInterrupt:

@@ -25,7 +25,7 @@ from exp.reports.plain_script import needs_rows, write_script
 from exp.results.trained_model import load_trained
 from exp.training.build import build
 from exp.training.events import Evaluated
-from exp.training.loop import train
+from exp.training.loop import Training
 
 PRESETS = {
     "experiment=cancer_raw": ["epochs=3"],
@@ -73,7 +73,7 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     script = write_script(experiment, threads=1, rows="script.npz")
     if needs_rows(config):
         write_rows(experiment, Path("script.npz"))
-    events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     ours = [(event.split, event.at.step, event.metrics) for event in events if isinstance(event, Evaluated)]
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):

@@ -16,7 +16,7 @@ from exp.training.build import Experiment, build
 from exp.training.description import describe
 from exp.training.events import Drawn, Evaluated, Event, Noted, PruningCallback
 from exp.training.interrupts import graceful_stop
-from exp.training.loop import train
+from exp.training.loop import Training
 from exp.training.preflight import find_problems
 from exp.training.reuse import JobCache
 from exp.training.sink_group import SinkGroup
@@ -68,7 +68,7 @@ def _events(
             standardized = bool(spec.config.dataset.get("standardize"))
             yield from _notes(find_problems(experiment.learner, experiment.data, standardized))
     learner, batches, data, plan = experiment.learner, experiment.batches, experiment.data, experiment.plan
-    training = train(learner, batches, data, plan, previous.checkpoint, stop_requested)
+    training = Training(learner, batches, data, plan, previous.checkpoint, stop_requested)
     end = _START
     for event in _until_pruned(training, plan.steps, should_prune):
         yield event
@@ -82,7 +82,7 @@ def _notes(texts: Iterable[str]) -> Iterator[Noted]:
     return (Noted(_START, text) for text in texts)
 
 
-def _until_pruned(events: Iterator[Event], steps: int, should_prune: PruningCallback | None) -> Iterator[Event]:
+def _until_pruned(events: Iterable[Event], steps: int, should_prune: PruningCallback | None) -> Iterator[Event]:
     """Yield `events`; raise Pruned after a validation before step `steps` for which `should_prune` returns True."""
     for event in events:
         yield event

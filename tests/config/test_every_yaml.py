@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from exp.config.schema import CONF
 from exp.training.build import build
 from exp.training.events import Evaluated
-from exp.training.loop import train
+from exp.training.loop import Training
 
 OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "hydra"]
 
@@ -38,7 +38,7 @@ def test_every_option_composes_builds_and_takes_two_steps(option: str, tmp_path:
     two = ["epochs=2", "batching.batch_size=null", "batching.drop_last=false"]
     experiment = build(config_of(option, *COMPANIONS.get(option, []), *two))
     assert experiment.plan.steps == 2
-    *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    *_, last = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
     assert isinstance(last, Evaluated)
     assert last.at.step == 2
 
@@ -47,7 +47,7 @@ def test_every_option_composes_builds_and_takes_two_steps(option: str, tmp_path:
 def test_the_cuda_option_trains_on_the_gpu():
     experiment = build(config_of("device=cuda", "epochs=2"))
     assert {parameter.device.type for parameter in experiment.model.parameters()} == {"cuda"}
-    *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    *_, last = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
     assert isinstance(last, Evaluated)
 
 

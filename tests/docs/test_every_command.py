@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 
 from exp.training.build import build
 from exp.training.events import Evaluated
-from exp.training.loop import train
+from exp.training.loop import Training
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = [option for group in group_names() for option in read_options(group)]
@@ -61,7 +61,7 @@ def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path, monkeypatc
         config = config_of(*arguments, "epochs=1")
         if option.name not in ELSEWHERE:
             experiment = build(config)
-            *_, last = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+            *_, last = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
             assert isinstance(last, Evaluated)
 
 

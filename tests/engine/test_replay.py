@@ -16,7 +16,7 @@ from exp.engine.replay import ReplayStep, Stage
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.trace import Trace
 from exp.training.build import build
-from exp.training.loop import train
+from exp.training.loop import Training
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -369,7 +369,7 @@ def test_batches_that_are_cut_during_replay():
     experiment = build(config_of("dataset=moons", "dataset.n_samples=5174", "batching.batch_size=3", "epochs=1"))
     assert experiment.batches.steps_per_epoch > 1024
     assert len(experiment.data.train) % 3
-    for _ in train(experiment.learner, experiment.batches, experiment.data, experiment.plan):
+    for _ in Training(experiment.learner, experiment.batches, experiment.data, experiment.plan):
         pass
     assert experiment.learner.step.fallback_reason is None
 

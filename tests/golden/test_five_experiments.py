@@ -19,7 +19,7 @@ from torch import Tensor
 from exp.config.schema import CONF
 from exp.training.build import Experiment, build
 from exp.training.events import Evaluated, Event, Trained
-from exp.training.loop import train
+from exp.training.loop import Training
 from exp.training.metrics import AccuracySum, MetricSums
 
 
@@ -50,7 +50,7 @@ class Finished:
 @cache
 def preset(*overrides: str) -> Finished:
     experiment = build(config_of(*overrides, "log_every=1", "threads=1"))
-    events = list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     return Finished(experiment, [event for event in events if isinstance(event, Trained | Evaluated)])
 
 
@@ -171,7 +171,7 @@ def test_distance():
 @pytest.mark.slow
 def test_distance_stays_at_the_mean_with_seed_0():
     stuck = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
-    *_, last = [e for e in train(stuck.learner, stuck.batches, stuck.data, stuck.plan) if isinstance(e, Evaluated)]
+    *_, last = [e for e in Training(stuck.learner, stuck.batches, stuck.data, stuck.plan) if isinstance(e, Evaluated)]
     assert round(last.metrics.loss, 2) == 32.78
 
 

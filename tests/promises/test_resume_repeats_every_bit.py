@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from exp.results import checkpoints
 from exp.training.build import build
 from exp.training.events import Evaluated, Event, Resumed, Snapshot, Trained
-from exp.training.loop import train
+from exp.training.loop import Training
 
 MODES = ["batching=full", "batching=online", "batching.batch_size=7", "batching.batch_size=7 batching.shuffle=false"]
 # Optimizers, schedules and layers with state between steps.
@@ -58,7 +58,7 @@ def train_run(
     experiment = build(config_of(*overrides))
     events: list[Any] = []
     snapshots: dict[int, dict[str, Any]] = {}
-    for event in train(experiment.learner, experiment.batches, experiment.data, experiment.plan, checkpoint):
+    for event in Training(experiment.learner, experiment.batches, experiment.data, experiment.plan, checkpoint):
         if isinstance(event, Snapshot) and not event.best:
             events.append(event.at.step)
             if checkpoint is None and random.Random(event.at.step).random() < 3 * event.at.step / experiment.plan.steps:

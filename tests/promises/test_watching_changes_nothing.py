@@ -18,7 +18,7 @@ from exp.run import run
 from exp.training.build import build
 from exp.training.events import Histograms, Noted
 from exp.training.learner import Learner
-from exp.training.loop import train
+from exp.training.loop import Training
 
 
 def train_and_read(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -45,7 +45,7 @@ def test_the_final_random_state_does_not_depend_on_evaluation():
     states = []
     for cadence in ("1", "3epochs"):
         experiment = build(config_of("dataset=moons", "model.dropout=0.3", "epochs=3", f"eval_every={cadence}"))
-        list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+        list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
         states.append(torch.get_rng_state())
     assert torch.equal(*states)
 
@@ -111,7 +111,7 @@ def test_histograms_change_no_bit_of_an_unusual_model(kind: type[torch.nn.Module
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         criterion = experiment.objective.criterion
         learner = Learner(model, experiment.objective, optimizer, EagerStep(model, criterion, optimizer, None))
-        events = list(train(learner, experiment.batches, experiment.data, experiment.plan))
+        events = list(Training(learner, experiment.batches, experiment.data, experiment.plan))
         ends.append([*model.state_dict().values(), torch.get_rng_state()])
         watched = [event for event in events if isinstance(event, Histograms)]
         assert len(watched) == (4 if watch else 0)

@@ -12,12 +12,12 @@ from conftest import config_of
 from exp.training.build import build
 from exp.training.choices import list_decided
 from exp.training.events import Evaluated
-from exp.training.loop import train
+from exp.training.loop import Training
 
 
 def losses(*overrides: str) -> list[Any]:
     experiment = build(config_of(*overrides, "threads=1"))
-    events = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
     return [event.metrics for event in events if isinstance(event, Evaluated)]
 
 

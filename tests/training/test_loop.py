@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from exp.errors import ConfigError
 from exp.training.build import build
 from exp.training.events import Evaluated, Event, Snapshot, Trained
-from exp.training.loop import train
+from exp.training.loop import Training
 from exp.training.plan import Plan
 
 
 def events_of(*overrides: str) -> list[Event]:
     experiment = build(config_of("dataset=moons", *overrides))
-    return list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    return list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
 
 
 def val_losses(events: list[Event]) -> list[tuple[int, float]]:
@@ -71,7 +71,7 @@ def test_the_number_of_steps_per_call_changes_no_result(max_steps: int):
     for steps in (max_steps, 256):
         experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
         plan = replace(experiment.plan, max_steps_per_call=steps)
-        events = train(experiment.learner, experiment.batches, experiment.data, plan)
+        events = Training(experiment.learner, experiment.batches, experiment.data, plan)
         ends.append([(e.at.step, e.metrics.count, e.lr) for e in events if isinstance(e, Trained)])
         ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
     assert ends[0] == ends[2]
@@ -99,7 +99,7 @@ def test_outputs_of_the_wrong_shape_are_refused_before_the_first_step():
     experiment = build(config_of("dataset=diabetes", "model=linear"))
     experiment.model.__class__ = Squeezing
     with pytest.raises(ConfigError, match=r"have shape \[88\], but the loss needs \[88, 1\]"):
-        next(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+        next(iter(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)))
 
 
 class Failing(nn.Linear):
@@ -127,5 +127,5 @@ def test_an_error_in_the_model_names_the_model(model: type[nn.Linear], message: 
     experiment = build(config_of("dataset=iris", "model=linear", "batching.batch_size=89", "engine=eager"))
     experiment.model.__class__ = model
     with pytest.raises(ConfigError, match=message) as caught:
-        list(train(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+        list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     assert caught.value.fix == fix

@@ -12,32 +12,40 @@ class TensorState:
     """The values of tensors and the states of random streams at one moment."""
 
     tensors: list[tuple[Tensor, Tensor]]  # a tensor and a copy of it
-    random: list[tuple[torch.device, Tensor]]
+    device: torch.device
+    random: dict[str, Tensor]
 
     @classmethod
     def save(cls, tensors: Sequence[Tensor], device: torch.device) -> "TensorState":
         """Copy `tensors` and the random state of the CPU and, if it is a GPU, of `device`."""
-        random = [(torch.device("cpu"), torch.get_rng_state())]
-        if device.type == "cuda":
-            random.append((device, torch.cuda.get_rng_state(device)))
-        return cls([(tensor, tensor.clone()) for tensor in tensors], random)
+        return cls([(tensor, tensor.clone()) for tensor in tensors], device, get_random_state(device))
 
     def restore(self) -> None:
         """Write the saved values back into the same tensors, resized where needed, and set the random streams."""
         for tensor, value in self.tensors:
             tensor.resize_(value.shape).copy_(value)
-        for device, state in self.random:
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(state, device)
-            else:
-                torch.set_rng_state(state)
+        set_random_state(self.random, self.device)
 
     def is_current(self, ignore: Sequence[Tensor] = ()) -> bool:
         """Whether all tensors and random streams are as they were saved, except the tensors in `ignore`."""
         ignored = {tensor.data_ptr() for tensor in ignore}
+        random = get_random_state(self.device)
         return all(tensor.data_ptr() in ignored or _equal(tensor, value) for tensor, value in self.tensors) and all(
-            torch.equal(_random_state(device), state) for device, state in self.random
+            torch.equal(random[name], state) for name, state in self.random.items()
         )
+
+
+def get_random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of torch's random number generators: the CPU's, and that of `device` if it is a GPU."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    """Restore what `get_random_state` returned, perhaps on a machine with another device."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def are_equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
@@ -51,7 +59,3 @@ def _equal(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))
-
-
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()

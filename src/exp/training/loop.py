@@ -9,22 +9,18 @@ from torch import Tensor
 
 from exp.data.batches import Batches, Position
 from exp.data.splits import Splits
+from exp.engine.tensor_state import get_random_state, set_random_state
 from exp.errors import Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
-from exp.training.state import TrainingState, get_random_state, set_random_state
+from exp.training.state import TrainingState
 
 
-def train(
-    learner: Learner,
-    batches: Batches,
-    data: Splits,
-    plan: Plan,
-    checkpoint: State | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-) -> Iterator[Event]:
-    """Train `learner` and yield the events, from the evaluation before the first step to those after the last.
+class Training:
+    """Trains `learner` while it is iterated over, and yields the events.
+
+    They begin with the evaluation before the first step, and end with those after the last one.
 
     Args:
         checkpoint: The state of a snapshot to resume from.
@@ -34,11 +30,6 @@ def train(
         Diverged: A loss is NaN or infinite; the message names the step.
         KeyboardInterrupt: `stop_requested` returned True.
     """
-    yield from Training(learner, batches, data, plan, checkpoint, stop_requested).run()
-
-
-class Training:
-    """The training loop; `run` has the order of events."""
 
     def __init__(
         self,
@@ -46,8 +37,8 @@ class Training:
         batches: Batches,
         data: Splits,
         plan: Plan,
-        checkpoint: State | None,
-        stop_requested: Callable[[], bool],
+        checkpoint: State | None = None,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
         self._learner, self._batches, self._data, self._plan = learner, batches, data, plan
         self._checkpoint = checkpoint
@@ -60,8 +51,7 @@ class Training:
         self._has_gradients = True  # False once the model has failed to give them for histograms
         self._fallback_noted = False
 
-    def run(self) -> Iterator[Event]:
-        """Yield the events of the run, in order."""
+    def __iter__(self) -> Iterator[Event]:
         plan = self._plan
         if self._checkpoint is None:
             yield from self._evaluate()

@@ -31,9 +31,9 @@ class Plan:
     min_seconds_between_saves: float = 0.0
     max_steps_per_call: int = 256
 
-    def is_due(self, period: int | None, step: int) -> bool:
+    def is_due(self, period: int, step: int) -> bool:
         """Return whether something with this period is due at `step`; everything is due at the last step."""
-        return period is not None and (step % period == 0 or step == self.steps)
+        return step % period == 0 or step == self.steps
 
     def next_pause(self, step: int) -> int:
         """Return the first step after `step` at which something is due, or a multiple of `max_steps_per_call`.

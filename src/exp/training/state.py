@@ -1,14 +1,11 @@
-"""The state of a run besides that of its learner: progress, best loss, and torch's random number generators.
+"""The progress of a run.
 
-Together with the learner's state it determines the rest of the run.
+Together with the states of the learner and of the random number generators it determines the rest of the run.
 """
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from exp.training.metrics import MetricSums
 
@@ -51,16 +48,3 @@ class TrainingState:
     def from_dict(cls, content: dict[str, Any]) -> "TrainingState":
         plain = {key: value for key, value in content.items() if key != "since_log"}
         return cls(**plain, since_log=MetricSums.from_dict(content["since_log"]) if content["since_log"] else None)
-
-
-def get_random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the state of torch's random number generators: the CPU's, and that of `device` if it is a GPU."""
-    states = {"cpu": torch.get_rng_state()}
-    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
-
-
-def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """Restore what `get_random_state` returned."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

@@ -20,11 +20,13 @@ def run_tool(module: str, folder: Path, *arguments: str) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    line = ["dataset=iris", "log_every=1", "figures=false", "seed=0", "optimizer.lr=0.02", "epochs=2"]
-    others = {"a": [], "same": [], "longer": ["epochs=4"], "wide": ["model.hidden=[11]"]}
-    others |= {"lr": ["optimizer.lr=0.03"], "seed": ["seed=1"]}
-    for name, arguments in others.items():
-        assert forking.run("exp", [*line, *arguments, f"hydra.run.dir={name}"], folder).returncode == 0
+    values = {"seed": "0", "optimizer.lr": "0.02", "epochs": "2"}
+    others = {"a": {}, "same": {}, "longer": {"epochs": "4"}, "wide": {"model.hidden": "[11]"}}
+    others |= {"lr": {"optimizer.lr": "0.03"}, "seed": {"seed": "1"}}
+    for name, changes in others.items():
+        line = [f"{key}={value}" for key, value in {**values, **changes, "hydra.run.dir": name}.items()]
+        done = forking.run("exp", ["dataset=iris", "log_every=1", "figures=false", *line], folder)
+        assert done.returncode == 0
     return folder
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exp.cli.commands import run_command
+from exp.config.compose import override_key
 from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
@@ -25,7 +26,8 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         CalledProcessError: A run failed by itself.
     """
     # No figures: they are not compared, and would be drawn after the last kill.
-    command = [sys.executable, "-m", "exp", *read_command(run), "figures=false"]
+    overrides = [word for word in read_command(run) if override_key(word) != "figures"]
+    command = [sys.executable, "-m", "exp", *overrides, "figures=false"]
     reference_folder, killed_folder = folder / "uninterrupted", folder / "killed"
     began = time.monotonic()
     subprocess.run([*command, f"hydra.run.dir={reference_folder}"], check=True, stdout=subprocess.DEVNULL)

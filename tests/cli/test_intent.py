@@ -41,13 +41,67 @@ MEANT = [
     ("predict new.csv run=R", "predict run=R data=new.csv out=predictions.csv"),
     ("export run=R", "export run=R format=script out=train.py"),
     ("verify R", "verify resume=R"),
+    ("verify R 5", "verify resume=R kills=5"),
+    ("verify run=R", "verify resume=R"),
+    ("verify folder=R", "verify resume=R"),
+    ("evaluate resume=R", "evaluate run=R"),
+    ("evaluate --run R", "evaluate run=R"),
+    ("evaluate --run=R best", "evaluate run=R checkpoint=best"),
+    ("evaluate run R", "evaluate run=R"),
+    ("evaluate run = R", "evaluate run=R"),
+    ("evaluate run= R split =val", "evaluate run=R split=val"),
+    ("evaluate R test", "evaluate run=R split=test"),
+    ("evaluate R new.csv", "evaluate run=R data=new.csv"),
+    ("predict R new.csv told.csv", "predict run=R data=new.csv out=told.csv"),
+    ("predict run='my runs/R' data=new.csv", "predict 'run=my runs/R' data=new.csv out=predictions.csv"),
+    ("predict run=R run=S data=new.csv out=told.csv", "predict run=R data=new.csv out=told.csv"),
+    ("export R model.pt2", "export run=R format=pt2 out=model.pt2"),
+    ("export run=R format=onnx", "export run=R format=onnx out=train.onnx"),
     ("diff R", "diff R OTHER"),
+    ("diff R S T", "diff R S"),
+    ("diff --run R --other S", "diff R S"),
+    ("predict --version", "--version"),
+    # commands that are misspelt
+    ("evalute run=R", "evaluate run=R"),
+    ("eval run=R", "evaluate run=R"),
+    ("Evaluate run=R", "evaluate run=R"),
+    ("predct run=R data=new.csv out=told.csv", "predict run=R data=new.csv out=told.csv"),
+    ("evalute", "evaluate run=FOLDER"),
+    ("compare R S", "diff R S"),
+    ("test run=R", "evaluate run=R"),
+    ("infer R new.csv", "predict run=R data=new.csv out=predictions.csv"),
+    # folders and files
+    ("runs/one", "resume=runs/one"),
+    ("resume runs/one", "resume=runs/one"),
+    ("resume runs/one epochs=5", "resume=runs/one epochs=5"),
+    ("--resume runs/one", "resume=runs/one"),
+    ("runs/one/checkpoints/best.pt", "evaluate run=runs/one checkpoint=best"),
+    ("resume=runs/one/checkpoints/last.pt", "resume=runs/one"),
+    ("rows.txt", "dataset=table dataset.path=rows.txt dataset.target=b"),
+    ("sweeps/two", "-m sweep.resume=sweeps/two"),
+    ("resume=sweeps/two", "-m sweep.resume=sweeps/two"),
+    ("resume=sweeps/two epochs=5", "-m sweep.resume=sweeps/two epochs=5"),
+    ("-m sweep.resume=runs/one", "resume=runs/one"),
+    # keys without "="
+    ("epochs 5", "epochs=5"),
+    ("optimizer.lr 0.1 dataset=iris", "optimizer.lr=0.1 dataset=iris"),
+    ("lr 0.1", "optimizer.lr=0.1"),
+    ("dataset iris", "dataset=iris"),
 ]
 
 
 @pytest.mark.parametrize(("typed", "line"), MEANT, ids=[typed for typed, _ in MEANT])
 def test_the_error_shows_the_whole_command(typed: str, line: str, tmp_path: Path):
     (tmp_path / "titanic.csv").write_text("name,age,survived\nA,1,0\nB,2,1\n")
+    (tmp_path / "rows.txt").write_text("a,b\n1,0\n2,1\n")
+    for path, text in {
+        "runs/one/.hydra/overrides.yaml": "[dataset=xor]",
+        "runs/one/checkpoints/best.pt": "",
+        "runs/one/checkpoints/last.pt": "",
+        "sweeps/two/sweep.json": "{}",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
     done = forking.run("exp", shlex.split(typed), tmp_path)
     assert done.returncode == 1
     assert f"python -m exp {line}\n" in done.stderr or f"  try: {line}\n" in done.stderr

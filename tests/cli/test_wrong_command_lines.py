@@ -13,7 +13,6 @@ from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import check_line, diagnose
 from exp.cli.explain import explain
 from exp.cli.main import main
-from exp.errors import ConfigError
 from exp.training.build import build
 
 # What was typed, a part of the message, and a part of the fix.
@@ -161,6 +160,31 @@ MISTAKES = [
     ("--learning-rate 0.3", "keys take no dashes", "optimizer.lr=0.3"),
     ("--hlep", "--hlep: unknown flag", "--help"),
     ("epochs = 5", "spaces around =", "epochs=5"),
+    ("epochs= 5", "spaces around =", "epochs=5"),
+    ("epochs =5 dataset = iris", "spaces around =", "python -m exp epochs=5 dataset=iris"),
+    ("=5", "=5: there is no key before =", "KEY=5"),
+    ("-V", "-V: unknown flag", "python -m exp --version"),
+    ("-x", "-x: unknown flag", "python -m exp --help"),
+    ("--foo", "--foo: unknown flag", "python -m exp --help"),
+    ("--foo 5", "--foo: unknown flag", "python -m exp --help"),
+    ("-lr 0.1", "-lr: keys take no dashes", "optimizer.lr=0.1"),
+    ("--mult seed=0,1", "--mult: unknown flag", "python -m exp --multirun seed=0,1"),
+    ("--cfg", "--cfg needs a value", "--cfg job"),
+    ("--cfg jbo epochs=5", "--cfg must be one of job, hydra, all, got jbo", "--cfg job epochs=5"),
+    ("epochs=5 --config-dir", "--config-dir needs a value", "python -m exp epochs=5 --config-dir FOLDER"),
+    ("--multirun=5", "--multirun takes no value", "python -m exp --multirun"),
+    ("--info foo", "--info must be one of config, all,", "python -m exp --info config"),
+    ("--package foo", "--package needs --cfg", "python -m exp --cfg job --package foo"),
+    ("---", "unrecognized arguments", "python -m exp --help"),
+    ("--version foo", "foo: --version takes no other arguments", "python -m exp --version"),
+    # keys without a value, and keys that are given twice
+    ("epochs", "epochs: arguments must be KEY=VALUE", "epochs=20"),
+    ("optimizer.lr", "optimizer.lr: arguments must be KEY=VALUE", "optimizer.lr=0.02"),
+    ("dataset", "dataset is one of arrays, cancer", "dataset=cancer"),
+    ("epochs=1 seed=2 epochs=2", "epochs=1 epochs=2: epochs is given twice", "python -m exp seed=2 epochs=2"),
+    ("dataset=iris dataset=iris", "dataset=iris dataset=iris: dataset is given twice", "python -m exp dataset=iris"),
+    ("-m seed=0,1 seed=2,3", "seed=0,1 seed=2,3: seed is given twice", "python -m exp -m seed=2,3"),
+    ("run=R", "run= is an argument of the commands evaluate, predict, export, report", "python -m exp evaluate run=R"),
     ("-m +experiment=xor_mse,distance", "the group is in the defaults", "without +"),
     ("-m 'optimizer.lr=glob(*)'", "the sweep has no job", "KEY=VALUE,VALUE"),
     (
@@ -210,11 +234,9 @@ def problem_of(line: str) -> str | None:
     """Return the error of composing, checking and building, as the command prints it, without running Hydra."""
     if line.startswith("--config-dir"):
         return None  # an error of Hydra
+    parsed = CommandLine()
     try:
         parsed = CommandLine.parse(shlex.split(line))
-    except ConfigError:
-        return None
-    try:
         if parsed.multirun:
             check_line(parsed)
         else:

@@ -110,9 +110,32 @@ def test_jobs_are_added_to_a_finished_sweep_and_none_runs_twice(exp, tmp_path: P
     jobs = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
     assert jobs[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
     assert sorted(pair[1:] for pair in jobs) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
-    refused = exp("-m", *SHORT, HERE, "seed=3,1,2", "optimizer.lr=0.1,0.2", "epochs=3", "sweep.resume=sweep")
+    refused = exp("-m", "epochs=3", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert "epochs was 2, is now 3" in refused.stderr
+
+
+def test_a_sweep_is_resumed_by_its_folder_alone(exp, tmp_path: Path):
+    """Every override that is not typed is that of the sweep, as with `resume=` of a run."""
+    (tmp_path / "mine/dataset").mkdir(parents=True)
+    (tmp_path / "mine/dataset/my_xor.yaml").write_text("defaults:\n  - xor\n")
+    line = ["--config-dir", "mine", "-m", "dataset=my_xor", "epochs=1", "figures=false", HERE]
+    assert exp(*line, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
+    shutil.rmtree(tmp_path / "sweep/1")
+    done = exp("-m", "sweep.resume=sweep")
+    assert done.returncode == 0, done.stderr
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished", "finished"]
+    assert exp("-m", "sweep.resume=sweep", "seed=1,2,3").returncode == 0
+    assert sorted(row["seed"] for row in table(tmp_path / "sweep")) == ["1", "2", "3"]
+
+
+def test_a_sweeps_record_cannot_change_the_settings_of_hydra(exp, tmp_path: Path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text("{}")
+    (tmp_path / "sweep/multirun.yaml").write_text("hydra: {overrides: {task: ['+hydra.job.env_set.A=b']}}")
+    done = exp("-m", "sweep.resume=sweep")
+    assert done.returncode == 1
+    assert "+hydra.job.env_set.A=b is not allowed" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,23 +1,20 @@
 """A command line, parsed: its flags, its overrides, and the options and keys that it could have named."""
 
-import difflib
-import re
-import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from exp.cli.commands import COMMANDS, complete_line, load
+from exp.cli.flags import check_arguments, values_of
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
-from exp.config.constraints import CONSTRAINTS, fitting
+from exp.config.constraints import fitting
+from exp.config.overrides import shell_line
 from exp.config.schema import CONF, flatten
-from exp.errors import ConfigError, nearest
+from exp.errors import nearest
 
 # Overrides of a sweep whose jobs run in other processes than exp's workers.
 _WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=")
@@ -35,9 +32,8 @@ class CommandLine:
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> "CommandLine":
-        """Parse arguments in any order. ConfigError if a flag is unknown, or keys are given as flags."""
-        _check_flags(arguments)
-        _check_brackets(arguments)
+        """Parse arguments in any order. ConfigError if a flag is unknown, a key is given as a flag, or given twice."""
+        check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
         return cls(tuple(flags), tuple(cast("list[str]", parsed.overrides)), parsed.multirun, parsed.config_dir)
@@ -47,7 +43,7 @@ class CommandLine:
         return [*self.flags, *self.overrides]
 
     def __str__(self) -> str:
-        return shlex.join(["python", "-m", "exp", *self.words])
+        return shell_line(self.words)
 
     def namespace(self) -> Namespace:
         """The command line as Hydra takes it."""
@@ -118,35 +114,9 @@ def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     rest: list[str] = []
     for word, before in zip(arguments, ["", *arguments], strict=False):
-        (flags if word in takes_value or word.startswith("--") or takes_value.get(before) else rest).append(word)
+        is_value = takes_value.get(before) or (before in takes_value and word in values_of(before))
+        (flags if word in takes_value or word.startswith("--") or is_value else rest).append(word)
     if {"-m", "--multirun"} & set(flags) and (shown := {"-c", "--cfg"} & set(flags)):
         place = flags.index(shown.pop())  # Hydra shows one config; of a sweep the jobs are listed
         return [*flags[:place], *flags[place + 2 :]], [*rest, "sweep.dry_run=true"]
     return flags, rest
-
-
-def _check_flags(arguments: Sequence[str]) -> None:
-    """ConfigError where keys are given as other programs take them: --epochs=5, --epochs 5, epochs = 5."""
-    known = list(flags_with_value())
-    for word, behind in pairwise([*arguments, ""]):
-        name, equals, value = word.lstrip("-").partition("=")
-        if word == "=" or (behind.startswith("=") and not equals):
-            raise ConfigError("spaces around =", "KEY=VALUE without spaces, such as epochs=5")
-        if re.match(r"--?[a-zA-Z]", word) and word.partition("=")[0] not in known:
-            if name in COMMANDS:
-                others = [one for one in arguments if one != word]
-                raise ConfigError(f"{word}: commands take no dashes", complete_line(load(name), others))
-            if flag := difflib.get_close_matches(word, known, 1, 0.7):
-                raise ConfigError(f"{word}: unknown flag", flag[0])
-            meant = value or ("VALUE" if "=" in behind else behind)
-            key = nearest(name, CONSTRAINTS) or name.replace("-", "_")
-            raise ConfigError(f"{word}: keys take no dashes", f"{key}={meant or 'VALUE'}")
-
-
-def _check_brackets(arguments: Sequence[str]) -> None:
-    """ConfigError if a list with spaces was typed without quotes: model.hidden=[64, 64] is two arguments."""
-    for start, word in enumerate(arguments):
-        if word.count("[") > word.count("]"):
-            parts = list(accumulate(arguments[start:], lambda text, part: f"{text} {part}"))
-            if (whole := next((text for text in parts if text.count("[") == text.count("]")), None)) is not None:
-                raise ConfigError(f"{whole}: a list with spaces needs quotes", shlex.quote(whole.replace(", ", ",")))

@@ -7,7 +7,6 @@
 import importlib
 import inspect
 import re
-import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,7 +14,8 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.errors import ConfigError, ExpError, nearest
+from exp.cli.command_correction import corrected_line, example_words
+from exp.errors import ConfigError, ExpError
 
 # Modules of `exp` with a function of the same name.
 COMMANDS = ("predict", "evaluate", "export", "report", "diff", "verify")
@@ -58,38 +58,27 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
     for word in arguments:
         key, equals, value = word.partition("=")
         free = [key for key in parameters if key not in found]
-        if not equals and free and free[0] in bare:
+        if word == "--version":
+            raise ConfigError(f"{word}: {name} takes {takes}", "python -m exp --version")
+        if not equals and free and free[0] in bare and not word.startswith("-"):
             found[free[0]] = word
         elif key not in parameters or not equals or not value:
-            raise ConfigError(f"{word}: {name} takes {takes}", _corrected(command, arguments, word))
+            raise ConfigError(f"{word}: {name} takes {takes}", corrected_line(command, arguments))
         elif key in found:
-            raise ConfigError(f"{key}={found[key]} {word}: {name} takes one", word)
+            raise ConfigError(f"{key}={found[key]} {word}: {name} takes one", corrected_line(command, arguments))
         else:
             found[key] = _convert(key, value, parameters[key])
     for key, parameter in parameters.items():
         if parameter.default is Parameter.empty and key not in found:
             what = f"{name} takes {takes}" if key in bare else f"{key}= is missing"
-            raise ConfigError(what, complete_line(command, arguments))
+            raise ConfigError(what, corrected_line(command, arguments))
     return [found.pop(key) for key in bare], found
-
-
-def complete_line(command: Command, arguments: Sequence[str]) -> str:
-    """The command line with these arguments, and with an example of each required one that is missing."""
-    example = _example(command)
-    if any("=" not in word for word in example):  # positional
-        words = [*arguments, *example[len(arguments) :]]
-    else:
-        given = {word.partition("=")[0]: word for word in arguments if "=" in word}
-        words = list(({word.partition("=")[0]: word for word in example} | given).values())
-    if (folder := _latest_run()) is not None:
-        words = [word.replace("=FOLDER", f"={folder}") for word in words]
-    return shlex.join(["python", "-m", "exp", command.__name__, *words])
 
 
 def help_of(command: Command) -> str:
     """Usage, what the command does, and its arguments."""
     parameters = inspect.signature(command).parameters
-    examples = {word.partition("=")[0]: word for word in _example(command)}
+    examples = {word.partition("=")[0]: word for word in example_words(command)}
     words = [
         key.upper()
         if parameter.kind is Parameter.POSITIONAL_ONLY
@@ -120,33 +109,6 @@ def new_file(out: str) -> Path:
     if path.exists():
         raise ConfigError(f"out={out}: the file already exists", "out=ANOTHER_FILE")
     return path
-
-
-def _latest_run() -> Path | None:
-    """The newest run's folder below outputs/."""
-    runs = Path("outputs").glob("**/.hydra/overrides.yaml")
-    return max((path.parents[1] for path in runs), key=lambda folder: folder.stat().st_mtime, default=None)
-
-
-def _example(command: Command) -> list[str]:
-    """The arguments of the docstring's example."""
-    example = re.search(r"^ *python -m exp \w+ (.+)$", inspect.getdoc(command) or "", re.MULTILINE)
-    assert example is not None, command
-    return example[1].split()
-
-
-def _corrected(command: Command, arguments: Sequence[str], wrong: str) -> str:
-    """The command line with the wrong word as it was meant: with the nearest key, or as the first value missing."""
-    parameters = inspect.signature(command).parameters
-    given = {word.partition("=")[0] for word in arguments}
-    free = [key for key in parameters if key not in given]
-    key, equals, value = wrong.partition("=")
-    near = key if key in parameters else nearest(key, free)
-    if not equals and near is None and free:
-        near, value = free[0], wrong
-    meant = [f"{near}={value or 'VALUE'}"] if near else []
-    words = [corrected for word in arguments for corrected in (meant if word == wrong else [word])]
-    return complete_line(command, words)
 
 
 def _convert(key: str, value: str, parameter: Parameter) -> Any:

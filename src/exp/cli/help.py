@@ -13,7 +13,7 @@ from typing import NamedTuple
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, help_of, load
 from exp.config.constraints import CONSTRAINTS
-from exp.config.schema import CONF
+from exp.config.schema import CONF, default_option
 from exp.config.yaml_comments import choice_comments, commented_keys, parse_opening
 from exp.errors import ConfigError, as_yaml, nearest
 
@@ -77,7 +77,7 @@ def _screen(line: CommandLine) -> Iterator[str]:
     yield "       exp COMMAND KEY=VALUE ...                 use or check what was trained"
     yield "groups and their options (* is the default)"
     for group, options in line.groups.items():
-        default = _default_option(group)
+        default = default_option(group)
         names = " ".join(f"*{name}" if name == default else name for name in options)
         yield from _row(group, 12, f"{clauses[group]}: {names}" if clauses.get(group) else names)
     yield "keys and their values (VALUE: none yet)"
@@ -106,7 +106,7 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
     elif name in line.groups:
         config = (CONF / "config.yaml").read_text(encoding="utf-8")
         yield from _paragraph(f"{name}: {choice_comments(config).get(name, '')}")
-        default = _default_option(name)
+        default = default_option(name)
         for option, path in line.groups[name].items():
             about, _ = parse_opening(path.read_text(encoding="utf-8"))
             yield from _row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
@@ -138,7 +138,7 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
             found[key.name] = _Key(key.name, as_yaml(key.value), key.comment, ())
     for name in [group] if group is not None else line.groups:
         files = line.groups[name]
-        first = option or _default_option(name)
+        first = option or default_option(name)
         for choice in sorted(files, key=lambda choice: choice != first):
             text = files[choice].read_text(encoding="utf-8")
             for key in commented_keys(text, "" if "@package _global_" in text else f"{name}."):
@@ -148,13 +148,6 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
                     options = tuple(one for one in files if one in (*before.options, choice))
                     found[key.name] = before._replace(options=options)
     yield from found.values()
-
-
-def _default_option(group: str) -> str | None:
-    for text in (CONF / "config.yaml").read_text(encoding="utf-8").splitlines():
-        if text.strip().startswith(f"- {group}: "):
-            return text.split()[2]
-    return None
 
 
 def _width() -> int:

@@ -5,35 +5,75 @@ import inspect
 import shlex
 from pathlib import Path
 
+from exp.cli.command_correction import corrected_line
 from exp.cli.command_line import CommandLine
-from exp.cli.commands import COMMANDS, complete_line, load
+from exp.cli.commands import COMMANDS, load
 from exp.config.compose import override_key
-from exp.errors import ConfigError, ExpError
+from exp.config.constraints import CONSTRAINTS, allowed_override, example
+from exp.config.overrides import shell_line, text_override
+from exp.config.schema import default_option
+from exp.errors import ConfigError, ExpError, nearest
+from exp.results.run_folder import SWEEP_MANIFEST, is_run
 
-_TABLES = (".csv", ".tsv", ".parquet")
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _ARRAYS = (".npz",)
 
 # Words for what exp does without one, or by a flag.
-_NO_WORD = ("train", "run", "fit")
+_NO_WORD = ("train", "run", "fit", "resume")
 _FLAGS = {"sweep": "-m", "help": "--help", "version": "--version"}
+
+# Words for commands, where the spelling differs too much.
+_COMMAND_WORDS = {"compare": "diff", "test": "evaluate", "score": "evaluate", "infer": "predict", "plot": "report"}
 
 
 def bare_word(word: str, line: CommandLine) -> ConfigError | None:
-    """What is wrong with a word without "=", where it is a table, one of its columns, or a command."""
+    """Return the error for a word without "=" that is a folder, a file, a column, a command or a key."""
     what = f"{word}: arguments must be KEY=VALUE"
     rest = [one for one in line.words if one != word]
     if word in COMMANDS:
-        return ConfigError(f"{word}: a command must come first", complete_line(load(word), rest))
+        return ConfigError(f"{word}: a command must come first", corrected_line(load(word), rest))
+    if (problem := _folder_or_checkpoint(word, rest)) is not None:
+        return problem
     if (overrides := file_overrides(word, line)) is not None:
         return ConfigError(what, shlex.join(overrides), key=word, override=overrides)
     if word in _NO_WORD:
-        return ConfigError(what, shlex.join(["python", "-m", "exp", *rest]), key=word, override="")
+        return ConfigError(what, shell_line(rest), key=word, override="")
     if word in _FLAGS:
-        return ConfigError(what, shlex.join(["python", "-m", "exp", _FLAGS[word], *rest]))
+        return ConfigError(what, shell_line([_FLAGS[word], *rest]))
     table = next((path for one in line.overrides if (path := _file_in(one)) is not None), None)
     if table is not None and word in columns_of(table):
-        return ConfigError(what, f"dataset.target={word}", key=word, override=f"dataset.target={word}")
+        override = text_override("dataset.target", word)
+        return ConfigError(what, shlex.quote(override), key=word, override=override)
+    if word in line.keys or word in line.groups:
+        return _key_without_value(word, line)
+    command = _COMMAND_WORDS.get(word.lower()) or nearest(word, COMMANDS)
+    if command is not None and line.overrides[:1] == (word,):
+        return ConfigError(f"{word}: unknown command", corrected_line(load(command), rest))
     return None
+
+
+def _folder_or_checkpoint(word: str, rest: list[str]) -> ConfigError | None:
+    """Return the error for a word that is the folder of a run or a sweep, or a checkpoint."""
+    path, what = Path(word).expanduser(), f"{word}: arguments must be KEY=VALUE"
+    keyed = [one for one in rest if one != "resume"]
+    if path.suffix == ".pt" and is_run(path.parents[1]):
+        words = ["evaluate", f"run={path.parents[1]}", *(["checkpoint=best"] if path.stem == "best" else [])]
+        return ConfigError(f"{word} is a checkpoint of a run", shell_line(words))
+    if is_run(path):
+        return ConfigError(what, shell_line([text_override("resume", word), *keyed]))
+    if (path / SWEEP_MANIFEST).is_file():
+        return ConfigError(what, shell_line(["-m", text_override("sweep.resume", word), *keyed]))
+    return None
+
+
+def _key_without_value(word: str, line: CommandLine) -> ConfigError:
+    if word in line.groups:
+        options = list(line.groups[word])
+        what = f"{word}: arguments must be KEY=VALUE, and {word} is one of {', '.join(options)}"
+        default = default_option(word) or options[0]
+        return ConfigError(what, f"{word}={default}", key=word, override=f"{word}={default}")
+    override = allowed_override(word) if word in CONSTRAINTS else None
+    return ConfigError(f"{word}: arguments must be KEY=VALUE", override or example(word), key=word, override=override)
 
 
 def command_key(key: str, line: CommandLine) -> ConfigError | None:
@@ -41,23 +81,25 @@ def command_key(key: str, line: CommandLine) -> ConfigError | None:
     given = {override_key(word) for word in line.overrides if "=" in word}
     if "run" not in given:
         return None
-    for name in COMMANDS:
-        if given <= set(inspect.signature(load(name)).parameters):
-            return ConfigError(f"{key}= is an argument of the command {name}", complete_line(load(name), line.words))
-    return None
+    names = [name for name in COMMANDS if given <= set(inspect.signature(load(name)).parameters) and name != "diff"]
+    if not names:
+        return None
+    names.sort(key=lambda name: name != "evaluate")
+    owners = f"commands {', '.join(names)}" if given == {"run"} else f"command {names[0]}"
+    return ConfigError(f"{key}= is an argument of the {owners}", corrected_line(load(names[0]), line.words))
 
 
 def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
     """The overrides that train on that file: its last column is the target, if nothing else on the line says so."""
-    suffix = Path(path).suffix.lower()
+    suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if suffix in _ARRAYS:
-        return "dataset=arrays", f"dataset.path={path}"
+        return "dataset=arrays", file
     if suffix not in _TABLES:
         return None
     columns = columns_of(path)
     if any(override_key(word) in ("dataset.target", "target") or word in columns for word in line.overrides):
-        return "dataset=table", f"dataset.path={path}"
-    return "dataset=table", f"dataset.path={path}", f"dataset.target={columns[-1] if columns else 'COLUMN'}"
+        return "dataset=table", file
+    return "dataset=table", file, text_override("dataset.target", columns[-1] if columns else "COLUMN")
 
 
 def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
@@ -65,9 +107,8 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
     if problem.key != "dataset.target" or path is None or not (columns := columns_of(path)):
         return problem
-    what, override = f"{problem.problem}; {path} has {', '.join(columns)}", f"dataset.target={columns[-1]}"
-    words = [*line.words, override]
-    return ConfigError(what, shlex.join(["python", "-m", "exp", *words]))
+    what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
+    return ConfigError(what, shell_line([*line.words, override]))
 
 
 def columns_of(path: str) -> list[str]:

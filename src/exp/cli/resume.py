@@ -1,6 +1,5 @@
 """`resume=FOLDER`: repeat the command of a run in its own folder; only its length may change."""
 
-import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,15 +10,19 @@ from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
 from exp.config.compose import compose_config, override_key
+from exp.config.overrides import reads_as, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, as_yaml
+from exp.errors import ConfigError, as_yaml, display_path, nearest
 from exp.results import summary
 from exp.results.run_folder import (
     SWEEP_MANIFEST,
+    is_run,
     read_config,
     read_config_dir,
     read_overrides,
+    read_sweep_config_dir,
+    read_sweep_overrides,
     refuse_links,
 )
 
@@ -59,16 +62,9 @@ def resume_run(line: CommandLine) -> CommandLine:
         if folder is None:
             return rest
     else:
-        folder = Path(given[0].strip("'\"")).expanduser().resolve()
-    if not (folder / ".hydra" / "overrides.yaml").is_file():
-        above = next((path for path in folder.parents if (path / ".hydra" / "overrides.yaml").is_file()), None)
-        cure = (
-            f"the run's folder itself: resume={above}"
-            if above
-            else "resume= and the folder that a run named at its end"
-        )
-        override = f"resume={above}" if above else None
-        raise ConfigError(f"resume={given[0]}: no run is there", cure, key="resume", override=override)
+        folder = _path(given[0])
+    if not is_run(folder):
+        raise _no_run(given[0], folder, rest)
     refuse_links(folder)
     keys = {override_key(word) for word in rest.overrides}
     overrides = [*(word for word in read_overrides(folder) if override_key(word) not in keys), *rest.overrides]
@@ -77,7 +73,8 @@ def resume_run(line: CommandLine) -> CommandLine:
         resumed = replace(resumed, flags=(*saved, *rest.flags), config_dir=saved[1])
     refuse_hydra_settings(overrides, list(rest.overrides), resumed.search)
     _refuse_changes(folder, resumed)
-    return resumed.with_overrides([*overrides, f"hydra.run.dir={_quoted(folder)}", f"resume={_quoted(folder)}"])
+    added = (text_override("hydra.run.dir", str(folder)), text_override("resume", str(folder)))
+    return resumed.with_overrides([*overrides, *added])
 
 
 @contextmanager
@@ -113,7 +110,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         )
     if not line.multirun:
         what = f"sweep.resume={given[0]} resumes a sweep, and needs -m"
-        raise ConfigError(what, shlex.join(["-m", *line.words]), key="sweep.resume")
+        raise ConfigError(what, shell_line(["-m", *line.words]), key="sweep.resume")
     folders, without_folder = rest.take("hydra.sweep.dir")
     if given[0] == "auto":
         where = Path(folders[-1].strip("'\"") if folders else "outputs")
@@ -122,21 +119,50 @@ def resume_sweep(line: CommandLine) -> CommandLine:
             return rest
         folder = found[-1].parent.resolve()
     else:
-        folder = Path(given[0].strip("'\"")).expanduser().resolve()
+        folder = _path(given[0])
     if not (folder / SWEEP_MANIFEST).is_file():
-        if (folder / "multirun.yaml").is_file():
+        if is_run(folder):
+            what = f"sweep.resume={given[0]}: it is a run, not a sweep"
+            fix = shell_line([text_override("resume", _as_typed(given[0], folder)), *without_folder.overrides])
+        elif (folder / "multirun.yaml").is_file():
             what, fix = f"sweep.resume={given[0]}: another launcher ran it", "a new sweep, with exp's own launcher"
         else:
             what, fix = f"sweep.resume={given[0]}: no sweep is there", "the folder that a sweep named at its end"
         raise ConfigError(what, fix, key="sweep.resume")
     refuse_links(folder)
-    added = (f"hydra.sweep.dir={_quoted(folder)}", f"sweep.resume={_quoted(folder)}")
-    return without_folder.with_overrides([*without_folder.overrides, *added])
+    keys = {override_key(word) for word in without_folder.overrides}
+    saved = [word for word in read_sweep_overrides(folder) if override_key(word) not in keys]
+    added = (text_override("hydra.sweep.dir", str(folder)), text_override("sweep.resume", str(folder)))
+    resumed = without_folder.with_overrides([*saved, *without_folder.overrides, *added])
+    if line.config_dir is None and (config_dir := read_sweep_config_dir(folder)):
+        resumed = replace(resumed, flags=(*config_dir, *line.flags), config_dir=config_dir[1])
+    return resumed
 
 
-def _quoted(folder: Path) -> str:
-    """For Hydra, which reads = and commas in it otherwise."""
-    return "'" + str(folder).replace("'", "\\'") + "'"
+def _path(value: str) -> Path:
+    """Return the absolute path that is the value of an override."""
+    text = reads_as(value)
+    return Path(text if isinstance(text, str) else value.strip("'\"")).expanduser().resolve()
+
+
+def _as_typed(value: str, folder: Path) -> str:
+    """Return the text of a path as it was typed, without Hydra's quotes."""
+    text = reads_as(value)
+    return text if isinstance(text, str) else str(folder)
+
+
+def _no_run(value: str, folder: Path, rest: CommandLine) -> ConfigError:
+    """Return the error for a `resume=` that is not the folder of a run, with the line that was probably meant."""
+    what, typed = f"resume={value}: no run is there", _as_typed(value, folder)
+    if (folder / SWEEP_MANIFEST).is_file():
+        fix = shell_line(["-m", text_override("sweep.resume", typed), *rest.words])
+        return ConfigError(f"resume={value}: it is a sweep, not a run", fix, key="resume")
+    near = nearest(folder.name, [path.name for path in folder.parent.glob("*") if is_run(path)])
+    meant = next((path for path in folder.parents if is_run(path)), folder.with_name(near) if near else None)
+    if meant is None:
+        return ConfigError(what, "resume= and the folder that a run named at its end", key="resume")
+    override = text_override("resume", str(display_path(meant)))
+    return ConfigError(what, shell_line([override, *rest.words]), key="resume", override=override)
 
 
 def _latest(overrides: Sequence[str]) -> Path | None:
@@ -162,7 +188,9 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
     if changed:
         changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
         what = f"cannot resume with a different config: {changes}"
-        raise ConfigError(what, "a new run, without resume", key="resume")
+        if not (folder / "checkpoints" / "last.pt").exists():
+            what = f"{what}; the run has no checkpoint, so it can simply be started again"
+        raise ConfigError(what, f"a new run: {shell_line(line.words)}", key="resume")
     _refuse_other_length(folder, now, then)
 
 

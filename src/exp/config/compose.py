@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from hydra import compose, initialize_config_dir, version
 from hydra._internal.hydra import Hydra
@@ -23,6 +23,7 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from exp.config.schema import CONF
+from exp.errors import ConfigError
 
 _VERSION_BASE = "1.3"
 _Folders: TypeAlias = Sequence[str | Path]
@@ -45,8 +46,14 @@ def sweep_loader(overrides: Sequence[str], search: _Folders = ()) -> Generator[t
 
 
 def parse_arguments(arguments: Sequence[str]) -> Namespace:
-    """Parse a command line whose flags come first, as Hydra does."""
-    return get_args_parser().parse_args(list(arguments))
+    """Parse a command line whose flags come first, as Hydra does. ConfigError instead of argparse's usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(message, "python -m exp --help")
+
+    parser.error = refuse
+    return parser.parse_args(list(arguments))
 
 
 def run_application(job: TaskFunction, arguments: Namespace) -> None:

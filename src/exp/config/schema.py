@@ -132,6 +132,12 @@ def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
     return {group: str(taken[group]) for group in ("experiment", *Config.__dataclass_fields__) if taken.get(group)}
 
 
+def default_option(group: str) -> str | None:
+    """Return the option of `group` that a config has by default."""
+    chosen = re.search(rf"^  - {group}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    return chosen[1] if chosen and chosen[1] != "null" else None
+
+
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a nested mapping as one level of dotted keys; lists stay whole."""
     leaves: dict[str, Any] = {}
@@ -157,9 +163,8 @@ def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
 
 def _needed(key: str, what: str) -> ConfigError:
     """Return the error for a missing `key`. The fix is the default option, if it is a group."""
-    chosen = re.search(rf"^  - {key}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
-    if chosen:
-        return ConfigError(f"{key} {what}", f"{key}={chosen[1]}", key=key, override=f"{key}={chosen[1]}")
+    if (chosen := default_option(key)) is not None:
+        return ConfigError(f"{key} {what}", f"{key}={chosen}", key=key, override=f"{key}={chosen}")
     override = allowed_override(key) if key in CONSTRAINTS else None
     return ConfigError(f"{key} {what}", example(key), key=key, override=override)
 

@@ -83,6 +83,25 @@ def read_overrides(folder: Path) -> list[str]:
     return [override for override in cast("list[str]", saved) if override_key(override) != "resume"]
 
 
+def read_sweep_overrides(folder: Path) -> list[str]:
+    """Return the overrides that the sweep in `folder` was started with, without Hydra's settings.
+
+    Raises:
+        ConfigError: An override changes Hydra's settings, which could run any code.
+    """
+    settings: Any = _read_sweep_settings(folder)
+    saved = cast("list[str]", settings.get("overrides", {}).get("task") or [])
+    for word in saved:
+        if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
+            raise ConfigError(f"{folder}/multirun.yaml: {word} is not allowed", "start a new sweep")
+    return [word for word in saved if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
+
+
+def read_sweep_config_dir(folder: Path) -> list[str]:
+    """Return the --config-dir that the sweep was started with, as arguments. ConfigError as in `read_config_dir`."""
+    return _checked_config_dir(folder, "multirun.yaml", _read_sweep_settings(folder))
+
+
 def read_config_dir(folder: Path) -> list[str]:
     """Return the --config-dir that the run was started with, as arguments.
 
@@ -90,8 +109,12 @@ def read_config_dir(folder: Path) -> list[str]:
         ConfigError: It is inside the run folder: an untrusted run could bring modules along.
     """
     settings: Any = _read_hydra_file(folder, "hydra")
+    return _checked_config_dir(folder, ".hydra/hydra.yaml", settings.get("hydra") if isinstance(settings, dict) else {})
+
+
+def _checked_config_dir(folder: Path, name: str, hydra: Any) -> list[str]:
     try:
-        arguments = config_dir_in(settings["hydra"])
+        arguments = config_dir_in(hydra)
     except (KeyError, TypeError):
         return []
     if not arguments:
@@ -99,7 +122,7 @@ def read_config_dir(folder: Path) -> list[str]:
     config_dir = Path(arguments[1])
     if not config_dir.is_absolute() or config_dir.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
-            f"{folder}/.hydra/hydra.yaml: --config-dir={config_dir} must be an absolute path outside the run",
+            f"{folder}/{name}: --config-dir={config_dir} must be an absolute path outside the run",
             "start a new run",
         )
     return ["--config-dir", str(config_dir)]
@@ -115,6 +138,16 @@ def config_dir_in(hydra: Any) -> list[str]:
 def add_user_modules_to_path(folder: Path) -> None:
     """Add the folders of the user's modules, as the run in `folder` had them, to sys.path, if EXP_ALLOW is set."""
     allowlist.add_to_path(next(iter(read_config_dir(folder)[1:]), None))
+
+
+def _read_sweep_settings(folder: Path) -> dict[str, Any]:
+    """Return Hydra's settings of the sweep in `folder`; empty if there is no record of them."""
+    path = folder / "multirun.yaml"
+    try:
+        settings: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.exists() else {}
+        return settings["hydra"] if settings else {}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}", "start a new sweep") from error
 
 
 def _read_hydra_file(folder: Path, name: str) -> Any:

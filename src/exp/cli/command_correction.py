@@ -1,0 +1,110 @@
+"""The line that was meant by wrong arguments of a command, such as `exp evaluate resume=RUN`. Imports no torch."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import TypeAlias
+
+from exp.config.overrides import shell_line
+from exp.errors import nearest
+
+_Parameters: TypeAlias = Mapping[str, Parameter]
+
+# Names for the argument that is the folder of a run.
+_FOLDERS = ("run", "resume", "folder", "path", "dir", "model", "other")
+
+# What a word alone can be the value of.
+_VALUES = {"split": ("train", "val", "test"), "checkpoint": ("last", "best"), "format": ("script", "pt2", "onnx")}
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
+
+
+def corrected_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
+    """Return the whole command line that `arguments` mean, with an example of each required one that is missing.
+
+    Every folder and file that was typed is kept, under the key that takes it. What no key takes is left out.
+    """
+    parameters = inspect.signature(command).parameters
+    given: dict[str, str] = {}
+    pairs = list(_pairs(arguments, parameters))
+    for key, value in sorted(pairs, key=lambda pair: not pair[0]):  # the words without a key last
+        free = {name: parameter for name, parameter in parameters.items() if name not in given}
+        meant = _key_like(key, free) if key else _key_of_word(value, free)
+        if meant is not None and value:
+            given[meant] = value
+    examples = dict(zip(_required(parameters), example_words(command), strict=True))
+    line: list[str] = []
+    for key, parameter in parameters.items():
+        if key in given or key in examples:
+            value = given.get(key) or _example_of(key, examples[key].rpartition("=")[2], given)
+            line.append(value if parameter.kind is Parameter.POSITIONAL_ONLY else f"{key}={value}")
+    return shell_line([command.__name__, *line])
+
+
+def latest_trained() -> Path | None:
+    """Return the folder of the newest run below outputs/ that has a checkpoint."""
+    found = Path("outputs").glob("**/checkpoints/last.pt")
+    return max((path.parents[1] for path in found), key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def _pairs(arguments: Sequence[str], keys: _Parameters) -> Iterator[tuple[str, str]]:
+    """Yield the key and the value of each argument, in whatever way they are joined; a word alone has the key ""."""
+    words = [word for word in re.sub("\0?=\0?", "=", "\0".join(arguments)).split("\0") if word.strip("=-")]
+    place = 0
+    while place < len(words):
+        key, equals, value = words[place].partition("=")
+        name, behind = key.lstrip("-"), words[place + 1] if place + 1 < len(words) else ""
+        if equals:
+            yield name, value
+        elif (name in keys or key != name) and behind and "=" not in behind and not behind.startswith("-"):
+            yield name, behind
+            place += 1
+        elif key == name:
+            yield "", key
+        place += 1
+
+
+def _key_like(typed: str, free: _Parameters) -> str | None:
+    if typed in free:
+        return typed
+    if typed in _FOLDERS:
+        return next((key for key in free if key in _FOLDERS), None)
+    return nearest(typed, free)
+
+
+def _key_of_word(word: str, free: _Parameters) -> str | None:
+    """Return the argument that a word alone is the value of: by its spelling, or the first that is required."""
+    suffix, required = Path(word).suffix.lower(), _required(free)
+    for key in free:
+        is_table = key in ("data", "out") and suffix in _TABLES
+        is_out = key == "out" and suffix and "data" not in free
+        if word in _VALUES.get(key, ()) or is_table or is_out or (free[key].annotation is int and word.isdecimal()):
+            return key
+    folder = next((key for key in required if key in _FOLDERS), None)
+    return folder or next(iter(required), None)
+
+
+def _required(parameters: _Parameters) -> list[str]:
+    return [key for key, parameter in parameters.items() if parameter.default is Parameter.empty]
+
+
+def example_words(command: Callable[..., None]) -> list[str]:
+    """Return the arguments of the docstring's example: each required one."""
+    found = re.search(r"^ *python -m exp \w+ (.+)$", inspect.getdoc(command) or "", re.MULTILINE)
+    assert found is not None, command
+    return found[1].split()
+
+
+def _example_of(key: str, example: str, given: Mapping[str, str]) -> str:
+    """Return a value of an argument that is missing: the latest run, or a file that does not exist yet."""
+    suffixes = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
+    if example in ("FOLDER", "RUN"):
+        return str(latest_trained() or example)
+    if key == "format":
+        return suffixes.get(Path(given.get("out", "")).suffix, example)
+    if key == "out":
+        suffix = next((one for one, kind in suffixes.items() if kind == given.get("format")), Path(example).suffix)
+        names = [f"{Path(example).stem}{number}{suffix}" for number in ("", *range(2, 100))]
+        return next((name for name in names if not Path(name).exists()), example)
+    return example

@@ -1,0 +1,173 @@
+"""Check the arguments of `exp` before Hydra parses them: flags, keys that are given as flags, and repeated keys."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from exp.cli.command_correction import corrected_line
+from exp.cli.commands import COMMANDS, load
+from exp.config.compose import flags_with_value, override_key
+from exp.config.constraints import CONSTRAINTS
+from exp.config.overrides import shell_line
+from exp.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from exp.cli.command_line import CommandLine
+
+_OTHER_FLAGS = {"-V": "--version", "-v": "--version", "--sweep": "-m", "-help": "--help"}
+
+# The values that a flag takes, where not any will do. The first one is suggested.
+_VALUES = {
+    ("-c", "--cfg"): ("job", "hydra", "all"),
+    ("-i", "--info"): ("config", "all", "defaults", "defaults-tree", "plugins", "searchpath"),
+    ("-cd", "--config-dir"): ("FOLDER",),
+}
+
+
+def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
+    """ConfigError, with the line that was meant, for unknown flags, keys that are not KEY=VALUE, and repeated keys.
+
+    Args:
+        line: Those of the arguments that are KEY=VALUE.
+    """
+    _check_flags(arguments)
+    _check_brackets(arguments)
+    words, problem = _join(arguments, line)
+    if problem is not None:
+        raise ConfigError(problem, words[0] if len(words) == 1 else shell_line(words))
+    _check_repeated(arguments)
+
+
+def values_of(flag: str) -> tuple[str, ...]:
+    """Return the values that a flag takes; (FOLDER,) or (VALUE,) for those that take any."""
+    return next((values for flags, values in _VALUES.items() if flag in flags), ("VALUE",))
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    takes_value = flags_with_value()
+    for place, word in enumerate(arguments):
+        flag, equals, value = word.partition("=")
+        if flag not in takes_value:
+            continue
+        behind = arguments[place + 1] if place + 1 < len(arguments) else ""
+        value = value or ("" if behind.startswith("-") else behind)
+        values = values_of(flag)
+        is_optional = not takes_value[flag] and (value == "" or "=" in value)
+        if takes_value[flag] and not value:
+            raise ConfigError(f"{flag} needs a value", shell_line([*arguments[:place], flag, values[0]]))
+        if values[1:] and value not in values and not is_optional:
+            what = f"{flag} must be one of {', '.join(values)}, got {value}"
+            rest = arguments[place + 1 :] if equals or "=" in behind else arguments[place + 2 :]
+            meant = nearest(value, values) or values[0]
+            raise ConfigError(what, shell_line([*arguments[:place], flag, meant, *rest]))
+        if equals and not takes_value[flag] and not values[1:]:
+            raise ConfigError(
+                f"{word}: {flag} takes no value", shell_line([*arguments[:place], flag, *arguments[place + 1 :]])
+            )
+    given = {word.partition("=")[0] for word in arguments}
+    if "--version" in given and len(arguments) > 1:
+        other = next(word for word in arguments if word != "--version")
+        raise ConfigError(f"{other}: --version takes no other arguments", "python -m exp --version")
+    if {"-p", "--package"} & given and not {"-c", "--cfg", "-h", "--help"} & given:
+        raise ConfigError("--package needs --cfg", shell_line(["--cfg", "job", *arguments]))
+
+
+def _check_brackets(arguments: Sequence[str]) -> None:
+    """ConfigError if a list with spaces was typed without quotes: model.hidden=[64, 64] is two arguments."""
+    for start, word in enumerate(arguments):
+        if word.count("[") > word.count("]"):
+            parts = list(accumulate(arguments[start:], lambda text, part: f"{text} {part}"))
+            if (whole := next((text for text in parts if text.count("[") == text.count("]")), None)) is not None:
+                raise ConfigError(f"{whole}: a list with spaces needs quotes", shlex.quote(whole.replace(", ", ",")))
+
+
+def _join(arguments: Sequence[str], line: "CommandLine") -> tuple[list[str], str | None]:
+    """Return the arguments with each key joined to its value, and the first problem: --epochs 5, epochs = 5, epochs 5.
+
+    ConfigError for a flag that is neither known nor a key.
+    """
+    takes_value = flags_with_value()
+    words: list[str] = []
+    problem: str | None = None
+    place = 0
+    while place < len(arguments):
+        word, following = arguments[place], arguments[place + 1] if place + 1 < len(arguments) else ""
+        place += 1
+        is_flag = re.match(r"--?\w", word) is not None
+        if word.partition("=")[0] in takes_value:
+            words.append(word)
+            if (takes_value[word] if "=" not in word else False) or following in values_of(word):
+                words.append(following)
+                place += 1
+        elif following.startswith("=") and "=" not in word:
+            value = following[1:] or (arguments[place + 1] if place + 1 < len(arguments) else "VALUE")
+            place += 1 if following != "=" else 2
+            words.append(f"{word.lstrip('-')}={value}")
+            problem = problem or "spaces around ="
+        elif word.startswith("="):
+            raise ConfigError(f"{word}: there is no key before =", f"KEY{word if word != '=' else '=VALUE'}")
+        elif re.fullmatch(r"[\w./]+=", word) and _is_value(following):
+            words.append(f"{word}{following}")
+            place += 1
+            problem = problem or "spaces around ="
+        elif is_flag or ("=" not in word and _is_value(following) and _is_key(word, following, line)):
+            joined, count = _key_of_flag(word, following, arguments, line) if is_flag else (None, 1)
+            words.append(joined or f"{_key_like(word, line)}={following}")
+            place += count
+            text = word if not count else f"{word} {following}"
+            problem = problem or (f"{word}: keys take no dashes" if is_flag else f"{text}: arguments must be KEY=VALUE")
+        else:
+            words.append(word)
+    return words, problem
+
+
+def _key_of_flag(word: str, following: str, arguments: Sequence[str], line: "CommandLine") -> tuple[str, int]:
+    """Return what was meant by an unknown flag, and how many words behind it belong to it."""
+    name, equals, value = word.lstrip("-").partition("=")
+    if name in COMMANDS:
+        others = [one for one in arguments if one != word]
+        raise ConfigError(f"{word}: commands take no dashes", corrected_line(load(name), others))
+    key = _key_like(name, line)
+    is_exact = key is not None and name in (key, key.rpartition(".")[2])
+    near = difflib.get_close_matches(word, [flag for flag in flags_with_value() if flag.startswith("--")], 1, 0.75)
+    flag = _OTHER_FLAGS.get(word) or next(iter(near), None)
+    if flag is not None and not is_exact and not equals:
+        raise ConfigError(f"{word}: unknown flag", shell_line(flag if one == word else one for one in arguments))
+    if key is None or len(name) == 1:
+        raise ConfigError(f"{word}: unknown flag", "python -m exp --help")
+    if equals or not _is_value(following):
+        return f"{key}={value or 'VALUE'}", 0
+    return f"{key}={following}", 1
+
+
+def _is_value(word: str) -> bool:
+    return bool(word) and "=" not in word and (not word.startswith("-") or word[1:2].isdigit())
+
+
+def _is_key(word: str, value: str, line: "CommandLine") -> bool:
+    """Whether a word is a key, and the one behind it its value."""
+    if word in line.groups:
+        return value in line.groups[word]
+    is_number = re.fullmatch(r"-?[\d.]+(e-?\d+)?|\[.*\]", value) is not None
+    return word in line.keys or (is_number and nearest(word, line.keys) is not None)
+
+
+def _key_like(word: str, line: "CommandLine") -> str | None:
+    word = word.replace("-", "_")
+    return word if word in line.groups else nearest(word, [*CONSTRAINTS, *line.keys]) or nearest(word, line.groups)
+
+
+def _check_repeated(arguments: Sequence[str]) -> None:
+    """ConfigError if a key is given twice: Hydra takes the last one."""
+    places: dict[str, int] = {}
+    for place, word in enumerate(arguments):
+        key = override_key(word)
+        if "=" not in word or word.startswith("-") or key in ("resume", "sweep.resume"):
+            continue
+        if (before := places.get(key)) is not None:
+            rest = [*arguments[:before], *arguments[before + 1 :]]
+            raise ConfigError(f"{arguments[before]} {word}: {key} is given twice", shell_line(rest))
+        places[key] = place

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 import torch
@@ -26,7 +26,7 @@ class Position:
 Batch: TypeAlias = tuple[Tensor, Tensor]
 
 
-# Creating a view for each row of a large dataset at once would take more memory than the rows.
+# Batches that are laid out at a time: all rows of a large dataset, or a view for each, would take as much memory again.
 _MAX_VIEWS = 1024
 
 
@@ -82,15 +82,23 @@ class Batches:
         """
         return Stream(self, step, epoch_rng_state)
 
-    @torch.inference_mode(False)  # the eager step needs tensors that autograd accepts, also in inference mode
-    def epoch(self) -> Batch:
-        """Return copies of x and y in the order of the next epoch. Copies, because a model may write to its input."""
+    def epoch(self) -> Iterator[Batch]:
+        """Yield copies of x and y in the order of the next epoch, a part at a time: _MAX_VIEWS batches or the rest.
+
+        Copies, because a model may write to its input. The order is drawn when the first part is taken.
+        """
         x, y = self.rows.x, self.rows.y
         order = epoch_order(len(self.rows), self.shuffle)
-        if order is not None:
-            order = order[: self.samples_per_epoch].to(x.device)
-            return x.index_select(0, order), y.index_select(0, order)
-        return x[: self.samples_per_epoch].clone(), y[: self.samples_per_epoch].clone()
+        size = self.size * _MAX_VIEWS
+        for start in range(0, self.samples_per_epoch, size):
+            end = min(start + size, self.samples_per_epoch)
+            with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts
+                if order is None:
+                    part = x[start:end].clone(), y[start:end].clone()
+                else:
+                    rows = order[start:end].to(x.device)
+                    part = x.index_select(0, rows), y.index_select(0, rows)
+            yield part
 
 
 class Stream:
@@ -115,18 +123,18 @@ class Stream:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()
             torch.set_rng_state(self.epoch_rng_state)
-            x, y = batches.epoch()
+            order_drawn = batches.epoch()
+            first = next(order_drawn)
             torch.set_rng_state(current)
-            yield from islice(self._split(x, y), self._done, None)
+            yield from islice(self._split(chain([first], order_drawn)), self._done, None)
         while True:
             self.epoch_rng_state = torch.get_rng_state()
-            yield from self._split(*batches.epoch())
+            yield from self._split(batches.epoch())
 
-    def _split(self, x: Tensor, y: Tensor) -> Iterator[Batch]:
+    def _split(self, parts: Iterator[Batch]) -> Iterator[Batch]:
         size = self._batches.size
-        rows = size * _MAX_VIEWS
-        for xs, ys in zip(torch.split(x, rows), torch.split(y, rows), strict=True):
-            yield from zip(_batched(xs, size), _batched(ys, size), strict=True)
+        for x, y in parts:
+            yield from zip(_batched(x, size), _batched(y, size), strict=True)
 
 
 @torch.inference_mode(False)

@@ -12,7 +12,7 @@ def count_repeated(
     """Return how many of the rows `new` equal one of the rows `seen` in all values x [N, C] and targets y [N, ...]."""
     joined: Floats = np.concatenate([np.nan_to_num(x, nan=-np.pi), y.reshape(len(y), -1).astype(np.float64)], axis=1)
     # Equal rows have equal sums; the few rows with equal sums are compared value by value.
-    weights: Floats = np.random.default_rng(0).random(joined.shape[1])
+    weights = np.asarray(np.random.default_rng(0).random(joined.shape[1]), dtype=np.float64)
     with np.errstate(all="ignore"):
         sums: Floats = np.asarray(joined @ weights, dtype=np.float64)
     candidates = new[np.isin(sums[new], sums[seen])]

@@ -1,0 +1,155 @@
+"""Train on real tables with the shortest command, and compare with four models of scikit-learn on the same rows.
+
+`python benchmarks/real_tables.py FOLDER` reads FOLDER/tasks.json, a list of {path, target, kind, rows, cols}: `kind`
+is classes or number. For each task it runs what `python -m exp dataset=table dataset.path= dataset.target=` runs, and
+fits scikit-learn's models at their defaults to the same training and validation rows and the same features. It prints
+how many tasks train, why the others do not, where the test score is far below the worst of the four models, and the
+mean ranks. Scores are accuracy for classes and R^2 for numbers, of the test rows. `--rows` leaves out larger tables,
+`--sample N` takes N tasks at random, `--set KEY=VALUE` adds overrides, and --out gets the results, a line of JSON each.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import random
+import resource
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# How far below the worst of the other models a test score is a disaster.
+FAR_BELOW = {"classes": 0.03, "number": 0.05}
+
+
+def measure(task: dict[str, Any], overrides: list[str], with_others: bool) -> dict[str, Any]:
+    """Train on a task; return its scores by model, or the error."""
+    from exp import train
+    from exp.errors import ExpError
+
+    warnings.simplefilter("ignore")
+    began = time.perf_counter()
+    line = [f'dataset.path="{task["path"]}"', f'dataset.target="{task["target"]}"', *overrides]
+    try:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            result = train("dataset=table", *line, "figures=false", f"hydra.run.dir={folder}/run")
+            score = result.final["test"]["accuracy" if task["kind"] == "classes" else "r2"]
+            seconds = time.perf_counter() - began
+            scores = {"exp": score, **(others(f"{folder}/run") if with_others else {})}
+    except ExpError as error:
+        return {**task, "error": error.problem, "fix": error.fix}
+    except Exception as error:  # a traceback, which is what this looks for
+        return {**task, "error": f"TRACEBACK {type(error).__name__}: {error}", "fix": ""}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**task, "scores": scores, "seconds": seconds, "peak_mib": peak}
+
+
+def others(run: str) -> dict[str, float]:
+    """Return the test scores of scikit-learn's models, fitted to the training and validation rows of the run."""
+    from sklearn import ensemble, linear_model, neural_network
+    from sklearn.metrics import r2_score
+
+    from exp.results.trained_model import load_trained
+
+    data = load_trained(run).experiment.data
+    features = {name: split.x.numpy() for name, split in data.splits.items()}
+    if data.classes is None:
+        targets = {name: data.values_of(split)[:, 0] for name, split in data.splits.items()}
+        models: dict[str, Any] = {
+            "linear": linear_model.Ridge(),
+            "mlp": neural_network.MLPRegressor(random_state=0),
+            "forest": ensemble.RandomForestRegressor(random_state=0),
+            "boosting": ensemble.HistGradientBoostingRegressor(random_state=0),
+        }
+    else:
+        targets = {name: split.y.numpy() for name, split in data.splits.items()}
+        models = {
+            "linear": linear_model.LogisticRegression(),
+            "mlp": neural_network.MLPClassifier(random_state=0),
+            "forest": ensemble.RandomForestClassifier(random_state=0),
+            "boosting": ensemble.HistGradientBoostingClassifier(random_state=0),
+        }
+    x, y = (np.concatenate([part["train"], part["val"]]) for part in (features, targets))
+    scores: dict[str, float] = {}
+    for name, model in models.items():
+        predicted = model.fit(x, y).predict(features["test"])
+        is_number = data.classes is None
+        scores[name] = float(
+            r2_score(targets["test"], predicted) if is_number else (predicted == targets["test"]).mean()
+        )
+    return scores
+
+
+def ranks(results: list[dict[str, Any]], kind: str) -> dict[str, float]:
+    """Return the mean rank of each model over the tasks of a kind, 1 for the best; equal scores share their ranks."""
+    from scipy.stats import rankdata
+
+    rows = [result["scores"] for result in results if result["kind"] == kind and len(result.get("scores", ())) > 1]
+    names = list(rows[0]) if rows else []
+    table = np.array([[-row[name] for name in names] for row in rows])
+    return dict(zip(names, rankdata(table.round(6), axis=1).mean(axis=0).tolist(), strict=True)) if rows else {}
+
+
+def report(results: list[dict[str, Any]]) -> None:
+    trained = [result for result in results if "scores" in result]
+    print(f"{len(trained)} of {len(results)} tasks train ({100 * len(trained) / max(1, len(results)):.1f} %)")
+    for problem, count in Counter(result["error"][:110] for result in results if "error" in result).most_common():
+        print(f"  {count:3}  {problem}")
+    far = [
+        result
+        for result in trained
+        if len(result["scores"]) > 1
+        and result["scores"]["exp"]
+        < min(s for n, s in result["scores"].items() if n != "exp") - FAR_BELOW[result["kind"]]
+    ]
+    print(f"{len(far)} are far below the worst of the other models:")
+    for result in far:
+        scores = " ".join(f"{name} {score:.3f}" for name, score in result["scores"].items())
+        print(f"  {Path(result['path']).stem} {result['target']} ({result['rows']} rows): {scores}")
+    for kind in FAR_BELOW:
+        mean = ranks(results, kind)
+        print(
+            f"mean rank, {kind}: "
+            + ", ".join(f"{name} {rank:.2f}" for name, rank in sorted(mean.items(), key=lambda item: item[1]))
+        )
+    for result in sorted(trained, key=lambda result: -result["rows"])[:20]:
+        size = f"{result['rows']:6} x {result['cols']:2} {result['seconds']:6.1f} s {result['peak_mib']:6.0f} MiB"
+        print(f"  {size}  {Path(result['path']).stem}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="without scikit-learn's models")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", default="outputs/real_tables.jsonl")
+    given = parser.parse_args()
+    tasks = json.loads(Path(given.folder, "tasks.json").read_text(encoding="utf-8"))
+    tasks = [task for task in tasks if task["rows"] < given.rows]
+    if given.sample:
+        tasks = random.Random(0).sample(tasks, min(given.sample, len(tasks)))
+    Path(given.out).parent.mkdir(parents=True, exist_ok=True)
+    arguments = [(task, given.set, not given.alone) for task in tasks]
+    # A new process for every few tasks: the peak of memory is that of a process.
+    with (
+        multiprocessing.get_context("spawn").Pool(given.workers, maxtasksperchild=20) as pool,
+        open(given.out, "w") as out,
+    ):
+        results = []
+        for job in [pool.apply_async(measure, job) for job in arguments]:
+            results.append(job.get())
+            print(json.dumps(results[-1]), file=out, flush=True)
+    report(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Dates and times: text in one format for a whole column, as days since 1970-01-01."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.date_formats import DECLARED, FORMATS, TIME, has_two_digit_year, read_day
+from exp.data.columns.gap_marks import gap_notes, is_gap
+from exp.data.frame import Cells, import_pandas
+
+Floats = NDArray[np.float64]
+
+# The format of columns that hold times rather than text.
+DATETIME = "datetime"
+
+
+@dataclass(frozen=True)
+class Dates:
+    """The dates of a column.
+
+    Attributes:
+        values: Days since 1970-01-01 in UTC, float64 [N]; fractions are times, NaN are empty cells. For the format
+            `time` the fraction of a day.
+        format: How the dates are written, to be stored with the column.
+        has_time: Whether a cell has a time of day.
+        notes: What was decided, for the user.
+    """
+
+    values: Floats
+    format: str
+    has_time: bool
+    notes: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """date or time."""
+        return "time" if self.format == TIME else "date"
+
+
+def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_declared: bool = False) -> Dates | None:
+    """Return the dates that a column holds, or None if a cell is neither a date nor empty.
+
+    Args:
+        name: The name of the column, for notes.
+        cells: Text or times [N], NaN for empty cells. Marks such as ? and - count as empty, with a note.
+        day_first: Whether 1/2/2024 is in February; None: found in the cells, and January if they do not tell.
+        is_declared: Whether the column is known to hold dates, so that 20240501 and 2024 are dates too.
+    """
+    pd = import_pandas()
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        values = _read_times(cells)
+        return Dates(values, DATETIME, _has_time(values), ())
+    if pd.api.types.is_bool_dtype(cells.dtype) or (pd.api.types.is_numeric_dtype(cells.dtype) and not is_declared):
+        return None
+    codes, words = _factorize(cells)
+    present = [word for word in words if not _is_gap(word)]
+    fitting: list[tuple[str, list[float]]] = []
+    for form in (*FORMATS, *(DECLARED if is_declared else ())):
+        days = _read_all(present, form)
+        if days:
+            fitting.append((form, days))
+    if not fitting or _are_seasons(present):
+        return None
+    form, days = fitting[0]
+    others = [other for other in fitting[1:] if other[0].startswith("dd/") and other[1] != days]
+    notes: list[str] = []
+    if others and form.startswith("mm/dd/"):
+        is_dotted = all(word.lstrip("0123456789").startswith(".") for word in present)
+        if day_first or (day_first is None and is_dotted):
+            form, days = others[0]
+        elif day_first is None:
+            notes.append(
+                f"column '{name}': {present[0]!r} is read as month/day/year; the other way: dataset.day_first=true"
+            )
+    if has_two_digit_year(form, present):
+        notes.append(f"column '{name}': years of two digits are read as 1969 to 2068")
+    counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
+    marks = [(word, count) for word, count in zip(words, counts, strict=True) if _is_gap(word)]
+    known = dict(zip(present, days, strict=True))
+    values = np.array([*(known.get(word, np.nan) for word in words), np.nan])[codes]
+    return Dates(values, form, form != TIME and _has_time(values), (*gap_notes(name, marks), *notes))
+
+
+def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Read new cells in the format of a column, or in another one if no cell is written in that.
+
+    Returns:
+        Values float64 [N], as those of `Dates`, and which cells [N] are neither dates nor empty.
+    """
+    pd = import_pandas()
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        values = _read_times(cells)
+        return values, np.zeros(len(values), dtype=np.bool_)
+    codes, words = _factorize(cells)
+    days = [None if _is_gap(word) or form == DATETIME else read_day(word, form) for word in words]
+    if all(day is None for day in days):
+        other = parse_dates("", cells, day_first=form.startswith("dd/"), is_declared=form in DECLARED)
+        if other is not None and (other.format == TIME) == (form == TIME):
+            return other.values, np.zeros(len(other.values), dtype=np.bool_)
+    is_wrong = [day is None and not _is_gap(word) for day, word in zip(days, words, strict=True)]
+    values = np.array([*(np.nan if day is None else day for day in days), np.nan], dtype=np.float64)
+    return values[codes], np.array([*is_wrong, False], dtype=np.bool_)[codes]
+
+
+def _factorize(cells: Cells) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the code [N] of each cell, -1 if it is empty, and the stripped words that the codes index."""
+    codes, uniques = import_pandas().factorize(cells)
+    words = [
+        str(int(word)) if isinstance(word, float) and word.is_integer() else str(word) for word in uniques.tolist()
+    ]
+    return codes, [" ".join(word.split()) for word in words]
+
+
+def _is_gap(word: str) -> bool:
+    """Whether a word is empty, a mark for an empty cell, or the zero date of MySQL."""
+    return is_gap(word) or word.startswith("0000-00-00")
+
+
+def _read_all(words: Iterable[str], form: str) -> list[float] | None:
+    """Return the days of all words, or None if one of them is not written in the format."""
+    days: list[float] = []
+    for word in words:
+        day = read_day(word, form)
+        if day is None:
+            return None
+        days.append(day)
+    return days
+
+
+def _read_times(cells: Cells) -> Floats:
+    """Return cells of pandas' times as days; those with a zone are converted to UTC."""
+    pd = import_pandas()
+    if cells.dt.tz is not None:
+        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
+    return ((cells - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64)
+
+
+def _has_time(values: Floats) -> bool:
+    present = values[~np.isnan(values)]
+    return bool((present != np.floor(present)).any())
+
+
+def _are_seasons(words: list[str]) -> bool:
+    """Whether words such as 2010-11 are seasons rather than months: the second year follows the first."""
+    parts = [word.split("-") for word in set(words)]
+    return len(parts) > 1 and all(
+        len(part) == 2 and all(map(str.isdigit, part)) and (int(part[0]) + 1) % 100 == int(part[1]) for part in parts
+    )

@@ -10,6 +10,7 @@ from exp.results.console import ConsoleSink
 from exp.results.lock import folder_lock
 from exp.results.metrics_csv import MetricsCsvSink
 from exp.results.previous_run import PreviousRun
+from exp.results.run_folder import report_command
 from exp.results.summary import SummarySink
 from exp.results.tensorboard import TensorBoardSink
 from exp.training.build import Experiment, build
@@ -24,13 +25,19 @@ from exp.training.sink_group import SinkGroup
 _START = Position(0, 0, 0)
 
 
-def run(spec: RunSpec, cache: JobCache | None = None, should_prune: PruningCallback | None = None) -> None:
+def run(
+    spec: RunSpec,
+    cache: JobCache | None = None,
+    should_prune: PruningCallback | None = None,
+    quiet: bool = False,
+) -> None:
     """Train one run and write its results to `spec.folder`.
 
     Args:
         spec: What to run, and where to write it.
-        cache: What the jobs of a worker process share. With a cache nothing is printed, because the sweep prints.
+        cache: What the jobs of a worker process share.
         should_prune: Called after each validation before the last step; the run ends if it returns True.
+        quiet: Print nothing; exp.log is complete.
 
     Raises:
         ExpError: The run cannot be built, resumed or trained.
@@ -42,7 +49,7 @@ def run(spec: RunSpec, cache: JobCache | None = None, should_prune: PruningCallb
         experiment = previous.rebuild(spec.config, cache)  # before any write, so that it may fail
         known = {**previous.summary, "choices": dict(spec.choices), "overrides": spec.overrides}
         sinks.open(SummarySink(spec.folder, known))
-        sinks.open(ConsoleSink(spec.folder, quiet=cache is not None))
+        sinks.open(ConsoleSink(spec.folder, quiet))
         experiment = experiment or build(spec.config, cache)
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
@@ -102,5 +109,5 @@ def _report(
     for event in run_report.write_report(spec.folder, experiment, end):
         yield event
         if stop_requested():
-            yield Noted(end, f"stopped while drawing figures; to draw the rest: python -m exp.report run={spec.folder}")
+            yield Noted(end, f"stopped while drawing figures; to draw the rest: {report_command(spec.folder)}")
             return

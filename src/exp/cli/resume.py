@@ -24,6 +24,7 @@ from exp.results.run_folder import (
     read_sweep_config_dir,
     read_sweep_overrides,
     refuse_links,
+    resume_command,
 )
 
 # Keys that may differ in a resumed run.
@@ -34,9 +35,8 @@ class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` has ended, and is not to train for longer."""
 
     def __init__(self, folder: Path, epochs: Any) -> None:
-        super().__init__(
-            f"{folder} is finished\n  to train longer: python -m exp resume={folder} epochs={_twice(epochs)}"
-        )
+        longer = resume_command(folder, f"epochs={_twice(epochs)}")
+        super().__init__(f"{folder} is finished\n  to train longer: {longer}")
         self.folder = folder
 
 

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from exp.results import run_folder, terminal
+from exp.errors import pluralize
+from exp.results import checkpoints, run_folder, terminal
 from exp.results.formatting import format_metric
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
@@ -82,15 +83,15 @@ class ConsoleSink:
         self._bar.stop()
         if ending.status == "finished":
             self._print(_table(self._final))
-            steps = f"{self._new_steps:,} step{'s' * (self._new_steps != 1)}"
+            steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
                 step, loss = self._best
                 self._print(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
-            self._print(
-                Text(f"interrupted and saved; to resume: python -m exp {shlex.quote(f'resume={self._folder}')}")
-            )
+            is_saved = (self._folder / checkpoints.FOLDER / checkpoints.LAST).exists()
+            how = "and saved; to resume" if is_saved else "before the first checkpoint; to start again"
+            self._print(Text(f"interrupted {how}: {run_folder.resume_command(self._folder)}"))
         if self._steps:
             self._print(Text.assemble(("folder    ", "bold"), str(self._folder)))
             self._print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))

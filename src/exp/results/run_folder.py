@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import allowlist
 from exp.config.compose import override_key
+from exp.config.overrides import shell_line, text_override
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError
 
@@ -34,6 +35,16 @@ def check_is_run(folder: Path) -> None:
         raise ConfigError(
             f"{folder} {what}", f"one of its runs: {below[0]}" if below else "the folder that a run printed at its end"
         )
+
+
+def resume_command(folder: Path, *overrides: str) -> str:
+    """Return the command line that resumes the run in `folder` with further overrides."""
+    return shell_line([text_override("resume", str(folder)), *overrides])
+
+
+def report_command(folder: Path) -> str:
+    """Return the command line that writes the report of the run in `folder`."""
+    return shell_line(["report", f"run={folder}"])
 
 
 def find_results(folder: Path) -> str | None:

@@ -17,7 +17,7 @@ from exp.data.read_table import Table, read_frame
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
-from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config
+from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config, resume_command
 from exp.training.build import Experiment, build
 from exp.training.choices import resolve_loss
 from exp.training.events import State
@@ -117,7 +117,7 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     config = config_from_saved(read_config(folder))
     path = folder / checkpoints.FOLDER / f"{which}.pt"
     if not path.exists():
-        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", f"python -m exp resume={folder}")
+        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))
     state = checkpoints.read(path)
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))

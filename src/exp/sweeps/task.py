@@ -63,7 +63,7 @@ class Task:
 
         with job_environment(self.environment), _log(self.logging):
             try:
-                run(self.spec, cache, should_prune)
+                run(self.spec, cache, should_prune, quiet=True)
             except Pruned:
                 return Outcome()
             except KeyboardInterrupt:

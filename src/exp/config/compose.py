@@ -1,6 +1,7 @@
-"""Compose configs and parse command lines with Hydra. The command line uses its internals only here."""
+"""Compose configs and parse command lines with Hydra."""
 
-from argparse import Namespace
+import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -47,7 +48,7 @@ def sweep_loader(overrides: Sequence[str], search: _Folders = ()) -> Generator[t
 
 def parse_arguments(arguments: Sequence[str]) -> Namespace:
     """Parse a command line whose flags come first, as Hydra does. ConfigError instead of argparse's usage."""
-    parser = get_args_parser()
+    parser = _arguments_parser()
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(message, "python -m exp --help")
@@ -61,7 +62,7 @@ def run_application(job: TaskFunction, arguments: Namespace) -> None:
     version.setbase(_VERSION_BASE)
     flags = [name for name, value in vars(arguments).items() if value and name not in ("overrides", "multirun")]
     if flags or any(override_key(word) == "hydra.mode" for word in arguments.overrides):
-        _run_hydra(arguments, get_args_parser(), job, str(CONF), "config")
+        _run_hydra(arguments, _arguments_parser(), job, str(CONF), "config")
         return
     # As _run_hydra does, which would compose the whole config once more to look for hydra.mode in it.
     source = detect_calling_file_or_module_from_task_function(job)
@@ -76,7 +77,7 @@ def run_application(job: TaskFunction, arguments: Namespace) -> None:
 @cache
 def flags_with_value() -> dict[str, bool]:
     """Every flag of the command line: whether a value follows it."""
-    actions = get_args_parser()._actions  # pyright: ignore[reportPrivateUsage]
+    actions = _arguments_parser()._actions  # pyright: ignore[reportPrivateUsage]
     return {
         name: action.nargs is None
         for action in actions
@@ -88,6 +89,19 @@ def flags_with_value() -> dict[str, bool]:
 def override_key(word: str) -> str:
     """The key of an override, without + or ~ before it or a package behind it."""
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _arguments_parser() -> ArgumentParser:
+    """Return Hydra's parser of command lines."""
+    if sys.version_info < (3, 14):
+        return get_args_parser()
+    # Hydra 1.3.8 adds a help text that is a string only when it is shown, and argparse checks help texts when added.
+    check = ArgumentParser._check_help
+    ArgumentParser._check_help = lambda *_: None
+    try:
+        return get_args_parser()
+    finally:
+        ArgumentParser._check_help = check
 
 
 def _search_path(folders: _Folders) -> list[str]:

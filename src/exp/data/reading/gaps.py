@@ -1,5 +1,6 @@
 """The cells of a table that was read: which are empty, blanks around words, and marks among numbers."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ EMPTY_WORDS = (
 )
 
 # Words that differ only in case are looked for in columns of at most this many words.
-_MOST_WORDS = 1000
+_MOST_WORDS = 50
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def _clean_words(name: str, cells: Cells, empty: EmptyValues, is_text: bool) -> 
     """Return the cells of a column of words, cleaned, and notes. The same object if nothing is to be cleaned."""
     pd = import_pandas()
     codes, uniques = pd.factorize(cells)
-    spelled = [str(word) for word in uniques]
-    words = [word.replace("\0", "").strip() for word in spelled]
+    spelled = [str(word) for word in uniques.tolist()]
+    words = [(word.replace("\0", "") if "\0" in word else word).strip() for word in spelled]
     kept = [word for word in words if not empty.includes(word)]
     if not is_text and (numbers := _read_numbers(kept)) is not None:
         counts = np.bincount(codes[codes >= 0], minlength=len(words))
@@ -102,8 +103,13 @@ def _clean_words(name: str, cells: Cells, empty: EmptyValues, is_text: bool) -> 
 
 def _read_numbers(words: Sequence[str]) -> dict[str, float] | None:
     """Return the numbers among words, if there are any and all others are marks for empty cells."""
-    numbers = {word: float(word) for word in words if is_number(word)}
-    return numbers if numbers and all(word in numbers or is_gap(word) for word in words) else None
+    numbers: dict[str, float] = {}
+    for word in words:
+        if is_number(word):
+            numbers[word] = float(word)
+        elif not is_gap(word):
+            return None
+    return numbers or None
 
 
 def _as_numbers(values: NDArray[Any], cells: Cells, words: Sequence[str]) -> Cells:
@@ -115,20 +121,17 @@ def _as_numbers(values: NDArray[Any], cells: Cells, words: Sequence[str]) -> Cel
 def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: Sequence[str]) -> list[str]:
     """Return a note where stripping makes one word of two, and one where words differ only in case."""
     notes: list[str] = []
-    if len(set(kept)) < len(kept):
-        merged = next(
-            word
-            for word, other in zip(words, spelled, strict=True)
-            if word != other and word in set(kept) and words.count(word) > 1
-        )
-        count = len(kept) - len(set(kept))
+    counts = Counter(kept)
+    if len(counts) < len(kept):
+        merged = next(word for word, other in zip(words, spelled, strict=True) if word != other and counts[word] > 1)
+        count = len(kept) - len(counts)
         notes.append(
             f"column '{name}': removed blanks around words, which merged {pluralize(count, 'spelling')}, such as "
             f"{merged!r}"
         )
-    if len(kept) <= _MOST_WORDS and parse_booleans(name, import_pandas().Series(kept)) is None:
+    if len(counts) <= _MOST_WORDS and parse_booleans(name, import_pandas().Series(kept)) is None:
         by_case: dict[str, list[str]] = {}
-        for word in dict.fromkeys(kept):
+        for word in counts:
             by_case.setdefault(word.casefold(), []).append(word)
         if pair := next((same for same in by_case.values() if len(same) > 1), None):
             notes.append(f"column '{name}': words that differ only in case are different: {', '.join(map(repr, pair))}")

@@ -34,7 +34,8 @@ def name_columns(
         is_index = _is_index_name(name) and _is_count(cells)
         if not keep_row_names and len(names) > 1 and (is_first or is_index):
             what = "has no name and" if not name else f"'{name}'"
-            notes.append(f"column {place + 1} {what} {'numbers' if _is_count(cells) else 'names'} the rows: left out")
+            does = "numbers" if _is_count(cells) else "names"
+            notes.append(f"column {place + 1} {what} {does} the rows: left out; to keep it, give it a name")
             continue
         if not name:
             notes.append(f"column {place + 1} has no name: '{own}' here")

@@ -14,7 +14,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, help_of, load
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
-from exp.config.yaml_comments import choice_comments, commented_keys, parse_opening
+from exp.config.yaml_comments import commented_keys, default_options, parse_opening
 from exp.errors import ConfigError, as_yaml, nearest
 
 # The keys that are typed most, in the order of the screen.
@@ -71,15 +71,16 @@ def _version(name: str) -> str:
 
 
 def _screen(line: CommandLine) -> Iterator[str]:
-    config = (CONF / "config.yaml").read_text(encoding="utf-8")
-    clauses, keys = choice_comments(config), {key.name: key for key in _keys(line)}
+    defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
+    keys = {key.name: key for key in _keys(line)}
     yield "usage: exp [-m] [GROUP=OPTION] [KEY=VALUE] ...   train; -m: once for each value"
     yield "       exp COMMAND KEY=VALUE ...                 use or check what was trained"
     yield "groups and their options (* is the default)"
     for group, options in line.groups.items():
         default = default_option(group)
         names = " ".join(f"*{name}" if name == default else name for name in options)
-        yield from _row(group, 12, f"{clauses[group]}: {names}" if clauses.get(group) else names)
+        comment = defaults[group].comment if group in defaults else ""
+        yield from _row(group, 12, f"{comment}: {names}" if comment else names)
     yield "keys and their values (VALUE: none yet)"
     for name in _USUAL_KEYS:
         if name in keys:
@@ -104,8 +105,8 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield from (f"  {command}" for command, _ in examples)
         yield from _explained([key for key in _keys(line, name, option) if key.name.startswith(f"{name}.")], ())
     elif name in line.groups:
-        config = (CONF / "config.yaml").read_text(encoding="utf-8")
-        yield from _paragraph(f"{name}: {choice_comments(config).get(name, '')}")
+        defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
+        yield from _paragraph(f"{name}: {defaults[name].comment if name in defaults else ''}")
         default = default_option(name)
         for option, path in line.groups[name].items():
             about, _ = parse_opening(path.read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config.allowlist import READ_BY_EXP, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
+from exp.config.yaml_comments import default_options
 from exp.errors import ConfigError, as_yaml, nearest
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -134,8 +135,8 @@ def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:
 
 def default_option(group: str) -> str | None:
     """Return the option of `group` that a config has by default."""
-    chosen = re.search(rf"^  - {group}: (\w+)", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
-    return chosen[1] if chosen and chosen[1] != "null" else None
+    defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
+    return defaults[group].value if group in defaults else None
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

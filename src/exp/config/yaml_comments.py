@@ -42,11 +42,12 @@ def commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
         yield CommentedKey(name, value, _comment(text, node))
 
 
-def choice_comments(text: str) -> dict[str, str]:
-    """The comment behind each choice in the defaults list."""
+def default_options(text: str) -> dict[str, CommentedKey]:
+    """Return the option of each group in the defaults list, None for no option, and the comment behind it."""
     defaults = dict(_pairs(_compose(text))).get("defaults")
     choices = cast("list[Node]", defaults.value) if defaults is not None else []
-    return {key: _comment(text, node) for choice in choices for key, node in _pairs(choice)}
+    pairs = (pair for choice in choices for pair in _pairs(choice))
+    return {group: CommentedKey(group, yaml.safe_load(node.value), _comment(text, node)) for group, node in pairs}
 
 
 def _compose(text: str) -> Node | None:

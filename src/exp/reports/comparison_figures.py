@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.image import imread
 
 from exp.reports.figures import save
 from exp.reports.seed_curves import Curves
@@ -61,7 +60,6 @@ def side_by_side(pictures: Mapping[str, Path]) -> Figure:
     for chart in charts:
         chart.axis("off")
     for chart, (name, path) in zip(charts, pictures.items(), strict=False):
-        with Image.open(path) as picture:
-            chart.imshow(np.asarray(picture))
+        chart.imshow(imread(path))
         chart.set_title(name)
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
@@ -113,10 +114,10 @@ def _model(experiment: Experiment) -> dict[str, Any]:
         "layers": _layers(experiment),
         "criterion": format_call("loss", config.loss),
         "optimizer": format_call("optimizer", config.optimizer, "model.parameters()"),
-        "is_lbfgs": config.optimizer["_target_"] == "torch.optim.LBFGS",
+        "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
         "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
-        "is_plateau": is_scheduled and config.scheduler["_target_"].endswith("ReduceLROnPlateau"),
+        "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
     }
 
 
@@ -133,8 +134,9 @@ def _layers(experiment: Experiment) -> list[str]:
 
 def _training(experiment: Experiment) -> dict[str, Any]:
     config, batches, plan = experiment.config, experiment.batches, experiment.plan
-    options = ", shuffle=True" * batches.shuffle + ", drop_last=True" * bool(config.batching.drop_last)
-    loader = f"DataLoader(TensorDataset(train_x, train_y), batch_size={batches.size}{options})"
+    options = {"shuffle": batches.shuffle, "drop_last": config.batching.drop_last}
+    arguments = {"batch_size": batches.size, **{name: True for name, is_on in options.items() if is_on}}
+    loader = f"DataLoader(TensorDataset(train_x, train_y), {format_arguments(arguments)})"
     epochs_between, steps_between = divmod(plan.evaluate, batches.steps_per_epoch)
     if steps_between and (plan.patience or plan.schedule not in (None, 1)):
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from exp.config.allowlist import origin
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
@@ -112,7 +113,7 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     except ConfigError:  # .hydra is damaged
         arguments = list(summary.get("overrides", []))
     packages = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
-    allowed = ",".join(dict.fromkeys(name for name in packages if name not in ("exp", "torch", "sklearn")))
+    allowed = ",".join(dict.fromkeys(name for name in packages if origin(name) == "user"))
     return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 
 

@@ -57,6 +57,9 @@ class Axis:
         ticks = [(value, f"{value:.4g}" if names is None else _shorten(names[int(value)])) for value in marked]
         return cls((min(values), max(values)), pixels, ticks, is_log)
 
+    def title(self, name: str) -> str:
+        return f"{name} (log)" if self.is_log else name
+
     def at(self, value: float) -> float:
         low, high, value = (math.log(v) if self.is_log else v for v in (*self.ends, value))
         share = (value - low) / (high - low) if high > low else 0.5
@@ -102,8 +105,7 @@ def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
     inset = 8 if names is None else 36  # half of a label
     x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
-    log = {True: " (log)", False: ""}
-    labels = [Label(_LEFT, 14, f"{metric}{log[y.is_log]} against {choice}{log[x.is_log]}", "start")]
+    labels = [Label(_LEFT, 14, f"{y.title(metric)} against {x.title(choice)}", "start")]
     labels += [Label(x.at(value), _HEIGHT - _BOTTOM + 16, text, "middle") for value, text in x.ticks]
     labels += [
         Label(_LEFT - 6, y.at(value) + 4, format_metric(metric, value), "end") for value in dict.fromkeys(y.ends)

@@ -7,11 +7,12 @@ from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
 
-# Module prefixes, and how a script spells them.
-_TORCH_PREFIXES = {
-    "torch.nn.": "nn.",
-    "torch.optim.lr_scheduler.": "torch.optim.lr_scheduler.",
-    "torch.optim.": "torch.optim.",
+# How a script names torch's class for each group.
+_TORCH = {
+    "model": "nn.{}",
+    "loss": "nn.{}",
+    "optimizer": "torch.optim.{}",
+    "scheduler": "torch.optim.lr_scheduler.{}",
 }
 
 
@@ -23,7 +24,9 @@ def format_call(group: str, node: dict[str, Any], *first: str) -> str:
         key: value for key, value in given.items() if defaults.get(key) != value or (group, key) == ("optimizer", "lr")
     }
     in_order = {**({"lr": arguments["lr"]} if "lr" in arguments else {}), **arguments}
-    return f"{_name(node['_target_'])}({', '.join([*first, *([format_arguments(in_order)] if in_order else [])])})"
+    return (
+        f"{_name(group, node['_target_'])}({', '.join([*first, *([format_arguments(in_order)] if in_order else [])])})"
+    )
 
 
 def format_arguments(values: dict[str, Any]) -> str:
@@ -48,8 +51,6 @@ def user_modules(config: Config) -> dict[str, list[str]]:
     return modules
 
 
-def _name(target: str) -> str:
-    for prefix, spelling in _TORCH_PREFIXES.items():
-        if target.startswith(prefix):
-            return spelling + target.rpartition(".")[2]
-    return target.rpartition(".")[2]
+def _name(group: str, target: str) -> str:
+    name = target.rpartition(".")[2]
+    return _TORCH[group].format(name) if origin(target) == "torch" else name

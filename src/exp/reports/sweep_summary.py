@@ -57,22 +57,24 @@ def summary_table(rows: Sequence[Row], metric: str, console: Console) -> Table:
     varied, metrics, means = seeds.varied_columns(rows), seeds.metric_columns(rows), seeds.seed_statistics(rows)
     best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
     val = [name for name in metrics if name.endswith("/val") or name == metric]
-    tables = [
-        _means(best, varied, shown) if means else _jobs(best, varied, shown, with_seconds=shown is metrics)
-        for shown in (metrics, val, [metric] if metric in metrics else metrics[:1])
-    ]
-    wide = console.options.update(width=10_000)
-    *wider, narrowest = tables
-    fitting = (table for table in wider if Measurement.get(console, wide, table).maximum <= console.width)
-    return next(fitting, narrowest)
+    single = [metric] if metric in metrics else metrics[:1]
+    if means:
+        tables = [_means(best, varied, shown) for shown in (metrics, val, single)]
+    else:
+        tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, val), _jobs(best, varied, single)]
+    for table in tables[:-1]:
+        width = Measurement.get(console, console.options.update(width=10_000), table).maximum
+        if width <= console.width:
+            return table
+    return tables[-1]
 
 
 def _failures(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["status"] not in ("finished", "pruned")]
 
 
-def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], with_seconds: bool) -> Table:
-    return _table(["job", *varied, *metrics, *(["seconds"] if with_seconds else [])], rows)
+def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], *others: str) -> Table:
+    return _table(["job", *varied, *metrics, *others], rows)
 
 
 def _means(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str]) -> Table:

@@ -1,5 +1,6 @@
 """`exp export`: a run as a plain script, or its model for another runtime."""
 
+import io
 import logging
 import shlex
 import sys
@@ -61,7 +62,9 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
             )
         path.write_text(write_script(experiment, threads, rows.name), encoding="utf-8")
     elif format == "pt2":
-        torch.export.save(_export_model(trained), path)
+        content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
+        torch.export.save(_export_model(trained), content)
+        path.write_bytes(content.getvalue())
     else:
         with require_extra("onnx", "format=onnx", "onnx"), require_extra("onnxscript", "format=onnx", "onnx"):
             x = torch.zeros(2, len(trained.preprocessing.features))

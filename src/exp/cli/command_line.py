@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from exp.cli.flags import check_arguments, values_of
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
-from exp.config.overrides import shell_line
+from exp.config.overrides import reads_as, shell_line
 from exp.config.schema import CONF, flatten
 from exp.errors import nearest
 
@@ -59,6 +59,12 @@ class CommandLine:
     def override_of(self, key: str | None) -> str | None:
         """The override of that key as it was typed."""
         return next((word for word in self.overrides if override_key(word) == key), None)
+
+    def text_of(self, key: str) -> str:
+        """Return the text that `key` is set to, without Hydra's quotes."""
+        value = (self.override_of(key) or "").partition("=")[2]
+        text = reads_as(value)
+        return text if isinstance(text, str) else value.strip("'\"")
 
     def take(self, key: str) -> tuple[list[str], "CommandLine"]:
         """The values that are given to `key`, and the command line without them."""

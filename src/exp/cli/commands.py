@@ -4,9 +4,12 @@
 `python -m exp` shows every required argument, and `Args:` has a clause for each.
 """
 
+import errno
 import importlib
 import inspect
+import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from exp.cli.command_correction import corrected_line, example_words
+from exp.cli.os_errors import explain_os_error
 from exp.errors import ConfigError, ExpError
 
 # Modules of `exp` with a function of the same name.
@@ -37,9 +41,16 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(help_of(command))
         return
+    given: dict[str, str] = {}
     try:
         positional, keywords = parse_arguments(command, arguments)
+        given = {**dict(zip(inspect.signature(command).parameters, positional, strict=False)), **keywords}
         command(*positional, **keywords)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        paths = {key: str(value) for key, value in given.items()}
+        sys.exit(f"exp {name}: {explain_os_error(error, paths, 'out' if 'out' in given else 'run')}")
     except ExpError as error:
         sys.exit(f"exp {name}: {error}")
     except KeyboardInterrupt:
@@ -90,7 +101,10 @@ def help_of(command: Command) -> str:
     text, _, _ = (inspect.getdoc(command) or "").partition("\nArgs:")
     text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
     text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
-    clauses = [f"  {key:<12}{clause}" for key, clause in argument_clauses(command).items()]
+    clauses = [
+        textwrap.fill(f"  {key:<12}{clause}", 100, subsequent_indent=" " * 14)
+        for key, clause in argument_clauses(command).items()
+    ]
     return "\n".join([f"usage: python -m exp {command.__name__} {' '.join(words)}", "", text, "", *clauses])
 
 
@@ -105,9 +119,11 @@ def new_file(out: str) -> Path:
     """The path `out` of a file to write. ConfigError if it exists, or its folder does not."""
     path = Path(out)
     if not path.parent.is_dir():
-        raise ConfigError(f"out={out}: no folder {path.parent}", f"mkdir -p {path.parent}")
+        raise ConfigError(f"out={out}: no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
     if path.exists():
         raise ConfigError(f"out={out}: the file already exists", "out=ANOTHER_FILE")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), out)
     return path
 
 

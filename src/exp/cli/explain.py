@@ -11,11 +11,14 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from exp.cli.command_line import CommandLine
-from exp.cli.intent import bare_word, command_key, file_overrides, missing_target
+from exp.cli.intent import command_key, file_overrides, missing_target
+from exp.cli.os_errors import explain_os_error
+from exp.cli.parse_errors import explain_parse_error
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
+from exp.config.schema import default_option
 from exp.config.yaml_comments import commented_keys
 from exp.errors import ConfigError, ExpError, nearest
 from exp.sweeps.jobs import InvalidJob
@@ -33,10 +36,11 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
     if isinstance(error, ExpError):
         return missing_target(error, line)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        key = "hydra.sweep.dir" if line.multirun else "hydra.run.dir"
-        return ConfigError(str(error), f"another folder: {key}=FOLDER")
+        keys = ("sweep.resume", "resume", "dataset.path", "hydra.sweep.dir", "hydra.run.dir")
+        given = {key: line.text_of(key) for key in keys if line.override_of(key) is not None}
+        return explain_os_error(error, given, "hydra.sweep.dir" if line.multirun else "hydra.run.dir")
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override, line)
+        return explain_parse_error(error.override, line)
     message = str(error)
     for pattern, explanation in EXPLANATIONS:
         match = pattern.search(message)
@@ -57,7 +61,9 @@ def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -
     typed = (word.partition("=")[::2] for word in line.overrides)
     group, option = next((pair for pair in typed if "/".join(pair) == match[1]), (group, option))
     options = list(error.options)
-    override = line.nearest_option(group, option, options)
+    override = (
+        line.nearest_option(group, option, options) if option else f"{group}={default_option(group) or options[0]}"
+    )
     fix = override or f"another {group}, one of these"
     if group == "dataset" and (overrides := file_overrides(option, line)) is not None:
         override, fix = overrides, shlex.join(overrides)
@@ -206,29 +212,3 @@ EXPLANATIONS: list[tuple[re.Pattern[str], Explanation]] = [
     (messages.SEARCH_ONLY, _search_only),
     (messages.CHOSEN_TWICE, _chosen_twice),
 ]
-
-
-def _unreadable(override: str, line: CommandLine) -> ConfigError:
-    """What is wrong with a word that Hydra cannot parse."""
-    key, _, value = override.partition("=")
-    if re.fullmatch(r"\(.*\)", value):
-        corrected = f"{key}=[{value[1:-1]}]"
-        what = f"{override}: a list needs square brackets"
-        return ConfigError(what, f"'{corrected}'", key=override_key(override), override=corrected)
-    if colon := re.fullmatch(r"([\w.]+):([\w.]+)(=.*)?", override):
-        sign = "." if colon[3] else "="
-        corrected = f"{colon[1]}{sign}{colon[2]}{colon[3] or ''}"
-        what = f"{override}: arguments must be KEY=VALUE"
-        return ConfigError(what, corrected, key=override_key(override), override=corrected)
-    if "=" not in override:
-        owners = (f"{group}={override}" for group, options in line.groups.items() if override in options)
-        corrected = next(owners, None)
-        if corrected is None and (problem := bare_word(override, line)) is not None:
-            return problem
-        fix = corrected or "python -m exp --help, which lists the keys"
-        return ConfigError(f"{override}: arguments must be KEY=VALUE", fix, key=override, override=corrected)
-    return ConfigError(
-        f"{override}: cannot be parsed as KEY=VALUE; quote special characters",
-        f"'{key}=[1,2]' for a list, 1,2 for the values of a sweep, '\"a=b, c\"' for text",
-        key=override_key(override),
-    )

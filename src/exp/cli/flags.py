@@ -5,13 +5,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.cli.command_correction import corrected_line
 from exp.cli.commands import COMMANDS, load
 from exp.config.compose import flags_with_value, override_key
 from exp.config.constraints import CONSTRAINTS
-from exp.config.overrides import shell_line
+from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
     """
     _check_flags(arguments)
     _check_brackets(arguments)
+    _check_spaces(arguments)
+    _check_groups(arguments, line)
     words, problem = _join(arguments, line)
     if problem is not None:
         raise ConfigError(problem, words[0] if len(words) == 1 else shell_line(words))
@@ -82,6 +85,37 @@ def _check_brackets(arguments: Sequence[str]) -> None:
             parts = list(accumulate(arguments[start:], lambda text, part: f"{text} {part}"))
             if (whole := next((text for text in parts if text.count("[") == text.count("]")), None)) is not None:
                 raise ConfigError(f"{whole}: a list with spaces needs quotes", shlex.quote(whole.replace(", ", ",")))
+
+
+def _check_spaces(arguments: Sequence[str]) -> None:
+    """ConfigError for values that a space separates: batching=full, online, or a path with a space in it."""
+    for place, word in enumerate(arguments[:-1]):
+        following = arguments[place + 1]
+        key, equals, value = word.partition("=")
+        if not equals or "=" in following or following.startswith("-"):
+            continue
+        if value.endswith(",") or following.startswith(","):
+            end = place + 1
+            while end < len(arguments) and "=" not in arguments[end] and not arguments[end].startswith("-"):
+                end += 1
+            joined = re.sub(",+", ",", ",".join(arguments[place:end])).rstrip(",")
+            what = f"{' '.join(arguments[place:end])}: values are separated by a comma without a space"
+            raise ConfigError(what, shell_line([*arguments[:place], joined, *arguments[end:]]))
+        path = f"{value} {following}"
+        if not Path(value).exists() and Path(path).exists():
+            words = [*arguments[:place], text_override(key, path), *arguments[place + 2 :]]
+            raise ConfigError(f"{word} {following}: a path with a space needs quotes", shell_line(words))
+
+
+def _check_groups(arguments: Sequence[str], line: "CommandLine") -> None:
+    """ConfigError for a list as the value of a group: dataset=[cancer]."""
+    for place, word in enumerate(arguments):
+        group, _, value = word.partition("=")
+        if value.startswith("[") and group in line.groups:
+            options = [option.strip() for option in value.strip("[]").split(",")]
+            words = [*arguments[:place], f"{group}={','.join(options)}", *arguments[place + 1 :]]
+            flag = ["-m"] if options[1:] and not {"-m", "--multirun"} & {*arguments} else []
+            raise ConfigError(f"{word}: {group} is one of its options, not a list", shell_line([*flag, *words]))
 
 
 def _join(arguments: Sequence[str], line: "CommandLine") -> tuple[list[str], str | None]:

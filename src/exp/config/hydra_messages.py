@@ -5,7 +5,7 @@ Each pattern captures what the message names. tests/cli/test_hydra_messages.py p
 
 import re
 
-NO_GROUP_OPTION = re.compile(r"Could not find '(.+?/.+?)'")
+NO_GROUP_OPTION = re.compile(r"Could not find '(.+?/.*?)'")
 VALUE_FOR_GROUP = re.compile(r"Config group override must be a string")
 SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)'")
 CANNOT_OVERRIDE = re.compile(r"Could not override '(.+?)'")

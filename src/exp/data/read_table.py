@@ -1,5 +1,6 @@
 """Read the file of a table: separated text, Parquet or Excel."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,8 @@ def read_frame(
             )
     except UnicodeError as error:
         raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error
+    except PermissionError as error:
+        raise DataError(f"{where}: permission denied", f"chmod u+r {shlex.quote(path)}") from error
     except (ValueError, OverflowError, *DAMAGES) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error

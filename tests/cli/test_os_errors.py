@@ -57,5 +57,5 @@ def test_a_command_ends_with_the_refusal():
         """
         raise refusal(errno.EACCES, f"{run}/report.html")
 
-    with pytest.raises(SystemExit, match="exp report: run=r: permission denied: r/report.html"):
+    with pytest.raises(SystemExit, match=r"exp report: run=r: permission denied: r/report\.html"):
         run_command(report, ["run=r"])

@@ -60,7 +60,7 @@ def others(run: str) -> dict[str, float]:
     data = load_trained(run).experiment.data
     features = {name: split.x.numpy() for name, split in data.splits.items()}
     if data.classes is None:
-        targets = {name: data.values_of(split)[:, 0] for name, split in data.splits.items()}
+        targets = {name: split.values[:, 0].numpy() for name, split in data.splits.items()}
         models: dict[str, Any] = {
             "linear": linear_model.Ridge(),
             "mlp": neural_network.MLPRegressor(random_state=0),

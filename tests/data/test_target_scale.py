@@ -25,7 +25,7 @@ from exp.reports.intervals import confidence_intervals
 from exp.results.trained_model import load_trained
 from exp.training.build import Experiment, build
 from exp.training.events import Evaluated
-from exp.training.loop import train
+from exp.training.loop import Training
 
 
 def write(folder: Path, targets: int = 1, rows: int = 90) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def write(folder: Path, targets: int = 1, rows: int = 90) -> tuple[np.ndarray, n
 
 def trained(*words: str) -> tuple[Experiment, dict[str, dict[str, float]]]:
     experiment = build(config_of("dataset=arrays", "dataset.path=rows.npz", *words))
-    events = train(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
     return experiment, {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
 
 

@@ -153,6 +153,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str
     "save_every": (_CADENCE, "auto"),
     "batching.batch_size": (Number(1, whole=True, null=True, auto=True), "10"),
     "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
+    "dataset.day_first": (OneOf((None, True, False)), "true"),
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.stratify": (_SWITCH, "true"),

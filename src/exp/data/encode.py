@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats
+from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.category import UNKNOWN, category_codes
-from exp.data.columns.number import NumberColumn
+from exp.data.frame import Frame, import_pandas
 from exp.data.preprocessing import Preprocessing
-from exp.data.read_table import Cells, Frame
+from exp.data.target import read_target
 from exp.errors import DataError, nearest, pluralize
 
 
@@ -24,11 +24,12 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         Values [N, C]; which rows [N] can be predicted (each missing number has a replacement); and notes for the user.
 
     Raises:
-        DataError: A column is missing, or a cell does not fit the kind of its column.
+        DataError: A column is missing.
     """
     frame = frame.rename(columns=str)
     names = [str(name) for name in frame.columns]
     encoded: list[Floats] = []
+    notes: list[str] = []
     for column in preprocessing.columns:
         if column.name not in names:
             near = nearest(column.name, names)
@@ -38,9 +39,13 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
                 else "a table with the columns of the training table"
             )
             raise DataError(f"data={path}: column '{column.name}' is missing", fix)
-        encoded.append(_encode_cells(column, frame[column.name].reset_index(drop=True)))
+        cells = frame[column.name].reset_index(drop=True)
+        values, is_unfit = column.encode(cells)
+        encoded.append(values)
+        if is_unfit.any():
+            notes.append(unfit_note(column, cells, is_unfit))
     rows = np.stack(encoded, axis=1)
-    notes = list(preprocessing.unknown_notes(rows))
+    notes += preprocessing.unknown_notes(rows)
     is_complete = np.ones(len(rows), dtype=np.bool_)
     for column, values in zip(preprocessing.columns, rows.T, strict=True):
         is_missing = column.is_missing(values)
@@ -87,10 +92,14 @@ def encode_targets(
             f"data={path}: the run has {preprocessing.values} targets, but a table has only one", "split=test"
         )
     cells = frame[name].reset_index(drop=True)
+    if classes is None:
+        cells, _ = read_target(name, cells, "regression")
     is_present = cells.notna().to_numpy(dtype=np.bool_)
     notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
     if classes is None:
-        return NumberColumn(name).encode(cells).reshape(-1, 1), is_present, notes
+        if not import_pandas().api.types.is_numeric_dtype(cells):
+            raise DataError(f"data={path}: the target '{name}' is not numeric", "a column of numbers, as in training")
+        return cells.to_numpy(dtype=np.float64).reshape(-1, 1), is_present, notes
     indices = category_codes(cells, classes)
     unknown = cells[(indices == UNKNOWN) & is_present]
     if len(unknown):
@@ -99,11 +108,3 @@ def encode_targets(
             "rows of these classes only",
         )
     return indices.astype(np.int64), is_present, notes
-
-
-def _encode_cells(column: Column, cells: Cells) -> Floats:
-    try:
-        return column.encode(cells)
-    except DataError as error:
-        fix = f"{column.cell_type} in this column, as in training, or empty cells"
-        raise DataError(error.problem, fix) from error

@@ -29,6 +29,7 @@ def table(
     test_path: str | None = None,
     separator: str | None = None,
     decimal: str = ".",
+    day_first: bool | None = None,
     encoding: str | None = "utf-8",
     sheet: str | None = None,
     na_values: Sequence[object] | None = None,
@@ -57,6 +58,7 @@ def table(
         test_path: File with the test rows.
         separator: Cell separator, tab or blanks; null: found in the file.
         decimal: Decimal mark.
+        day_first: Whether 1/2/2024 is in February; null: found in the cells, and January if they do not tell.
         encoding: Text encoding of the file. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
         sheet: Sheet of an Excel file; null: the first one with cells.
         na_values: More words and numbers that stand for an empty cell.
@@ -65,7 +67,7 @@ def table(
         DataError: The file cannot be read, or the table cannot be trained on.
     """
     options = TableOptions(
-        target, task, missing, kinds, drop, group, max_categories, order=order, split_column=split_column
+        target, task, missing, kinds, drop, group, max_categories, order, split_column, decimal, day_first
     )
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
     files = {

@@ -2,25 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
-from exp.data.columns.infer import ColumnOptions, infer_column
-from exp.data.columns.labels import as_labels
-from exp.data.dataset import Dataset, encode_classes
+from exp.data.columns.base import Parsed
+from exp.data.columns.infer import ColumnOptions, parse_column
+from exp.data.dataset import Dataset
 from exp.data.parts import order_of_cells, parts_of_cells
-from exp.data.read_table import Cells, Frame, import_pandas
-from exp.data.select_columns import find_target_copies, select_columns
+from exp.data.read_table import Cells, Frame
+from exp.data.select_columns import find_identifier, find_target_copies, find_useless
+from exp.data.target import encode_target, read_target
 from exp.errors import ConfigError, DataError, nearest
-
-# A target of integers is one of classes if it has at most this many values.
-_MAX_CLASSES = 20
-
-# A target of text with more distinct values than this, and than half its rows, is no target of classes.
-_MAX_TEXT_CLASSES = 50
 
 # What dataset.missing may be, for all columns or for one.
 MISSING = ("auto", "error", "drop", "median")
@@ -39,6 +32,8 @@ class TableOptions:
     max_categories: int | None = 50
     order: str | None = None
     split_column: str | None = None
+    decimal: str | None = "."
+    day_first: bool | None = None
 
 
 def dataset_from_frame(
@@ -74,17 +69,20 @@ def dataset_from_frame(
 
     others = (target, group, split_column)
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
-    frame, row_notes = _select_rows(given, target, path, missing, default_missing)
+    cells, target_notes = read_target(target, given[target], options.task, options.decimal)
+    frame, row_notes = _select_rows(given.assign(**{target: cells}), target, path, missing, default_missing)
     features = [name for name in map(str, frame.columns) if name not in (*others, *drop)]
-    used, reasons = select_columns(frame[features], kinds)
-    y, classes = _encode_target(target, frame[target], options.task)
-    column_options = ColumnOptions(kinds, missing, default_missing, options.max_categories)
-    columns = tuple(infer_column(name, frame[name], column_options) for name in used)
-    encoded = [column.encode(frame[column.name]) for column in columns]
-    x = np.stack(encoded, axis=1) if encoded else np.zeros((len(frame), 0))
+    y, classes = encode_target(target, frame[target], options.task)
+    column_options = ColumnOptions(
+        kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
+    )
+    parsed, reasons = _parse_columns(frame[features], column_options)
+    columns = tuple(one.column for one in parsed)
+    x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = [name for name in find_target_copies(columns, x, y) if name not in kinds]
     reasons += [f"{name}: it is the target '{target}' in other words" for name in copies]
     kept = [index for index, column in enumerate(columns) if column.name not in copies]
+    column_notes = [note for index in kept for note in parsed[index].notes]
     if not kept:
         raise DataError(
             f"dataset.path={path}: the table has no feature columns{_list(reasons)}", _more(options, reasons)
@@ -100,10 +98,29 @@ def dataset_from_frame(
         target,
         groups=None if group is None else _encode_groups(frame[group]),
         parts=None if parts is None else parts[rows] if split_column is None else parts,
-        order=None if order is None else order_of_cells(order, frame[order]),
-        notes=(*notes, *row_notes, *_left_out(reasons)),
+        order=None if order is None else order_of_cells(order, frame[order], options.day_first),
+        notes=(*notes, *target_notes, *row_notes, *_left_out(reasons), *column_notes),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
     )
+
+
+def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], list[str]]:
+    """Return the columns that can be used, and the reasons why others cannot: "id: it numbers the rows".
+
+    A column of a declared kind is used in any case, unless it is empty.
+    """
+    parsed, reasons = list[Parsed](), list[str]()
+    for name in map(str, frame.columns):
+        cells = frame[name]
+        reason = find_useless(cells)
+        if reason is None or (name in options.kinds and cells.notna().any()):
+            one = parse_column(name, cells, options)
+            reason = find_identifier(one.column, one.values, is_first=name == str(frame.columns[0]))
+            if reason is None or name in options.kinds:
+                parsed.append(one)
+                continue
+        reasons.append(f"{name}: {reason}")
+    return parsed, reasons
 
 
 def _list(reasons: Sequence[str]) -> str:
@@ -206,39 +223,6 @@ def _select_rows(
         listed = ", ".join(f"{name} ({count:,})" for name, count in filled.items())
         notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
     return left, notes
-
-
-def _encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:
-    """Return class numbers int64 [N] and the classes' names, or values float64 [N, 1] and None."""
-    types = import_pandas().api.types
-    if not types.is_numeric_dtype(cells) or types.is_bool_dtype(cells):
-        return _encode_text_target(name, cells, task)
-    values: Floats = cells.to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise DataError(f"target '{name}' has infinite values", "finite numbers")
-    is_whole = bool((values == np.round(values)).all())
-    if task == "regression" or (task == "auto" and not (is_whole and cells.nunique() <= _MAX_CLASSES)):
-        return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
-    if is_whole:
-        labels, codes = encode_classes(values.astype(np.int64))
-        return codes, tuple(map(str, labels))
-    return _encode_labels(cells)
-
-
-def _encode_text_target(name: str, cells: Cells, task: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    if task == "regression":
-        raise DataError(f"dataset.task=regression: the target '{name}' is not numeric", "dataset.task=classes")
-    if task == "auto" and cells.nunique() > max(_MAX_TEXT_CLASSES, len(cells) / 2):
-        problem = (
-            f"target '{name}' has {cells.nunique():,} distinct values in {len(cells):,} rows: too many for classes"
-        )
-        raise DataError(problem, "another column as dataset.target, or dataset.task=classes")
-    return _encode_labels(cells)
-
-
-def _encode_labels(cells: Cells) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    labels, codes = encode_classes(as_labels(cells).to_numpy(str))
-    return codes, tuple(map(str, labels))
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Floats
-from exp.data.read_table import Cells, Frame, import_pandas
+from exp.data.columns.parse_dates import parse_dates
+from exp.data.columns.parse_numbers import parse_numbers
+from exp.data.frame import Cells, Frame, import_pandas
 from exp.errors import DataError
 
 # The words for the parts in a column, in lower case.
@@ -42,17 +44,26 @@ def parts_of_cells(name: str, cells: Cells) -> NDArray[np.int8]:
     return np.where(found == 0, np.int8(-1), found)
 
 
-def order_of_cells(name: str, cells: Cells) -> Floats:
-    """Return numbers [N] that sort rows as the cells of the column `name` do. DataError if a cell is empty."""
+def order_of_cells(name: str, cells: Cells, day_first: bool | None) -> Floats:
+    """Return numbers [N] that sort rows as the cells of the column `name` do.
+
+    Raises:
+        DataError: A cell is empty, or no number or date.
+    """
     if cells.isna().any():
         row = int(cells.isna().to_numpy().argmax())
         raise DataError(
             f"dataset.order={name}: row {int(cells.index[row]) + 1} is empty", "a column with a value in every row"
         )
-    types = import_pandas().api.types
-    if types.is_numeric_dtype(cells) or types.is_datetime64_any_dtype(cells):
-        return cells.rank(method="dense").to_numpy(dtype=np.float64)
-    return cells.astype(str).str.strip().rank(method="dense").to_numpy(dtype=np.float64)
+    if import_pandas().api.types.is_numeric_dtype(cells):
+        return cells.to_numpy(dtype=np.float64)
+    parsed = parse_dates(name, cells, day_first) or parse_numbers(name, cells)
+    if parsed is None:
+        raise DataError(
+            f"dataset.order={name}: its cells are neither numbers nor dates, such as {cells.iloc[0]!r}",
+            "a column of numbers or dates",
+        )
+    return parsed.values
 
 
 def join_files(files: dict[str, Frame], ignored: Collection[str]) -> tuple[Frame, NDArray[np.int8], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats
-from exp.data.read_table import Cells, Frame, import_pandas
+from exp.data.frame import Cells
 from exp.errors import pluralize
 
 # A text column with more distinct values than this, and than half its rows, identifies the rows.
@@ -27,54 +27,42 @@ _IDENTIFIER = re.compile(
 _ROUNDING = 1e-6
 
 
-def select_columns(frame: Frame, keep: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return the names of the columns that can be used, and the reasons why others cannot: "id: it numbers the rows".
+def find_useless(cells: Cells) -> str | None:
+    """Return why cells cannot tell anything, whatever they hold; None if they can."""
+    present = cells.dropna()
+    if not len(present):
+        return "it is empty"
+    if len(present) == len(cells) and present.nunique() == 1:
+        return f"it is {str(present.iloc[0])!r} in every row"
+    return None
+
+
+def find_identifier(column: Column, values: Floats, is_first: bool) -> str | None:
+    """Return why a column only names the rows; None if it does not.
 
     Args:
-        frame: The features, with row numbers as its index.
-        keep: Columns that the user declared a kind for: they are used in any case, unless all their cells are empty.
+        values: Its values [N].
+        is_first: Whether it is the first column of the table.
     """
-    names, reasons = list[str](), list[str]()
-    for name in map(str, frame.columns):
-        cells = frame[name]
-        reason = _find_fault(name, cells, is_first=name == str(frame.columns[0]))
-        if reason is not None and (name not in keep or not cells.notna().any()):
-            reasons.append(f"{name}: {reason}")
-        else:
-            names.append(name)
-    return names, reasons
+    if column.kind == "category":
+        count, distinct = int((~column.is_missing(values)).sum()), len(np.unique(values[~column.is_missing(values)]))
+        if distinct > max(_MAX_DISTINCT, count / 2) or (distinct == count >= _MIN_ROWS_TO_IDENTIFY):
+            return f"{pluralize(distinct, 'distinct value')} in {count:,} rows identify the rows"
+    if column.kind == "number" and _numbers_rows(column.name, values, is_first):
+        return "it numbers the rows"
+    return None
 
 
-def _find_fault(name: str, cells: Cells, is_first: bool) -> str | None:
-    """Return why nothing can be learned from the column; None if something can."""
-    present = cells.dropna()
-    count, distinct = len(present), present.nunique()
-    if not count:
-        return "it is empty"
-    if distinct == 1 and count == len(cells):
-        return f"it is {str(present.iloc[0])!r} in every row"
-    types = import_pandas().api.types
-    if types.is_bool_dtype(cells):
-        return None
-    if types.is_numeric_dtype(cells):
-        return "it numbers the rows" if _numbers_rows(name, cells, is_first) else None
-    if types.is_datetime64_any_dtype(cells):
-        return None
-    is_name = distinct > max(_MAX_DISTINCT, count / 2) or (distinct == count >= _MIN_ROWS_TO_IDENTIFY)
-    return f"{pluralize(distinct, 'distinct value')} in {count:,} rows identify the rows" if is_name else None
-
-
-def _numbers_rows(name: str, cells: Cells, is_first: bool) -> bool:
+def _numbers_rows(name: str, values: Floats, is_first: bool) -> bool:
     """Return whether numbers count the rows, or differ in every row and have an identifier's name."""
-    if cells.isna().any() or len(cells) < 3:
-        return False
-    values = cells.to_numpy(dtype=np.float64)
-    if not (np.isfinite(values).all() and (values == np.round(values)).all()):
+    if len(values) < 3 or not (np.isfinite(values).all() and (values == np.round(values)).all()):
         return False
     plain = re.sub(r"[_.\- ]+", " ", re.sub(r"(?<=[a-z])(?=I[Dd]$)", " ", name)).strip().lower()
     has_identifier_name = _IDENTIFIER.fullmatch(plain) is not None
     counts_rows = values[0] in (0, 1) and bool((np.diff(values) == 1).all())
-    return (counts_rows and (is_first or has_identifier_name)) or (has_identifier_name and cells.is_unique)
+    return (counts_rows and (is_first or has_identifier_name)) or (
+        has_identifier_name and len(np.unique(values)) == len(values)
+    )
 
 
 def find_target_copies(columns: Collection[Column], x: Floats, y: NDArray[Any]) -> list[str]:

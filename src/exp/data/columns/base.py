@@ -4,21 +4,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.read_table import Cells
+from exp.data.frame import Cells
+from exp.errors import pluralize
 
 Floats = NDArray[np.float64]
+
+
+class Parsed(NamedTuple):
+    """A column, its cells as values [N], and notes for the user."""
+
+    column: "Column"
+    values: Floats
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Column(ABC):
     """A column whose cells are one float64 value each.
 
-    `fit` learns from the training rows; then `transform` turns values [N] into the features [N, K] that a model sees.
+    `parse` reads the cells of a table; `fit` learns from the training rows; then `transform` turns values [N] into the
+    features [N, K] that a model sees. `encode` reads the cells of new rows.
 
     Args:
         missing: What becomes of empty cells (dataset.missing): auto, median or error.
@@ -31,9 +41,14 @@ class Column(ABC):
     cell_type: ClassVar[str] = "any text"  # what a cell holds, for messages
 
     @classmethod
-    def from_cells(cls, name: str, cells: Cells, missing: str) -> Self:  # noqa: ARG003  # categories come from the cells
-        """Return the column, with what `encode` needs to know of its cells."""
-        return cls(name, missing=missing)
+    @abstractmethod
+    def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
+        """Return the column that cells [N] make, or None if they are of another kind.
+
+        Args:
+            options: missing, max_categories, decimal, day_first, and is_declared: whether the user says that the column
+                is of this kind.
+        """
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -46,8 +61,8 @@ class Column(ABC):
         return cls(**values)
 
     @abstractmethod
-    def encode(self, cells: Cells) -> Floats:
-        """Return cells as values [N]. DataError if a cell does not fit the kind."""
+    def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the cells of new rows as values [N], and which cells do not fit the kind; those are missing."""
 
     @abstractmethod
     def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
@@ -82,3 +97,12 @@ class Column(ABC):
     def notes(self) -> tuple[str, ...]:
         """Return what the user should know of the fitted column."""
         return ()
+
+
+def unfit_note(column: Column, cells: Cells, is_unfit: NDArray[np.bool_]) -> str:
+    """Return the note on cells that do not fit the kind of their column."""
+    first, count = int(np.argmax(is_unfit)), int(is_unfit.sum())
+    return (
+        f"column '{column.name}': {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} not {column.cell_type} "
+        f"and read as empty, the first in row {int(cells.index[first]) + 1}: {cells.iloc[first]!r}"
+    )

@@ -1,13 +1,13 @@
 """Columns of categories: one feature for each frequent category of the training rows, 1 where a row is of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats
+from exp.data.columns.base import Column, Floats, Parsed
 from exp.data.columns.labels import as_labels
 from exp.data.read_table import Cells
 from exp.errors import pluralize
@@ -32,12 +32,14 @@ class CategoryColumn(Column):
     has_missing: bool = False
 
     @classmethod
-    def from_cells(cls, name: str, cells: Cells, missing: str) -> Self:
-        labels = as_labels(cells)
-        return cls(name, missing=missing, categories=tuple(sorted(labels.dropna().unique())))
+    def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
+        categories = tuple(sorted(as_labels(cells).dropna().unique()))
+        column = cls(name, missing=options["missing"], categories=categories, max_categories=options["max_categories"])
+        return Parsed(column, category_codes(cells, categories))
 
-    def encode(self, cells: Cells) -> Floats:
-        return category_codes(cells, self.categories)
+    def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
+        codes = category_codes(cells, self.categories)
+        return codes, np.zeros(len(codes), dtype=np.bool_)
 
     def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
         codes = values[train].astype(np.int64)

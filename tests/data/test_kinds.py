@@ -1,0 +1,143 @@
+"""What cells mean: numbers in other notations, booleans, dates, and a few odd cells among them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exp.data.columns.base import Floats
+from exp.data.encode import encode_rows, encode_targets
+from exp.data.files import table
+from exp.data.from_frame import TableOptions, dataset_from_frame
+from exp.data.preprocessing import Preprocessing
+
+ROWS = 60
+
+
+def with_column(values: Any) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"x": list(values), "size": random.normal(size=ROWS), "ill": random.choice(["no", "yes"], ROWS)}
+    )
+
+
+def cells_of(write) -> list[str]:
+    return [write(1000 + 37.5 * row) for row in range(ROWS)]
+
+
+NUMBERS = {
+    "thousands": lambda value: f"{value:,.1f}",
+    "continental": lambda value: f"{value:,.1f}".replace(",", "_").replace(".", ",").replace("_", "."),
+    "dollars": lambda value: f"${value:,.2f}",
+    "percent": lambda value: f"{value} %",
+    "blanks": lambda value: f" {value} ",
+    "decimal comma": lambda value: str(value).replace(".", ","),
+    "unit": lambda value: f"{value} kg",
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_read_however_they_are_written(name: str, tmp_path: Path):
+    with_column(cells_of(NUMBERS[name])).to_csv(tmp_path / "x.csv", index=False)
+    dataset = table(str(tmp_path / "x.csv"), "ill")
+    assert [column.kind for column in dataset.columns] == ["number", "number"]
+    assert dataset.x[:, 0].tolist() == [1000 + 37.5 * row for row in range(ROWS)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_target_of_numbers_is_one_however_it_is_written(name: str, tmp_path: Path):
+    with_column(cells_of(NUMBERS[name])).to_csv(tmp_path / "x.csv", index=False)
+    dataset = table(str(tmp_path / "x.csv"), "x")
+    assert dataset.classes is None
+    assert dataset.y[:, 0].tolist() == [1000 + 37.5 * row for row in range(ROWS)]
+
+
+@pytest.mark.parametrize("words", [("Yes", "No"), ("T", "F"), ("true", "false"), ("y", "n"), (True, False)])
+def test_words_for_true_and_false_are_booleans(words: tuple[Any, Any], tmp_path: Path):
+    with_column([words[row % 2] for row in range(ROWS)]).to_csv(tmp_path / "x.csv", index=False)
+    dataset = table(str(tmp_path / "x.csv"), "ill")
+    assert dataset.columns[0].kind == "boolean"
+    assert dataset.x[:, 0].tolist() == [1 - row % 2 for row in range(ROWS)]
+
+
+def fitted(frame: pd.DataFrame, **options: Any) -> tuple[Preprocessing, Floats]:
+    dataset = dataset_from_frame(frame, "x.csv", TableOptions("ill", **options))
+    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), standardize=False)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "%B %d, %Y"])
+def test_dates_become_the_parts_that_pandas_finds(form: str):
+    dates = pd.Series(pd.date_range("2023-11-05 06:00", periods=ROWS, freq="31h"))
+    preprocessing, x = fitted(with_column(dates.dt.strftime(form)))
+    features = dict(zip(preprocessing.features, preprocessing.transform(x).T, strict=True))
+    days = dates if "%H" in form else dates.dt.normalize()
+    expected = {
+        "x days": (days - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1),
+        "x year": dates.dt.year,
+        "x month": dates.dt.month,
+        "x day of week": dates.map(pd.Timestamp.weekday),
+    } | ({"x hour": dates.dt.hour} if "%H" in form else {})
+    expected["x days"] -= expected["x days"].min()
+    assert [name for name in features if name.startswith("x")] == list(expected)
+    for name, values in expected.items():
+        assert np.allclose(features[name], values, atol=1e-6), name
+
+
+def test_a_date_that_is_missing_is_filled_and_marked():
+    dates = pd.Series(pd.date_range("2023-11-05", periods=ROWS, freq="31h").strftime("%Y-%m-%d"), dtype=object)
+    dates[3] = None
+    preprocessing, x = fitted(with_column(dates))
+    features = preprocessing.transform(x)
+    assert np.isfinite(features).all()
+    assert features[:, preprocessing.features.index("x=(missing)")].tolist() == [float(row == 3) for row in range(ROWS)]
+
+
+def test_a_few_odd_cells_in_a_column_of_numbers_are_missing_and_named():
+    cells: list[Any] = [str(row * 1.5) for row in range(ROWS)]
+    cells[7] = "136A"
+    dataset = dataset_from_frame(with_column(cells), "x.csv", TableOptions("ill"))
+    assert dataset.columns[0].kind == "number"
+    assert np.isnan(dataset.x[7, 0])
+    assert [note for note in dataset.notes if "'136A'" in note and "first in row 8" in note]
+    assert [note for note in dataset.notes if "'dataset.kinds={x: category}'" in note]
+    words = dataset_from_frame(with_column(cells), "x.csv", TableOptions("ill", kinds={"x": "category"}))
+    assert words.columns[0].kind == "category"
+
+
+def test_infinite_values_are_missing():
+    values = np.arange(ROWS, dtype=float)
+    values[5] = np.inf
+    dataset = dataset_from_frame(with_column(values * 1.5), "x.csv", TableOptions("ill"))
+    assert np.isnan(dataset.x[5, 0])
+    assert [note for note in dataset.notes if "infinite" in note]
+
+
+def test_new_rows_are_read_in_the_notation_of_the_training_rows():
+    frame = with_column(cells_of(NUMBERS["dollars"])).assign(
+        when=pd.date_range("2024-01-13", periods=ROWS).strftime("%d.%m.%Y"), flag=["Yes", "No"] * (ROWS // 2)
+    )
+    preprocessing, x = fitted(frame)
+    again = Preprocessing.from_json(preprocessing.to_json())
+    assert again == preprocessing
+    rows, is_complete, notes = encode_rows(frame.drop(columns="ill"), again, "new.csv")
+    assert np.array_equal(rows, x)
+    assert is_complete.all()
+    assert notes == []
+    one, _, _ = encode_rows(frame.iloc[[4]].assign(x="$1,200.50"), again, "new.csv")
+    assert one[0, 0] == 1200.5
+    _, _, notes = encode_rows(frame.iloc[[4]].assign(x="many"), again, "new.csv")
+    assert [note for note in notes if "not numbers" in note and "'many'" in note]
+
+
+@pytest.mark.parametrize("later", [0, False])
+def test_a_class_of_zero_that_training_did_not_have_is_refused(later: Any):
+    """Case 7: whether there is an unknown class was once asked of its truth."""
+    from exp.errors import DataError
+
+    frame = with_column(np.arange(ROWS) * 1.5).assign(ill=[1 + row % 2 for row in range(ROWS)])
+    preprocessing, _ = fitted(frame)
+    new = frame.assign(ill=[later, *frame["ill"][1:]])
+    with pytest.raises(DataError, match="unknown class"):
+        encode_targets(new, preprocessing, "new.csv")

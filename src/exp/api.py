@@ -1,4 +1,4 @@
-"""The command line from Python and notebooks: the same words, the same files, the same bits."""
+"""Train, sweep and load from Python and notebooks, with the overrides, files and bits of the command line."""
 
 import logging
 from collections.abc import Generator, Mapping
@@ -55,17 +55,23 @@ class Result:
         return self.trained.model
 
     def predict(self, rows: Any) -> Any:
-        """Predictions, as exp.predict's, for a DataFrame with the run's columns or an array [N, C] of them.
+        """Return predictions for a DataFrame with the run's feature columns, or for an array [N, C] of them.
 
-        A DataFrame if `rows` is one, empty where a number is missing that nothing stands for, and prints what was not
-        known in the rows; else a dict of arrays [N]. ConfigError or DataError for rows that are not the run's.
+        They are in the column `prediction`, and for classes also in a column `probability CLASS` for each class.
+
+        Returns:
+            A DataFrame if `rows` is one. Its rows are empty where a value is missing that the run does not fill, and
+            notes about values that are new to the run are printed. Otherwise a dict of arrays [N].
+
+        Raises:
+            ConfigError, DataError: The rows do not have the run's columns, or an array is not finite.
         """
         if hasattr(rows, "columns"):
-            x, whole, notes = encode_rows(rows, self.trained.preprocessing, "rows")
-            told = self.trained.predict(x[whole])
-            for note in (*notes, *nonfinite_notes(told)):
+            x, is_complete, notes = encode_rows(rows, self.trained.preprocessing, "rows")
+            predictions = self.trained.predict(x[is_complete])
+            for note in (*notes, *nonfinite_notes(predictions)):
                 print(note)
-            return type(rows)(told, index=rows.index[whole]).reindex(rows.index)
+            return type(rows)(predictions, index=rows.index[is_complete]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
         try:
             x = np.asarray(rows, dtype=np.float64)
@@ -80,27 +86,27 @@ class Result:
 
     @property
     def figures(self) -> list[Path]:
-        """The pictures it drew."""
+        """The PNG files of the run's figures, sorted by name."""
         return sorted((self.folder / "figures").glob("*.png"))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(display_path(self.folder))!r})"
 
     def report(self) -> Path:
-        """Where its page is; written, if there is none."""
+        """Return the path of report.html, which is written first if it does not exist."""
         path = self.folder / run_folder.REPORT
         if not path.exists():
             report.report(str(self.folder))
         return path
 
     def _repr_html_(self) -> str:
-        """In a notebook: the metrics, with an empty cell where a split has none, and the pictures."""
+        """Return the metrics and figures for a notebook. A cell is empty if a split does not have the metric."""
         return run_report.render_cell(str(display_path(self.folder)), self.summary, self.folder / "figures")
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A sweep and what it left in `folder`."""
+    """The results of the sweep in `folder`."""
 
     folder: Path
 
@@ -108,7 +114,7 @@ class SweepResult:
         return f"{type(self).__name__}({str(display_path(self.folder))!r})"
 
     def _repr_html_(self) -> str:
-        """In a notebook: its answer and the pictures of the comparison."""
+        """Return the table of results and the figures of the comparison for a notebook."""
         rows = list(sweep_csv.read_rows(self.folder).values())
         return sweep_report.render_cell(self.folder, rows)
 
@@ -119,45 +125,54 @@ class SweepResult:
 
     @cached_property
     def seeds(self) -> Any:
-        """seeds.csv, where seeds varied: mean and deviation of each choice. None where they did not."""
+        """seeds.csv as a DataFrame, with mean and deviation over the seeds of each choice; None if no seed varied."""
         path = self.folder / seeds.NAME
         return _frame(path) if path.exists() else None
 
     @property
     def runs(self) -> dict[str, Result]:
-        """Each job by its folder's name."""
+        """The jobs by the names of their folders."""
         return {name: Result(self.folder / name) for name in sweep_csv.read_rows(self.folder)}
 
 
-def train(*overrides: str, **knobs: object) -> Result:
-    """Train one run, as `python -m exp` with these overrides: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
+def train(*overrides: str, **values: object) -> Result:
+    """Train one run like `python -m exp`: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
 
-    ExpError, with what to type, for a wrong command or a run that failed.
-    """
-    return Result(_run_and_load(_to_overrides(overrides, knobs)))
-
-
-def sweep(*overrides: str, **knobs: object) -> SweepResult:
-    """Run a sweep, as `python -m exp -m` with these overrides: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
-
-    Failed jobs are printed and are rows of the table.
+    Args:
+        overrides: As on the command line.
+        values: Further overrides, for keys without a dot.
 
     Raises:
-        ExpError: The command is wrong.
+        ExpError: The command is wrong, or the run failed; its `fix` says what to type.
     """
-    return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, knobs)]))
+    return Result(_run_and_load(_to_overrides(overrides, values)))
+
+
+def sweep(*overrides: str, **values: object) -> SweepResult:
+    """Run a sweep like `python -m exp -m`: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
+
+    Failed jobs are printed, and are rows of the table.
+
+    Args:
+        overrides: As on the command line.
+        values: Further overrides, for keys without a dot.
+
+    Raises:
+        ExpError: The command is wrong; its `fix` says what to type.
+    """
+    return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, values)]))
 
 
 def load(folder: Path | str) -> Result:
-    """The run in that folder. ConfigError if there is none."""
+    """Return the run in `folder`. ConfigError if there is none."""
     check_is_run(Path(folder))
     return Result(Path(folder))
 
 
-def _to_overrides(overrides: tuple[str, ...], knobs: Mapping[str, object]) -> list[str]:
+def _to_overrides(overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
     if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"{strange[0]!r} must be an override", '"dataset=cancer", or epochs=50')
-    return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in knobs.items())]
+    return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in values.items())]
 
 
 def _run_and_load(arguments: list[str]) -> Path:
@@ -170,7 +185,7 @@ def _run_and_load(arguments: list[str]) -> Path:
 
 @contextmanager
 def _isolated_state() -> Generator[None]:
-    """What a run changes in its process is the caller's again behind it: random streams, threads, where logs go."""
+    """Restore the random state, the number of threads and the log handlers of the caller when the context exits."""
     root = logging.getLogger()
     handlers, level, threads, stream = root.handlers[:], root.level, torch.get_num_threads(), torch.get_rng_state()
     try:

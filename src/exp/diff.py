@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 
     from exp.training.events import State
 
-# What it is in, and what it is.
+# Its kind (status, config, code, machine, data, metrics or parameters), and its description.
 Difference: TypeAlias = tuple[str, str]
 
 
-# What differs between two runs of the same, or says nothing of their numbers.
+# Keys that have no influence on the numbers of a run.
 _IGNORED = ("resume",)
 
 
 def find_differences(run: Path, other: Path) -> Iterator[Difference]:
-    """Each difference: what it is in (config, code, machine, data, metrics, parameters), and what it is."""
+    """Yield every difference between the runs in two folders; of metrics.csv, only the first row that differs."""
     ours, theirs = _read(run), _read(other)
     for kind in ("status", "config", "code", "machine", "data"):
         for key in sorted({*ours[kind], *theirs[kind]}):
             a, b = ours[kind].get(key), theirs[kind].get(key)
             if a != b and key not in _IGNORED:
                 yield kind, f"{key}: {as_yaml(a)} | {as_yaml(b)}"
-    yield from _first_of(run, other)
-    yield from _parameters(run, other)
+    yield from _compare_metrics(run, other)
+    yield from _compare_parameters(run, other)
 
 
-def _first_of(run: Path, other: Path) -> Iterator[Difference]:
-    """The first row of metrics.csv that differs; those of the test split come at a run's end, and last here."""
+def _compare_metrics(run: Path, other: Path) -> Iterator[Difference]:
+    """Yield the first row of metrics.csv that differs. Test rows are compared last: they are at the end of a run."""
     for last in (False, True):
         pairs = (
             ((row for row in metrics_csv.read_rows(folder) if (row.split == "test") == last)) for folder in (run, other)
         )
-        found = list(_first_among(run, other, *pairs))
+        found = list(_compare_rows(run, other, *pairs))
         yield from found
         if found:
             return
 
 
-def _first_among(
+def _compare_rows(
     run: Path, other: Path, rows: Iterator[metrics_csv.Row], others: Iterator[metrics_csv.Row]
 ) -> Iterator[Difference]:
     for mine, theirs in zip_longest(rows, others):
@@ -68,8 +68,8 @@ def _first_among(
             return
 
 
-def _parameters(run: Path, other: Path) -> Iterator[Difference]:
-    """Tensors of the last and the best checkpoints that differ, and by how much."""
+def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
+    """Yield the tensors of the last and the best checkpoints that differ, with the largest difference."""
     from exp.results import checkpoints  # Lazy: it imports torch.
 
     for name in (checkpoints.LAST, checkpoints.BEST):
@@ -80,10 +80,10 @@ def _parameters(run: Path, other: Path) -> Iterator[Difference]:
             except CheckpointError as error:
                 yield "parameters", error.problem
         if len(states) == 2:
-            yield from (("parameters", f"{name}: {what}") for what in _apart(*states))
+            yield from (("parameters", f"{name}: {what}") for what in _compare_states(*states))
 
 
-def _apart(ours: "State", theirs: "State") -> Iterator[str]:
+def _compare_states(ours: "State", theirs: "State") -> Iterator[str]:
     if ours["step"] != theirs["step"]:
         yield f"of step {ours['step']:,} | of step {theirs['step']:,}"
         return

@@ -13,8 +13,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
 
     Args:
         run: Folder of the run.
-        split: Rows of the run to evaluate on: train, val or test. Without split= and data=, test, or val if the run
-            has no test rows.
+        split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target.
         checkpoint: last, or best: the parameters with the lowest validation loss.
     """
@@ -30,13 +29,15 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         metrics = trained.evaluate(what)
     else:
         table = trained.read(data)
-        rows, whole, notes = encode_rows(table.frame, trained.preprocessing, data)
-        y, there, more = encode_targets(table.frame, trained.preprocessing, data)
+        rows, is_complete, notes = encode_rows(table.frame, trained.preprocessing, data)
+        y, has_target, more = encode_targets(table.frame, trained.preprocessing, data)
         for note in (*table.notes, *notes, *more):
             print(note)
-        kept = whole & there
+        kept = is_complete & has_target
         if not kept.any():
-            raise DataError(f"data={data}: every row has a gap", "rows with a number in each column, and a target")
+            raise DataError(
+                f"data={data}: every row has a missing value", "rows with a value in each column, and a target"
+            )
         what, metrics = data, trained.evaluate_rows(rows[kept], y[kept])
     print(f"{what}, {metrics.count:,} rows, checkpoint {checkpoint}")
     for name, value in metrics.values().items():

@@ -68,7 +68,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
     else:
         with require_extra("onnx", "format=onnx", "onnx"), require_extra("onnxscript", "format=onnx", "onnx"):
             x = torch.zeros(2, len(trained.preprocessing.features))
-            # What it says on the way is of packages that are not needed, and of what torch means to change in itself.
+            # Torch logs and warns about packages that are not needed, and about its own deprecations.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             with warnings.catch_warnings(action="ignore"):
                 torch.onnx.export(
@@ -81,7 +81,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
 
 
 def write_rows(experiment: "Experiment", path: Path) -> None:
-    """Each split's features and targets, as the model and the loss see them."""
+    """Write the features and targets of each split, as the model and the loss receive them, to an .npz file."""
     import numpy as np
 
     arrays = {

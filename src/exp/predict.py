@@ -32,16 +32,16 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
     new_file(out)
     trained = load_trained(run, checkpoint)
     table = trained.read(data)
-    rows, whole, notes = encode_rows(table.frame, trained.preprocessing, data)
-    predictions = trained.predict(rows[whole])
+    rows, is_complete, notes = encode_rows(table.frame, trained.preprocessing, data)
+    predictions = trained.predict(rows[is_complete])
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(predictions)
         lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
-        writer.writerows(next(lines) if is_whole else [""] * len(predictions) for is_whole in whole.tolist())
+        writer.writerows(next(lines) if is_kept else [""] * len(predictions) for is_kept in is_complete.tolist())
     for note in (*table.notes, *notes, *nonfinite_notes(predictions)):
         print(note)
-    print(f"{int(whole.sum()):,} predictions of {trained.preprocessing.target}: {out}")
+    print(f"{int(is_complete.sum()):,} predictions of {trained.preprocessing.target}: {out}")
 
 
 if __name__ == "__main__":

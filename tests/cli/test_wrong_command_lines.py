@@ -138,7 +138,7 @@ MISTAKES = [
     ("model=resnet", "unknown model", "another model, one of these"),
     ("model.hidden=64,64", "a list needs brackets", "'model.hidden=[64,64]'"),
     ("dataset.split=.6,.2,.2", "a list needs brackets", "'dataset.split=[.6,.2,.2]'"),
-    ("optimizer.lr=0,1", "a decimal number a point", "optimizer.lr=0.1"),
+    ("optimizer.lr=0,1", "a decimal number needs a point", "optimizer.lr=0.1"),
     ("'model.hidden=(64,64)'", "square brackets", "'model.hidden=[64,64]'"),
     ("early_stopping=5", "is a group of keys, not a value", "early_stopping.patience=5"),
     ("save_every=epoch", "save_every must be auto, or a number", "save_every=1epoch"),

@@ -17,13 +17,13 @@ from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
-# A command line with more problems than this is better typed anew.
+# Further problems are not collected.
 _MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Every problem of a command line, and the line without them, where each has one override that solves it."""
+    """The problems of a command line, and the corrected line if every problem has an override that solves it."""
 
     problems: list[ExpError]
     corrected: CommandLine | None = None
@@ -38,7 +38,7 @@ class Diagnosis:
 
 
 class CommandError(ExpError):
-    """A command that is wrong, or a run that failed: every problem, and the first one's fix, key and override."""
+    """A wrong command or a failed run, with all its problems. Fix, key and override are those of the first."""
 
     def __init__(self, diagnosis: Diagnosis, folder: Path | None = None) -> None:
         first = diagnosis.problems[0]
@@ -53,7 +53,10 @@ class CommandError(ExpError):
 
 
 def check_untrusted(line: CommandLine) -> None:
-    """ConfigError if YAMLs of --config-dir speak for Hydra. A sweep's jobs are checked when they are composed."""
+    """Raise ConfigError if a YAML file in --config-dir changes Hydra's settings.
+
+    The jobs of a sweep are checked when they are composed.
+    """
     if line.config_dir is not None and Path(line.config_dir).is_dir():
         words = [word for word in line.overrides if not (line.multirun and _is_sweep(word))]
         try:
@@ -63,13 +66,13 @@ def check_untrusted(line: CommandLine) -> None:
 
 
 def check_line(line: CommandLine) -> None:
-    """Raise what is wrong with the first job of this command line that cannot be composed, or has a wrong value."""
+    """Compose and validate the run, or the jobs of the sweep. Raises the first error."""
     if not line.multirun:
         validate(compose_config(line.overrides, line.search))
         return
     with sweep_loader(line.overrides, line.search) as (loader, master):
         parser = OverridesParser.create(loader)
-        parsed = [_first_of(one, parser) for one in parser.parse_overrides(list(line.overrides))]
+        parsed = [_with_first_value(one, parser) for one in parser.parse_overrides(list(line.overrides))]
         (jobs,) = BasicSweeper.split_arguments(parsed, None)
         compose_jobs(jobs, 0, JobComposer(loader, master))
 
@@ -98,15 +101,15 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
 
 
 def _replace(line: CommandLine, override: str, corrected: list[str]) -> CommandLine:
-    """`line` with the corrected overrides in the place of one, and without others of their keys."""
+    """Replace one override by the corrected ones, and remove others of the same keys."""
     place, keys = line.overrides.index(override), {override_key(word) for word in corrected}
     before, after = line.overrides[:place], line.overrides[place + 1 :]
     kept = [[word for word in words if override_key(word) not in keys] for words in (before, after)]
     return line.with_overrides([*kept[0], *corrected, *kept[1]])
 
 
-def _first_of(override: Override, parser: OverridesParser) -> Override:
-    """What a search may choose, as one that it did choose; all else as it is."""
+def _with_first_value(override: Override, parser: OverridesParser) -> Override:
+    """Return the override with the first value of its interval; any other override unchanged."""
     value = override.value()
     if isinstance(value, IntervalSweep):
         return parser.parse_override(f"{override.get_key_element()}={value.start}")
@@ -118,9 +121,9 @@ def _is_sweep(word: str) -> bool:
 
 
 def _corrected(word: str, problem: ExpError, error: Exception) -> list[str] | None:
-    """What replaces the override, nothing to remove it; None if that is not known.
+    """Return the overrides that replace `word`: an empty list to remove it, None if they are unknown.
 
-    Of a sweep's values only that of the job at fault is replaced.
+    Of the values of a sweep, only that of the failing job is replaced.
     """
     values = _sweep_values(word)
     if problem.override is None or isinstance(problem.override, tuple):
@@ -138,7 +141,7 @@ def _corrected(word: str, problem: ExpError, error: Exception) -> list[str] | No
 
 
 def _sweep_values(word: str) -> list[str]:
-    """Each value of a sweep as it was typed; the only one of another override."""
+    """Return the values of a sweep as they were typed; the single value of another override."""
     try:
         override = OverridesParser.create().parse_override(word)
         swept = override.is_sweep_override() and override.is_choice_sweep()
@@ -148,7 +151,7 @@ def _sweep_values(word: str) -> list[str]:
 
 
 def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
-    """The problem, with the file and line of the key where no override on the command line sets it."""
+    """Add the file and line of the key to a problem of which no override is on the command line."""
     last = (problem.key or "").rpartition(".")[2]
     for path in line.chosen_files():
         for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):

@@ -93,7 +93,7 @@ def _several_values(match: re.Match[str], error: Exception, line: CommandLine) -
     del error
     key, _, values = match[1].partition("=")
     if override := list_override(key, values.split(",")):
-        what = f"{match[1]}: a list needs brackets, and a decimal number a point"
+        what = f"{match[1]}: {'a list needs brackets' if '[' in override else 'a decimal number needs a point'}"
         return ConfigError(what, f"'{override}'" if "[" in override else override, key=key, override=override)
     sweep = f"python -m exp -m {shlex.join(line.words)}"
     return ConfigError(f"{match[1]}: several values need a sweep (-m)", sweep, key=key)
@@ -172,7 +172,7 @@ def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) ->
 
 
 def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
-    """What a YAML sets that is no key, or cannot be its value; `diagnose` finds the place."""
+    """Explain an unknown key or a wrong value in a YAML file; `diagnose` adds the file and line."""
     del error
     said, key = match.groups()
     if messages.UNKNOWN_KEY_IN_FILE.match(said):

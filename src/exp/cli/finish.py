@@ -1,4 +1,4 @@
-"""What happens at the end of a sweep and, under another launcher than exp's own, of each of its jobs."""
+"""The end of a sweep and, with another launcher than exp's own, of each of its jobs."""
 
 import sys
 import traceback
@@ -35,7 +35,7 @@ def finish_sweep(config: DictConfig) -> None:
         except OSError as error:
             print(f"the sweep's page could not be written: {error}")
         print_summary(folder, rows, config.sweep.metric)
-    except Exception:  # Hydra would make a warning of it, and exit code 0
+    except Exception:  # Hydra would only warn, and exit with code 0
         traceback.print_exc()
         sys.exit(1)
     if not succeeded(rows, config.sweep.metric, is_search(config)):

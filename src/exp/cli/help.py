@@ -17,7 +17,7 @@ from exp.config.schema import CONF, default_option
 from exp.config.yaml_comments import commented_keys, default_options, parse_opening
 from exp.errors import ConfigError, as_yaml, nearest
 
-# The keys that are typed most, in the order of the screen.
+# The most frequent keys, in the order of the screen.
 _USUAL_KEYS = (
     "epochs",
     "optimizer.lr",
@@ -51,14 +51,14 @@ class _Key(NamedTuple):
 
 
 def help_text(line: CommandLine) -> str:
-    """The one screen, or of each topic among the overrides what there is to know. ConfigError for an unknown topic."""
+    """Return the help screen, or the help of each topic among the overrides. ConfigError for an unknown topic."""
     if not line.overrides:
         return "\n".join(_screen(line))
     return "\n\n".join("\n".join(_topic(topic, line)) for topic in line.overrides)
 
 
 def version_text() -> str:
-    """exp's version, and those of what its numbers depend on."""
+    """Return the versions of exp and of the packages that its numbers depend on."""
     others = ", ".join(f"{name} {_version(name)}" for name in ("torch", "hydra-core"))
     return f"exp {_version('exp')} ({others}, Python {python_version()})"
 
@@ -132,7 +132,7 @@ def _explained(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
 
 
 def _keys(line: CommandLine, group: str | None = None, option: str | None = None) -> Iterator[_Key]:
-    """Every key, with the value and the clause of the default option, or else of the first that has it."""
+    """Yield every key, with the value and comment of the default option, or else of the first option that has it."""
     found: dict[str, _Key] = {}
     for key in commented_keys((CONF / "config.yaml").read_text(encoding="utf-8")):
         if not key.name.startswith("hydra."):
@@ -156,7 +156,7 @@ def _width() -> int:
 
 
 def _row(left: str, width: int, right: str) -> Iterator[str]:
-    """`left` in a column, and `right` beside it, in as many lines as it takes."""
+    """Yield the lines of `left` in a column and `right`, wrapped, in the next one."""
     head = f"  {left:<{width}}" if len(left) < width else f"  {left}  "
     lines = textwrap.wrap(right, max(20, _width() - max(len(head), width + 2))) or [""]
     yield f"{head}{lines[0]}".rstrip()

@@ -18,7 +18,7 @@ from exp.results.run_folder import SWEEP_MANIFEST, is_run
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _ARRAYS = (".npz",)
 
-# Words for what exp does without one, or by a flag.
+# Words that exp does not need, and words that are flags.
 _NO_WORD = ("train", "run", "fit", "resume")
 _FLAGS = {"sweep": "-m", "help": "--help", "version": "--version"}
 
@@ -77,7 +77,7 @@ def _key_without_value(word: str, line: CommandLine) -> ConfigError:
 
 
 def command_key(key: str, line: CommandLine) -> ConfigError | None:
-    """That `key` belongs to a command, such as run= to `exp evaluate`, with the line to type."""
+    """Return the error for a key of a command, such as run= of `exp evaluate`; None if `key` is none."""
     given = {override_key(word) for word in line.overrides if "=" in word}
     if "run" not in given:
         return None

@@ -32,7 +32,7 @@ _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
-    """The run in `folder` has ended, and is not to train for longer."""
+    """The run in `folder` is finished, and the command does not extend it."""
 
     def __init__(self, folder: Path, epochs: Any) -> None:
         longer = resume_command(folder, f"epochs={_twice(epochs)}")
@@ -46,14 +46,14 @@ def resume_run(line: CommandLine) -> CommandLine:
     With `auto` it is the latest run of the same overrides; if there is none, a new one begins.
 
     Raises:
-        ConfigError: There is no such run, more than its length would change, or its files are not to be trusted.
-        AlreadyFinished: It has ended, and is not to be longer.
+        ConfigError: There is no such run, more than its length would change, or its files cannot be trusted.
+        AlreadyFinished: The run is finished, and the command does not extend it.
     """
     given, rest = line.take("resume")
     if not given or given == ["null"]:
         return line
     if len(given) > 1 or not given[0]:
-        what = f"{' '.join(f'resume={name}' for name in given)}: it takes one folder"
+        what = f"{' '.join(f'resume={name}' for name in given)}: resume takes one folder"
         raise ConfigError(what, "one resume=FOLDER", key="resume")
     if line.multirun:
         raise ConfigError("resume= resumes one run, and -m starts several", "resume=FOLDER without -m", key="resume")
@@ -104,7 +104,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         return line
     if len(given) > 1:
         raise ConfigError(
-            f"{' '.join(f'sweep.resume={name}' for name in given)}: one folder",
+            f"{' '.join(f'sweep.resume={name}' for name in given)}: sweep.resume takes one folder",
             "one sweep.resume=FOLDER",
             key="sweep.resume",
         )
@@ -166,7 +166,7 @@ def _no_run(value: str, folder: Path, rest: CommandLine) -> ConfigError:
 
 
 def _latest(overrides: Sequence[str]) -> Path | None:
-    """The newest run's folder of these very overrides below outputs/."""
+    """Return the folder of the latest run below outputs/ with the same overrides; None if there is none."""
     runs = sorted(Path("outputs").glob("**/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
     wanted = sorted(word for word in overrides if not word.startswith("hydra."))
     for path in runs:
@@ -178,7 +178,7 @@ def _latest(overrides: Sequence[str]) -> Path | None:
 
 
 def _refuse_changes(folder: Path, line: CommandLine) -> None:
-    """ConfigError, with the difference, if `line` does not compose what the run was started with."""
+    """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     then = flatten(read_config(folder))

@@ -68,7 +68,7 @@ def add_to_path(config_dir: str | None) -> None:
 
 
 def origin(target: object) -> str:
-    """Whose function or class a dotted name is: "torch", "sklearn", "exp", or "user"."""
+    """Return the owner of the function or class with that dotted name: "torch", "sklearn", "exp" or "user"."""
     root = str(target).partition(".")[0]
     return root if root in ("torch", "sklearn", "exp") else "user"
 
@@ -82,7 +82,7 @@ def is_inside(name: str, group: str) -> bool:
 
 
 def not_allowed(group: str, target: object) -> ConfigError:
-    """That a config may not name this, and what would let it."""
+    """Return the error for a target that a config may not name."""
     root = str(target).partition(".")[0]
     own = ",".join((*USER_PACKAGES, root))
     is_library = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
@@ -95,7 +95,7 @@ def not_allowed(group: str, target: object) -> ConfigError:
 
 
 def refuse_target(group: str, node: dict[str, Any]) -> None:
-    """Raise ConfigError, naming the key, if `node` has a target that is not allowed, or arguments that it lacks."""
+    """Raise ConfigError, with the key, if the target of `node` is not allowed or does not have an argument."""
     target = node["_target_"]
     if (group, target) == ("loss", "auto"):  # the data decide
         refuse_arguments(group, node, [])
@@ -113,7 +113,7 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
 
 
 def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
-    """ConfigError, naming the key, if a key of `node` is none of the arguments that are `free` to be given there."""
+    """Raise ConfigError, with the key, if `node` has a key that is neither exp's nor one of the arguments `free`."""
     for key, value in node.items():
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
@@ -127,12 +127,12 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
 
 
 def no_such_target(group: str, target: str, known: list[str]) -> ConfigError:
-    """That there is no such name among those `known` in its module."""
+    """Return the error for a name that is not among the names `known` of its module."""
     module, _, name = target.rpartition(".")
     near = nearest(name, [other for other in known if not other.startswith("_")])
     return ConfigError(
         f"{group}._target_={target} does not exist",
-        f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name that {module} has",
+        f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name in {module}",
         key=f"{group}._target_",
         override=f"{group}._target_={module}.{near}" if near else None,
     )

@@ -22,18 +22,19 @@ from exp.config.allowlist import (
 )
 from exp.errors import ConfigError, DataError, ExpError, as_yaml
 
-# The class of a target. A dataset is a function; from scikit-learn, one that generates or loads bundled data: others
-# read files, remove folders, or load pickles.
+# The base class of the targets in a group. The target of a dataset is a function.
 _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": Optimizer, "scheduler": LRScheduler}
 
 
+# The functions of scikit-learn that generate or load bundled data. Others read files, remove folders or load pickles.
 _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
 
 
 def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
-    """What `node`'s `_target_` returns for the node's other keys, but those exp reads itself, and what is `given`.
+    """Call the target of `node` with the node's arguments and `given`, and return the result.
 
-    ConfigError, naming the key, if the target is not allowed, not there, or refuses.
+    Raises:
+        ConfigError, DataError: The target is not allowed, does not exist, or raises an error. The fix has the key.
     """
     function = resolve(group, node)
     _refuse_unknown_arguments(group, node, function)
@@ -79,7 +80,7 @@ def _import_target(group: str, module: str, name: str) -> object:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module exists, but not what it imports
         raise ConfigError(
-            f"{group}._target_={module}.{name} does not exist", f"{group}._target_= and a module that is there"
+            f"{group}._target_={module}.{name} does not exist", f"{group}._target_= and a class of an installed module"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """The schema of a config, and its validation.
 
-Knows Hydra's configs and no torch, so that a mistake is answered at once.
+It does not import torch, which would delay every error message by a second.
 """
 
 import copy

@@ -9,6 +9,7 @@ def format_metric(name: str, value: object) -> str:
     """Four significant digits; an accuracy as a percentage; None as an empty string; other text unchanged."""
     if not isinstance(value, float):
         text = "" if value is None else str(value)
+        # A value that a search chose is text, as on the command line: 0.012345678901234 is shown as 0.01235.
         return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", text) else text
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
 

@@ -34,7 +34,7 @@ class MemoryPlan:
     def allocate(self, result: Tensor) -> Tensor:
         """Return a tensor with the shape, strides and type of `result`, in the smallest free block or a new one."""
         size = result.untyped_storage().nbytes()
-        fitting = [block for block in self._free if block.numel() >= size]
+        fitting = [block for block in self._free if block.device == result.device and block.numel() >= size]
         block = min(fitting, key=Tensor.numel, default=None)
         if block is None:
             block = torch.empty(size, dtype=torch.uint8, device=result.device)

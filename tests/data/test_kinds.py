@@ -141,3 +141,16 @@ def test_a_class_of_zero_that_training_did_not_have_is_refused(later: Any):
     new = frame.assign(ill=[later, *frame["ill"][1:]])
     with pytest.raises(DataError, match="unknown class"):
         encode_targets(new, preprocessing, "new.csv")
+
+
+def test_a_single_new_row_is_read_in_the_notation_of_the_run(exp, tmp_path: Path):
+    """1.234 alone would be a little more than one; in a column of 1.234,5 it is a thousand."""
+    with_column(cells_of(NUMBERS["continental"])).to_csv(tmp_path / "x.csv", index=False)
+    done = exp(*"dataset=table dataset.path=x.csv dataset.target=ill epochs=1 figures=false hydra.run.dir=run".split())
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "one.csv").write_text("x,size\n1.234,0\n")
+    from exp.results.trained_model import load_trained
+
+    trained = load_trained(tmp_path / "run")
+    rows, _, _ = encode_rows(trained.read(str(tmp_path / "one.csv")).frame, trained.preprocessing, "one.csv")
+    assert rows[0, 0] == 1234

@@ -69,9 +69,12 @@ def table(
     options = TableOptions(
         target, task, missing, kinds, drop, group, max_categories, order, split_column, decimal, day_first
     )
+    text = [str(name) for name, kind in (kinds or {}).items() if kind == "category"]
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
     files = {
-        key: read_frame(file, separator, decimal, encoding, f"dataset.{key}", sheet=sheet, na_values=na_values)
+        key: read_frame(
+            file, separator, decimal, encoding, f"dataset.{key}", sheet=sheet, na_values=na_values, text=text
+        )
         for key, file in paths.items()
         if file is not None
     }

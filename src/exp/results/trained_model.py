@@ -82,7 +82,8 @@ class TrainedModel:
         """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read."""
         options = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding", "na_values")}
         given = {key: value for key, value in options.items() if value is not None}
-        return read_frame(data, key="data", keep_row_names=True, **given)
+        text = [column.name for column in self.preprocessing.columns if column.is_read_as_text]
+        return read_frame(data, key="data", keep_row_names=True, text=text, **given)
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
         """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""

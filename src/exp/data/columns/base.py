@@ -85,6 +85,11 @@ class Column(ABC):
         """For each of the K features, whether `dataset.standardize` scales it."""
         return (False,) * len(self.features)
 
+    @property
+    def is_read_as_text(self) -> bool:
+        """Whether new cells must be read as they are spelled, because 1.234 may be 1234."""
+        return False
+
     def is_missing(self, values: Floats) -> NDArray[np.bool_]:
         """Return which of the values are missing."""
         return np.isnan(values)

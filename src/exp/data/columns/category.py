@@ -71,6 +71,10 @@ class CategoryColumn(Column):
         names += [f"{self.name}=(rare)"] * bool(self.rare) + [f"{self.name}=(missing)"] * self.has_missing
         return tuple(names)
 
+    @property
+    def is_read_as_text(self) -> bool:
+        return True
+
     def is_missing(self, values: Floats) -> NDArray[np.bool_]:
         return values == EMPTY
 

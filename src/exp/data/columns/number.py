@@ -83,6 +83,10 @@ class NumberColumn(Column):
         return (True, False) if self.has_indicator else (True,)
 
     @property
+    def is_read_as_text(self) -> bool:
+        return self.notation != PLAIN
+
+    @property
     def replacement(self) -> str | None:
         return None if self.fill is None else f"replaced by {self.fill:g}"
 

@@ -52,6 +52,8 @@ LINES = [
     [*"dataset=diabetes dataset._target_=sklearn.datasets.load_linnerud dataset.scale_target=true epochs=3".split()],
     [*"dataset=diabetes dataset._target_=sklearn.datasets.load_linnerud dataset.scale_target=log epochs=3".split()],
     ["dataset=arrays", "dataset.path=rows.npz", "epochs=3"],
+    ["dataset=arrays", "dataset.path=rows.npz", "optimizer.lr=0.5", "early_stopping.patience=3", "epochs=60"],
+    ["dataset=moons", "eval_every=25", "early_stopping.restore_best=true", "optimizer.lr=3", "epochs=3"],
 ]
 
 
@@ -74,7 +76,10 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     if needs_rows(config):
         write_rows(experiment, Path("script.npz"))
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    ours = [(event.split, event.at.step, event.metrics) for event in events if isinstance(event, Evaluated)]
+    evaluated = [event for event in events if isinstance(event, Evaluated)]
+    ours = [
+        (event.split, event.at.step, event.metrics) for event in evaluated if event.split != "val" or not event.restored
+    ]
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         exec(compile(script, "script.py", "exec"), {"__name__": "__main__", "__file__": "script.py"})
@@ -215,7 +220,7 @@ def test_evaluations_agree_with_metrics_computed_from_the_outputs(exp, tmp_path:
     for run, rows in {"price": 50, "label": 49}.items():
         done = tool(tmp_path, "evaluate", f"run={run}", "data=new.csv")
         assert done.returncode == 0, done.stderr
-        assert f"new.csv, {rows} rows, checkpoint last" in done.stdout
+        assert f"new.csv, {rows} rows, checkpoint best" in done.stdout
         printed_metrics = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
         x = torch.tensor(new[["size"]].to_numpy(), dtype=torch.float32)
         outputs = load_trained(tmp_path / run).model(x).detach().numpy()
@@ -265,7 +270,7 @@ def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
         (
             "predict",
             "run=table data=cancer.csv out=x.csv checkpoint=first",
-            "unknown checkpoint 'first' (available: last, best)",
+            "unknown checkpoint 'first' (available: last, best, auto)",
             "checkpoint=last",
         ),
         ("predict", "run=table data=other.csv out=x.csv", "column 'mean radius' is missing", "Mean Radius"),

@@ -27,7 +27,7 @@ from exp.results.trained_model import load_trained as trained_in
 
 @dataclass(frozen=True)
 class Result:
-    """A run and what it left in `folder`, with the parameters of its last step."""
+    """A run and what it left in `folder`, with the parameters that its final metrics are of."""
 
     folder: Path
 
@@ -38,7 +38,7 @@ class Result:
 
     @property
     def final(self) -> dict[str, dict[str, float]]:
-        """Each split's metrics under the last parameters: final["test"]["accuracy"]."""
+        """Each split's metrics under the final parameters: final["test"]["accuracy"]."""
         return self.summary.get("final", {})
 
     @cached_property

@@ -6,7 +6,7 @@ from exp.cli.commands import run_command
 from exp.errors import ConfigError, DataError
 
 
-def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "last") -> None:
+def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "auto") -> None:
     """Print each metric of a trained model, with every digit.
 
         python -m exp evaluate run=FOLDER
@@ -15,7 +15,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         run: Folder of the run.
         split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target.
-        checkpoint: last, or best: the parameters with the lowest validation loss.
+        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import encode_rows, encode_targets
@@ -39,7 +39,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
                 f"data={data}: every row has a missing value", "rows with a value in each column, and a target"
             )
         what, metrics = data, trained.evaluate_rows(rows[kept], y[kept])
-    print(f"{what}, {metrics.count:,} rows, checkpoint {checkpoint}")
+    print(f"{what}, {metrics.count:,} rows, checkpoint {trained.checkpoint}")
     for name, value in metrics.values().items():
         print(f"{name} {value!r}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FORMATS = ("script", "pt2", "onnx")
 
 
-def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
+def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
     """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
 
         python -m exp export run=FOLDER format=script out=train.py
@@ -31,7 +31,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "last") -> None:
         run: Folder of the run.
         format: script, pt2 (torch.export) or onnx.
         out: File to write.
-        checkpoint: last, or best: the parameters with the lowest validation loss.
+        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     import torch

@@ -8,7 +8,7 @@ from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError
 
 
-def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
+def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
     """Write the predictions of a trained model for the rows of a table.
 
         python -m exp predict run=FOLDER data=new.csv out=predictions.csv
@@ -21,7 +21,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "last") -> None:
         run: Folder of the run.
         data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
         out: File to write, .csv.
-        checkpoint: last, or best: the parameters with the lowest validation loss.
+        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import encode_rows, nonfinite_notes

@@ -13,8 +13,8 @@ def report(run: str) -> None:
         python -m exp report run=FOLDER
 
     A finished run writes it by itself, unless figures=false. The page is one file and loads nothing from a network.
-    Figures show the parameters of the last checkpoint. Without a checkpoint, or without the rows, the page has what the
-    run's files say; it does not replace a page that has more.
+    Figures show the parameters that the final metrics are of. Without a checkpoint, or without the rows, the page has
+    what the run's files say; it does not replace a page that has more.
 
     Args:
         run: Folder of the run or sweep.

@@ -79,7 +79,7 @@ def _events(
     end = _START
     for event in _until_pruned(training, plan.steps, should_prune):
         yield event
-        end = event.at if isinstance(event, Evaluated) else end
+        end = event.at if isinstance(event, Evaluated) and not event.restored else end
     if spec.config.figures in (True, "auto"):
         yield from _report(spec, experiment, end, stop_requested)
 
@@ -93,7 +93,9 @@ def _until_pruned(events: Iterable[Event], steps: int, should_prune: PruningCall
     """Yield `events`; raise Pruned after a validation before step `steps` for which `should_prune` returns True."""
     for event in events:
         yield event
-        if should_prune is None or not isinstance(event, Evaluated) or event.split != "val" or event.at.step == steps:
+        if should_prune is None or not isinstance(event, Evaluated) or event.split != "val" or event.restored:
+            continue
+        if event.at.step == steps:
             continue
         if should_prune(event.at.epoch, event.metrics.values()):
             yield Noted(event.at, "pruned: the search stopped this run")

@@ -65,7 +65,7 @@ def test_a_group_is_explained_from_its_files(exp):
         ("optimizer.lr", "  optimizer.lr=0.02 "),
         ("sweep", "  sweep.workers=1 "),
         ("seed", "  seed=0 "),
-        ("predict", "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=last]"),
+        ("predict", "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=auto]"),
     ],
 )
 def test_a_topic_is_explained(exp, topic: str, first: str):

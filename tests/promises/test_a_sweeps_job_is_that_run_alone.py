@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,6 +84,25 @@ def test_a_job_equals_the_run_alone_in_process_and_in_workers(exp, tmp_path: Pat
                 kinds = {kind for kind, _ in find_differences(first, other)}
                 # A run that diverged saved its last checkpoint at a time that depends on the clock.
                 assert not kinds & {"metrics", "data", "status", *(["parameters"] if status == "finished" else [])}
+
+
+def test_a_job_of_a_table_equals_the_run_alone(exp, tmp_path: Path):
+    """Targets of classes and of numbers after each other in one process; each restores its best parameters."""
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    np.savez(tmp_path / "numbers.npz", x=x, y=1e6 + 1e4 * x.sum(1))
+    np.savez(tmp_path / "classes.npz", x=x, y=(x.sum(1) > 0).astype(int))
+    common = "dataset=arrays optimizer.lr=0.3 early_stopping.patience=3 figures=false threads=1".split()
+    swept = "dataset.path=numbers.npz,classes.npz loss=auto,huber"
+    done = exp("-m", *common, *swept.split(), "sweep.workers=0", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    jobs = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "sweep").glob("*/summary.json")}
+    assert len(jobs) == 4
+    for folder, job in jobs.items():
+        alone = tmp_path / "alone" / folder.name
+        assert exp(*job["overrides"], f"hydra.run.dir={alone}").returncode == 0
+        assert job["restored_step"] < job["steps"]
+        kinds = {kind for kind, _ in find_differences(folder, alone)}
+        assert not kinds & {"metrics", "data", "status", "parameters"}
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ KINDS = [
     "optimizer=rmsprop clip_grad_norm=0.1 scheduler=warmup",
     "optimizer=adamw optimizer.fused=true",
     "optimizer=adagrad model=linear",
+    "optimizer.lr=1 early_stopping.restore_best=true early_stopping.patience=5",
 ]
 
 
@@ -204,6 +205,32 @@ def test_a_stopped_process_can_be_resumed(how: signal.Signals, uninterrupted: Pa
     assert done.returncode == 0, done.stderr
     assert "resumed" in done.stdout
     assert_same_end(tmp_path / "run", uninterrupted)
+
+
+def test_a_killed_run_of_a_table_that_restores_its_best_parameters_can_be_resumed(tmp_path: Path):
+    """Its target is standardised, and it stops early."""
+    draw = random.Random(0)
+    table = [(draw.gauss(0, 1), draw.gauss(0, 1)) for _ in range(3000)]
+    text = "\n".join(["a,b,price", *(f"{a},{b},{1e6 + 1e4 * a * b + 1e4 * draw.gauss(0, 1)}" for a, b in table)])
+    (tmp_path / "rows.csv").write_text(text + "\n")
+    line = (
+        "dataset=table dataset.path=rows.csv dataset.target=price optimizer.lr=0.03 save_every=500 figures=false "
+        "early_stopping.patience=20 threads=1"
+    ).split()
+    assert exp_in(tmp_path, *line, "hydra.run.dir=whole").returncode == 0
+    process = forking.begin("exp", *line, "hydra.run.dir=run", folder=tmp_path)
+    while not (tmp_path / "run/checkpoints/last.pt").exists():
+        time.sleep(0.001)
+        assert process.poll() is None
+    process.kill()
+    assert process.wait() == -9
+    done = exp_in(tmp_path, "resume=run")
+    assert done.returncode == 0, done.stderr
+    assert "resumed" in done.stdout
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    ours, theirs = (json.loads((tmp_path / run / "summary.json").read_text()) for run in ("run", "whole"))
+    assert all(ours[key] == theirs[key] for key in ("status", "final", "best", "steps", "restored_step", "decided"))
+    assert ours["restored_step"] < ours["steps"] < ours["planned_steps"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,11 @@ _Parameters: TypeAlias = Mapping[str, Parameter]
 _FOLDERS = ("run", "resume", "folder", "path", "dir", "model", "other")
 
 # What a word alone can be the value of.
-_VALUES = {"split": ("train", "val", "test"), "checkpoint": ("last", "best"), "format": ("script", "pt2", "onnx")}
+_VALUES = {
+    "split": ("train", "val", "test"),
+    "checkpoint": ("last", "best", "auto"),
+    "format": ("script", "pt2", "onnx"),
+}
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 

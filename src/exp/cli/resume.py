@@ -31,6 +31,10 @@ from exp.results.run_folder import (
 _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
 
 
+# Keys that folders of older runs do not have, with the values that those runs had.
+_ADDED: dict[str, Any] = {"early_stopping.restore_best": False}
+
+
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` is finished, and the command does not extend it."""
 
@@ -181,7 +185,7 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
     """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
-    then = flatten(read_config(folder))
+    then = _ADDED | flatten(read_config(folder))
     changed = [
         key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
     ]

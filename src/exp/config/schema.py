@@ -45,6 +45,7 @@ class DeviceConfig:
 class EarlyStoppingConfig:
     patience: int | None
     min_delta: float
+    restore_best: bool = False  # folders of older runs do not have it
 
 
 @dataclass

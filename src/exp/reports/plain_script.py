@@ -150,6 +150,7 @@ def _training(experiment: Experiment) -> dict[str, Any]:
         "clip_grad_norm": config.clip_grad_norm,
         "patience": plan.patience,
         "min_delta": plan.min_delta,
+        "restore_best": plan.restore_best,
         "evaluates_within_epoch": bool(steps_between),
         "evaluate_if": every_steps if steps_between else every_epochs,
         "metric": _metric(experiment),

@@ -71,9 +71,10 @@ class ConsoleSink:
             self._latest[event.split] = event
             self._final[event.split] = event.metrics
             self._seconds = time.perf_counter() - self._began
-            self._new_steps = event.at.step - self._first_step
-            if event.split == "val":
-                self._show_progress(event.at.step)
+            if not event.restored:
+                self._new_steps = event.at.step - self._first_step
+                if event.split == "val":
+                    self._show_progress(event.at.step)
             if event.best:
                 self._best = event.at.step, event.metrics.loss
         elif isinstance(event, Drawn):

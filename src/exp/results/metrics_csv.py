@@ -61,7 +61,8 @@ class MetricsCsvSink:
             split = "train" if isinstance(event, Trained) else event.split
             # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
             is_written = self._resume_step is not None and event.at.step <= self._resume_step and split != "test"
-            if (isinstance(event, Trained) or split != "train") and not is_written:
+            is_again = isinstance(event, Evaluated) and event.restored and split != "test"
+            if (isinstance(event, Trained) or split != "train") and not is_written and not is_again:
                 at, values = event.at, event.metrics.values()
                 seconds = time.perf_counter() - self._began
                 row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]

@@ -68,7 +68,8 @@ def _finite(value: Any) -> Any:
 class SummarySink:
     """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
-    `final` holds each split's metrics under the final parameters, `best` each split's lowest logged loss and its step.
+    `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
+    `best` each split's lowest logged loss and its step.
 
     Args:
         known: Content from the start: the choices, and for a resumed run its previous summary.
@@ -92,6 +93,7 @@ class SummarySink:
             self._content["notes"] = [*self._content.get("notes", []), event.text]
             self._write()
         elif isinstance(event, Resumed):
+            self._at = event.at
             rows = list(metrics_csv.read_rows(self._folder))
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:
@@ -100,7 +102,10 @@ class SummarySink:
             self._at = event.at
             self._update_best("train", event.at.step, event.metrics.values())
         elif isinstance(event, Evaluated):
-            self._at = event.at
+            if event.restored:
+                self._content["restored_step"] = event.at.step
+            else:
+                self._at = event.at
             self._final[event.split] = event.metrics.values()
             if event.split != "train":  # the training rows of metrics.csv are Trained events
                 self._update_best(event.split, event.at.step, event.metrics.values())

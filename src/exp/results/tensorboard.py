@@ -65,7 +65,7 @@ class TensorBoardSink:
             self._scalars(event, "train", learning_rate=event.lr)
             if time.monotonic() - self._flushed < _MAX_SECONDS_UNFLUSHED:
                 return  # there are many of these; the next other event flushes them
-        elif isinstance(event, Evaluated) and event.split != "train":
+        elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
             self._scalars(event, event.split)
         elif isinstance(event, Histograms):
             if self._resume_step is None or event.at.step > self._resume_step:

@@ -25,8 +25,8 @@ from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, make_objective
 
-# The parameters of the last step, which the final metrics are of; the parameters of the lowest validation loss.
-CHECKPOINTS = ("last", "best")
+# Of the last step; of the lowest validation loss; and the one of these two that the final metrics are of.
+CHECKPOINTS = ("last", "best", "auto")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class TrainedModel:
     objective: Objective
     model: nn.Module
     state: State
+    checkpoint: str
 
     def outputs(self, rows: Floats) -> Tensor:
         """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
@@ -99,8 +100,10 @@ class TrainedModel:
         return self.experiment.learner.evaluate(splits[split])
 
 
-def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
+def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` val loss.
+
+    `auto` is what the final metrics are of: the best with early_stopping.restore_best=true, otherwise the last.
 
     No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
 
@@ -116,6 +119,8 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     check_is_run(folder)
     add_user_modules_to_path(folder)
     config = config_from_saved(read_config(folder))
+    if which == "auto":
+        which = "best" if config.early_stopping.restore_best else "last"
     path = folder / checkpoints.FOLDER / f"{which}.pt"
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))
@@ -131,4 +136,4 @@ def load_trained(folder: Path | str, which: str = "last") -> TrainedModel:
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
-    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state)
+    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which)

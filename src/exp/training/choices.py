@@ -37,7 +37,9 @@ def resolve(config: Config, data: Splits) -> Config:
     rows = len(data.train)
     batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
     epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
-    stopping = config.early_stopping if len(data.val) else replace(config.early_stopping, patience=None)
+    stopping = config.early_stopping
+    if not len(data.val):
+        stopping = replace(stopping, patience=None, restore_best=False)
     dataset = dict(config.dataset)
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None

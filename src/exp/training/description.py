@@ -83,6 +83,11 @@ def _lines(
         f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
+    stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []
+    if plan.restore_best:
+        stopping.append("with the parameters of the lowest validation loss")
+    if stopping:
+        lines["stopping"] = ", ".join(stopping)
     if plan.schedule is not None:
         lines["scheduler"] = (
             f"{_format_option(choices['scheduler'], config.scheduler)}, every {config.scheduler.get('every', 'epoch')}"

@@ -48,12 +48,16 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics of a whole split under the current parameters; `best`: the lowest validation loss so far."""
+    """Metrics of a whole split under the current parameters; `best`: the lowest validation loss so far.
+
+    `restored`: The run has ended, and the parameters are again those of the earlier step `at`.
+    """
 
     at: Position
     split: str
     metrics: MetricSums
     best: bool = False
+    restored: bool = False
 
 
 @dataclass(frozen=True)

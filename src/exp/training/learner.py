@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -137,25 +137,30 @@ class Learner:
 
     def get_state(self) -> State:
         """Return live tensors and plain values; the next update changes the tensors."""
-        saved = self.model.state_dict()
         with without_dynamo():
             optimizer = self.optimizer.state_dict()
-        state: dict[str, Any] = {
-            "model": saved,
-            "buffers": {name: buffer for name, buffer in self.model.named_buffers() if name not in saved},
-            "optimizer": optimizer,
-        }
+        state: State = {**self.get_parameters(), "optimizer": optimizer}
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
         return state
 
+    def get_parameters(self) -> State:
+        """Return the part of the state that predictions depend on: parameters and buffers, live."""
+        saved = self.model.state_dict()
+        unsaved = {name: buffer for name, buffer in self.model.named_buffers() if name not in saved}
+        return {"model": saved, "buffers": unsaved}
+
     @torch.no_grad()
-    def set_state(self, state: State) -> None:
-        """Restore what `get_state` returned."""
+    def set_parameters(self, state: State) -> None:
+        """Restore what `get_parameters` returned."""
         self.model.load_state_dict(state["model"])
         for name, buffer in self.model.named_buffers():
             if name in state["buffers"]:
                 buffer.copy_(state["buffers"][name])
+
+    def set_state(self, state: State) -> None:
+        """Restore what `get_state` returned."""
+        self.set_parameters(state)
         with without_dynamo():
             self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:

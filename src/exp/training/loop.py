@@ -1,5 +1,6 @@
 """The training loop, as a generator of events. It accesses no files and no config."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ class Training:
         self._stop_requested = stop_requested
         self._preprocessing = data.preprocessing.to_json()
         self._state = TrainingState()
+        self._best: State | None = None  # the parameters of the lowest validation loss, if they are to be restored
         self._stream = batches.stream()
         self._lr = learner.lr  # of the latest update
         self._saved_at = 0.0
@@ -79,6 +81,7 @@ class Training:
         """Continue from `checkpoint`: learner, state, random streams and batches."""
         self._state = TrainingState.from_dict(checkpoint["progress"])
         self._learner.set_state(checkpoint)
+        self._best = checkpoint.get("best")
         set_random_state(checkpoint["random"], self._data.train.x.device)
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
         return Resumed(self._at(), self._state.best_loss, self._state.best_step)
@@ -118,6 +121,8 @@ class Training:
         improved = self._state.record_validation(metrics.loss, self._plan.min_delta)
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
+            if self._plan.restore_best:
+                self._best = copy.deepcopy(self._learner.get_parameters())
             yield self._snapshot(best=True)
         if self._plan.watch:
             yield from self._histograms()
@@ -138,13 +143,19 @@ class Training:
         if self._state.step < self._plan.steps:
             waited = self._state.waited
             yield Noted(self._at(), f"stopped early: the validation loss has not improved in {waited} evaluations")
+        at, restored = self._at(), self._best is not None and self._state.best_step < self._state.step
         resumed_at_end = self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step
-        if resumed_at_end and len(self._data.val):
+        if resumed_at_end and len(self._data.val) and not restored:
             # No step was left to train, so the validation split has not been evaluated yet.
-            yield Evaluated(self._at(), "val", self._learner.evaluate(self._data.val))
-        yield Evaluated(self._at(), "train", self._learner.evaluate(self._data.train))
+            yield Evaluated(at, "val", self._learner.evaluate(self._data.val))
+        if restored:
+            yield Noted(at, f"restored the parameters of step {self._state.best_step:,}, the lowest validation loss")
+            at = self._batches.position(self._state.best_step)
+            self._learner.set_parameters(self._best or {})
+            yield Evaluated(at, "val", self._learner.evaluate(self._data.val), restored=True)
+        yield Evaluated(at, "train", self._learner.evaluate(self._data.train), restored=restored)
         if len(self._data.test):
-            yield Evaluated(self._at(), "test", self._learner.evaluate(self._data.test))
+            yield Evaluated(at, "test", self._learner.evaluate(self._data.test), restored=restored)
 
     def _snapshot(self, best: bool) -> Snapshot:
         state = {
@@ -154,6 +165,7 @@ class Training:
             "epoch_began": self._stream.epoch_rng_state,
             "data": self._data.fingerprint,
             "preprocessing": self._preprocessing,
+            **({"best": self._best} if self._best is not None and not best else {}),
         }
         return Snapshot(self._at(), state, best)
 

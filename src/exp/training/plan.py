@@ -15,6 +15,7 @@ class Plan:
         steps: Number of updates in all.
         log, evaluate, save, schedule: Periods; `schedule` None: the learning rate is constant.
         patience: Evaluations in which the validation loss does not decrease by `min_delta` before training stops.
+        restore_best: Whether the run ends with the parameters of the lowest validation loss.
         watch: Whether every evaluation also yields histograms.
         min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
         max_steps_per_call: Limits the memory for the results of one call, and the delay of a stop request.
@@ -27,6 +28,7 @@ class Plan:
     schedule: int | None = None
     patience: int | None = None
     min_delta: float = 0.0
+    restore_best: bool = False
     watch: bool = False
     min_seconds_between_saves: float = 0.0
     max_steps_per_call: int = 256
@@ -82,6 +84,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
+        restore_best=config.early_stopping.restore_best,
         watch=config.watch,
         max_steps_per_call=max(1, min(256, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
     )

@@ -1,0 +1,80 @@
+"""A run with early_stopping.restore_best=true ends with the parameters of its lowest validation loss."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import config_of
+
+from exp.results import checkpoints
+from exp.results.trained_model import load_trained
+from exp.training.build import build
+from exp.training.events import Evaluated
+from exp.training.loop import Training
+
+LINE = "dataset=moons optimizer.lr=3 epochs=11 figures=false threads=1".split()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture
+def folders(exp: Any, tmp_path: Path) -> tuple[Path, Path, str]:
+    """The run, the same run without it, and what the run printed."""
+    done = exp(*LINE, "early_stopping.restore_best=true", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    assert exp(*LINE, "hydra.run.dir=plain").returncode == 0
+    return tmp_path / "run", tmp_path / "plain", done.stdout
+
+
+def test_its_final_metrics_are_those_of_the_best_checkpoint(folders: tuple[Path, Path, str]):
+    run, plain, printed = folders
+    summary, without = (json.loads((folder / "summary.json").read_text()) for folder in (run, plain))
+    best = min((float(row["loss"]), int(row["step"])) for row in rows(plain) if row["split"] == "val")
+    assert (summary["final"]["val"]["loss"], summary["restored_step"]) == best
+    assert f"restored the parameters of step {best[1]:,}, the lowest validation loss" in printed
+    assert "with the parameters of the lowest validation loss" in printed
+    assert summary["steps"] == without["steps"] > best[1]
+    assert summary["best"]["val"] == without["best"]["val"]
+    for split, metrics in summary["final"].items():
+        assert load_trained(run).evaluate(split).values() == metrics
+        assert load_trained(plain, "best").evaluate(split).values() == metrics
+        assert load_trained(run, "last").evaluate(split).values() == without["final"][split] != metrics
+
+
+def test_training_its_checkpoints_and_its_curves_are_those_of_a_run_without_it(folders: tuple[Path, Path, str]):
+    run, plain, _ = folders
+    curves = [[row for row in rows(folder) if row["split"] != "test"] for folder in (run, plain)]
+    assert curves[0] == curves[1]
+    (test,) = (row for row in rows(run) if row["split"] == "test")
+    assert int(test["step"]) == json.loads((run / "summary.json").read_text())["restored_step"]
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (checkpoints.read(folder / "checkpoints" / name) for folder in (run, plain))
+        assert set(ours) - set(theirs) == ({"best"} if name == "last.pt" else set())
+        assert all(torch.equal(ours["model"][key], theirs["model"][key]) for key in theirs["model"])
+
+
+def test_commands_use_the_best_parameters(exp: Any, folders: tuple[Path, Path, str]):
+    printed = exp("evaluate", "run=run").stdout
+    assert "checkpoint best" in printed
+    assert exp("evaluate", "run=plain", "checkpoint=best").stdout == printed
+    assert "checkpoint last" in exp("evaluate", "run=plain").stdout
+
+
+def test_nothing_is_restored_where_the_last_step_is_the_best():
+    events = []
+    for restore in ("true", "false"):
+        experiment = build(config_of("dataset=moons", "epochs=3", f"early_stopping.restore_best={restore}"))
+        every = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+        events.append([event for event in every if isinstance(event, Evaluated)])
+    assert events[0] == events[1]
+
+
+def test_without_validation_rows_the_run_ends_with_its_last_parameters():
+    config = config_of("dataset=moons", "dataset.split=[.8,0,.2]", "epochs=1", "early_stopping.restore_best=true")
+    assert build(config).plan.restore_best is False

@@ -1,5 +1,6 @@
 """`exp diff` shows where two runs differ, and `exp verify` checks that resuming loses nothing."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,11 @@ def test_diff_shows_where_two_runs_differ(runs: Path, other: str, said: list[str
         ("verify", ["a"], "try: python -m exp verify resume=a"),
         ("verify", ["resume=nowhere"], "nowhere does not contain a run"),
         ("verify", ["resume=a", "epochs=3"], "epochs=3: verify takes resume= kills= seed="),
-        pytest.param("verify", ["resume=a"], "no kill happened during training, so nothing", marks=pytest.mark.slow),
+        (
+            "verify",
+            ["resume=a"],
+            "s, too short to be killed during training\n  try: a longer run, which you can verify: ",
+        ),
     ],
 )
 def test_wrong_arguments_are_errors(runs: Path, module: str, words: list[str], said: str):
@@ -81,6 +86,15 @@ def test_wrong_arguments_are_errors(runs: Path, module: str, words: list[str], s
     assert code == 1
     assert said in text
     assert "Traceback" not in text
+
+
+def test_verify_shows_a_command_that_trains_longer(runs: Path):
+    _, text = run_tool("verify", runs, "resume=a")
+    *words, epochs = shlex.split(text.rpartition(": ")[2])
+    assert words[:4] == ["python", "-m", "exp", "dataset=iris"]
+    assert "optimizer.lr=0.02" in words
+    assert "epochs=2" not in words
+    assert int(epochs.removeprefix("epochs=")) > 100
 
 
 def test_verify_reports_a_run_that_fails_before_it_is_killed():

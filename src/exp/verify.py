@@ -1,5 +1,6 @@
 """`exp verify`: check for one run that a resumed run equals an uninterrupted one."""
 
+import math
 import random
 import subprocess
 import sys
@@ -10,10 +11,18 @@ from pathlib import Path
 
 from exp.cli.commands import run_command
 from exp.config.compose import override_key
+from exp.config.overrides import shell_line
 from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
 from exp.results.run_folder import read_command
+
+# Rows of metrics.csv are written up to 0.2 s later, so a kill in a shorter run leaves none.
+_MIN_SECONDS = 0.2
+
+
+# The start of a process takes a second more or less, so a kill misses a shorter run easily.
+_SECONDS_THAT_SUFFICE = 5.0
 
 
 def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
@@ -25,6 +34,8 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         ConfigError: No kill happened during training, so nothing was verified.
         CalledProcessError: A run failed by itself.
     """
+    if (recorded := _training_seconds(run)) is not None and recorded < _MIN_SECONDS:
+        raise _too_short(run, recorded)
     # No figures: they are not compared, and would be drawn after the last kill.
     overrides = [word for word in read_command(run) if override_key(word) != "figures"]
     command = [sys.executable, "-m", "exp", *overrides, "figures=false"]
@@ -50,9 +61,28 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     else:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     if not kills_in_training:
+        if training_seconds < _SECONDS_THAT_SUFFICE:
+            raise _too_short(run, training_seconds)
         raise ConfigError("no kill happened during training, so nothing was verified", "another seed=, or more kills=")
     differences = find_differences(reference_folder, killed_folder)
     return [f"{kind}: {what}" for kind, what in differences if kind in ("metrics", "parameters")]
+
+
+def _training_seconds(run: Path) -> float | None:
+    """Return how long the run in `folder` trained; None if it recorded nothing."""
+    return max((row.seconds for row in metrics_csv.read_rows(run)), default=None)
+
+
+def _too_short(run: Path, seconds: float) -> ConfigError:
+    """Return the error for a run that no kill can hit, with the command of a run that is long enough."""
+    rows = list(metrics_csv.read_rows(run))
+    epochs = max((row.epoch for row in rows), default=1.0)
+    longer = math.ceil(epochs * _SECONDS_THAT_SUFFICE / max(seconds, 1e-3))
+    overrides = [word for word in read_command(run) if override_key(word) != "epochs"]
+    return ConfigError(
+        f"{run} trains for {seconds:.2g} s, too short to be killed during training",
+        f"a longer run, which you can verify: {shell_line([*overrides, f'epochs={longer}'])}",
+    )
 
 
 def was_killed(command: Sequence[str], after: float) -> bool:

@@ -17,6 +17,7 @@ MESSAGES = [
     ("NO_GROUP_OPTION", "dataset=cancr", ("dataset/cancr",)),
     ("VALUE_FOR_GROUP", "optimizer=null", ()),
     ("SEVERAL_VALUES", "model.hidden=64,64", ("model.hidden=64,64",)),
+    ("SWEEP_WITHOUT_FLAG", "'seed=range(0,3)'", ("seed=range(0,3)",)),
     ("CANNOT_OVERRIDE", "optimizer.lrr=1", ("optimizer.lrr",)),
     ("CANNOT_DELETE", "~optimizer.lrr", ("optimizer.lrr",)),
     ("ALREADY_THERE", "+epochs=3", ("epochs",)),

@@ -10,9 +10,10 @@ import pytest
 from conftest import config_of
 
 from exp.cli.command_line import CommandLine
-from exp.cli.diagnosis import check_line, diagnose
+from exp.cli.diagnosis import check_line, diagnose, with_lower_rate
 from exp.cli.explain import explain
 from exp.cli.main import main
+from exp.errors import Diverged
 from exp.training.build import build
 
 # What was typed, a part of the message, and a part of the fix.
@@ -177,6 +178,22 @@ MISTAKES = [
     ("--package foo", "--package needs --cfg", "python -m exp --cfg job --package foo"),
     ("---", "unrecognized arguments", "python -m exp --help"),
     ("--version foo", "foo: --version takes no other arguments", "python -m exp --version"),
+    # settings that the line would ignore
+    ("-m seed=0,1 hydra.run.dir=a", "the folder of a sweep is hydra.sweep.dir", "-m seed=0,1 hydra.sweep.dir=a"),
+    ("seed=1 hydra.sweep.dir=a", "the folder of one run is hydra.run.dir", "python -m exp seed=1 hydra.run.dir=a"),
+    ("seed=1 sweep.workers=2", "sweep.workers is for a sweep (-m)", "python -m exp seed=1"),
+    ("seed=1,2 sweep.workers=2", "sweep.workers is for a sweep (-m)", "python -m exp -m seed=1,2 sweep.workers=2"),
+    ("'model.hidden=[4,4]' hydra/sweeper=optuna", "hydra/sweeper is for a sweep", "python -m exp 'model.hidden=[4,4]'"),
+    ("hydra/launcher=submitit_slurm", "hydra/launcher is for a sweep (-m)", "python -m exp"),
+    # ranges of values
+    ("seed=1-3", "several values are range(FIRST,BEYOND), in a sweep (-m)", "python -m exp -m 'seed=range(1,4)'"),
+    ("seed=0..3 epochs=1", "several values are range(", "python -m exp -m 'seed=range(0,4)' epochs=1"),
+    ("-m seed=1-3", "several values are range(", "'seed=range(1,4)'"),
+    ("'seed=range(0,3)'", "several values need a sweep (-m)", "python -m exp -m 'seed=range(0,3)'"),
+    # arguments of commands, and keys of other options
+    ("predict=1", "predict is a command, not a key", "python -m exp predict run="),
+    ("split=test", "split= is an argument of the command evaluate", "python -m exp evaluate run=FOLDER split=test"),
+    ("optimizer=adam optimizer.momentum=0.9", "unknown key 'optimizer.momentum'", "remove optimizer.momentum=0.9"),
     # keys without a value, and keys that are given twice
     ("epochs", "epochs: arguments must be KEY=VALUE", "epochs=20"),
     ("optimizer.lr", "optimizer.lr: arguments must be KEY=VALUE", "optimizer.lr=0.02"),
@@ -360,6 +377,29 @@ def test_a_sweep_with_an_invalid_job_starts_no_job(tmp_path: Path, monkeypatch, 
     assert "unknown key 'optimizer.momentum'" in message
     assert "in the job dataset=xor epochs=1 optimizer=adam optimizer.momentum=0.9" in message
     assert not list(tmp_path.rglob("summary.json"))
+
+
+@pytest.mark.parametrize(
+    ("used", "line", "advised"),
+    [(100, ("dataset=diabetes", "optimizer.lr=100"), 0.00025), (0.001, ("optimizer.lr=0.001",), 0.0001)],
+)
+def test_a_run_that_diverged_is_advised_a_rate_below_its_own_and_the_default(
+    used: float, line: tuple[str, ...], advised: float
+):
+    error = Diverged(
+        "the loss became inf", f"a smaller learning rate, optimizer.lr={used / 10:g}, or clip_grad_norm=1.0"
+    )
+    assert f"optimizer.lr={advised:g}," in with_lower_rate(error, CommandLine(overrides=line)).fix
+
+
+def test_a_failed_run_that_is_resumed_with_another_file_is_started_again(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
+    run_main("dataset=table dataset.path=b.csv dataset.target=y hydra.run.dir=run", monkeypatch, capfd)
+    message, code = run_main("resume=run dataset.path=a.csv", monkeypatch, capfd)
+    assert code == 1
+    assert "the run has no checkpoint, so it can simply be started again" in message
+    assert message.endswith("try: a new run: python -m exp dataset=table dataset.target=y dataset.path=a.csv")
 
 
 def test_an_error_in_a_file_is_reported_with_its_line(tmp_path: Path, monkeypatch, capfd):

@@ -16,7 +16,7 @@ _Parameters: TypeAlias = Mapping[str, Parameter]
 _FOLDERS = ("run", "resume", "folder", "path", "dir", "model", "other")
 
 # What a word alone can be the value of.
-_VALUES = {
+WORDS_OF = {
     "split": ("train", "val", "test"),
     "checkpoint": ("last", "best", "auto"),
     "format": ("script", "pt2", "onnx"),
@@ -83,7 +83,7 @@ def _key_of_word(word: str, free: _Parameters) -> str | None:
     for key in free:
         is_table = key in ("data", "out") and suffix in _TABLES
         is_out = key == "out" and suffix and "data" not in free
-        if word in _VALUES.get(key, ()) or is_table or is_out or (free[key].annotation is int and word.isdecimal()):
+        if word in WORDS_OF.get(key, ()) or is_table or is_out or (free[key].annotation is int and word.isdecimal()):
             return key
     folder = next((key for key in required if key in _FOLDERS), None)
     return folder or next(iter(required), None)

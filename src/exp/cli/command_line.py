@@ -10,6 +10,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from exp.cli.flags import check_arguments, values_of
+from exp.cli.mode import check_mode
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.overrides import reads_as, shell_line
@@ -36,7 +37,9 @@ class CommandLine:
         check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
-        return cls(tuple(flags), tuple(cast("list[str]", parsed.overrides)), parsed.multirun, parsed.config_dir)
+        overrides = tuple(cast("list[str]", parsed.overrides))
+        check_mode(flags, overrides, parsed.multirun)
+        return cls(tuple(flags), overrides, parsed.multirun, parsed.config_dir)
 
     @property
     def words(self) -> list[str]:

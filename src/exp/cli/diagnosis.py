@@ -1,5 +1,6 @@
 """Find every problem of a command line before anything begins. Imports no torch."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,14 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
 from exp.config.schema import validate
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, ExpError, display_path
+from exp.errors import ConfigError, Diverged, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 # Further problems are not collected.
@@ -98,6 +100,17 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             return Diagnosis(problems)
         problems.append(problem)
     return Diagnosis(problems, line if all_corrected else None)
+
+
+def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
+    """Return an error of a run that diverged with a rate below the one used and the default of its options."""
+    used = re.search(r"optimizer\.lr=([^ ,]+)", error.fix) if isinstance(error, Diverged) else None
+    if used is None:
+        return error
+    words = [word for word in line.overrides if override_key(word) not in ("optimizer.lr", "resume")]
+    default = OmegaConf.select(compose_config(words, line.search), "optimizer.lr")
+    lower = f"{min(float(used[1]), default / 2 if isinstance(default, float) else math.inf):.3g}"
+    return Diverged(error.problem, error.fix.replace(used[0], f"optimizer.lr={lower}"), key=error.key)
 
 
 def _replace(line: CommandLine, override: str, corrected: list[str]) -> CommandLine:

@@ -18,6 +18,7 @@ from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
+from exp.config.overrides import range_override, shell_line
 from exp.config.schema import default_option
 from exp.config.yaml_comments import commented_keys
 from exp.errors import ConfigError, ExpError, nearest
@@ -95,8 +96,7 @@ def _several_values(match: re.Match[str], error: Exception, line: CommandLine) -
     if override := list_override(key, values.split(",")):
         what = f"{match[1]}: {'a list needs brackets' if '[' in override else 'a decimal number needs a point'}"
         return ConfigError(what, f"'{override}'" if "[" in override else override, key=key, override=override)
-    sweep = f"python -m exp -m {shlex.join(line.words)}"
-    return ConfigError(f"{match[1]}: several values need a sweep (-m)", sweep, key=key)
+    return ConfigError(f"{match[1]}: several values need a sweep (-m)", shell_line(["-m", *line.words]), key=key)
 
 
 def _cannot_override(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
@@ -111,7 +111,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     typed = line.override_of(key) or key
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
-    if (problem := command_key(key, line)) is not None:
+    if (problem := command_key(key, value, line)) is not None:
         return problem
     if (overrides := file_overrides(value, line)) is not None:
         what = f"{typed}: unknown key '{key}'"
@@ -135,6 +135,8 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     elif owners and not meant:
         override = (owners[0], typed)
         fix = " ".join(override)
+        if inside == "optimizer" and line.override_of(inside) is not None:  # its algorithm was chosen
+            override, fix = "", f"remove {typed}, or {fix}"
     return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)
 
 
@@ -153,8 +155,9 @@ def _already_there(match: re.Match[str], error: Exception, line: CommandLine) ->
 
 
 def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
-    del line
     key, _, value = match[1].partition("=")
+    if (values := range_override(key, value)) is not None:
+        return _range(match[1], values, line)
     if key in CONSTRAINTS:
         return violation(key, value)
     if inside := fitting(value, [name for name in CONSTRAINTS if name.startswith(f"{key}.")]):
@@ -164,6 +167,19 @@ def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> C
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "the value has the wrong type"
     fix = f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it"
     return ConfigError(f"{match[1]}: {reason}", fix, key=key)
+
+
+def _range(typed: str, override: str, line: CommandLine) -> ConfigError:
+    """Return the error for 1-3 or 0..3, which mean range(1,4) or range(0,4) in a sweep."""
+    what = f"{typed}: several values are range(FIRST,BEYOND), in a sweep (-m)"
+    if line.multirun:
+        return ConfigError(what, shlex.quote(override), key=override_key(override), override=override)
+    return ConfigError(what, shell_line(["-m", *(override if word == typed else word for word in line.words)]))
+
+
+def _sweep_without_flag(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
+    del error
+    return ConfigError(f"{match[1]}: several values need a sweep (-m)", shell_line(["-m", *line.words]))
 
 
 def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
@@ -203,6 +219,7 @@ EXPLANATIONS: list[tuple[re.Pattern[str], Explanation]] = [
     (messages.NO_GROUP_OPTION, _unknown_option),
     (messages.VALUE_FOR_GROUP, _value_for_group),
     (messages.SEVERAL_VALUES, _several_values),
+    (messages.SWEEP_WITHOUT_FLAG, _sweep_without_flag),
     (messages.CANNOT_OVERRIDE, _cannot_override),
     (messages.CANNOT_DELETE, _unknown_key),
     (messages.ALREADY_THERE, _already_there),

@@ -5,7 +5,7 @@ import inspect
 import shlex
 from pathlib import Path
 
-from exp.cli.command_correction import corrected_line
+from exp.cli.command_correction import WORDS_OF, corrected_line
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
 from exp.config.compose import override_key
@@ -76,10 +76,12 @@ def _key_without_value(word: str, line: CommandLine) -> ConfigError:
     return ConfigError(f"{word}: arguments must be KEY=VALUE", override or example(word), key=word, override=override)
 
 
-def command_key(key: str, line: CommandLine) -> ConfigError | None:
+def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
     """Return the error for a key of a command, such as run= of `exp evaluate`; None if `key` is none."""
     given = {override_key(word) for word in line.overrides if "=" in word}
-    if "run" not in given:
+    if key in COMMANDS:
+        return ConfigError(f"{key} is a command, not a key", corrected_line(load(key), []))
+    if "run" not in given and value not in WORDS_OF.get(key, ()):
         return None
     names = [name for name in COMMANDS if given <= set(inspect.signature(load(name)).parameters) and name != "diff"]
     if not names:

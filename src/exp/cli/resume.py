@@ -194,7 +194,7 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
         what = f"cannot resume with a different config: {changes}"
         if not (folder / "checkpoints" / "last.pt").exists():
             what = f"{what}; the run has no checkpoint, so it can simply be started again"
-        raise ConfigError(what, f"a new run: {shell_line(line.words)}", key="resume")
+        raise ConfigError(what, f"a new run: {shell_line(line.words)}")
     _refuse_other_length(folder, now, then)
 
 

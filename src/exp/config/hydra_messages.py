@@ -8,6 +8,7 @@ import re
 NO_GROUP_OPTION = re.compile(r"Could not find '(.+?/.*?)'")
 VALUE_FOR_GROUP = re.compile(r"Config group override must be a string")
 SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)'")
+SWEEP_WITHOUT_FLAG = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 CANNOT_OVERRIDE = re.compile(r"Could not override '(.+?)'")
 CANNOT_DELETE = re.compile(r"Could not delete from config\. '(.+?)'")
 ALREADY_THERE = re.compile(r"Could not append to config\. An item is already at '(.+?)'")

@@ -27,6 +27,12 @@ def quote_names(names: Iterable[str]) -> str:
     return f"[{','.join(name if reads_as(f'[{name}]') == [name] else _quote(name) for name in names)}]"
 
 
+def range_override(key: str, value: str) -> str | None:
+    """Return the values of a sweep that 1-3, 1..3 or 1:3 means, key=range(1,4); None for other text."""
+    match = re.fullmatch(r"(\d+)(?:-|\.\.+|:)(\d+)", value)
+    return f"{key}=range({match[1]},{int(match[2]) + 1})" if match and int(match[1]) < int(match[2]) else None
+
+
 def reads_as(value: str) -> object:
     """Return what a key is set to by that value on the command line; None if it is no single value."""
     try:

@@ -1,0 +1,43 @@
+"""Refuse settings that a line ignores: those of a sweep without -m, and the folder of a run with -m."""
+
+import re
+from collections.abc import Sequence
+
+from exp.config.compose import override_key
+from exp.config.overrides import shell_line
+from exp.errors import ConfigError
+
+_OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/launcher$|hydra\.launcher\.|sweep\.")
+
+# These have answers of their own.
+_ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
+
+
+def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:
+    """ConfigError, with the line that was meant, for an override that this line would ignore."""
+    if {"-c", "--cfg", "-i", "--info", "-h", "--help"} & set(flags):  # they only show something
+        return
+    for place, word in enumerate(overrides):
+        key, _, value = word.partition("=")
+        rest = [*overrides[:place], *overrides[place + 1 :]]
+        if multirun and key == "hydra.run.dir":
+            what = f"{word}: the folder of a sweep is hydra.sweep.dir"
+            raise ConfigError(
+                what, shell_line([*flags, *overrides[:place], f"hydra.sweep.dir={value}", *overrides[place + 1 :]])
+            )
+        if not multirun and key == "hydra.sweep.dir":
+            words = [*overrides[:place], f"hydra.run.dir={value}", *overrides[place + 1 :]]
+            raise ConfigError(f"{word}: the folder of one run is hydra.run.dir", shell_line([*flags, *words]))
+        if not multirun and _OF_SWEEPS.match(key) and key not in _ANSWERED:
+            swept = any(_has_values(one) for one in rest)
+            fix = shell_line([*flags, "-m", *overrides] if swept else [*flags, *rest])
+            raise ConfigError(f"{word}: {override_key(word)} is for a sweep (-m)", fix)
+
+
+def _has_values(word: str) -> bool:
+    """Whether a word has several values, or a range of them."""
+    value = word.partition("=")[2]
+    return (
+        re.match(r"(range|choice|interval|glob)\(", value) is not None
+        or re.search(r",(?![^\[(]*[\])])", value) is not None
+    )

@@ -283,12 +283,24 @@ def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["failed", "finished"]
 
 
-@pytest.mark.slow
-def test_a_narrow_terminal_shows_the_sweeps_metric(exp):
-    arguments = ["model.hidden=[4],[8,8]", "optimizer.lr=0.1,0.2", "sweep.metric=accuracy/test"]
-    done = exp("-m", *SHORT, *arguments, COLUMNS="40")
-    head = next(line for line in done.stdout.splitlines() if line.startswith("job"))
-    assert head.split() == ["job", "hidden", "lr", "accuracy/test"]
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("dataset=diabetes sweep.metric=accuracy/test", "sweep.metric=rmse/test"),
+        ("dataset=moons sweep.metric=r2/val", "sweep.metric=accuracy/val"),
+    ],
+)
+def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, message: str, exp, tmp_path: Path):
+    done = exp("-m", *line.split(), "seed=0,1", "epochs=1", "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    assert "no job has this metric (available: loss/" in done.stderr
+    assert f"try: {message}" in done.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_equal_jobs_are_noted(exp):
+    done = exp("-m", *SHORT, HERE, "optimizer.lr=0.1,0.1,0.2")
+    assert done.stdout.startswith("note: 1 job equal to another one, which runs once")
 
 
 @pytest.mark.slow

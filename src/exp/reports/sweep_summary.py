@@ -22,7 +22,12 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     """Print the table of the sweep in `folder`, its failures, and where its files are."""
     console = terminal.make_console()
     folder = display_path(folder)
-    console.print(summary_table(rows, metric, console))
+    table, is_complete = summary_table(rows, metric, console)
+    if not console.is_terminal and not terminal.in_notebook():  # a pipe or a file has no width
+        console.width = max(console.width, _width(table, console))
+    console.print(table)
+    if not is_complete:
+        console.print(f"more columns: {folder / sweep_csv.NAME}")
     metrics = seeds.metric_columns(rows)
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")
@@ -48,10 +53,10 @@ def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
     return is_measured and (len(failures) < len(rows) if is_search else not failures)
 
 
-def summary_table(rows: Sequence[Row], metric: str, console: Console) -> Table:
-    """A row for each finished job, or for each choice if seeds vary, the best first.
+def summary_table(rows: Sequence[Row], metric: str, console: Console) -> tuple[Table, bool]:
+    """Return a row for each finished job, or for each choice if seeds vary, the best first; and whether it is complete.
 
-    Columns that do not fit into the console are left out: first the test metrics and the seconds, then all metrics but
+    Columns that do not fit into a terminal are left out: first the test metrics and the seconds, then all metrics but
     `metric`.
     """
     varied, metrics, means = seeds.varied_columns(rows), seeds.metric_columns(rows), seeds.seed_statistics(rows)
@@ -62,11 +67,14 @@ def summary_table(rows: Sequence[Row], metric: str, console: Console) -> Table:
         tables = [_means(best, varied, shown) for shown in (metrics, val, single)]
     else:
         tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, val), _jobs(best, varied, single)]
-    for table in tables[:-1]:
-        width = Measurement.get(console, console.options.update(width=10_000), table).maximum
-        if width <= console.width:
-            return table
-    return tables[-1]
+    has_width = console.is_terminal or terminal.in_notebook()
+    fitting = (table for table in tables if not has_width or _width(table, console) <= console.width)
+    table = next(fitting, tables[-1])
+    return table, table is tables[0]
+
+
+def _width(table: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(width=10_000), table).maximum
 
 
 def _failures(rows: Sequence[Row]) -> list[Row]:

@@ -20,6 +20,7 @@ from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.metric import check_metric
 from exp.sweeps.plugins import is_search, uses_cluster
 from exp.sweeps.sweep import Sweep
 
@@ -67,6 +68,7 @@ def launch(
         try:
             _check_sweep(overrides)
             jobs = compose_jobs(overrides, first, composer)
+            check_metric(jobs, config.sweep.metric)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)

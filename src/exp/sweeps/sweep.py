@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 from exp.results import summary, sweep_csv
 from exp.results.lock import folder_lock
 from exp.results.run_folder import config_dir_in
@@ -90,6 +90,8 @@ class Sweep:
         from exp.sweeps.progress import SweepProgress
 
         done = self._distinct_jobs - len(self._queue)
+        if (equal := len(self._jobs) - self._distinct_jobs) and not self._is_search:
+            print(f"note: {pluralize(equal, 'job')} equal to another one, which runs once")
         with (
             graceful_stop() as stop_requested,
             SweepProgress(self._distinct_jobs, done, self._config.sweep.metric) as progress,

@@ -54,6 +54,11 @@ LINES = [
     ["dataset=arrays", "dataset.path=rows.npz", "epochs=3"],
     ["dataset=arrays", "dataset.path=rows.npz", "optimizer.lr=0.5", "early_stopping.patience=3", "epochs=60"],
     ["dataset=moons", "eval_every=25", "early_stopping.restore_best=true", "optimizer.lr=3", "epochs=3"],
+    ["dataset=cancer", "loss.class_weights=balanced", "epochs=3"],
+    ["dataset=moons", "loss=bce_with_logits", "loss.class_weights={1: 3.7}", "clip_grad_norm=0.5", "epochs=2"],
+    ["dataset=moons", "loss=mse", "loss.class_weights=balanced", "optimizer=lbfgs", "batching=full", "epochs=2"],
+    ["dataset=moons", "loss=bce_with_logits", "+loss.pos_weight=3.7", "epochs=2"],
+    ["dataset=iris", "+loss.weight=[1,2,0.3]", "loss.label_smoothing=0.1", "epochs=2"],
 ]
 
 

@@ -81,7 +81,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
 
 
 def write_rows(experiment: "Experiment", path: Path) -> None:
-    """Write the features and targets of each split, as the model and the loss receive them, to an .npz file."""
+    """Write the features, targets and weights of each split, as model and loss receive them, to an .npz file."""
     import numpy as np
 
     arrays = {
@@ -89,6 +89,8 @@ def write_rows(experiment: "Experiment", path: Path) -> None:
         for name, split in experiment.data.splits.items()
         for part in ("x", "y")
     }
+    weights = {f"{name}_w": split.weights for name, split in experiment.data.splits.items()}
+    arrays |= {name: of_row.cpu().numpy() for name, of_row in weights.items() if of_row is not None}
     np.savez(path, **arrays)
 
 

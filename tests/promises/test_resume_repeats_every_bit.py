@@ -34,6 +34,8 @@ KINDS = [
     "optimizer=adamw optimizer.fused=true",
     "optimizer=adagrad model=linear",
     "optimizer.lr=1 early_stopping.restore_best=true early_stopping.patience=5",
+    "loss=bce_with_logits loss.class_weights=balanced",
+    "loss.class_weights=[1,20]",
 ]
 
 

@@ -36,7 +36,7 @@ READ_BY_EXP: dict[str, tuple[str, ...]] = {
     "model": (),
     "optimizer": (),
     "scheduler": ("every",),
-    "loss": ("output",),
+    "loss": ("output", "class_weights"),
 }
 
 

@@ -97,30 +97,28 @@ class ThreeParts:
 
 @dataclass(frozen=True)
 class OneOfEach:
-    """One of the options, or a mapping with one of them for each name."""
+    """One of the options, or a mapping with one of them for each name; or a list or mapping of `number`."""
 
     options: tuple[object, ...]
+    example: str  # such as "column: '{age: drop}'"
+    number: Number | None = None
 
     def accepts(self, value: object) -> bool:
-        values = cast("dict[object, object]", value).values() if isinstance(value, dict) else [value]
-        return all(OneOf(self.options).accepts(item) for item in values)
+        if self.number is not None and isinstance(value, list):
+            return all(self.number.accepts(item) for item in cast("list[object]", value))
+        if isinstance(value, dict):
+            limit = self.number or OneOf(self.options)
+            return all(limit.accepts(item) for item in cast("dict[object, object]", value).values())
+        return OneOf(self.options).accepts(value)
 
     def __str__(self) -> str:
-        return f"{OneOf(self.options)}, or one for each column: '{{age: {self.options[-1]}}}'"
+        return f"{OneOf(self.options)}, or {self.number or 'one'} for each {self.example}"
 
 
 _POSITIVE = Number(0, open_low=True)
-
-
 _COUNT = Number(1, whole=True)
-
-
 _FRACTION = Number(0, 1, open_high=True)
-
-
 _SWITCH = OneOf((True, False))
-
-
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
 
 
@@ -160,7 +158,7 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str
     "dataset.stratify": (_SWITCH, "true"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
     "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
-    "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop")), "auto"),
+    "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),
     "dataset.max_categories": (Number(1, whole=True, null=True), "50"),
     "dataset.n_samples": (_COUNT, "1000"),
     "dataset.noise": (Number(0), "0.1"),
@@ -194,6 +192,9 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str
     "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),
     "loss.label_smoothing": (Number(0, 1), "0.1"),
     "loss.delta": (_POSITIVE, "1.0"),
+    "loss.class_weights": (OneOfEach((None, "balanced"), "class: '{yes: 20}'", _POSITIVE), "balanced"),
+    "loss.weight": (Number(0, many=True), "20"),
+    "loss.pos_weight": (Number(0, many=True), "20"),
 }
 
 

@@ -3,10 +3,11 @@
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -40,7 +41,7 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
     _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
     try:
-        return function(**arguments, **given)
+        return function(**{**arguments, **make_tensors(group, function, arguments)}, **given)
     except ExpError:
         raise
     except Exception as error:
@@ -51,6 +52,18 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
             f"{group}: {node['_target_']}({typed}) failed: {error}",
             f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
         ) from error
+
+
+def make_tensors(group: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return as float32 tensors the numbers and lists of numbers for which a loss takes a tensor, such as `weight`."""
+    if group != "loss":
+        return {}
+    annotations = {key: str(parameter.annotation) for key, parameter in inspect.signature(function).parameters.items()}
+    return {
+        key: torch.tensor(value, dtype=torch.float32)
+        for key, value in arguments.items()
+        if isinstance(value, int | float | list) and re.search(r"\bTensor\b", annotations.get(key, ""))
+    }
 
 
 def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:

@@ -87,7 +87,7 @@ class Batches:
 
         Copies, because a model may write to its input. The order is drawn when the first part is taken.
         """
-        x, y = self.rows.x, self.rows.y
+        x, y = self.rows.x, self.rows.target
         order = epoch_order(len(self.rows), self.shuffle)
         size = self.size * _MAX_VIEWS
         for start in range(0, self.samples_per_epoch, size):
@@ -118,7 +118,7 @@ class Stream:
         if batches.batch_size is None and not batches.shuffle:
             # The plain script trains on all rows without a DataLoader, so it draws no random number.
             while True:
-                yield batches.rows.x, batches.rows.y
+                yield batches.rows.x, batches.rows.target
         if self._done:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()

@@ -29,6 +29,7 @@ class Preprocessing:
     classes: tuple[str, ...] | None
     values: int = 1
     target_scale: TargetScale | None = None  # None: targets are not scaled
+    class_weights: tuple[float, ...] | None = None  # of each class in the loss
 
     @classmethod
     def fit(cls, dataset: Dataset, train: NDArray[np.int64], standardize: bool) -> tuple["Preprocessing", Floats]:
@@ -100,4 +101,6 @@ class Preprocessing:
             fields[key] = None if fields[key] is None else tuple(fields[key])
         if (target := fields.get("target_scale")) is not None:  # older checkpoints do not have the key
             fields["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
+        if (weights := fields.get("class_weights")) is not None:
+            fields["class_weights"] = tuple(weights)
         return cls(**fields)

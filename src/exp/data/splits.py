@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exp.data.preprocessing import Preprocessing
+from exp.data.row_weights import pack
 from exp.data.target_scale import TargetScale
 
 
@@ -19,6 +20,7 @@ class Split:
 
     With a `target_scale`, values are standardised.
     `row_numbers` [N] are positions in the dataset, counted from 1; empty if the rows come from elsewhere.
+    `weights`, float32 [N], are those of `dataset.weight`; None: all rows weigh the same.
     """
 
     x: Tensor
@@ -26,6 +28,7 @@ class Split:
     row_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     target_scale: TargetScale | None = None
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -36,10 +39,21 @@ class Split:
         return self.y.cpu() if self.target_scale is None else self.target_scale.restore(self.y)
 
     @cached_property
+    def target(self) -> Tensor:
+        """The targets as a loss gets them: with weights, these are the last column."""
+        return self.y if self.weights is None else pack(self.y, self.weights)
+
+    @cached_property
     def variance(self) -> tuple[float, ...]:
-        """The variance of each of the K target columns in its own unit; exactly 0 where all values are equal."""
+        """The (weighted) variance of each of the K targets in its own unit; exactly 0 where all values are equal."""
         y = self.values.double().numpy()
-        return tuple(np.where(y.min(0) == y.max(0), 0.0, y.var(0)).tolist())
+        variance = y.var(0) if self.weights is None else _weighted_variance(y, self.weights.double().cpu().numpy())
+        return tuple(np.where(y.min(0) == y.max(0), 0.0, variance).tolist())
+
+
+def _weighted_variance(y: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    mean = np.average(y, axis=0, weights=weights)
+    return np.asarray(np.average(np.square(y - mean), axis=0, weights=weights))
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,12 @@ class Splits:
     def with_targets(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Splits":
         """Return the splits on `device`, with `target` applied to their y."""
         moved = {
-            id(split): replace(split, x=split.x.to(device), y=target(split.y).to(device))
+            id(split): replace(
+                split,
+                x=split.x.to(device),
+                y=target(split.y).to(device),
+                weights=None if split.weights is None else split.weights.to(device),
+            )
             for split in (self.train, self.val, self.test)
         }
         return replace(self, train=moved[id(self.train)], val=moved[id(self.val)], test=moved[id(self.test)])
@@ -71,6 +90,15 @@ class Splits:
     @property
     def classes(self) -> tuple[str, ...] | None:
         return self.preprocessing.classes
+
+    @property
+    def class_totals(self) -> NDArray[np.float64]:
+        """The total weight of the training rows of each class; without weights their number. Empty for regression."""
+        if self.classes is None:
+            return np.zeros(0)
+        y, weights = self.train.y.reshape(len(self.train)).long().cpu().numpy(), self.train.weights
+        of_row = None if weights is None else weights.double().cpu().numpy()
+        return np.bincount(y, of_row, len(self.classes)).astype(np.float64)
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -30,7 +30,7 @@ def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> 
     losses = row_losses(objective.criterion, output, split.y)
     if losses is not None and len(split) > 1:
         intervals["loss"] = _of_mean(losses)
-    (score,) = objective.score(output, split.y, [len(split)], split)
+    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
     values = score.values()
     if "accuracy" in values:
         intervals["accuracy"] = wilson_interval(round(values["accuracy"] * len(split)), len(split))

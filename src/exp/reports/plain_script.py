@@ -18,6 +18,7 @@ from exp.reports.render import render
 from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
 from exp.training.build import Experiment, split_seed
 from exp.training.objectives import Binary, Multiclass
+from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
 
 def write_script(experiment: Experiment, threads: int, rows: str) -> str:
@@ -112,12 +113,39 @@ def _model(experiment: Experiment) -> dict[str, Any]:
     is_scheduled = bool(config.scheduler.get("_target_"))
     return {
         "layers": _layers(experiment),
-        "criterion": format_call("loss", config.loss),
+        **_loss(experiment),
         "optimizer": format_call("optimizer", config.optimizer, "model.parameters()"),
         "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
         "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
         "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
+    }
+
+
+def _loss(experiment: Experiment) -> dict[str, Any]:
+    """`criterion`, and with weights `weighted_mean` and `w`, the argument with the rows' own weights."""
+    node, criterion = experiment.config.loss, experiment.objective.criterion
+    class_weights = experiment.data.preprocessing.class_weights
+    weights = None if class_weights is None else list(class_weights)
+    has_own = has_class_weight(without_weights(criterion))
+    if has_own and weights is not None:
+        node = {**node, "weight": weights}
+    if not isinstance(criterion, WeightedLoss):
+        return {"criterion": format_call("loss", node), "w": "", "weighted_mean": {}}
+    numbers = "y" if isinstance(experiment.objective, Multiclass) else "y.squeeze(1).long()"
+    of_class = "loss_of_rows.weight" if has_own else "class_weights" if weights else ""
+    has_rows = experiment.data.train.weights is not None
+    reduced = ".squeeze(1)" if experiment.objective.outputs == 1 else ".mean(1)"
+    return {
+        "criterion": format_call("loss", {**node, "reduction": "none"}),
+        "w": ", w" if has_rows else "",
+        "weighted_mean": {
+            "class_weights": "" if has_own or weights is None else repr(weights),
+            "losses": "loss_of_rows(output, y)" + ("" if numbers == "y" else reduced),
+            "of_class": f"{of_class}[{numbers}]" if of_class else "",
+            "factors": " * of_class" * bool(of_class and not has_own) + " * w" * has_rows,
+            "total": " * ".join(["of_class"] * bool(of_class) + ["w"] * has_rows),
+        },
     }
 
 
@@ -136,7 +164,8 @@ def _training(experiment: Experiment) -> dict[str, Any]:
     config, batches, plan = experiment.config, experiment.batches, experiment.plan
     options = {"shuffle": batches.shuffle, "drop_last": config.batching.drop_last}
     arguments = {"batch_size": batches.size, **{name: True for name, is_on in options.items() if is_on}}
-    loader = f"DataLoader(TensorDataset(train_x, train_y), {format_arguments(arguments)})"
+    train_w = ", train_w" if experiment.data.train.weights is not None else ""
+    loader = f"DataLoader(TensorDataset(train_x, train_y{train_w}), {format_arguments(arguments)})"
     epochs_between, steps_between = divmod(plan.evaluate, batches.steps_per_epoch)
     if steps_between and (plan.patience or plan.schedule not in (None, 1)):
         raise ConfigError(
@@ -158,14 +187,22 @@ def _training(experiment: Experiment) -> dict[str, Any]:
 
 
 def _metric(experiment: Experiment) -> str:
+    is_weighted = experiment.data.train.weights is not None
     if isinstance(experiment.objective, Multiclass):
-        return "(output.argmax(1) == y).double().mean().item()"
+        return f"{_mean('(output.argmax(1) == y).double()', is_weighted)}.item()"
     if isinstance(experiment.objective, Binary):
         threshold = 0.0 if experiment.objective.probability is torch.sigmoid else 0.5
-        return f"((output >= {threshold}) == (y == 1)).double().mean().item()"
+        is_right = f"((output >= {threshold}) == (y == 1)).double()"
+        return f"{_mean(is_right + '.squeeze(1)' * is_weighted, is_weighted)}.item()"
     scale = experiment.data.preprocessing.target_scale
     if scale is None:
-        return "(output - y).double().square().mean().sqrt().item()"
-    if scale.log:
-        return "(own_unit(output) - own_unit(y)).square().mean().sqrt().item()"
-    return "((output.double() - y) * y_scale).square().mean().sqrt().item()"
+        squares = "(output - y).double().square()"
+    elif scale.log:
+        squares = "(own_unit(output) - own_unit(y)).square()"
+    else:
+        squares = "((output.double() - y) * y_scale).square()"
+    return f"{_mean(squares + '.mean(1)' * is_weighted, is_weighted)}.sqrt().item()"
+
+
+def _mean(values: str, is_weighted: bool) -> str:
+    return f"weighted({values}, w)" if is_weighted else f"{values}.mean()"

@@ -4,7 +4,7 @@ import inspect
 from typing import Any, cast
 
 from exp.config.allowlist import READ_BY_EXP, origin
-from exp.config.instantiate import resolve
+from exp.config.instantiate import make_tensors, resolve
 from exp.config.schema import Config
 
 # How a script names torch's class for each group.
@@ -18,15 +18,23 @@ _TORCH = {
 
 def format_call(group: str, node: dict[str, Any], *first: str) -> str:
     """Return the call: positional arguments `first`, then those of the node that differ from their defaults."""
-    defaults = {key: parameter.default for key, parameter in inspect.signature(resolve(group, node)).parameters.items()}
+    function = resolve(group, node)
+    defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
     given = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
     arguments = {
         key: value for key, value in given.items() if defaults.get(key) != value or (group, key) == ("optimizer", "lr")
     }
     in_order = {**({"lr": arguments["lr"]} if "lr" in arguments else {}), **arguments}
-    return (
-        f"{_name(group, node['_target_'])}({', '.join([*first, *([format_arguments(in_order)] if in_order else [])])})"
-    )
+    tensors = make_tensors(group, function, in_order)
+    written = {key: f"torch.tensor({as_floats(in_order[key])!r})" for key in tensors}
+    others = {key: value for key, value in in_order.items() if key not in tensors}
+    named = [*([format_arguments(others)] if others else []), *(f"{key}={text}" for key, text in written.items())]
+    return f"{_name(group, node['_target_'])}({', '.join([*first, *named])})"
+
+
+def as_floats(value: Any) -> Any:
+    """Return a number, or the numbers of a list, as floats."""
+    return [as_floats(item) for item in cast("list[Any]", value)] if isinstance(value, list) else float(value)
 
 
 def format_arguments(values: dict[str, Any]) -> str:

@@ -18,12 +18,12 @@ from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
 from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config, resume_command
-from exp.training.build import Experiment, build
+from exp.training.build import Experiment, build, build_objective
 from exp.training.choices import resolve_loss
 from exp.training.events import State
 from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
-from exp.training.objectives import Objective, make_objective
+from exp.training.objectives import Objective
 
 # Of the last step; of the lowest validation loss; and the one of these two that the final metrics are of.
 CHECKPOINTS = ("last", "best", "auto")
@@ -40,6 +40,11 @@ class TrainedModel:
     model: nn.Module
     state: State
     checkpoint: str
+
+    @property
+    def has_row_weights(self) -> bool:
+        """Whether rows have weights of their own: dataset.weight."""
+        return self.config.dataset.get("weight") is not None
 
     def outputs(self, rows: Floats) -> Tensor:
         """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
@@ -86,10 +91,17 @@ class TrainedModel:
         text = [column.name for column in self.preprocessing.columns if column.is_read_as_text]
         return read_frame(data, key="data", keep_row_names=True, text=text, **given)
 
-    def evaluate_rows(self, rows: Floats, y: NDArray[Any]) -> MetricSums:
-        """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K]."""
+    def evaluate_rows(self, rows: Floats, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
+        """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K].
+
+        Args:
+            weights: Those of the rows [N], if the run has dataset.weight; None: all weigh 1.
+        """
         target = self.objective.target(self.preprocessing.encode_targets(y))
-        split = Split(torch.zeros(len(y), 0), target, target_scale=self.preprocessing.target_scale)
+        of_row = None
+        if self.has_row_weights:
+            of_row = torch.ones(len(y)) if weights is None else torch.from_numpy(weights).float()
+        split = Split(torch.zeros(len(y), 0), target, target_scale=self.preprocessing.target_scale, weights=of_row)
         return compute_metrics(self.objective, self.outputs(rows), split)
 
     def evaluate(self, split: str) -> MetricSums:
@@ -127,9 +139,7 @@ def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     state = checkpoints.read(path)
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
-    criterion = instantiate("loss", config.loss)
-    classes, values, scale = preprocessing.classes, preprocessing.values, preprocessing.target_scale
-    objective = make_objective(criterion, config.loss.get("output"), classes, values, scale)
+    objective = build_objective(config.loss, preprocessing, config.dataset.get("weight") is not None)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
     model: nn.Module = instantiate("model", config.model, **widths)
     model.load_state_dict(state["model"])

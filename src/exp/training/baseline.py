@@ -15,8 +15,9 @@ def compute_baseline(objective: Objective, data: Splits) -> Baseline:
     name = data.held_out
     split = data.splits[name]
     if data.classes is not None:
-        guess = int(np.bincount(_class_numbers(data.train)).argmax())
-        accuracy = float((_class_numbers(split) == guess).mean())
+        guess = int(data.class_totals.argmax())
+        weights = None if split.weights is None else split.weights.double().cpu().numpy()
+        accuracy = float(np.average(_class_numbers(split) == guess, weights=weights))
         return Baseline(f"always {data.classes[guess]}", name, {"accuracy": accuracy}, len(split))
     metrics = compute_metrics(objective, _training_mean(data).expand_as(split.y), split)
     return Baseline("always the mean", name, metrics.values(), len(split))
@@ -27,8 +28,12 @@ def _class_numbers(split: Split) -> "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 
 def _training_mean(data: Splits) -> Tensor:
-    """Return the mean targets [1, K] of the training rows as a model that predicts them would."""
-    mean = data.train.values.double().mean(0, keepdim=True)
+    """Return the (weighted) mean targets [1, K] of the training rows as a model that predicts them would."""
+    values, weights = data.train.values.double(), data.train.weights
+    mean = values.mean(0, keepdim=True)
+    if weights is not None:
+        of_row = weights.double().cpu().unsqueeze(1)
+        mean = (values * of_row).sum(0, keepdim=True) / of_row.sum()
     scale = data.preprocessing.target_scale
     output = mean if scale is None else torch.from_numpy(scale.transform(mean.numpy()))
     return output.to(data.train.y)

@@ -1,6 +1,6 @@
 """Build the objects of a run from its config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from exp.config.schema import Config
 from exp.data.batches import Batches
 from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare
+from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
 from exp.engine.optimizers import without_dynamo
@@ -25,6 +26,7 @@ from exp.training.learner import Learner
 from exp.training.objectives import Objective, make_objective
 from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
+from exp.training.weights import loss_weights, resolve_class_weights, weigh, without_weights
 
 # Steps from which on replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
@@ -74,9 +76,9 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
         config.dataset.get("scale_target"),
     )
     config = resolve(config, data)
-    criterion, target = instantiate("loss", config.loss), data.preprocessing
-    output = config.loss.get("output")
-    objective = make_objective(criterion, output, target.classes, target.values, target.target_scale)
+    class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
+    data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))
+    objective = build_objective(config.loss, data.preprocessing, data.train.weights is not None, device)
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)
@@ -88,6 +90,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
     batches = Batches(data.train, **vars(config.batching))
+    _check_weighted_batches(objective, batches)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
@@ -98,6 +101,33 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
         step = ReplayStep(step, to_train.compiled)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(config, data, model, objective, learner, batches, plan, device)
+
+
+def build_objective(
+    node: dict[str, Any],
+    preprocessing: Preprocessing,
+    has_row_weights: bool = False,
+    device: torch.device | None = None,
+) -> Objective:
+    """Return the objective of the loss that `node` describes, for targets as `preprocessing` encodes them.
+
+    Args:
+        has_row_weights: Whether the rows have weights of their own.
+        device: Where the loss keeps its tensors; None: on the CPU.
+    """
+    classes, output = preprocessing.classes, node.get("output")
+    criterion = weigh(instantiate("loss", node), output, classes, preprocessing.class_weights, has_row_weights)
+    return make_objective(criterion.to(device), output, classes, preprocessing.values, preprocessing.target_scale)
+
+
+def _check_weighted_batches(objective: Objective, batches: Batches) -> None:
+    """Raise ConfigError if weights would have no effect, because each batch has one row."""
+    if batches.size == 1 and loss_weights(objective.criterion, batches.rows.target[:1]) is not None:
+        raise ConfigError(
+            "batching.batch_size=1: weights have no effect, because the loss of a batch is divided by the weights of "
+            "its rows",
+            "batching=minibatch, or no weights",
+        )
 
 
 def split_seed(config: Config) -> int:
@@ -136,7 +166,8 @@ def _check_output_activation(config: Config, criterion: nn.Module) -> None:
     """
     if "output_activation" not in config.model:
         return
-    end, output, name = config.model["output_activation"], config.loss.get("output"), type(criterion).__name__
+    end, output = config.model["output_activation"], config.loss.get("output")
+    name = type(without_weights(criterion)).__name__
     if output == "probability" and end != "sigmoid":
         raise ConfigError(
             f"model.output_activation={as_yaml(end)}: {name} needs probabilities (sigmoid)",

@@ -20,7 +20,11 @@ _NOT_HYPERPARAMETERS = (
 
 
 # Arguments that are read by exp itself, or are described in another line.
-_HIDDEN_ARGUMENTS = ("_target_", "output", "every")
+_HIDDEN_ARGUMENTS = ("_target_", "output", "every", "class_weights")
+
+
+# Classes whose weights are listed.
+_MAX_CLASSES = 8
 
 
 def describe(spec: RunSpec, experiment: Experiment) -> Built:
@@ -38,6 +42,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
             "planned_steps": experiment.plan.steps,
             "described": lines,
             "decided": decided,
+            **_class_weights(experiment.data),
             "data_sha256": experiment.data.fingerprint,
             "environment": machine,
         },
@@ -74,6 +79,7 @@ def _lines(
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
         "loss": f"{_format_option(decided.get('loss', choices['loss']), config.loss)}{auto['loss']}",
+        **_weights_line(data, config.loss.get("class_weights"), config.dataset.get("weight")),
         "optimizer": _format_option(choices["optimizer"], config.optimizer),
         "batching": f"{size}{order}: {pluralize(config.epochs, 'epoch')}{auto['epochs']} of "
         f"{pluralize(batches.steps_per_epoch, 'step')} = {pluralize(plan.steps, 'step')}",
@@ -106,6 +112,23 @@ def _target_line(data: Splits, is_auto: bool) -> dict[str, str]:
         f"{sizes}; the loss is in this unit, metrics and predictions in the target's own; to leave it as it is: "
         "dataset.scale_target=false"
     }
+
+
+def _class_weights(data: Splits) -> dict[str, Any]:
+    """Return the fact `class_weights`, by class; empty if there are none."""
+    weights = data.preprocessing.class_weights
+    return {} if weights is None else {"class_weights": dict(zip(data.classes or (), weights, strict=True))}
+
+
+def _weights_line(data: Splits, choice: Any, column: str | None) -> dict[str, str]:
+    """Return the line on the weights of classes and rows; empty if there are none."""
+    weights, classes = data.preprocessing.class_weights, data.classes
+    parts = [f"{column} for each row, in the loss and the metrics"] if column is not None else []
+    if weights is not None and classes is not None:
+        shown = [f"{name} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)][:_MAX_CLASSES]
+        more = f" and {len(classes) - len(shown)} more" if len(classes) > len(shown) else ""
+        parts.append(f"{', '.join(shown)}{more}{' (balanced)' * (choice == 'balanced')}, in the loss alone")
+    return {"weights": "; ".join(parts)} if parts else {}
 
 
 def _column_kinds(data: Splits) -> str:

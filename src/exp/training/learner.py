@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -17,8 +18,9 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
-from exp.training.metrics import MetricSums
+from exp.training.metrics import MetricSums, total_weights
 from exp.training.objectives import Objective, check_output
+from exp.training.weights import loss_weights, unpack_target
 
 # Rows per forward pass without training: limits the memory of the hidden layers.
 _MAX_ROWS = 2**16
@@ -55,14 +57,18 @@ class Learner:
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], torch.stack(results.losses).tolist())
         counts = [y.size(0) for y in results.targets]
-        # In float64, a float32 loss times a count divided by that count is the same float32 loss, to the bit.
-        weighted = [loss * count for loss, count in zip(losses, counts, strict=True)]
+        target = _concatenate(results.targets)
+        weights = _loss_weights(self.objective, target, counts)
+        # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.
+        weighted = [loss * weight for loss, weight in zip(losses, weights or counts, strict=True)]
         ends = list(accumulate(windows))
         parts = [slice(end - window, end) for end, window in zip(ends, windows, strict=True)]
         sizes = [sum(counts[part]) for part in parts]
-        scores = self.objective.score(_concatenate(results.outputs), _concatenate(results.targets), sizes, split)
+        y, row_weights = unpack_target(self.objective.criterion, target)
+        scores = self.objective.score(_concatenate(results.outputs), y, sizes, split, row_weights)
         sums = [sum(weighted[part]) for part in parts]
-        return losses, [MetricSums(*window) for window in zip(sizes, sums, scores, strict=True)]
+        totals = [sum(weights[part]) if weights else None for part in parts]
+        return losses, [MetricSums(*window) for window in zip(sizes, sums, scores, totals, strict=True)]
 
     def evaluate(self, split: Split) -> MetricSums:
         """Return the metrics of the whole split, without changing parameters or random state."""
@@ -85,10 +91,10 @@ class Learner:
             ConfigError: The model has no gradients in evaluation mode.
         """
         with self.unchanged(split.x.device):
-            _, gradients = self.differentiate(split.x[:_MAX_ROWS], split.y[:_MAX_ROWS])
+            _, gradients = self.differentiate(split.x[:_MAX_ROWS], split.target[:_MAX_ROWS])
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
-    def differentiate(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:
+    def differentiate(self, x: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:
         """Return the outputs, and the gradient of the loss by parameter; None if the loss does not depend on it.
 
         Raises:
@@ -97,7 +103,7 @@ class Learner:
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         with self._model_errors("to compute its gradients"), torch.enable_grad():
             output: Tensor = self.model(x)
-            loss = self.objective.criterion(output, y)
+            loss = self.objective.criterion(output, target)
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
 
@@ -174,9 +180,19 @@ def compute_metrics(objective: Objective, output: Tensor, split: Split) -> Metri
         ConfigError: The outputs have the wrong shape or range for the loss.
     """
     check_output(objective, output, len(split))
-    loss = float(objective.criterion(output, split.y))
-    (score,) = objective.score(output, split.y, [len(split)], split)
-    return MetricSums(len(split), loss * len(split), score)
+    loss = float(objective.criterion(output, split.target))
+    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
+    (weight,) = _loss_weights(objective, split.target, [len(split)]) or (None,)
+    return MetricSums(len(split), loss * (len(split) if weight is None else weight), score, weight)
+
+
+def _loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -> list[float] | None:
+    """Return the total weight in the loss of the first counts[0] rows of `target`, of the next counts[1], and so on.
+
+    They are rounded to float32, as in the loss. None if all rows weigh the same.
+    """
+    weights = loss_weights(objective.criterion, target)
+    return None if weights is None else np.asarray(total_weights(weights, counts), dtype=np.float32).tolist()
 
 
 def _concatenate(parts: list[Tensor]) -> Tensor:

@@ -1,4 +1,7 @@
-"""Metrics as sums over examples and a count: sums of batches of any size add up, and are divided once, at the end."""
+"""Metrics as sums over examples and a count: sums of batches of any size add up, and are divided once, at the end.
+
+Examples may have weights; then the count is the sum of their weights.
+"""
 
 import math
 from collections.abc import Sequence
@@ -14,18 +17,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AccuracySum:
-    """The number of correctly classified examples among `count`."""
+    """The number of correctly classified examples among `count`, or the weights of both."""
 
-    count: int
-    correct: int
+    count: float
+    correct: float
 
     names = ("accuracy",)
 
     @classmethod
-    def of_segments(cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int]) -> "list[AccuracySum]":
-        """Compare class numbers [N]: one result for the first sizes[0] examples, and so on."""
-        correct = segment_sums((prediction == truth).cpu().numpy(), sizes, np.int64)
-        return [cls(count, total) for count, total in zip(sizes, correct.tolist(), strict=True)]
+    def of_segments(
+        cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
+    ) -> "list[AccuracySum]":
+        """Compare class numbers [N] with `weights` [N]: one result for the first sizes[0] examples, and so on."""
+        is_correct = (prediction == truth).cpu().numpy()
+        if weights is None:
+            counts, correct = sizes, segment_sums(is_correct, sizes, np.int64).tolist()
+        else:
+            of_row = weights.double().cpu().numpy()
+            counts, correct = (
+                total_weights(weights, sizes),
+                segment_sums(is_correct * of_row, sizes, np.float64).tolist(),
+            )
+        return [cls(count, total) for count, total in zip(counts, correct, strict=True)]
 
     def __add__(self, other: Self) -> "AccuracySum":
         return AccuracySum(self.count + other.count, self.correct + other.correct)
@@ -36,13 +49,13 @@ class AccuracySum:
 
 @dataclass(frozen=True)
 class SquaredErrorSum:
-    """The squared errors of predicted values [N, K], summed over N = `count` examples: K sums.
+    """The squared errors of predicted values [N, K], summed over N = `count` examples: K sums, perhaps weighted.
 
     Args:
         variance: The K variances of the true values in the whole split. Those of a few batches would be noise.
     """
 
-    count: int
+    count: float
     squared_error: tuple[float, ...]
     variance: tuple[float, ...]
 
@@ -56,16 +69,22 @@ class SquaredErrorSum:
         sizes: Sequence[int],
         variance: tuple[float, ...],
         units: Sequence[float] | None = None,
+        weights: Tensor | None = None,
     ) -> "list[SquaredErrorSum]":
         """Compare outputs [N, K] with targets [N, K]: one result for the first sizes[0] examples, and so on.
 
         Args:
             units: For each of the K, what an error of 1 is in the unit of its variance; None: 1.
+            weights: Those of the examples [N]; None: all weigh 1.
         """
-        squares = segment_sums((output - target).square_().cpu().numpy(), sizes, np.float64)
+        errors = (output - target).square_().cpu()
+        if weights is not None:
+            errors = errors.double() * weights.double().cpu().unsqueeze(1)
+        squares = segment_sums(errors.numpy(), sizes, np.float64)
         if units is not None:
             squares *= np.square(units)
-        return [cls(count, tuple(square), variance) for count, square in zip(sizes, squares.tolist(), strict=True)]
+        counts = sizes if weights is None else total_weights(weights, sizes)
+        return [cls(count, tuple(square), variance) for count, square in zip(counts, squares.tolist(), strict=True)]
 
     def __add__(self, other: Self) -> "SquaredErrorSum":
         squared_error = tuple(a + b for a, b in zip(self.squared_error, other.squared_error, strict=True))
@@ -86,27 +105,35 @@ def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTyp
     return np.add.reduceat(values, starts, axis=0, dtype=dtype)
 
 
+def total_weights(weights: Tensor, sizes: Sequence[int]) -> list[float]:
+    """Return the sum of the first sizes[0] > 0 weights of [N], of the next sizes[1], and so on."""
+    return segment_sums(weights.cpu().numpy(), sizes, np.float64).tolist()
+
+
 @dataclass(frozen=True)
 class MetricSums:
-    """The sums of loss and score over `count` examples."""
+    """The sums of loss and score over `count` examples, which have the total `weight` in the loss; None: the count."""
 
     count: int
     loss_sum: float
     score: AccuracySum | SquaredErrorSum
+    weight: float | None = None
 
     def __add__(self, other: Self) -> "MetricSums":
-        return MetricSums(self.count + other.count, self.loss_sum + other.loss_sum, _add(self.score, other.score))
+        weight = None if self.weight is None or other.weight is None else self.weight + other.weight
+        count, loss_sum = self.count + other.count, self.loss_sum + other.loss_sum
+        return MetricSums(count, loss_sum, _add(self.score, other.score), weight)
 
     @property
     def loss(self) -> float:
-        """The mean loss of an example."""
-        return self.loss_sum / self.count
+        """The (weighted) mean loss of an example."""
+        return self.loss_sum / (self.count if self.weight is None else self.weight)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "MetricSums":
         """Restore what `dataclasses.asdict` made of a MetricSums."""
         kind = AccuracySum if "correct" in content["score"] else SquaredErrorSum
-        return cls(content["count"], content["loss_sum"], kind(**content["score"]))
+        return cls(content["count"], content["loss_sum"], kind(**content["score"]), content.get("weight"))
 
     def values(self) -> dict[str, float]:
         """Return every metric by name, the loss first."""

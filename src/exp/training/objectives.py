@@ -14,6 +14,7 @@ from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
 from exp.training.metrics import AccuracySum, SquaredErrorSum
+from exp.training.weights import without_weights
 
 
 class Objective(Protocol):
@@ -21,7 +22,8 @@ class Objective(Protocol):
 
     target: The y of a split as the criterion takes it; computed once, before training.
     scalar_output: One number per example, to be drawn as a surface.
-    score: Metrics of the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`.
+    score: Metrics of the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`; `weights` [N]
+        are their own, without those of their classes.
     """
 
     @property
@@ -36,7 +38,7 @@ class Objective(Protocol):
     def probabilities(self, output: Tensor) -> Tensor | None: ...
     def log_odds(self, output: Tensor) -> Tensor | None: ...
     def score(
-        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
     ) -> Sequence[AccuracySum | SquaredErrorSum]: ...
 
 
@@ -48,7 +50,7 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
             f"[{rows}, {objective.outputs}]",
             "a model that returns out_features values per row",
         )
-    if isinstance(objective.criterion, nn.BCELoss):
+    if isinstance(without_weights(objective.criterion), nn.BCELoss):
         low, high = float(output.min()), float(output.max())
         if low < 0 or high > 1:
             raise ConfigError(
@@ -90,9 +92,11 @@ class Multiclass:
         others = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
         return (log_p - torch.log1p(-log_p.exp())).scatter(1, largest, logits.gather(1, largest) - others)
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
+    def score(
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
+    ) -> list[AccuracySum]:
         del split
-        return AccuracySum.of_segments(self.prediction(output), target, sizes)
+        return AccuracySum.of_segments(self.prediction(output), target, sizes, weights)
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,11 @@ class Binary:
             second = torch.logit(second)
         return torch.stack([-second, second], dim=1) if self.is_probability else None
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[AccuracySum]:
+    def score(
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
+    ) -> list[AccuracySum]:
         del split
-        return AccuracySum.of_segments(self.prediction(output), target.squeeze(1).long(), sizes)
+        return AccuracySum.of_segments(self.prediction(output), target.squeeze(1).long(), sizes, weights)
 
 
 @dataclass(frozen=True)
@@ -170,13 +176,17 @@ class Regression:
         """None, as `probabilities`."""
         del output
 
-    def score(self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split) -> list[SquaredErrorSum]:
+    def score(
+        self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
+    ) -> list[SquaredErrorSum]:
         scale = self.scale
         if scale is None:
-            return SquaredErrorSum.of_segments(output, target, sizes, split.variance)
+            return SquaredErrorSum.of_segments(output, target, sizes, split.variance, weights=weights)
         if scale.log:
-            return SquaredErrorSum.of_segments(scale.restore(output), scale.restore(target), sizes, split.variance)
-        return SquaredErrorSum.of_segments(output.cpu().double(), target.cpu(), sizes, split.variance, scale.scale)
+            output, target, units = scale.restore(output), scale.restore(target), None
+        else:
+            output, target, units = output.cpu().double(), target.cpu(), scale.scale
+        return SquaredErrorSum.of_segments(output, target, sizes, split.variance, units, weights)
 
 
 # The loss.output of the criteria that allow only one.
@@ -210,8 +220,8 @@ def make_objective(
     Raises:
         ConfigError: The loss cannot be computed, or means nothing, for such a target.
     """
-    name = type(criterion).__name__
-    required = _MEANINGS.get(type(criterion))
+    kind = type(without_weights(criterion))
+    name, required = kind.__name__, _MEANINGS.get(kind)
     if output is None or (required is not None and output != required):
         raise ConfigError(
             f"loss.output must be {required or 'one of classes, logit, probability, value'} for {name}, got "

@@ -14,6 +14,7 @@ from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
 from exp.training.learner import Learner
 from exp.training.objectives import Multiclass, Objective, Regression, check_output
+from exp.training.weights import unpack_target, without_weights
 
 # Training rows that the model is checked on.
 _ROWS = 256
@@ -57,10 +58,10 @@ def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterato
     """
     _check_finite(data)
     yield from _check_features(data, standardized)
-    trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.y[:_ROWS])
+    trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.target[:_ROWS])
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
-    yield from _check_logits(learner.objective.criterion, trial.last_operation)
+    yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
     if data.classes is None:
         yield from _check_target_scale(data.train.y)
     yield from _check_initial_loss(learner.objective, trial.loss, standardized)
@@ -104,8 +105,8 @@ def _check_target_scale(y: Tensor) -> Iterator[str]:
         yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: dataset.scale_target=true"
 
 
-def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:
-    """Run the model in evaluation mode on x [N, F] and y, forward and backward, without changing anything.
+def _try_first_rows(learner: Learner, x: Tensor, target: Tensor) -> _Trial:
+    """Run the model in evaluation mode on x [N, F] and their targets, forward and backward, without changing anything.
 
     Raises:
         ConfigError: The loss cannot be computed on what the model returns, or would mean nothing.
@@ -114,11 +115,12 @@ def _try_first_rows(learner: Learner, x: Tensor, y: Tensor) -> _Trial:
     with learner.unchanged(x.device):
         output = learner.predict(x)
         check_output(learner.objective, output, len(x))
+        y, _ = unpack_target(criterion, target)
         _check_target(learner.objective, output, y)
-        _check_log_probabilities(criterion, output)
-        loss = float(criterion(output, y).detach())
+        _check_log_probabilities(without_weights(criterion), output)
+        loss = float(criterion(output, target).detach())
         try:
-            output, gradients = learner.differentiate(x, y)
+            output, gradients = learner.differentiate(x, target)
         except ConfigError as error:
             return _Trial(loss, failure=error.problem)
     return _Trial(loss, type(output.grad_fn).__name__, gradients)
@@ -172,7 +174,10 @@ def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -
     if not math.isfinite(loss):
         raise ConfigError(f"the loss is {loss} before the first step", "dataset.standardize=true, or another loss")
     likelihoods = nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss
-    if isinstance(objective, Regression) or not isinstance(objective.criterion, likelihoods):
+    criterion = without_weights(objective.criterion)
+    if isinstance(objective, Regression) or not isinstance(criterion, likelihoods):
+        return
+    if getattr(criterion, "pos_weight", None) is not None:  # guessing gives another loss then
         return
     classes = max(2, objective.outputs)  # one output is for two classes
     guessing = math.log(classes)

@@ -154,3 +154,21 @@ def test_a_single_new_row_is_read_in_the_notation_of_the_run(exp, tmp_path: Path
     trained = load_trained(tmp_path / "run")
     rows, _, _ = encode_rows(trained.read(str(tmp_path / "one.csv")).frame, trained.preprocessing, "one.csv")
     assert rows[0, 0] == 1234
+
+
+@pytest.mark.parametrize("words", [("< 50", ">= 50"), ("<=50K", ">50K"), ("0", "1", "2", "3+")])
+def test_bounds_that_are_categories_are_classes_and_categories(words: tuple[str, ...]):
+    frame = with_column([words[row % len(words)] for row in range(ROWS)])
+    as_target = dataset_from_frame(frame, "x.csv", TableOptions("x"))
+    assert as_target.classes == tuple(sorted(words))
+    if len(words) == 2:
+        as_feature = dataset_from_frame(frame, "x.csv", TableOptions("ill"))
+        assert as_feature.columns[0].kind == "category"
+
+
+def test_odd_cells_among_prices_are_missing():
+    cells = cells_of(NUMBERS["dollars"])
+    cells[2] = "call us"
+    dataset = dataset_from_frame(with_column(cells), "x.csv", TableOptions("ill"))
+    assert dataset.x[1, 0] == 1037.5
+    assert np.isnan(dataset.x[2, 0])

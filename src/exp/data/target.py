@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.labels import as_labels
 from exp.data.columns.number import NumberColumn
-from exp.data.columns.number_cells import PLAIN
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.columns.parse_dates import parse_dates
-from exp.data.columns.parse_numbers import parse_numbers, read_numbers
+from exp.data.columns.parse_numbers import parse_mostly_numbers
 from exp.data.dataset import encode_classes
 from exp.data.frame import Cells, import_pandas
 from exp.errors import DataError
@@ -39,14 +38,16 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
     else:
         text = cells.astype(object)
         is_boolean = task != "regression" and parse_booleans(name, text) is not None
-        parsed = None if is_boolean else parse_numbers(name, text, decimal)
-        if parsed is not None:
-            values, notes = parsed.values, list(parsed.notes)
-        else:
-            values, is_unfit = read_numbers(text, PLAIN)
-            if 2 * is_unfit.sum() >= cells.notna().sum():
-                return cells, []
-            notes = [f"{unfit_note(NumberColumn(name), text, is_unfit)}; for words: dataset.task=classes"]
+        parsed = None if is_boolean else parse_mostly_numbers(name, text, decimal)
+        if parsed is None:
+            return cells, []
+        numbers, is_odd = parsed
+        values = numbers.values
+        notes = [*numbers.notes]
+        if is_odd.any():
+            notes.append(f"{unfit_note(NumberColumn(name), text, is_odd)}; for words: dataset.task=classes")
+        if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
+            return cells, []  # classes as they are spelled, such as 3+
     is_infinite = np.isinf(values)
     if is_infinite.any():
         notes.append(f"target '{name}': {int(is_infinite.sum()):,} infinite values are read as empty")
@@ -67,15 +68,19 @@ def encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, .
     if not types.is_numeric_dtype(cells) or types.is_bool_dtype(cells):
         return _encode_words(name, cells, task)
     values: Floats = cells.to_numpy(dtype=np.float64)
-    is_whole = bool((values == np.round(values)).all())
-    if task == "regression" or (task == "auto" and not (is_whole and len(np.unique(values)) <= _MAX_CLASSES)):
+    if task == "regression" or (task == "auto" and not _is_few_integers(values)):
         if values.min() == values.max():
             raise DataError(f"target '{name}' is {values[0]:g} in every row", "another column as dataset.target")
         return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
-    if is_whole:
+    if (values == np.round(values)).all():
         labels, codes = encode_classes(values.astype(np.int64))
         return codes, tuple(map(str, labels))
     return _encode_labels(cells)
+
+
+def _is_few_integers(values: Floats) -> bool:
+    """Return whether numbers are the labels of classes."""
+    return bool((values == np.round(values)).all()) and len(np.unique(values)) <= _MAX_CLASSES
 
 
 def _encode_words(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:

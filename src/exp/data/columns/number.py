@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Column, Floats, Parsed, unfit_note
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
-from exp.data.columns.parse_numbers import parse_numbers, read_numbers
+from exp.data.columns.parse_numbers import parse_mostly_numbers, read_numbers
 from exp.data.frame import Cells, import_pandas
 
 
@@ -39,16 +39,15 @@ class NumberColumn(Column):
             return _without_infinite(cls(name, missing=options["missing"]), cells.to_numpy(np.float64, na_value=np.nan))
         if types.is_datetime64_any_dtype(cells):
             return None
-        parsed = parse_numbers(name, cells.astype(object), options["decimal"])
-        if parsed is not None:
-            column = cls(name, missing=options["missing"], notation=parsed.notation)
-            return Parsed(column, parsed.values, parsed.notes)
-        column = cls(name, missing=options["missing"])
-        values, is_unfit = read_numbers(cells.astype(object), PLAIN)
-        if 2 * is_unfit.sum() >= cells.notna().sum():
+        parsed = parse_mostly_numbers(name, cells.astype(object), options["decimal"])
+        if parsed is None:
             return None
-        note = f"{unfit_note(column, cells, is_unfit)}; for words: 'dataset.kinds={{{name}: category}}'"
-        return Parsed(column, values, (note,))
+        numbers, is_odd = parsed
+        column = cls(name, missing=options["missing"], notation=numbers.notation)
+        notes = numbers.notes
+        if is_odd.any():
+            notes += (f"{unfit_note(column, cells, is_odd)}; for words: 'dataset.kinds={{{name}: category}}'",)
+        return Parsed(column, numbers.values, notes)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:

@@ -4,6 +4,7 @@ One notation holds for a whole column. It is stored with the column, so that new
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,32 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
         total = pluralize(sum(counts[i] for i in censored), "cell")
         notes.append(f"column '{name}': {total} such as {words[censored[0]]!r} are read as the number itself")
     return Numbers(_take(codes, known), notation, tuple(notes))
+
+
+def parse_mostly_numbers(
+    name: str, cells: Cells, decimal: str | None = None
+) -> tuple[Numbers, NDArray[np.bool_]] | None:
+    """Return the numbers of a column of text, and which cells [N] are something else, if fewer than half are.
+
+    Those cells are NaN. None if the other cells do not make numbers either.
+    """
+    codes, words = _factorize(cells)
+    split = [None if is_gap(word) else split_cell(word) for word in words]
+    counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
+    suffixes = Counter[str]()
+    for cell, count in zip(split, counts, strict=True):
+        if cell is not None:
+            suffixes[_singular(cell.suffix)] += count
+    usual = suffixes.most_common(1)[0][0] if suffixes else ""
+    is_odd_word = [
+        not is_gap(word) and (cell is None or _singular(cell.suffix) not in ("", usual))
+        for word, cell in zip(words, split, strict=True)
+    ]
+    is_odd = np.array([*is_odd_word, False], dtype=np.bool_)[codes]
+    if 2 * int(is_odd.sum()) >= int((codes >= 0).sum()):
+        return None
+    numbers = parse_numbers(name, cells.mask(is_odd), decimal)
+    return None if numbers is None else (numbers, is_odd)
 
 
 def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.bool_]]:

@@ -74,6 +74,11 @@ def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
 
     for name in (checkpoints.LAST, checkpoints.BEST):
         states: list[State] = []
+        without = [folder for folder in (run, other) if not (folder / checkpoints.FOLDER / name).exists()]
+        if without:
+            if len(without) == 1:
+                yield "parameters", f"{without[0]} has no {name}"
+            continue
         for folder in (run, other):
             try:
                 states.append(checkpoints.read(folder / checkpoints.FOLDER / name))
@@ -131,6 +136,8 @@ def diff(run: str, other: str, /) -> None:
         print(f"{kind:<10} {what}")
     if {"metrics", "parameters"} & {kind for kind, _ in found}:
         sys.exit(1)
+    if not list(metrics_csv.read_rows(Path(run))):
+        raise DataError("neither run has metrics, so there is nothing to compare", "two runs that trained")
     print("identical: every metric and every parameter, to the bit")
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.cli.commands import new_file, run_command
-from exp.errors import ConfigError, require_extra
+from exp.errors import ConfigError, nearest, require_extra
 
 if TYPE_CHECKING:
     from exp.results.trained_model import TrainedModel
     from exp.training.build import Experiment
 
 _FORMATS = ("script", "pt2", "onnx")
+_SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
 
 
 def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
@@ -42,7 +43,11 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
     from exp.results.trained_model import load_trained
 
     if format not in _FORMATS:
-        raise ConfigError(f"format must be one of {', '.join(_FORMATS)}, got {format}", "format=script")
+        near = nearest(format, _FORMATS) or _SUFFIXES.get(Path(out).suffix, "script")
+        raise ConfigError(f"format must be one of {', '.join(_FORMATS)}, got {format}", f"format={near}")
+    if (suffix := Path(out).suffix) in _SUFFIXES and _SUFFIXES[suffix] != format:
+        fix = f"format={_SUFFIXES[suffix]} {shlex.quote(f'out={out}')}"
+        raise ConfigError(f"format={format} out={out}: {suffix} is the suffix of {_SUFFIXES[suffix]}", fix)
     path = new_file(out)
     trained = load_trained(run, checkpoint)
     if format == "script":

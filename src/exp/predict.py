@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 
 
 def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
@@ -41,7 +41,9 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
         writer.writerows(next(lines) if is_kept else [""] * len(predictions) for is_kept in is_complete.tolist())
     for note in (*table.notes, *notes, *nonfinite_notes(predictions)):
         print(note)
-    print(f"{int(is_complete.sum()):,} predictions of {trained.preprocessing.target}: {out}")
+    rows_without = len(is_complete) - int(is_complete.sum())
+    empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
+    print(f"{int(is_complete.sum()):,} predictions of {trained.preprocessing.target}{empty}: {out}")
 
 
 if __name__ == "__main__":

@@ -65,11 +65,20 @@ def test_a_group_is_explained_from_its_files(exp):
         ("optimizer.lr", "  optimizer.lr=0.02 "),
         ("sweep", "  sweep.workers=1 "),
         ("seed", "  seed=0 "),
+        ("sgd", "optimizer=sgd: "),
+        ("table", "dataset=table: "),
+        ("hydra/sweeper", "hydra/sweeper: "),
         ("predict", "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=auto]"),
     ],
 )
 def test_a_topic_is_explained(exp, topic: str, first: str):
     assert lines_of(exp, "--help", topic)[0].startswith(first)
+
+
+def test_a_key_is_explained_with_the_default_of_each_option(exp):
+    text = "\n".join(lines_of(exp, "--help", "optimizer.eps"))
+    assert "1e-10 with optimizer: adagrad\n" in text
+    assert "1e-08 with optimizer: adam, adamw, rmsprop" in text
 
 
 def test_help_lists_the_users_options_too(exp, tmp_path):

@@ -395,6 +395,7 @@ def test_a_run_that_diverged_is_advised_a_rate_below_its_own_and_the_default(
 def test_a_failed_run_that_is_resumed_with_another_file_is_started_again(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
+    (tmp_path / "b.csv").write_text("x,y\n")
     run_main("dataset=table dataset.path=b.csv dataset.target=y hydra.run.dir=run", monkeypatch, capfd)
     message, code = run_main("resume=run dataset.path=a.csv", monkeypatch, capfd)
     assert code == 1
@@ -429,6 +430,35 @@ def test_an_error_in_the_users_experiment_is_reported(text: str, message: str, t
     printed, code = run_main("--config-dir conf experiment=mine", monkeypatch, capfd)
     assert code == 1
     assert message.replace("{at}", f"conf/experiment/mine.yaml:2: {text}") in printed
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("dataset=table dataset.path=myrows.csv dataset.target=y", "file not found\n  try: 'dataset.path=my rows.csv'"),
+        ("dataset=table dataset.path=. dataset.target=y", "dataset.path=.: it is a folder"),
+        ("dataset=table 'dataset.path=my rows.csv' dataset.target=hight", "try: dataset.target=height\n"),
+        ("-m seed=0,1 dataset=table 'dataset.path=my rows.csv' dataset.target=hight", "try: dataset.target=height\n"),
+        ("-m dataset=table 'dataset.path=my rows.csv',b.csv dataset.target=y", "dataset.path=b.csv: file not found"),
+        (
+            "dataset=arrays 'dataset.path=my rows.csv'",
+            "it is a table, and dataset=arrays reads .npz files\n"
+            "  try: dataset=table 'dataset.path=my rows.csv' dataset.target=height",
+        ),
+        ("dataset=table dataset.path=rows.npz dataset.target=y", "try: dataset=arrays dataset.path=rows.npz"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_anything_is_written(
+    line: str, message: str, tmp_path: Path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my rows.csv").write_text("x,y,height\n1,2,3\n")
+    (tmp_path / "rows.npz").write_text("")
+    (tmp_path / "notes.md").write_text("")
+    printed, code = run_main(line, monkeypatch, capfd)
+    assert code == 1
+    assert message in f"{printed}\n"
     assert not (tmp_path / "outputs").exists()
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.cli.finish import finish_job, finish_sweep
 from exp.cli.validation import validate_run, validate_sweep
-from exp.errors import ConfigError, ExpError
+from exp.errors import ExpError
 
 
 class Abort(BaseException):
@@ -54,5 +54,5 @@ def _validate(validate: Callable[[DictConfig], None], config: DictConfig) -> Non
     OmegaConf.set_readonly(config.hydra, None)  # Hydra writes more into it
     try:
         validate(config)
-    except ConfigError as error:
+    except ExpError as error:
         raise Abort(error) from error

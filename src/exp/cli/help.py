@@ -42,6 +42,15 @@ _USUAL_KEYS = (
 )
 _MAX_WIDTH = 100
 
+# Groups of Hydra's own that a user sets. Their options are plugins, which have no YAML files.
+_PLUGINS = {
+    "hydra/sweeper": "how the jobs of a sweep (-m) are chosen. exp: every combination (the default); optuna: a search; "
+    "--cfg hydra hydra/sweeper=optuna prints its keys.",
+    "hydra/launcher": "where the jobs of a sweep (-m) run. exp: in worker processes of this machine (the default); "
+    "submitit_slurm: on a Slurm cluster; submitit_local: the same on this machine; "
+    "--cfg hydra hydra/launcher=submitit_slurm prints its keys.",
+}
+
 
 class _Key(NamedTuple):
     name: str
@@ -100,10 +109,7 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
     if topic in COMMANDS:
         yield help_of(load(topic))
     elif option in line.groups.get(name, {}):
-        about, examples = parse_opening(line.groups[name][option].read_text(encoding="utf-8"))
-        yield from _paragraph(f"{topic}: {about}")
-        yield from (f"  {command}" for command, _ in examples)
-        yield from _explained([key for key in _keys(line, name, option) if key.name.startswith(f"{name}.")], ())
+        yield from _option(name, option, line)
     elif name in line.groups:
         defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
         yield from _paragraph(f"{name}: {defaults[name].comment if name in defaults else ''}")
@@ -114,12 +120,41 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield from _explained(inside, tuple(line.groups[name]))
     elif inside:
         yield from _explained(inside, ())
+        if len(inside) == 1:
+            yield from _defaults(inside[0], line)
+    elif owners := [group for group, options in line.groups.items() if topic in options]:
+        for place, group in enumerate(owners):
+            yield from [""] * (place > 0)
+            yield from _option(group, topic, line)
+    elif topic in _PLUGINS:
+        yield from _paragraph(f"{topic}: {_PLUGINS[topic]}")
     else:
-        near = nearest(name, [*line.groups, *COMMANDS, *(key.name for key in keys), "sweep"])
+        options = [option for group in line.groups.values() for option in group]
+        near = nearest(name, [*line.groups, *COMMANDS, *options, *(key.name for key in keys), "sweep", *_PLUGINS])
         raise ConfigError(
             f"--help {topic}: unknown topic (available: groups, keys and commands)",
             f"exp --help {near}" if near else "exp --help",
         )
+
+
+def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
+    """Yield what there is to know of one option of a group."""
+    about, examples = parse_opening(line.groups[group][option].read_text(encoding="utf-8"))
+    yield from _paragraph(f"{group}={option}: {about}")
+    yield from (f"  {command}" for command, _ in examples)
+    yield from _explained([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
+
+
+def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:
+    """Yield the default that each option has for a key, if they differ."""
+    group = key.name.partition(".")[0]
+    values = {
+        option: next(one.value for one in _keys(line, group, option) if one.name == key.name) for option in key.options
+    }
+    if len(set(values.values())) > 1:
+        for value in dict.fromkeys(values.values()):
+            owners = ", ".join(option for option, own in values.items() if own == value)
+            yield from _row("", 32, f"{value or 'VALUE'} with {group}: {owners}")
 
 
 def _explained(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Guess what was meant by words that are not KEY=VALUE, and by the path of a table; without importing torch."""
 
-import csv
 import inspect
 import shlex
 from pathlib import Path
@@ -12,10 +11,10 @@ from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, allowed_override, example
 from exp.config.overrides import shell_line, text_override
 from exp.config.schema import default_option
+from exp.data.input_files import TABLES, columns_of
 from exp.errors import ConfigError, ExpError, nearest
 from exp.results.run_folder import SWEEP_MANIFEST, is_run
 
-_TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _ARRAYS = (".npz",)
 
 # Words that exp does not need, and words that are flags.
@@ -96,7 +95,7 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if suffix in _ARRAYS:
         return "dataset=arrays", file
-    if suffix not in _TABLES:
+    if suffix not in TABLES:
         return None
     columns = columns_of(path)
     if any(override_key(word) in ("dataset.target", "target") or word in columns for word in line.overrides):
@@ -107,23 +106,18 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
 def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     """The problem that the target column is not given, with the last column of the table as its fix."""
     path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
-    if problem.key != "dataset.target" or path is None or not (columns := columns_of(path)):
+    if (
+        problem.key != "dataset.target"
+        or problem.override is not None
+        or path is None
+        or not (columns := columns_of(path))
+    ):
         return problem
     what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
     return ConfigError(what, shell_line([*line.words, override]))
 
 
-def columns_of(path: str) -> list[str]:
-    """The names in the first line of a text table; none where it cannot be read."""
-    suffix = Path(path).suffix.lower()
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), list[str]())
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
-
-
 def _file_in(word: str) -> str | None:
     """The path of a table that a word names, as `data.csv`, `dataset=data.csv` or `dataset.path=data.csv`."""
     path = word.rpartition("=")[2]
-    return path if Path(path).suffix.lower() in _TABLES else None
+    return path if Path(path).suffix.lower() in TABLES else None

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import text_override
 from exp.config.schema import validate, without_hydra
+from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
@@ -18,7 +19,9 @@ def validate_run(config: DictConfig) -> None:
     if config.sweep.dry_run:
         what = "sweep.dry_run=true needs a sweep (-m)"
         raise ConfigError(what, "--cfg job", key="sweep.dry_run")
-    resume = validate(without_hydra(config)).resume
+    run = validate(without_hydra(config))
+    check_input_files(run.dataset)
+    resume = run.resume
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
             f"resume={resume}: it must be typed on the command line, without +",

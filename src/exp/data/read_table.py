@@ -3,16 +3,16 @@
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.input_files import find_file
 from exp.data.reading.delimited import read_delimited
 from exp.data.reading.excel import read_excel
 from exp.data.reading.gaps import clean_cells, parse_empty_values
 from exp.data.reading.names import drop_repeated_names, name_columns
 from exp.data.reading.parquet import read_parquet
 from exp.data.reading.source import DAMAGES, open_source
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import DataError
 
 __all__ = ["Cells", "Frame", "Table", "find_file", "import_pandas", "read_frame"]
 
@@ -87,17 +87,3 @@ def read_frame(
     frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
     frame, cell_notes = clean_cells(frame, empty, text)
     return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))
-
-
-def find_file(path: str, key: str = "dataset.path") -> Path:
-    """Return the file at `path`, with ~ expanded. DataError if there is none, ConfigError if `path` is a URL."""
-    if "://" in path:
-        raise ConfigError(f"{key}={path}: URLs are not supported", "download the file and give its path")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        near = nearest(file.name, [other.name for other in file.parent.glob("*")])
-        raise DataError(
-            f"{key}={path}: {'it is a folder' if file.is_dir() else 'file not found'}",
-            f"{key}={file.parent / near}" if near and not file.is_dir() else "the path of a file",
-        )
-    return file

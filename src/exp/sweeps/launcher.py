@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.lock import folder_lock
 from exp.results.run_folder import SWEEP_MANIFEST
@@ -69,6 +70,8 @@ def launch(
             _check_sweep(overrides)
             jobs = compose_jobs(overrides, first, composer)
             check_metric(jobs, config.sweep.metric)
+            for job in jobs:
+                check_input_files(job.config.dataset)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)

@@ -1,0 +1,75 @@
+"""Check the files of a dataset before anything is written: whether they exist, and the names in their first line."""
+
+import csv
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from exp.config.overrides import quote_text, text_override
+from exp.errors import ConfigError, DataError, nearest
+
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
+_TEXT_TABLES = (".csv", ".tsv", ".txt")
+_PATHS = ("path", "val_path", "test_path")
+
+
+def find_file(path: str, key: str = "dataset.path") -> Path:
+    """Return the file at `path`, with ~ expanded. DataError if there is none, ConfigError if `path` is a URL."""
+    if "://" in path:
+        raise ConfigError(f"{key}={path}: URLs are not supported", "download the file and give its path")
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise DataError(f"{key}={path}: it is a folder", "the path of a file", key=key)
+    if not file.is_file():
+        near = nearest(file.name, [other.name for other in file.parent.glob(f"*{file.suffix}")])
+        override = path_argument(key, str(file.parent / near)) if near else None
+        fix = shlex.quote(override) if override else "the path of a file"
+        raise DataError(f"{key}={path}: file not found", fix, key=key, override=override)
+    return file
+
+
+def path_argument(key: str, path: str) -> str:
+    """Return `path` as the value of a key of the config, quoted for Hydra, or as the argument of a command."""
+    return text_override(key, path) if "." in key else f"{key}={path}"
+
+
+def check_input_files(dataset: Mapping[str, Any]) -> None:
+    """Check the files that the `dataset` of a config names, without reading their rows.
+
+    Raises:
+        DataError: A file does not exist, or its first line has a name similar to the target's but not the target's.
+        ConfigError: A table is given to dataset=arrays, or arrays to dataset=table.
+    """
+    target = str(dataset.get("_target_"))
+    if target not in ("exp.data.files.table", "exp.data.files.arrays"):
+        return
+    for name in _PATHS:
+        if isinstance(path := dataset.get(name), str):
+            find_file(path, f"dataset.{name}")
+    path = str(dataset["path"])
+    suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
+    if target.endswith("arrays") and suffix in TABLES:
+        columns = columns_of(path)
+        words = ("dataset=table", file, text_override("dataset.target", columns[-1] if columns else "COLUMN"))
+        raise ConfigError(f"dataset.path={path}: it is a table, and dataset=arrays reads .npz files", shlex.join(words))
+    if target.endswith("table") and suffix == ".npz":
+        raise ConfigError(f"dataset.path={path}: a .npz file holds arrays", shlex.join(("dataset=arrays", file)))
+    wanted, columns = str(dataset.get("target")), [name.strip() for name in columns_of(path)]
+    is_read = target.endswith("table") and len(columns) > 1 and dataset.get("separator") is None
+    if is_read and wanted not in columns and (near := nearest(wanted, columns)) is not None:
+        override = f"dataset.target={quote_text(near)}"
+        what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(columns)})"
+        raise DataError(what, shlex.quote(override), key="dataset.target", override=override)
+
+
+def columns_of(path: str) -> list[str]:
+    """Return the names in the first line of a text table; none where it cannot be read."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _TEXT_TABLES:
+        return []
+    try:
+        with Path(path).expanduser().open(newline="", encoding="utf-8-sig") as file:
+            return next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), list[str]())
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []

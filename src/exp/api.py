@@ -18,7 +18,7 @@ from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
 from exp.errors import ConfigError, as_yaml, display_path
 from exp.reports import run_report, sweep_report
-from exp.results import metrics_csv, run_folder, seeds, sweep_csv
+from exp.results import run_folder, sweep_csv
 from exp.results import summary as record
 from exp.results.run_folder import check_is_run
 from exp.results.trained_model import TrainedModel
@@ -44,7 +44,7 @@ class Result:
     @cached_property
     def metrics(self) -> Any:
         """metrics.csv as a DataFrame."""
-        return _frame(self.folder / metrics_csv.NAME)
+        return _frame(self.folder / run_folder.METRICS)
 
     @cached_property
     def trained(self) -> TrainedModel:
@@ -87,7 +87,7 @@ class Result:
     @property
     def figures(self) -> list[Path]:
         """The PNG files of the run's figures, sorted by name."""
-        return sorted((self.folder / "figures").glob("*.png"))
+        return sorted((self.folder / run_folder.FIGURES).glob("*.png"))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(display_path(self.folder))!r})"
@@ -101,7 +101,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """Return the metrics and figures for a notebook. A cell is empty if a split does not have the metric."""
-        return run_report.render_cell(str(display_path(self.folder)), self.summary, self.folder / "figures")
+        return run_report.render_cell(str(display_path(self.folder)), self.summary, self.folder / run_folder.FIGURES)
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ class SweepResult:
     @cached_property
     def table(self) -> Any:
         """sweep.csv as a DataFrame, with one row per job."""
-        return _frame(self.folder / sweep_csv.NAME)
+        return _frame(self.folder / run_folder.SWEEP_TABLE)
 
     @cached_property
     def seeds(self) -> Any:
         """seeds.csv as a DataFrame, with mean and deviation over the seeds of each choice; None if no seed varied."""
-        path = self.folder / seeds.NAME
+        path = self.folder / run_folder.SEEDS_TABLE
         return _frame(path) if path.exists() else None
 
     @property

@@ -10,7 +10,7 @@ from exp.cli.commands import run_command
 from exp.config.schema import flatten
 from exp.errors import CheckpointError, DataError, as_yaml
 from exp.results import metrics_csv, summary
-from exp.results.run_folder import check_is_run, read_config
+from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, SUMMARY, check_is_run, read_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +72,7 @@ def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
     """Yield the tensors of the last and the best checkpoints that differ, with the largest difference."""
     from exp.results import checkpoints  # Lazy: it imports torch.
 
-    for name in (checkpoints.LAST, checkpoints.BEST):
+    for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
         states: list[State] = []
         without = [folder for folder in (run, other) if not (folder / checkpoints.FOLDER / name).exists()]
         if without:
@@ -81,11 +81,11 @@ def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
             continue
         for folder in (run, other):
             try:
-                states.append(checkpoints.read(folder / checkpoints.FOLDER / name))
+                states.append(checkpoints.read(folder / name))
             except CheckpointError as error:
                 yield "parameters", error.problem
         if len(states) == 2:
-            yield from (("parameters", f"{name}: {what}") for what in _compare_states(*states))
+            yield from (("parameters", f"{Path(name).name}: {what}") for what in _compare_states(*states))
 
 
 def _compare_states(ours: "State", theirs: "State") -> Iterator[str]:
@@ -107,7 +107,7 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
     facts = summary.read(folder)
     if not facts:
         raise DataError(
-            f"{folder} is not a run: {summary.NAME} is missing or damaged", "the folder that a run printed at its end"
+            f"{folder} is not a run: {SUMMARY} is missing or damaged", "the folder that a run printed at its end"
         )
     config = read_config(folder)
     machine: dict[str, Any] = dict(facts.get("environment", {}))

@@ -31,7 +31,7 @@ def report(run: str) -> None:
 
     folder = Path(run)
     refuse_links(folder)
-    if (folder / sweep_csv.NAME).is_file():
+    if (folder / run_folder.SWEEP_TABLE).is_file():
         sweep_report.write_page(folder, list(sweep_csv.read_rows(folder).values()))
         print(folder / run_folder.REPORT)
         return
@@ -50,7 +50,7 @@ def report(run: str) -> None:
                 if isinstance(event, Noted):
                     print(event.text)
         elif len(list(metrics_csv.read_rows(folder))) > 1:
-            figures.save(figures.learning_curves(folder), folder / "figures" / "learning_curves.png")
+            figures.save(figures.learning_curves(folder), folder / run_folder.FIGURES / "learning_curves.png")
         run_report.write_page(folder, experiment, summary.read(folder).get("status", "not begun"), missing)
     print(folder / run_folder.REPORT)
 

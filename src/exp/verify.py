@@ -15,7 +15,7 @@ from exp.config.overrides import shell_line
 from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
-from exp.results.run_folder import read_command
+from exp.results.run_folder import OVERRIDES, read_command
 
 # Rows of metrics.csv are written up to 0.2 s later, so a kill in a shorter run leaves none.
 _MIN_SECONDS = 0.2
@@ -56,7 +56,7 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
         count = len(list(metrics_csv.read_rows(killed_folder)))
         kills_in_training += 0 < count < len(rows)
         print(f"kill {kill}: killed with {count} rows", flush=True)
-        if (killed_folder / ".hydra" / "overrides.yaml").exists():
+        if (killed_folder / OVERRIDES).exists():
             command = [sys.executable, "-m", "exp", f"resume={killed_folder}"]
     else:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

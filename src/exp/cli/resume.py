@@ -16,6 +16,10 @@ from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, as_yaml, display_path, nearest
 from exp.results import summary
 from exp.results.run_folder import (
+    LAST_CHECKPOINT,
+    MULTIRUN,
+    OVERRIDES,
+    SUMMARY,
     SWEEP_MANIFEST,
     is_run,
     read_config,
@@ -87,7 +91,7 @@ def restored_unless_begun(folder: Path | None) -> Generator[None]:
 
     Hydra writes into .hydra before it calls exp.
     """
-    paths = [folder / summary.NAME, *(folder / ".hydra").glob("*.yaml")] if folder is not None else []
+    paths = [folder / SUMMARY, *(folder / ".hydra").glob("*.yaml")] if folder is not None else []
     previous = {path: path.read_bytes() for path in paths if path.exists()}
     try:
         yield
@@ -128,7 +132,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         if is_run(folder):
             what = f"sweep.resume={given[0]}: it is a run, not a sweep"
             fix = shell_line([text_override("resume", _as_typed(given[0], folder)), *without_folder.overrides])
-        elif (folder / "multirun.yaml").is_file():
+        elif (folder / MULTIRUN).is_file():
             what, fix = f"sweep.resume={given[0]}: another launcher ran it", "a new sweep, with exp's own launcher"
         else:
             what, fix = f"sweep.resume={given[0]}: no sweep is there", "the folder that a sweep named at its end"
@@ -171,7 +175,7 @@ def _no_run(value: str, folder: Path, rest: CommandLine) -> ConfigError:
 
 def _latest(overrides: Sequence[str]) -> Path | None:
     """Return the folder of the latest run below outputs/ with the same overrides; None if there is none."""
-    runs = sorted(Path("outputs").glob("**/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
+    runs = sorted(Path("outputs").glob(f"**/{OVERRIDES}"), key=lambda path: path.stat().st_mtime, reverse=True)
     wanted = sorted(word for word in overrides if not word.startswith("hydra."))
     for path in runs:
         folder = path.parents[1].resolve()
@@ -192,7 +196,7 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
     if changed:
         changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
         what = f"cannot resume with a different config: {changes}"
-        if not (folder / "checkpoints" / "last.pt").exists():
+        if not (folder / LAST_CHECKPOINT).exists():
             what = f"{what}; the run has no checkpoint, so it can simply be started again"
         raise ConfigError(what, f"a new run: {shell_line(line.words)}")
     _refuse_other_length(folder, now, then)

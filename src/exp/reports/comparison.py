@@ -15,30 +15,28 @@ from numpy.typing import NDArray
 
 from exp.reports.seed_curves import mean_curves
 from exp.results import event_file
+from exp.results.run_folder import COMPARISON, FIGURES, SEED_BANDS
 
 # More curves in one chart cannot be told apart.
 _MAX_COMPARED = 8
 
 
-_BANDS, _PICTURES, _FIGURES = "seeds", "comparison", "figures"
-
-
 def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
     """Write the comparison anew. `jobs` maps the choices of a set, 'batching=full', to job folders in `folder`."""
     curves = {name: mean_curves([folder / job for job in names]) for name, names in jobs.items()}
-    for stale in (_BANDS, _PICTURES, _FIGURES):
+    for stale in (SEED_BANDS, COMPARISON, FIGURES):
         shutil.rmtree(folder / stale, ignore_errors=True)
     if any(len(names) > 1 for names in jobs.values()):
         for name, (mean, deviation) in curves.items():
             if mean:
-                event_file.write(folder / _BANDS / _file_name(name), _band(mean, deviation))
+                event_file.write(folder / SEED_BANDS / _file_name(name), _band(mean, deviation))
     if 1 < len(curves) <= _MAX_COMPARED:
         from exp.reports.comparison_figures import draw_comparison
 
         paths = list(
-            draw_comparison(folder / _FIGURES, curves, {name: folder / names[0] for name, names in jobs.items()})
+            draw_comparison(folder / FIGURES, curves, {name: folder / names[0] for name, names in jobs.items()})
         )
-        event_file.write(folder / _PICTURES, [event_file.picture(path.stem, path) for path in paths])
+        event_file.write(folder / COMPARISON, [event_file.picture(path.stem, path) for path in paths])
 
 
 def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]]) -> Iterator[Any]:

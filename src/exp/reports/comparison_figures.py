@@ -8,6 +8,7 @@ from matplotlib.image import imread
 
 from exp.reports.figures import save
 from exp.reports.seed_curves import Curves
+from exp.results.run_folder import FIGURES
 
 AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}
 
@@ -22,7 +23,7 @@ def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[st
         path = folder / f"loss_against_{axis}.png"
         save(against(curves, column, axis), path)
         yield path
-    surfaces = {name: job / "figures" / "decision_surface.png" for name, job in jobs.items()}
+    surfaces = {name: job / FIGURES / "decision_surface.png" for name, job in jobs.items()}
     existing = {name: path for name, path in surfaces.items() if path.exists()}
     if len(existing) > 1:
         path = folder / "decision_surfaces.png"

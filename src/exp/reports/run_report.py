@@ -45,7 +45,7 @@ def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterato
     """Write the run's figures to `folder`/figures."""
     learner = experiment.learner
     for name, draw in figures.draw_figures(folder, experiment.data, experiment.objective, learner.predict):
-        path = folder / "figures" / f"{name}.png"
+        path = folder / run_folder.FIGURES / f"{name}.png"
         try:
             yield Drawn(at, name, path, *figures.save(draw(), path))
         except Exception as error:
@@ -81,10 +81,10 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         missing=missing,
         described=summary.get("described", {}).items(),
         notes=dict.fromkeys(map(str, summary.get("notes", []))),
-        pictures=html.read_pictures(folder / "figures"),
+        pictures=html.read_pictures(folder / run_folder.FIGURES),
         files={
-            "config": _read(folder / ".hydra" / "config.yaml"),
-            "log": _read(folder / "exp.log"),
+            "config": _read(folder / run_folder.CONFIG),
+            "log": _read(folder / run_folder.LOG),
             "machine": record.format_environment(folder),
         },
         **(
@@ -112,7 +112,7 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
         arguments = read_arguments(folder)
     except ConfigError:  # .hydra is damaged
         arguments = list(summary.get("overrides", []))
-    packages = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / ".hydra" / "config.yaml"), re.MULTILINE)
+    packages = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / run_folder.CONFIG), re.MULTILINE)
     allowed = ",".join(dict.fromkeys(name for name in packages if origin(name) == "user"))
     return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 

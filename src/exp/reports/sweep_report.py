@@ -17,9 +17,9 @@ from exp.reports import html
 from exp.reports.html import Link, Table
 from exp.reports.render import render
 from exp.reports.scatter import Point, Scatter, scatter
-from exp.results import run_folder, seeds, summary, sweep_csv
+from exp.results import run_folder, seeds, summary
 from exp.results.formatting import format_mean_std, format_metric
-from exp.results.run_folder import SWEEP_MANIFEST, config_dir_in
+from exp.results.run_folder import config_dir_in
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
 
 # More jobs are not listed.
@@ -43,9 +43,9 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         command=command,
         answer=results.answer(),
         charts=results.charts(),
-        pictures=html.read_pictures(folder / "figures"),
+        pictures=html.read_pictures(folder / run_folder.FIGURES),
         listed=_MAX_LISTED if len(rows) > _MAX_LISTED else None,
-        table_file=sweep_csv.NAME,
+        table_file=run_folder.SWEEP_TABLE,
         metric=results.by,
         jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
@@ -60,21 +60,21 @@ def render_cell(folder: Path, rows: Sequence[Row]) -> str:
         "sweep_cell.html",
         answer=results.answer(),
         jobs=results.jobs(),
-        pictures=html.read_pictures(folder / "figures"),
+        pictures=html.read_pictures(folder / run_folder.FIGURES),
     )
 
 
 def _planned(folder: Path) -> int:
     """Return the number of jobs in the sweep's manifest; 0 if it cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        return len(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
+        return len(json.loads((folder / run_folder.SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
     return 0
 
 
 def _command_and_metric(folder: Path) -> tuple[str, str]:
     """Return the command line and the metric to sort by; "" and the default metric if multirun.yaml cannot be read."""
     try:
-        with (folder / "multirun.yaml").open(encoding="utf-8") as file:
+        with (folder / run_folder.MULTIRUN).open(encoding="utf-8") as file:
             content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         settings: dict[str, list[str]] = content["hydra"]["overrides"]
         overrides = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_FOLDER_OVERRIDES)]

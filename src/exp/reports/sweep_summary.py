@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.errors import display_path, pluralize
-from exp.results import run_folder, seeds, sweep_csv, terminal
+from exp.results import run_folder, seeds, terminal
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.sweep_csv import Row, sort_best_first
 
@@ -39,7 +39,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         choices = " ".join(f"{name}={row[name]}" for name in varied if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
     if len(failures) > _MAX_ROWS:
-        console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {sweep_csv.NAME}")
+        console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {run_folder.SWEEP_TABLE}")
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
     if (folder / run_folder.REPORT).exists():
@@ -103,6 +103,6 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for row in rows[:_MAX_ROWS]:
         table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
     if len(rows) > _MAX_ROWS:
-        table.caption = f"best {_MAX_ROWS} of {len(rows)}; all rows are in {sweep_csv.NAME}"
+        table.caption = f"best {_MAX_ROWS} of {len(rows)}; all rows are in {run_folder.SWEEP_TABLE}"
         table.caption_justify = "left"
     return table

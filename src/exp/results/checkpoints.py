@@ -10,13 +10,10 @@ from torch import Tensor
 
 from exp.errors import CheckpointError
 from exp.results.atomic import replacement
+from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, OVERRIDES, PREVIOUS_CHECKPOINT
 from exp.training.events import Ending, Event, Snapshot, State
 
 FORMAT = 4
-
-
-# A run resumes from LAST, or from PREVIOUS if LAST is damaged.
-FOLDER, LAST, PREVIOUS, BEST = "checkpoints", "last.pt", "previous.pt", "best.pt"
 
 
 def write(path: Path, state: State, previous: Path | None = None) -> None:
@@ -63,14 +60,14 @@ def newest(run: Path) -> tuple[State | None, list[str]]:
         CheckpointError: There are checkpoints, and all of them are damaged.
     """
     damaged: list[str] = []
-    for path in (run / FOLDER / LAST, run / FOLDER / PREVIOUS):
+    for path in (run / LAST_CHECKPOINT, run / PREVIOUS_CHECKPOINT):
         if path.exists():
             try:
                 return read(path), damaged
             except CheckpointError as error:
                 damaged.append(error.problem)
     if damaged:
-        raise CheckpointError("; ".join(damaged), f"start a new run with the overrides in {run}/.hydra/overrides.yaml")
+        raise CheckpointError("; ".join(damaged), f"start a new run with the overrides in {run / OVERRIDES}")
     return None, []
 
 
@@ -105,7 +102,7 @@ class CheckpointSink:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / FOLDER
+        self._folder = folder
         self._best: State | None = None
 
     def handle(self, event: Event) -> None:
@@ -116,7 +113,7 @@ class CheckpointSink:
             self._best = _copy(state)
         else:
             self._write_best()  # first, so that last.pt never exists without the best.pt of its step
-            write(self._folder / LAST, state, self._folder / PREVIOUS)
+            write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT)
 
     def close(self, ending: Ending) -> None:
         del ending
@@ -124,7 +121,7 @@ class CheckpointSink:
 
     def _write_best(self) -> None:
         if self._best is not None:
-            write(self._folder / BEST, self._best)
+            write(self._folder / BEST_CHECKPOINT, self._best)
             self._best = None
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.errors import pluralize
-from exp.results import checkpoints, run_folder, terminal
+from exp.results import run_folder, terminal
 from exp.results.formatting import format_metric
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
@@ -90,7 +90,7 @@ class ConsoleSink:
                 step, loss = self._best
                 self._print(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
-            is_saved = (self._folder / checkpoints.FOLDER / checkpoints.LAST).exists()
+            is_saved = (self._folder / run_folder.LAST_CHECKPOINT).exists()
             how = "and saved; to resume" if is_saved else "before the first checkpoint; to start again"
             self._print(Text(f"interrupted {how}: {run_folder.resume_command(self._folder)}"))
         if self._steps:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exp.results.atomic import replacement
+from exp.results.run_folder import METRICS
 from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Trained
-
-NAME = "metrics.csv"
 
 
 class Row(NamedTuple):
@@ -42,7 +41,7 @@ class MetricsCsvSink:
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:
-        path = folder / NAME
+        path = folder / METRICS
         self._resume_step = resume_step
         self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
         self._file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
@@ -82,7 +81,7 @@ class MetricsCsvSink:
 
 def read_rows(folder: Path) -> Iterator[Row]:
     """Read `folder`/metrics.csv row by row, without damaged rows; no rows if there is no such file."""
-    path = folder / NAME
+    path = folder / METRICS
     if path.exists():
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             names = _metric_names(file.readline())

@@ -9,6 +9,7 @@ from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
+from exp.results.run_folder import BEST_CHECKPOINT, METRICS, SUMMARY
 from exp.training.build import Experiment, build
 from exp.training.events import State
 from exp.training.reuse import JobCache
@@ -42,7 +43,7 @@ class PreviousRun:
             CheckpointError: No checkpoint can be read.
         """
         folder, resumes = spec.folder, spec.config.resume is not None
-        if not resumes and (folder / summary.NAME).exists():
+        if not resumes and (folder / SUMMARY).exists():
             raise ConfigError(f"{folder} already contains a run", "hydra.run.dir=ANOTHER_FOLDER")
         checkpoint, damaged = checkpoints.newest(folder) if resumes else (None, [])
         return cls(folder, summary.read(folder), checkpoint, damaged)
@@ -80,10 +81,10 @@ class PreviousRun:
     def _lost_results(self, step: int, experiment: Experiment) -> Iterator[str]:
         """Yield which results up to `step`, that of the checkpoint, are missing or damaged."""
         try:
-            checkpoints.read(self.folder / checkpoints.FOLDER / checkpoints.BEST)
+            checkpoints.read(self.folder / BEST_CHECKPOINT)
         except CheckpointError as error:
             yield f"{error.problem}; it is written again only if the validation loss decreases further"
         last = max((row.step for row in metrics_csv.read_rows(self.folder)), default=0)
         if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
-            end = f"{self.folder}/{metrics_csv.NAME} ends at step {last:,}"
+            end = f"{self.folder}/{METRICS} ends at step {last:,}"
             yield f"{end}: the metrics from there to step {step:,} are lost"

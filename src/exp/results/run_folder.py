@@ -13,21 +13,29 @@ from exp.config.overrides import shell_line, text_override
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError
 
-# The page of a run or a sweep, in its folder.
+# In the folder of a run.
+CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"
+SUMMARY, METRICS, LOG, FIGURES = "summary.json", "metrics.csv", "exp.log", "figures"
+LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previous.pt"
+BEST_CHECKPOINT = "checkpoints/best.pt"
+
+
+# In the folder of a sweep.
+SWEEP_MANIFEST, SWEEP_TABLE, SEEDS_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "seeds.csv", "multirun.yaml"
+SEED_BANDS, COMPARISON = "seeds", "comparison"
+
+
+# In both.
 REPORT = "report.html"
-
-
-# The list of a sweep's jobs, in its folder.
-SWEEP_MANIFEST = "sweep.json"
 
 
 def check_is_run(folder: Path) -> None:
     """Raise ConfigError if `folder` is not the folder of a run."""
     if not is_run(folder):
-        below = sorted(path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml"))
+        below = sorted(path.parents[1] for path in folder.glob(f"*/{OVERRIDES}"))
         what = (
             "is a sweep, not a run"
-            if (folder / "multirun.yaml").is_file()
+            if (folder / MULTIRUN).is_file()
             else "contains runs, but is not a run"
             if below
             else "does not contain a run"
@@ -49,11 +57,11 @@ def report_command(folder: Path) -> str:
 
 def find_results(folder: Path) -> str | None:
     """Return what `folder` contains that a new run or sweep in it would mix with: "a sweep", "a run", "other runs"."""
-    if any((folder / name).exists() for name in (SWEEP_MANIFEST, "sweep.csv", "multirun.yaml")):
+    if any((folder / name).exists() for name in (SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN)):
         return "a sweep"
-    if is_run(folder) or (folder / "summary.json").exists():
+    if is_run(folder) or (folder / SUMMARY).exists():
         return "a run"
-    below = (path.parents[1] for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/.hydra/overrides.yaml"))
+    below = (path.parents[1] for pattern in ("*", "*/*") for path in folder.glob(f"{pattern}/{OVERRIDES}"))
     if (inside := min(below, default=None)) is not None:
         return f"other runs, such as {inside}"
     return None
@@ -61,7 +69,7 @@ def find_results(folder: Path) -> str | None:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is that of a run which began."""
-    return (folder / ".hydra" / "overrides.yaml").is_file()
+    return (folder / OVERRIDES).is_file()
 
 
 def read_command(folder: Path) -> list[str]:
@@ -80,17 +88,17 @@ def read_arguments(folder: Path) -> list[str]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the composed config of the run in `folder`. ConfigError if it cannot be read."""
-    saved: Any = _read_hydra_file(folder, "config")
+    saved: Any = _read_hydra_file(folder, CONFIG)
     if not isinstance(saved, dict) or "epochs" not in saved:
-        raise ConfigError(f"{folder}/.hydra/config.yaml: not the config of a run", "start a new run")
+        raise ConfigError(f"{folder}/{CONFIG}: not the config of a run", "start a new run")
     return cast("dict[str, Any]", saved)
 
 
 def read_overrides(folder: Path) -> list[str]:
     """Return the task overrides of that run, without `resume`."""
-    saved: Any = _read_hydra_file(folder, "overrides") or []
+    saved: Any = _read_hydra_file(folder, OVERRIDES) or []
     if not isinstance(saved, list) or not all(isinstance(override, str) for override in cast("list[Any]", saved)):
-        raise ConfigError(f"{folder}/.hydra/overrides.yaml: not a list of KEY=VALUE", "start a new run")
+        raise ConfigError(f"{folder}/{OVERRIDES}: not a list of KEY=VALUE", "start a new run")
     return [override for override in cast("list[str]", saved) if override_key(override) != "resume"]
 
 
@@ -110,7 +118,7 @@ def read_sweep_overrides(folder: Path) -> list[str]:
 
 def read_sweep_config_dir(folder: Path) -> list[str]:
     """Return the --config-dir that the sweep was started with, as arguments. ConfigError as in `read_config_dir`."""
-    return _checked_config_dir(folder, "multirun.yaml", _read_sweep_settings(folder))
+    return _checked_config_dir(folder, MULTIRUN, _read_sweep_settings(folder))
 
 
 def read_config_dir(folder: Path) -> list[str]:
@@ -119,8 +127,8 @@ def read_config_dir(folder: Path) -> list[str]:
     Raises:
         ConfigError: It is inside the run folder: an untrusted run could bring modules along.
     """
-    settings: Any = _read_hydra_file(folder, "hydra")
-    return _checked_config_dir(folder, ".hydra/hydra.yaml", settings.get("hydra") if isinstance(settings, dict) else {})
+    settings: Any = _read_hydra_file(folder, HYDRA_SETTINGS)
+    return _checked_config_dir(folder, HYDRA_SETTINGS, settings.get("hydra") if isinstance(settings, dict) else {})
 
 
 def _checked_config_dir(folder: Path, name: str, hydra: Any) -> list[str]:
@@ -153,7 +161,7 @@ def add_user_modules_to_path(folder: Path) -> None:
 
 def _read_sweep_settings(folder: Path) -> dict[str, Any]:
     """Return Hydra's settings of the sweep in `folder`; empty if there is no record of them."""
-    path = folder / "multirun.yaml"
+    path = folder / MULTIRUN
     try:
         settings: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.exists() else {}
         return settings["hydra"] if settings else {}
@@ -163,9 +171,9 @@ def _read_sweep_settings(folder: Path) -> dict[str, Any]:
 
 def _read_hydra_file(folder: Path, name: str) -> Any:
     """Return the content of one of Hydra's three files about a run. ConfigError if it is damaged."""
-    path = folder / ".hydra" / f"{name}.yaml"
+    path = folder / name
     try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=name == "config")
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=name == CONFIG)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} cannot be read: {reason}", "repair the file, or start a new run") from error

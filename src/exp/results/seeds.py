@@ -5,15 +5,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from exp.results.run_folder import SEEDS_TABLE
 from exp.results.sweep_csv import OWN, SPLITS, Row, write_rows
-
-NAME = "seeds.csv"
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """Write `folder`/seeds.csv, if a seed varies between the jobs `rows`."""
     if means := seed_statistics(rows):
-        write_rows(folder / NAME, means)
+        write_rows(folder / SEEDS_TABLE, means)
 
 
 def is_metric(column: str) -> bool:

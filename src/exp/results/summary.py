@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
+from exp.results.run_folder import SUMMARY
 from exp.training.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
-
-NAME = "summary.json"
-
 
 if TYPE_CHECKING:
     from exp.data.batches import Position
@@ -32,7 +30,7 @@ _EXPECTED_TYPES = {
 def read(folder: Path) -> dict[str, Any]:
     """Return the content of `folder`/summary.json, without values of an unexpected type; empty if it cannot be read."""
     try:
-        content: Any = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content: Any = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(content, dict):
@@ -49,7 +47,7 @@ def format_environment(folder: Path) -> str:
 
 def write(folder: Path, content: dict[str, Any]) -> None:
     """Write `content` to `folder`/summary.json."""
-    with replacement(folder / NAME) as temporary:
+    with replacement(folder / SUMMARY) as temporary:
         temporary.write_text(json.dumps(_finite(content), indent=2, default=str) + "\n", encoding="utf-8")
 
 

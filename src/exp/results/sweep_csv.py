@@ -12,9 +12,7 @@ from exp.config.schema import flatten
 from exp.errors import as_yaml
 from exp.results import summary
 from exp.results.atomic import replacement
-
-NAME = "sweep.csv"
-
+from exp.results.run_folder import CONFIG, OVERRIDES, SWEEP_TABLE
 
 # The splits whose metrics are columns.
 SPLITS = ("val", "test")
@@ -43,7 +41,7 @@ def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
 
 def read_rows(folder: Path) -> dict[str, Row]:
     """Return a row for each job in `folder`, by the name of its folder, in the jobs' order."""
-    jobs = sorted((path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")), key=sort_by_job)
+    jobs = sorted((path.parents[1] for path in folder.glob(f"*/{OVERRIDES}")), key=sort_by_job)
     rows = {job.name: read_row(job) for job in jobs}
     choices = dict.fromkeys(name for row in rows.values() for name in row if name not in OWN and "/" not in name)
     for job in jobs:
@@ -73,13 +71,13 @@ def read_row(job: Path) -> Row:
 
 
 def _read_overrides(job: Path) -> list[str]:
-    return yaml.safe_load((job / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
+    return yaml.safe_load((job / OVERRIDES).read_text(encoding="utf-8")) or []
 
 
 def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
     """Return the values, from the job's config, of keys that only other jobs of the sweep override."""
     chosen: dict[str, Any] = summary.read(job).get("choices", {})
-    with (job / ".hydra" / "config.yaml").open(encoding="utf-8") as file:
+    with (job / CONFIG).open(encoding="utf-8") as file:
         config = flatten(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
     return {name: as_yaml(config[name]) for name in names if name in config}
 
@@ -93,7 +91,7 @@ def update(folder: Path) -> list[Row]:
 
 def write(folder: Path, rows: Iterable[Row]) -> None:
     """Write `folder`/sweep.csv."""
-    write_rows(folder / NAME, rows)
+    write_rows(folder / SWEEP_TABLE, rows)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -17,7 +17,14 @@ from exp.data.read_table import Table, read_frame
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
-from exp.results.run_folder import add_user_modules_to_path, check_is_run, read_config, resume_command
+from exp.results.run_folder import (
+    BEST_CHECKPOINT,
+    LAST_CHECKPOINT,
+    add_user_modules_to_path,
+    check_is_run,
+    read_config,
+    resume_command,
+)
 from exp.training.build import Experiment, build, build_objective
 from exp.training.choices import resolve_loss
 from exp.training.events import State
@@ -133,7 +140,7 @@ def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     config = config_from_saved(read_config(folder))
     if which == "auto":
         which = "best" if config.early_stopping.restore_best else "last"
-    path = folder / checkpoints.FOLDER / f"{which}.pt"
+    path = folder / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))
     state = checkpoints.read(path)

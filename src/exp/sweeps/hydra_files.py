@@ -11,6 +11,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import OmegaConfDumper
 
+from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, OVERRIDES
+
 # The interpolations that the settings of a log may have and depend on the job by its folder alone.
 _SHARED = {"${hydra.runtime.output_dir}", "${hydra.job.name}"}
 
@@ -37,10 +39,10 @@ class HydraFileTemplate:
         hydra["job"] |= {"num": number, "id": str(number), "override_dirname": override_dirname}
         hydra["overrides"]["task"] = list(overrides)
         hydra["runtime"]["output_dir"] = str(folder.absolute())
-        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
-        contents = {"config": _to_container(task), "hydra": {"hydra": hydra}, "overrides": list(overrides)}
-        for file, content in contents.items():
-            (folder / ".hydra" / f"{file}.yaml").write_text(_to_yaml(content), encoding="utf-8")
+        (folder / CONFIG).parent.mkdir(parents=True, exist_ok=True)
+        contents = {CONFIG: _to_container(task), HYDRA_SETTINGS: {"hydra": hydra}, OVERRIDES: list(overrides)}
+        for name, content in contents.items():
+            (folder / name).write_text(_to_yaml(content), encoding="utf-8")
 
     def resolve_logging(
         self, folder: Path, compose_job: Callable[[], DictConfig]

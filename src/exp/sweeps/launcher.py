@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.lock import folder_lock
-from exp.results.run_folder import SWEEP_MANIFEST
+from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
@@ -118,7 +118,7 @@ def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
 def missing_paths(config: DictConfig) -> list[Path]:
     """Return what Hydra is about to create for a sweep: its multirun.yaml, its folder, and the folders around it."""
     folder = Path(str(config.hydra.sweep.dir))
-    return [path for path in (folder / "multirun.yaml", folder, *folder.parents) if not path.exists()]
+    return [path for path in (folder / MULTIRUN, folder, *folder.parents) if not path.exists()]
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -8,11 +8,20 @@ from typing import Any
 
 from exp.errors import ConfigError, as_yaml
 from exp.results.atomic import replacement
-from exp.results.run_folder import SWEEP_MANIFEST
+from exp.results.run_folder import (
+    COMPARISON,
+    FIGURES,
+    MULTIRUN,
+    REPORT,
+    SEED_BANDS,
+    SEEDS_TABLE,
+    SWEEP_MANIFEST,
+    SWEEP_TABLE,
+)
 from exp.sweeps.jobs import Job, is_not_part_of_run
 
 # Names in a sweep folder that are not jobs.
-_RESERVED = ("figures", "seeds", "comparison", "sweep.csv", "seeds.csv", "report.html", SWEEP_MANIFEST, "multirun.yaml")
+_RESERVED = (FIGURES, SEED_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, REPORT, SWEEP_MANIFEST, MULTIRUN)
 
 
 def _read(path: Path) -> dict[str, Any]:

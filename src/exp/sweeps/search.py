@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from exp.errors import ConfigError
 from exp.results import summary
+from exp.results.run_folder import MULTIRUN
 from exp.sweeps.executors.worker_pool import worker_count
 from exp.sweeps.search_space import check_range, distribution_of
 
@@ -116,7 +117,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
+    OmegaConf.save(config, folder / MULTIRUN)
     while (left := n_trials - _ended(study)) > 0:
         try:
             trials = [study.ask(space) for _ in range(max(1, worker_count(config.sweep.workers, left)))]

@@ -19,7 +19,7 @@ from exp.config.schema import choices_of
 from exp.errors import ConfigError, pluralize
 from exp.results import summary, sweep_csv
 from exp.results.lock import folder_lock
-from exp.results.run_folder import config_dir_in
+from exp.results.run_folder import OVERRIDES, SUMMARY, config_dir_in
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
@@ -165,7 +165,7 @@ class Sweep:
     def _make_task(self, job: Job) -> Task:
         """Create the job's folder with Hydra's files in it, and return the task to submit."""
         folder = self._folder / self._names[job.key]
-        is_begun = (folder / summary.NAME).exists()
+        is_begun = (folder / SUMMARY).exists()
         if is_begun:
             with folder_lock(folder, _LOCK_TIMEOUT):
                 pass
@@ -188,7 +188,7 @@ class Sweep:
     def _remove_unstarted(self, job: Job) -> None:
         """Remove the folder of a job that did not begin."""
         folder = self._folder / self._names[job.key]
-        if not (folder / summary.NAME).exists():
+        if not (folder / SUMMARY).exists():
             shutil.rmtree(folder)
 
     def _notify_callbacks(self, job: Job, ended: bool = False) -> None:
@@ -206,7 +206,7 @@ class Sweep:
         A process that died could not write the failure into summary.json itself.
         """
         folder = self._folder / self._names[job.key]
-        if not (folder / ".hydra").exists():
+        if not (folder / OVERRIDES).exists():
             self._make_task(job)  # sweep.csv has a row per job folder
             summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
         if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):

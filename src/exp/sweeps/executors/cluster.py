@@ -14,7 +14,7 @@ from submitit import AutoExecutor, Job
 from submitit.helpers import DelayedSubmission
 
 from exp.errors import ConfigError
-from exp.results import summary
+from exp.results.run_folder import SUMMARY
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
@@ -45,7 +45,7 @@ class _ClusterTask:
         from exp.training.reuse import JobCache
 
         spec = task.spec
-        begun = str(spec.folder) if (spec.folder / summary.NAME).exists() else None
+        begun = str(spec.folder) if (spec.folder / SUMMARY).exists() else None
         config = replace(spec.config, resume=spec.config.resume or begun)
         return replace(task, spec=replace(spec, config=config)).run(JobCache(), None)
 

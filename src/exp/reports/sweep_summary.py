@@ -27,7 +27,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         console.width = max(console.width, _width(table, console))
     console.print(table)
     if not is_complete:
-        console.print(f"more columns: {folder / sweep_csv.NAME}")
+        console.print(f"more columns: {folder / run_folder.SWEEP_TABLE}")
     metrics = seeds.metric_columns(rows)
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")

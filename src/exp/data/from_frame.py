@@ -144,7 +144,7 @@ def _left_out(reasons: Sequence[str]) -> list[str]:
         f"left out column {reason}"
         + (
             ""
-            if reason.endswith(": it is empty")
+            if reason.endswith((": it is empty", " in every row"))
             else f"; to use it: 'dataset.kinds={{{reason.partition(':')[0]}: category}}'"
         )
         for reason in reasons
@@ -193,7 +193,7 @@ def _select_rows(
     if counts.get(target) == len(frame):
         raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
     empty = [name for name, count in counts.items() if count == len(frame)]
-    filled, notes = dict[str, int](), list[str]()
+    filled, notes = list[str](), list[str]()
     for name, count in counts.items():
         policy = missing.get(name, default)
         if policy == "error" and name not in empty:
@@ -203,7 +203,7 @@ def _select_rows(
                 "dataset.missing=auto, or dataset.missing=drop",
             )
         if policy != "drop" and name not in (target, *empty):
-            filled[name] = count
+            filled.append(name)
     dropping = [
         name for name in counts if missing.get(name, default) == "drop" and name not in empty and name != target
     ]
@@ -219,8 +219,9 @@ def _select_rows(
     if dropping:
         listed = ", ".join(f"{name} ({counts[name]:,})" for name in dropping)
         notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")
-    if filled:
-        listed = ", ".join(f"{name} ({count:,})" for name, count in filled.items())
+    kept = left.isna().sum()
+    listed = ", ".join(f"{name} ({int(kept[name]):,})" for name in filled if kept[name])
+    if listed:
         notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
     return left, notes
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from exp.data.assign_rows import assign_rows
 from exp.data.columns.base import Floats
+from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
 from exp.data.memory import check_memory
@@ -61,11 +62,27 @@ def prepare(
     notes = (
         *dataset.notes,
         *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
-        *(note for column in preprocessing.columns for note in column.notes()),
-        *preprocessing.unknown_notes(encoded),
+        *_rare_categories(preprocessing),
+        *preprocessing.unknown_notes(encoded[_held_out(rows)]),
         *_repeated_rows(dataset, rows),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+def _held_out(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the rows that are not for training."""
+    return np.concatenate([*rows[1:], np.zeros(0, dtype=np.int64)])
+
+
+def _rare_categories(preprocessing: Preprocessing) -> list[str]:
+    """Return a note on the columns of which some categories share a feature."""
+    rare = [column for column in preprocessing.columns if isinstance(column, CategoryColumn) and column.rare]
+    listed = ", ".join(f"{column.name} ({column.rare:,})" for column in rare)
+    return (
+        [f"rare categories that share one feature: {listed}; dataset.max_categories=null gives each its own"]
+        if rare
+        else []
+    )
 
 
 def _repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:

@@ -83,11 +83,13 @@ class Preprocessing:
         return torch.from_numpy(y if self.target_scale is None else self.target_scale.transform(y)).float()
 
     def unknown_notes(self, x: Floats) -> Iterator[str]:
-        """Yield a note for each column with categories that none of the features of values [N, C] stands for."""
+        """Yield a note for each column with categories in values [N, C] that no training row has."""
         for column, values in zip(self.columns, x.T, strict=True):
             if isinstance(column, CategoryColumn) and (count := int((values == UNKNOWN).sum())):
-                encoding = "encoded as rare" if column.rare else "encoded as zeros"
-                yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: {encoding}"
+                if column.rare:
+                    yield f"{pluralize(count, 'row')} with a rare or unknown {column.name}: encoded as (rare)"
+                else:
+                    yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: encoded as zeros"
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""

@@ -99,10 +99,6 @@ class Column(ABC):
         """What stands for a missing value, in words; None if nothing does."""
         return None
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what the user should know of the fitted column."""
-        return ()
-
 
 def unfit_note(column: Column, cells: Cells, is_unfit: NDArray[np.bool_]) -> str:
     """Return the note on cells that do not fit the kind of their column."""

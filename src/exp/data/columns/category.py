@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Column, Floats, Parsed
 from exp.data.columns.labels import as_labels
 from exp.data.read_table import Cells
-from exp.errors import pluralize
 
 # The values of a cell that is none of the column's categories, and of an empty cell.
 UNKNOWN, EMPTY = -1, -2
@@ -81,14 +80,6 @@ class CategoryColumn(Column):
     @property
     def replacement(self) -> str:
         return "a category of its own" if self.has_missing else "encoded as zeros"
-
-    def notes(self) -> tuple[str, ...]:
-        if not self.rare:
-            return ()
-        return (
-            f"{self.name}: {pluralize(self.rare, 'rare category')} share one feature (dataset.max_categories="
-            f"{self.max_categories})",
-        )
 
 
 def category_codes(cells: Cells, categories: Sequence[str]) -> Floats:

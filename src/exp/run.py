@@ -13,11 +13,13 @@ from exp.results.previous_run import PreviousRun
 from exp.results.run_folder import report_command
 from exp.results.summary import SummarySink
 from exp.results.tensorboard import TensorBoardSink
+from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.description import describe
 from exp.training.events import Drawn, Evaluated, Event, Noted, PruningCallback
 from exp.training.interrupts import graceful_stop
 from exp.training.loop import Training
+from exp.training.metrics import MetricSums
 from exp.training.preflight import find_problems
 from exp.training.reuse import JobCache
 from exp.training.sink_group import SinkGroup
@@ -76,10 +78,13 @@ def _events(
             yield from _notes(find_problems(experiment.learner, experiment.data, standardized))
     learner, batches, data, plan = experiment.learner, experiment.batches, experiment.data, experiment.plan
     training = Training(learner, batches, data, plan, previous.checkpoint, stop_requested)
-    end = _START
+    end, final = _START, dict[str, MetricSums]()
     for event in _until_pruned(training, plan.steps, should_prune):
         yield event
-        end = event.at if isinstance(event, Evaluated) and not event.restored else end
+        if isinstance(event, Evaluated):
+            final[event.split] = event.metrics
+            end = end if event.restored else event.at
+    yield from compare_with_baseline(experiment.objective, data, final, end)
     if spec.config.figures in (True, "auto"):
         yield from _report(spec, experiment, end, stop_requested)
 

@@ -90,7 +90,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         **(
             _model_results(folder, experiment)
             if experiment is not None
-            else {"metrics": final_table(final) if final else None, "remark": "", "classes": None, "hardest": None}
+            else {"metrics": final_table(summary) if final else None, "remark": "", "classes": None, "hardest": None}
         ),
     )
 
@@ -101,7 +101,7 @@ def render_cell(folder: str, summary: Mapping[str, Any], figures: Path) -> str:
         "run_cell.html",
         folder=folder,
         status=summary.get("status"),
-        metrics=final_table(summary.get("final", {})),
+        metrics=final_table(summary),
         pictures=html.read_pictures(figures),
     )
 
@@ -117,12 +117,15 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 
 
-def final_table(final: Mapping[str, Any]) -> Table:
-    """Return the metrics of each split in a summary's `final`; a cell is empty if a split has no such metric."""
+def final_table(summary: Mapping[str, Any]) -> Table:
+    """Return the final metrics of each split and of guessing in a summary; a cell without a metric is empty."""
+    final = summary.get("final", {})
     splits: dict[str, dict[str, Any]] = {
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
     names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
+    if isinstance((metrics := summary.get("baseline", {}).get("metrics")), dict) and splits:
+        splits[str(summary["baseline"].get("name"))] = metrics
     rows = [(split, *(format_metric(name, metrics.get(name)) for name in names)) for split, metrics in splits.items()]
     return Table(("", *names), rows)
 
@@ -173,7 +176,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
 
 def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
     """Return the row of a guess that needs no model."""
-    guess = compute_baseline(experiment.objective, experiment.data)
+    guess = compute_baseline(experiment.objective, experiment.data, experiment.data.held_out)
     cells = (_with_interval(metric, guess.metrics.get(metric), None) for metric in names)
     return (guess.name, *cells, f"{guess.rows:,}")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from exp.errors import pluralize
 from exp.results import run_folder, terminal
 from exp.results.formatting import format_metric
-from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
+from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
 log = logging.getLogger("exp")
@@ -23,6 +23,9 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 _SECONDS_BETWEEN_REDRAWS = 0.1
+
+
+_LONGEST_LABEL = 30  # characters of a row's name in the table; classes have names of any length
 
 
 _OTHER_COLUMNS = 24  # characters of the bar, the percentage and the time left
@@ -43,6 +46,7 @@ class ConsoleSink:
         )
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, MetricSums] = {}
+        self._baseline: Baseline | None = None
         self._best: tuple[int, float] | None = None  # step and validation loss
         self._printed = self._began = time.perf_counter()
         self._steps = 0
@@ -59,7 +63,8 @@ class ConsoleSink:
                 self._print(Text.assemble((f"{label:<10}", "bold"), line))
             self._bar.start(event.steps, metrics="")
         elif isinstance(event, Noted):
-            self._print(Text.assemble(("note      ", "bold"), event.text))
+            label = ("warning   ", "bold red") if event.is_warning else ("note      ", "bold")
+            self._print(Text.assemble(label, event.text))
         elif isinstance(event, Resumed):
             self._first_step = event.at.step
             self._best = event.best_step, event.best_loss
@@ -77,13 +82,15 @@ class ConsoleSink:
                     self._show_progress(event.at.step)
             if event.best:
                 self._best = event.at.step, event.metrics.loss
+        elif isinstance(event, Baseline):
+            self._baseline = event
         elif isinstance(event, Drawn):
             self._has_figures = True
 
     def close(self, ending: Ending) -> None:
         self._bar.stop()
         if ending.status == "finished":
-            self._print(_table(self._final))
+            self._print(_table(self._final, self._baseline))
             steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
@@ -129,18 +136,18 @@ class ConsoleSink:
             log.info(line.rstrip())
 
 
-def _table(final: dict[str, MetricSums]) -> Table:
+def _table(final: dict[str, MetricSums], baseline: Baseline | None) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     names = list(dict.fromkeys(name for metrics in final.values() for name in metrics.values()))
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
-    for split in ("train", "val", "test"):
-        if split not in final:
-            continue
-        metrics = final[split]
-        values = metrics.values()
+    rows = [(split, final[split].values(), final[split].count) for split in ("train", "val", "test") if split in final]
+    if baseline is not None:
+        rows.append((baseline.name, baseline.metrics, baseline.rows))
+    for label, values, count in rows:
         cells = [format_metric(name, values[name]) if name in values else "-" for name in names]
-        table.add_row(split, *cells, f"{metrics.count:,}")
+        shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
+        table.add_row(Text(shown), *cells, f"{count:,}")
     return table

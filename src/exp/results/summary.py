@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
 from exp.results.run_folder import SUMMARY
-from exp.training.events import Built, Ending, Evaluated, Event, Noted, Resumed, Trained
+from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 if TYPE_CHECKING:
     from exp.data.batches import Position
@@ -20,6 +20,7 @@ _EXPECTED_TYPES = {
     "choices": dict,
     "final": dict,
     "best": dict,
+    "baseline": dict,
     "described": dict,
     "decided": dict,
     "overrides": list,
@@ -67,7 +68,7 @@ class SummarySink:
     """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
     `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
-    `best` each split's lowest logged loss and its step.
+    `best` each split's lowest logged loss and its step, `baseline` the metrics of guessing.
 
     Args:
         known: Content from the start: the choices, and for a resumed run its previous summary.
@@ -90,6 +91,8 @@ class SummarySink:
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
             self._write()
+        elif isinstance(event, Baseline):
+            self._content["baseline"] = {"name": event.name, "split": event.split, "metrics": event.metrics}
         elif isinstance(event, Resumed):
             self._at = event.at
             rows = list(metrics_csv.read_rows(self._folder))

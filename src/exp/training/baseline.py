@@ -1,18 +1,43 @@
-"""The metrics of guessing: always the training rows' most common class, or always their mean."""
+"""Compare a finished run with guessing: always the training rows' most common class, or always their mean."""
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from exp.data.batches import Position
 from exp.data.splits import Split, Splits
-from exp.training.events import Baseline
+from exp.training.events import Baseline, Noted
 from exp.training.learner import compute_metrics
+from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective
 
 
-def compute_baseline(objective: Objective, data: Splits) -> Baseline:
-    """Return the metrics of guessing on the held-out rows; of classes the accuracy alone."""
-    name = data.held_out
+def compare_with_baseline(
+    objective: Objective, data: Splits, final: Mapping[str, MetricSums], at: Position
+) -> Iterator[Baseline | Noted]:
+    """Yield the metrics of guessing, and a warning if the `final` metrics of the held-out rows are worse."""
+    baseline = compute_baseline(objective, data, data.held_out)
+    yield baseline
+    metric = "accuracy" if "accuracy" in baseline.metrics else "rmse"
+    ours, guess = final[data.held_out].values()[metric], baseline.metrics[metric]
+    if not _is_worse(metric, ours, guess):
+        return
+    learned = compute_baseline(objective, data, "train").metrics[metric]
+    if _is_worse(metric, learned, final["train"].values()[metric]):
+        why = "the training rows are predicted better than that: the model overfits, or the rows differ"
+        fix = "early_stopping.restore_best=true, a smaller model, or more rows"
+    else:
+        why = "so are the training rows: the model has not learned"
+        fix = "another optimizer.lr, more epochs, or dataset.standardize=true"
+    text = f"worse than guessing: {metric} {ours:.4g} on the {data.held_out} rows, '{baseline.name}' has {guess:.4g}"
+    yield Noted(at, f"{text}; {why}; try: {fix}", is_warning=True)
+
+
+def compute_baseline(objective: Objective, data: Splits, name: str) -> Baseline:
+    """Return the metrics of guessing on the split `name`; of classes the accuracy alone."""
     split = data.splits[name]
     if data.classes is not None:
         guess = int(data.class_totals.argmax())
@@ -23,7 +48,12 @@ def compute_baseline(objective: Objective, data: Splits) -> Baseline:
     return Baseline("always the mean", name, metrics.values(), len(split))
 
 
-def _class_numbers(split: Split) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _is_worse(metric: str, value: float, reference: float) -> bool:
+    """Return whether `value` is a worse accuracy or RMSE than `reference`, by more than rounding."""
+    return value < reference if metric == "accuracy" else value > reference * (1 + 1e-6)
+
+
+def _class_numbers(split: Split) -> NDArray[np.int64]:
     return split.y.reshape(len(split)).long().cpu().numpy()
 
 

@@ -101,10 +101,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Noted:
-    """A message for the user."""
+    """A message for the user; a warning says that the run is worth little as it is."""
 
     at: Position
     text: str
+    is_warning: bool = False
 
 
 # (epoch, validation metrics) -> whether to stop this run, because others were better at that epoch.

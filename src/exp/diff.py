@@ -74,7 +74,7 @@ def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
 
     for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
         states: list[State] = []
-        without = [folder for folder in (run, other) if not (folder / checkpoints.FOLDER / name).exists()]
+        without = [folder for folder in (run, other) if not (folder / name).exists()]
         if without:
             if len(without) == 1:
                 yield "parameters", f"{without[0]} has no {name}"

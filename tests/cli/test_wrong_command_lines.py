@@ -178,6 +178,42 @@ MISTAKES = [
     ("--package foo", "--package needs --cfg", "python -m exp --cfg job --package foo"),
     ("---", "unrecognized arguments", "python -m exp --help"),
     ("--version foo", "foo: --version takes no other arguments", "python -m exp --version"),
+    # names of columns
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y dataset.drop=flat",
+        "dataset.drop must be a list of column names, got flat",
+        "'dataset.drop=[flat]'",
+    ),
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y 'dataset.drop=my flat'",
+        "must be a list of column names",
+        "'dataset.drop=[my flat]'",
+    ),
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y dataset.drop=flat,town",
+        "a list needs brackets",
+        "'dataset.drop=[flat,town]'",
+    ),
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y dataset.kinds=town",
+        "dataset.kinds must be a mapping from column names",
+        "'dataset.kinds={town: category}'",
+    ),
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y 'dataset.kinds=[a,b]'",
+        "must be a mapping",
+        "'dataset.kinds={a: category,b: category}'",
+    ),
+    (
+        "dataset=table dataset.path=a.csv dataset.target=y 'dataset.group=[a]'",
+        "dataset.group must be the name of one column, or null",
+        "dataset.group=a",
+    ),
+    (
+        "dataset=table dataset.path=a.csv 'dataset.target=[age,town]'",
+        "dataset.target must be the name of one column, got [age,town]",
+        "dataset.target=age",
+    ),
     # settings that the line would ignore
     ("-m seed=0,1 hydra.run.dir=a", "the folder of a sweep is hydra.sweep.dir", "-m seed=0,1 hydra.sweep.dir=a"),
     ("seed=1 hydra.sweep.dir=a", "the folder of one run is hydra.run.dir", "python -m exp seed=1 hydra.run.dir=a"),

@@ -2,11 +2,13 @@
 
 import math
 import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeAlias, cast
 
+from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
 from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
@@ -120,13 +122,13 @@ _COUNT = Number(1, whole=True)
 _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
-
-
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 
 
 # key -> its constraint, and a valid value to suggest. Applied if the config has the key.
-CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str]] = {
+_Limit: TypeAlias = Number | OneOf | OneOfEach | Text | ThreeParts | ColumnName | ColumnNames | ColumnKinds
+CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
+    **COLUMN_CONSTRAINTS,
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (Number(1, whole=True, auto=True), "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
@@ -201,9 +203,8 @@ CONSTRAINTS: dict[str, tuple[Number | OneOf | OneOfEach | Text | ThreeParts, str
 def violation(key: str, value: object) -> ConfigError:
     """Return the error for a `value` that the constraint of `key` rejects."""
     corrected = allowed_override(key, value)
-    return ConfigError(
-        f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}", corrected, key=key, override=corrected
-    )
+    what = f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}"
+    return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
 
 
 def example(key: str, value: object = None) -> str:
@@ -221,6 +222,8 @@ def allowed_override(key: str, value: object = None) -> str:
             meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
+    elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds):
+        meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
         meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
     return f"{key}={meant or usual}"
@@ -229,7 +232,9 @@ def allowed_override(key: str, value: object = None) -> str:
 def list_override(key: str, values: list[str]) -> str | None:
     """Return the override meant by a list without brackets or a decimal comma; None if it is neither."""
     limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
-    if isinstance(limit, ThreeParts) or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
+    if isinstance(limit, ThreeParts | ColumnNames) or (
+        isinstance(limit, Number) and (limit.many or limit.length == len(values))
+    ):
         return f"{key}=[{','.join(values)}]"
     if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
         meant = float(".".join(values))

@@ -190,7 +190,7 @@ def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
 @cache
 def _targets_in_conf() -> frozenset[str]:
     texts = [path.read_text(encoding="utf-8") for path in CONF.rglob("*.yaml")]
-    return frozenset(target for text in texts for target in re.findall(r"^_target_: (\S+)", text, re.MULTILINE))
+    return frozenset(target for text in texts for target in re.findall(r"^ *_target_: (\S+)", text, re.MULTILINE))
 
 
 def _is_read_by_exp(key: str) -> bool:

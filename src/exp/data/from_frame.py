@@ -1,11 +1,13 @@
 """A dataset from a pandas frame: which columns are features, which one is the target, and which rows are left."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.dataset import Dataset
@@ -158,16 +160,22 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
     if isinstance(target, int) and -len(names) <= target < len(names):
         return names[target]
     near = nearest(str(target), names)
-    fix = f"dataset.target={near}" if near else f"one of {', '.join(names)}"
+    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {', '.join(names)}"
     raise DataError(f"dataset.target={target}: {path} has no column '{target}'", fix)
 
 
 def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
     """DataError if an option names a column that the table does not have."""
-    for key, name in ((key, name) for key, columns in named.items() for name in columns):
-        if name not in names:
+    for key, columns in named.items():
+        for name in columns:
+            if name in names:
+                continue
             near = nearest(name, names)
-            fix = f"dataset.{key}={near}" if near and key == "group" else f"one of {', '.join(names)}"
+            fix = f"one of {', '.join(names)}"
+            if near is not None and not isinstance(columns, Mapping):
+                corrected = [near if one == name else one for one in columns]
+                value = quote_names(corrected) if key == "drop" else quote_text(near)
+                fix = shlex.quote(f"dataset.{key}={value}")
             raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
 
 

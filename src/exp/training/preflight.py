@@ -83,10 +83,7 @@ def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
     constant = _features_where(data, spread == 0)
     if constant and len(x) > 1:
         are = "is" if len(constant) == 1 else "are"
-        yield (
-            f"{_shorten(constant)} {are} constant in the {len(x):,} training rows; for a table "
-            f"try: 'dataset.drop=[{','.join(constant[:3])}]'"
-        )
+        yield f"{_shorten(constant)} {are} constant in the {len(x):,} training rows"
     varying = spread[spread > 0]
     if standardized or not len(varying):
         return

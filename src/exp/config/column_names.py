@@ -1,0 +1,73 @@
+"""Constraints of keys that hold the names of columns: one name, a list of them, or a mapping from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from exp.config.overrides import quote_names, quote_text
+
+
+@dataclass(frozen=True)
+class ColumnName:
+    """The name of one column, which may be a number."""
+
+    null: bool = False
+
+    def accepts(self, value: object) -> bool:
+        return self.null if value is None else not isinstance(value, list | dict)
+
+    def closest(self, value: object) -> str | None:
+        """Return the first name in `value` as it is typed."""
+        names = _names_in(value)
+        return quote_text(names[0]) if names else None
+
+    def __str__(self) -> str:
+        return f"the name of one column{', or null' if self.null else ''}"
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """A list of column names, or null."""
+
+    def accepts(self, value: object) -> bool:
+        return value is None or isinstance(value, list)
+
+    def closest(self, value: object) -> str | None:
+        """Return the names in `value` as a list is typed."""
+        return quote_names(_names_in(value)) if value is not None else None
+
+    def __str__(self) -> str:
+        return "a list of column names"
+
+
+@dataclass(frozen=True)
+class ColumnKinds:
+    """A mapping from column names to kinds, or null."""
+
+    def accepts(self, value: object) -> bool:
+        return value is None or isinstance(value, dict)
+
+    def closest(self, value: object) -> str | None:
+        """Return a mapping from the names in `value` as it is typed."""
+        return f"{{{','.join(f'{name}: category' for name in _names_in(value))}}}" if value is not None else None
+
+    def __str__(self) -> str:
+        return "a mapping from column names to number, boolean or category"
+
+
+def _names_in(value: object) -> list[str]:
+    """Return each name in a list, a mapping or a text with commas."""
+    if isinstance(value, list | Mapping):
+        return [str(name) for name in cast("list[object]", value)]
+    return [name.strip() for name in str(value).split(",")]
+
+
+# As exp.config.constraints.CONSTRAINTS, which holds them too.
+COLUMN_CONSTRAINTS: dict[str, tuple[ColumnName | ColumnNames | ColumnKinds, str]] = {
+    "dataset.target": (ColumnName(), "COLUMN"),
+    "dataset.group": (ColumnName(null=True), "null"),
+    "dataset.split_column": (ColumnName(null=True), "null"),
+    "dataset.order": (ColumnName(null=True), "null"),
+    "dataset.drop": (ColumnNames(), "null"),
+    "dataset.kinds": (ColumnKinds(), "null"),
+}

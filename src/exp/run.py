@@ -1,6 +1,7 @@
 """One run, from top to bottom. Read this first."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from exp.config.run_spec import RunSpec
 from exp.data.batches import Position
@@ -16,7 +17,7 @@ from exp.results.tensorboard import TensorBoardSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.description import describe
-from exp.training.events import Drawn, Evaluated, Event, Noted, PruningCallback
+from exp.training.events import Built, Drawn, Evaluated, Event, Noted, PruningCallback, Resumed
 from exp.training.interrupts import graceful_stop
 from exp.training.loop import Training
 from exp.training.metrics import MetricSums
@@ -48,16 +49,30 @@ def run(
     """
     with folder_lock(spec.folder), graceful_stop() as stop_requested, SinkGroup() as sinks:
         previous = PreviousRun.read(spec)
-        experiment = previous.rebuild(spec.config, cache)  # before any write, so that it may fail
+        events: Iterator[Event] = iter(())
+        if is_resumed := spec.config.resume is not None:
+            experiment = previous.rebuild(spec.config, cache)
+            events = _after_first_step(_events(spec, experiment, previous, stop_requested, should_prune))
         known = {**previous.summary, "choices": dict(spec.choices), "overrides": spec.overrides}
         sinks.open(SummarySink(spec.folder, known))
         sinks.open(ConsoleSink(spec.folder, quiet))
-        experiment = experiment or build(spec.config, cache)
+        if not is_resumed:  # after summary.json, which tells if it cannot be built
+            events = _events(spec, build(spec.config, cache), previous, stop_requested, should_prune)
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
         sinks.open(CheckpointSink(spec.folder))
-        for event in _events(spec, experiment, previous, stop_requested, should_prune):
+        for event in events:
             sinks.handle(event)
+
+
+def _after_first_step(events: Iterator[Event]) -> Iterator[Event]:
+    """Return all of `events`, once training has yielded the first one. A resume that fails writes nothing."""
+    first: list[Event] = []
+    for event in events:
+        first.append(event)
+        if not isinstance(event, Built | Noted | Resumed):
+            break
+    return chain(first, events)
 
 
 def _events(

@@ -89,9 +89,10 @@ def resume_run(line: CommandLine) -> CommandLine:
 def restored_unless_begun(folder: Path | None) -> Generator[None]:
     """Restore the files of the run in `folder` if resuming it fails before it begins.
 
-    Hydra writes into .hydra before it calls exp.
+    Hydra writes into .hydra before it calls exp, and the error is logged.
     """
-    paths = [folder / SUMMARY, *(folder / ".hydra").glob("*.yaml")] if folder is not None else []
+    others = [] if folder is None else [*folder.glob("*.log"), *(folder / ".hydra").glob("*.yaml")]
+    paths = [] if folder is None else [folder / SUMMARY, *others]
     previous = {path: path.read_bytes() for path in paths if path.exists()}
     try:
         yield

@@ -53,16 +53,14 @@ class PreviousRun:
         """The step of the checkpoint; None if there is no checkpoint."""
         return self.checkpoint["progress"]["step"] if self.checkpoint is not None else None
 
-    def rebuild(self, config: Config, cache: JobCache | None) -> Experiment | None:
-        """Build the experiment again that the checkpoint is of; None if there is no checkpoint.
+    def rebuild(self, config: Config, cache: JobCache | None) -> Experiment:
+        """Build the experiment of the run again.
 
         Raises:
             DataError: The rows differ from those that the checkpoint was trained on.
         """
-        if self.checkpoint is None:
-            return None
         experiment = build(config, cache)
-        if self.checkpoint["data"] != experiment.data.fingerprint:
+        if self.checkpoint is not None and self.checkpoint["data"] != experiment.data.fingerprint:
             raise DataError("dataset: the rows differ from those that the run was trained on", "the original rows")
         return experiment
 
@@ -84,7 +82,7 @@ class PreviousRun:
             checkpoints.read(self.folder / BEST_CHECKPOINT)
         except CheckpointError as error:
             yield f"{error.problem}; it is written again only if the validation loss decreases further"
-        last = max((row.step for row in metrics_csv.read_rows(self.folder)), default=0)
+        last = max((row.step for row in metrics_csv.read_rows(self.folder) if row.step <= step), default=0)
         if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
             end = f"{self.folder}/{METRICS} ends at step {last:,}"
             yield f"{end}: the metrics from there to step {step:,} are lost"

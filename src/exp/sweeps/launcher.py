@@ -21,8 +21,10 @@ from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.manifest import Manifest
 from exp.sweeps.metric import check_metric
 from exp.sweeps.plugins import is_search, uses_cluster
+from exp.sweeps.same_data import check_same_data
 from exp.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ def launch(
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
+            if not is_search(config):  # a search is resumed through its study
+                check_same_data(folder, Manifest(folder).folders, jobs, executor)
         except BaseException:
             if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
                 _remove(new_paths)

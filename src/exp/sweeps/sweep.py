@@ -203,13 +203,13 @@ class Sweep:
     def _handle_outcome(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
         """Record the outcome of a job, and return its row of sweep.csv.
 
-        A process that died could not write the failure into summary.json itself.
+        A process that died could not write the failure into summary.json itself, and a resume that fails does not.
         """
         folder = self._folder / self._names[job.key]
         if not (folder / OVERRIDES).exists():
             self._make_task(job)  # sweep.csv has a row per job folder
             summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
-        if outcome.error is not None and summary.read(folder).get("status") in (None, "running"):
+        if outcome.error is not None and summary.read(folder).get("status") not in ("failed", "diverged"):
             summary.write_failure(folder, outcome.error, job.overrides)
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
         if time.perf_counter() - self._written_at > _SECONDS_BETWEEN_TABLES:

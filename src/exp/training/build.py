@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config
 from exp.data.batches import Batches
-from exp.data.dataset import as_dataset
+from exp.data.dataset import Dataset, as_dataset
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
@@ -66,7 +66,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     """
     cache = cache or JobCache()
     device = select_device(config.device.name)
-    dataset = cache.reuse_dataset(config.dataset, lambda: as_dataset(instantiate("dataset", config.dataset)))
+    dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
     data = prepare(
         dataset,
         config.dataset.get("split"),
@@ -95,12 +95,18 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
     plan = make_plan(config, batches, work)
+    _check_schedule_length(config, scheduler, plan)
     step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, to_train.compiled)
     learner = Learner(model, objective, optimizer, step, scheduler)
     return Experiment(config, data, model, objective, learner, batches, plan, device)
+
+
+def load_dataset(config: Config) -> Dataset:
+    """Return the rows of the run's dataset. DataError if they cannot be loaded."""
+    return as_dataset(instantiate("dataset", config.dataset))
 
 
 def build_objective(
@@ -157,6 +163,23 @@ def make_scheduler(
             "scheduler.every=evaluation",
         )
     return scheduler
+
+
+def _check_schedule_length(config: Config, scheduler: LRScheduler | None, plan: Plan) -> None:
+    """Raise ConfigError if a schedule of a fixed length, which torch does not step further, is shorter than the run."""
+    if not isinstance(scheduler, OneCycleLR) or plan.schedule is None:
+        return
+    updates = plan.steps // plan.schedule
+    if updates > scheduler.total_steps:
+        given = config.scheduler.get("total_steps")
+        length = f"scheduler.total_steps={updates}"
+        raise ConfigError(
+            f"scheduler{f'.total_steps={given}' if given else ''}: the schedule ends after {scheduler.total_steps:,} "
+            f"updates of the learning rate, and the run has {updates:,}",
+            length if given else f"{length} in place of scheduler.epochs and scheduler.steps_per_epoch",
+            key="scheduler.total_steps" if given else "scheduler",
+            override=length if given else "",
+        )
 
 
 def _check_output_activation(config: Config, criterion: nn.Module) -> None:

@@ -1,10 +1,13 @@
 """The learner: train for many steps at a time, and evaluate a whole split. It accesses no files and no config."""
 
+import copy
+import math
+import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -131,10 +134,25 @@ class Learner:
 
     def step_scheduler(self, val_loss: float) -> None:
         """Update the learning rate. Only ReduceLROnPlateau uses the validation loss."""
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(val_loss)
-        elif self.scheduler is not None:
-            self.scheduler.step()
+        try:
+            if isinstance(self.scheduler, ReduceLROnPlateau):
+                self.scheduler.step(val_loss)
+            elif self.scheduler is not None:
+                self.scheduler.step()
+        except Exception as error:
+            message = f"scheduler: {type(self.scheduler).__name__} failed: {error}"
+            raise ConfigError(message, "another scheduler", key="scheduler") from error
+
+    def check_scheduler(self) -> None:
+        """Raise ConfigError if the next update of the learning rate would fail. Changes nothing."""
+        if self.scheduler is None:
+            return
+        state, groups = copy.deepcopy((self.scheduler.state_dict(), _settings(self.optimizer)))
+        with warnings.catch_warnings(action="ignore"):  # torch warns that the optimizer has not made a step yet
+            self.step_scheduler(math.inf)
+        self.scheduler.load_state_dict(state)
+        for group, settings in zip(self.optimizer.param_groups, groups, strict=True):
+            group.update(settings)
 
     @property
     def lr(self) -> float:
@@ -193,6 +211,10 @@ def _loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -
     """
     weights = loss_weights(objective.criterion, target)
     return None if weights is None else np.asarray(total_weights(weights, counts), dtype=np.float32).tolist()
+
+
+def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
+    return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
 
 
 def _concatenate(parts: list[Tensor]) -> Tensor:

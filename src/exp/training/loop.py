@@ -81,6 +81,8 @@ class Training:
         """Continue from `checkpoint`: learner, state, random streams and batches."""
         self._state = TrainingState.from_dict(checkpoint["progress"])
         self._learner.set_state(checkpoint)
+        if self._state.step < self._plan.steps:
+            self._learner.check_scheduler()
         self._best = checkpoint.get("best")
         set_random_state(checkpoint["random"], self._data.train.x.device)
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])

@@ -1,0 +1,85 @@
+"""A resume that fails changes nothing in the folder of the run."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from exp import train
+from exp.config import allowlist
+from exp.errors import ExpError
+
+ONE_CYCLE = "_target_: torch.optim.lr_scheduler.OneCycleLR\nevery: step\nmax_lr: 0.1\ntotal_steps: 6\n"
+OWN = """
+import torch
+
+class Ends(torch.optim.lr_scheduler.LambdaLR):
+    def __init__(self, optimizer):
+        super().__init__(optimizer, lambda step: 1.0)
+
+    def step(self, epoch=None):
+        if self.last_epoch >= 3:
+            raise IndexError("no rate is left")
+        super().step()
+
+class Tires(torch.nn.Linear):
+    def forward(self, x):
+        if self.training and type(self).tired:
+            raise RuntimeError("too tired")
+        return super().forward(x)
+
+Tires.tired = False
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("ends_and_tires",))
+    monkeypatch.syspath_prepend(tmp_path / "own")
+    for name, text in {
+        "ends_and_tires.py": OWN,
+        "scheduler/onecycle.yaml": ONE_CYCLE,
+        "scheduler/ends.yaml": "_target_: ends_and_tires.Ends\nevery: epoch\n",
+        "model/tires.yaml": "_target_: ends_and_tires.Tires\n",
+    }.items():
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+XOR = ["--config-dir", "own", "dataset=xor", "figures=false", "batching.batch_size=2", "hydra.run.dir=run"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("scheduler=onecycle", "scheduler.total_steps=6: the schedule ends after 6 updates"),
+        ("scheduler=ends", "scheduler: Ends failed: no rate is left"),
+        ("model=tires", "too tired"),
+    ],
+)
+def test_a_run_is_unchanged_if_its_first_step_cannot_be_made(
+    choice: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    result = train(*XOR, choice, epochs=3)
+    assert result.summary["status"] == "finished"
+    before = contents(tmp_path / "run")
+    if choice == "model=tires":
+        import ends_and_tires  # pyright: ignore[reportMissingImports]
+
+        monkeypatch.setattr(ends_and_tires.Tires, "tired", True)
+    with pytest.raises(ExpError, match=message):
+        train("resume=run", epochs=6)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_schedule_that_is_shorter_than_the_run_is_refused_before_the_first_step(tmp_path: Path):
+    with pytest.raises(ExpError, match=r"ends after 6 updates.*\n  try: scheduler.total_steps=8\n"):
+        train(*XOR, "scheduler=onecycle", epochs=4)
+    assert not (tmp_path / "run/checkpoints").exists()

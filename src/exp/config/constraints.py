@@ -1,120 +1,16 @@
 """The values that each key may have, and how an error message states them."""
 
-import math
 import re
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
+from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
 from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
-
-
-@dataclass(frozen=True)
-class Number:
-    """Numbers from `low` to `high`, both included unless open."""
-
-    low: float
-    high: float = math.inf
-    whole: bool = False
-    open_low: bool = False
-    open_high: bool = False
-    null: bool = False
-    auto: bool = False
-    many: bool = False  # or a list of such numbers
-    length: int | None = None  # only a list of this length
-
-    def accepts(self, value: object) -> bool:
-        if value is None:
-            return self.null
-        if value == "auto":
-            return self.auto
-        if self.length is not None and not (
-            isinstance(value, list) and len(cast("list[object]", value)) == self.length
-        ):
-            return False
-        if (self.many or self.length is not None) and isinstance(value, list):
-            one = replace(self, length=None, many=False)
-            return all(one.accepts(item) for item in cast("list[object]", value))
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int if self.whole else int | float)
-            or not math.isfinite(value)
-        ):
-            return False
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
-        return above and below
-
-    def __str__(self) -> str:
-        kind = "an integer" if self.whole else "a number"
-        low = f"{'>' if self.open_low else '>='} {self.low:g}"
-        high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {self.high}"
-        if self.length is not None:
-            return f"a list of {self.length}, each {kind} {low}{high}"
-        others = {"a list of them": self.many, "null": self.null, "auto": self.auto}
-        return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
-
-
-@dataclass(frozen=True)
-class OneOf:
-    options: tuple[object, ...]
-
-    def accepts(self, value: object) -> bool:
-        return any(value is option or (isinstance(option, str) and value == option) for option in self.options)
-
-    def __str__(self) -> str:
-        return "one of " + ", ".join(map(as_yaml, self.options))
-
-
-@dataclass(frozen=True)
-class Text:
-    pattern: re.Pattern[str]
-    meaning: str
-
-    def accepts(self, value: object) -> bool:
-        return isinstance(value, str) and self.pattern.fullmatch(value) is not None
-
-    def __str__(self) -> str:
-        return self.meaning
-
-
-@dataclass(frozen=True)
-class ThreeParts:
-    """How a table is split; whether the parts sum to its rows is checked when it is read."""
-
-    def accepts(self, value: object) -> bool:
-        if not isinstance(value, list):
-            return value is None
-        parts = cast("list[object]", value)
-        return len(parts) == 3 and all(Number(0).accepts(part) for part in parts)
-
-    def __str__(self) -> str:
-        return "three fractions that sum to 1, or three counts that sum to the number of rows, or null"
-
-
-@dataclass(frozen=True)
-class OneOfEach:
-    """One of the options, or a mapping with one of them for each name; or a list or mapping of `number`."""
-
-    options: tuple[object, ...]
-    example: str  # such as "column: '{age: drop}'"
-    number: Number | None = None
-
-    def accepts(self, value: object) -> bool:
-        if self.number is not None and isinstance(value, list):
-            return all(self.number.accepts(item) for item in cast("list[object]", value))
-        if isinstance(value, dict):
-            limit = self.number or OneOf(self.options)
-            return all(limit.accepts(item) for item in cast("dict[object, object]", value).values())
-        return OneOf(self.options).accepts(value)
-
-    def __str__(self) -> str:
-        return f"{OneOf(self.options)}, or {self.number or 'one'} for each {self.example}"
 
 
 _POSITIVE = Number(0, open_low=True)

@@ -75,7 +75,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tm
     process = forking.Process("exp", ["hydra.run.dir=run", *LINE], tmp_path, {**os.environ}, largest_file=limit)
     _, stderr = process.communicate()
     assert process.returncode == 1
-    assert "File too large" in stderr or "cannot be written" in stderr
+    assert "file too large" in stderr.lower() or "cannot be written" in stderr
     assert "Traceback" not in stderr
     for path in (tmp_path / "run/checkpoints").glob("*.pt"):
         checkpoints.read(path)
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path):
     _, stderr = (process := begin(tmp_path, "hydra.run.dir=file/run")).communicate()
     assert process.returncode == 1
     assert "file/run" in stderr
-    assert "hydra.run.dir=FOLDER" in stderr
+    assert "hydra.run.dir=ANOTHER_FOLDER" in stderr
     assert "Traceback" not in stderr
 
 

@@ -16,6 +16,7 @@ from exp import report
 from exp.cli.main import train_or_sweep
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
+from exp.data.seeding import preserved_streams
 from exp.errors import ConfigError, as_yaml, display_path
 from exp.reports import run_report, sweep_report
 from exp.results import run_folder, sweep_csv
@@ -187,9 +188,10 @@ def _run_and_load(arguments: list[str]) -> Path:
 def _isolated_state() -> Generator[None]:
     """Restore the random state, the number of threads and the log handlers of the caller when the context exits."""
     root = logging.getLogger()
-    handlers, level, threads, stream = root.handlers[:], root.level, torch.get_num_threads(), torch.get_rng_state()
+    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
     try:
-        yield
+        with preserved_streams():
+            yield
     finally:
         for handler in set(root.handlers) - set(handlers):
             root.removeHandler(handler)
@@ -197,7 +199,6 @@ def _isolated_state() -> Generator[None]:
         root.handlers[:] = handlers
         root.setLevel(level)
         torch.set_num_threads(threads)
-        torch.set_rng_state(stream)
 
 
 def _frame(path: Path) -> Any:

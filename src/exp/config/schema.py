@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, refuse_target
+from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.yaml_comments import default_options
@@ -127,6 +127,12 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     with open_dict(task):
         del task["hydra"]
     return task
+
+
+def has_user_code(config: Config) -> bool:
+    """Return whether the model or what trains it is a class of the user's own."""
+    nodes = (config.model, config.loss, config.optimizer, config.scheduler)
+    return any(node.get("_target_") is not None and origin(node["_target_"]) == "user" for node in nodes)
 
 
 def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:

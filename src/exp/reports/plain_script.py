@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
+from exp.data.seeding import numpy_seed
 from exp.errors import ConfigError
 from exp.reports.render import render
 from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
@@ -39,6 +40,8 @@ def write_script(experiment: Experiment, threads: int, rows: str) -> str:
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
+        seeds_global_streams=bool(modules),
+        numpy_seed=numpy_seed(config.seed),
         splits=tuple(experiment.data.splits),
         **_data(experiment, rows),
         **_model(experiment),

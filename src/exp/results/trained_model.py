@@ -14,6 +14,7 @@ from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
 from exp.data.preprocessing import Floats, Preprocessing
 from exp.data.read_table import Table, read_frame
+from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints
@@ -82,7 +83,8 @@ class TrainedModel:
     def experiment(self) -> Experiment:
         """The run's experiment, built again with these parameters. DataError if its rows changed or are missing."""
         try:
-            experiment = build(self.config)
+            with preserved_streams():
+                experiment = build(self.config)
         except DataError as error:
             fix = "the same command from the folder in which the run was started, with the data file in place"
             raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix) from error
@@ -148,7 +150,8 @@ def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
     objective = build_objective(config.loss, preprocessing, config.dataset.get("weight") is not None)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
-    model: nn.Module = instantiate("model", config.model, **widths)
+    with preserved_streams():
+        model: nn.Module = instantiate("model", config.model, **widths)
     model.load_state_dict(state["model"])
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:

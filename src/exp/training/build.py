@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from exp.config.instantiate import instantiate
-from exp.config.schema import Config
+from exp.config.schema import Config, has_user_code
 from exp.data.batches import Batches
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.prepare import prepare
@@ -66,6 +66,7 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     """
     cache = cache or JobCache()
     device = select_device(config.device.name)
+    seed_everything(config.seed)  # a dataset function may draw
     dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
     data = prepare(
         dataset,
@@ -100,12 +101,13 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, to_train.compiled)
-    learner = Learner(model, objective, optimizer, step, scheduler)
+    learner = Learner(model, objective, optimizer, step, scheduler, has_user_code(config))
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 
 def load_dataset(config: Config) -> Dataset:
-    """Return the rows of the run's dataset. DataError if they cannot be loaded."""
+    """Return the rows of the run's dataset, with random streams seeded before. DataError if they cannot be loaded."""
+    seed_everything(config.seed)
     return as_dataset(instantiate("dataset", config.dataset))
 
 

@@ -31,13 +31,17 @@ _MAX_ROWS = 2**16
 
 @dataclass(frozen=True)
 class Learner:
-    """A model with what trains it; `step` performs the updates."""
+    """A model with what trains it; `step` performs the updates.
+
+    `has_user_code`: One of them may draw from the global random streams of NumPy and Python.
+    """
 
     model: nn.Module
     objective: Objective
     optimizer: Optimizer
     step: Step
     scheduler: LRScheduler | None = None
+    has_user_code: bool = False
 
     def advance(
         self, batches: Iterable[Batch], windows: Sequence[int], split: Split

@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 from torch import Tensor
 
 from exp.data.batches import Batches, Position
+from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import get_random_state, set_random_state
 from exp.errors import Diverged, ExpError
@@ -85,6 +86,7 @@ class Training:
             self._learner.check_scheduler()
         self._best = checkpoint.get("best")
         set_random_state(checkpoint["random"], self._data.train.x.device)
+        set_global_streams(checkpoint["random"])
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
         return Resumed(self._at(), self._state.best_loss, self._state.best_step)
 
@@ -163,13 +165,18 @@ class Training:
         state = {
             **self._learner.get_state(),
             "progress": self._state.to_dict(),
-            "random": get_random_state(self._data.train.x.device),
+            "random": self._random_state(),
             "epoch_began": self._stream.epoch_rng_state,
             "data": self._data.fingerprint,
             "preprocessing": self._preprocessing,
             **({"best": self._best} if self._best is not None and not best else {}),
         }
         return Snapshot(self._at(), state, best)
+
+    def _random_state(self) -> State:
+        """Return the states of torch's random streams, and those of NumPy and Python if the user's code may draw."""
+        states = get_random_state(self._data.train.x.device)
+        return {**states, **get_global_streams()} if self._learner.has_user_code else states
 
     def _should_save(self) -> bool:
         """Return whether a save is due, and the last one is long enough ago; always at the end of training."""

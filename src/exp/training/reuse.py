@@ -11,6 +11,7 @@ from torch import nn
 from exp.config.allowlist import origin
 from exp.config.schema import Config
 from exp.data.dataset import Dataset
+from exp.data.seeding import is_drawn_from, stream_positions
 from exp.engine.codegen import CompiledSteps
 
 # Entries of each kind; a sweep over more shapes captures some of its steps again.
@@ -37,8 +38,10 @@ class JobCache:
         key = _key(node)
         if key in self._datasets:
             return self._datasets[key]
+        before = stream_positions()
         dataset = load()
-        if _is_reusable(node) and "path" not in node:  # a file may change
+        is_random = is_drawn_from(before)  # it differs with the seed
+        if _is_reusable(node) and "path" not in node and not is_random:  # a file may change
             _add(self._datasets, key, dataset)
         return dataset
 

@@ -12,7 +12,7 @@ import torch
 from sklearn.datasets import load_iris
 
 import exp as package
-from exp import load, sweep, train
+from exp import api, load, sweep, train
 from exp.diff import find_differences
 from exp.errors import ExpError
 
@@ -22,6 +22,13 @@ ARGUMENTS = ["dataset=iris", "optimizer.lr=0.1"]
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_list_is_the_values_of_a_sweep_unless_the_key_takes_a_list():
+    values = {"seed": [0, 1], "optimizer.lr": (0.1, 0.2), "model.hidden": [4, 4], "dataset": ["xor", "moons"]}
+    overrides = ["seed=0,1", "optimizer.lr=0.1,0.2", "model.hidden=[4,4]", "dataset=xor,moons"]
+    assert api._to_overrides("sweep", (), values) == overrides
+    assert api._to_overrides("train", (), {"model.hidden": (4, 4)}) == ["model.hidden=[4,4]"]
 
 
 def test_a_run_equals_that_of_the_command_line(exp, tmp_path: Path):
@@ -101,6 +108,12 @@ def test_an_error_is_raised_with_its_fix():
     with pytest.raises(ExpError) as failed:
         train("dataset=moons", "batching.batch_size=100000")
     assert "<= the number of training rows, 600" in failed.value.problem
+    with pytest.raises(ExpError, match=r'try: sweep\("optimizer\.lr=0\.1,0\.2"\)'):
+        train("optimizer.lr=0.1,0.2")
+    with pytest.raises(ExpError, match=r'got the flag -m\n  try: sweep\("seed=0,1"\)'):
+        train("-m", "seed=0,1")
+    with pytest.raises(ExpError, match=r'corrected: train\("dataset=iris", "optimizer\.lr=0\.1"\)'):
+        train("dataset=irs", "optimizer.lrr=0.1")
     with pytest.raises(ExpError, match="must be an override"):
         train({"dataset": "iris"})
     with pytest.raises(ExpError, match="does not contain a run"):

@@ -1,19 +1,25 @@
 """Train, sweep and load from Python and notebooks, with the overrides, files and bits of the command line."""
 
+import json
 import logging
-from collections.abc import Generator, Mapping
+import re
+import shlex
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from exp import report
+from exp.cli.commands import COMMANDS
+from exp.cli.diagnosis import CommandError
 from exp.cli.main import train_or_sweep
+from exp.config.constraints import CONSTRAINTS
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.read_table import import_pandas
 from exp.data.seeding import preserved_streams
@@ -146,7 +152,7 @@ def train(*overrides: str, **values: object) -> Result:
     Raises:
         ExpError: The command is wrong, or the run failed; its `fix` says what to type.
     """
-    return Result(_run_and_load(_to_overrides(overrides, values)))
+    return Result(_run_and_load(_to_overrides("train", overrides, values)))
 
 
 def sweep(*overrides: str, **values: object) -> SweepResult:
@@ -161,7 +167,7 @@ def sweep(*overrides: str, **values: object) -> SweepResult:
     Raises:
         ExpError: The command is wrong; its `fix` says what to type.
     """
-    return SweepResult(_run_and_load(["-m", *_to_overrides(overrides, values)]))
+    return SweepResult(_run_and_load(["-m", *_to_overrides("sweep", overrides, values)]))
 
 
 def load(folder: Path | str) -> Result:
@@ -170,13 +176,50 @@ def load(folder: Path | str) -> Result:
     return Result(Path(folder))
 
 
-def _to_overrides(overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
+def _to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
+    """Return the arguments as overrides. For `sweep` a list holds the values of a key, unless the key takes a list."""
     if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"{strange[0]!r} must be an override", '"dataset=cancer", or epochs=50')
-    return [*overrides, *(f"{key}={as_yaml(value)}" for key, value in values.items())]
+    if flags := [word for word in overrides if word.startswith("-")]:
+        others = [word for word in overrides if not word.startswith("-")]
+        meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
+        raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
+    return [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
+
+
+def _as_value(function: str, key: str, value: object) -> str:
+    if not isinstance(value, range | tuple | list):
+        return as_yaml(value)
+    items = list(cast("Sequence[object]", value))
+    takes_list = key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items)
+    return ",".join(map(as_yaml, items)) if function == "sweep" and not takes_list else as_yaml(items)
+
+
+def _python_call(function: str, overrides: Sequence[str]) -> str:
+    return f"{function}({', '.join(json.dumps(word, ensure_ascii=False) for word in overrides)})"
+
+
+def _in_python(text: str) -> str:
+    """Return a message with the calls of `train` and `sweep` that its command lines are."""
+
+    def translate(match: re.Match[str]) -> str:
+        words = shlex.split(match[1])
+        if words[0] in COMMANDS or any(word.startswith("-") and word != "-m" for word in words):
+            return match[0]
+        return _python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
+
+    return re.sub(r"python -m exp (\S*=.*|-m .*)$", translate, text, flags=re.MULTILINE)
 
 
 def _run_and_load(arguments: list[str]) -> Path:
+    try:
+        return _run(arguments)
+    except CommandError as error:
+        error.fix, error.printed = _in_python(error.fix), _in_python(error.printed)
+        raise
+
+
+def _run(arguments: list[str]) -> Path:
     with _isolated_state():
         completed = train_or_sweep(arguments)
     if completed.folder is None or (completed.exit_code and "-m" not in arguments):

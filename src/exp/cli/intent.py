@@ -108,7 +108,7 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
     if (
         problem.key != "dataset.target"
-        or problem.override is not None
+        or line.override_of("dataset.target") is not None
         or path is None
         or not (columns := columns_of(path))
     ):

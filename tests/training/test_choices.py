@@ -70,11 +70,11 @@ def test_a_command_line_and_a_preset_choose_another_loss(
 @pytest.mark.parametrize(
     ("rows", "words", "batch_size", "epochs"),
     [
-        (60, "epochs=auto batching=auto", 32, 300),
-        (10, "epochs=auto batching=auto", 6, 300),
-        (6000, "epochs=auto batching=auto", 64, 105),
+        (60, "epochs=auto batching=auto", 32, 200),
+        (10, "epochs=auto batching=auto", 6, 200),
+        (6000, "epochs=auto batching=auto", 64, 70),
         (6000, "epochs=auto batching=online", 1, 10),
-        (6000, "epochs=auto batching=full", None, 300),
+        (6000, "epochs=auto batching=full", None, 200),
         (6000, "batching.batch_size=auto epochs=3", 64, 3),
     ],
 )
@@ -104,24 +104,24 @@ def test_the_rows_decide_the_length(
 
 def test_a_run_says_what_was_decided_and_is_resumed_and_used(exp: Callable[..., Any], tmp_path: Path):
     write_arrays(tmp_path)
-    line = "dataset=arrays dataset.path=numbers.npz epochs=auto batching=auto figures=false hydra.run.dir=run"
+    line = "dataset=arrays dataset.path=numbers.npz early_stopping.patience=null figures=false hydra.run.dir=run"
     done = exp(*line.split())
     assert done.returncode == 0, done.stderr
     assert "mse() (auto)" in done.stdout
-    assert "batches of 32 (auto), shuffled: 300 epochs (auto) of 2 steps = 600 steps" in done.stdout
+    assert "batches of 32 (auto), shuffled: 200 epochs (auto) of 2 steps = 400 steps" in done.stdout
     assert json.loads((tmp_path / "run/summary.json").read_text())["decided"] == {
-        "epochs": 300,
+        "epochs": 200,
         "batching.batch_size": 32,
         "dataset.scale_target": True,
         "loss": "mse",
     }
     assert "_target_: auto" in (tmp_path / "run/.hydra/config.yaml").read_text()
     assert "is finished\n  to train longer: python -m exp resume=" in exp("resume=run").stdout
-    assert "epochs=20 is less than the run's 300" in exp("resume=run", "epochs=20").stderr
-    longer = exp("resume=run", "epochs=301")
+    assert "epochs=20 is less than the run's 200" in exp("resume=run", "epochs=20").stderr
+    longer = exp("resume=run", "epochs=201")
     assert longer.returncode == 0, longer.stderr
-    assert "after step 600 of 602" in longer.stdout
-    assert "epochs=auto is not the run's 301" in exp("resume=run", "epochs=auto").stderr
+    assert "after step 400 of 402" in longer.stdout
+    assert "epochs=auto is not the run's 201" in exp("resume=run", "epochs=auto").stderr
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ _LARGEST_BATCH = 1024
 
 
 # Updates that epochs=auto aims at, and the limits of the epochs.
-_STEPS = 6_000
+_STEPS = 4_000
 
 
-_MIN_EPOCHS, _MAX_EPOCHS = 10, 300
+_MIN_EPOCHS, _MAX_EPOCHS = 10, 200
 
 
 def resolve(config: Config, data: Splits) -> Config:

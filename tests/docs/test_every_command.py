@@ -34,7 +34,7 @@ ELSEWHERE = {"openml", "cuda", "mps"}
 )
 def test_the_commands_of_a_page_print_what_it_shows(page: str, tmp_path: Path):
     reader = Reader(tmp_path)
-    for block in blocks(page):
+    for block in list(blocks(page)):  # a block gets what it prints from the blocks after it
         if block.needs is None:
             printed = reader.do(block)
             for shown in block.printed:
@@ -79,7 +79,7 @@ def test_a_block_that_is_not_run_says_what_it_needs():
 
 def test_commands_for_the_checkout_name_existing_files():
     makefile = (ROOT / "Makefile").read_text()
-    for line in (line for page in PAGES for block in blocks(page) if block.needs == CHECKOUT for line in block.lines):
+    for line in (line for page in PAGES for block in list(blocks(page)) if block.needs == CHECKOUT for line in block.lines):
         if match := re.fullmatch(r"make (\w+)(?: ARGS=.+)?", line):
             assert f"\n{match[1]}: " in makefile
         elif match := re.fullmatch(r"python (?:-m pytest )?((?:(?:tests|benchmarks)/\S+ ?)+)", line):
@@ -91,7 +91,7 @@ def test_commands_for_the_checkout_name_existing_files():
 
 
 def test_every_code_block_names_its_file():
-    every = [(page, block) for page in build_pages() for block in blocks(page)]
+    every = [(page, block) for page in build_pages() for block in list(blocks(page))]
     assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
     for page, text in build_pages().items():
         assert re.findall(r"^```(?:python|yaml|console|sh|shell)\s*$", text, re.MULTILINE) == [], page

@@ -202,7 +202,7 @@ def _select_rows(
         raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
     empty = [name for name, count in counts.items() if count == len(frame)]
     filled, notes = list[str](), list[str]()
-    for name, count in counts.items():
+    for name in counts:
         policy = missing.get(name, default)
         if policy == "error" and name not in empty:
             listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())

@@ -79,7 +79,7 @@ def test_a_block_that_is_not_run_says_what_it_needs():
 
 def test_commands_for_the_checkout_name_existing_files():
     makefile = (ROOT / "Makefile").read_text()
-    for line in (line for page in PAGES for block in list(blocks(page)) if block.needs == CHECKOUT for line in block.lines):
+    for line in (line for page in PAGES for block in blocks(page) if block.needs == CHECKOUT for line in block.lines):
         if match := re.fullmatch(r"make (\w+)(?: ARGS=.+)?", line):
             assert f"\n{match[1]}: " in makefile
         elif match := re.fullmatch(r"python (?:-m pytest )?((?:(?:tests|benchmarks)/\S+ ?)+)", line):

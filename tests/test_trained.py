@@ -59,6 +59,18 @@ LINES = [
     ["dataset=moons", "loss=mse", "loss.class_weights=balanced", "optimizer=lbfgs", "batching=full", "epochs=2"],
     ["dataset=moons", "loss=bce_with_logits", "+loss.pos_weight=3.7", "epochs=2"],
     ["dataset=iris", "+loss.weight=[1,2,0.3]", "loss.label_smoothing=0.1", "epochs=2"],
+    *(
+        ["dataset=arrays", f"dataset.path={rows}.npz", "dataset.weight=w", "engine=replay", *more, "epochs=4"]
+        for rows, *more in (
+            ("rows", "clip_grad_norm=0.5", "batching.batch_size=7"),
+            ("rows", "dataset.scale_target=log", "loss=huber", "batching=full"),
+            ("targets", "early_stopping.restore_best=true"),
+            ("classes", "loss=cross_entropy", "loss.class_weights=balanced", "loss.label_smoothing=0.1"),
+            ("classes", "loss=bce_with_logits", "batching.batch_size=7"),
+            ("classes", "loss=bce_with_logits", "loss.class_weights={1: 3.7}"),
+            ("classes", "loss=bce", "model.output_activation=sigmoid", "optimizer=lbfgs", "batching=full"),
+        )
+    ),
 ]
 
 
@@ -74,7 +86,10 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     """Bit for bit, in this process; test_the_exported_script_of_the_command_has_the_runs_losses runs it in another."""
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=(80, 2))
-    np.savez("rows.npz", x=x, y=1e6 + 1e4 * x.sum(1))
+    y, w = 1e6 + 1e4 * x.sum(1), np.random.default_rng(1).exponential(size=80)
+    np.savez("rows.npz", x=x, y=y, w=w)
+    np.savez("targets.npz", x=x, y=np.stack([y, x[:, 0]], axis=1), w=w)
+    np.savez("classes.npz", x=x, y=(x.sum(1) > 0.5).astype(int), w=w)
     config = config_of(*line, "threads=1")
     experiment = build(config)
     script = write_script(experiment, threads=1, rows="script.npz")

@@ -19,6 +19,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import encode_rows, encode_targets
+    from exp.data.weight_column import encode_weights
     from exp.results.trained_model import load_trained
 
     if split is not None and data is not None:
@@ -31,6 +32,10 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         table = trained.read(data)
         rows, is_complete, notes = encode_rows(table.frame, trained.preprocessing, data)
         y, has_target, more = encode_targets(table.frame, trained.preprocessing, data)
+        weights = None
+        if trained.weight is not None:
+            weights, more_of_weights = encode_weights(table.frame, trained.weight, data)
+            more += more_of_weights
         for note in (*table.notes, *notes, *more):
             print(note)
         kept = is_complete & has_target
@@ -38,7 +43,10 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
             raise DataError(
                 f"data={data}: every row has a missing value", "rows with a value in each column, and a target"
             )
-        what, metrics = data, trained.evaluate_rows(rows[kept], y[kept])
+        if weights is not None and not weights[kept].any():
+            raise DataError(f"data={data}: the weight '{trained.weight}' is 0 in every row", "rows with weights > 0")
+        of_row = None if weights is None else weights[kept]
+        what, metrics = data, trained.evaluate_rows(rows[kept], y[kept], of_row)
     print(f"{what}, {metrics.count:,} rows, checkpoint {trained.checkpoint}")
     for name, value in metrics.values().items():
         print(f"{name} {value!r}")

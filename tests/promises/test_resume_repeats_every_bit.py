@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import forking
+import numpy as np
 import pytest
 import torch
 from conftest import config_of
@@ -109,6 +110,23 @@ PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
 @pytest.mark.parametrize(("mode", "kind"), PAIRS)
 def test_a_run_resumes_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_resumes_to_the_same_end(overrides_of(mode, kind, engine))
+
+
+WEIGHTED = ["y", "classes loss.class_weights=balanced", "classes loss=bce_with_logits loss.class_weights=[1,3]"]
+
+
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_a_run_with_weighted_rows_resumes_from_a_checkpoint(kind: str, engine: str, tmp_path: Path):
+    draw = np.random.default_rng(0)
+    x, w = draw.normal(size=(100, 3)), draw.exponential(size=100)
+    target, *options = kind.split()
+    np.savez(tmp_path / "rows.npz", x=x, y=x.sum(1) > 0.5 if target == "classes" else x.sum(1), w=w)
+    words = (
+        f"dataset=arrays dataset.path={tmp_path}/rows.npz dataset.weight=w log_every=3 eval_every=1epoch save_every=7"
+    )
+    more = f"batching.batch_size=7 model.dropout=0.3 engine={engine} epochs=4 threads=1"
+    assert_every_checkpoint_resumes_to_the_same_end([*words.split(), *options, *more.split()])
 
 
 RANDOM = given(

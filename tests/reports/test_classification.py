@@ -119,10 +119,15 @@ def test_row_losses_equal_the_loss_of_each_row_alone():
     assert np.allclose(losses, alone, atol=1e-6)
 
 
-def test_a_loss_with_class_weights_has_no_interval():
+def test_a_loss_with_class_weights_has_the_interval_of_a_weighted_mean():
+    """Its variance is the one of survey statistics: the sum of squared w (l - mean)."""
     split, net = of_classes(3)
-    weighted = make_objective(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), "classes", ("a", "b", "c"))
-    assert set(confidence_intervals(split, weighted, net(split.x).detach())) == {"accuracy"}
+    criterion, output = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), net(split.x).detach()
+    low, high = confidence_intervals(split, make_objective(criterion, "classes", ("a", "b", "c")), output)["loss"]
+    losses, w = nn.CrossEntropyLoss(reduction="none")(output, split.y), torch.where(split.y == 1, 5.0, 1.0)
+    mean, n = float(criterion(output, split.y)), len(split)
+    variance = float((w * (losses - mean)).square().sum() / w.sum() ** 2) * n / (n - 1)
+    assert (low, high) == pytest.approx((mean - 1.96 * variance**0.5, mean + 1.96 * variance**0.5), rel=1e-4)
 
 
 def test_a_criterion_that_ignores_reduction_has_no_interval():

@@ -13,10 +13,13 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn, optim
 
+from exp.data.batches import Position
 from exp.errors import ConfigError
+from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.events import Evaluated, Trained
 from exp.training.loop import Training
+from exp.training.metrics import AccuracySum, MetricSums
 
 
 class WeightedByClass(nn.Module):
@@ -163,6 +166,18 @@ def test_what_cannot_be_weighed_is_refused_with_a_cure(words: str, message: str,
         build(config_of(*words.split(";")))
     assert message in str(error.value)
     assert fix in str(error.value.fix)
+
+
+@pytest.mark.parametrize("words", ["loss.class_weights={benign: 99}", "loss=bce_with_logits +loss.pos_weight=99"])
+def test_weights_of_classes_give_up_accuracy_without_a_warning(words: str):
+    plain = build(config_of("epochs=1", "optimizer.lr=1e-9"))
+    weighted = build(config_of("epochs=1", "optimizer.lr=1e-9", *words.replace(" +", ";+").split(";")))
+    for experiment, expected in ((plain, 2), (weighted, 1)):
+        metrics = {name: experiment.learner.evaluate(split) for name, split in experiment.data.splits.items()}
+        bad = {**metrics, "test": MetricSums(114, 100.0, AccuracySum(114, 3))}
+        assert (
+            len(list(compare_with_baseline(experiment.objective, experiment.data, bad, Position(1, 1, 1)))) == expected
+        )
 
 
 def test_a_loss_without_the_losses_of_rows_is_refused():

@@ -68,6 +68,7 @@ COLUMN_CONSTRAINTS: dict[str, tuple[ColumnName | ColumnNames | ColumnKinds, str]
     "dataset.group": (ColumnName(null=True), "null"),
     "dataset.split_column": (ColumnName(null=True), "null"),
     "dataset.order": (ColumnName(null=True), "null"),
+    "dataset.weight": (ColumnName(null=True), "null"),
     "dataset.drop": (ColumnNames(), "null"),
     "dataset.kinds": (ColumnKinds(), "null"),
 }

@@ -32,6 +32,7 @@ class Dataset:
     parts: NDArray[np.int8] | None = None  # 0 train, 1 val, 2 test, -1: to be assigned
     order: NDArray[np.float64] | None = None  # rows are assigned to train, val, test in this order
     notes: tuple[str, ...] = ()  # messages for the user
+    weights: NDArray[np.float64] | None = None  # of each row, > 0; None: all rows weigh the same
     row_numbers: NDArray[np.int64] | None = None  # positions in the file, counted from 1; None: no row was dropped
 
     @property
@@ -39,7 +40,7 @@ class Dataset:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
         categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]
         digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories)).encode())
-        for array in (self.x, self.y):
+        for array in (self.x, self.y, *(() if self.weights is None else (self.weights,))):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -11,6 +11,7 @@ from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.parts import join_files
 from exp.data.read_table import find_file, read_frame
+from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
 
 
@@ -33,6 +34,7 @@ def table(
     encoding: str | None = "utf-8",
     sheet: str | None = None,
     na_values: Sequence[object] | None = None,
+    weight: str | None = None,
 ) -> Dataset:
     """Read a table with column names from a .csv, .tsv, .txt, .parquet or .xlsx file; text may be compressed.
 
@@ -62,12 +64,13 @@ def table(
         encoding: Text encoding of the file. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
         sheet: Sheet of an Excel file; null: the first one with cells.
         na_values: More words and numbers that stand for an empty cell.
+        weight: Column with a number >= 0 for each row: its weight in the loss and in the metrics. It is no feature.
 
     Raises:
         DataError: The file cannot be read, or the table cannot be trained on.
     """
     options = TableOptions(
-        target, task, missing, kinds, drop, group, max_categories, order, split_column, decimal, day_first
+        target, task, missing, kinds, drop, group, max_categories, order, split_column, decimal, day_first, weight
     )
     text = [str(name) for name, kind in (kinds or {}).items() if kind == "category"]
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
@@ -91,8 +94,12 @@ def table(
     return dataset_from_frame(frame, path, options, notes, parts, row_numbers)
 
 
-def arrays(path: str) -> Dataset:
-    """Read x [N, F] and y [N] or [N, K] from an .npz file, and `feature_names` and `target_names` if it has them."""
+def arrays(path: str, weight: str | None = None) -> Dataset:
+    """Read x [N, F] and y [N] or [N, K] from an .npz file, and `feature_names` and `target_names` if it has them.
+
+    Args:
+        weight: Name of the array with a number >= 0 for each row: its weight in the loss and in the metrics.
+    """
     try:
         with np.load(find_file(path), allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
@@ -105,7 +112,17 @@ def arrays(path: str) -> Dataset:
             f"dataset.path={path}: the file must hold arrays x and y, got {', '.join(content) or 'none'}",
             "numpy.savez(path, x=x, y=y)",
         )
-    return as_dataset(_Bunch(content))
+    dataset = as_dataset(_Bunch(content))
+    if weight is None:
+        return dataset
+    weights = content.get(weight)
+    if weights is None or weights.shape != (len(dataset.x),) or weights.dtype.kind not in "fiub":
+        what = "there is no such array" if weights is None else f"it has shape {list(weights.shape)}"
+        raise DataError(
+            f"dataset.weight={weight}: {what} in {path} (its arrays: {', '.join(content)})",
+            f"an array of {len(dataset.x)} numbers",
+        )
+    return weigh_rows(dataset, weights.astype(np.float64), weight)
 
 
 class _Bunch:
@@ -125,6 +142,7 @@ def openml(
     drop: Sequence[str] = (),
     group: str | None = None,
     max_categories: int | None = 50,
+    weight: str | None = None,
 ) -> Dataset:
     """Load a dataset from openml.org. It is downloaded once and then read from the folder `cache`.
 
@@ -134,5 +152,5 @@ def openml(
     bunch: Any = importlib.import_module("sklearn.datasets").fetch_openml(
         name, version=version, target_column=None, as_frame=True, data_home=cache, parser="pandas"
     )
-    options = TableOptions(target, task, missing, kinds, drop, group, max_categories)
+    options = TableOptions(target, task, missing, kinds, drop, group, max_categories, weight=weight)
     return dataset_from_frame(bunch.frame, f"{name} {version}", options)

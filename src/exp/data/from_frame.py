@@ -15,6 +15,7 @@ from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import find_identifier, find_target_copies, find_useless
 from exp.data.target import encode_target, read_target
+from exp.data.weight_column import parse_weights, weigh_rows
 from exp.errors import ConfigError, DataError, nearest
 
 # What dataset.missing may be, for all columns or for one.
@@ -36,6 +37,7 @@ class TableOptions:
     split_column: str | None = None
     decimal: str | None = "."
     day_first: bool | None = None
+    weight: str | None = None
 
 
 def dataset_from_frame(
@@ -56,23 +58,27 @@ def dataset_from_frame(
     frame = frame.rename(columns=str).reset_index(drop=True)
     names = list(map(str, frame.columns))
     target = _find_target(options.target, names, path)
-    group, order, split_column = (
-        None if name is None else str(name) for name in (options.group, options.order, options.split_column)
+    group, order, split_column, weight = (
+        None if name is None else str(name)
+        for name in (options.group, options.order, options.split_column, options.weight)
     )
     kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
     drop = [str(name) for name in options.drop]
     missing, default_missing = _missing_policies(options.missing)
-    roles = {"group": group, "order": order, "split_column": split_column}
+    roles = {"group": group, "order": order, "split_column": split_column, "weight": weight}
     _check_names(
         names,
         path,
         {"drop": drop, "kinds": kinds, "missing": missing, **{key: [name] for key, name in roles.items() if name}},
     )
 
-    others = (target, group, split_column)
+    if weight == target:
+        raise ConfigError(f"dataset.weight={weight}: this column is the target", "another column as dataset.weight")
+    others = (target, group, split_column, weight)
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
     cells, target_notes = read_target(target, given[target], options.task, options.decimal)
-    frame, row_notes = _select_rows(given.assign(**{target: cells}), target, path, missing, default_missing)
+    of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
+    frame, row_notes = _select_rows(given.assign(**{target: cells}), target, path, of_rows, default_missing)
     features = [name for name in map(str, frame.columns) if name not in (*others, *drop)]
     y, classes = encode_target(target, frame[target], options.task)
     column_options = ColumnOptions(
@@ -92,7 +98,7 @@ def dataset_from_frame(
     rows = frame.index.to_numpy(dtype=np.int64)
     if split_column is not None:
         parts = parts_of_cells(split_column, frame[split_column])
-    return Dataset(
+    dataset = Dataset(
         x if len(kept) == len(columns) else x[:, kept],
         y,
         tuple(columns[index] for index in kept),
@@ -104,6 +110,10 @@ def dataset_from_frame(
         notes=(*notes, *target_notes, *row_notes, *_left_out(reasons), *column_notes),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
     )
+    if weight is None:
+        return dataset
+    is_joined = row_numbers is not None
+    return weigh_rows(dataset, parse_weights(weight, frame[weight], options.decimal), weight, is_joined)
 
 
 def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], list[str]]:

@@ -54,8 +54,16 @@ def prepare(
     y = preprocessing.encode_targets(dataset.y)
     numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
     check_memory(n, len(preprocessing.features))
+    weights = None if dataset.weights is None else torch.from_numpy(dataset.weights).float()
     parts = [
-        Split(_features(preprocessing, encoded, part), y[torch.from_numpy(part)], numbers[part], scale) for part in rows
+        Split(
+            _features(preprocessing, encoded, part),
+            y[torch.from_numpy(part)],
+            numbers[part],
+            scale,
+            None if weights is None else weights[torch.from_numpy(part)],
+        )
+        for part in rows
     ]
     train, val, test = parts if len(parts) == 3 else parts * 3
     left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -126,15 +127,16 @@ def _model(experiment: Experiment) -> dict[str, Any]:
 
 
 def _loss(experiment: Experiment) -> dict[str, Any]:
-    """`criterion`, and with weights `weighted_mean` and `w`, the argument with the rows' own weights."""
+    """`criterion`, and with weights `weighted_mean`; `w` and `val_rows` name the rows' own weights."""
     node, criterion = experiment.config.loss, experiment.objective.criterion
     class_weights = experiment.data.preprocessing.class_weights
-    weights = None if class_weights is None else list(class_weights)
+    # In the digits of float32, which is what the loss has.
+    weights = None if class_weights is None else [float(str(np.float32(weight))) for weight in class_weights]
     has_own = has_class_weight(without_weights(criterion))
     if has_own and weights is not None:
         node = {**node, "weight": weights}
     if not isinstance(criterion, WeightedLoss):
-        return {"criterion": format_call("loss", node), "w": "", "weighted_mean": {}}
+        return {"criterion": format_call("loss", node), "w": "", "val_rows": "val_x, val_y", "weighted_mean": {}}
     numbers = "y" if isinstance(experiment.objective, Multiclass) else "y.squeeze(1).long()"
     of_class = "loss_of_rows.weight" if has_own else "class_weights" if weights else ""
     has_rows = experiment.data.train.weights is not None
@@ -142,6 +144,7 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
     return {
         "criterion": format_call("loss", {**node, "reduction": "none"}),
         "w": ", w" if has_rows else "",
+        "val_rows": "val_x, val_y" + ", val_w" * has_rows,
         "weighted_mean": {
             "class_weights": "" if has_own or weights is None else repr(weights),
             "losses": "loss_of_rows(output, y)" + ("" if numbers == "y" else reduced),

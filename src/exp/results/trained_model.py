@@ -50,9 +50,10 @@ class TrainedModel:
     checkpoint: str
 
     @property
-    def has_row_weights(self) -> bool:
-        """Whether rows have weights of their own: dataset.weight."""
-        return self.config.dataset.get("weight") is not None
+    def weight(self) -> str | None:
+        """The column with the rows' weights, dataset.weight; None: all rows weigh the same."""
+        weight = self.config.dataset.get("weight")
+        return None if weight is None else str(weight)
 
     def outputs(self, rows: Floats) -> Tensor:
         """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
@@ -108,7 +109,7 @@ class TrainedModel:
         """
         target = self.objective.target(self.preprocessing.encode_targets(y))
         of_row = None
-        if self.has_row_weights:
+        if self.weight is not None:
             of_row = torch.ones(len(y)) if weights is None else torch.from_numpy(weights).float()
         split = Split(torch.zeros(len(y), 0), target, target_scale=self.preprocessing.target_scale, weights=of_row)
         return compute_metrics(self.objective, self.outputs(rows), split)

@@ -151,6 +151,13 @@ def loss_weights(criterion: nn.Module, target: Tensor) -> Tensor | None:
     return cast(Tensor, criterion.weight)[target] if has_class_weight(criterion) else None
 
 
+def weighs_classes(criterion: nn.Module) -> bool:
+    """Return whether errors of some classes weigh more in the loss than errors of others."""
+    inner = without_weights(criterion)
+    weights = criterion.class_weights if isinstance(criterion, WeightedLoss) else None
+    return weights is not None or has_class_weight(inner) or getattr(inner, "pos_weight", None) is not None
+
+
 def unpack_target(criterion: nn.Module, target: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the y of a target [B, ...] of `criterion`, and the rows' own weights [B]; None if they have none."""
     return criterion.unpack(target) if isinstance(criterion, WeightedLoss) else (target, None)

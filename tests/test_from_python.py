@@ -12,7 +12,8 @@ import torch
 from sklearn.datasets import load_iris
 
 import exp as package
-from exp import api, load, sweep, train
+from exp import load, sweep, train
+from exp.cli.python_calls import to_overrides
 from exp.diff import find_differences
 from exp.errors import ExpError
 
@@ -27,8 +28,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_list_is_the_values_of_a_sweep_unless_the_key_takes_a_list():
     values = {"seed": [0, 1], "optimizer.lr": (0.1, 0.2), "model.hidden": [4, 4], "dataset": ["xor", "moons"]}
     overrides = ["seed=0,1", "optimizer.lr=0.1,0.2", "model.hidden=[4,4]", "dataset=xor,moons"]
-    assert api._to_overrides("sweep", (), values) == overrides
-    assert api._to_overrides("train", (), {"model.hidden": (4, 4)}) == ["model.hidden=[4,4]"]
+    assert to_overrides("sweep", (), values) == overrides
+    assert to_overrides("train", (), {"model.hidden": (4, 4)}) == ["model.hidden=[4,4]"]
 
 
 def test_a_run_equals_that_of_the_command_line(exp, tmp_path: Path):

@@ -1,29 +1,26 @@
 """Train, sweep and load from Python and notebooks, with the overrides, files and bits of the command line."""
 
-import json
 import logging
-import re
-import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from exp import report
-from exp.cli.commands import COMMANDS
 from exp.cli.diagnosis import CommandError
 from exp.cli.main import train_or_sweep
-from exp.config.constraints import CONSTRAINTS
+from exp.cli.python_calls import in_python, to_overrides
 from exp.data.encode import encode_rows, nonfinite_notes
+from exp.data.input_files import with_moved_files
 from exp.data.read_table import import_pandas
 from exp.data.seeding import preserved_streams
-from exp.errors import ConfigError, as_yaml, display_path
+from exp.errors import ConfigError, display_path
 from exp.reports import run_report, sweep_report
 from exp.results import run_folder, sweep_csv
 from exp.results import summary as record
@@ -37,6 +34,7 @@ class Result:
     """A run and what it left in `folder`, with the parameters that its final metrics are of."""
 
     folder: Path
+    moved: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # where its data files are now
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -55,7 +53,7 @@ class Result:
 
     @cached_property
     def trained(self) -> TrainedModel:
-        return trained_in(self.folder)
+        return trained_in(self.folder, moved=self.moved)
 
     @property
     def model(self) -> nn.Module:
@@ -103,7 +101,7 @@ class Result:
         """Return the path of report.html, which is written first if it does not exist."""
         path = self.folder / run_folder.REPORT
         if not path.exists():
-            report.report(str(self.folder))
+            report.report(str(self.folder), **self.moved)
         return path
 
     def _repr_html_(self) -> str:
@@ -152,7 +150,7 @@ def train(*overrides: str, **values: object) -> Result:
     Raises:
         ExpError: The command is wrong, or the run failed; its `fix` says what to type.
     """
-    return Result(_run_and_load(_to_overrides("train", overrides, values)))
+    return Result(_run_and_load(to_overrides("train", overrides, values)))
 
 
 def sweep(*overrides: str, **values: object) -> SweepResult:
@@ -167,55 +165,29 @@ def sweep(*overrides: str, **values: object) -> SweepResult:
     Raises:
         ExpError: The command is wrong; its `fix` says what to type.
     """
-    return SweepResult(_run_and_load(["-m", *_to_overrides("sweep", overrides, values)]))
+    return SweepResult(_run_and_load(["-m", *to_overrides("sweep", overrides, values)]))
 
 
-def load(folder: Path | str) -> Result:
-    """Return the run in `folder`. ConfigError if there is none."""
+def load(folder: Path | str, *overrides: str) -> Result:
+    """Return the run in `folder`.
+
+    Args:
+        overrides: Where the run's data files are now, if they moved: load("run", "dataset.path=data.csv").
+
+    Raises:
+        ConfigError: There is no run, or an override is not the path of one of its files.
+    """
     check_is_run(Path(folder))
-    return Result(Path(folder))
-
-
-def _to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
-    """Return the arguments as overrides. For `sweep` a list holds the values of a key, unless the key takes a list."""
-    if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{strange[0]!r} must be an override", '"dataset=cancer", or epochs=50')
-    if flags := [word for word in overrides if word.startswith("-")]:
-        others = [word for word in overrides if not word.startswith("-")]
-        meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
-        raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
-    return [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
-
-
-def _as_value(function: str, key: str, value: object) -> str:
-    if not isinstance(value, range | tuple | list):
-        return as_yaml(value)
-    items = list(cast("Sequence[object]", value))
-    takes_list = key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items)
-    return ",".join(map(as_yaml, items)) if function == "sweep" and not takes_list else as_yaml(items)
-
-
-def _python_call(function: str, overrides: Sequence[str]) -> str:
-    return f"{function}({', '.join(json.dumps(word, ensure_ascii=False) for word in overrides)})"
-
-
-def _in_python(text: str) -> str:
-    """Return a message with the calls of `train` and `sweep` that its command lines are."""
-
-    def translate(match: re.Match[str]) -> str:
-        words = shlex.split(match[1])
-        if words[0] in COMMANDS or any(word.startswith("-") and word != "-m" for word in words):
-            return match[0]
-        return _python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
-
-    return re.sub(r"python -m exp (\S*=.*|-m .*)$", translate, text, flags=re.MULTILINE)
+    moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
+    with_moved_files(run_folder.read_config(Path(folder))["dataset"], moved)
+    return Result(Path(folder), moved)
 
 
 def _run_and_load(arguments: list[str]) -> Path:
     try:
         return _run(arguments)
     except CommandError as error:
-        error.fix, error.printed = _in_python(error.fix), _in_python(error.printed)
+        error.fix, error.printed = in_python(error.fix), in_python(error.printed)
         raise
 
 

@@ -6,7 +6,9 @@ from exp.cli.commands import run_command
 from exp.errors import ConfigError, DataError
 
 
-def evaluate(run: str, split: str | None = None, data: str | None = None, checkpoint: str = "auto") -> None:
+def evaluate(
+    run: str, split: str | None = None, data: str | None = None, checkpoint: str = "auto", **moved: str
+) -> None:
     """Print each metric of a trained model, with every digit.
 
         python -m exp evaluate run=FOLDER
@@ -16,6 +18,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
         split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target.
         checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
+        dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import encode_rows, encode_targets
@@ -24,7 +27,7 @@ def evaluate(run: str, split: str | None = None, data: str | None = None, checkp
 
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
-    trained = load_trained(run, checkpoint)
+    trained = load_trained(run, checkpoint, moved)
     if data is None:
         what = split or trained.experiment.data.held_out
         metrics = trained.evaluate(what)

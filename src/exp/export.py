@@ -19,7 +19,7 @@ _FORMATS = ("script", "pt2", "onnx")
 _SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
+def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: str) -> None:
     """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
 
         python -m exp export run=FOLDER format=script out=train.py
@@ -33,6 +33,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
         format: script, pt2 (torch.export) or onnx.
         out: File to write.
         checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
+        dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     import torch
@@ -49,7 +50,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto") -> None:
         fix = f"format={_SUFFIXES[suffix]} {shlex.quote(f'out={out}')}"
         raise ConfigError(f"format={format} out={out}: {suffix} is the suffix of {_SUFFIXES[suffix]}", fix)
     path = new_file(out)
-    trained = load_trained(run, checkpoint)
+    trained = load_trained(run, checkpoint, moved)
     if format == "script":
         experiment = trained.experiment
         config = experiment.config

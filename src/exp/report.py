@@ -7,7 +7,7 @@ from exp.cli.commands import run_command
 from exp.errors import ExpError
 
 
-def report(run: str) -> None:
+def report(run: str, **moved: str) -> None:
     """Write the page FOLDER/report.html of a run or a sweep anew.
 
         python -m exp report run=FOLDER
@@ -18,6 +18,7 @@ def report(run: str) -> None:
 
     Args:
         run: Folder of the run or sweep.
+        dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.batches import Position
@@ -39,7 +40,7 @@ def report(run: str) -> None:
     with folder_lock(folder):
         experiment, missing = None, ""
         try:
-            experiment = load_trained(folder).experiment
+            experiment = load_trained(folder, moved=moved).experiment
         except ExpError as error:
             if (folder / run_folder.REPORT).exists():
                 raise

@@ -85,6 +85,7 @@ def _events(
     """Yield everything that happens in a run, in order: description, notes, training, figures."""
     built = describe(spec, experiment)
     yield built
+    yield from _notes(previous.moved_files(spec.overrides))
     yield from _notes(previous.warnings(experiment, built.facts["environment"]))
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)

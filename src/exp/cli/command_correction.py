@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exp.config.overrides import shell_line
+from exp.data.input_files import DATA_PATHS
 from exp.errors import nearest
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
@@ -29,7 +30,7 @@ def corrected_line(command: Callable[..., None], arguments: Sequence[str]) -> st
 
     Every folder and file that was typed is kept, under the key that takes it. What no key takes is left out.
     """
-    parameters = inspect.signature(command).parameters
+    parameters = parameters_of(command)
     given: dict[str, str] = {}
     pairs = list(_pairs(arguments, parameters))
     for key, value in sorted(pairs, key=lambda pair: not pair[0]):  # the words without a key last
@@ -44,6 +45,15 @@ def corrected_line(command: Callable[..., None], arguments: Sequence[str]) -> st
             value = given.get(key) or _example_of(key, examples[key].rpartition("=")[2], given)
             line.append(value if parameter.kind is Parameter.POSITIONAL_ONLY else f"{key}={value}")
     return shell_line([command.__name__, *line])
+
+
+def parameters_of(command: Callable[..., None]) -> dict[str, Parameter]:
+    """Return the parameters of a command by their keys. `**moved` stands for the paths of the run's data files."""
+    parameters = inspect.signature(command).parameters
+    moved = parameters.get("moved")
+    found = {key: parameter for key, parameter in parameters.items() if parameter is not moved}
+    keys = DATA_PATHS if moved is not None else ()
+    return found | {key: moved.replace(kind=Parameter.KEYWORD_ONLY, default=None) for key in keys if moved is not None}
 
 
 def latest_trained() -> Path | None:
@@ -73,7 +83,7 @@ def _key_like(typed: str, free: _Parameters) -> str | None:
     if typed in free:
         return typed
     if typed in _FOLDERS:
-        return next((key for key in free if key in _FOLDERS), None)
+        return next((key for key in free if key in _FOLDERS or key == f"dataset.{typed}"), None)
     return nearest(typed, free)
 
 

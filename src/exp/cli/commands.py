@@ -17,8 +17,9 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.cli.command_correction import corrected_line, example_words
+from exp.cli.command_correction import corrected_line, example_words, parameters_of
 from exp.cli.os_errors import explain_os_error
+from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError
 
 # Modules of `exp` with a function of the same name.
@@ -44,7 +45,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
     given: dict[str, str] = {}
     try:
         positional, keywords = parse_arguments(command, arguments)
-        given = {**dict(zip(inspect.signature(command).parameters, positional, strict=False)), **keywords}
+        given = {**dict(zip(parameters_of(command), positional, strict=False)), **keywords}
         command(*positional, **keywords)
     except BrokenPipeError:
         raise
@@ -62,7 +63,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
 
     ConfigError, with the whole line to type, if one is unknown, repeated, missing or not a number.
     """
-    name, parameters = command.__name__, inspect.signature(command).parameters
+    name, parameters = command.__name__, parameters_of(command)
     bare = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
     takes = " ".join(key.upper() if key in bare else f"{key}=" for key in parameters)
     found: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
 
 def help_of(command: Command) -> str:
     """Usage, what the command does, and its arguments."""
-    parameters = inspect.signature(command).parameters
+    parameters = parameters_of(command)
     examples = {word.partition("=")[0]: word for word in example_words(command)}
     words = [
         key.upper()
@@ -97,12 +98,13 @@ def help_of(command: Command) -> str:
         if parameter.default is Parameter.empty
         else f"[{key}={parameter.default if parameter.default is not None else 'VALUE'}]"
         for key, parameter in parameters.items()
+        if key not in DATA_PATHS[1:]  # the clause of the first one has them
     ]
     text, _, _ = (inspect.getdoc(command) or "").partition("\nArgs:")
     text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
     text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
     clauses = [
-        textwrap.fill(f"  {key:<12}{clause}", 100, subsequent_indent=" " * 14)
+        textwrap.fill(f"  {key:<11} {clause}", 100, subsequent_indent=" " * 14)
         for key, clause in argument_clauses(command).items()
     ]
     return "\n".join([f"usage: python -m exp {command.__name__} {' '.join(words)}", "", text, "", *clauses])
@@ -112,7 +114,7 @@ def argument_clauses(command: Command) -> dict[str, str]:
     """What the docstring's `Args:` says of each argument."""
     _, _, section = (inspect.getdoc(command) or "").partition("\nArgs:\n")
     section = section.partition("\n\n")[0]
-    return {key: " ".join(text.split()) for key, text in re.findall(r"^ +(\w+): (.+(?:\n {6,}.+)*)", section, re.M)}
+    return {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
 
 
 def new_file(out: str) -> Path:

@@ -13,7 +13,8 @@ from exp.config.compose import compose_config, override_key
 from exp.config.overrides import reads_as, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, as_yaml, display_path, nearest
+from exp.data.input_files import DATA_PATHS, check_input_files
+from exp.errors import ConfigError, DataError, as_yaml, display_path, nearest
 from exp.results import summary
 from exp.results.run_folder import (
     LAST_CHECKPOINT,
@@ -32,7 +33,7 @@ from exp.results.run_folder import (
 )
 
 # Keys that may differ in a resumed run.
-_MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.")
+_MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
 
 
 # Keys that folders of older runs do not have, with the values that those runs had.
@@ -201,6 +202,18 @@ def _refuse_changes(folder: Path, line: CommandLine) -> None:
             what = f"{what}; the run has no checkpoint, so it can simply be started again"
         raise ConfigError(what, f"a new run: {shell_line(line.words)}")
     _refuse_other_length(folder, now, then)
+    _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True))
+
+
+def _check_files(folder: Path, dataset: Any) -> None:
+    """Raise DataError, with the command that names its new place, if a data file of the run is not found."""
+    try:
+        check_input_files(dataset)
+    except DataError as error:
+        if error.key not in DATA_PATHS:
+            raise
+        new = error.override if isinstance(error.override, str) else f"{error.key}=NEW"
+        raise DataError(error.problem, resume_command(folder, new)) from error
 
 
 def _refuse_other_length(folder: Path, now: dict[str, Any], then: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from exp.errors import ConfigError, DataError, nearest
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
-_PATHS = ("path", "val_path", "test_path")
+# The keys of the files of a dataset.
+DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path")
 
 
 def find_file(path: str, key: str = "dataset.path") -> Path:
@@ -44,9 +45,9 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
     target = str(dataset.get("_target_"))
     if target not in ("exp.data.files.table", "exp.data.files.arrays"):
         return
-    for name in _PATHS:
-        if isinstance(path := dataset.get(name), str):
-            find_file(path, f"dataset.{name}")
+    for key in DATA_PATHS:
+        if isinstance(path := dataset.get(key.removeprefix("dataset.")), str):
+            find_file(path, key)
     path = str(dataset["path"])
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if target.endswith("arrays") and suffix in TABLES:
@@ -61,6 +62,35 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         override = f"dataset.target={quote_text(near)}"
         what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(columns)})"
         raise DataError(what, shlex.quote(override), key="dataset.target", override=override)
+
+
+def with_moved_files(dataset: dict[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `dataset` of a config with other paths of its files, by their keys.
+
+    Raises:
+        ConfigError: It has no such file.
+    """
+    paths = {key: key.removeprefix("dataset.") for key in moved}
+    for key, name in paths.items():
+        if key not in DATA_PATHS or dataset.get(name) is None:
+            has = [key for key in DATA_PATHS if dataset.get(key.removeprefix("dataset.")) is not None]
+            available = ", ".join(has) or "none"
+            raise ConfigError(
+                f"{key}={moved[key]}: the run has no file of that key (available: {available})",
+                f"{has[0]}={moved[key]}" if has else f"no {key}=",
+                key=key,
+            )
+    return {**dataset, **{name: moved[key] for key, name in paths.items()}}
+
+
+def moved_note(path: str) -> str:
+    """Return the note on a data file that is now at another `path`, as KEY=VALUE."""
+    return f"{path}: its rows are those that the run was trained on"
+
+
+def changed_rows(recorded: str, found: str) -> str:
+    """Return what is wrong if the fingerprint of a run's rows was `recorded`, and is `found`."""
+    return f"their fingerprint was {recorded[:12]}, is now {found[:12]}"
 
 
 def columns_of(path: str) -> list[str]:

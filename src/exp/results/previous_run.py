@@ -1,12 +1,14 @@
 """PreviousRun: what a run folder holds of an earlier start of the same run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exp.config.compose import override_key
 from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
+from exp.data.input_files import DATA_PATHS, changed_rows, moved_note
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
 from exp.results.run_folder import BEST_CHECKPOINT, METRICS, SUMMARY
@@ -60,9 +62,19 @@ class PreviousRun:
             DataError: The rows differ from those that the checkpoint was trained on.
         """
         experiment = build(config, cache)
-        if self.checkpoint is not None and self.checkpoint["data"] != experiment.data.fingerprint:
-            raise DataError("dataset: the rows differ from those that the run was trained on", "the original rows")
+        recorded = self.checkpoint["data"] if self.checkpoint is not None else self.summary.get("data_sha256")
+        if recorded not in (None, experiment.data.fingerprint):
+            how = changed_rows(str(recorded), experiment.data.fingerprint)
+            what = f"dataset: the rows differ from those that the run was trained on: {how}"
+            raise DataError(what, "the original rows, or a new run")
         return experiment
+
+    def moved_files(self, overrides: Sequence[str]) -> Iterator[str]:
+        """Yield a note for each of `overrides` that is another path of a data file than before."""
+        before = self.summary.get("overrides")
+        for override in overrides:
+            if before is not None and override_key(override) in DATA_PATHS and override not in before:
+                yield moved_note(override)
 
     def warnings(self, experiment: Experiment, environment: Mapping[str, Any]) -> Iterator[str]:
         """Yield what was lost, and what may change the bits from here on."""

@@ -1,6 +1,7 @@
 """The trained model of a run folder."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
+from exp.data.input_files import DATA_PATHS, changed_rows, moved_note, with_moved_files
 from exp.data.preprocessing import Floats, Preprocessing
 from exp.data.read_table import Table, read_frame
 from exp.data.seeding import preserved_streams
@@ -48,6 +50,7 @@ class TrainedModel:
     model: nn.Module
     state: State
     checkpoint: str
+    moved: Mapping[str, str] = field(default_factory=dict[str, str])  # where the run's data files are now, by key
 
     @property
     def weight(self) -> str | None:
@@ -82,15 +85,22 @@ class TrainedModel:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The run's experiment, built again with these parameters. DataError if its rows changed or are missing."""
+        """The run's experiment, built again with these parameters. DataError if its rows changed or are missing.
+
+        Prints a note for each data file that was moved.
+        """
         try:
             with preserved_streams():
                 experiment = build(self.config)
         except DataError as error:
-            fix = "the same command from the folder in which the run was started, with the data file in place"
-            raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix) from error
+            place = "the same command from the folder in which the run was started, with the data file in place"
+            fix = f"{error.override or f'{error.key}=NEW'}, where the file is now" if error.key in DATA_PATHS else place
+            raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix, key=error.key) from error
         if experiment.data.fingerprint != self.state["data"]:
-            raise DataError(f"the rows differ from those that {self.folder} was trained on", "the original rows")
+            how = changed_rows(self.state["data"], experiment.data.fingerprint)
+            raise DataError(f"the rows differ from those that {self.folder} was trained on: {how}", "the original rows")
+        for key, path in self.moved.items():
+            print(moved_note(f"{key}={path}"))
         experiment.learner.set_state(self.state)
         return experiment
 
@@ -122,10 +132,13 @@ class TrainedModel:
         return self.experiment.learner.evaluate(splits[split])
 
 
-def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
+def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, str] | None = None) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` val loss.
 
     `auto` is what the final metrics are of: the best with early_stopping.restore_best=true, otherwise the last.
+
+    Args:
+        moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.
 
     No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
 
@@ -141,6 +154,7 @@ def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     check_is_run(folder)
     add_user_modules_to_path(folder)
     config = config_from_saved(read_config(folder))
+    config = replace(config, dataset=with_moved_files(config.dataset, moved or {}))
     if which == "auto":
         which = "best" if config.early_stopping.restore_best else "last"
     path = folder / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
@@ -157,4 +171,4 @@ def load_trained(folder: Path | str, which: str = "auto") -> TrainedModel:
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
-    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which)
+    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})

@@ -1,0 +1,46 @@
+"""Calls of `train` and `sweep` from Python as command lines, and command lines in messages as such calls."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from exp.cli.commands import COMMANDS
+from exp.config.constraints import CONSTRAINTS
+from exp.errors import ConfigError, as_yaml
+
+
+def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
+    """Return the arguments as overrides. For `sweep` a list holds the values of a key, unless the key takes a list."""
+    if strange := [word for word in overrides if not isinstance(word, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"{strange[0]!r} must be an override", '"dataset=cancer", or epochs=50')
+    if flags := [word for word in overrides if word.startswith("-") and not word.startswith("--config-dir")]:
+        others = [word for word in overrides if not word.startswith("-")]
+        meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
+        raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
+    return [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
+
+
+def _as_value(function: str, key: str, value: object) -> str:
+    if not isinstance(value, range | tuple | list):
+        return as_yaml(value)
+    items = list(cast("Sequence[object]", value))
+    takes_list = key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items)
+    return ",".join(map(as_yaml, items)) if function == "sweep" and not takes_list else as_yaml(items)
+
+
+def _python_call(function: str, overrides: Sequence[str]) -> str:
+    return f"{function}({', '.join(json.dumps(word, ensure_ascii=False) for word in overrides)})"
+
+
+def in_python(text: str) -> str:
+    """Return a message with the calls of `train` and `sweep` that its command lines are."""
+
+    def translate(match: re.Match[str]) -> str:
+        words = shlex.split(match[1])
+        if words[0] in COMMANDS or any(word.startswith("-") and word != "-m" for word in words):
+            return match[0]
+        return _python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
+
+    return re.sub(r"python -m exp (\S*=.*|-m .*)$", translate, text, flags=re.MULTILINE)

@@ -167,7 +167,7 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     out = tmp_path / "predictions.csv"
     done = tool(folder, "predict", "run=table", f"data={tmp_path}/new.csv", f"out={out}")
     assert done.returncode == 0, done.stderr
-    assert "1 row with a ward not in the training rows: encoded as zeros" in done.stdout
+    assert "categories that are not in the training rows, encoded as zeros: ward in 1 row" in done.stdout
     assert "1 row without ward: encoded as zeros" in done.stdout
     assert "1 row with a NaN or infinite prediction: too far from the training rows" in done.stdout
     assert re.search(r"2 rows without mean texture: replaced by [\d.]+", done.stdout)

@@ -98,7 +98,7 @@ def test_a_category_that_is_not_in_the_training_rows_is_encoded_as_zeros_with_a_
     towns = [index for index, name in enumerate(data.features) if name.startswith("town=")]
     assert len(towns) == 3
     assert data.test.x[2, towns].tolist() == [0, 0, 0]
-    assert data.notes == ("1 row with a town not in the training rows: encoded as zeros",)
+    assert data.notes == ("categories that are not in the training rows, encoded as zeros: town in 1 row",)
 
 
 @pytest.mark.parametrize(

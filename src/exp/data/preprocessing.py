@@ -83,13 +83,15 @@ class Preprocessing:
         return torch.from_numpy(y if self.target_scale is None else self.target_scale.transform(y)).float()
 
     def unknown_notes(self, x: Floats) -> Iterator[str]:
-        """Yield a note for each column with categories in values [N, C] that no training row has."""
+        """Yield notes on the columns with categories in values [N, C] that no training row has."""
+        unknown: dict[bool, list[str]] = {True: [], False: []}
         for column, values in zip(self.columns, x.T, strict=True):
             if isinstance(column, CategoryColumn) and (count := int((values == UNKNOWN).sum())):
-                if column.rare:
-                    yield f"{pluralize(count, 'row')} with a rare or unknown {column.name}: encoded as (rare)"
-                else:
-                    yield f"{pluralize(count, 'row')} with a {column.name} not in the training rows: encoded as zeros"
+                unknown[bool(column.rare)].append(f"{column.name} in {pluralize(count, 'row')}")
+        if unknown[False]:
+            yield f"categories that are not in the training rows, encoded as zeros: {', '.join(unknown[False])}"
+        if unknown[True]:
+            yield f"rare and unknown categories, encoded as (rare): {', '.join(unknown[True])}"
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""

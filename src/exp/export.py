@@ -66,7 +66,16 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: s
             print(
                 f"it imports your {module}: PYTHONPATH={shlex.quote(str(file.parents[module.count('.')]))} python {out}"
             )
-        path.write_text(write_script(experiment, threads, rows.name), encoding="utf-8")
+        parameters = path.with_suffix(".pt") if config.init is not None else None
+        if parameters is not None:
+            if parameters.exists():
+                raise ConfigError(
+                    f"out={out}: {parameters}, for its initial parameters, already exists", "out=ANOTHER_FILE"
+                )
+            write_initial(trained, parameters)
+            print(f"its initial parameters (keep them in the same folder): {parameters}")
+        script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "")
+        path.write_text(script, encoding="utf-8")
     elif format == "pt2":
         content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
         torch.export.save(_export_model(trained), content)
@@ -84,6 +93,18 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: s
         if parameters.exists():
             print(f"its parameters (keep them in the same folder): {parameters}")
     print(f"{format}: {out}")
+
+
+def write_initial(trained: "TrainedModel", path: Path) -> None:
+    """Write the parameters that a run with init= started with as the state dict of the script's model."""
+    import torch
+
+    from exp.reports.plain_script import script_parameters
+    from exp.results import checkpoints
+    from exp.results.run_folder import INITIAL_PARAMETERS
+
+    state = checkpoints.read(trained.folder / INITIAL_PARAMETERS)
+    torch.save(script_parameters(trained.experiment, state["model"]), path)
 
 
 def write_rows(experiment: "Experiment", path: Path) -> None:

@@ -8,6 +8,7 @@ from exp.data.batches import Position
 from exp.errors import Pruned
 from exp.results.checkpoints import CheckpointSink
 from exp.results.console import ConsoleSink
+from exp.results.initial import describe_initial
 from exp.results.lock import folder_lock
 from exp.results.metrics_csv import MetricsCsvSink
 from exp.results.previous_run import PreviousRun
@@ -18,6 +19,7 @@ from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.description import describe
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, PruningCallback, Resumed
+from exp.training.initial import initial_notes
 from exp.training.interrupts import graceful_stop
 from exp.training.loop import Training
 from exp.training.metrics import MetricSums
@@ -54,13 +56,16 @@ def run(
             experiment = previous.rebuild(spec.config, cache)
             events = _after_first_step(_events(spec, experiment, previous, stop_requested, should_prune))
         known = {**previous.summary, "choices": dict(spec.choices), "overrides": spec.overrides}
+        if previous.initial is not None:
+            known["init"] = describe_initial(previous.initial)
         sinks.open(SummarySink(spec.folder, known))
         sinks.open(ConsoleSink(spec.folder, quiet))
         if not is_resumed:  # after summary.json, which tells if it cannot be built
-            events = _events(spec, build(spec.config, cache), previous, stop_requested, should_prune)
+            experiment = build(spec.config, cache, previous.initial)
+            events = _events(spec, experiment, previous, stop_requested, should_prune)
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
-        sinks.open(CheckpointSink(spec.folder))
+        sinks.open(CheckpointSink(spec.folder, previous.initial))
         for event in events:
             sinks.handle(event)
 
@@ -89,6 +94,8 @@ def _events(
     yield from _notes(previous.warnings(experiment, built.facts["environment"]))
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)
+        if previous.initial is not None:
+            yield from _notes(initial_notes(previous.initial, experiment.data))
         if spec.config.preflight == "on":
             standardized = bool(spec.config.dataset.get("standardize"))
             yield from _notes(find_problems(experiment.learner, experiment.data, standardized))

@@ -19,7 +19,8 @@ from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load, run_command
 from exp.cli.diagnosis import CommandError, Diagnosis, check_untrusted, diagnose, with_lower_rate
 from exp.cli.help import help_text, version_text
-from exp.cli.resume import AlreadyFinished, restored_unless_begun, resume_run, resume_sweep
+from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
+from exp.cli.resume_changes import AlreadyFinished
 from exp.cli.startup import early_workers, full_hydra_errors, own_hydra_config, prepare_streams
 from exp.config import allowlist
 from exp.config.compose import run_application

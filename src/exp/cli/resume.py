@@ -4,49 +4,25 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
-from exp.config.compose import compose_config, override_key
+from exp.cli.resume_changes import refuse_changes
+from exp.config.compose import override_key
 from exp.config.overrides import reads_as, shell_line, text_override
-from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
-from exp.data.input_files import DATA_PATHS, check_input_files
-from exp.errors import ConfigError, DataError, as_yaml, display_path, nearest
-from exp.results import summary
+from exp.errors import ConfigError, display_path, nearest
 from exp.results.run_folder import (
-    LAST_CHECKPOINT,
     MULTIRUN,
     OVERRIDES,
     SUMMARY,
     SWEEP_MANIFEST,
     is_run,
-    read_config,
     read_config_dir,
     read_overrides,
     read_sweep_config_dir,
     read_sweep_overrides,
     refuse_links,
-    resume_command,
 )
-
-# Keys that may differ in a resumed run.
-_MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
-
-
-# Keys that folders of older runs do not have, with the values that those runs had.
-_ADDED: dict[str, Any] = {"early_stopping.restore_best": False}
-
-
-class AlreadyFinished(Exception):  # noqa: N818  # not an error
-    """The run in `folder` is finished, and the command does not extend it."""
-
-    def __init__(self, folder: Path, epochs: Any) -> None:
-        longer = resume_command(folder, f"epochs={_twice(epochs)}")
-        super().__init__(f"{folder} is finished\n  to train longer: {longer}")
-        self.folder = folder
 
 
 def resume_run(line: CommandLine) -> CommandLine:
@@ -81,7 +57,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     if rest.config_dir is None and (saved := read_config_dir(folder)):
         resumed = replace(resumed, flags=(*saved, *rest.flags), config_dir=saved[1])
     refuse_hydra_settings(overrides, list(rest.overrides), resumed.search)
-    _refuse_changes(folder, resumed)
+    refuse_changes(folder, resumed)
     added = (text_override("hydra.run.dir", str(folder)), text_override("resume", str(folder)))
     return resumed.with_overrides([*overrides, *added])
 
@@ -185,58 +161,3 @@ def _latest(overrides: Sequence[str]) -> Path | None:
             if sorted(read_overrides(folder)) == wanted:
                 return folder
     return None
-
-
-def _refuse_changes(folder: Path, line: CommandLine) -> None:
-    """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
-    config = compose_config(line.overrides, line.search)
-    now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
-    then = _ADDED | flatten(read_config(folder))
-    changed = [
-        key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
-    ]
-    if changed:
-        changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
-        what = f"cannot resume with a different config: {changes}"
-        if not (folder / LAST_CHECKPOINT).exists():
-            what = f"{what}; the run has no checkpoint, so it can simply be started again"
-        raise ConfigError(what, f"a new run: {shell_line(line.words)}")
-    _refuse_other_length(folder, now, then)
-    _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True))
-
-
-def _check_files(folder: Path, dataset: Any) -> None:
-    """Raise DataError, with the command that names its new place, if a data file of the run is not found."""
-    try:
-        check_input_files(dataset)
-    except DataError as error:
-        if error.key not in DATA_PATHS:
-            raise
-        new = error.override if isinstance(error.override, str) else f"{error.key}=NEW"
-        raise DataError(error.problem, resume_command(folder, new)) from error
-
-
-def _refuse_other_length(folder: Path, now: dict[str, Any], then: dict[str, Any]) -> None:
-    """Check `epochs`, of which those of a run with epochs=auto are in its summary, once it has begun."""
-    status = summary.read(folder)
-    before = status.get("decided", {}).get("epochs") if then["epochs"] == "auto" else then["epochs"]
-    if now["epochs"] == then["epochs"]:
-        if status.get("status") == "finished":
-            raise AlreadyFinished(folder, before)
-        return
-    if now["epochs"] == "auto" or (before is not None and now["epochs"] < before):
-        raise ConfigError(
-            f"epochs={now['epochs']} is {'not' if now['epochs'] == 'auto' else 'less than'} the run's {before}",
-            f"epochs={_twice(before)} to train longer, or no epochs= to finish the run",
-            key="epochs",
-        )
-    if "scheduler.T_max" in now and now["scheduler.T_max"] is None:
-        raise ConfigError(
-            "scheduler.T_max=null spans the whole run: a longer run has a different schedule from its first step",
-            f"a new run, without resume: epochs={now['epochs']}",
-            key="scheduler.T_max",
-        )
-
-
-def _twice(epochs: Any) -> int | str:
-    return 2 * epochs if isinstance(epochs, int) else "NUMBER"

@@ -9,6 +9,7 @@ from exp.config.overrides import text_override
 from exp.config.schema import validate, without_hydra
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
+from exp.results.initial import find_initial
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
 
@@ -22,6 +23,8 @@ def validate_run(config: DictConfig) -> None:
     run = validate(without_hydra(config))
     check_input_files(run.dataset)
     resume = run.resume
+    if run.init is not None and resume is None:
+        find_initial(run.init)
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
             f"resume={resume}: it must be typed on the command line, without +",

@@ -82,6 +82,7 @@ class Config:
     preflight: str
     resume: str | None
     sweep: SweepConfig
+    init: str | None = None  # folders of older runs do not have it
 
 
 ConfigStore.instance().store("schema", Config)

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ from exp.training.objectives import Binary, Multiclass
 from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
 
-def write_script(experiment: Experiment, threads: int, rows: str) -> str:
+def write_script(experiment: Experiment, threads: int, rows: str, parameters: str = "") -> str:
     """Return the script's source; the names are those of templates/train.py.jinja.
 
     Args:
         threads: The number of threads the script sets.
         rows: Name of the .npz file, in the script's folder, that the script reads if `needs_rows(config)`.
+
+        parameters: Name of the .pt file, in the script's folder, with the initial parameters of a run with init=.
 
     Raises:
         ConfigError: The run stops or schedules by evaluations in the middle of an epoch.
@@ -41,6 +43,7 @@ def write_script(experiment: Experiment, threads: int, rows: str) -> str:
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
+        parameters_file=repr(parameters) if parameters else "",
         seeds_global_streams=bool(modules),
         numpy_seed=numpy_seed(config.seed),
         splits=tuple(experiment.data.splits),
@@ -164,6 +167,13 @@ def _layers(experiment: Experiment) -> list[str]:
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
     layers = list(model) if isinstance(model, nn.Sequential) else [model]
     return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in layers]
+
+
+def script_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by the names of the script's model, which is a layer itself if there is only one."""
+    is_one_layer = isinstance(experiment.model, nn.Sequential) and len(experiment.model) == 1
+    is_renamed = is_one_layer and not is_user_code(experiment.config.model)
+    return {name.removeprefix("0.") if is_renamed else name: value for name, value in parameters.items()}
 
 
 def _training(experiment: Experiment) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exp.errors import CheckpointError
 from exp.results.atomic import replacement
-from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, OVERRIDES, PREVIOUS_CHECKPOINT
+from exp.results.run_folder import BEST_CHECKPOINT, INITIAL_PARAMETERS, LAST_CHECKPOINT, OVERRIDES, PREVIOUS_CHECKPOINT
 from exp.training.events import Ending, Event, Snapshot, State
 
 FORMAT = 4
@@ -101,9 +101,12 @@ class CheckpointSink:
     Between writes the best state is kept in memory, so a run that improves a thousand times writes few files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, initial: State | None = None) -> None:
+        """Write `initial`, the parameters that the run starts with, to init.pt."""
         self._folder = folder
         self._best: State | None = None
+        if initial is not None:
+            write(folder / INITIAL_PARAMETERS, initial)
 
     def handle(self, event: Event) -> None:
         if not isinstance(event, Snapshot):

@@ -11,7 +11,8 @@ from exp.config.schema import Config
 from exp.data.input_files import DATA_PATHS, changed_rows, moved_note
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
-from exp.results.run_folder import BEST_CHECKPOINT, METRICS, SUMMARY
+from exp.results.initial import read_initial
+from exp.results.run_folder import BEST_CHECKPOINT, INITIAL_PARAMETERS, METRICS, SUMMARY
 from exp.training.build import Experiment, build
 from exp.training.events import State
 from exp.training.reuse import JobCache
@@ -29,12 +30,14 @@ class PreviousRun:
         summary: The content of summary.json.
         checkpoint: The newest readable checkpoint; None also for a run that was killed before its first one.
         damaged: A message for each newer checkpoint that cannot be read.
+        initial: The initial parameters of a run with init=; None if it continues from a checkpoint.
     """
 
     folder: Path
     summary: dict[str, Any]
     checkpoint: State | None
     damaged: list[str]
+    initial: State | None = None
 
     @classmethod
     def read(cls, spec: RunSpec) -> "PreviousRun":
@@ -48,7 +51,11 @@ class PreviousRun:
         if not resumes and (folder / SUMMARY).exists():
             raise ConfigError(f"{folder} already contains a run", "hydra.run.dir=ANOTHER_FOLDER")
         checkpoint, damaged = checkpoints.newest(folder) if resumes else (None, [])
-        return cls(folder, summary.read(folder), checkpoint, damaged)
+        initial = None
+        if checkpoint is None and spec.config.init is not None:
+            own = folder / INITIAL_PARAMETERS
+            initial = checkpoints.read(own) if own.exists() else read_initial(spec.config.init)
+        return cls(folder, summary.read(folder), checkpoint, damaged, initial)
 
     @property
     def step(self) -> int | None:
@@ -61,7 +68,7 @@ class PreviousRun:
         Raises:
             DataError: The rows differ from those that the checkpoint was trained on.
         """
-        experiment = build(config, cache)
+        experiment = build(config, cache, self.initial)
         recorded = self.checkpoint["data"] if self.checkpoint is not None else self.summary.get("data_sha256")
         if recorded not in (None, experiment.data.fingerprint):
             how = changed_rows(str(recorded), experiment.data.fingerprint)

@@ -11,13 +11,13 @@ from exp.config import allowlist
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError
+from exp.errors import ConfigError, display_path
 
 # In the folder of a run.
 CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"
 SUMMARY, METRICS, LOG, FIGURES = "summary.json", "metrics.csv", "exp.log", "figures"
 LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previous.pt"
-BEST_CHECKPOINT = "checkpoints/best.pt"
+BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
 
 # In the folder of a sweep.
@@ -48,6 +48,12 @@ def check_is_run(folder: Path) -> None:
 def resume_command(folder: Path, *overrides: str) -> str:
     """Return the command line that resumes the run in `folder` with further overrides."""
     return shell_line([text_override("resume", str(folder)), *overrides])
+
+
+def init_command(folder: Path, *overrides: str) -> str:
+    """Return the command line of a new run with `overrides` that starts with the parameters of the run in `folder`."""
+    kept = [word for word in overrides if override_key(word) not in ("init", "hydra.run.dir")]
+    return shell_line([*kept, text_override("init", str(display_path(folder)))])
 
 
 def report_command(folder: Path) -> str:

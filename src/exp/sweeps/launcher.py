@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
+from exp.results.initial import find_initial
 from exp.results.lock import folder_lock
 from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
 from exp.sweeps.comparison import compare_jobs
@@ -74,6 +75,8 @@ def launch(
             check_metric(jobs, config.sweep.metric)
             for job in jobs:
                 check_input_files(job.config.dataset)
+                if job.config.init is not None:
+                    find_initial(job.config.init)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)

@@ -22,6 +22,8 @@ from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError, as_yaml
 from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
+from exp.training.events import State
+from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.objectives import Objective, make_objective
 from exp.training.plan import Plan, make_plan
@@ -53,13 +55,15 @@ class Experiment:
     device: torch.device
 
 
-def build(config: Config, cache: JobCache | None = None) -> Experiment:
+def build(config: Config, cache: JobCache | None = None, initial: State | None = None) -> Experiment:
     """Build the experiment that `config` describes.
 
     Afterwards torch's random number generator has the state that it has in the plain script at this point.
 
     Args:
         cache: Datasets and models of earlier jobs to reuse. The experiments of these jobs must not be used any more.
+
+        initial: The state of another run that has the initial parameters, for init=.
 
     Raises:
         ConfigError, DataError: An object cannot be built, or the choices do not fit together.
@@ -85,6 +89,8 @@ def build(config: Config, cache: JobCache | None = None) -> Experiment:
     seed_everything(config.seed)
     widths: dict[str, Any] = {"in_features": len(data.features), "out_features": objective.outputs}
     built: nn.Module = instantiate("model", config.model, **widths).to(device)
+    if initial is not None:
+        load_initial(built, initial["model"], str(config.init))
     to_train = cache.reuse_model(config, built, objective.criterion)
     model = to_train.model
     _check_output_activation(config, objective.criterion)

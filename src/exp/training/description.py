@@ -78,6 +78,7 @@ def _lines(
         **_target_line(data, "dataset.scale_target" in decided),
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
+        **({"init": f"the parameters of {config.init}"} if config.init is not None else {}),
         "loss": f"{_format_option(decided.get('loss', choices['loss']), config.loss)}{auto['loss']}",
         **_weights_line(data, config.loss.get("class_weights"), config.dataset.get("weight")),
         "optimizer": _format_option(choices["optimizer"], config.optimizer),

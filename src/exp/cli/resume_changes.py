@@ -1,0 +1,107 @@
+"""What may change when a run is resumed: its length, its figures, and the places of its data files."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from exp.cli.command_line import CommandLine
+from exp.config.compose import compose_config
+from exp.config.overrides import shell_line
+from exp.config.schema import flatten
+from exp.data.input_files import DATA_PATHS, check_input_files
+from exp.errors import ConfigError, DataError, as_yaml
+from exp.results import summary
+from exp.results.run_folder import LAST_CHECKPOINT, init_command, read_config, read_overrides, resume_command
+
+# Keys that may differ in a resumed run.
+_MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
+
+
+# Keys that folders of older runs do not have, with the values that those runs had.
+_ADDED: dict[str, Any] = {"early_stopping.restore_best": False, "init": None}
+
+
+class AlreadyFinished(Exception):  # noqa: N818  # not an error
+    """The run in `folder` is finished, and the command does not extend it."""
+
+    def __init__(self, folder: Path, epochs: Any) -> None:
+        if stopped_early(folder):
+            from_here = init_command(folder, *read_overrides(folder))
+            text = f"stopped early; for a new run from its parameters: {from_here}"
+        else:
+            text = f"to train longer: {resume_command(folder, f'epochs={_twice(epochs)}')}"
+        super().__init__(f"{folder} is finished\n  {text}")
+        self.folder = folder
+
+
+def refuse_changes(folder: Path, line: CommandLine) -> None:
+    """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
+    config = compose_config(line.overrides, line.search)
+    now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
+    then = _ADDED | flatten(read_config(folder))
+    changed = [
+        key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
+    ]
+    if changed:
+        changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
+        what = f"cannot resume with a different config: {changes}"
+        fix = f"a new run: {shell_line(line.words)}"
+        if not (folder / LAST_CHECKPOINT).exists():
+            what = f"{what}; the run has no checkpoint, so it can simply be started again"
+        elif not any(key.startswith(("model.", "dataset.", "init")) for key in changed):  # of the same shapes
+            fix = f"a new run from its parameters: {init_command(folder, *line.words)}"
+        raise ConfigError(what, fix)
+    _refuse_other_length(folder, line, now, then)
+    _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True))
+
+
+def _check_files(folder: Path, dataset: Any) -> None:
+    """Raise DataError, with the command that names its new place, if a data file of the run is not found."""
+    try:
+        check_input_files(dataset)
+    except DataError as error:
+        if error.key not in DATA_PATHS:
+            raise
+        new = error.override if isinstance(error.override, str) else f"{error.key}=NEW"
+        raise DataError(error.problem, resume_command(folder, new)) from error
+
+
+def stopped_early(folder: Path) -> bool:
+    """Return whether the run in `folder` ended before its last step, for early stopping."""
+    content = summary.read(folder)
+    steps, planned = content.get("steps"), content.get("planned_steps")
+    is_shorter = isinstance(steps, int) and isinstance(planned, int) and steps < planned
+    return content.get("status") == "finished" and is_shorter
+
+
+def _refuse_other_length(folder: Path, line: CommandLine, now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Check `epochs`, of which those of a run with epochs=auto are in its summary, once it has begun."""
+    status = summary.read(folder)
+    before = status.get("decided", {}).get("epochs") if then["epochs"] == "auto" else then["epochs"]
+    if now["epochs"] == then["epochs"]:
+        if status.get("status") == "finished":
+            raise AlreadyFinished(folder, before)
+        return
+    if now["epochs"] == "auto" or (before is not None and now["epochs"] < before):
+        raise ConfigError(
+            f"epochs={now['epochs']} is {'not' if now['epochs'] == 'auto' else 'less than'} the run's {before}",
+            f"epochs={_twice(before)} to train longer, or no epochs= to finish the run",
+            key="epochs",
+        )
+    if "scheduler.T_max" in now and now["scheduler.T_max"] is None:
+        raise ConfigError(
+            "scheduler.T_max=null spans the whole run: a longer run has a different schedule from its first step",
+            f"a new run from its parameters: {init_command(folder, *line.words)}",
+            key="scheduler.T_max",
+        )
+    if stopped_early(folder):
+        raise ConfigError(
+            f"epochs={now['epochs']}: the run stopped early, at epoch {status.get('epochs')}; it would train no step",
+            f"a new run from its parameters: {init_command(folder, *line.words)}",
+            key="epochs",
+        )
+
+
+def _twice(epochs: Any) -> int | str:
+    return 2 * epochs if isinstance(epochs, int) else "NUMBER"

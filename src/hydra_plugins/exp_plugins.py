@@ -1,7 +1,7 @@
 """exp's launchers and sweepers, found by Hydra. It imports this module at every start: import nothing slow."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,14 @@ class ExpLauncher(Launcher):
 class ExpSweeper(BasicSweeper):
     """`hydra/sweeper=exp`, the default: Hydra's basic sweeper. exp's launcher composes and validates the jobs."""
 
-    def __init__(self) -> None:
+    def __init__(self, params: "Mapping[str, Any] | None" = None) -> None:
         super().__init__(max_batch_size=None)  # one batch: every job is validated before the first begins
+        self._values = params
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from exp.sweeps.yaml_params import with_params
+
+        return super().sweep(with_params(self._values, arguments))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
@@ -70,9 +76,17 @@ class OptunaSweeper(Sweeper):
     """`hydra/sweeper=optuna`: optuna chooses the jobs. It needs `pip install 'exp[search]'`."""
 
     def __init__(
-        self, n_trials: int, sampler: str, pruner: str, seed: int, storage: str | None, study_name: str
+        self,
+        n_trials: int,
+        sampler: str,
+        pruner: str,
+        seed: int,
+        storage: str | None,
+        study_name: str,
+        params: "Mapping[str, Any] | None" = None,
     ) -> None:
         del n_trials, sampler, pruner, seed, storage, study_name  # read from the config
+        self._values = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
@@ -85,8 +99,9 @@ class OptunaSweeper(Sweeper):
             # In a notebook, tqdm, which optuna imports, warns that widgets are missing. exp does not show its bars.
             warnings.filterwarnings("ignore", "IProgress not found")
             from exp.sweeps.search import run_search
+        from exp.sweeps.yaml_params import with_params
 
-        run_search(self._launcher, self._context.config_loader, self._config, arguments)
+        run_search(self._launcher, self._context.config_loader, self._config, with_params(self._values, arguments))
 
 
 @dataclass
@@ -139,6 +154,7 @@ class SubmititSlurmConf(SubmititConf):
 @dataclass
 class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
+    params: dict[str, Any] | None = None  # keys with their values, as they are typed: optimizer.lr: 0.01,0.1
 
 
 for name, node in {
@@ -158,6 +174,7 @@ class OptunaSweeperConf:
     seed: int = 0  # of the sampler
     storage: str | None = None  # a file, or sqlite:///study.db: a later search continues the study
     study_name: str = "exp"
+    params: dict[str, Any] | None = None  # keys with their ranges, as they are typed
 
 
 ConfigStore.instance().store("optuna", OptunaSweeperConf, group="hydra/sweeper", provider="exp")

@@ -283,6 +283,18 @@ MISTAKES = [
 ]
 
 
+def test_a_config_of_ones_own_builds_on_that_of_exp(exp, tmp_path: Path):
+    (tmp_path / "churn.yaml").write_text("epochs: 1\n")
+    done = exp("--config-name", "churn", "--config-dir", ".")
+    assert done.stderr.endswith("  try: its first line: defaults: [config, _self_]\n")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs").exists()
+    (tmp_path / "churn.yaml").write_text("defaults: [config, _self_]\nepochs: 1\n")
+    assert exp("--config-name", "churn", "--config-dir", ".", "figures=false").returncode == 0
+    done = exp("--config-path", "mine", "dataset=iris")
+    assert done.stderr.endswith("  try: python -m exp --config-dir mine dataset=iris\n")
+
+
 def run_main(line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[str, object]:
     """The command's stderr and its exit code, as a shell sees them."""
     monkeypatch.setattr(sys, "argv", ["exp", *shlex.split(line)])

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from omegaconf import OmegaConf
 
 from exp.cli.flags import check_arguments, values_of
@@ -15,7 +16,7 @@ from exp.config.compose import compose_config, flags_with_value, override_key, p
 from exp.config.constraints import fitting
 from exp.config.overrides import reads_as, shell_line
 from exp.config.schema import CONF, flatten
-from exp.errors import nearest
+from exp.errors import ConfigError, nearest
 
 # Overrides of a sweep whose jobs run in other processes than exp's workers.
 _WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=")
@@ -38,6 +39,11 @@ class CommandLine:
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
         overrides = tuple(cast("list[str]", parsed.overrides))
+        if parsed.config_path:
+            words = ["--config-dir" if word in ("--config-path", "-cp") else word for word in arguments]
+            raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))
+        if parsed.config_name and parsed.config_dir:
+            _check_main_file(Path(parsed.config_dir) / f"{parsed.config_name.removesuffix('.yaml')}.yaml")
         check_mode(flags, overrides, parsed.multirun)
         return cls(tuple(flags), overrides, parsed.multirun, parsed.config_dir)
 
@@ -115,6 +121,21 @@ class CommandLine:
             cfg = compose_config([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
+
+
+def _check_main_file(path: Path) -> None:
+    """Raise ConfigError if the file of --config-name, which replaces exp's config.yaml, does not build on it."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return  # Hydra says so
+    defaults = cast("dict[str, Any]", content).get("defaults") if isinstance(content, dict) else None
+    names = cast("list[object]", defaults) if isinstance(defaults, list) else []
+    if not any(isinstance(name, str) and name != "_self_" for name in names):
+        raise ConfigError(
+            f"--config-name: {path} has only its own keys, because its defaults do not name exp's config",
+            "its first line: defaults: [config, _self_]",
+        )
 
 
 def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -191,6 +191,9 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
     """Explain an unknown key or a wrong value in a YAML file; `diagnose` adds the file and line."""
     del error
     said, key = match.groups()
+    if key in line.groups and messages.UNKNOWN_KEY_IN_FILE.match(said):  # of presets, which set keys of the top
+        path = line.groups[key].get(line.text_of(key))
+        return ConfigError(f"{path or key}: its keys are not below '{key}'", "its first line: # @package _global_")
     if messages.UNKNOWN_KEY_IN_FILE.match(said):
         near = nearest(key, [*line.keys, *line.groups])
         fix = f"{near} instead" if near else "remove it"

@@ -17,6 +17,10 @@ from exp.errors import ConfigError
 _NOTED = ("runtime.", "overrides.", "job.override_dirname", "job.id", "job.num", "searchpath", "mode")
 
 
+# The values to sweep over. exp.sweeps.yaml_params checks their keys.
+_ALLOWED = ("sweeper.params",)
+
+
 def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:
     """Raise ConfigError if `words`, with the YAML files in `search`, change other Hydra settings than `typed` does.
 
@@ -43,7 +47,7 @@ def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -
 
 def _settings(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     content = cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra, resolve=False))
-    return ((key, value) for key, value in flatten(content).items() if not key.startswith(_NOTED))
+    return ((key, value) for key, value in flatten(content).items() if not key.startswith((*_NOTED, *_ALLOWED)))
 
 
 def _refuse_names_of_ours(folder: Path) -> None:

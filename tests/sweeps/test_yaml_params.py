@@ -1,0 +1,68 @@
+"""A sweep can be written in YAML: `hydra.sweeper.params` in a preset."""
+
+from pathlib import Path
+
+import pytest
+
+from exp import sweep
+from exp.errors import ExpError
+
+PRESET = """# @package _global_
+defaults:
+  - override /dataset: xor
+epochs: 1
+figures: false
+hydra:
+  sweeper:
+    params:
+"""
+LINE = ["--config-dir", "own", "experiment=sweepy", "sweep.workers=0", "hydra.sweep.dir=sw"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(params: str, preset: str = PRESET) -> None:
+    path = Path("own/experiment/sweepy.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(preset + "".join(f"      {line}\n" for line in params.splitlines()))
+
+
+def test_its_jobs_are_those_of_the_typed_sweep():
+    write('optimizer.lr: 0.01,0.1\nmodel.hidden: "[4],[8,8]"')
+    table = sweep(*LINE).table
+    typed = ["dataset=xor", "epochs=1", "figures=false", "sweep.workers=0", "hydra.sweep.dir=typed"]
+    expected = sweep(*typed, "optimizer.lr=0.01,0.1", "model.hidden=[4],[8,8]").table
+    assert list(table["loss/val"]) == list(expected["loss/val"])
+    assert list(table["model.hidden"]) == list(expected["model.hidden"])
+    assert [str(row) for row in table["optimizer.lr"]] == ["0.01", "0.01", "0.1", "0.1"]
+
+
+def test_it_is_resumed_and_a_typed_key_replaces_its_own():
+    write("optimizer.lr: [0.01, 0.1]\nseed: 1,2")
+    assert len(sweep(*LINE, "seed=5").table) == 2
+    write("optimizer.lr: [0.01, 0.1, 0.2]")
+    line = [word for word in LINE if not word.startswith("hydra.sweep.dir")]
+    resumed = sweep(*line, "seed=5", "sweep.resume=sw").table
+    assert [str(row) for row in resumed["optimizer.lr"]] == ["0.01", "0.1", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("params", "preset", "message"),
+    [
+        ("optimizer.lrr: 0.01,0.1", PRESET, "optimizer.lrr"),
+        ("hydra.job.chdir: true,false", PRESET, "hydra.sweeper.params: hydra.job.chdir is one of Hydra's settings"),
+        (
+            "",
+            "epochs: 3\n",
+            "sweepy.yaml: its keys are not below 'experiment'\n  try: its first line: # @package _global_",
+        ),
+    ],
+)
+def test_what_a_preset_cannot_do_is_an_error(params: str, preset: str, message: str):
+    write(params, preset)
+    with pytest.raises(ExpError, match=message):
+        sweep(*LINE, "seed=1,2")
+    assert not Path("sw/0").exists()

@@ -10,7 +10,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -27,6 +26,7 @@ CHECKOUT = "in the checkout"
 _BLOCK = re.compile(r"^```(?:(\w+)|\s*\{\s*\.(\w+)[^}\n]*?)?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Subcommands that run in a new process: verify kills processes, and torch warns during an export.
 _SEPARATE = {"verify", "export"}
+_SECONDS = re.compile(r"\d+(\.\d+)?")
 _BETWEEN = re.compile(r"[,{}()\[\]]")
 # Output that differs in every run.
 _OF_THE_MOMENT = [
@@ -65,19 +65,26 @@ class Block:
 _pages = functools.cache(build_pages)
 
 
-def blocks(page: str) -> Iterator[Block]:
-    """Yield the commands and files of the page in its order."""
+def blocks(page: str) -> list[Block]:
+    """Return the commands and files of the page in its order."""
+    return parse(_pages()[page])
+
+
+def parse(text: str) -> list[Block]:
+    """Return the commands and files of a page's text in its order."""
+    parsed: list[Block] = []
     last: Block | None = None
-    for match in _BLOCK.finditer(_pages()[page]):
+    for match in _BLOCK.finditer(text):
         title = re.search(r'title="(.+?)"', match[0].partition("\n")[0])
         block = Block(match[1] or match[2] or "", title[1] if title else "", match[4])
         if block.language == "bash":
             last = block
-            yield block
-        elif block.language == "text" and last is not None:
+            parsed.append(block)
+        elif block.language == "text" and not block.title and last is not None:
             last.printed.append(block.text)
-        elif block.title:
-            yield block
+        elif block.language != "text" and block.title:
+            parsed.append(block)
+    return parsed
 
 
 @dataclass
@@ -103,6 +110,15 @@ class Reader:
             assert code == block.exit_code, f"{line}\nended with exit code {code}:\n{out}{err}"
             printed += out + (err if code else "")
         return printed
+
+    def difference(self, page: list[Block]) -> str | None:
+        """Do the blocks that need nothing. Return the first output that is not the one that the page shows, or None."""
+        for block in (block for block in page if block.needs is None):
+            printed = self.do(block)
+            for shown in block.printed:
+                if (difference := differences(shown, printed)) is not None:
+                    return f"{block.text}{difference}"
+        return None
 
     def command(self, line: str) -> tuple[int, str, str]:
         """Return the exit code, stdout and stderr of a line. A command of exp runs in this process, to save seconds."""
@@ -149,9 +165,12 @@ def _settled(text: str) -> list[list[str]]:
     """The words of each line, without what differs in every run."""
     for pattern, replacement in _OF_THE_MOMENT:
         text = pattern.sub(replacement, text)
-    lines = [words for line in text.splitlines() if (words := _BETWEEN.sub(" ", line).split())]
-    if timed := next((len(words) for words in lines if words[-1] == "seconds"), None):
-        return [words[:-1] if len(words) == timed else words for words in lines]
+    lines: list[list[str]] = []
+    timed = False  # whether the line is a row of a table whose last column is headed `seconds`
+    for words in (words for line in text.splitlines() if (words := _BETWEEN.sub(" ", line).split())):
+        timed = timed and _SECONDS.fullmatch(words[-1]) is not None
+        lines.append(words[:-1] if timed else words)
+        timed = timed or words[-1] == "seconds"
     return lines
 
 
@@ -160,11 +179,11 @@ def _same(shown: list[str], printed: list[str]) -> bool:
 
 
 def _alike(shown: str, printed: str) -> bool:
-    """Whether the words are equal; another CPU may round the last digits of a number differently."""
+    """Whether the words are equal. Another CPU may round the last digits of a decimal number differently."""
     if shown == printed:
         return True
     try:
-        return math.isclose(float(shown), float(printed), rel_tol=2e-3)
+        return "." in shown and math.isclose(float(shown), float(printed), rel_tol=2e-3)
     except ValueError:
         return False
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import config_of
 from making.options import Option, group_names, read_options
 from making.pages import build_pages
-from reading import CHECKOUT, Block, Reader, blocks, differences
+from reading import CHECKOUT, Block, Reader, blocks, differences, parse
 from sklearn.datasets import load_iris
 
 from exp.training.build import build
@@ -19,7 +19,7 @@ from exp.training.loop import Training
 ROOT = Path(__file__).parents[2]
 OPTIONS = [option for group in group_names() for option in read_options(group)]
 OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
-PAGES = [page for page in build_pages() if page not in OF_OPTIONS and list(blocks(page))]
+PAGES = [page for page in build_pages() if page not in OF_OPTIONS and blocks(page)]
 
 # Tested by default; the other pages take longer, because sweeps and scripts start processes.
 QUICK = {"index.md"}
@@ -33,12 +33,19 @@ ELSEWHERE = {"openml", "cuda", "mps"}
     "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES]
 )
 def test_the_commands_of_a_page_print_what_it_shows(page: str, tmp_path: Path):
-    reader = Reader(tmp_path)
-    for block in list(blocks(page)):  # a block gets what it prints from the blocks after it
-        if block.needs is None:
-            printed = reader.do(block)
-            for shown in block.printed:
-                assert (difference := differences(shown, printed)) is None, f"{block.text}{difference}"
+    assert (difference := Reader(tmp_path).difference(blocks(page))) is None, difference
+
+
+def test_a_wrong_number_on_a_page_is_found(tmp_path: Path):
+    right = "```bash\necho loss 1.5 rows 100\n```\n\nWhich prints:\n\n```text\nloss 1.5 rows 100\n```\n"
+    wrong = right.replace("```text\nloss 1.5", "```text\nloss 1.6")
+    assert Reader(tmp_path).difference(parse(right)) is None
+    assert "loss 1.6" in (Reader(tmp_path).difference(parse(wrong)) or "")
+
+
+def test_pages_show_output_to_compare():
+    shown = {page: sum(len(block.printed) for block in blocks(page) if block.needs is None) for page in PAGES}
+    assert [page for page, count in shown.items() if page.startswith("how-to/") and count == 0] == []
 
 
 def is_plain(option: Option) -> bool:
@@ -91,7 +98,7 @@ def test_commands_for_the_checkout_name_existing_files():
 
 
 def test_every_code_block_names_its_file():
-    every = [(page, block) for page in build_pages() for block in list(blocks(page))]
+    every = [(page, block) for page in build_pages() for block in blocks(page)]
     assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
     for page, text in build_pages().items():
         assert re.findall(r"^```(?:python|yaml|console|sh|shell)\s*$", text, re.MULTILINE) == [], page
@@ -107,8 +114,14 @@ def test_every_code_block_names_its_file():
         ("a\n", "a\nb\n", False),
         ("a\n...\n", "a\nb\n", True),
         ("in 0.1 s, outputs/2026-11-21/19-56-48-767697\n", "in 2 s, outputs/2027-01-01/00-00-00-000001\n", True),
-        ("job lr seconds\n0 0.1 0.5\n", "job lr seconds\n0 0.1 0.7\n", True),
-        ("job lr seconds\n0 0.1 0.5\n", "job lr seconds\n0 0.2 0.5\n", False),
+        ("700 steps\n", "701 steps\n", False),
+        ("1,000 rows\n", "1,001 rows\n", False),
+        ("job lr acc seconds\n0 0.1 9.5 % 0.5\n", "job lr acc seconds\n0 0.1 9.5 % 12\n", True),
+        ("job lr acc seconds\n0 0.1 9.5 % 0.5\n", "job lr acc seconds\n0 0.1 9.6 % 0.5\n", False),
+        ("job lr seconds\n0 0.1 0.5\n1 1.0 0.5\n", "job lr seconds\n0 0.1 0.7\n1 2.0 0.7\n", False),
+        ("job seconds\n0 0.5\nfolder a\nbest 0.5\n", "job seconds\n0 0.7\nfolder a\nbest 0.7\n", False),
+        ("4 of 12 done, 0 failed, 1 running\nmean 0.5\n", "mean 0.5\n", True),
+        ("4 of 12 done, 0 failed, 1 running\nmean 0.5\n", "11 of 12 done, 0 failed\nmean 0.6\n", False),
     ],
 )
 def test_output_is_compared_with_the_page(shown: str, printed: str, alike: bool):

@@ -119,7 +119,7 @@ class Normed(nn.Linear):
         (
             Normed,
             r"model: Normed failed in a training step: Expected more than 1 value per channel",
-            "batching.drop_last=true",
+            "batching.drop_last=true, with a batching.batch_size of at least 2",
         ),
     ],
 )

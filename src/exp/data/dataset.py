@@ -45,6 +45,18 @@ class Dataset:
         return digest.hexdigest()
 
 
+# Kinds of arrays that would lose their meaning as float64, and what to give instead.
+_NOT_NUMBERS = {
+    "M": ("dates", "days as numbers: {name}.astype('datetime64[D]').astype(float)"),
+    "m": ("time spans", "seconds as numbers: {name} / numpy.timedelta64(1, 's')"),
+    "c": ("complex numbers", "the real and the imaginary part as features of their own"),
+}
+
+
+# More classes, in a tenth as many rows, are most likely numbers.
+_USUAL_CLASSES = 20
+
+
 def as_dataset(source: Any) -> Dataset:
     """Convert a scikit-learn Bunch (`data`, `target`, and names if it has them) or a pair (x, y) to a Dataset.
 
@@ -67,6 +79,12 @@ def as_dataset(source: Any) -> Dataset:
             f"dataset: x must have shape [N, F] and y shape [N] with N >= 1, got {list(x.shape)} and {list(y.shape)}",
             "one row of x for each value of y",
         )
+    if x.shape[1] == 0:
+        raise DataError(f"dataset: x has no features, its shape is {list(x.shape)}", "at least one column of x")
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind in _NOT_NUMBERS:
+            what, fix = _NOT_NUMBERS[array.dtype.kind]
+            raise DataError(f"dataset: {name} holds {what} ({array.dtype})", fix.format(name=name))
     try:
         x = x.astype(np.float64)
     except ValueError as error:
@@ -88,7 +106,12 @@ def as_dataset(source: Any) -> Dataset:
     if y.ndim != 1:
         raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
     labels, indices = encode_classes(y)
-    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)))
+    notes = ()
+    if y.dtype.kind in "iu" and len(labels) > max(_USUAL_CLASSES, len(y) // 10):
+        notes = (
+            f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
+        )
+    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
 
 
 def encode_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -101,7 +101,12 @@ def arrays(path: str, weight: str | None = None) -> Dataset:
         weight: Name of the array with a number >= 0 for each row: its weight in the loss and in the metrics.
     """
     try:
-        with np.load(find_file(path), allow_pickle=False) as file:
+        loaded = np.load(find_file(path), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):  # .npy
+            raise DataError(
+                f"dataset.path={path}: it holds one array, and not x and y", "an .npz file: numpy.savez(path, x=x, y=y)"
+            )
+        with loaded as file:
             content = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise DataError(

@@ -21,8 +21,8 @@ from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause
-from exp.sweeps.jobs import JobComposer, activate_job_config, compose_jobs
-from exp.sweeps.manifest import Manifest
+from exp.sweeps.jobs import Job, JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.manifest import Manifest, check_job_names
 from exp.sweeps.metric import check_metric
 from exp.sweeps.plugins import is_search, uses_cluster
 from exp.sweeps.same_data import check_same_data
@@ -77,6 +77,8 @@ def launch(
                 check_input_files(job.config.dataset)
                 if job.config.init is not None:
                     find_initial(job.config.init)
+            names = [_folder_name(job, config, composer) for job in jobs]
+            check_job_names(names)
             if config.sweep.dry_run:
                 print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
                 sys.exit(0)
@@ -86,7 +88,7 @@ def launch(
             if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
                 _remove(new_paths)
             raise
-        results = Sweep(context, function, config, composer, jobs, pruning).run(executor)
+        results = Sweep(context, function, config, composer, jobs, names, pruning).run(executor)
         if not is_search(config):
             compare_jobs(folder, executor)
         return results
@@ -100,6 +102,13 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
         return Cluster(cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True)), jobs)
     workers = worker_count(config.sweep.workers, jobs)
     return WorkerPool(workers) if workers else InProcess()
+
+
+def _folder_name(job: Job, config: DictConfig, composer: JobComposer) -> str:
+    """Return `hydra.sweep.subdir` of the job."""
+    if OmegaConf.to_container(config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
+        return str(job.number)
+    return str(activate_job_config(composer.compose(job.overrides), job.number).hydra.sweep.subdir)
 
 
 def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:

@@ -1,7 +1,8 @@
 """sweep.json: the folder of each job, by the content of the job's config. A resumed sweep finds its jobs in it."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from exp.sweeps.jobs import Job, is_not_part_of_run
 
 # Names in a sweep folder that are not jobs.
 _RESERVED = (FIGURES, SEED_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, REPORT, SWEEP_MANIFEST, MULTIRUN)
+
+
+# Of a name in the file systems of Linux, macOS and Windows.
+_MAX_BYTES = 255
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -45,6 +50,22 @@ def _is_job_name(name: str) -> bool:
     return bool(name) and Path(name).name == name and not name.startswith(".") and name not in _RESERVED
 
 
+def check_job_names(names: Iterable[str]) -> None:
+    """Raise ConfigError if one of `names`, which hydra.sweep.subdir gives, cannot be the folder of a job."""
+    for name in names:
+        size = len(os.fsencode(name))
+        if _is_job_name(name) and size <= _MAX_BYTES:
+            continue
+        what = f"'{name}' cannot be the folder of a job"
+        if size > _MAX_BYTES:
+            what = f"a folder name of {size} bytes is too long (at most {_MAX_BYTES}): {name[:40]}..."
+        else:
+            what = f"{what} (one name, without a leading dot, none of {', '.join(_RESERVED)})"
+        raise ConfigError(
+            f"hydra.sweep.subdir: {what}", "hydra.sweep.subdir='${hydra.job.num}'", key="hydra.sweep.subdir"
+        )
+
+
 class Manifest:
     """The jobs of the sweep in `folder`: the name of each job's folder, by the job's key."""
 
@@ -65,7 +86,7 @@ class Manifest:
         that name is taken.
 
         Raises:
-            ConfigError: A value that no job varies differs from the sweep's, or a name cannot be a folder's.
+            ConfigError: A value that no job varies differs from the sweep's.
         """
         first = jobs[0].flat
         varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
@@ -83,13 +104,6 @@ class Manifest:
                     key="sweep.resume",
                 )
         for job, name in zip(jobs, names, strict=True):
-            if not _is_job_name(name):
-                raise ConfigError(
-                    f"hydra.sweep.subdir: '{name}' cannot be the folder of a job (one name, without a leading dot, "
-                    f"none of {', '.join(_RESERVED)})",
-                    "hydra.sweep.subdir='${hydra.job.num}'",
-                    key="hydra.sweep.subdir",
-                )
             if job.key not in self.folders:
                 taken = set(self.folders.values())
                 numbers = map(str, count(len(taken)))

@@ -61,6 +61,7 @@ class Sweep:
         config: DictConfig,
         composer: JobComposer,
         jobs: Sequence[Job],
+        names: Sequence[str],
         pruning: "Sequence[PruningCallback]",
     ) -> None:
         self._pruning = dict(zip((job.number for job in jobs), pruning, strict=False))
@@ -71,7 +72,7 @@ class Sweep:
         self._jobs = jobs
         self._is_search = is_search(config)
         self._folder = Path(str(config.hydra.sweep.dir))
-        self._names = Manifest(self._folder).add(jobs, [self._folder_name(job) for job in jobs])
+        self._names = Manifest(self._folder).add(jobs, names)
         self._rows = sweep_csv.read_rows(self._folder)
         self._written_at = time.perf_counter()
         distinct = {job.key: job for job in jobs}  # equal jobs run once
@@ -155,12 +156,6 @@ class Sweep:
         elif self._config.hydra.sweeper.get("storage") is None:
             return "a search can only be resumed with hydra.sweeper.storage"
         return f"to resume: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
-
-    def _folder_name(self, job: Job) -> str:
-        """Return `hydra.sweep.subdir` of the job."""
-        if OmegaConf.to_container(self._config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
-            return str(job.number)
-        return str(activate_job_config(self._composer.compose(job.overrides), job.number).hydra.sweep.subdir)
 
     def _make_task(self, job: Job) -> Task:
         """Create the job's folder with Hydra's files in it, and return the task to submit."""

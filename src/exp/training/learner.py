@@ -133,7 +133,11 @@ class Learner:
         try:
             yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            fix = "batching.drop_last=true" if "more than 1 value per channel" in str(error) else "another model"
+            fix = (
+                "batching.drop_last=true, with a batching.batch_size of at least 2"
+                if "more than 1 value per channel" in str(error)
+                else "another model"
+            )
             raise ConfigError(f"model: {type(self.model).__name__} failed {where}: {error}", fix) from error
 
     def step_scheduler(self, val_loss: float) -> None:

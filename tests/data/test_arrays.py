@@ -1,6 +1,7 @@
 """Arrays that would lose their meaning as numbers are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,14 @@ DATES = np.array(["2024-01-01", "NaT"] * 15, dtype="datetime64[D]")
         (X, DATES, "y holds dates"),
         ((DATES - DATES[0]).reshape(30, 1), Y, "x holds time spans"),
         (X + 1j, Y, "x holds complex numbers"),
+        ((X, X[:, :1]), Y, "x must be one array"),
+        ({"a": X}, Y, "x must be one array: it is a mapping"),
+        ([[None, {}]] * 30, Y, "the features must be numbers"),
         (X[:, :0], Y, r"x has no features, its shape is \[30, 0\]"),
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_what_is_no_number_is_refused(x: np.ndarray, y: np.ndarray, message: str):
+def test_what_is_no_number_is_refused(x: Any, y: np.ndarray, message: str):
     with pytest.raises(DataError, match=message):
         as_dataset((x, y))
 

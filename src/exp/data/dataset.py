@@ -1,7 +1,7 @@
 """A dataset as arrays of numbers. It accepts the return values of scikit-learn's loaders and generators."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,7 +73,7 @@ def as_dataset(source: Any) -> Dataset:
             f"dataset: the function must return a pair (x, y) or a Bunch, got {type(source).__name__}",
             "return x of shape [N, F] and y of shape [N]",
         )
-    x, y = (np.asarray(part) for part in cast("tuple[Any, Any]", pair))
+    x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
             f"dataset: x must have shape [N, F] and y shape [N] with N >= 1, got {list(x.shape)} and {list(y.shape)}",
@@ -87,7 +87,7 @@ def as_dataset(source: Any) -> Dataset:
             raise DataError(f"dataset: {name} holds {what} ({array.dtype})", fix.format(name=name))
     try:
         x = x.astype(np.float64)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise DataError(f"dataset: the features must be numbers: {error}", "encode text as numbers") from error
     # The model computes in float32, where 1e300 is infinite.
     with np.errstate(over="ignore"):
@@ -112,6 +112,20 @@ def as_dataset(source: Any) -> Dataset:
             f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
         )
     return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
+
+
+def _as_array(name: str, part: Any) -> NDArray[Any]:
+    """Return `part` as an array. DataError if it is a mapping, or holds arrays of several shapes."""
+    try:
+        if not isinstance(part, Mapping):
+            return np.asarray(part)
+        reason = "it is a mapping"
+    except ValueError as error:
+        reason = str(error)
+    raise DataError(
+        f"dataset: {name} must be one array: {reason}",
+        "numpy.concatenate(INPUTS, axis=1), which the model splits again",
+    )
 
 
 def encode_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

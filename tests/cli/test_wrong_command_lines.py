@@ -440,15 +440,14 @@ def test_a_run_that_diverged_is_advised_a_rate_below_its_own_and_the_default(
     assert f"optimizer.lr={advised:g}," in with_lower_rate(error, CommandLine(overrides=line)).fix
 
 
-def test_a_failed_run_that_is_resumed_with_another_file_is_started_again(tmp_path: Path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
+def test_a_failed_run_that_is_resumed_with_another_file_is_started_again(exp, tmp_path: Path):
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{row * 7 % 5},{row % 3 + row / 9}\n" for row in range(20)))
     (tmp_path / "b.csv").write_text("x,y\n")
-    run_main("dataset=table dataset.path=b.csv dataset.target=y hydra.run.dir=run", monkeypatch, capfd)
-    message, code = run_main("resume=run dataset.path=a.csv", monkeypatch, capfd)
-    assert code == 1
-    assert "the run has no checkpoint, so it can simply be started again" in message
-    assert message.endswith("try: a new run: python -m exp dataset=table dataset.target=y dataset.path=a.csv")
+    options = "dataset.target=y figures=false epochs=2 hydra.run.dir=run"
+    assert exp("dataset=table", "dataset.path=b.csv", *options.split()).returncode == 1
+    done = exp("resume=run", "dataset.path=a.csv")
+    assert done.returncode == 0, done.stderr
+    assert "path: a.csv" in (tmp_path / "run/.hydra/config.yaml").read_text()
 
 
 def test_an_error_in_a_file_is_reported_with_its_line(tmp_path: Path, monkeypatch, capfd):

@@ -200,7 +200,7 @@ def test_a_complete_page_is_not_replaced_by_an_incomplete_one(exp, tmp_path: Pat
     (tmp_path / "rows.csv").unlink()
     refused = report(tmp_path, "run")
     assert "cannot load the rows of run" in refused.stderr
-    assert "from the folder in which the run was started" in refused.stderr
+    assert "try: dataset.path=NEW, where the file is now" in refused.stderr
     assert (tmp_path / "run/report.html").read_text() == whole
     (tmp_path / "run/report.html").unlink()
     assert report(tmp_path, "run").returncode == 0

@@ -164,7 +164,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
         table.append((name, *cells, f"{len(split):,}"))
     table.append(_baseline(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
-    step, seconds = (rows[-1].step, rows[-1].seconds) if rows else (0, 0.0)
+    step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
     losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
     best = min(losses, default=None)
     lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""

@@ -13,7 +13,7 @@ from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.dataset import Dataset
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
-from exp.data.select_columns import find_identifier, find_target_copies, find_useless
+from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
 from exp.data.target import encode_target, read_target
 from exp.data.weight_column import parse_weights, weigh_rows
 from exp.errors import ConfigError, DataError, nearest
@@ -84,17 +84,15 @@ def dataset_from_frame(
     column_options = ColumnOptions(
         kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
     )
-    parsed, reasons = _parse_columns(frame[features], column_options)
+    parsed, left_out = _parse_columns(frame[features], column_options)
     columns = tuple(one.column for one in parsed)
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = [name for name in find_target_copies(columns, x, y) if name not in kinds]
-    reasons += [f"{name}: it is the target '{target}' in other words" for name in copies]
+    left_out += [LeftOut(name, f"it is the target '{target}' in other words", may_be_used=True) for name in copies]
     kept = [index for index, column in enumerate(columns) if column.name not in copies]
     column_notes = [note for index in kept for note in parsed[index].notes]
     if not kept:
-        raise DataError(
-            f"dataset.path={path}: the table has no feature columns{_list(reasons)}", _more(options, reasons)
-        )
+        raise _no_features(path, left_out, bool(len(options.drop)))
     rows = frame.index.to_numpy(dtype=np.int64)
     if split_column is not None:
         parts = parts_of_cells(split_column, frame[split_column])
@@ -107,7 +105,7 @@ def dataset_from_frame(
         groups=None if group is None else _encode_groups(frame[group]),
         parts=None if parts is None else parts[rows] if split_column is None else parts,
         order=None if order is None else order_of_cells(order, frame[order], options.day_first),
-        notes=(*notes, *target_notes, *row_notes, *_left_out(reasons), *column_notes),
+        notes=(*notes, *target_notes, *row_notes, *(one.note for one in left_out), *column_notes),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
     )
     if weight is None:
@@ -116,51 +114,36 @@ def dataset_from_frame(
     return weigh_rows(dataset, parse_weights(weight, frame[weight], options.decimal), weight, is_joined)
 
 
-def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], list[str]]:
-    """Return the columns that can be used, and the reasons why others cannot: "id: it numbers the rows".
+def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], list[LeftOut]]:
+    """Return the columns that can be used, and those that cannot.
 
     A column of a declared kind is used in any case, unless it is empty.
     """
-    parsed, reasons = list[Parsed](), list[str]()
+    parsed, left_out = list[Parsed](), list[LeftOut]()
     for name in map(str, frame.columns):
         cells = frame[name]
-        reason = find_useless(cells)
-        if reason is None or (name in options.kinds and cells.notna().any()):
-            one = parse_column(name, cells, options)
-            reason = find_identifier(one.column, one.values, is_first=name == str(frame.columns[0]))
-            if reason is None or name in options.kinds:
-                parsed.append(one)
-                continue
-        reasons.append(f"{name}: {reason}")
-    return parsed, reasons
+        useless = find_useless(cells)
+        if useless is not None and not (name in options.kinds and cells.notna().any()):
+            left_out.append(LeftOut(name, useless, may_be_used=False))
+            continue
+        one = parse_column(name, cells, options)
+        identifies = find_identifier(one.column, one.values, is_first=name == str(frame.columns[0]))
+        if identifies is not None and name not in options.kinds:
+            left_out.append(LeftOut(name, identifies, may_be_used=True))
+        else:
+            parsed.append(one)
+    return parsed, left_out
 
 
-def _list(reasons: Sequence[str]) -> str:
-    return f" that a model can learn from ({'; '.join(reasons)})" if reasons else ""
-
-
-def _more(options: TableOptions, reasons: Sequence[str]) -> str:
-    if reasons:
-        name = reasons[0].partition(":")[0]
-        return f"a table with more columns, or to use one 'dataset.kinds={{{name}: category}}'"
-    return (
-        "fewer columns in dataset.drop"
-        if len(options.drop)
-        else "a table with more columns, or another dataset.separator"
-    )
-
-
-def _left_out(reasons: Sequence[str]) -> list[str]:
-    """Return a note for each column that is not used, with the override that uses it."""
-    return [
-        f"left out column {reason}"
-        + (
-            ""
-            if reason.endswith((": it is empty", " in every row"))
-            else f"; to use it: 'dataset.kinds={{{reason.partition(':')[0]}: category}}'"
-        )
-        for reason in reasons
-    ]
+def _no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> DataError:
+    """Return the error for a table of which no column can be used."""
+    problem = f"dataset.path={path}: the table has no feature columns"
+    if left_out:
+        reasons = "; ".join(map(str, left_out))
+        fix = f"a table with more columns, or to use one {left_out[0].override}"
+        return DataError(f"{problem} that a model can learn from ({reasons})", fix)
+    fix = "fewer columns in dataset.drop" if has_dropped else "a table with more columns, or another dataset.separator"
+    return DataError(problem, fix)
 
 
 def _find_target(target: str | int, names: list[str], path: str) -> str:

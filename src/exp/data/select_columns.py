@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,26 @@ _IDENTIFIER = re.compile(
 
 # Largest deviation of a column from a + b * target, as a fraction of its standard deviation, at which it is the target.
 _ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is not used, and why; `may_be_used`: whether declaring its kind uses it."""
+
+    name: str
+    reason: str
+    may_be_used: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+    @property
+    def override(self) -> str:
+        return f"'dataset.kinds={{{self.name}: category}}'"
+
+    @property
+    def note(self) -> str:
+        return f"left out column {self}{f'; to use it: {self.override}' if self.may_be_used else ''}"
 
 
 def find_useless(cells: Cells) -> str | None:

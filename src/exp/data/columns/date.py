@@ -73,7 +73,7 @@ class DateColumn(Column):
 
     @property
     def is_scaled(self) -> tuple[bool, ...]:
-        return (*(True for _ in self.parts), False) if self.has_indicator else tuple(True for _ in self.parts)
+        return (True,) * len(self.parts) + (False,) * self.has_indicator
 
     @property
     def replacement(self) -> str | None:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.data.columns.base import Floats
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.frame import Cells, import_pandas
-
-Floats = NDArray[np.float64]
 
 # Words for true and for false, in lower case. A column uses those of one line, and 1 and 0.
 _PAIRS = (

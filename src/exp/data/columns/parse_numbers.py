@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.data.columns.base import Floats
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.columns.number_cells import CURRENCY, PLAIN, Notation, NumberCell, split_cell, value_of
 from exp.data.frame import Cells, import_pandas
 from exp.errors import pluralize
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

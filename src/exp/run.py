@@ -107,7 +107,7 @@ def _events(
         if isinstance(event, Evaluated):
             final[event.split] = event.metrics
             end = end if event.restored else event.at
-    yield from compare_with_baseline(experiment.objective, data, final, end)
+    yield from compare_with_baseline(experiment.objective, data, final, end, plan.restore_best)
     if spec.config.figures in (True, "auto"):
         yield from _report(spec, experiment, end, stop_requested)
 

@@ -223,6 +223,6 @@ def test_the_figure_of_scores_shows_the_second_of_two_classes():
 def test_a_confusion_matrix_of_200_classes_is_small_and_without_numbers():
     split, net = of_classes(200, n=2000)
     objective = make_objective(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
-    figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach())
+    figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach(), "test")
     assert max(figure.get_size_inches()) <= 14
     assert not figure.axes[0].texts

@@ -14,6 +14,7 @@ from exp.reports.run_report import final_table
 from exp.training.baseline import compare_with_baseline, compute_baseline
 from exp.training.build import build
 from exp.training.events import Baseline, Noted
+from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 
 
@@ -83,6 +84,29 @@ def test_a_run_that_is_worse_ends_with_a_warning(words: str, why: str, exp: Any,
     assert why in line
     assert "; try: " in line
     assert line.removeprefix("warning   ") in json.loads((tmp_path / "run/summary.json").read_text())["notes"]
+
+
+def test_the_warning_advises_only_what_is_off(exp: Any):
+    words = "dataset=cancer optimizer.lr=1e-9 seed=1 epochs=1 figures=false"
+    advice = {}
+    for change in ("dataset.standardize=true", "dataset.standardize=false"):
+        done = exp(*words.split(), change)
+        advice[change] = [line for line in done.stdout.splitlines() if "worse than guessing" in line]
+    assert all("standardize" not in line for line in advice["dataset.standardize=true"])
+    assert all("standardize" in line for line in advice["dataset.standardize=false"])
+    assert all(map(len, advice.values())), advice
+
+
+def test_the_best_parameters_are_not_advised_twice():
+    experiment = build(config_of("dataset=diabetes"))
+    bad = {name: experiment.learner.evaluate(split) for name, split in experiment.data.splits.items()}
+    at = experiment.batches.position(0)
+    good = compute_metrics(experiment.objective, experiment.data.train.y, experiment.data.train)
+    for restores, count in ((False, 1), (True, 0)):
+        *_, warning = compare_with_baseline(experiment.objective, experiment.data, {**bad, "train": good}, at, restores)
+        assert isinstance(warning, Noted)
+        assert "overfits" in warning.text
+        assert warning.text.count("restore_best") == count
 
 
 def test_a_run_that_is_as_good_as_guessing_has_no_warning():

@@ -47,15 +47,16 @@ def draw_figures(
     folder: Path, data: Splits, objective: Objective, predict: Predict
 ) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Yield the name of each figure that the data allow, and a function that draws it with the current parameters."""
-    yield "learning_curves", partial(learning_curves, folder)
-    split = data.splits[data.held_out]
+    unit = "of the standardised target" if data.preprocessing.target_scale else ""
+    yield "learning_curves", partial(learning_curves, folder, unit)
+    split, shown = data.splits[data.held_out], f"{data.held_out}, {len(data.splits[data.held_out]):,} rows"
     if data.classes is not None:
         output = predict(split.x)
-        yield "confusion_matrix", partial(confusion_matrix, split, data.classes, objective, output)
+        yield "confusion_matrix", partial(confusion_matrix, split, data.classes, objective, output, shown)
         if objective.log_odds(output[:1]) is not None:
             yield "scores", partial(scores, split, data.classes, objective, output)
     else:
-        yield "predicted_against_true", partial(predicted_against_true, split, objective, predict)
+        yield "predicted_against_true", partial(predicted_against_true, split, objective, predict, shown)
     if len(data.features) == 2:
         yield "decision_surface", partial(decision_surface, data, objective, predict)
 
@@ -69,7 +70,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
     return width, height
 
 
-def learning_curves(folder: Path) -> Figure:
+def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
     """Plot every metric in metrics.csv against the step, with a curve each for train and val."""
     curves = read_curves(folder, _MAX_POINTS)
     columns = list(dict.fromkeys(name for rows in curves.values() for row in rows for name in row.metrics))
@@ -84,13 +85,15 @@ def learning_curves(folder: Path) -> Figure:
             axis.plot(steps[window - 1 :], means, color=colour, label=split, marker="." if len(points) < 40 else "")
             if window > 1:
                 axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
-        axis.set(xlabel="step", title=column)
+        axis.set(xlabel="step", title=f"{column} {loss_unit}" if column == "loss" and loss_unit else column)
         axis.grid(alpha=0.3)
         axis.legend()
     return figure
 
 
-def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor) -> Figure:
+def confusion_matrix(
+    split: Split, classes: tuple[str, ...], objective: Objective, output: Tensor, title: str
+) -> Figure:
     """Plot the confusion matrix, true classes by predicted classes; without numbers if there are many classes."""
     counts = confusion_counts(split, len(classes), objective, output)
     size = min(14.0, max(3.5, 0.5 * len(classes) + 2))
@@ -104,7 +107,7 @@ def confusion_matrix(split: Split, classes: tuple[str, ...], objective: Objectiv
         ticks, names = range(len(classes)), [_escape(name) for name in classes]
         axis.set_xticks(ticks, names, rotation=45 if max(map(len, classes)) > 6 else 0)
         axis.set_yticks(ticks, names)
-    axis.set(xlabel="predicted", ylabel="true", title=f"test, {len(split):,} rows")
+    axis.set(xlabel="predicted", ylabel="true", title=title)
     return figure
 
 
@@ -153,8 +156,8 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     return figure
 
 
-def predicted_against_true(split: Split, objective: Objective, predict: Predict) -> Figure:
-    """Plot predictions against the first target of the test rows; exact predictions lie on the line."""
+def predicted_against_true(split: Split, objective: Objective, predict: Predict, title: str) -> Figure:
+    """Plot predictions against the first target of the rows; exact predictions lie on the line."""
     shown = split.x[:: -(-len(split) // _MAX_POINTS)]
     truth = split.values[:: -(-len(split) // _MAX_POINTS), 0].numpy()
     predicted = objective.scalar_output(predict(shown)).cpu().numpy()
@@ -163,7 +166,7 @@ def predicted_against_true(split: Split, objective: Objective, predict: Predict)
     axis.scatter(truth, predicted, s=8, alpha=0.5, linewidths=0)
     ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     axis.plot(ends, ends, color="gray", linewidth=1)
-    axis.set(xlabel="true", ylabel="predicted", title=f"test, {len(split):,} rows")
+    axis.set(xlabel="true", ylabel="predicted", title=title)
     axis.grid(alpha=0.3)
     return figure
 

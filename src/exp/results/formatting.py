@@ -11,6 +11,8 @@ def format_metric(name: str, value: object) -> str:
         text = "" if value is None else str(value)
         # A value that a search chose is text, as on the command line: 0.012345678901234 is shown as 0.01235.
         return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", text) else text
+    if name.startswith("r2"):
+        value = round(value, 6) + 0.0  # the mean as a guess has 0, not the -5.9e-10 of float32
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
 
 

@@ -17,9 +17,12 @@ from exp.training.weights import weighs_classes
 
 
 def compare_with_baseline(
-    objective: Objective, data: Splits, final: Mapping[str, MetricSums], at: Position
+    objective: Objective, data: Splits, final: Mapping[str, MetricSums], at: Position, restores_best: bool = False
 ) -> Iterator[Baseline | Noted]:
-    """Yield the metrics of guessing, and a warning if the `final` metrics of the held-out rows are worse."""
+    """Yield the metrics of guessing, and a warning if the `final` metrics of the held-out rows are worse.
+
+    The warning advises to restore the best parameters, unless the run does (`restores_best`).
+    """
     baseline = compute_baseline(objective, data, data.held_out)
     yield baseline
     metric = "accuracy" if "accuracy" in baseline.metrics else "rmse"
@@ -29,10 +32,15 @@ def compare_with_baseline(
     learned = compute_baseline(objective, data, "train").metrics[metric]
     if _is_worse(metric, learned, final["train"].values()[metric]):
         why = "the training rows are predicted better than that: the model overfits, or the rows differ"
-        fix = "early_stopping.restore_best=true, a smaller model, or more rows"
+        fix = (
+            "a smaller model or more rows"
+            if restores_best
+            else "early_stopping.restore_best=true, a smaller model, or more rows"
+        )
     else:
         why = "so are the training rows: the model has not learned"
-        fix = "another optimizer.lr, more epochs, or dataset.standardize=true"
+        is_scaled = data.preprocessing.mean is not None
+        fix = f"another optimizer.lr{'' if is_scaled else ', dataset.standardize=true'}, or more epochs"
     text = f"worse than guessing: {metric} {ours:.4g} on the {data.held_out} rows, '{baseline.name}' has {guess:.4g}"
     yield Noted(at, f"{text}; {why}; try: {fix}", is_warning=True)
 

@@ -5,7 +5,9 @@ is classes or number. For each task it runs what `python -m exp dataset=table da
 fits scikit-learn's models at their defaults to the same training and validation rows and the same features. It prints
 how many tasks train, why the others do not, where the test score is far below the worst of the four models, and the
 mean ranks. Scores are accuracy for classes and R^2 for numbers, of the test rows. `--rows` leaves out larger tables,
-`--sample N` takes N tasks at random, `--set KEY=VALUE` adds overrides, and --out gets the results, a line of JSON each.
+`--sample N` takes N tasks at random, `--largest N` the N largest tables, `--set KEY=VALUE` adds overrides, and --out
+gets the results, a line of JSON each. `--read RESULTS` prints the report of such a file without a run, and
+`--beside NAME=RESULTS` adds the runs of another version of exp to the ranks; a task that did not train there is last.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import numpy as np
 
 # How far below the worst of the other models a test score is a disaster.
 FAR_BELOW = {"classes": 0.03, "number": 0.05}
+OTHERS = ("linear", "mlp", "forest", "boosting")
 
 
 def measure(task: dict[str, Any], overrides: list[str], with_others: bool) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def measure(task: dict[str, Any], overrides: list[str], with_others: bool) -> di
             seconds = time.perf_counter() - began
             scores = {"exp": score, **(others(f"{folder}/run") if with_others else {})}
     except ExpError as error:
-        return {**task, "error": error.problem, "fix": error.fix}
+        return {**task, "error": getattr(error, "problem", str(error)), "fix": getattr(error, "fix", "")}
     except Exception as error:  # a traceback, which is what this looks for
         return {**task, "error": f"TRACEBACK {type(error).__name__}: {error}", "fix": ""}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -105,8 +108,7 @@ def report(results: list[dict[str, Any]]) -> None:
         result
         for result in trained
         if len(result["scores"]) > 1
-        and result["scores"]["exp"]
-        < min(s for n, s in result["scores"].items() if n != "exp") - FAR_BELOW[result["kind"]]
+        and result["scores"]["exp"] < min(result["scores"][name] for name in OTHERS) - FAR_BELOW[result["kind"]]
     ]
     print(f"{len(far)} are far below the worst of the other models:")
     for result in far:
@@ -128,13 +130,28 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--sample", type=int)
+    parser.add_argument("--largest", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--alone", action="store_true", help="without scikit-learn's models")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", default="outputs/real_tables.jsonl")
+    parser.add_argument("--read", type=Path, metavar="RESULTS")
+    parser.add_argument("--beside", metavar="NAME=RESULTS")
     given = parser.parse_args()
+    results = read_results(given.read) if given.read else run_all(given)
+    if given.beside:
+        name, _, path = given.beside.partition("=")
+        add_version(results, name, read_results(Path(path)))
+    report(results)
+
+
+def run_all(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the results of the chosen tasks, which are written to a file one by one."""
     tasks = json.loads(Path(given.folder, "tasks.json").read_text(encoding="utf-8"))
-    tasks = [task for task in tasks if task["rows"] < given.rows]
+    if given.largest:
+        tasks = sorted(tasks, key=lambda task: task["rows"] * task["cols"])[-given.largest :]
+    else:
+        tasks = [task for task in tasks if task["rows"] < given.rows]
     if given.sample:
         tasks = random.Random(0).sample(tasks, min(given.sample, len(tasks)))
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
@@ -144,11 +161,24 @@ def main() -> None:
         multiprocessing.get_context("spawn").Pool(given.workers, maxtasksperchild=20) as pool,
         open(given.out, "w") as out,
     ):
-        results = []
+        results: list[dict[str, Any]] = []
         for job in [pool.apply_async(measure, job) for job in arguments]:
             results.append(job.get())
             print(json.dumps(results[-1]), file=out, flush=True)
-    report(results)
+    return results
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def add_version(results: list[dict[str, Any]], name: str, others: list[dict[str, Any]]) -> None:
+    """Add the scores of another version of exp, -inf where a task did not train."""
+    by_task = {(other["path"], other["target"]): other.get("scores", {}).get("exp") for other in others}
+    for result in results:
+        score = by_task[result["path"], result["target"]]
+        if "scores" in result:
+            result["scores"][name] = -np.inf if score is None else score
 
 
 if __name__ == "__main__":

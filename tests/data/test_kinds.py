@@ -166,6 +166,21 @@ def test_bounds_that_are_categories_are_classes_and_categories(words: tuple[str,
         assert as_feature.columns[0].kind == "category"
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["3rd"] * 7 + ["1st"] * 3 + ["2nd"] * 2, "category"),  # the classes of the Titanic
+        (["12 kg", "14 kg", "9 kg", "20 lb"], "category"),
+        (["1.5", "2.5", "unknown", "3.5", "unknown"], "number"),
+        (["1.5", "2.5", "3.5", "low", "high", "4.5", "5.5", "6.5"], "category"),
+    ],
+)
+def test_only_a_few_cells_of_a_column_of_numbers_are_something_else(words: list[str], kind: str):
+    cells = (words * ROWS)[:ROWS]
+    dataset = dataset_from_frame(with_column(cells), "x.csv", TableOptions("ill"))
+    assert dataset.columns[0].kind == kind, dataset.notes
+
+
 def test_odd_cells_among_prices_are_missing():
     cells = cells_of(NUMBERS["dollars"])
     cells[2] = "call us"

@@ -27,6 +27,10 @@ class Numbers:
     notes: tuple[str, ...]
 
 
+# A column of numbers may hold this share of other cells, or half if these are all the same word, such as "unknown".
+_ODD_SHARE, _ODD_SHARE_OF_ONE_WORD = 0.1, 0.5
+
+
 # Decimal mark and mark of the thousands, in the order in which they are tried.
 _MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "_"))
 
@@ -73,7 +77,7 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
 def parse_mostly_numbers(
     name: str, cells: Cells, decimal: str | None = None
 ) -> tuple[Numbers, NDArray[np.bool_]] | None:
-    """Return the numbers of a column of text, and which cells [N] are something else, if fewer than half are.
+    """Return the numbers of a column of text, and which cells [N] are something else, if few are.
 
     Those cells are NaN. None if the other cells do not make numbers either.
     """
@@ -90,7 +94,9 @@ def parse_mostly_numbers(
         for word, cell in zip(words, split, strict=True)
     ]
     is_odd = np.array([*is_odd_word, False], dtype=np.bool_)[codes]
-    if 2 * int(is_odd.sum()) >= int((codes >= 0).sum()):
+    odd = [cell for cell, is_odd_one in zip(split, is_odd_word, strict=True) if is_odd_one]
+    share = _ODD_SHARE_OF_ONE_WORD if odd == [None] else _ODD_SHARE  # another unit is no word: 1st, 2nd, 3rd are names
+    if int(is_odd.sum()) >= share * int((codes >= 0).sum()):
         return None
     numbers = parse_numbers(name, cells.mask(is_odd), decimal)
     return None if numbers is None else (numbers, is_odd)

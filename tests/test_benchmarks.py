@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 
 GPU = [sys.executable, str(Path(__file__).parents[1] / "benchmarks/gpu.py")]
@@ -22,8 +23,8 @@ def test_the_gpu_benchmark_prints_its_table_on_a_cpu(tmp_path: Path):
     assert all("replayed  the same " in line and "eager after all" not in line for line in results)
 
 
-def test_without_a_gpu_the_benchmark_is_an_error(tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = subprocess.run([*GPU, "--check"], cwd=tmp_path, capture_output=True, text=True)
+def test_without_a_gpu_the_benchmark_is_an_error(tmp_path: Path):
+    folder = str(Path(GPU[1]).parent)
+    done = forking.begin("gpu", "--check", folder=tmp_path, PYTHONPATH=folder, CUDA_VISIBLE_DEVICES="").completed()
     assert done.returncode == 1
     assert "sees no CUDA device" in done.stderr

@@ -91,6 +91,7 @@ def test_the_log_has_no_colour_codes_although_kernels_set_force_color(kernel: Ke
     assert "\x1b" not in log
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_can_be_resumed(kernel: Kernel):
     line = "train('experiment=xor_mse', epochs=40_000)"
     done = kernel.execute(line, when_shown=lambda: kernel.manager.interrupt_kernel())

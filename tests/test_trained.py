@@ -255,13 +255,23 @@ def test_evaluations_agree_with_metrics_computed_from_the_outputs(exp, tmp_path:
             assert float(printed_metrics["accuracy"]) == pytest.approx(right[new["label"].notna()].mean())
 
 
-def test_pt2_and_onnx_give_the_models_outputs(folder: Path, tmp_path: Path):
-    trained = load_trained(folder / "cancer")
+def outputs_of(trained: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rows of the cancer data as the model receives them, and its outputs."""
     x = torch.tensor(trained.preprocessing.transform(load_breast_cancer().data), dtype=torch.float32)
-    expected = trained.model(x).detach()
+    return x, trained.model(x).detach()
+
+
+def test_pt2_gives_the_models_outputs(folder: Path, tmp_path: Path):
+    x, expected = outputs_of(load_trained(folder / "cancer"))
     assert tool(folder, "export", "run=cancer", "format=pt2", f"out={tmp_path}/model.pt2").returncode == 0
     assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(x), expected)
+
+
+@pytest.mark.slow
+def test_onnx_gives_the_models_outputs(folder: Path, tmp_path: Path):
+    """tests/data/test_target_scale.py tests the ONNX file of a regression."""
     onnxruntime = pytest.importorskip("onnxruntime")
+    x, expected = outputs_of(load_trained(folder / "cancer"))
     done = tool(folder, "export", "run=cancer", "format=onnx", f"out={tmp_path}/model.onnx")
     assert (done.returncode, done.stderr) == (0, "")
     assert ("model.onnx.data" in done.stdout) == (tmp_path / "model.onnx.data").exists()

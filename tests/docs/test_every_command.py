@@ -21,17 +21,22 @@ OPTIONS = [option for group in group_names() for option in read_options(group)]
 OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
 PAGES = [page for page in build_pages() if page not in OF_OPTIONS and blocks(page)]
 
-# Tested by default; the other pages take longer, because sweeps and scripts start processes.
-QUICK = {"index.md"}
 # What a block may need that a test does not have.
 NEEDS = {CHECKOUT, "needs a browser", "needs a cluster", "needs a database", "needs your Ctrl-C"}
 # Options for another machine, which are only composed.
 ELSEWHERE = {"openml", "cuda", "mps"}
 
 
-@pytest.mark.parametrize(
-    "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES]
-)
+def test_the_runs_of_the_first_page_print_what_it_shows(tmp_path: Path):
+    """Without its sweep, whose workers import torch; tests/sweeps tests the tables that sweeps print."""
+    page = blocks("index.md")
+    runs = [block for block in page if " -m exp -m " not in block.text]
+    assert len(runs) == len(page) - 1
+    assert (difference := Reader(tmp_path).difference(runs)) is None, difference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_print_what_it_shows(page: str, tmp_path: Path):
     assert (difference := Reader(tmp_path).difference(blocks(page))) is None, difference
 

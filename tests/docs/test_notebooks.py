@@ -8,7 +8,6 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
-LONG = ("batching_modes", "cancer_raw", "noisy_xor", "regression")
 # Output that depends on the machine or the time.
 VARIES = re.compile(r"^(machine|versions|folder|look|report) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
@@ -56,7 +55,18 @@ def test_a_notebook_is_small_and_was_executed_once_from_top_to_bottom(name: str)
     assert [cell.source for cell in code if set(cell.metadata) - {"tags"}] == []  # such as execution times
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NOTEBOOKS])
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_what_a_notebook_imports_exists(name: str):
+    """The numbers of the notebooks are tested by tests/golden, and exp in a kernel by tests/test_in_a_kernel.py."""
+    cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
+    lines = "\n".join(cell.source for cell in cells if cell.cell_type == "code").splitlines()
+    imports = [line for line in lines if re.match(r"(from|import) ", line)]
+    assert any("exp" in line for line in imports)
+    exec("\n".join(imports), {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_gives_the_output_that_is_in_git(name: str, tmp_path: Path):
     kept = nbformat.read(NOTEBOOKS[name], as_version=4)
     fresh = nbformat.read(NOTEBOOKS[name], as_version=4)

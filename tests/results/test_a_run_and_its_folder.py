@@ -221,14 +221,14 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
     [
         (
             "run",
-            ["-m", "seed=0,1", "hydra.sweep.dir=out/run"],
+            ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out/run"],
             "hydra.sweep.dir=out/run: the folder already contains a run",
         ),
         ("run", ["hydra.run.dir=out"], "contains other runs, such as out/run"),
-        ("run", ["-m", "seed=0,1", "hydra.sweep.dir=out"], "contains other runs, such as out/run"),
+        ("run", ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out"], "contains other runs, such as out/run"),
         ("date/run", ["hydra.run.dir=out"], "contains other runs, such as out/date/run"),
         ("sweep.json", ["hydra.run.dir=out"], "hydra.run.dir=out: the folder already contains a sweep"),
-        ("multirun.yaml", ["-m", "seed=0,1", "hydra.sweep.dir=out"], "already contains a sweep"),
+        ("multirun.yaml", ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out"], "already contains a sweep"),
     ],
 )
 def test_a_folder_with_results_is_refused_before_anything_is_written(

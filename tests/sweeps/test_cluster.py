@@ -69,6 +69,7 @@ def wait_until_saved(job: Path) -> None:
     raise AssertionError("the job never saved")
 
 
+@pytest.mark.slow
 def test_a_killed_job_does_not_affect_the_others(tmp_path: Path):
     (tmp_path / "mortal.py").write_text(MODEL)
     (tmp_path / "conf/model").mkdir(parents=True)

@@ -110,7 +110,7 @@ def test_jobs_are_added_to_a_finished_sweep_and_none_runs_twice(exp, tmp_path: P
     jobs = [(row["job"], row["seed"], row["optimizer.lr"]) for row in table(tmp_path / "sweep")]
     assert jobs[:2] == [("0", "1", "0.1"), ("1", "2", "0.1")]
     assert sorted(pair[1:] for pair in jobs) == [(seed, lr) for seed in "123" for lr in ("0.1", "0.2")]
-    refused = exp("-m", "epochs=3", "sweep.resume=sweep")
+    refused = exp("-m", HERE, "epochs=3", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert "epochs was 2, is now 3" in refused.stderr
 
@@ -292,7 +292,7 @@ def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
     ],
 )
 def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, message: str, exp, tmp_path: Path):
-    done = exp("-m", *line.split(), "seed=0,1", "epochs=1", "hydra.sweep.dir=sweep")
+    done = exp("-m", *line.split(), HERE, "seed=0,1", "epochs=1", "hydra.sweep.dir=sweep")
     assert done.returncode == 1
     assert "no job has this metric (available: loss/" in done.stderr
     assert f"try: {message}" in done.stderr

@@ -67,17 +67,17 @@ def test_a_command_line_and_a_preset_choose_another_loss(
     assert config.epochs == (7 if "mine" in words else "auto")
 
 
-@pytest.mark.parametrize(
-    ("rows", "words", "batch_size", "epochs"),
-    [
-        (60, "epochs=auto batching=auto", 32, 200),
-        (10, "epochs=auto batching=auto", 6, 200),
-        (6000, "epochs=auto batching=auto", 64, 70),
-        (6000, "epochs=auto batching=online", 1, 10),
-        (6000, "epochs=auto batching=full", None, 200),
-        (6000, "batching.batch_size=auto epochs=3", 64, 3),
-    ],
-)
+LENGTHS = [
+    (60, "epochs=auto batching=auto", 32, 200),
+    (10, "epochs=auto batching=auto", 6, 200),
+    (6000, "epochs=auto batching=auto", 64, 70),
+    (6000, "epochs=auto batching=online", 1, 10),
+    (6000, "epochs=auto batching=full", None, 200),
+    (6000, "batching.batch_size=auto epochs=3", 64, 3),
+]
+
+
+@pytest.mark.parametrize(("rows", "words", "batch_size", "epochs"), LENGTHS)
 def test_the_rows_decide_the_length(
     rows: int, words: str, batch_size: int | None, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -92,6 +92,17 @@ def test_the_rows_decide_the_length(
         *({"epochs"} if "epochs=auto" in words else ()),
         *({"batching.batch_size"} if "=auto" in words.partition("batching")[2] else ()),
     }
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "batch_size"),
+    [pytest.param(*case[:3], marks=pytest.mark.slow if "online" in case[1] else ()) for case in LENGTHS],
+)
+def test_a_run_with_decided_values_is_that_with_typed_ones(
+    rows: int, words: str, batch_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_arrays(tmp_path, rows)
     assert losses("dataset=arrays", "dataset.path=numbers.npz", *words.split(), "epochs=2") == losses(
         "dataset=arrays",
         "dataset.path=numbers.npz",

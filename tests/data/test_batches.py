@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
+from exp.data import batches as batches_module
 from exp.data.batches import Batches
 from exp.data.splits import Split
 from exp.errors import ConfigError
@@ -30,6 +31,21 @@ def test_batches_equal_those_of_a_dataloader(size, shuffle: bool, drop_last: boo
     batch_list = list(islice(batches.stream(), len(expected)))
     assert len(expected) == 3 * batches.steps_per_epoch
     for (x, y), (expected_x, expected_y) in zip(batch_list, expected, strict=True):
+        assert torch.equal(x, expected_x)
+        assert torch.equal(y, expected_y)
+
+
+def test_an_epoch_of_many_values_is_copied_a_part_at_a_time(monkeypatch):
+    """A copy of all training rows would take as much memory again."""
+    monkeypatch.setattr(batches_module, "_MAX_VALUES", 50)
+    split = make_split(23)
+    batches = Batches(split, 5, shuffle=True, drop_last=False)
+    torch.manual_seed(0)
+    assert [len(x) for x, _ in batches.epoch()] == [15, 8]
+    torch.manual_seed(0)
+    expected = list(DataLoader(TensorDataset(split.x, split.y), 5, shuffle=True))
+    torch.manual_seed(0)
+    for (x, y), (expected_x, expected_y) in zip(batches.stream(), expected, strict=False):
         assert torch.equal(x, expected_x)
         assert torch.equal(y, expected_y)
 

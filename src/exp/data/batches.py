@@ -26,8 +26,10 @@ class Position:
 Batch: TypeAlias = tuple[Tensor, Tensor]
 
 
-# Batches that are laid out at a time: all rows of a large dataset, or a view for each, would take as much memory again.
+# Batches, and values of features, that are laid out at a time: all rows of a large dataset, or a view for each batch,
+# would take as much memory again.
 _MAX_VIEWS = 1024
+_MAX_VALUES = 2**23
 
 
 # Bytes. torch aligns new tensors to this; matrix products may round differently for other alignments.
@@ -83,13 +85,14 @@ class Batches:
         return Stream(self, step, epoch_rng_state)
 
     def epoch(self) -> Iterator[Batch]:
-        """Yield copies of x and y in the order of the next epoch, a part at a time: _MAX_VIEWS batches or the rest.
+        """Yield copies of x and y in the order of the next epoch, a part at a time.
 
         Copies, because a model may write to its input. The order is drawn when the first part is taken.
         """
         x, y = self.rows.x, self.rows.target
         order = epoch_order(len(self.rows), self.shuffle)
-        size = self.size * _MAX_VIEWS
+        values = self.size * x[0].numel()
+        size = self.size * min(_MAX_VIEWS, max(1, _MAX_VALUES // max(1, values)))
         for start in range(0, self.samples_per_epoch, size):
             end = min(start + size, self.samples_per_epoch)
             with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts

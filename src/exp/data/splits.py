@@ -13,6 +13,9 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.row_weights import pack
 from exp.data.target_scale import TargetScale
 
+# Values of features in float64 that are computed at a time.
+_MAX_VALUES = 2**22
+
 
 @dataclass(frozen=True)
 class Split:
@@ -42,6 +45,13 @@ class Split:
     def target(self) -> Tensor:
         """The targets as a loss gets them: with weights, these are the last column."""
         return self.y if self.weights is None else pack(self.y, self.weights)
+
+    def feature_moments(self) -> tuple[Tensor, Tensor]:
+        """Return the mean and the standard deviation of each feature, float64 [F]."""
+        width = max(1, _MAX_VALUES // max(1, len(self.x)))  # all features in float64 would take twice their memory
+        parts = [torch.std_mean(part.double(), 0, correction=0) for part in self.x.split(width, dim=1)]
+        spreads, means = zip(*parts, strict=True)
+        return torch.cat(means), torch.cat(spreads)
 
     @cached_property
     def variance(self) -> tuple[float, ...]:

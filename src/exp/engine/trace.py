@@ -72,7 +72,7 @@ class Trace(DispatchMode):
         super().__init__()
         self.calls: list[OpCall] = []
         self.fallback_reason: str | None = None  # why the next step may make other calls
-        self._undispatched = _UndispatchedReads(self)
+        self._undispatched = _UndispatchedReads()
 
     def __enter__(self) -> Self:
         self._undispatched.__enter__()
@@ -81,6 +81,7 @@ class Trace(DispatchMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._undispatched.__exit__(*error)
+        self.fallback_reason = self._undispatched.reason or self.fallback_reason
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if _reads_values(func, args):
@@ -95,15 +96,18 @@ class Trace(DispatchMode):
 
 
 class _UndispatchedReads(TorchFunctionMode):
-    """Notes in the trace that a tensor's values were read without an operator call."""
+    """Notes that a tensor's values were read without an operator call.
 
-    def __init__(self, trace: Trace) -> None:
+    It does not refer to the trace: in a cycle, the traced tensors would stay in memory until a garbage collection.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._trace = trace
+        self.reason: str | None = None  # why the next step may make other calls
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _UNDISPATCHED:
-            self._trace.fallback_reason = (
+            self.reason = (
                 f"{func.__name__} reads the values of a tensor, so the next step may be a different computation"
             )
         return func(*args, **(kwargs or {}))

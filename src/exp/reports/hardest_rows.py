@@ -70,8 +70,7 @@ def hardest_rows(
 
 def unusual_features(data: Splits, x: Tensor) -> list[str]:
     """Return for each row [N, F] the features farthest from the training rows' mean: 'age=93 (+3.1 sd)'."""
-    rows = data.train.x.double()
-    mean, spread = rows.mean(0).cpu().numpy(), rows.std(0, correction=0).cpu().numpy()
+    mean, spread = (moment.cpu().numpy() for moment in data.train.feature_moments())
     preprocessing = data.preprocessing
     kinds = [column.kind for column in preprocessing.columns for _ in column.features]
     remarks: list[str] = []

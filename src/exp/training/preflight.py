@@ -78,16 +78,15 @@ def _check_finite(data: Splits) -> None:
 
 def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
     """Warn of features that are constant, or of very different scales."""
-    x = data.train.x.double()
-    spread = x.std(0, correction=0)
+    mean, spread = data.train.feature_moments()
     constant = _features_where(data, spread == 0)
-    if constant and len(x) > 1:
+    if constant and len(data.train) > 1:
         are = "is" if len(constant) == 1 else "are"
-        yield f"{_shorten(constant)} {are} constant in the {len(x):,} training rows"
+        yield f"{_shorten(constant)} {are} constant in the {len(data.train):,} training rows"
     varying = spread[spread > 0]
     if standardized or not len(varying):
         return
-    size = x.square().mean(0).sqrt()
+    size = (mean.square() + spread.square()).sqrt()
     if float(size.max()) > _LARGE_FEATURE or float(varying.max() / varying.min()) > _UNEVEN_SCALE:
         largest, smallest = int(size.argmax()), int(size.argmin())
         yield (

@@ -192,6 +192,19 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     assert list(predictions["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
 
 
+def test_many_rows_are_predicted_a_part_at_a_time(folder: Path, monkeypatch):
+    """The features and hidden layers of a million rows would take gigabytes."""
+    trained = load_trained(folder / "table")
+    rows = np.random.default_rng(0).integers(0, 2, (250, len(trained.preprocessing.columns))).astype(np.float64)
+    whole = trained.outputs(rows)
+    monkeypatch.setattr("exp.results.trained_model.MAX_ROWS", 100)
+    sizes: list[int] = []
+    trained.model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    assert torch.allclose(trained.outputs(rows), whole, rtol=1e-5, atol=1e-6)
+    assert sizes == [100, 100, 50]
+    assert trained.outputs(rows[:0]).shape == (0, 2)
+
+
 def test_evaluate_prints_the_final_metrics_of_the_run(folder: Path):
     for run in ("table", "cancer"):
         summary = json.loads((folder / run / "summary.json").read_text())

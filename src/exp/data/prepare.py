@@ -6,10 +6,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from exp.data.assign_rows import assign_rows
-from exp.data.columns.base import Floats
 from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
@@ -57,7 +55,7 @@ def prepare(
     weights = None if dataset.weights is None else torch.from_numpy(dataset.weights).float()
     parts = [
         Split(
-            _features(preprocessing, encoded, part),
+            preprocessing.to_tensor(encoded[part]),
             y[torch.from_numpy(part)],
             numbers[part],
             scale,
@@ -105,17 +103,3 @@ def _repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[
                 "favor a model that memorizes"
             )
     return notes
-
-
-# Values of features in float64 that are computed at a time.
-_MAX_VALUES = 2**22
-
-
-def _features(preprocessing: Preprocessing, x: Floats, rows: NDArray[np.int64]) -> Tensor:
-    """Return the features, float32 [N, F], of the N rows with these numbers; in float64 only a part at a time."""
-    features = torch.empty(len(rows), len(preprocessing.features))
-    step = max(1, _MAX_VALUES // max(1, features.shape[1]))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        features[start : start + len(part)] = torch.from_numpy(preprocessing.transform(x[part]))
-    return features

@@ -17,6 +17,9 @@ from exp.data.dataset import Dataset
 from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 
+# Values of features in float64 that are computed at a time.
+_MAX_VALUES = 2**22
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -75,6 +78,15 @@ class Preprocessing:
         if self.mean is None or self.scale is None:
             return features
         return (features - np.array(self.mean)) / np.array(self.scale)
+
+    def to_tensor(self, x: Floats) -> Tensor:
+        """Return the features, float32 [N, F], of values [N, C]; in float64 only a part at a time."""
+        features = torch.empty(len(x), len(self.features))
+        step = max(1, _MAX_VALUES // max(1, features.shape[1]))
+        for start in range(0, len(x), step):
+            part = torch.from_numpy(self.transform(x[start : start + step]))
+            features[start : start + len(part)] = part
+        return features
 
     def encode_targets(self, y: NDArray[Any]) -> Tensor:
         """Return class numbers [N] as they are, or values [N, K], scaled in float64, as float32."""

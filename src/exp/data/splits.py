@@ -49,7 +49,7 @@ class Split:
     def feature_moments(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the standard deviation of each feature, float64 [F]."""
         width = max(1, _MAX_VALUES // max(1, len(self.x)))  # all features in float64 would take twice their memory
-        parts = [torch.std_mean(part.double(), 0, correction=0) for part in self.x.split(width, dim=1)]
+        parts = [torch.std_mean(part.double(), 0, correction=0) for part in torch.split(self.x, width, dim=1)]
         spreads, means = zip(*parts, strict=True)
         return torch.cat(means), torch.cat(spreads)
 

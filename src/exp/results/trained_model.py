@@ -31,7 +31,7 @@ from exp.results.run_folder import (
 from exp.training.build import Experiment, build, build_objective
 from exp.training.choices import resolve_loss
 from exp.training.events import State
-from exp.training.learner import compute_metrics
+from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective
 
@@ -59,9 +59,13 @@ class TrainedModel:
         return None if weight is None else str(weight)
 
     def outputs(self, rows: Floats) -> Tensor:
-        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
+        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing.
+
+        Features and outputs of hidden layers are in memory for MAX_ROWS rows at a time.
+        """
+        starts = range(0, max(1, len(rows)), MAX_ROWS)
         with torch.no_grad():
-            return self.model(torch.tensor(self.preprocessing.transform(rows), dtype=torch.float32))
+            return torch.cat([self.model(self.preprocessing.to_tensor(rows[i : i + MAX_ROWS])) for i in starts])
 
     def predict(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""

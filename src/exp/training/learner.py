@@ -26,7 +26,7 @@ from exp.training.objectives import Objective, check_output
 from exp.training.weights import loss_weights, unpack_target
 
 # Rows per forward pass without training: limits the memory of the hidden layers.
-_MAX_ROWS = 2**16
+MAX_ROWS = 2**16
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Learner:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         self.model.eval()
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, _MAX_ROWS)]
+            parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, MAX_ROWS)]
         return _concatenate(parts)
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ class Learner:
             ConfigError: The model has no gradients in evaluation mode.
         """
         with self.unchanged(split.x.device):
-            _, gradients = self.differentiate(split.x[:_MAX_ROWS], split.target[:_MAX_ROWS])
+            _, gradients = self.differentiate(split.x[:MAX_ROWS], split.target[:MAX_ROWS])
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
     def differentiate(self, x: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:

@@ -8,6 +8,8 @@ from typing import TypeAlias, cast
 
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
 from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
+from exp.config.metric_names import NAMES as METRIC_NAMES
+from exp.config.metric_names import PATTERN as METRIC
 from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
@@ -18,6 +20,7 @@ _COUNT = Number(1, whole=True)
 _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
+_METRICS = ", ".join(METRIC_NAMES)
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 
 
@@ -28,12 +31,13 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (Number(1, whole=True, auto=True), "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
+    "metrics": (Text(METRIC, f"names of metrics: {_METRICS}", many=True), "[f1,auc]"),
     "watch": (_SWITCH, "true"),
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),
     "sweep.metric": (
-        Text(re.compile("(loss|accuracy|rmse|r2)/(val|test)"), "loss, accuracy, rmse or r2, / and val or test"),
+        Text(re.compile(f"({METRIC.pattern})/(val|test)"), f"METRIC/val or METRIC/test, METRIC one of {_METRICS}"),
         "loss/val",
     ),
     "batching.shuffle": (_SWITCH, "true"),

@@ -69,8 +69,11 @@ class OneOf:
 class Text:
     pattern: re.Pattern[str]
     meaning: str
+    many: bool = False  # or a list of such texts
 
     def accepts(self, value: object) -> bool:
+        if self.many and isinstance(value, list):
+            return all(replace(self, many=False).accepts(item) for item in cast("list[object]", value))
         return isinstance(value, str) and self.pattern.fullmatch(value) is not None
 
     def __str__(self) -> str:

@@ -82,7 +82,8 @@ class Config:
     preflight: str
     resume: str | None
     sweep: SweepConfig
-    init: str | None = None  # folders of older runs do not have it
+    init: str | None = None  # folders of older runs do not have these
+    metrics: Any = ()  # a name or names
 
 
 ConfigStore.instance().store("schema", Config)

@@ -31,6 +31,9 @@ _MESH = 100
 _MAX_CURVES = 10
 
 
+_MAX_SIDE_BY_SIDE = 4
+
+
 _MAX_CLASSES_WITH_COUNTS = 25  # names and counts of more cannot be read
 
 
@@ -78,7 +81,9 @@ def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(row.step, row.metrics[column]) for row in curves.get(split, []) if column in row.metrics]
-            steps, values = np.array(points).reshape(-1, 2).T
+            if not points:  # a metric of whole splits has no values for batches
+                continue
+            steps, values = np.array(points).T
             # Single batches are noisy and would hide the other curve: draw their running mean.
             window = max(1, len(points) // 40) if split == "train" else 1
             means = np.convolve(values, np.full(window, 1 / window), mode="valid") if window > 1 else values
@@ -192,14 +197,23 @@ def decision_surface(data: Splits, objective: Objective, predict: Predict) -> Fi
 
 
 def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]:
-    """Create a row of axes, each of that size in inches. Matplotlib's own layouts take as long as the drawing."""
-    figure = Figure(figsize=(count * width, height))
-    axes = figure.subplots(1, count, squeeze=False)[0]
+    """Create axes, each of that size in inches, in rows of _MAX_SIDE_BY_SIDE.
+
+    Matplotlib's own layouts take as long as the drawing.
+    """
+    columns = min(count, _MAX_SIDE_BY_SIDE)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * width, rows * height))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     side, below, above = 0.7, 0.5, 0.35
     for number, axis in enumerate(axes):
-        place = ((number * width + side) / (count * width), below / height)
-        axis.set_position((*place, (width - side - 0.25) / (count * width), 1 - (below + above) / height))
-    return figure, axes
+        row, column = divmod(number, columns)
+        left, bottom = column * width + side, (rows - 1 - row) * height + below
+        place = (left / (columns * width), bottom / (rows * height))
+        size = ((width - side - 0.25) / (columns * width), (height - (below + above)) / (rows * height))
+        axis.set_position((*place, *size))
+        axis.set_visible(number < count)
+    return figure, axes[:count]
 
 
 def _scatter(axis: Any, data: Splits, points: Any) -> None:

@@ -154,7 +154,7 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
 def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> tuple[Table, str]:
     """Return the metrics of each split, with confidence intervals for test, and a remark about them."""
     objective, data = experiment.objective, experiment.data
-    names = ("loss", *objective.metrics)
+    names = ("loss", *objective.metrics, *objective.chosen.names)
     held_out = data.held_out if data.train is not data.val else "train"
     table: list[tuple[str, ...]] = []
     for name, split in _splits(experiment).items():

@@ -105,7 +105,7 @@ def read_curves(folder: Path, max_points: int) -> dict[str, list[Row]]:
 
 
 def _metric_names(header: str) -> list[str]:
-    return header.strip().split(",")[len(_FIXED_COLUMNS) :]
+    return [name for row in csv.reader([header]) for name in row][len(_FIXED_COLUMNS) :]
 
 
 def _parse_row(names: list[str], line: str) -> Row | None:

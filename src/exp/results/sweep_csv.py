@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from exp.config.metric_names import is_higher_better
 from exp.config.schema import flatten
 from exp.errors import as_yaml
 from exp.results import summary
@@ -25,12 +26,9 @@ OWN = ("job", "status", "seconds", "error")
 Row = dict[str, Any]
 
 
-_SMALLER_IS_BETTER = ("loss", "rmse")
-
-
 def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
     """Return the rows sorted by `metric`; rows without it come last, in their order."""
-    sign = 1 if metric.partition("/")[0] in _SMALLER_IS_BETTER else -1
+    sign = -1 if is_higher_better(metric.rpartition("/")[0]) else 1
 
     def sort_key(row: Row) -> tuple[bool, float]:
         value = read_metric(row, metric)

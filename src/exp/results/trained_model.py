@@ -167,7 +167,8 @@ def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, st
     state = checkpoints.read(path)
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
-    objective = build_objective(config.loss, preprocessing, config.dataset.get("weight") is not None)
+    has_weights = config.dataset.get("weight") is not None
+    objective = build_objective(config.loss, preprocessing, has_weights, metrics=config.metrics)
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
     with preserved_streams():
         model: nn.Module = instantiate("model", config.model, **widths)

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
+from exp.config.metric_names import always_computed
 from exp.config.schema import Config
 from exp.errors import ConfigError
 from exp.sweeps.jobs import Job
-
-# The metrics of a kind of target, as far as the config tells that kind.
-_METRICS = {"classes": ("loss", "accuracy"), "regression": ("loss", "rmse", "r2")}
 
 _CLASS_LOSSES = ("CrossEntropyLoss", "BCELoss", "BCEWithLogitsLoss")
 _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.distance")
@@ -15,17 +13,25 @@ _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.di
 
 def check_metric(jobs: Sequence[Job], metric: str) -> None:
     """ConfigError if no job measures `metric`, such as the accuracy of a regression."""
-    name, _, split = metric.partition("/")
-    kinds = {_kind(job.config) for job in jobs}
-    if None in kinds or any(name in _METRICS[kind] for kind in kinds if kind is not None):
+    name, _, split = metric.rpartition("/")
+    computed = [_computed(job.config) for job in jobs]
+    if None in computed or any(name in names for names in computed if names is not None):
         return
-    available = [f"{one}/{split}" for one in dict.fromkeys(one for kind in kinds if kind for one in _METRICS[kind])]
+    available = [f"{one}/{split}" for one in dict.fromkeys(one for names in computed for one in names or ())]
+    override = f"sweep.metric={available[1]}"
     raise ConfigError(
         f"sweep.metric={metric}: no job has this metric (available: {', '.join(available)})",
-        f"sweep.metric={available[1]}",
+        f"{override}, or more metrics: 'metrics=[{name}]'",
         key="sweep.metric",
-        override=f"sweep.metric={available[1]}",
+        override=override,
     )
+
+
+def _computed(config: Config) -> tuple[str, ...] | None:
+    """Return the metrics that a run computes, None if only the rows tell them."""
+    chosen = [config.metrics] if isinstance(config.metrics, str) else config.metrics
+    kind = _kind(config)
+    return None if kind is None else (*always_computed(kind == "classes"), *chosen)
 
 
 def _kind(config: Config) -> str | None:

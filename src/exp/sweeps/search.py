@@ -19,6 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from exp.config.metric_names import is_higher_better
 from exp.errors import ConfigError
 from exp.results import summary
 from exp.results.run_folder import MULTIRUN
@@ -50,7 +51,7 @@ class PrunableTrial:
 
     def __init__(self, trial: optuna.Trial, metric: str) -> None:
         self._trial = trial
-        self._name = metric.partition("/")[0]  # pruning uses the validation rows, whatever split the study is for
+        self._name = metric.rpartition("/")[0]  # pruning uses the validation rows, whatever split the study is for
         self._epoch = 0
         self._is_pruned = False
 
@@ -162,7 +163,7 @@ def _study(settings: DictConfig, metric: str, epochs: int | str) -> optuna.Study
         study = optuna.create_study(
             storage=storage,
             study_name=settings.study_name,
-            direction="minimize" if metric.startswith(("loss", "rmse")) else "maximize",
+            direction="maximize" if is_higher_better(metric.rpartition("/")[0]) else "minimize",
             load_if_exists=storage is not None,
             pruner=_PRUNERS[settings.pruner](epochs),
         )

@@ -1,5 +1,6 @@
 """Build the objects of a run from its config."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,7 +84,8 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     config = resolve(config, data)
     class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
     data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))
-    objective = build_objective(config.loss, data.preprocessing, data.train.weights is not None, device)
+    has_weights = data.train.weights is not None
+    objective = build_objective(config.loss, data.preprocessing, has_weights, device, config.metrics)
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)
@@ -122,16 +124,20 @@ def build_objective(
     preprocessing: Preprocessing,
     has_row_weights: bool = False,
     device: torch.device | None = None,
+    metrics: Sequence[str] | str = (),
 ) -> Objective:
     """Return the objective of the loss that `node` describes, for targets as `preprocessing` encodes them.
 
     Args:
         has_row_weights: Whether the rows have weights of their own.
         device: Where the loss keeps its tensors; None: on the CPU.
+        metrics: The names of more metrics.
     """
     classes, output = preprocessing.classes, node.get("output")
     criterion = weigh(instantiate("loss", node), output, classes, preprocessing.class_weights, has_row_weights)
-    return make_objective(criterion.to(device), output, classes, preprocessing.values, preprocessing.target_scale)
+    return make_objective(
+        criterion.to(device), output, classes, preprocessing.values, preprocessing.target_scale, metrics
+    )
 
 
 def _check_weighted_batches(objective: Objective, batches: Batches) -> None:

@@ -48,7 +48,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
         },
         hyperparameters=_hyperparameters(spec, experiment),
         steps=experiment.plan.steps,
-        metrics=experiment.objective.metrics,
+        metrics=(*experiment.objective.metrics, *experiment.objective.chosen.names),
     )
 
 

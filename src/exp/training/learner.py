@@ -209,7 +209,8 @@ def compute_metrics(objective: Objective, output: Tensor, split: Split) -> Metri
     loss = float(objective.criterion(output, split.target))
     (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
     (weight,) = _loss_weights(objective, split.target, [len(split)]) or (None,)
-    return MetricSums(len(split), loss * (len(split) if weight is None else weight), score, weight)
+    total = len(split) if weight is None else weight
+    return MetricSums(len(split), loss * total, score, weight, objective.score_all(output, split))
 
 
 def _loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -> list[float] | None:

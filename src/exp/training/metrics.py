@@ -4,8 +4,8 @@ Examples may have weights; then the count is the sum of their weights.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import fmean
 from typing import Any, Self
@@ -112,12 +112,16 @@ def total_weights(weights: Tensor, sizes: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True)
 class MetricSums:
-    """The sums of loss and score over `count` examples, which have the total `weight` in the loss; None: the count."""
+    """The sums of loss and score over `count` examples, which have the total `weight` in the loss; None: the count.
+
+    `chosen` are other metrics of exactly these examples by name; a sum with other examples has none.
+    """
 
     count: int
     loss_sum: float
     score: AccuracySum | SquaredErrorSum
     weight: float | None = None
+    chosen: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __add__(self, other: Self) -> "MetricSums":
         weight = None if self.weight is None or other.weight is None else self.weight + other.weight
@@ -137,7 +141,7 @@ class MetricSums:
 
     def values(self) -> dict[str, float]:
         """Return every metric by name, the loss first."""
-        return {"loss": self.loss, **self.score.values()}
+        return {"loss": self.loss, **self.score.values(), **self.chosen}
 
 
 def _add(a: AccuracySum | SquaredErrorSum, b: AccuracySum | SquaredErrorSum) -> AccuracySum | SquaredErrorSum:

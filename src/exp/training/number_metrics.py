@@ -55,7 +55,7 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     """Return the value with half of the weight on each side; between two such values, their mean."""
     order = np.argsort(values, kind="stable")
     order = order[weights[order] > 0]
-    totals = np.cumsum(weights[order])
+    totals = np.cumsum(weights[order], dtype=np.float64)
     place = int(np.searchsorted(totals, totals[-1] / 2))
     following = min(place + 1, len(order) - 1) if totals[place] == totals[-1] / 2 else place
     return float((values[order[place]] + values[order[following]]) / 2)

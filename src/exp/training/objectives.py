@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exp.data.columns.base import Floats
 from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
+from exp.training.class_metrics import ClassRows
+from exp.training.metric_choice import NO_METRICS, ChosenMetrics, choose_metrics
 from exp.training.metrics import AccuracySum, SquaredErrorSum
+from exp.training.number_metrics import NumberRows
 from exp.training.weights import without_weights
 
 
@@ -24,6 +29,7 @@ class Objective(Protocol):
     scalar_output: One number per example, to be drawn as a surface.
     score: Metrics of the first sizes[0] examples, the next sizes[1], and so on, all of them from `split`; `weights` [N]
         are their own, without those of their classes.
+    chosen: The metrics of whole splits, metrics=[...]; `score_all` computes them for all rows of `split`.
     """
 
     @property
@@ -32,6 +38,8 @@ class Objective(Protocol):
     def outputs(self) -> int: ...
     @property
     def metrics(self) -> tuple[str, ...]: ...
+    @property
+    def chosen(self) -> ChosenMetrics: ...
     def target(self, y: Tensor) -> Tensor: ...
     def prediction(self, output: Tensor) -> Tensor: ...
     def scalar_output(self, output: Tensor) -> Tensor: ...
@@ -40,6 +48,7 @@ class Objective(Protocol):
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
     ) -> Sequence[AccuracySum | SquaredErrorSum]: ...
+    def score_all(self, output: Tensor, split: Split) -> dict[str, float]: ...
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:
@@ -65,6 +74,7 @@ class Multiclass:
 
     criterion: nn.Module
     outputs: int
+    chosen: ChosenMetrics = NO_METRICS
     metrics = AccuracySum.names
 
     def target(self, y: Tensor) -> Tensor:
@@ -98,6 +108,9 @@ class Multiclass:
         del split
         return AccuracySum.of_segments(self.prediction(output), target, sizes, weights)
 
+    def score_all(self, output: Tensor, split: Split) -> dict[str, float]:
+        return _score_classes(self, output, split)
+
 
 @dataclass(frozen=True)
 class Binary:
@@ -110,6 +123,7 @@ class Binary:
     criterion: nn.Module
     probability: Callable[[Tensor], Tensor]
     is_probability: bool = True
+    chosen: ChosenMetrics = NO_METRICS
     outputs = 1
     metrics = AccuracySum.names
 
@@ -143,6 +157,9 @@ class Binary:
         del split
         return AccuracySum.of_segments(self.prediction(output), target.squeeze(1).long(), sizes, weights)
 
+    def score_all(self, output: Tensor, split: Split) -> dict[str, float]:
+        return _score_classes(self, output, split)
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -154,6 +171,7 @@ class Regression:
     criterion: nn.Module
     outputs: int
     scale: TargetScale | None = None
+    chosen: ChosenMetrics = NO_METRICS
     metrics = SquaredErrorSum.names
 
     def target(self, y: Tensor) -> Tensor:
@@ -188,6 +206,12 @@ class Regression:
             output, target, units = output.cpu().double(), target.cpu(), scale.scale
         return SquaredErrorSum.of_segments(output, target, sizes, split.variance, units, weights)
 
+    def score_all(self, output: Tensor, split: Split) -> dict[str, float]:
+        if not self.chosen.names:
+            return {}
+        predicted = self.prediction(output).cpu().double().numpy()
+        return self.chosen.of_numbers(NumberRows(split.values.double().numpy(), predicted, _weights(split)))
+
 
 # The loss.output of the criteria that allow only one.
 _MEANINGS: dict[type[nn.Module], str] = {
@@ -208,6 +232,7 @@ def make_objective(
     classes: Sequence[str] | None,
     values: int = 1,
     scale: TargetScale | None = None,
+    metrics: Sequence[str] | str = (),
 ) -> Objective:
     """Return the objective of `criterion` for a target.
 
@@ -216,6 +241,7 @@ def make_objective(
         classes: The class names of the target; None if it is numeric.
         values: The number of columns of a numeric target.
         scale: How a numeric target is standardised; None: it is not.
+        metrics: The names of metrics of whole splits, beside those that every run has.
 
     Raises:
         ConfigError: The loss cannot be computed, or means nothing, for such a target.
@@ -235,15 +261,31 @@ def make_objective(
             raise ConfigError(
                 f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
             )
-        return Regression(criterion, values, scale)
+        return Regression(criterion, values, scale, choose_metrics(metrics, None, gives_probabilities=False))
+    chosen = choose_metrics(metrics, classes, gives_probabilities=output != "value")
     if output == "classes":
-        return Multiclass(criterion, len(classes))
+        return Multiclass(criterion, len(classes), chosen)
     if len(classes) != 2:
         raise ConfigError(
             f"loss: {name} with one output needs a target of 2 classes, but this dataset has {len(classes)}",
             f"loss=cross_entropy{', or dataset.task=regression for a table' if output == 'value' else ''}",
         )
-    return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value")
+    return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value", chosen)
+
+
+def _score_classes(objective: Multiclass | Binary, output: Tensor, split: Split) -> dict[str, float]:
+    if not objective.chosen.names:
+        return {}
+    truth = split.y.reshape(len(split)).long().cpu().numpy()
+    predicted = objective.prediction(output).cpu().numpy()
+    probabilities = objective.probabilities(output.double())
+    one_hot = np.eye(len(objective.chosen.classes or ()))  # no metric of probabilities can be chosen then
+    known = one_hot[predicted] if probabilities is None else probabilities.cpu().numpy()
+    return objective.chosen.of_classes(ClassRows(truth, predicted, known, _weights(split)))
+
+
+def _weights(split: Split) -> Floats | None:
+    return None if split.weights is None else split.weights.double().cpu().numpy()
 
 
 def _identity(output: Tensor) -> Tensor:

@@ -1,0 +1,78 @@
+"""The metrics by name: for which targets, and whether a higher value is better. Without torch, for the command line."""
+
+import re
+
+from exp.errors import ConfigError
+
+# Whether a higher value is better. The first ones of a kind are in every run.
+_OF_ALL = {"loss": False}
+_OF_CLASSES = {
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "f1": True,
+    "precision": True,
+    "recall": True,
+    "weighted_f1": True,
+    "weighted_precision": True,
+    "weighted_recall": True,
+    "auc": True,
+    "average_precision": True,
+    "log_loss": False,
+    "brier": False,
+    "ece": False,
+    "mcc": True,
+}
+_OF_NUMBERS = {
+    "rmse": False,
+    "r2": True,
+    "mae": False,
+    "mape": False,
+    "median_absolute_error": False,
+    "spearman": True,
+}
+
+_ALWAYS = {"classes": ("loss", "accuracy"), "numbers": ("loss", "rmse", "r2")}
+_BY_KIND = {"classes": _OF_ALL | _OF_CLASSES, "numbers": _OF_ALL | _OF_NUMBERS}
+_ALL = _BY_KIND["classes"] | _BY_KIND["numbers"]
+
+# f1:yes is the F1 of the class yes.
+_OF_ONE_CLASS = ("f1", "precision", "recall")
+_WITH_CLASS = re.compile(rf"({'|'.join(_OF_ONE_CLASS)}):(.+)")
+
+
+# Every name, for all kinds of targets.
+NAMES = tuple(_ALL)
+PATTERN = re.compile(rf"{'|'.join(NAMES)}|{_WITH_CLASS.pattern}")
+
+
+def is_higher_better(name: str) -> bool:
+    """Return whether a higher value of the metric `name` is better; of the form f1:CLASS too."""
+    return _ALL.get(name, True)
+
+
+def split_class(name: str) -> tuple[str, str | None]:
+    """Return the name of a metric and the class that it is of: ("f1", "yes") for f1:yes, None for all classes."""
+    match = _WITH_CLASS.fullmatch(name)
+    return (name, None) if match is None else (match[1], match[2])
+
+
+def metric_names(has_classes: bool) -> tuple[str, ...]:
+    """Return the names of all metrics of a target, of classes or of numbers."""
+    return tuple(_BY_KIND["classes" if has_classes else "numbers"])
+
+
+def always_computed(has_classes: bool) -> tuple[str, ...]:
+    """Return the names of the metrics that every run has."""
+    return _ALWAYS["classes" if has_classes else "numbers"]
+
+
+def check_metric_name(key: str, name: str, has_classes: bool) -> None:
+    """Raise ConfigError unless `name`, a value of `key`, is a metric of such a target."""
+    known = metric_names(has_classes)
+    if split_class(name)[0] in known:
+        return
+    kind = "classes" if has_classes else "a numeric target"
+    override = f"{key}=[{known[-1]}]"
+    raise ConfigError(
+        f"{key}: {name} is no metric of {kind} (available: {', '.join(known)})", override, key=key, override=override
+    )

@@ -1,0 +1,105 @@
+"""The metrics that a run computes for a whole split beside its sums: metrics=[f1, auc]."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exp.config.metric_names import always_computed, check_metric_name, split_class
+from exp.data.columns.base import Floats
+from exp.errors import ConfigError
+from exp.training import class_metrics, number_metrics
+from exp.training.class_metrics import ClassRows
+from exp.training.number_metrics import NumberRows
+
+_OF_CLASSES: dict[str, Callable[[ClassRows], float | None]] = {
+    "balanced_accuracy": class_metrics.balanced_accuracy,
+    "f1": class_metrics.f1,
+    "precision": class_metrics.precision,
+    "recall": class_metrics.recall,
+    "weighted_f1": class_metrics.weighted_f1,
+    "weighted_precision": class_metrics.weighted_precision,
+    "weighted_recall": class_metrics.weighted_recall,
+    "auc": class_metrics.auc,
+    "average_precision": class_metrics.average_precision,
+    "log_loss": class_metrics.log_loss,
+    "brier": class_metrics.brier,
+    "ece": class_metrics.ece,
+    "mcc": class_metrics.mcc,
+}
+_OF_NUMBERS: dict[str, Callable[[NumberRows], float | None]] = {
+    "mae": number_metrics.mae,
+    "mape": number_metrics.mape,
+    "median_absolute_error": number_metrics.median_absolute_error,
+    "spearman": number_metrics.spearman,
+}
+_OF_ONE_CLASS: dict[str, Callable[[ClassRows], Floats]] = {
+    "f1": lambda rows: rows.f1,
+    "precision": lambda rows: rows.precision,
+    "recall": lambda rows: rows.recall,
+}
+_OF_PROBABILITIES = ("auc", "average_precision", "log_loss", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class ChosenMetrics:
+    """The metrics `names`, of rows with one of `classes` or, if there are none, with numbers."""
+
+    names: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+    def of_classes(self, rows: ClassRows) -> dict[str, float]:
+        """Return the metrics that the rows define."""
+        return _defined({name: self._of_classes(name, rows) for name in self.names})
+
+    def of_numbers(self, rows: NumberRows) -> dict[str, float]:
+        """Return the metrics that the rows define."""
+        return _defined({name: _OF_NUMBERS[name](rows) for name in self.names})
+
+    def _of_classes(self, name: str, rows: ClassRows) -> float | None:
+        metric, of_class = split_class(name)
+        if of_class is None:
+            return _OF_CLASSES[name](rows)
+        number = (self.classes or ()).index(of_class)
+        return float(_OF_ONE_CLASS[metric](rows)[number]) if rows.has_class[number] else None
+
+
+NO_METRICS = ChosenMetrics()
+
+
+def choose_metrics(
+    names: Sequence[str] | str, classes: Sequence[str] | None, gives_probabilities: bool
+) -> ChosenMetrics:
+    """Return the metrics `names` without those that every run has.
+
+    Args:
+        classes: The class names of the target; None if it is numeric.
+        gives_probabilities: Whether the loss makes probabilities of the outputs.
+
+    Raises:
+        ConfigError: A metric is not for such a target, or for such a loss.
+    """
+    listed = [names] if isinstance(names, str) else names
+    for name in listed:
+        check_metric_name("metrics", name, classes is not None)
+        of_class = split_class(name)[1]
+        if of_class is not None and of_class not in (classes or ()):
+            raise ConfigError(
+                f"metrics: {name}: the target has no class '{of_class}' (available: {', '.join(classes or ())})",
+                f"'metrics=[{split_class(name)[0]}:{(classes or ('CLASS',))[-1]}]'",
+                key="metrics",
+            )
+        if name in _OF_PROBABILITIES and not gives_probabilities:
+            raise ConfigError(
+                f"metrics: {name} needs probabilities, and with this loss the model's outputs are none",
+                "loss=cross_entropy, or loss=bce_with_logits",
+                key="metrics",
+            )
+    known = always_computed(classes is not None)
+    return ChosenMetrics(
+        tuple(name for name in dict.fromkeys(listed) if name not in known), None if classes is None else tuple(classes)
+    )
+
+
+def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}

@@ -16,7 +16,7 @@ from exp.reports.classification import Calibration, Ranking, confusion_counts, s
 from exp.reports.figures import confusion_matrix, scores
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
-from exp.training.objectives import make_objective
+from exp.training.make_objective import make_objective
 
 scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
     lambda rows: 0 < sum(is_it for is_it, _ in rows) < len(rows)

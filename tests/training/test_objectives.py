@@ -4,8 +4,8 @@ from torch import nn
 
 from exp.data.splits import Split
 from exp.errors import ConfigError
+from exp.training.make_objective import make_objective
 from exp.training.metrics import AccuracySum
-from exp.training.objectives import make_objective
 
 
 def names(classes: int | None) -> tuple[str, ...] | None:

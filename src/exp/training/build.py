@@ -26,7 +26,8 @@ from exp.training.devices import select_device, use_threads
 from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
-from exp.training.objectives import Objective, make_objective
+from exp.training.make_objective import make_objective
+from exp.training.objectives import Objective
 from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
 from exp.training.weights import loss_weights, resolve_class_weights, weigh, without_weights

@@ -54,11 +54,12 @@ def spearman(rows: NumberRows) -> float | None:
 def _weighted_median(values: Floats, weights: Floats) -> float:
     """Return the value with half of the weight on each side; between two such values, their mean."""
     order = np.argsort(values, kind="stable")
-    order = order[weights[order] > 0]
-    totals = np.cumsum(weights[order], dtype=np.float64)
+    in_order, of_row = values[order], weights[order]
+    in_order, of_row = in_order[of_row > 0], of_row[of_row > 0]
+    totals = np.cumsum(of_row)
     place = int(np.searchsorted(totals, totals[-1] / 2))
-    following = min(place + 1, len(order) - 1) if totals[place] == totals[-1] / 2 else place
-    return float((values[order[place]] + values[order[following]]) / 2)
+    following = min(place + 1, len(in_order) - 1) if totals[place] == totals[-1] / 2 else place
+    return float((in_order[place] + in_order[following]) / 2)
 
 
 def _rank(values: Floats, weights: Floats) -> Floats:

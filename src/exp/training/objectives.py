@@ -16,7 +16,7 @@ from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
 from exp.training.class_metrics import ClassRows
-from exp.training.metric_choice import NO_METRICS, ChosenMetrics, choose_metrics
+from exp.training.metric_choice import NO_METRICS, ChosenMetrics
 from exp.training.metrics import AccuracySum, SquaredErrorSum
 from exp.training.number_metrics import NumberRows
 from exp.training.weights import without_weights
@@ -213,66 +213,6 @@ class Regression:
         return self.chosen.of_numbers(NumberRows(split.values.double().numpy(), predicted, _weights(split)))
 
 
-# The loss.output of the criteria that allow only one.
-_MEANINGS: dict[type[nn.Module], str] = {
-    nn.CrossEntropyLoss: "classes",
-    nn.NLLLoss: "classes",
-    nn.BCEWithLogitsLoss: "logit",
-    nn.BCELoss: "probability",
-    nn.MSELoss: "value",
-    nn.L1Loss: "value",
-    nn.HuberLoss: "value",
-    nn.SmoothL1Loss: "value",
-}
-
-
-def make_objective(
-    criterion: nn.Module,
-    output: str | None,
-    classes: Sequence[str] | None,
-    values: int = 1,
-    scale: TargetScale | None = None,
-    metrics: Sequence[str] | str = (),
-) -> Objective:
-    """Return the objective of `criterion` for a target.
-
-    Args:
-        output: What the model's output means to the criterion: classes, logit, probability or value (loss.output).
-        classes: The class names of the target; None if it is numeric.
-        values: The number of columns of a numeric target.
-        scale: How a numeric target is standardised; None: it is not.
-        metrics: The names of metrics of whole splits, beside those that every run has.
-
-    Raises:
-        ConfigError: The loss cannot be computed, or means nothing, for such a target.
-    """
-    kind = type(without_weights(criterion))
-    name, required = kind.__name__, _MEANINGS.get(kind)
-    if output is None or (required is not None and output != required):
-        raise ConfigError(
-            f"loss.output must be {required or 'one of classes, logit, probability, value'} for {name}, got "
-            f"{output or 'null'}",
-            f"loss.output={required or 'value'}",
-        )
-    if getattr(criterion, "reduction", "mean") != "mean":
-        raise ConfigError(f"loss.reduction must be mean, got {criterion.reduction}", "loss.reduction=mean")
-    if classes is None:
-        if output != "value":
-            raise ConfigError(
-                f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
-            )
-        return Regression(criterion, values, scale, choose_metrics(metrics, None, gives_probabilities=False))
-    chosen = choose_metrics(metrics, classes, gives_probabilities=output != "value")
-    if output == "classes":
-        return Multiclass(criterion, len(classes), chosen)
-    if len(classes) != 2:
-        raise ConfigError(
-            f"loss: {name} with one output needs a target of 2 classes, but this dataset has {len(classes)}",
-            f"loss=cross_entropy{', or dataset.task=regression for a table' if output == 'value' else ''}",
-        )
-    return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value", chosen)
-
-
 def _score_classes(objective: Multiclass | Binary, output: Tensor, split: Split) -> dict[str, float]:
     if not objective.chosen.names:
         return {}
@@ -286,7 +226,3 @@ def _score_classes(objective: Multiclass | Binary, output: Tensor, split: Split)
 
 def _weights(split: Split) -> Floats | None:
     return None if split.weights is None else split.weights.double().cpu().numpy()
-
-
-def _identity(output: Tensor) -> Tensor:
-    return output

@@ -69,7 +69,7 @@ def run_in(kernel: Kernel) -> Path:
 
 
 def test_a_runs_progress_bar_is_updated_in_place_and_removed(kernel: Kernel):
-    done = kernel.execute("result = train('experiment=xor_mse', epochs=40_000)")
+    done = kernel.execute("result = train('experiment=xor_mse', epochs=40_000, figures=False)")
     assert done.status == "ok"
     assert done.streams["stderr"] == ""
     assert "\x1b" not in done.streams["stdout"]  # a front end without colours would show the codes

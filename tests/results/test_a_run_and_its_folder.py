@@ -184,21 +184,6 @@ def test_two_runs_started_at_once_have_two_folders(tmp_path: Path):
     assert len(list(tmp_path.rglob("summary.json"))) == 2
 
 
-def test_help_and_config_need_no_torch(tmp_path: Path):
-    for flag in (["--help"], ["--cfg", "job"]):
-        probe = (
-            f"import sys; sys.argv = ['exp', *{flag}]\n"
-            "from exp.__main__ import main\n"
-            "try: main()\n"
-            "except SystemExit: pass\n"
-            "assert 'torch' not in sys.modules"
-        )
-        command = [sys.executable, "-W", "error", "-c", probe]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "dataset" in done.stdout
-
-
 def test_a_closed_pipe_does_not_stop_the_run(tmp_path: Path):
     line = f"{sys.executable} -m exp dataset=moons epochs=30 figures=false hydra.run.dir=out | head -1"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)

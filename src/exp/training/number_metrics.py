@@ -57,7 +57,7 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     in_order, of_row = values[order], weights[order]
     in_order, of_row = in_order[of_row > 0], of_row[of_row > 0]
     totals = np.cumsum(of_row)
-    place = int(np.searchsorted(totals, totals[-1] / 2))
+    place = np.count_nonzero(totals < totals[-1] / 2)
     following = min(place + 1, len(in_order) - 1) if totals[place] == totals[-1] / 2 else place
     return float((in_order[place] + in_order[following]) / 2)
 

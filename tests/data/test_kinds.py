@@ -171,6 +171,7 @@ def test_bounds_that_are_categories_are_classes_and_categories(words: tuple[str,
     [
         (["3rd"] * 7 + ["1st"] * 3 + ["2nd"] * 2, "category"),  # the classes of the Titanic
         (["12 kg", "14 kg", "9 kg", "20 lb"], "category"),
+        (["5k", "5k", "5k", "half-marathon"], "category"),
         (["1.5", "2.5", "unknown", "3.5", "unknown"], "number"),
         (["1.5", "2.5", "3.5", "low", "high", "4.5", "5.5", "6.5"], "category"),
     ],

@@ -99,7 +99,9 @@ def parse_mostly_numbers(
     if int(is_odd.sum()) >= share * int((codes >= 0).sum()):
         return None
     numbers = parse_numbers(name, cells.mask(is_odd), decimal)
-    return None if numbers is None else (numbers, is_odd)
+    if numbers is None or (odd and len(np.unique(numbers.values[~np.isnan(numbers.values)])) < 2):
+        return None  # 5k and half-marathon are names
+    return numbers, is_odd
 
 
 def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.bool_]]:

@@ -176,8 +176,8 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
     ("words", "message"),
     [
         (["seed=1"], "the search has no key with several values"),
-        (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): "),
-        (["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): "),
+        pytest.param(["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): ", marks=SLOW),
+        pytest.param(["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): ", marks=SLOW),
         (["optimizer.lr=tag(lg,interval(0.1,1))"], "unknown tag lg (available: log)"),
         (
             ["optimizer.lr=interval(0.1,inf)"],

@@ -61,8 +61,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep"
 
 
-def test_a_killed_worker_fails_only_its_job(uninterrupted: Path, tmp_path: Path):
-    process = start(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
+@pytest.mark.parametrize("workers", [1, pytest.param("auto", marks=pytest.mark.slow)])
+def test_a_killed_worker_fails_only_its_job(workers: object, uninterrupted: Path, tmp_path: Path):
+    process = start(tmp_path, *LONG, f"sweep.workers={workers}", "seed=1,2,3", "hydra.sweep.dir=sweep")
     wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
     os.kill(workers_of(process)[0], signal.SIGKILL)
     stdout, _ = process.communicate()
@@ -222,7 +223,7 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
             "-m seed=1,2 hydra.sweep.subdir=sweep.csv", "cannot be the folder of a job", marks=pytest.mark.slow
         ),
         pytest.param("-m seed=1,2 sweep.workers=null", "or auto, got null", marks=pytest.mark.slow),
-        ("-m seed=1,2 sweep.metric=acc/test", "loss, accuracy, rmse or r2"),
+        ("-m seed=1,2 sweep.metric=acc/test", "METRIC one of loss, accuracy, balanced_accuracy"),
         ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "only exp's own launcher can stop"),
         ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs (at most 100,000)"),
         ("-m seed=1,2 hydra.job.chdir=true", "jobs of a sweep run in the current folder"),

@@ -96,7 +96,8 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             break
         except Exception as another:
             error, problem = another, explain(another, line)
-        if str(problem) == str(problems[-1]):
+        is_removed = corrected is None and problem.key == problems[-1].key  # and so it is missed
+        if is_removed or str(problem) == str(problems[-1]):
             return Diagnosis(problems)
         problems.append(problem)
     return Diagnosis(problems, line if all_corrected else None)

@@ -38,7 +38,10 @@ def in_python(text: str) -> str:
     """Return a message with the calls of `train` and `sweep` that its command lines are."""
 
     def translate(match: re.Match[str]) -> str:
-        words = shlex.split(match[1])
+        try:
+            words = shlex.split(match[1])
+        except ValueError:  # a quoted word with a line end
+            return match[0]
         if words[0] in COMMANDS or any(word.startswith("-") and word != "-m" for word in words):
             return match[0]
         return _python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])

@@ -59,7 +59,10 @@ def _names_in(value: object) -> list[str]:
     """Return each name in a list, a mapping or a text with commas."""
     if isinstance(value, list | Mapping):
         return [str(name) for name in cast("list[object]", value)]
-    return [name.strip() for name in str(value).split(",")]
+    text = str(value)
+    if text.startswith("[") and text.endswith("]"):  # a list in quotes, as for special characters
+        text = text[1:-1]
+    return [name.strip() for name in text.split(",")]
 
 
 # As exp.config.constraints.CONSTRAINTS, which holds them too.

@@ -1,5 +1,6 @@
 """Overrides as text: KEY=VALUE that Hydra reads as the value that is meant, and a shell as one word."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -27,6 +28,21 @@ def quote_names(names: Iterable[str]) -> str:
     return f"[{','.join(name if reads_as(f'[{name}]') == [name] else _quote(name) for name in names)}]"
 
 
+def column_override(key: str, name: str, value: str) -> str:
+    """Return what sets `key` to `value` for one column, in quotes for a shell: 'dataset.kinds={zip: category}'.
+
+    Keys of a mapping cannot be quoted on the command line. For the names that need it, it is what a YAML file holds.
+    """
+    for typed in (name, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", name)):
+        read = reads_as(f"{{{typed}: {value}}}")
+        if isinstance(read, dict) and {str(found): kind for found, kind in cast("dict[Any, Any]", read).items()} == {
+            name: value
+        }:
+            return shlex.quote(f"{key}={{{typed}: {value}}}")
+    group, _, last = key.partition(".")
+    return f"in a YAML file: {group}: {{{last}: {{{json.dumps(name, ensure_ascii=False)}: {value}}}}}"
+
+
 def range_override(key: str, value: str) -> str | None:
     """Return the values of a sweep that 1-3, 1..3 or 1:3 means, key=range(1,4); None for other text."""
     match = re.fullmatch(r"(\d+)(?:-|\.\.+|:)(\d+)", value)
@@ -42,6 +58,11 @@ def reads_as(value: str) -> object:
         return None
 
 
+def escape_interpolations(text: str) -> str:
+    """Return `text` with backslashes before each ${, which OmegaConf would replace by the value of a key."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
 def shell_line(words: Iterable[str]) -> str:
     """Return the command line `python -m exp` with these arguments, quoted for a shell."""
     return shlex.join(["python", "-m", "exp", *words])
@@ -54,7 +75,7 @@ def _resolved(override: Override) -> object:
 
 def _quote(text: str) -> str:
     # Backslashes are special before ${, which would refer to a key, before a quote, and at the end.
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    text = escape_interpolations(text)
     escaped = ""
     for part in text.split('"'):
         slashes = len(part) - len(part.rstrip("\\"))

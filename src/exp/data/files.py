@@ -34,6 +34,7 @@ def table(
     encoding: str | None = "utf-8",
     sheet: str | None = None,
     na_values: Sequence[object] | None = None,
+    keep_words: Sequence[object] | None = None,
     weight: str | None = None,
 ) -> Dataset:
     """Read a table with column names from a .csv, .tsv, .txt, .parquet or .xlsx file; text may be compressed.
@@ -64,6 +65,7 @@ def table(
         encoding: Text encoding of the file. A byte order mark overrides it; text that is not utf-8 is read as cp1252.
         sheet: Sheet of an Excel file; null: the first one with cells.
         na_values: More words and numbers that stand for an empty cell.
+        keep_words: Words such as NA and null that are words, and do not stand for an empty cell.
         weight: Column with a number >= 0 for each row: its weight in the loss and in the metrics. It is no feature.
 
     Raises:
@@ -76,7 +78,15 @@ def table(
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
     files = {
         key: read_frame(
-            file, separator, decimal, encoding, f"dataset.{key}", sheet=sheet, na_values=na_values, text=text
+            file,
+            separator,
+            decimal,
+            encoding,
+            f"dataset.{key}",
+            sheet=sheet,
+            na_values=na_values,
+            keep_words=keep_words,
+            text=text,
         )
         for key, file in paths.items()
         if file is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import quote_names, quote_text, text_override
+from exp.config.overrides import column_override, quote_names, quote_text, text_override
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.dataset import Dataset
@@ -153,7 +153,7 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
     if isinstance(target, int) and -len(names) <= target < len(names):
         return names[target]
     near = nearest(str(target), names)
-    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {', '.join(names)}"
+    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {', '.join(map(quote_text, names))}"
     raise DataError(f"dataset.target={target}: {path} has no column '{target}'", fix)
 
 
@@ -164,7 +164,7 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
             if name in names:
                 continue
             near = nearest(name, names)
-            fix = f"one of {', '.join(names)}"
+            fix = f"one of {', '.join(map(quote_text, names))}"
             if near is not None and not isinstance(columns, Mapping):
                 corrected = [near if one == name else one for one in columns]
                 value = quote_names(corrected) if key == "drop" else quote_text(near)
@@ -181,7 +181,7 @@ def _missing_policies(missing: str | Mapping[str, str] | None) -> tuple[dict[str
             name = f" of '{key}'" if key else ""
             raise ConfigError(
                 f"dataset.missing{name} must be one of {', '.join(MISSING)}, got {policy}",
-                f"'dataset.missing={{{key}: auto}}'" if key else "dataset.missing=auto",
+                column_override("dataset.missing", key, "auto") if key else "dataset.missing=auto",
             )
     return by_column, default
 

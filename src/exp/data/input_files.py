@@ -1,12 +1,14 @@
 """Check the files of a dataset before anything is written: whether they exist, and the names in their first line."""
 
 import csv
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from exp.config.overrides import quote_text, text_override
+from exp.data.reading.header import strip_name
 from exp.errors import ConfigError, DataError, nearest
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
@@ -56,12 +58,21 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         raise ConfigError(f"dataset.path={path}: it is a table, and dataset=arrays reads .npz files", shlex.join(words))
     if target.endswith("table") and suffix == ".npz":
         raise ConfigError(f"dataset.path={path}: a .npz file holds arrays", shlex.join(("dataset=arrays", file)))
-    wanted, columns = str(dataset.get("target")), [name.strip() for name in columns_of(path)]
-    is_read = target.endswith("table") and len(columns) > 1 and dataset.get("separator") is None
+    wanted, columns = str(dataset.get("target")), [strip_name(name) for name in columns_of(path)]
+    is_read = target.endswith("table") and dataset.get("separator") is None and _are_names(columns, path, wanted)
     if is_read and wanted not in columns and (near := nearest(wanted, columns)) is not None:
         override = f"dataset.target={quote_text(near)}"
         what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(columns)})"
         raise DataError(what, shlex.quote(override), key="dataset.target", override=override)
+
+
+def _are_names(columns: Sequence[str], path: str, wanted: str) -> bool:
+    """Whether the first line surely holds the names: only one separator is in it, and no line below holds `wanted`."""
+    if len(columns) < 2 or any(mark in name for name in columns for mark in ";\t|"):
+        return False
+    with Path(path).expanduser().open(encoding="utf-8-sig", errors="replace") as file:
+        head = re.split(r'[,;\t|"\r\n]', file.read(1 << 13))
+    return wanted not in [cell.strip() for cell in head]
 
 
 def with_moved_files(dataset: dict[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
 from exp.data.target_scale import fit_target_scale
+from exp.errors import DataError, pluralize
 
 
 def prepare(
@@ -40,6 +41,7 @@ def prepare(
 
     Raises:
         ConfigError: The split does not fit the rows, or a split would be empty.
+        DataError: The training rows have no features.
     """
     n = len(dataset.x)
     if split is None and dataset.parts is None:
@@ -47,6 +49,10 @@ def prepare(
     else:
         rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, stratify)
     preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
+    if not preprocessing.features and dataset.columns:
+        listed = ", ".join(column.name for column in dataset.columns)
+        problem = f"dataset.split: no feature column has a value in the {pluralize(len(rows[0]), 'training row')}"
+        raise DataError(f"{problem} ({listed})", "more training rows, or another dataset.seed")
     scale = fit_target_scale(dataset.y, dataset.classes, rows[0], scale_target, dataset.target)
     preprocessing = replace(preprocessing, target_scale=scale)
     y = preprocessing.encode_targets(dataset.y)

@@ -40,6 +40,7 @@ def read_frame(
     *,
     sheet: str | None = None,
     na_values: Sequence[object] | None = None,
+    keep_words: Sequence[object] | None = None,
     text: Collection[str] = (),
     keep_row_names: bool = False,
 ) -> Table:
@@ -52,6 +53,7 @@ def read_frame(
         key: The key that holds the path, for messages.
         sheet: The name of the sheet of an Excel file; None: the first one with cells.
         na_values: More words and numbers that stand for an empty cell.
+        keep_words: Words such as NA that do not stand for an empty cell.
         text: Columns to read as they are spelled, such as codes with zeros in front.
         keep_row_names: Whether to keep a first column without a name that only names the rows.
 
@@ -61,7 +63,7 @@ def read_frame(
     """
     file = find_file(path, key)
     where = f"{key}={path}"
-    empty = parse_empty_values(na_values)
+    empty = parse_empty_values(na_values, keep_words)
     try:
         source = open_source(file, where)
         if source.kind == "parquet":
@@ -72,7 +74,7 @@ def read_frame(
             has_row_names = False
         else:
             frame, names, has_row_names, notes = read_delimited(
-                source, separator, decimal or ".", encoding, empty.words, text
+                source, separator, decimal or ".", encoding, empty, text
             )
     except UnicodeError as error:
         raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import column_override
 from exp.data.columns.base import Column, Floats
 from exp.data.frame import Cells
 from exp.errors import pluralize
@@ -41,7 +42,7 @@ class LeftOut:
 
     @property
     def override(self) -> str:
-        return f"'dataset.kinds={{{self.name}: category}}'"
+        return column_override("dataset.kinds", self.name, "category")
 
     @property
     def note(self) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.labels import as_labels
-from exp.data.columns.number import NumberColumn
+from exp.data.columns.number import NumberColumn, mask_infinite
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_mostly_numbers
@@ -17,6 +17,9 @@ from exp.errors import DataError
 
 # A target of integers is one of classes if it has at most this many values.
 _MAX_CLASSES = 20
+
+# A numeric target with a smaller range is refused.
+_LEAST_RANGE = 1e-150
 
 # A target of text with more distinct values than this, and than half its rows, is no target of classes.
 _MAX_TEXT_CLASSES = 50
@@ -31,13 +34,15 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
     types = pd.api.types
     if types.is_bool_dtype(cells.dropna().infer_objects()) or (task == "classes" and not types.is_numeric_dtype(cells)):
         return cells, []
-    if types.is_datetime64_any_dtype(cells):
+    if types.is_datetime64_any_dtype(cells) or types.is_integer_dtype(cells):
         return cells, []
     if types.is_numeric_dtype(cells):
         values, notes = cells.to_numpy(dtype=np.float64, na_value=np.nan), list[str]()
     else:
         text = cells.astype(object)
         is_boolean = task != "regression" and parse_booleans(name, text) is not None
+        if is_boolean and (notes := _case_notes(name, text)):
+            return cells, notes
         parsed = None if is_boolean else parse_mostly_numbers(name, text, decimal)
         if parsed is None:
             return cells, []
@@ -48,11 +53,16 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
             notes.append(f"{unfit_note(NumberColumn(name), text, is_odd)}; for words: dataset.task=classes")
         if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
             return cells, []  # classes as they are spelled, such as 3+
-    is_infinite = np.isinf(values)
-    if is_infinite.any():
-        notes.append(f"target '{name}': {int(is_infinite.sum()):,} infinite values are read as empty")
-        values = np.where(is_infinite, np.nan, values)
-    return pd.Series(values, index=cells.index), notes
+    values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)
+    return pd.Series(values, index=cells.index), [*notes, *infinite_notes]
+
+
+def _case_notes(name: str, cells: Cells) -> list[str]:
+    """Return a note if a class is written in several ways, as yes and Yes: they are classes of their own."""
+    words = sorted(map(str, cells.dropna().unique()))
+    same = [word for word in words if sum(word.casefold() == other.casefold() for other in words) > 1]
+    listed = ", ".join(map(repr, same))
+    return [f"target '{name}': words that differ only in case are different classes: {listed}"] if same else []
 
 
 def encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:
@@ -71,11 +81,14 @@ def encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, .
     if task == "regression" or (task == "auto" and not _is_few_integers(values)):
         if values.min() == values.max():
             raise DataError(f"target '{name}' is {values[0]:g} in every row", "another column as dataset.target")
+        if values.max() - values.min() < _LEAST_RANGE:
+            problem = f"target '{name}' varies by less than {_LEAST_RANGE:g}: its squared errors would all be 0"
+            raise DataError(problem, "the target in another unit")
         return np.array(values).reshape(-1, 1), None  # a copy: pandas' own array is read-only
     if (values == np.round(values)).all():
-        labels, codes = encode_classes(values.astype(np.int64))
-        return codes, tuple(map(str, labels))
-    return _encode_labels(cells)
+        labels, codes = _encode(name, cells.to_numpy(np.int64 if types.is_signed_integer_dtype(cells) else np.float64))
+        return codes, tuple(str(int(label)) for label in labels)
+    return _encode_labels(name, cells)
 
 
 def _is_few_integers(values: Floats) -> bool:
@@ -96,9 +109,16 @@ def _encode_words(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, .
             f"target '{name}' has {cells.nunique():,} distinct values in {len(cells):,} rows: too many for classes"
         )
         raise DataError(problem, "another column as dataset.target, or dataset.task=classes")
-    return _encode_labels(cells)
+    return _encode_labels(name, cells)
 
 
-def _encode_labels(cells: Cells) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    labels, codes = encode_classes(as_labels(cells).to_numpy(str))
+def _encode_labels(name: str, cells: Cells) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    labels, codes = _encode(name, as_labels(cells).to_numpy(str))
     return codes, tuple(map(str, labels))
+
+
+def _encode(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the sorted labels, and the index [N] of each row's label. DataError if all labels are equal."""
+    if (values == values[0]).all():
+        raise DataError(f"target '{name}' is '{values[0]}' in every row", "another column as dataset.target")
+    return encode_classes(values)

@@ -26,7 +26,8 @@ class TargetScale:
         values = np.log(y) if log else y
         is_constant = values.min(0) == values.max(0)
         mean = np.array(np.where(is_constant, values[0], values.mean(0)), dtype=np.float64)
-        scale = np.array(np.where(is_constant, 1.0, np.sqrt(np.square(values - mean).mean(0))), dtype=np.float64)
+        deviation = np.sqrt(np.square(values - mean).mean(0))  # 0 also where the squares underflow
+        scale = np.array(np.where(is_constant | (deviation == 0), 1.0, deviation), dtype=np.float64)
         return cls(tuple(mean.tolist()), tuple(scale.tolist()), log)
 
     def transform(self, y: Floats) -> Floats:

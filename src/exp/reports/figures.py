@@ -1,6 +1,7 @@
 """Figures of a run, from its metrics.csv and its model."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,26 +24,13 @@ Predict: TypeAlias = Callable[[Tensor], Tensor]
 
 
 _DPI = 110
-
-
 _MESH = 100
-
-
 _MAX_CURVES = 10
-
-
 _MAX_SIDE_BY_SIDE = 4
-
-
 _MAX_CLASSES_WITH_COUNTS = 25  # names and counts of more cannot be read
-
-
+_MAX_LETTERS = 24  # of a name in a figure
 _MAX_POINTS = 2000  # more cannot be told apart
-
-
 _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
-
-
 _COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 
 
@@ -68,7 +56,9 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
     """Write the figure as a PNG; return its width and height in pixels."""
     path.parent.mkdir(exist_ok=True)
     canvas = FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=_DPI)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # the letters that no font has are boxes
+        figure.savefig(path, dpi=_DPI)
     width, height = (round(inches * _DPI) for inches in canvas.figure.get_size_inches())
     return width, height
 
@@ -224,12 +214,14 @@ def _scatter(axis: Any, data: Splits, points: Any) -> None:
         of_class = points[numbers == number]
         of_class = of_class[:: max(1, -(-len(of_class) // _MAX_POINTS))]
         axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_escape(name))
-    axis.legend(loc="upper right", fontsize="small")
+    if len(data.classes) <= _MAX_CLASSES_WITH_COUNTS:
+        axis.legend(loc="upper right", fontsize="small")
 
 
 def _escape(name: str) -> str:
-    """Escape dollar signs, which start a formula in matplotlib."""
-    return name.replace("$", r"\$")
+    """Return the start of a name with escaped dollar signs, which start a formula in matplotlib."""
+    start = name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1]}\u2026"
+    return start.replace("$", r"\$")
 
 
 def _colour(number: int) -> str:

@@ -110,7 +110,8 @@ class TrainedModel:
 
     def read(self, data: str) -> Table:
         """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read."""
-        options = {key: self.config.dataset.get(key) for key in ("separator", "decimal", "encoding", "na_values")}
+        keys = ("separator", "decimal", "encoding", "na_values", "keep_words")
+        options = {key: self.config.dataset.get(key) for key in keys}
         given = {key: value for key, value in options.items() if value is not None}
         text = [column.name for column in self.preprocessing.columns if column.is_read_as_text]
         return read_frame(data, key="data", keep_row_names=True, text=text, **given)

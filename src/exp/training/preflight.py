@@ -73,7 +73,16 @@ def _check_finite(data: Splits) -> None:
         finite = split.x.isfinite().all(0)
         if not bool(finite.all()):
             bad = _shorten(_features_where(data, ~finite))
-            raise DataError(f"dataset: the {name} rows have NaN or infinite values in {bad}", "remove or fill them")
+            raise DataError(
+                f"dataset: the {name} rows have NaN or infinite values in {bad}, or values too far from the training "
+                "rows for float32",
+                "remove or fill them, or leave out the column",
+            )
+        if split.y.is_floating_point() and not bool(split.y.isfinite().all()):
+            raise DataError(
+                f"dataset: the {name} rows have targets too far from those of the training rows for float32",
+                "remove these rows, or dataset.scale_target=false",
+            )
 
 
 def _check_features(data: Splits, standardized: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exp.config.overrides import column_override
 from exp.data.columns.base import Column, Parsed
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.date import DateColumn
@@ -42,7 +43,7 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
     if declared not in (None, *KINDS):
         raise ConfigError(
             f"dataset.kinds: the kind of '{name}' must be one of {', '.join(KINDS)}, got {declared}",
-            f"'dataset.kinds={{{name}: category}}'",
+            column_override("dataset.kinds", name, "category"),
         )
     settings = {
         "missing": options.missing.get(name, options.default_missing),
@@ -58,5 +59,5 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
     raise DataError(
         f"dataset.kinds: column '{name}' does not hold {KINDS[str(declared)].cell_type}, but "
         f"'{cells.dropna().iloc[0]}'",
-        f"'dataset.kinds={{{name}: category}}'",
+        column_override("dataset.kinds", name, "category"),
     )

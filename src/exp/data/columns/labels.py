@@ -25,7 +25,7 @@ def as_labels(cells: Cells) -> Cells:
 
 def _of_numbers(numbers: Cells) -> Cells:
     """Return numbers as text: whole ones without a decimal point."""
-    distinct = {value: f"{value:.0f}" if value == int(value) else repr(float(value)) for value in _finite(numbers)}
+    distinct = {value: str(int(value)) if value == int(value) else repr(float(value)) for value in _finite(numbers)}
     return numbers.map(distinct)
 
 

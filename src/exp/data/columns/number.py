@@ -7,11 +7,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import column_override
 from exp.data.columns.base import Column, Floats, Parsed, unfit_note
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
 from exp.data.columns.parse_numbers import parse_mostly_numbers, read_numbers
 from exp.data.frame import Cells, import_pandas
+from exp.errors import pluralize
+
+# Larger numbers are read as infinite ones: the variance of a column would be infinite in float64.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class NumberColumn(Column):
         """Return numbers, also if fewer than half of the cells are something else: these are missing, with a note."""
         types = import_pandas().api.types
         if types.is_numeric_dtype(cells):
-            return _without_infinite(cls(name, missing=options["missing"]), cells.to_numpy(np.float64, na_value=np.nan))
+            values, notes = mask_infinite(f"column '{name}'", cells, cells.to_numpy(np.float64, na_value=np.nan))
+            return Parsed(cls(name, missing=options["missing"]), values, notes)
         if types.is_datetime64_any_dtype(cells):
             return None
         parsed = parse_mostly_numbers(name, cells.astype(object), options["decimal"])
@@ -46,8 +52,10 @@ class NumberColumn(Column):
         column = cls(name, missing=options["missing"], notation=numbers.notation)
         notes = numbers.notes
         if is_odd.any():
-            notes += (f"{unfit_note(column, cells, is_odd)}; for words: 'dataset.kinds={{{name}: category}}'",)
-        return Parsed(column, numbers.values, notes)
+            fix = column_override("dataset.kinds", name, "category")
+            notes += (f"{unfit_note(column, cells, is_odd)}; for words: {fix}",)
+        values, more = mask_infinite(f"column '{name}'", cells, numbers.values)
+        return Parsed(column, values, notes + more)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -56,7 +64,7 @@ class NumberColumn(Column):
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         values, is_unfit = read_numbers(cells, self.notation)
-        is_unfit |= np.isinf(values)
+        is_unfit |= np.abs(values) > _LARGEST
         return np.where(is_unfit, np.nan, values), is_unfit
 
     def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
@@ -116,10 +124,19 @@ class BooleanColumn(NumberColumn):
         return (False,) * len(self.features)
 
 
-def _without_infinite(column: Column, values: Floats) -> Parsed:
-    """Return the column with infinite values as missing ones, and a note on them."""
-    is_infinite = np.isinf(values)
+def mask_infinite(what: str, cells: Cells, values: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """Return values [N] with NaN for those that are infinite or too large, and a note on them.
+
+    Args:
+        what: The column, for the note.
+        cells: The cells that the values were read from.
+    """
+    is_infinite = np.abs(values) > _LARGEST
     if not is_infinite.any():
-        return Parsed(column, values)
-    note = f"column '{column.name}': {int(is_infinite.sum()):,} infinite values are read as empty"
-    return Parsed(column, np.where(is_infinite, np.nan, values), (note,))
+        return values, ()
+    first, count = int(np.argmax(is_infinite)), int(is_infinite.sum())
+    note = (
+        f"{what}: {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} infinite or beyond {_LARGEST:g} and read "
+        f"as empty, the first in row {int(cells.index[first]) + 1}: {cells.iloc[first]}"
+    )
+    return np.where(is_infinite, np.nan, values), (note,)

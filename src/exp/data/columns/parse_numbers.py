@@ -60,8 +60,12 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
     counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
     notes = [*gap_notes(name, [(word, count) for word, count in zip(words, counts, strict=True) if is_gap(word)])]
     if notation != PLAIN:
-        example = max((word for word in words if not is_gap(word)), key=len)
-        value = next(value for value, word in zip(known, words, strict=True) if word == example)
+        read = {word: value for word, value in zip(words, known, strict=True) if value is not None}
+        marked = [
+            word for word in read if not re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", word)
+        ]  # plain ones show nothing
+        example = max((word for word in marked if np.isfinite(read[word])), key=len, default=max(read, key=len))
+        value = read[example]
         notes.append(f"column '{name}': numbers are written as {notation}: {example!r} is {value}")
     if bracketed := next((word for word in words if "(" in word and not is_gap(word)), None):
         notes.append(f"column '{name}': cells such as {bracketed!r} are negative numbers")

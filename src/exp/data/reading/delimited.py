@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
-from exp.data.reading.gaps import EMPTY_WORDS
+from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
 from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
@@ -21,13 +23,13 @@ def read_delimited(
     separator: str | None,
     decimal: str,
     encoding: str | None,
-    na_words: Collection[str],
+    empty: EmptyValues,
     text: Collection[str],
 ) -> tuple[Frame, list[str], bool, tuple[str, ...]]:
     """Read the cells of a text file.
 
     Args:
-        na_words: More cells that are empty.
+        empty: The words that are empty cells; in columns of words they are left to the caller.
         text: Names of columns to read as text, as they are spelled.
 
     Returns:
@@ -51,27 +53,26 @@ def read_delimited(
             f"dataset.decimal={decimal}: it is also the separator of the cells", "another dataset.separator"
         )
     pd = import_pandas()
+    gaps = [word for word in EMPTY_WORDS if word not in empty.kept]
+    options = {"sep": layout.separator, "header": None, "names": range(len(layout.names)), "index_col": False}
+    options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
+    as_text = {place: str for place, name in enumerate(layout.names) if name in text}
     try:
-        with _open_text(source, encoding) as stream:
-            for _ in range(layout.header_end):
-                next(stream, None)
-            frame = pd.read_csv(
-                stream,
-                sep=layout.separator,
-                header=None,
-                names=range(len(layout.names)),
-                index_col=False,
-                dtype={place: str for place, name in enumerate(layout.names) if name in text},
-                decimal=decimal,
-                keep_default_na=False,
-                na_values=[*EMPTY_WORDS, *na_words],
-                skipinitialspace=True,
-                low_memory=False,
-            )
+        with _open_rows(source, encoding, layout) as stream:
+            frame = pd.read_csv(stream, dtype=as_text, decimal=decimal, na_values=[*gaps, *empty.words], **options)
+        # NA among words may be a word: these columns are read again, as they are spelled.
+        words = [place for place in frame if frame[place].hasnans and isinstance(frame[place].dtype, pd.StringDtype)]
+        if words:
+            with _open_rows(source, encoding, layout) as stream:
+                spelled = pd.read_csv(stream, dtype=str, na_values=[""], usecols=words, **options)
+            frame[words] = spelled[words]
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame(columns=range(len(layout.names)))
     except pd.errors.ParserError as error:
         raise _explain(error, source, encoding, layout) from error
+    for place, cells in frame.items():
+        if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) == "integer":  # beyond int64
+            frame[place] = cells.astype(np.float64)
     _check_extra_columns(frame, source, encoding, layout)
     if layout.has_empty_end:
         frame, layout.names[-1:] = frame.iloc[:, :-1], []
@@ -82,6 +83,15 @@ def read_delimited(
 def _open_text(source: Source, encoding: str) -> Generator[Any]:
     """Open the text with its line ends as they are."""
     with source.open() as binary, io.TextIOWrapper(binary, encoding, newline="") as stream:
+        yield stream
+
+
+@contextmanager
+def _open_rows(source: Source, encoding: str, layout: Layout) -> Generator[Any]:
+    """Open the text below the names."""
+    with _open_text(source, encoding) as stream:
+        for _ in range(layout.header_end):
+            next(stream, None)
         yield stream
 
 
@@ -96,9 +106,7 @@ def _read_sample(stream: Any) -> str:
 
 def _scan(source: Source, encoding: str, layout: Layout) -> Iterator[Record]:
     """Yield the records below the names. It takes far longer than pandas: to find the line that is at fault."""
-    with _open_text(source, encoding) as stream:
-        for _ in range(layout.header_end):
-            next(stream, None)
+    with _open_rows(source, encoding, layout) as stream:
         for record in read_records(stream, layout.separator):
             yield Record(record.cells, record.first + layout.header_end, record.last + layout.header_end)
 

@@ -1,5 +1,7 @@
 """The cells of a table that was read: which are empty, blanks around words, and marks among numbers."""
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import quote_names
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.frame import Cells, Frame, import_pandas
@@ -26,25 +29,27 @@ _MOST_WORDS = 50
 
 @dataclass(frozen=True)
 class EmptyValues:
-    """The words and numbers that stand for an empty cell, besides EMPTY_WORDS."""
+    """The words and numbers that stand for an empty cell, besides EMPTY_WORDS, and those of EMPTY_WORDS that do not."""
 
     words: frozenset[str] = frozenset()
     numbers: frozenset[float] = frozenset()
+    kept: frozenset[str] = frozenset()
 
     def includes(self, word: str) -> bool:
         """Whether a stripped word stands for an empty cell; numbers compare as numbers."""
         return (
-            word in EMPTY_WORDS
+            (word in EMPTY_WORDS and word not in self.kept)
             or word in self.words
             or (bool(self.numbers) and is_number(word) and float(word) in self.numbers)
         )
 
 
-def parse_empty_values(values: Sequence[object] | None) -> EmptyValues:
-    """Return `dataset.na_values` as words and numbers."""
+def parse_empty_values(values: Sequence[object] | None, kept: Sequence[object] | None = None) -> EmptyValues:
+    """Return `dataset.na_values` as words and numbers, without the words `dataset.keep_words`."""
     words = frozenset(str(value).strip() for value in values or () if value is not None)
     booleans = frozenset(spelled for word in words & {"True", "False"} for spelled in (word.lower(), word.upper()))
-    return EmptyValues(words | booleans, frozenset(float(word) for word in words if is_number(word)))
+    numbers = frozenset(float(word) for word in words if is_number(word))
+    return EmptyValues(words | booleans, numbers, frozenset(str(word).strip() for word in kept or ()))
 
 
 def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tuple[Frame, list[str]]:
@@ -55,6 +60,7 @@ def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tupl
     types = import_pandas().api.types
     notes: list[str] = []
     changed: dict[str, Cells] = {}
+    lost: list[tuple[str, str, int]] = []
     for name in frame.columns:
         cells = frame[name]
         if types.is_bool_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
@@ -65,9 +71,26 @@ def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tupl
         elif _holds_words(cells):
             cleaned, more = _clean_words(name, cells, empty, name in text)
             notes += more
+            lost += [(name, *word) for word in _lost_words(name, cells, cleaned)]
             if cleaned is not cells:
                 changed[name] = cleaned
+    if lost:
+        listed = ", ".join(f"{name} {word!r} ({count:,})" for name, word, count in lost)
+        fix = shlex.quote(f"dataset.keep_words={quote_names(sorted({word for _, word, _ in lost}))}")
+        notes.append(f"words read as empty cells: {listed}; to keep them as words: {fix}")
     return frame.assign(**changed) if changed else frame, notes
+
+
+def _lost_words(name: str, cells: Cells, cleaned: Cells) -> list[tuple[str, int]]:
+    """Return the words such as NA that became empty cells among other words, and how often each did."""
+    pd = import_pandas()
+    if cleaned is cells or pd.api.types.is_numeric_dtype(cleaned):
+        return []
+    kept = cleaned.dropna().unique().tolist()
+    if all(re.search(r"\d", word) for word in kept) or parse_booleans(name, pd.Series(kept)) is not None:
+        return []  # dates, numbers with units and booleans do not have such words
+    words = cells[cleaned.isna() & cells.notna()].astype(str).str.strip()
+    return [(str(word), int(count)) for word, count in words.value_counts().items() if word in EMPTY_WORDS[1:]]
 
 
 def _holds_words(cells: Cells) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -75,8 +76,9 @@ def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> 
         if header:
             first = records[0]
             raise _misfit(where, names.first, len(names.cells), first.first, len(first.cells), "cells")
+        listed = ", ".join(map(strip_name, names.cells[:5]))
         raise DataError(
-            f"{where}: the first line holds values instead of column names: {', '.join(names.cells[:5])}",
+            f"{where}: the first line holds values instead of column names: {listed}",
             "a first line of column names",
         )
     if given and len(names.cells) == 1 and any(mark in names.cells[0] for mark in ",;\t|"):
@@ -145,9 +147,13 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
 def _commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
     """Return the names if they are in the last comment (as numpy.savetxt writes them) and `first` is a row."""
     comments = [(number, line) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
-    if not comments or not any(map(is_number, first.cells)):
+    if not comments:
         return None
     number, line = comments[-1]
+    columns = zip(*(row.cells for row in rows), strict=False)
+    is_header = any(all(map(is_number, column)) for column in columns)
+    if not any(map(is_number, first.cells)) and (is_header or re.match(r"\s*#\S", line) is None):
+        return None
     record = next(read_records([line.strip().lstrip("# ")], separator), None)
     widths = {len(row.cells) for row in (first, *rows)}
     if record is None or widths != {len(record.cells)} or looks_like_rows(record.cells, [first.cells]):
@@ -163,7 +169,8 @@ def _find_separator(lines: list[str], suffix: str) -> str:
         (width, count), *_ = Counter(widths).most_common(1) or [(1, 0)]
         if width < 2:
             continue
-        count += sum(other == width - 1 for other in widths[:1]) * 0.9  # names without one for the row names
+        if widths[0] == width - 1:  # names without one for the row names; or, if it is one name, a mark in the rows
+            count = count + 0.9 if width > 2 else 0.8 * count
         share = round(count / len(widths), 6)
         score = (share, 0.0 if separator == BLANKS else float(width))
         if score > best_score:

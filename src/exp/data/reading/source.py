@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -45,7 +46,8 @@ _MARKUP = (
     ("<!doctype html", "an HTML page"),
     ("<html", "an HTML page"),
     ("<?xml", "XML"),
-    ("{", "JSON"),
+    ('{"', "JSON"),
+    ("{}", "JSON"),
     ("[{", "JSON"),
     ("[[", "JSON"),
     ("@relation", "an ARFF file"),
@@ -93,6 +95,7 @@ def _check(source: Source) -> Source:
     if head[257:262] == b"ustar":
         raise DataError(f"{source.where}: the file is a tar archive (supported: {SUPPORTED})", "the table in it")
     start = head.decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip().lower()
+    start = re.sub(r"(?<=^[\[{])\s+", "", start)
     for mark, what in _MARKUP:
         if start.startswith(mark):
             raise DataError(f"{source.where}: the file is {what} (supported: {SUPPORTED})", _SAVE)

@@ -17,7 +17,7 @@ def evaluate(
         run: Folder of the run.
         split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target.
-        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
+        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.

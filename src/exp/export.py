@@ -32,7 +32,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: s
         run: Folder of the run.
         format: script, pt2 (torch.export) or onnx.
         out: File to write.
-        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
+        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.

@@ -21,7 +21,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
         run: Folder of the run.
         data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
         out: File to write, .csv.
-        checkpoint: last, best (lowest validation loss), or auto: that of the run's final metrics.
+        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
     """
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import encode_rows, nonfinite_notes

@@ -19,7 +19,7 @@ _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
 
 
 # Keys that folders of older runs do not have, with the values that those runs had.
-_ADDED: dict[str, Any] = {"early_stopping.restore_best": False, "init": None, "metrics": []}
+_ADDED: dict[str, Any] = {"early_stopping.restore_best": False, "init": None, "metrics": [], "metric": "loss"}
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error

@@ -31,6 +31,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "seed": (Number(0, 2**63 - 1, whole=True), "0"),
     "epochs": (Number(1, whole=True, auto=True), "20"),
     "figures": (OneOf(("auto", True, False)), "auto"),
+    "metric": (Text(METRIC, f"the name of a metric: {_METRICS}"), "loss"),
     "metrics": (Text(METRIC, f"names of metrics: {_METRICS}", many=True), "[f1,auc]"),
     "watch": (_SWITCH, "true"),
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),

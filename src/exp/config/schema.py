@@ -85,6 +85,7 @@ class Config:
     sweep: SweepConfig
     init: str | None = None  # folders of older runs do not have these
     metrics: Any = ()  # a name or names
+    metric: str = "loss"
 
 
 ConfigStore.instance().store("schema", Config)

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
+from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.seeding import numpy_seed
 from exp.errors import ConfigError
@@ -188,6 +189,11 @@ def _training(experiment: Experiment) -> dict[str, Any]:
             "format=script cannot stop or schedule by evaluations in the middle of an epoch",
             "a run with eval_every=1epoch",
         )
+    if plan.metric not in ("loss", experiment.objective.metrics[0]) and (plan.patience or plan.restore_best):
+        raise ConfigError(
+            f"format=script cannot choose the best parameters by metric={plan.metric}",
+            f"format=pt2, or a run with metric=loss or metric={experiment.objective.metrics[0]}",
+        )
     every_epochs = f"(epoch + 1) % {epochs_between} == 0 or epoch + 1 == {config.epochs}" if epochs_between > 1 else ""
     every_steps = f"step % {plan.evaluate} == 0 or step == {plan.steps}"
     return {
@@ -199,6 +205,8 @@ def _training(experiment: Experiment) -> dict[str, Any]:
         "evaluates_within_epoch": bool(steps_between),
         "evaluate_if": every_steps if steps_between else every_epochs,
         "metric": _metric(experiment),
+        "measure": f"measures[{0 if plan.metric == 'loss' else 1}]",
+        "sign": "-" if is_higher_better(plan.metric) else "",
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from exp.config.allowlist import origin
+from exp.config.metric_names import is_higher_better
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
@@ -165,12 +166,15 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     table.append(_baseline(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
-    losses = ((row.metrics["loss"], row.step) for row in rows if row.split == "val" and "loss" in row.metrics)
-    best = min(losses, default=None)
-    lowest = f"; the lowest validation loss was {best[0]:.4g}, at step {best[1]:,}" if best else ""
+    plan = experiment.plan
+    sign = -1 if is_higher_better(plan.metric) else 1
+    of_val = [row for row in rows if row.split == "val" and plan.metric in row.metrics]
+    best = min(of_val, key=lambda row: sign * row.metrics[plan.metric], default=None)
+    value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
+    shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."
     unit = "The loss is of the standardised target. " if experiment.data.preprocessing.target_scale else ""
-    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{lowest}. {unit}{brackets}"
+    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{shown}. {unit}{brackets}"
     return Table(("", *names, "rows"), table), remark
 
 

@@ -96,7 +96,7 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
 
 
 class CheckpointSink:
-    """Writes last.pt at each snapshot, and best.pt, the parameters of the lowest validation loss, just before it.
+    """Writes last.pt at each snapshot, and best.pt, the parameters of the best validation metric, just before it.
 
     Between writes the best state is kept in memory, so a run that improves a thousand times writes few files.
     """

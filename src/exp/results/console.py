@@ -47,7 +47,8 @@ class ConsoleSink:
         self._latest: dict[str, Trained | Evaluated] = {}
         self._final: dict[str, MetricSums] = {}
         self._baseline: Baseline | None = None
-        self._best: tuple[int, float] | None = None  # step and validation loss
+        self._best: tuple[int, float] | None = None  # step and validation metric
+        self._metric = "loss"
         self._printed = self._began = time.perf_counter()
         self._steps = 0
         self._first_step = 0
@@ -57,7 +58,7 @@ class ConsoleSink:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
-            self._steps = event.steps
+            self._steps, self._metric = event.steps, event.metric
             self._began = time.perf_counter()
             for label, line in event.lines.items():
                 self._print(Text.assemble((f"{label:<10}", "bold"), line))
@@ -67,7 +68,7 @@ class ConsoleSink:
             self._print(Text.assemble(label, event.text))
         elif isinstance(event, Resumed):
             self._first_step = event.at.step
-            self._best = event.best_step, event.best_loss
+            self._best = None if event.best_value is None else (event.best_step, event.best_value)
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
             self._latest["train"] = event
@@ -81,7 +82,7 @@ class ConsoleSink:
                 if event.split == "val":
                     self._show_progress(event.at.step)
             if event.best:
-                self._best = event.at.step, event.metrics.loss
+                self._best = event.at.step, event.metrics.values()[self._metric]
         elif isinstance(event, Baseline):
             self._baseline = event
         elif isinstance(event, Drawn):
@@ -94,8 +95,9 @@ class ConsoleSink:
             steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
-                step, loss = self._best
-                self._print(Text(f"best val loss {loss:.4g} at step {step:,}: checkpoints/best.pt"))
+                step, value = self._best
+                best = f"best val {self._metric} {format_metric(self._metric, value)}"
+                self._print(Text(f"{best} at step {step:,}: checkpoints/best.pt"))
         if ending.status == "interrupted":
             is_saved = (self._folder / run_folder.LAST_CHECKPOINT).exists()
             how = "and saved; to resume" if is_saved else "before the first checkpoint; to start again"

@@ -100,7 +100,7 @@ class PreviousRun:
         try:
             checkpoints.read(self.folder / BEST_CHECKPOINT)
         except CheckpointError as error:
-            yield f"{error.problem}; it is written again only if the validation loss decreases further"
+            yield f"{error.problem}; it is written again only if the validation metric improves further"
         last = max((row.step for row in metrics_csv.read_rows(self.folder) if row.step <= step), default=0)
         if step - last >= max(experiment.plan.log, experiment.plan.evaluate):
             end = f"{self.folder}/{METRICS} ends at step {last:,}"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from exp.config.metric_names import is_higher_better
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
 from exp.results.run_folder import SUMMARY
@@ -68,7 +69,7 @@ class SummarySink:
     """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
     `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
-    `best` each split's lowest logged loss and its step, `baseline` the metrics of guessing.
+    `best` each split's best logged metric (metric=; the loss of train) and its step, `baseline` those of guessing.
 
     Args:
         known: Content from the start: the choices, and for a resumed run its previous summary.
@@ -80,6 +81,7 @@ class SummarySink:
         self._final: dict[str, dict[str, Any]] = known.get("final", {})
         self._best: dict[str, dict[str, Any]] = {}
         self._at: Position | None = None
+        self._metric = "loss"
         self._content: dict[str, Any] = {**known, "status": "running", "error": None}
         self._write()
 
@@ -87,6 +89,7 @@ class SummarySink:
         if isinstance(event, Built):
             self._began = time.perf_counter()
             self._content |= event.facts
+            self._metric = event.metric
             self._write()
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
@@ -123,7 +126,9 @@ class SummarySink:
         self._write()
 
     def _update_best(self, split: str, step: int, metrics: dict[str, float]) -> None:
-        if split not in self._best or metrics["loss"] < self._best[split]["loss"]:
+        name = self._metric if self._metric in metrics else "loss"
+        sign = -1 if is_higher_better(name) else 1
+        if name not in self._best.get(split, ()) or sign * metrics[name] < sign * self._best[split][name]:
             self._best[split] = {"step": step, **metrics}
 
     def _write(self) -> None:

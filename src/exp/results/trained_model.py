@@ -28,14 +28,14 @@ from exp.results.run_folder import (
     read_config,
     resume_command,
 )
-from exp.training.build import Experiment, build, build_objective
+from exp.training.build import Experiment, build, build_objective, metric_names_of
 from exp.training.choices import resolve_loss
 from exp.training.events import State
 from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective
 
-# Of the last step; of the lowest validation loss; and the one of these two that the final metrics are of.
+# Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
 CHECKPOINTS = ("last", "best", "auto")
 
 
@@ -138,7 +138,7 @@ class TrainedModel:
 
 
 def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, str] | None = None) -> TrainedModel:
-    """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` val loss.
+    """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
     `auto` is what the final metrics are of: the best with early_stopping.restore_best=true, otherwise the last.
 
@@ -169,7 +169,7 @@ def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, st
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
     has_weights = config.dataset.get("weight") is not None
-    objective = build_objective(config.loss, preprocessing, has_weights, metrics=config.metrics)
+    objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
     with preserved_streams():
         model: nn.Module = instantiate("model", config.model, **widths)

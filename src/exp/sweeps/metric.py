@@ -29,7 +29,7 @@ def check_metric(jobs: Sequence[Job], metric: str) -> None:
 
 def _computed(config: Config) -> tuple[str, ...] | None:
     """Return the metrics that a run computes, None if only the rows tell them."""
-    chosen = [config.metrics] if isinstance(config.metrics, str) else config.metrics
+    chosen = config.metric, *([config.metrics] if isinstance(config.metrics, str) else config.metrics)
     kind = _kind(config)
     return None if kind is None else (*always_computed(kind == "classes"), *chosen)
 

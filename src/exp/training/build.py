@@ -86,7 +86,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
     data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))
     has_weights = data.train.weights is not None
-    objective = build_objective(config.loss, data.preprocessing, has_weights, device, config.metrics)
+    objective = build_objective(config.loss, data.preprocessing, has_weights, device, metric_names_of(config))
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)
@@ -114,6 +114,11 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 
+def metric_names_of(config: Config) -> list[str]:
+    """Return the metrics that a run computes by name: metrics= and metric=."""
+    return [*([config.metrics] if isinstance(config.metrics, str) else config.metrics), config.metric]
+
+
 def load_dataset(config: Config) -> Dataset:
     """Return the rows of the run's dataset, with random streams seeded before. DataError if they cannot be loaded."""
     seed_everything(config.seed)
@@ -125,7 +130,7 @@ def build_objective(
     preprocessing: Preprocessing,
     has_row_weights: bool = False,
     device: torch.device | None = None,
-    metrics: Sequence[str] | str = (),
+    metrics: Sequence[str] = (),
 ) -> Objective:
     """Return the objective of the loss that `node` describes, for targets as `preprocessing` encodes them.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.splits import Splits
 
@@ -44,7 +45,11 @@ def resolve(config: Config, data: Splits) -> Config:
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None
     loss = resolve_loss(config.loss, data.classes)
-    return replace(config, dataset=dataset, early_stopping=stopping, loss=loss, batching=batching, epochs=epochs)
+    scheduler = config.scheduler
+    if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and is_higher_better(config.metric):
+        scheduler = {"mode": "max", **scheduler}
+    decided = replace(config, dataset=dataset, early_stopping=stopping, loss=loss, batching=batching, epochs=epochs)
+    return replace(decided, scheduler=scheduler)
 
 
 def resolve_loss(node: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
         hyperparameters=_hyperparameters(spec, experiment),
         steps=experiment.plan.steps,
         metrics=(*experiment.objective.metrics, *experiment.objective.chosen.names),
+        metric=experiment.plan.metric,
     )
 
 
@@ -92,7 +93,7 @@ def _lines(
     }
     stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []
     if plan.restore_best:
-        stopping.append("with the parameters of the lowest validation loss")
+        stopping.append(f"with the parameters of {plan.best}")
     if stopping:
         lines["stopping"] = ", ".join(stopping)
     if plan.schedule is not None:

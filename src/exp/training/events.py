@@ -26,14 +26,15 @@ class Built:
     hyperparameters: dict[str, str | int | float | bool]
     steps: int
     metrics: tuple[str, ...]
+    metric: str = "loss"  # decides which parameters are the best
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """Training resumes after step `at`, with the lowest validation loss so far. Sinks must discard later steps."""
+    """Training resumes after step `at`, with the best validation metric so far. Sinks must discard later steps."""
 
     at: Position
-    best_loss: float
+    best_value: float | None
     best_step: int
 
 
@@ -48,7 +49,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics of a whole split under the current parameters; `best`: the lowest validation loss so far.
+    """Metrics of a whole split under the current parameters; `best`: the best validation metric so far.
 
     `restored`: The run has ended, and the parameters are again those of the earlier step `at`.
     """

@@ -140,11 +140,11 @@ class Learner:
             )
             raise ConfigError(f"model: {type(self.model).__name__} failed {where}: {error}", fix) from error
 
-    def step_scheduler(self, val_loss: float) -> None:
-        """Update the learning rate. Only ReduceLROnPlateau uses the validation loss."""
+    def step_scheduler(self, value: float | None) -> None:
+        """Update the learning rate. Only ReduceLROnPlateau uses `value`, the metric of the validation rows."""
         try:
             if isinstance(self.scheduler, ReduceLROnPlateau):
-                self.scheduler.step(val_loss)
+                self.scheduler.step(math.inf if value is None else value)
             elif self.scheduler is not None:
                 self.scheduler.step()
         except Exception as error:
@@ -157,7 +157,7 @@ class Learner:
             return
         state, groups = copy.deepcopy((self.scheduler.state_dict(), _settings(self.optimizer)))
         with warnings.catch_warnings(action="ignore"):  # torch warns that the optimizer has not made a step yet
-            self.step_scheduler(math.inf)
+            self.step_scheduler(None)
         self.scheduler.load_state_dict(state)
         for group, settings in zip(self.optimizer.param_groups, groups, strict=True):
             group.update(settings)

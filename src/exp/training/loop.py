@@ -8,11 +8,12 @@ from itertools import islice, pairwise
 
 from torch import Tensor
 
+from exp.config.metric_names import is_higher_better
 from exp.data.batches import Batches, Position
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import get_random_state, set_random_state
-from exp.errors import Diverged, ExpError
+from exp.errors import ConfigError, Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
@@ -47,7 +48,7 @@ class Training:
         self._stop_requested = stop_requested
         self._preprocessing = data.preprocessing.to_json()
         self._state = TrainingState()
-        self._best: State | None = None  # the parameters of the lowest validation loss, if they are to be restored
+        self._best: State | None = None  # the best parameters, if they are to be restored
         self._stream = batches.stream()
         self._lr = learner.lr  # of the latest update
         self._saved_at = 0.0
@@ -67,7 +68,7 @@ class Training:
             if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
             if plan.schedule is not None and stop % plan.schedule == 0:
-                self._learner.step_scheduler(self._state.val_loss)
+                self._learner.step_scheduler(self._state.value)
             if self._is_out_of_patience():
                 yield from self._log()
             stopping = self._stop_requested()
@@ -88,7 +89,7 @@ class Training:
         set_random_state(checkpoint["random"], self._data.train.x.device)
         set_global_streams(checkpoint["random"])
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
-        return Resumed(self._at(), self._state.best_loss, self._state.best_step)
+        return Resumed(self._at(), self._state.best_value, self._state.best_step)
 
     def _advance(self, stop: int) -> Iterator[Event]:
         """Train up to step `stop`; yield the metrics of each logging window that ends on the way."""
@@ -116,13 +117,22 @@ class Training:
             self._state.since_log = None
 
     def _evaluate(self) -> Iterator[Event]:
-        """Evaluate the validation rows, if there are any; yield a snapshot too if their loss is the lowest so far."""
+        """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
         if not len(self._data.val):
             return
         metrics = self._learner.evaluate(self._data.val)
         if not math.isfinite(metrics.loss):
             raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
-        improved = self._state.record_validation(metrics.loss, self._plan.min_delta)
+        value = metrics.values().get(self._plan.metric)
+        if value is None:
+            raise ConfigError(
+                f"metric={self._plan.metric}: the {len(self._data.val):,} validation rows do not define it",
+                "dataset.stratify=true, more validation rows, or metric=loss",
+                key="metric",
+                override="metric=loss",
+            )
+        is_up = is_higher_better(self._plan.metric)
+        improved = self._state.record_validation(value, self._plan.min_delta, is_up)
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
             if self._plan.restore_best:
@@ -145,15 +155,15 @@ class Training:
     def _finish(self) -> Iterator[Event]:
         """Yield why training ended early, if it did, and the metrics of the final parameters."""
         if self._state.step < self._plan.steps:
-            waited = self._state.waited
-            yield Noted(self._at(), f"stopped early: the validation loss has not improved in {waited} evaluations")
+            metric, waited = self._plan.metric, self._state.waited
+            yield Noted(self._at(), f"stopped early: the validation {metric} has not improved in {waited} evaluations")
         at, restored = self._at(), self._best is not None and self._state.best_step < self._state.step
         resumed_at_end = self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step
         if resumed_at_end and len(self._data.val) and not restored:
             # No step was left to train, so the validation split has not been evaluated yet.
             yield Evaluated(at, "val", self._learner.evaluate(self._data.val))
         if restored:
-            yield Noted(at, f"restored the parameters of step {self._state.best_step:,}, the lowest validation loss")
+            yield Noted(at, f"restored the parameters of step {self._state.best_step:,}, {self._plan.best}")
             at = self._batches.position(self._state.best_step)
             self._learner.set_parameters(self._best or {})
             yield Evaluated(at, "val", self._learner.evaluate(self._data.val), restored=True)
@@ -185,7 +195,7 @@ class Training:
         return (plan.is_due(plan.save, step) and waited) or self._is_out_of_patience()
 
     def _is_out_of_patience(self) -> bool:
-        """Return whether the validation loss has not improved for so long that training stops early."""
+        """Return whether the metric has not improved for so long that training stops early."""
         return self._plan.patience is not None and self._state.waited >= self._plan.patience
 
     def _at(self) -> Position:

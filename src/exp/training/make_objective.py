@@ -30,7 +30,7 @@ def make_objective(
     classes: Sequence[str] | None,
     values: int = 1,
     scale: TargetScale | None = None,
-    metrics: Sequence[str] | str = (),
+    metrics: Sequence[str] = (),
 ) -> Objective:
     """Return the objective of `criterion` for a target.
 

@@ -67,9 +67,7 @@ class ChosenMetrics:
 NO_METRICS = ChosenMetrics()
 
 
-def choose_metrics(
-    names: Sequence[str] | str, classes: Sequence[str] | None, gives_probabilities: bool
-) -> ChosenMetrics:
+def choose_metrics(names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool) -> ChosenMetrics:
     """Return the metrics `names` without those that every run has.
 
     Args:
@@ -79,8 +77,7 @@ def choose_metrics(
     Raises:
         ConfigError: A metric is not for such a target, or for such a loss.
     """
-    listed = [names] if isinstance(names, str) else names
-    for name in listed:
+    for name in names:
         check_metric_name("metrics", name, classes is not None)
         of_class = split_class(name)[1]
         if of_class is not None and of_class not in (classes or ()):
@@ -97,7 +94,7 @@ def choose_metrics(
             )
     known = always_computed(classes is not None)
     return ChosenMetrics(
-        tuple(name for name in dict.fromkeys(listed) if name not in known), None if classes is None else tuple(classes)
+        tuple(name for name in dict.fromkeys(names) if name not in known), None if classes is None else tuple(classes)
     )
 
 

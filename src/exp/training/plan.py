@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from exp.config.constraints import CADENCE
+from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.batches import Batches
 
@@ -14,8 +15,9 @@ class Plan:
     Args:
         steps: Number of updates in all.
         log, evaluate, save, schedule: Periods; `schedule` None: the learning rate is constant.
-        patience: Evaluations in which the validation loss does not decrease by `min_delta` before training stops.
-        restore_best: Whether the run ends with the parameters of the lowest validation loss.
+        metric: The metric of the validation rows that decides which parameters are the best.
+        patience: Evaluations in which that metric does not improve by `min_delta` before training stops.
+        restore_best: Whether the run ends with the best parameters.
         watch: Whether every evaluation also yields histograms.
         min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
         max_steps_per_call: Limits the memory for the results of one call, and the delay of a stop request.
@@ -25,6 +27,7 @@ class Plan:
     log: int
     evaluate: int
     save: int
+    metric: str = "loss"
     schedule: int | None = None
     patience: int | None = None
     min_delta: float = 0.0
@@ -32,6 +35,11 @@ class Plan:
     watch: bool = False
     min_seconds_between_saves: float = 0.0
     max_steps_per_call: int = 256
+
+    @property
+    def best(self) -> str:
+        """What the best parameters have, for people."""
+        return f"the {'highest' if is_higher_better(self.metric) else 'lowest'} validation {self.metric}"
 
     def is_due(self, period: int, step: int) -> bool:
         """Return whether something with this period is due at `step`; everything is due at the last step."""
@@ -81,6 +89,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         evaluate=evaluate,
         save=parse_cadence(config.save_every, per_epoch, compute_period(steps, 10)),
         min_seconds_between_saves=_MIN_SECONDS_BETWEEN_SAVES if config.save_every == "auto" else 0.0,
+        metric=config.metric,
         schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,

@@ -3,11 +3,13 @@
 Together with the states of the learner and of the random number generators it determines the rest of the run.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from exp.training.metrics import MetricSums
+
+# The keys of older checkpoints, when only the loss could be the metric.
+_RENAMED = {"val_loss": "value", "best_loss": "best_value"}
 
 
 @dataclass
@@ -15,29 +17,31 @@ class TrainingState:
     """The progress of a run after `step` updates. Its fields are keys of a checkpoint.
 
     Args:
-        val_loss: The validation loss of the latest evaluation.
-        best_loss, best_step: The lowest validation loss, and its step.
-        to_beat: The loss that early stopping compares with: the last one that improved by `min_delta`.
+        value: The metric of the validation rows, metric=, at the latest evaluation; None before the first one.
+        best_value, best_step: The best such value, and its step.
+        to_beat: The value that early stopping compares with: the last one that improved by `min_delta`.
         waited: Evaluations since `to_beat`.
         since_log: The training metrics since the last logged step.
     """
 
     step: int = 0
-    val_loss: float = math.inf
-    best_loss: float = math.inf
+    value: float | None = None
+    best_value: float | None = None
     best_step: int = 0
-    to_beat: float = math.inf
+    to_beat: float | None = None
     waited: int = 0
     since_log: MetricSums | None = None
 
-    def record_validation(self, loss: float, min_delta: float) -> bool:
-        """Record a validation loss; return whether it is the lowest so far."""
-        self.val_loss = loss
-        self.waited = 0 if loss < self.to_beat - min_delta else self.waited + 1
-        if self.waited == 0:
-            self.to_beat = loss
-        if loss < self.best_loss:
-            self.best_loss, self.best_step = loss, self.step
+    def record_validation(self, value: float, min_delta: float, higher_is_better: bool) -> bool:
+        """Record the metric of the validation rows; return whether it is the best so far."""
+        sign = -1 if higher_is_better else 1
+        self.value = value
+        improved = self.to_beat is None or sign * value < sign * self.to_beat - min_delta
+        self.waited = 0 if improved else self.waited + 1
+        if improved:
+            self.to_beat = value
+        if self.best_value is None or sign * value < sign * self.best_value:
+            self.best_value, self.best_step = value, self.step
             return True
         return False
 
@@ -46,5 +50,5 @@ class TrainingState:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "TrainingState":
-        plain = {key: value for key, value in content.items() if key != "since_log"}
+        plain = {_RENAMED.get(key, key): value for key, value in content.items() if key != "since_log"}
         return cls(**plain, since_log=MetricSums.from_dict(content["since_log"]) if content["since_log"] else None)

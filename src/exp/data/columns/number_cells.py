@@ -46,11 +46,12 @@ CURRENCY = (
     r"(?:US|CA|AU|NZ|HK|NT|MX|C|A|R|S)?\$|[\u20a0-\u20c0\u00a3\u00a5\u00a2\u0e3f]|Rs\.?|kr\.?|z\u0142|K\u010d|Ft|Fr\.?"
     r"|USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|MXN|ZAR|SGD|HKD|KRW|TRY|ILS|THB"
 )
+# The blanks are possessive: a run of them belongs to one place, and a long one is not tried at every place.
 _CELL = re.compile(
-    rf"""(?P<censored><=|>=|<|>|~)?\ *
-    (?P<sign>[-+])?\ *(?P<prefix>{CURRENCY})?\ *(?P<open>\()?\ *(?P<sign2>[-+])?\ *(?P<prefix2>{CURRENCY})?\ *
+    rf"""(?P<censored><=|>=|<|>|~)?\ *+
+    (?P<sign>[-+])?\ *+(?P<prefix>{CURRENCY})?\ *+(?P<open>\()?\ *+(?P<sign2>[-+])?\ *+(?P<prefix2>{CURRENCY})?\ *+
     (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?
-    (?:\ *(?P<suffix>[^\s\d.,;:<>=+\-'"_()/*?\#!|~][^;:<>=()"]{{0,30}}))?\ *(?P<close>\))?(?P<more>\+)?""",
+    (?:\ *+(?P<suffix>[^\s\d.,;:<>=+\-'"_()/*?\#!|~][^;:<>=()"]{{0,30}}))?\ *+(?P<close>\))?(?P<more>\+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _INFINITE = re.compile(r"[-+]?(?:inf|infinity|\u221e)", re.IGNORECASE)

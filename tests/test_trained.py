@@ -39,6 +39,7 @@ LINES = [
     *([preset, *more] for preset, more in PRESETS.items()),
     ["dataset=iris", "optimizer=adam", "model.hidden=[8,8]", "model.dropout=0.3", "epochs=4"],
     ["dataset=iris", "dataset.stratify=true", "epochs=3"],
+    ["dataset=iris", "dataset.split=[.8,0,.2]", "early_stopping.restore_best=true", "epochs=3"],
     ["dataset=moons", "loss=bce_with_logits", "scheduler=cosine", "epochs=4"],
     ["dataset=moons", "loss=bce", "model.output_activation=sigmoid", "scheduler=plateau", "epochs=4"],
     ["dataset=moons", "scheduler=warmup", "scheduler.every=step", "clip_grad_norm=0.5", "epochs=2"],
@@ -142,6 +143,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = forking.run("exp", [*arguments.split(), "epochs=3", "figures=false", "threads=1"], made)
         assert done.returncode == 0, done.stderr
     return made
+
+
+def test_a_run_without_validation_rows_is_used_with_its_last_parameters(exp: Any):
+    words = "dataset=iris dataset.split=[.8,0,.2] early_stopping.restore_best=true epochs=2 figures=false"
+    assert exp(*words.split(), "hydra.run.dir=run").returncode == 0
+    done = exp("evaluate", "run=run", "split=test")
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint last" in done.stdout
+    done = exp(*words.split(), "init=run", "hydra.run.dir=next")
+    assert done.returncode == 0, done.stderr
 
 
 def tool(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from exp.config.overrides import text_override
 from exp.errors import ConfigError, nearest
-from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, is_run, read_config
+from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, final_checkpoint, is_run, read_config
 
 if TYPE_CHECKING:
     from exp.training.events import State
@@ -32,8 +32,7 @@ def find_initial(init: str) -> tuple[Path, str]:
         fix = override or "init= and the folder that a run named at its end"
         raise ConfigError(f"init={init}: no run is there", fix, key="init", override=override)
     if not which:
-        is_best = read_config(folder).get("early_stopping", {}).get("restore_best")
-        which = "best" if is_best else "last"
+        which = final_checkpoint(folder, bool(read_config(folder).get("early_stopping", {}).get("restore_best")))
     if not (folder / _CHECKPOINTS[which]).is_file():
         fix = next((f"init={name}:{other}" for other, path in _CHECKPOINTS.items() if (folder / path).is_file()), None)
         what = f"init={init}: the run has no {_CHECKPOINTS[which]}"

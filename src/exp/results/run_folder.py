@@ -73,6 +73,15 @@ def find_results(folder: Path) -> str | None:
     return None
 
 
+def final_checkpoint(folder: Path, restores_best: bool) -> str:
+    """Return which checkpoint, best or last, the final metrics of the run are of.
+
+    Without validation rows, a run that `restores_best` has no best parameters and ends with those of its last step.
+    """
+    is_best = restores_best and (folder / BEST_CHECKPOINT).exists()
+    return "best" if is_best else "last"
+
+
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is that of a run which began."""
     return (folder / OVERRIDES).is_file()

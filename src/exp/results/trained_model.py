@@ -25,6 +25,7 @@ from exp.results.run_folder import (
     LAST_CHECKPOINT,
     add_user_modules_to_path,
     check_is_run,
+    final_checkpoint,
     read_config,
     resume_command,
 )
@@ -161,7 +162,7 @@ def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, st
     config = config_from_saved(read_config(folder))
     config = replace(config, dataset=with_moved_files(config.dataset, moved or {}))
     if which == "auto":
-        which = "best" if config.early_stopping.restore_best else "last"
+        which = final_checkpoint(folder, config.early_stopping.restore_best)
     path = folder / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))

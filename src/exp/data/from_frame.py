@@ -7,19 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import column_override, quote_names, quote_text, text_override
+from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.dataset import Dataset
+from exp.data.empty_cells import missing_policies, select_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
 from exp.data.target import encode_target, read_target
 from exp.data.weight_column import parse_weights, weigh_rows
 from exp.errors import ConfigError, DataError, nearest
-
-# What dataset.missing may be, for all columns or for one.
-MISSING = ("auto", "error", "drop", "median")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def dataset_from_frame(
     )
     kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
     drop = [str(name) for name in options.drop]
-    missing, default_missing = _missing_policies(options.missing)
+    missing, default_missing = missing_policies(options.missing)
     roles = {"group": group, "order": order, "split_column": split_column, "weight": weight}
     _check_names(
         names,
@@ -78,7 +76,7 @@ def dataset_from_frame(
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
     cells, target_notes = read_target(target, given[target], options.task, options.decimal)
     of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
-    frame, row_notes = _select_rows(given.assign(**{target: cells}), target, path, of_rows, default_missing)
+    frame, row_notes = select_rows(given.assign(**{target: cells}), target, path, of_rows, default_missing)
     features = [name for name in map(str, frame.columns) if name not in (*others, *drop)]
     y, classes = encode_target(target, frame[target], options.task)
     column_options = ColumnOptions(
@@ -170,61 +168,6 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
                 value = quote_names(corrected) if key == "drop" else quote_text(near)
                 fix = shlex.quote(f"dataset.{key}={value}")
             raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
-
-
-def _missing_policies(missing: str | Mapping[str, str] | None) -> tuple[dict[str, str], str]:
-    """Return what becomes of empty cells by column, and in the other columns."""
-    by_column = {str(name): str(policy) for name, policy in missing.items()} if isinstance(missing, Mapping) else {}
-    default = "auto" if isinstance(missing, Mapping) else missing or "error"
-    for key, policy in {"": default, **by_column}.items():
-        if policy not in MISSING:
-            name = f" of '{key}'" if key else ""
-            raise ConfigError(
-                f"dataset.missing{name} must be one of {', '.join(MISSING)}, got {policy}",
-                column_override("dataset.missing", key, "auto") if key else "dataset.missing=auto",
-            )
-    return by_column, default
-
-
-def _select_rows(
-    frame: Frame, target: str, path: str, missing: Mapping[str, str], default: str
-) -> tuple[Frame, list[str]]:
-    """Return the rows to use, and notes on empty cells. DataError if there are empty cells where none are allowed."""
-    counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
-    if counts.get(target) == len(frame):
-        raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
-    empty = [name for name, count in counts.items() if count == len(frame)]
-    filled, notes = list[str](), list[str]()
-    for name in counts:
-        policy = missing.get(name, default)
-        if policy == "error" and name not in empty:
-            listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
-            raise DataError(
-                f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows",
-                "dataset.missing=auto, or dataset.missing=drop",
-            )
-        if policy != "drop" and name not in (target, *empty):
-            filled.append(name)
-    dropping = [
-        name for name in counts if missing.get(name, default) == "drop" and name not in empty and name != target
-    ]
-    left = frame.dropna(subset=[target, *dropping])
-    if not len(left):
-        listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
-        raise DataError(
-            f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
-            "dataset.missing=auto, or 'dataset.drop=[...]' with the columns that have most empty cells",
-        )
-    if target in counts:
-        notes.append(f"left out {counts[target]:,} of {len(frame):,} rows: {target} is empty")
-    if dropping:
-        listed = ", ".join(f"{name} ({counts[name]:,})" for name in dropping)
-        notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")
-    kept = left.isna().sum()
-    listed = ", ".join(f"{name} ({int(kept[name]):,})" for name in filled if kept[name])
-    if listed:
-        notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
-    return left, notes
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from exp.config.overrides import column_override
-from exp.data.frame import Frame
+from exp.data.columns.base import Parsed, show_cell
+from exp.data.columns.infer import ColumnOptions, parse_column
+from exp.data.frame import Cells, Frame
 from exp.errors import ConfigError, DataError
 
 # What dataset.missing may be, for all columns or for one.
@@ -24,10 +28,39 @@ def missing_policies(missing: str | Mapping[str, str] | None) -> tuple[dict[str,
     return by_column, default
 
 
+def parse_columns_with_hidden_gaps(frame: Frame, has_target: Cells, options: ColumnOptions) -> dict[str, Parsed]:
+    """Parse the columns with a policy for rows, drop or error, to find cells that are empty only to the parser.
+
+    Such cells are marks (?), a few words among numbers, and infinite numbers.
+
+    Args:
+        has_target: Which rows [N] have a target; the others are left out in any case.
+
+    Returns:
+        The columns that have such cells, each with values [N], by name.
+    """
+    parsed = dict[str, Parsed]()
+    for name in map(str, frame.columns):
+        cells = frame[name][has_target]
+        if options.missing.get(name, options.default_missing) not in ("drop", "error") or not cells.notna().any():
+            continue
+        one = parse_column(name, cells, options)
+        is_missing = one.column.is_missing(one.values)
+        if (is_missing & cells.notna().to_numpy()).any():
+            values = np.full(len(frame), np.nan)
+            values[has_target.to_numpy()] = one.values
+            parsed[name] = one._replace(values=values)
+    return parsed
+
+
 def select_rows(
-    frame: Frame, target: str, path: str, missing: Mapping[str, str], default: str
+    frame: Frame, given: Frame, target: str, path: str, missing: Mapping[str, str], default: str
 ) -> tuple[Frame, list[str]]:
-    """Return the rows to use, and notes on empty cells. DataError if there are empty cells where none are allowed."""
+    """Return the rows to use, and notes on empty cells. DataError if there are empty cells where none are allowed.
+
+    Args:
+        given: The table before cells without a value became empty, for messages.
+    """
     counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
     if counts.get(target) == len(frame):
         raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
@@ -38,7 +71,8 @@ def select_rows(
         if policy == "error" and name not in empty:
             listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
             raise DataError(
-                f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows",
+                f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows"
+                f"{_show_hidden_gap(frame[name], given[name])}",
                 "dataset.missing=auto, or dataset.missing=drop",
             )
         if policy != "drop" and name not in (target, *empty):
@@ -63,3 +97,12 @@ def select_rows(
     if listed:
         notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
     return left, notes
+
+
+def _show_hidden_gap(cells: Cells, given: Cells) -> str:
+    """Return the first cell that became empty, in brackets; nothing if all empty cells were empty in the file."""
+    is_hidden = (cells.isna() & given.notna()).to_numpy()
+    if not is_hidden.any():
+        return ""
+    row = int(is_hidden.argmax())
+    return f" (row {row + 1} of {given.name} is {show_cell(given.iloc[row])})"

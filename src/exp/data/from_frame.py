@@ -11,7 +11,7 @@ from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.dataset import Dataset
-from exp.data.empty_cells import missing_policies, select_rows
+from exp.data.empty_cells import missing_policies, parse_columns_with_hidden_gaps, select_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
@@ -75,14 +75,21 @@ def dataset_from_frame(
     others = (target, group, split_column, weight)
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
     cells, target_notes = read_target(target, given[target], options.task, options.decimal)
-    of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
-    frame, row_notes = select_rows(given.assign(**{target: cells}), target, path, of_rows, default_missing)
-    features = [name for name in map(str, frame.columns) if name not in (*others, *drop)]
-    y, classes = encode_target(target, frame[target], options.task)
+    features = [name for name in map(str, given.columns) if name not in (*others, *drop)]
     column_options = ColumnOptions(
         kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
     )
-    parsed, left_out = _parse_columns(frame[features], column_options)
+    parsed_before = parse_columns_with_hidden_gaps(given[features], cells.notna(), column_options)
+    replaced = {name: given[name].mask(np.isnan(one.values)) for name, one in parsed_before.items()}
+    replaced[target] = cells
+    if weight is not None:
+        replaced[weight] = parse_weights(weight, given[weight], options.decimal)
+    of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
+    frame, row_notes = select_rows(given.assign(**replaced), given, target, path, of_rows, default_missing)
+    rows = frame.index.to_numpy(dtype=np.int64)
+    y, classes = encode_target(target, frame[target], options.task)
+    parsed_before = {name: one._replace(values=one.values[rows]) for name, one in parsed_before.items()}
+    parsed, left_out = _parse_columns(frame[features], column_options, parsed_before)
     columns = tuple(one.column for one in parsed)
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = [name for name in find_target_copies(columns, x, y) if name not in kinds]
@@ -91,7 +98,6 @@ def dataset_from_frame(
     column_notes = [note for index in kept for note in parsed[index].notes]
     if not kept:
         raise _no_features(path, left_out, bool(len(options.drop)))
-    rows = frame.index.to_numpy(dtype=np.int64)
     if split_column is not None:
         parts = parts_of_cells(split_column, frame[split_column])
     dataset = Dataset(
@@ -108,14 +114,15 @@ def dataset_from_frame(
     )
     if weight is None:
         return dataset
-    is_joined = row_numbers is not None
-    return weigh_rows(dataset, parse_weights(weight, frame[weight], options.decimal), weight, is_joined)
+    return weigh_rows(dataset, frame[weight].to_numpy(copy=True), weight, is_joined=row_numbers is not None)
 
 
-def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], list[LeftOut]]:
+def _parse_columns(
+    frame: Frame, options: ColumnOptions, parsed_before: Mapping[str, Parsed]
+) -> tuple[list[Parsed], list[LeftOut]]:
     """Return the columns that can be used, and those that cannot.
 
-    A column of a declared kind is used in any case, unless it is empty.
+    A column of a declared kind is used in any case, unless it is empty. Those in `parsed_before` are not parsed again.
     """
     parsed, left_out = list[Parsed](), list[LeftOut]()
     for name in map(str, frame.columns):
@@ -124,7 +131,7 @@ def _parse_columns(frame: Frame, options: ColumnOptions) -> tuple[list[Parsed], 
         if useless is not None and not (name in options.kinds and cells.notna().any()):
             left_out.append(LeftOut(name, useless, may_be_used=False))
             continue
-        one = parse_column(name, cells, options)
+        one = parsed_before.get(name) or parse_column(name, cells, options)
         identifies = find_identifier(one.column, one.values, is_first=name == str(frame.columns[0]))
         if identifies is not None and name not in options.kinds:
             left_out.append(LeftOut(name, identifies, may_be_used=True))

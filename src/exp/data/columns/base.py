@@ -103,9 +103,13 @@ class Column(ABC):
 def unfit_note(column: Column, cells: Cells, is_unfit: NDArray[np.bool_]) -> str:
     """Return the note on cells that do not fit the kind of their column."""
     first, count = int(np.argmax(is_unfit)), int(is_unfit.sum())
-    cell = cells.iloc[first]
-    shown = repr(cell) if isinstance(cell, str) else str(cell)  # the repr of a number of NumPy names its type
     return (
         f"column '{column.name}': {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} not {column.cell_type} "
-        f"and read as empty, the first in row {int(cells.index[first]) + 1}: {shown}"
+        f"and read as empty, the first in row {int(cells.index[first]) + 1}: "
+        f"{show_cell(cells.iloc[first])}"
     )
+
+
+def show_cell(cell: object) -> str:
+    """Return a cell for messages: words in quotes. The repr of a number of NumPy names its type."""
+    return repr(cell) if isinstance(cell, str) else str(cell)

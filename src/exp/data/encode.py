@@ -10,7 +10,7 @@ from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.category import UNKNOWN, category_codes
 from exp.data.frame import Frame, import_pandas
 from exp.data.preprocessing import Preprocessing
-from exp.data.target import read_target
+from exp.data.target import mask_marks, read_target
 from exp.errors import DataError, nearest, pluralize
 
 
@@ -94,6 +94,8 @@ def encode_targets(
     cells = frame[name].reset_index(drop=True)
     if classes is None:
         cells, _ = read_target(name, cells, "regression")
+    else:
+        cells = mask_marks(cells, classes)
     is_present = cells.notna().to_numpy(dtype=np.bool_)
     notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
     if classes is None:

@@ -1,11 +1,13 @@
 """The target column of a table: classes, or numbers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Floats, unfit_note
+from exp.data.columns.gap_marks import is_gap
 from exp.data.columns.labels import as_labels
 from exp.data.columns.number import NumberColumn, mask_infinite
 from exp.data.columns.parse_booleans import parse_booleans
@@ -28,7 +30,7 @@ _MAX_TEXT_CLASSES = 50
 def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -> tuple[Cells, list[str]]:
     """Return the cells as numbers where they are numbers, and as they are where they are words; and notes.
 
-    Cells of a numeric target that are no finite number become empty.
+    Cells of a numeric target that are no finite number become empty, and so do marks such as ? among yes and no.
     """
     pd = import_pandas()
     types = pd.api.types
@@ -40,10 +42,11 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
         values, notes = cells.to_numpy(dtype=np.float64, na_value=np.nan), list[str]()
     else:
         text = cells.astype(object)
-        is_boolean = task != "regression" and parse_booleans(name, text) is not None
-        if is_boolean and (notes := _case_notes(name, text)):
-            return cells, notes
-        parsed = None if is_boolean else parse_mostly_numbers(name, text, decimal)
+        booleans = parse_booleans(name, text) if task != "regression" else None
+        if booleans is not None:
+            words = text.mask(np.isnan(booleans.values)) if booleans.notes else cells
+            return words, [*booleans.notes, *_case_notes(name, words)]
+        parsed = parse_mostly_numbers(name, text, decimal)
         if parsed is None:
             return cells, []
         numbers, is_odd = parsed
@@ -55,6 +58,17 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
             return cells, []  # classes as they are spelled, such as 3+
     values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)
     return pd.Series(values, index=cells.index), [*notes, *infinite_notes]
+
+
+def mask_marks(cells: Cells, classes: Sequence[str]) -> Cells:
+    """Return the targets of new rows with marks such as ? as empty cells, if the classes are words such as yes and no.
+
+    Marks that are classes themselves stay.
+    """
+    if parse_booleans("", import_pandas().Series(classes, dtype=object)) is None:
+        return cells
+    words = cells.astype(str).str.strip()
+    return cells.mask(words.map(is_gap).astype(bool) & ~words.isin(classes))
 
 
 def _case_notes(name: str, cells: Cells) -> list[str]:

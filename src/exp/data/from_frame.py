@@ -19,6 +19,9 @@ from exp.data.target import encode_target, read_target
 from exp.data.weight_column import parse_weights, weigh_rows
 from exp.errors import ConfigError, DataError, nearest
 
+# How many names of columns an error message lists.
+_MOST_NAMES = 20
+
 
 @dataclass(frozen=True)
 class TableOptions:
@@ -158,7 +161,7 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
     if isinstance(target, int) and -len(names) <= target < len(names):
         return names[target]
     near = nearest(str(target), names)
-    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {', '.join(map(quote_text, names))}"
+    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {_list_names(names)}"
     raise DataError(f"dataset.target={target}: {path} has no column '{target}'", fix)
 
 
@@ -169,12 +172,17 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
             if name in names:
                 continue
             near = nearest(name, names)
-            fix = f"one of {', '.join(map(quote_text, names))}"
+            fix = f"one of {_list_names(names)}"
             if near is not None and not isinstance(columns, Mapping):
                 corrected = [near if one == name else one for one in columns]
                 value = quote_names(corrected) if key == "drop" else quote_text(near)
                 fix = shlex.quote(f"dataset.{key}={value}")
             raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """Return the first names of columns, as values on the command line."""
+    return ", ".join([*map(quote_text, names[:_MOST_NAMES]), *(["…"] if len(names) > _MOST_NAMES else [])])
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:

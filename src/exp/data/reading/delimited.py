@@ -1,6 +1,7 @@
 """Read a text file: cells between separators, with pandas' C engine."""
 
 import io
+import warnings
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,9 @@ from exp.data.reading.layout import Layout, Record, find_layout, read_records, r
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
 
-_SAMPLE = 1 << 18  # characters
+# The lines to find the layout in: this many characters, and more if they have fewer line ends.
+_SAMPLE = 1 << 18
+_FEWEST_LINES = 20
 
 
 def read_delimited(
@@ -58,7 +61,9 @@ def read_delimited(
     options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
     as_text = {place: str for place, name in enumerate(layout.names) if name in text}
     try:
-        with _open_rows(source, encoding, layout) as stream:
+        with _open_rows(source, encoding, layout) as stream, warnings.catch_warnings():
+            # A warning for lines with more cells than names, which pandas would leave out.
+            warnings.filterwarnings("error", "Length of header or names", pd.errors.ParserWarning)
             frame = pd.read_csv(stream, dtype=as_text, decimal=decimal, na_values=[*gaps, *empty.words], **options)
         # NA among words may be a word: these columns are read again, as they are spelled.
         words = [place for place in frame if frame[place].hasnans and isinstance(frame[place].dtype, pd.StringDtype)]
@@ -68,7 +73,7 @@ def read_delimited(
             frame[words] = spelled[words]
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame(columns=range(len(layout.names)))
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise _explain(error, source, encoding, layout) from error
     for place, cells in frame.items():
         if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) == "integer":  # beyond int64
@@ -97,11 +102,15 @@ def _open_rows(source: Source, encoding: str, layout: Layout) -> Generator[Any]:
 
 def _read_sample(stream: Any) -> str:
     """Return the whole lines at the start."""
-    sample = stream.read(_SAMPLE)
-    if len(sample) < _SAMPLE:
-        return sample
-    end = max(sample.rfind("\n"), sample.rfind("\r"))
-    return sample[: end + 1] if end > 0 else sample
+    chunks, ends = list[str](), 0
+    while not chunks or ends < _FEWEST_LINES:
+        chunk = stream.read(_SAMPLE)
+        chunks.append(chunk)
+        ends += max(chunk.count("\n"), chunk.count("\r"))
+        if len(chunk) < _SAMPLE:
+            return "".join(chunks)
+    sample = "".join(chunks)
+    return sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1]
 
 
 def _scan(source: Source, encoding: str, layout: Layout) -> Iterator[Record]:
@@ -120,7 +129,8 @@ def _explain(error: Exception, source: Source, encoding: str, layout: Layout) ->
     if "EOF inside string" in str(error) and last is not None:
         problem = f"{source.where}: line {last.first} begins a quoted cell that does not end"
         return DataError(problem, "a file with both quotes around a quoted cell")
-    message = " ".join(str(error).split())
+    is_warning = isinstance(error, Warning)
+    message = "a line has more cells than column names" if is_warning else " ".join(str(error).split())
     return DataError(f"{source.where}: {message}", "a file with as many cells in each line as column names")
 
 

@@ -1,6 +1,7 @@
 """The names of columns, and columns that have none."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from exp.data.frame import Cells, Frame, import_pandas
@@ -20,7 +21,7 @@ def name_columns(
     Raises:
         DataError: Two columns have the same name.
     """
-    if duplicates := sorted({name for name in names if name and list(names).count(name) > 1}):
+    if duplicates := sorted(name for name, count in Counter(names).items() if name and count > 1):
         raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
     notes: list[str] = []
     kept: list[int] = []

@@ -37,7 +37,8 @@ def evaluate(
         y, has_target, more = encode_targets(table.frame, trained.preprocessing, data)
         weights = None
         if trained.weight is not None:
-            weights, more_of_weights = encode_weights(table.frame, trained.weight, data)
+            notation = trained.preprocessing.weight_notation
+            weights, more_of_weights = encode_weights(table.frame, trained.weight, notation, data)
             more += more_of_weights
         for note in (*table.notes, *notes, *more):
             print(note)

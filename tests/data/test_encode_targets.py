@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from exp.data.encode import encode_targets
 from exp.data.files import table
 from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import read_frame
+from exp.data.weight_column import encode_weights
+from exp.errors import DataError
 
 ROWS = 60
 
@@ -21,7 +24,7 @@ def fit(folder: Path, targets: list[str], **options: Any) -> tuple[Preprocessing
 
 def encode(folder: Path, preprocessing: Preprocessing, targets: list[str]) -> tuple[Any, Any, list[str]]:
     (folder / "new.csv").write_text("\n".join(("x;y", *(f"{row};{y}" for row, y in enumerate(targets)))))
-    frame = read_frame(str(folder / "new.csv")).frame
+    frame = read_frame(str(folder / "new.csv"), text=preprocessing.text_columns(None)).frame
     return encode_targets(frame, preprocessing, "new.csv")
 
 
@@ -43,3 +46,64 @@ def test_a_mark_is_a_class_where_the_user_says_that_the_cells_are_classes(tmp_pa
     y, is_present, _ = encode(tmp_path, preprocessing, ["yes", "?"])
     assert y.tolist() == [2, 0]
     assert is_present.all()
+
+
+CONTINENTAL = [f"{7 + row % 3}.{500 + row},5" for row in range(ROWS)]
+
+
+def test_targets_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, CONTINENTAL)
+    again = Preprocessing.from_json(preprocessing.to_json())
+    assert again == preprocessing
+    y, is_present, notes = encode(tmp_path, again, ["7.514", "8.515", "", "9.516,25", "many"])
+    assert y[is_present, 0].tolist() == [7514.0, 8515.0, 9516.25]
+    assert is_present.tolist() == [True, True, False, True, False]
+    assert notes[0].startswith("column 'y': 1 cell is not ")
+    assert notes[1] == "2 rows without y: skipped"
+
+
+def test_targets_in_points_are_read_plainly_where_training_had_commas(tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, CONTINENTAL)
+    y, _, _ = encode(tmp_path, preprocessing, ["7514.5", "8515.25"])
+    assert y[:, 0].tolist() == [7514.5, 8515.25]
+
+
+def test_targets_of_words_only_are_refused(tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, CONTINENTAL)
+    with pytest.raises(DataError, match="the target 'y' is not numeric"):
+        encode(tmp_path, preprocessing, ["many", "few"])
+
+
+def test_preprocessing_of_plain_numbers_is_stored_as_before(tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, [f"{row * 1.5}" for row in range(ROWS)])
+    text = preprocessing.to_json()
+    assert "_notation" not in text
+    assert Preprocessing.from_json(text) == preprocessing
+
+
+def test_weights_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
+    rows = (f"{row * 7 % 11};{cell};{row % 13 / 8}" for row, cell in enumerate(CONTINENTAL))
+    (tmp_path / "x.csv").write_text("\n".join(("x;w;y", *rows)))
+    dataset = table(str(tmp_path / "x.csv"), "y", weight="w")
+    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), standardize=False)
+    (tmp_path / "new.csv").write_text("x;w;y\n1;1.234;2\n2;2.500;3\n")
+    frame = read_frame(str(tmp_path / "new.csv"), text=preprocessing.text_columns("w")).frame
+    weights, _ = encode_weights(frame, "w", preprocessing.weight_notation, "new.csv")
+    assert weights is not None
+    assert weights.tolist() == [1234.0, 2500.0]
+
+
+def test_evaluate_reads_targets_and_weights_in_the_notation_of_the_run(exp, tmp_path: Path):
+    """The same rows, spelled with decimals and without, have the same metrics."""
+    cells = [f"{7 + row % 3}.{500 + row},0" for row in range(ROWS)]
+    lines = [f"{row * 7 % 11};{cell};{cell}" for row, cell in enumerate(cells)]
+    (tmp_path / "x.csv").write_text("\n".join(("x;y;w", *lines)))
+    (tmp_path / "new.csv").write_text("\n".join(("x;y;w", *(line.replace(",0", "") for line in lines))))
+    arguments = ["dataset=table", f"dataset.path={tmp_path}/x.csv", "dataset.target=y", "dataset.weight=w", "epochs=1"]
+    trained = exp(*arguments, f"hydra.run.dir={tmp_path}/run")
+    assert trained.returncode == 0, trained.stderr
+    same, whole = (
+        exp("evaluate", f"run={tmp_path}/run", f"data={tmp_path}/{name}").stdout for name in ("x.csv", "new.csv")
+    )
+    assert "x.csv, 60 rows" in same
+    assert whole.replace("new.csv", "x.csv") == same

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.number import NumberColumn
+from exp.data.columns.number_cells import PLAIN, Notation
 from exp.errors import DataError
 
 
@@ -34,6 +35,8 @@ class Dataset:
     notes: tuple[str, ...] = ()  # messages for the user
     weights: NDArray[np.float64] | None = None  # of each row, > 0; None: all rows weigh the same
     row_numbers: NDArray[np.int64] | None = None  # positions in the file, counted from 1; None: no row was dropped
+    target_notation: Notation = PLAIN  # how the file writes a target of numbers
+    weight_notation: Notation = PLAIN
 
     @property
     def fingerprint(self) -> str:

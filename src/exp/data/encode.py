@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.category import UNKNOWN, category_codes
+from exp.data.columns.number import NumberColumn
+from exp.data.columns.number_cells import PLAIN
 from exp.data.frame import Frame, import_pandas
 from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
@@ -92,12 +94,19 @@ def encode_targets(
             f"data={path}: the run has {preprocessing.values} targets, but a table has only one", "split=test"
         )
     cells = frame[name].reset_index(drop=True)
-    if classes is None:
-        cells, _ = read_target(name, cells, "regression")
-    else:
+    notes = list[str]()
+    if classes is not None:
         cells = mask_marks(cells, classes)
+    elif preprocessing.target_notation == PLAIN:  # new rows may write their numbers in another way
+        cells = read_target(name, cells, "regression").cells
+    else:
+        column = NumberColumn(name, notation=preprocessing.target_notation)
+        values, is_unfit = column.encode(cells)
+        if is_unfit.any():
+            notes.append(unfit_note(column, cells, is_unfit))
+        cells = cells if is_unfit.any() and np.isnan(values).all() else import_pandas().Series(values)
     is_present = cells.notna().to_numpy(dtype=np.bool_)
-    notes = [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
+    notes += [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
     if classes is None:
         if not import_pandas().api.types.is_numeric_dtype(cells):
             raise DataError(f"data={path}: the target '{name}' is not numeric", "a column of numbers, as in training")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
+from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import Dataset
 from exp.data.empty_cells import missing_policies, parse_columns_with_hidden_gaps, select_rows
 from exp.data.parts import order_of_cells, parts_of_cells
@@ -77,7 +78,7 @@ def dataset_from_frame(
         raise ConfigError(f"dataset.weight={weight}: this column is the target", "another column as dataset.weight")
     others = (target, group, split_column, weight)
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
-    cells, target_notes = read_target(target, given[target], options.task, options.decimal)
+    cells, target_notes, target_notation = read_target(target, given[target], options.task, options.decimal)
     features = [name for name in map(str, given.columns) if name not in (*others, *drop)]
     column_options = ColumnOptions(
         kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
@@ -85,8 +86,9 @@ def dataset_from_frame(
     parsed_before = parse_columns_with_hidden_gaps(given[features], cells.notna(), column_options)
     replaced = {name: given[name].mask(np.isnan(one.values)) for name, one in parsed_before.items()}
     replaced[target] = cells
+    weight_notation = PLAIN
     if weight is not None:
-        replaced[weight] = parse_weights(weight, given[weight], options.decimal)
+        replaced[weight], weight_notation = parse_weights(weight, given[weight], options.decimal)
     of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
     frame, row_notes = select_rows(given.assign(**replaced), given, target, path, of_rows, default_missing)
     rows = frame.index.to_numpy(dtype=np.int64)
@@ -114,6 +116,8 @@ def dataset_from_frame(
         order=None if order is None else order_of_cells(order, frame[order], options.day_first),
         notes=(*notes, *target_notes, *row_notes, *(one.note for one in left_out), *column_notes),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
+        target_notation=target_notation,
+        weight_notation=weight_notation,
     )
     if weight is None:
         return dataset

@@ -13,12 +13,15 @@ from torch import Tensor
 from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
+from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset
 from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 
 # Values of features in float64 that are computed at a time.
 _MAX_VALUES = 2**22
+
+_NOTATIONS = ("target_notation", "weight_notation")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Preprocessing:
     values: int = 1
     target_scale: TargetScale | None = None  # None: targets are not scaled
     class_weights: tuple[float, ...] | None = None  # of each class in the loss
+    target_notation: Notation = PLAIN  # how the training table writes a target of numbers, and the weights of its rows
+    weight_notation: Notation = PLAIN
 
     @classmethod
     def fit(cls, dataset: Dataset, train: NDArray[np.int64], standardize: bool) -> tuple["Preprocessing", Floats]:
@@ -47,7 +52,16 @@ class Preprocessing:
         kept = [values for column, values in fitted if column is not None]
         x = np.stack(kept, axis=1) if kept else np.zeros((len(dataset.x), 0))
         outputs = dataset.y.shape[1] if dataset.classes is None else 1
-        plain = cls(columns, None, None, dataset.target, dataset.classes, outputs)
+        plain = cls(
+            columns,
+            None,
+            None,
+            dataset.target,
+            dataset.classes,
+            outputs,
+            target_notation=dataset.target_notation,
+            weight_notation=dataset.weight_notation,
+        )
         return (plain.with_scaler(x[train]) if standardize else plain), x
 
     def with_scaler(self, x: Floats) -> "Preprocessing":
@@ -68,6 +82,16 @@ class Preprocessing:
     @property
     def features(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
+
+    def text_columns(self, weight: str | None) -> list[str]:
+        """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
+
+        Args:
+            weight: The column with the weights of the rows, dataset.weight.
+        """
+        names = [column.name for column in self.columns if column.is_read_as_text]
+        names += [self.target] * (self.target_notation != PLAIN)
+        return names if weight is None or self.weight_notation == PLAIN else [*names, weight]
 
     def transform(self, x: Floats) -> Floats:
         """Return the features [N, F] of values [N, C]. It computes in float64, like scikit-learn."""
@@ -107,7 +131,11 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
-        return json.dumps(asdict(self))
+        fields = asdict(self)
+        for key in _NOTATIONS:
+            if getattr(self, key) == PLAIN:  # checkpoints of plain numbers stay as they were before the keys
+                del fields[key]
+        return json.dumps(fields)
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
@@ -119,4 +147,6 @@ class Preprocessing:
             fields["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
         if (weights := fields.get("class_weights")) is not None:
             fields["class_weights"] = tuple(weights)
+        for key in _NOTATIONS:
+            fields[key] = Notation(**fields.get(key, {}))
         return cls(**fields)

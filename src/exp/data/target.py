@@ -1,7 +1,7 @@
 """The target column of a table: classes, or numbers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.gap_marks import is_gap
 from exp.data.columns.labels import as_labels
 from exp.data.columns.number import NumberColumn, mask_infinite
+from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_mostly_numbers
@@ -27,17 +28,26 @@ _LEAST_RANGE = 1e-150
 _MAX_TEXT_CLASSES = 50
 
 
-def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -> tuple[Cells, list[str]]:
-    """Return the cells as numbers where they are numbers, and as they are where they are words; and notes.
+class Target(NamedTuple):
+    """The cells of a target, notes for the user, and how its numbers are written."""
+
+    cells: Cells
+    notes: tuple[str, ...] = ()
+    notation: Notation = PLAIN
+
+
+def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -> Target:
+    """Return the cells as numbers where they are numbers, and as they are where they are words.
 
     Cells of a numeric target that are no finite number become empty, and so do marks such as ? among yes and no.
     """
     pd = import_pandas()
     types = pd.api.types
     if types.is_bool_dtype(cells.dropna().infer_objects()) or (task == "classes" and not types.is_numeric_dtype(cells)):
-        return cells, []
+        return Target(cells)
     if types.is_datetime64_any_dtype(cells) or types.is_integer_dtype(cells):
-        return cells, []
+        return Target(cells)
+    notation = PLAIN
     if types.is_numeric_dtype(cells):
         values, notes = cells.to_numpy(dtype=np.float64, na_value=np.nan), list[str]()
     else:
@@ -45,19 +55,19 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
         booleans = parse_booleans(name, text) if task != "regression" else None
         if booleans is not None:
             words = text.mask(np.isnan(booleans.values)) if booleans.notes else cells
-            return words, [*booleans.notes, *_case_notes(name, words)]
+            return Target(words, (*booleans.notes, *_case_notes(name, words)))
         parsed = parse_mostly_numbers(name, text, decimal)
         if parsed is None:
-            return cells, []
+            return Target(cells)
         numbers, is_odd = parsed
-        values = numbers.values
+        values, notation = numbers.values, numbers.notation
         notes = [*numbers.notes]
         if is_odd.any():
             notes.append(f"{unfit_note(NumberColumn(name), text, is_odd)}; for words: dataset.task=classes")
         if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
-            return cells, []  # classes as they are spelled, such as 3+
+            return Target(cells)  # classes as they are spelled, such as 3+
     values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)
-    return pd.Series(values, index=cells.index), [*notes, *infinite_notes]
+    return Target(pd.Series(values, index=cells.index), (*notes, *infinite_notes), notation)
 
 
 def mask_marks(cells: Cells, classes: Sequence[str]) -> Cells:

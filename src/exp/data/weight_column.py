@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from exp.data.columns.base import Floats
 from exp.data.columns.number import NumberColumn
+from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset
 from exp.data.frame import Cells, Frame
 from exp.errors import DataError, pluralize
@@ -19,15 +20,20 @@ _SMALLEST, _LARGEST = 1e-30, 1e30
 _FILES = {-1: "path", 1: "val_path", 2: "test_path"}
 
 
-def parse_weights(name: str, cells: Cells, decimal: str | None = ".") -> Floats:
-    """Return the numbers [N] in the cells of column `name`, NaN where there is none. DataError if most are words."""
+def parse_weights(name: str, cells: Cells, decimal: str | None = ".") -> tuple[Floats, Notation]:
+    """Return the numbers [N] in the cells of column `name`, NaN where there is none, and how they are written.
+
+    Raises:
+        DataError: Most cells are words.
+    """
     parsed = NumberColumn.parse(name, cells, {"missing": "error", "decimal": decimal})
     if parsed is None:
         raise DataError(
             f"dataset.weight={name}: its cells are not numbers, such as {cells.dropna().iloc[0]!r}",
             "a column of numbers >= 0",
         )
-    return np.array(parsed.values)  # a copy: pandas' own array is read-only
+    notation = parsed.column.notation if isinstance(parsed.column, NumberColumn) else PLAIN
+    return np.array(parsed.values), notation  # a copy: pandas' own array is read-only
 
 
 def weigh_rows(dataset: Dataset, weights: Floats, name: str, is_joined: bool = False) -> Dataset:
@@ -77,10 +83,11 @@ def weigh_rows(dataset: Dataset, weights: Floats, name: str, is_joined: bool = F
     )
 
 
-def encode_weights(frame: Frame, name: str, path: str) -> tuple[Floats | None, list[str]]:
+def encode_weights(frame: Frame, name: str, notation: Notation, path: str) -> tuple[Floats | None, list[str]]:
     """Return the weights [N] of new rows, and notes for the user; None if the table has no column `name`.
 
     Args:
+        notation: How the training table writes the weights. If plainly, the cells of new rows decide.
         path: The file, for messages.
 
     Raises:
@@ -88,7 +95,11 @@ def encode_weights(frame: Frame, name: str, path: str) -> tuple[Floats | None, l
     """
     if name not in map(str, frame.columns):
         return None, [f"no column '{name}' with weights: every row weighs 1"]
-    weights = parse_weights(name, frame.rename(columns=str)[name].reset_index(drop=True))
+    cells = frame.rename(columns=str)[name].reset_index(drop=True)
+    if notation == PLAIN:
+        weights, _ = parse_weights(name, cells)
+    else:
+        weights, _ = NumberColumn(name, notation=notation).encode(cells)
     if (bad := _first_invalid(weights)) is not None:
         raise _invalid(f"data={path}, weight '{name}'", f"row {bad + 1}", weights[bad])
     return weights, []

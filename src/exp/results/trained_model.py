@@ -114,7 +114,7 @@ class TrainedModel:
         keys = ("separator", "decimal", "encoding", "na_values", "keep_words")
         options = {key: self.config.dataset.get(key) for key in keys}
         given = {key: value for key, value in options.items() if value is not None}
-        text = [column.name for column in self.preprocessing.columns if column.is_read_as_text]
+        text = self.preprocessing.text_columns(self.weight)
         return read_frame(data, key="data", keep_row_names=True, text=text, **given)
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:

@@ -31,7 +31,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
         raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
     trained = load_trained(run, checkpoint)
-    table = trained.read(data)
+    table = trained.read(data, keep_rows=True)
     rows, is_complete, notes = encode_rows(table.frame, trained.preprocessing, data)
     predictions = trained.predict(rows[is_complete])
     with Path(out).open("w", newline="", encoding="utf-8") as file:

@@ -4,12 +4,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
+from exp import train
 from exp.data.columns.number_cells import split_cell
 from exp.data.files import table
 from exp.data.read_table import read_frame
 from exp.errors import DataError
+from exp.predict import predict
 
 
 def test_a_long_run_of_blanks_takes_no_time():
@@ -49,3 +52,47 @@ def test_an_error_lists_the_first_names_of_a_wide_table(option: dict[str, Any], 
         table(str(tmp_path / "x.csv"), **option)
     assert "gene_000019, …" in caught.value.fix
     assert "gene_000020" not in caught.value.fix
+
+
+def read_all(path: Path) -> list[list[Any]]:
+    frame = read_frame(str(path), keep_row_names=True, keep_rows=True).frame
+    return frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("blank", ["", '""', "  ", "NA"])
+def test_a_blank_line_in_a_single_column_is_an_empty_cell(blank: str, end: str, tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(end.join(["x", "1", blank, "3", "", ""]).encode())
+    assert read_all(path) == [[1], [None], [3]]
+    path.write_bytes(end.join(["x", "a", blank, "b"]).encode())
+    assert read_all(path) == [["a"], [None], ["b"]]
+
+
+def test_new_rows_keep_empty_rows_of_excel(tmp_path: Path):
+    path = tmp_path / "x.xlsx"
+    book = openpyxl.Workbook()
+    page = book.create_sheet("Data", 0)
+    for row in (["Clinic"], [], ["a", "b"], [], [1, "x"], [], [None, None], [3, "y"], [], []):
+        page.append(row)
+    book.save(path)
+    assert read_all(path) == [[1, "x"], [None, None], [None, None], [3, "y"]]
+    assert read_frame(str(path)).frame.to_numpy().tolist() == [[1, "x"], [3, "y"]]
+
+
+def test_new_rows_keep_rows_that_repeat_the_names(tmp_path: Path):
+    (tmp_path / "x.csv").write_text("a,b\n1,x\na,b\n3,y\n")
+    assert read_all(tmp_path / "x.csv") == [["1", "x"], ["a", "b"], ["3", "y"]]
+    assert read_frame(str(tmp_path / "x.csv")).frame.to_numpy().tolist() == [[1, "x"], [3, "y"]]
+
+
+def test_predict_writes_a_line_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["x,y", *(f"{index % 7}.5,{index % 7 + index % 3}.25" for index in range(40))]
+    Path("x.csv").write_text("\n".join(lines))
+    options = ("epochs=1", "figures=false", "model.hidden=[4]", "hydra.run.dir=run")
+    train("dataset=table", "dataset.path=x.csv", "dataset.target=y", *options)
+    for number, content in enumerate(("x\n1\n\nx\n3\n", "x,z\n1,p\nx,z\n2,q\n3,r\n")):
+        Path("new.csv").write_text(content)
+        predict(run="run", data="new.csv", out=f"{number}.csv")
+        assert len(Path(f"{number}.csv").read_text().splitlines()) == 5

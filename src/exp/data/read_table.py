@@ -43,6 +43,7 @@ def read_frame(
     keep_words: Sequence[object] | None = None,
     text: Collection[str] = (),
     keep_row_names: bool = False,
+    keep_rows: bool = False,
 ) -> Table:
     """Read a table with column names from a file of text, Parquet or Excel; text may be compressed.
 
@@ -56,6 +57,7 @@ def read_frame(
         keep_words: Words such as NA that do not stand for an empty cell.
         text: Columns to read as they are spelled, such as codes with zeros in front.
         keep_row_names: Whether to keep a first column without a name that only names the rows.
+        keep_rows: Whether to keep rows that repeat the names, and empty rows between others in Excel.
 
     Raises:
         DataError: The file cannot be read, has no rows, or has no usable column names.
@@ -70,7 +72,7 @@ def read_frame(
             frame, names, notes = read_parquet(source)
             has_row_names = False
         elif source.kind == "excel":
-            frame, names, notes = read_excel(source, sheet, text)
+            frame, names, notes = read_excel(source, sheet, text, keep_rows)
             has_row_names = False
         else:
             frame, names, has_row_names, notes = read_delimited(
@@ -83,7 +85,7 @@ def read_frame(
     except (ValueError, OverflowError, *DAMAGES) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error
-    frame, row_notes = drop_repeated_names(frame, names)
+    frame, row_notes = drop_repeated_names(frame, names, keep_rows)
     if not len(frame):
         raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
     frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)

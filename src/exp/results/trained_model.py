@@ -109,13 +109,17 @@ class TrainedModel:
         experiment.learner.set_state(self.state)
         return experiment
 
-    def read(self, data: str) -> Table:
-        """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read."""
+    def read(self, data: str, keep_rows: bool = False) -> Table:
+        """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read.
+
+        Args:
+            keep_rows: Whether to keep rows without cells and rows that repeat the names, except empty ones at the end.
+        """
         keys = ("separator", "decimal", "encoding", "na_values", "keep_words")
         options = {key: self.config.dataset.get(key) for key in keys}
         given = {key: value for key, value in options.items() if value is not None}
         text = self.preprocessing.text_columns(self.weight)
-        return read_frame(data, key="data", keep_row_names=True, text=text, **given)
+        return read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **given)
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
         """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K].

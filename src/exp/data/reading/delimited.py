@@ -59,6 +59,7 @@ def read_delimited(
     gaps = [word for word in EMPTY_WORDS if word not in empty.kept]
     options = {"sep": layout.separator, "header": None, "names": range(len(layout.names)), "index_col": False}
     options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
+    options["skip_blank_lines"] = len(layout.names) > 1  # in a single column, a blank line is an empty cell
     as_text = {place: str for place, name in enumerate(layout.names) if name in text}
     try:
         with _open_rows(source, encoding, layout) as stream, warnings.catch_warnings():

@@ -14,12 +14,15 @@ from exp.data.reading.source import Source
 from exp.errors import DataError, nearest, pluralize, require_extra
 
 
-def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tuple[Frame, list[str], tuple[str, ...]]:
+def read_excel(
+    source: Source, sheet: str | None, text: Collection[str], keep_rows: bool = False
+) -> tuple[Frame, list[str], tuple[str, ...]]:
     """Return the frame of a sheet, its columns numbered; their stripped names; and notes.
 
     Args:
         sheet: The name of the sheet; None: the first one with cells.
         text: Names of columns whose numbers become text.
+        keep_rows: Whether to keep empty rows between others.
 
     Raises:
         DataError: The file is damaged, there is no such sheet, or its first rows are no table.
@@ -37,13 +40,13 @@ def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tupl
                     f"dataset.sheet={sheet}: unknown sheet '{sheet}' (available: {', '.join(titles)})",
                     f"'dataset.sheet=\"{near or titles[0]}\"'",
                 )
-            rows: list[list[Any]] = []
+            sheet_rows: list[list[Any]] = []
             title = ""
             for page in book.worksheets:
                 title = str(page.title)
                 if sheet in (None, title) or str(sheet) == title:
-                    rows = _read_rows(page)
-                    if rows or sheet is not None:
+                    sheet_rows = _read_rows(page)
+                    if sheet_rows or sheet is not None:
                         break
             book.close()
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, SyntaxError) as error:
@@ -54,6 +57,8 @@ def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tupl
         if (len(titles) > 1 and sheet is None)
         else []
     )
+    places = [place for place, row in enumerate(sheet_rows) if row]
+    rows = [sheet_rows[place] for place in places]
     if not rows:
         raise DataError(f"{source.where}: sheet '{title}' is empty", "a row of column names and a row for each row")
     shown = [[_spell(cell) for cell in _trim(row)] for row in rows[:500]]
@@ -67,6 +72,8 @@ def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tupl
     if header:
         notes.append(f"skipped {pluralize(header, 'row')} above the column names: {' '.join(shown[0]).strip()[:60]!r}")
     body = rows[header + 1 :]
+    if keep_rows and body:
+        body = sheet_rows[places[header + 1] :]
     columns = [
         _convert([row[place] if place < len(row) else None for row in body], names[place] in text)
         for place in range(width)
@@ -75,10 +82,16 @@ def read_excel(source: Source, sheet: str | None, text: Collection[str]) -> tupl
 
 
 def _read_rows(page: Any) -> list[list[Any]]:
-    """Return the rows with cells, without empty ones at their ends."""
+    """Return the rows up to the last one with a cell, without empty cells at their ends."""
     page.reset_dimensions()  # some programs write wrong ones
-    rows = (_trim(list(row)) for row in page.iter_rows(values_only=True))
-    return [row for row in rows if row]
+    rows: list[list[Any]] = []
+    empty = 0  # a sheet may end with a million rows that have a format and no cells
+    for row in page.iter_rows(values_only=True):
+        if cells := _trim(list(row)):
+            rows += [[] for _ in range(empty)]
+            rows.append(cells)
+        empty = 0 if cells else empty + 1
+    return rows
 
 
 def _trim(row: Sequence[Any]) -> list[Any]:

@@ -47,11 +47,16 @@ def name_columns(
     return frame, notes
 
 
-def drop_repeated_names(frame: Frame, names: Sequence[str]) -> tuple[Frame, list[str]]:
-    """Leave out the rows that repeat the names, as in files put together from several, and empty rows at the end."""
+def drop_repeated_names(frame: Frame, names: Sequence[str], keep_rows: bool = False) -> tuple[Frame, list[str]]:
+    """Leave out the rows that repeat the names, as in files put together from several, and empty rows at the end.
+
+    Args:
+        keep_rows: Whether to leave out only empty rows at the end.
+    """
     types = import_pandas().api.types
     notes: list[str] = []
-    if len(names) > 1 and all(names) and not any(types.is_numeric_dtype(dtype) for dtype in frame.dtypes):
+    may_repeat = not keep_rows and len(names) > 1 and all(names)
+    if may_repeat and not any(types.is_numeric_dtype(dtype) for dtype in frame.dtypes):
         is_repeated = (frame == list(names)).all(axis=1)
         if count := int(is_repeated.sum()):
             frame = frame[~is_repeated].reset_index(drop=True)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.read_table import Table, read_frame
 from exp.errors import ConfigError, DataError, ExpError
 
@@ -444,3 +445,20 @@ def test_a_table_that_pandas_writes_is_read_back(data: st.DataObject, folder: Pa
     (folder / "y.csv").write_bytes(compress(content))
     table = read_frame(str(folder / "y.csv"))
     pd.testing.assert_frame_equal(table.frame, frame, check_dtype=False, check_exact=True)
+
+
+def test_points_that_may_separate_thousands_are_named_and_declared(tmp_path: Path):
+    path, people = tmp_path / "rows.csv", ["4.098", "415", "40.642", "7.319", "5.120"]
+    rows = [f"{people[row % 5]};{['0.125', '0.5'][row % 2]};{['1.5', '2.25', '3.125'][row % 3]}" for row in range(30)]
+    path.write_text("\n".join(["people;share;price", *rows]))
+    table = read_frame(str(path), key="dataset.path")
+    (note,) = [note for note in table.notes if "thousands" in note]
+    assert "'people'" in note
+    assert not {"share", "price"} & set(note.split("'"))
+    declared = read_frame(str(path), key="dataset.path", decimal=",")
+    options = TableOptions("y", decimal=",", task="regression")
+    frame = declared.frame.assign(y=np.random.default_rng(0).normal(size=30))
+    dataset = dataset_from_frame(frame, "rows.csv", options)
+    column = [column.name for column in dataset.columns].index("people")
+    assert dataset.x[:5, column].tolist() == [4098, 415, 40642, 7319, 5120]
+    assert not [note for note in declared.notes if "thousands" in note]

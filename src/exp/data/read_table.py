@@ -89,5 +89,5 @@ def read_frame(
     if not len(frame):
         raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
     frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
-    frame, cell_notes = clean_cells(frame, empty, text)
+    frame, cell_notes = clean_cells(frame, empty, text, decimal)
     return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))

@@ -2,19 +2,24 @@
 
 import io
 import warnings
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from exp.data.columns.base import Floats
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
 from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
+
+# One in ten numbers of three decimals ends with a zero.
+_MAX_SHARE_OF_ZEROS = 0.3
 
 # The lines to find the layout in: this many characters, and more if they have fewer line ends.
 _SAMPLE = 1 << 18
@@ -82,7 +87,30 @@ def read_delimited(
     _check_extra_columns(frame, source, encoding, layout)
     if layout.has_empty_end:
         frame, layout.names[-1:] = frame.iloc[:, :-1], []
+    if layout.separator == ";" and decimal == ".":
+        notes += _thousands_notes(frame, layout.names)
     return frame, layout.names, layout.has_row_names, tuple(notes)
+
+
+def _is_whole(values: Floats) -> NDArray[np.bool_]:
+    return np.isclose(values, np.round(values), rtol=0, atol=1e-6)
+
+
+def _thousands_notes(frame: Frame, names: Sequence[str]) -> list[str]:
+    """Return a note for columns such as 415, 4.098, 40.642, whose points may be marks of the thousands."""
+    doubtful: list[str] = []
+    for name, (_, cells) in zip(names, frame.items(), strict=True):
+        if cells.dtype == np.float64:
+            values = np.abs(cells.dropna().to_numpy())
+            broken = values[values != np.round(values)]
+            if not len(broken) or values.max() >= 1000 or broken.min() < 1:
+                continue
+            if _is_whole(broken * 1000).all() and _is_whole(broken * 100).mean() < _MAX_SHARE_OF_ZEROS:
+                doubtful.append(name)
+    if not doubtful:
+        return []
+    listed = ", ".join(repr(name) for name in doubtful)
+    return [f"columns {listed}: if the point separates thousands, as in 1.234 for 1234: 'dataset.decimal=\",\"'"]
 
 
 @contextmanager

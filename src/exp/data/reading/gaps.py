@@ -52,10 +52,13 @@ def parse_empty_values(values: Sequence[object] | None, kept: Sequence[object] |
     return EmptyValues(words | booleans, numbers, frozenset(str(word).strip() for word in kept or ()))
 
 
-def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tuple[Frame, list[str]]:
+def clean_cells(
+    frame: Frame, empty: EmptyValues, text: Collection[str], decimal: str | None = "."
+) -> tuple[Frame, list[str]]:
     """Return the frame with NaN for each empty cell and without blanks around words, and notes.
 
-    A column that holds only numbers and marks such as ? becomes one of numbers, unless it is in `text`.
+    A column that holds only plain numbers and marks such as ? becomes one of numbers, unless it is in `text` or the
+    `decimal` mark is not a point: 4.098 may be 4098 then, which the parser of its column decides.
     """
     types = import_pandas().api.types
     notes: list[str] = []
@@ -69,7 +72,7 @@ def clean_cells(frame: Frame, empty: EmptyValues, text: Collection[str]) -> tupl
             if empty.numbers and (is_empty := cells.isin(list(empty.numbers))).any():
                 changed[name] = cells.astype(np.float64).mask(is_empty)
         elif _holds_words(cells):
-            cleaned, more = _clean_words(name, cells, empty, name in text)
+            cleaned, more = _clean_words(name, cells, empty, name in text or decimal not in (None, "."))
             notes += more
             lost += [(name, *word) for word in _lost_words(name, cells, cleaned)]
             if cleaned is not cells:

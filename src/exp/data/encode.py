@@ -111,7 +111,7 @@ def encode_targets(
         if not import_pandas().api.types.is_numeric_dtype(cells):
             raise DataError(f"data={path}: the target '{name}' is not numeric", "a column of numbers, as in training")
         return cells.to_numpy(dtype=np.float64).reshape(-1, 1), is_present, notes
-    indices = category_codes(cells, classes)
+    indices = category_codes(cells, classes, by_value=True)
     unknown = cells[(indices == UNKNOWN) & is_present]
     if len(unknown):
         raise DataError(

@@ -133,8 +133,11 @@ class Preprocessing:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
         fields = asdict(self)
         for key in _NOTATIONS:
-            if getattr(self, key) == PLAIN:  # checkpoints of plain numbers stay as they were before the keys
+            if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
+        for column in fields["columns"]:
+            if not column.get("is_spelled", True):
+                del column["is_spelled"]
         return json.dumps(fields)
 
     @classmethod

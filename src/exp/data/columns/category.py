@@ -1,5 +1,6 @@
 """Columns of categories: one feature for each frequent category of the training rows, 1 where a row is of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -8,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.base import Column, Floats, Parsed
-from exp.data.columns.labels import as_labels
-from exp.data.read_table import Cells
+from exp.data.columns.labels import as_labels, number_label
+from exp.data.read_table import Cells, import_pandas
 
 # The values of a cell that is none of the column's categories, and of an empty cell.
 UNKNOWN, EMPTY = -1, -2
@@ -22,6 +23,10 @@ class CategoryColumn(Column):
     Categories beyond the `max_categories` most frequent ones of the training rows share one feature, which unknown
     categories of new rows have too. Empty cells have a feature if the training rows have some (missing=auto). Without
     these features, unknown and empty cells are 0 in all features.
+
+    Args:
+        is_spelled: Whether a category is a number in an unusual spelling, such as 1.10 or 01. If so, the spelling of
+            new cells matters.
     """
 
     kind: str = "category"
@@ -29,15 +34,23 @@ class CategoryColumn(Column):
     max_categories: int | None = None
     rare: int = 0  # how many categories share a feature
     has_missing: bool = False
+    is_spelled: bool = False
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
         categories = tuple(sorted(as_labels(cells).dropna().unique()))
-        column = cls(name, missing=options["missing"], categories=categories, max_categories=options["max_categories"])
+        column = cls(
+            name,
+            missing=options["missing"],
+            categories=categories,
+            max_categories=options["max_categories"],
+            is_spelled=any(number_label(category) not in (None, category) for category in categories),
+        )
         return Parsed(column, category_codes(cells, categories))
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
-        codes = category_codes(cells, self.categories)
+        has_spelling = not import_pandas().api.types.is_numeric_dtype(cells)
+        codes = category_codes(cells, self.categories, by_value=not (self.is_spelled and has_spelling))
         return codes, np.zeros(len(codes), dtype=np.bool_)
 
     def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
@@ -82,8 +95,20 @@ class CategoryColumn(Column):
         return "a category of its own" if self.has_missing else "encoded as zeros"
 
 
-def category_codes(cells: Cells, categories: Sequence[str]) -> Floats:
-    """Return the index [N] of each cell in `categories`; UNKNOWN if it is not one of them, EMPTY if it is empty."""
+def category_codes(cells: Cells, categories: Sequence[str], by_value: bool = False) -> Floats:
+    """Return the index [N] of each cell in `categories`; UNKNOWN if it is not one of them, EMPTY if it is empty.
+
+    Args:
+        by_value: Whether a number that no category equals as text is the only category of the same value.
+    """
     index = {category: code for code, category in enumerate(categories)}
-    codes = as_labels(cells).map(index).fillna(UNKNOWN)
+    labels = as_labels(cells)
+    if by_value:
+        numbers = [number_label(category) for category in categories]
+        counts = Counter(numbers)
+        code_of = {number: code for code, number in enumerate(numbers) if number is not None and counts[number] == 1}
+        for label in labels.dropna().unique():
+            if label not in index and (number := number_label(label)) in code_of:
+                index[label] = code_of[number]
+    codes = labels.map(index).fillna(UNKNOWN)
     return codes.where(cells.notna(), EMPTY).to_numpy(dtype=np.float64)

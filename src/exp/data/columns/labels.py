@@ -1,14 +1,18 @@
 """The text by which a category or a class is known, however the file spells it."""
 
+import re
+
 from exp.data.read_table import Cells, import_pandas
 
-# Text that is a plain decimal number. The spelling of a number depends on its neighbours: pandas reads 11 as 11.0 if
-# another cell of the column is empty, and as the text 11 if another one is a word.
-_NUMBER = r"[-+]?\d{1,15}(?:\.\d+)?"
+# Whole numbers in their usual spelling. It depends on their neighbours: pandas reads 11 as 11.0 if another cell of the
+# column is empty, and as the text 11 if another one is a word. Other spellings stay: 1.10 is a version, 01 is a code.
+_WHOLE = r"-?(?:0|[1-9]\d{0,14})(?:\.0+)?"
+
+_NUMBER = re.compile(r"[-+]?[0-9]{1,15}(?:\.[0-9]+)?")
 
 
 def as_labels(cells: Cells) -> Cells:
-    """Return cells [N] as text without surrounding blanks, equal numbers as equal text, and empty cells as NaN."""
+    """Return cells [N] as text without surrounding blanks, 11.0 as 11, and empty cells as NaN."""
     pd = import_pandas()
     types = pd.api.types
     if types.is_bool_dtype(cells) or isinstance(cells.dtype, pd.CategoricalDtype):
@@ -16,11 +20,19 @@ def as_labels(cells: Cells) -> Cells:
     if types.is_numeric_dtype(cells):
         return _of_numbers(cells)
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
-    is_number = text.str.fullmatch(_NUMBER).fillna(False).astype(bool)
-    if is_number.any():
+    is_whole = text.str.fullmatch(_WHOLE).fillna(False).astype(bool)
+    if is_whole.any():
         text = text.astype(object)
-        text[is_number] = _of_numbers(pd.to_numeric(text[is_number]))
+        text[is_whole] = _of_numbers(pd.to_numeric(text[is_whole]))
     return text
+
+
+def number_label(label: str) -> str | None:
+    """Return the usual spelling of a number, 1.1 for +1.10; None if the label is not a number."""
+    if _NUMBER.fullmatch(label) is None:
+        return None
+    value = float(label)
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _of_numbers(numbers: Cells) -> Cells:

@@ -170,3 +170,20 @@ def test_runs_without_validation_or_test_rows(exp, tmp_path: Path):
         table_rows = [row.split()[0] for row in done.stdout.splitlines() if row.split()[0] in ("train", "val", "test")]
         assert table_rows == names
         assert (tmp_path / folder / "report.html").exists()
+
+
+def test_a_column_is_read_in_one_notation_from_all_files(tmp_path: Path):
+    """The oracle is one file with the same rows: 1.500 is 1500 where another file has 2.100,5."""
+    train = [f"{row % 7 + 1}.{row * 37 % 900 + 100},5;{'TRUE' if row % 3 else 'no'};{row % 5}.5" for row in range(40)]
+    test = [f"{row % 4 + 1}.500;TRUE;{row % 3}.5" for row in range(10)]
+    for name, rows in (("path", train), ("test", test), ("joined", [*train, *test])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a;b;y", *rows]))
+    options: dict[str, Any] = {"target": "y", "task": "regression"}
+    data = table(str(tmp_path / "path.csv"), test_path=str(tmp_path / "test.csv"), **options)
+    joined = table(str(tmp_path / "joined.csv"), **options)
+    assert [(column.name, column.kind) for column in data.columns] == [("a", "number"), ("b", "category")]
+    assert data.columns == joined.columns
+    assert data.x.tolist() == joined.x.tolist()
+    assert data.x[40:, 0].tolist() == [row % 4 * 1000 + 1500 for row in range(10)]
+    swapped = table(str(tmp_path / "test.csv"), test_path=str(tmp_path / "path.csv"), **options)
+    assert swapped.x[:10, 0].tolist() == data.x[40:, 0].tolist()

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.parts import join_files
+from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, read_frame
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
@@ -76,8 +77,9 @@ def table(
     )
     text = [str(name) for name, kind in (kinds or {}).items() if kind == "category"]
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
-    files = {
-        key: read_frame(
+    readers = {
+        key: partial(
+            read_frame,
             file,
             separator,
             decimal,
@@ -86,11 +88,11 @@ def table(
             sheet=sheet,
             na_values=na_values,
             keep_words=keep_words,
-            text=text,
         )
         for key, file in paths.items()
         if file is not None
     }
+    files = {key: read(text=text) for key, read in readers.items()}
     if len(files) == 1:
         return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
     if split_column is not None:
@@ -98,6 +100,9 @@ def table(
             f"dataset.split_column={split_column}: it cannot be combined with dataset.val_path or dataset.test_path",
             "dataset.split_column=null",
         )
+    # A column must be spelled in one way: 1.500 is a number in one file, but 1500 where another has 2.100,5.
+    for key, mixed in find_mixed_columns({key: read.frame for key, read in files.items()}).items():
+        files[key] = readers[key](text=[*text, *mixed])
     frames = {key: read.frame for key, read in files.items()}
     frame, parts, row_numbers = join_files(frames, [str(name) for name in drop])
     notes = [f"dataset.{key}: {note}" for key, read in files.items() for note in read.notes]

@@ -1,6 +1,6 @@
 """Parts of a table that the user chose: by a column, by several files, or by time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,17 @@ def order_of_cells(name: str, cells: Cells, day_first: bool | None) -> Floats:
             "a column of numbers or dates",
         )
     return parsed.values
+
+
+def find_mixed_columns(files: Mapping[str, Frame]) -> dict[str, list[str]]:
+    """Return the columns with numbers or booleans in each file that another file has as text, by key of the file."""
+    types = import_pandas().api.types
+    numeric, text = dict[str, set[str]](), set[str]()
+    for key, frame in files.items():
+        columns = {str(name): frame[name].dropna().infer_objects() for name in frame.columns}
+        numeric[key] = {name for name, cells in columns.items() if len(cells) and types.is_numeric_dtype(cells)}
+        text |= {name for name, cells in columns.items() if len(cells) and types.is_string_dtype(cells)}
+    return {key: sorted(names & text) for key, names in numeric.items() if names & text}
 
 
 def join_files(files: dict[str, Frame], ignored: Collection[str]) -> tuple[Frame, NDArray[np.int8], NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from exp import train
 from exp.data.columns.number_cells import split_cell
 from exp.data.files import table
 from exp.data.read_table import read_frame
+from exp.data.reading import delimited
 from exp.errors import DataError
 from exp.predict import predict
 
@@ -96,3 +97,15 @@ def test_predict_writes_a_line_for_each_row(tmp_path: Path, monkeypatch: pytest.
         Path("new.csv").write_text(content)
         predict(run="run", data="new.csv", out=f"{number}.csv")
         assert len(Path(f"{number}.csv").read_text().splitlines()) == 5
+
+
+def test_row_names_are_scanned_for_missing_cells_only_where_the_last_column_has_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lines = ["x,y", *(f"r{row},{row},{row}.5" for row in range(600))]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    (tmp_path / "short.csv").write_text("\n".join([*lines, "7,8"]))
+    with pytest.raises(DataError, match="line 602 has 2 cells"):
+        read_frame(str(tmp_path / "short.csv"))
+    monkeypatch.setattr(delimited, "_scan", None)
+    assert len(read_frame(str(tmp_path / "x.csv")).frame) == 600

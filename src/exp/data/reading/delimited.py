@@ -170,8 +170,9 @@ def _check_extra_columns(frame: Frame, source: Source, encoding: str, layout: La
             if len(record.cells) == len(layout.names) and record.cells[-1].strip():
                 raise refuse_record(source.where, record, layout)
     if layout.has_row_names:
-        for record in _scan(source, encoding, layout):
-            if len(record.cells) != len(layout.names):
-                raise refuse_record(source.where, record, layout)
+        if frame.iloc[:, -1].hasnans:  # otherwise no line lacks a cell
+            for record in _scan(source, encoding, layout):
+                if len(record.cells) != len(layout.names):
+                    raise refuse_record(source.where, record, layout)
         if not frame.iloc[:, 0].is_unique:
             raise refuse_record(source.where, next(_scan(source, encoding, layout)), layout)

@@ -58,7 +58,7 @@ def test_targets_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
     y, is_present, notes = encode(tmp_path, again, ["7.514", "8.515", "", "9.516,25", "many"])
     assert y[is_present, 0].tolist() == [7514.0, 8515.0, 9516.25]
     assert is_present.tolist() == [True, True, False, True, False]
-    assert notes[0].startswith("column 'y': 1 cell is not ")
+    assert notes[0].startswith("column 'y': 1 cell is not a number and ")
     assert notes[1] == "2 rows without y: skipped"
 
 

@@ -128,7 +128,7 @@ def test_new_rows_are_read_in_the_notation_of_the_training_rows():
     one, _, _ = encode_rows(frame.iloc[[4]].assign(x="$1,200.50"), again, "new.csv")
     assert one[0, 0] == 1200.5
     _, _, notes = encode_rows(frame.iloc[[4]].assign(x="many"), again, "new.csv")
-    assert [note for note in notes if "not numbers" in note and "'many'" in note]
+    assert [note for note in notes if "1 cell is not a number and read as empty" in note and "'many'" in note]
 
 
 @pytest.mark.parametrize("later", [0, False])

@@ -52,7 +52,7 @@ class ColumnKinds:
         return f"{{{','.join(f'{name}: category' for name in _names_in(value))}}}" if value is not None else None
 
     def __str__(self) -> str:
-        return "a mapping from column names to number, boolean or category"
+        return "a mapping from column names to number, boolean, date or category"
 
 
 def _names_in(value: object) -> list[str]:

@@ -38,7 +38,8 @@ class Column(ABC):
     kind: str = ""  # each subclass has its own
     missing: str = "error"
 
-    cell_type: ClassVar[str] = "any text"  # what a cell holds, for messages
+    cell_type: ClassVar[str] = "any text"  # what cells hold, for messages
+    one_cell_type: ClassVar[str] = "any text"  # what one cell holds
 
     @classmethod
     @abstractmethod
@@ -103,10 +104,10 @@ class Column(ABC):
 def unfit_note(column: Column, cells: Cells, is_unfit: NDArray[np.bool_]) -> str:
     """Return the note on cells that do not fit the kind of their column."""
     first, count = int(np.argmax(is_unfit)), int(is_unfit.sum())
+    is_not = f"is not {column.one_cell_type}" if count == 1 else f"are not {column.cell_type}"
     return (
-        f"column '{column.name}': {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} not {column.cell_type} "
-        f"and read as empty, the first in row {int(cells.index[first]) + 1}: "
-        f"{show_cell(cells.iloc[first])}"
+        f"column '{column.name}': {pluralize(count, 'cell')} {is_not} and read as empty, "
+        f"the first in row {int(cells.index[first]) + 1}: {show_cell(cells.iloc[first])}"
     )
 
 

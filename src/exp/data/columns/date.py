@@ -35,6 +35,7 @@ class DateColumn(Column):
     has_indicator: bool = False
 
     cell_type: ClassVar[str] = "dates"
+    one_cell_type: ClassVar[str] = "a date"
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:

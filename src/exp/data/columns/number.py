@@ -35,6 +35,7 @@ class NumberColumn(Column):
     notation: Notation = field(default=PLAIN)
 
     cell_type: ClassVar[str] = "numbers"
+    one_cell_type: ClassVar[str] = "a number"
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
@@ -102,6 +103,7 @@ class NumberColumn(Column):
 class BooleanColumn(NumberColumn):
     kind: str = "boolean"
     cell_type: ClassVar[str] = "true or false"
+    one_cell_type: ClassVar[str] = "true or false"
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from conftest import config_of
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris, load_linnerud
@@ -10,6 +13,7 @@ from exp.data.assign_rows import split_sizes
 from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare
 from exp.errors import ConfigError, DataError
+from exp.training.build import build
 
 
 def test_fractions_are_rounded_as_in_the_notebook():
@@ -108,3 +112,13 @@ def test_signal_background():
     assert np.bincount(y).tolist() == [1000, 100]
     assert np.abs(x[y == 0]).max() < 5
     assert np.allclose(x[y == 1].mean(axis=0), [1, 0], atol=0.3)
+
+
+def test_a_class_without_training_rows_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{row % 7},{'AB'[row % 2]}" for row in range(40)]
+    (tmp_path / "train.csv").write_text("\n".join(["x,y", *rows]))
+    (tmp_path / "test.csv").write_text("x,y\n1,A\n2,C\n3,C\n")
+    words = "dataset=table dataset.path=train.csv dataset.test_path=test.csv dataset.target=y"
+    notes = build(config_of(*words.split())).data.notes
+    assert "no training row has the class 'C' (0 val, 2 test rows): the model cannot predict it" in notes

@@ -15,10 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from exp.data.files import arrays, openml, table
+from exp.data.input_files import find_file
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Splits
-from exp.errors import ExpError
+from exp.errors import DataError, ExpError
 from exp.results import checkpoints
 
 SPLIT = [0.6, 0.2, 0.2]
@@ -272,3 +273,14 @@ def test_kinds_are_a_mapping_on_the_command_line():
 @pytest.mark.parametrize("override", ["dataset.stratify=true"])
 def test_a_bundled_dataset_can_be_stratified(override: str):
     assert config_of("dataset=iris", override).dataset["stratify"] is True
+
+
+def test_only_a_similar_name_is_suggested_for_a_missing_file(tmp_path: Path):
+    for name in ("german.csv", "sales.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="file not found") as error:
+        find_file(str(tmp_path / "fraud.csv"))
+    assert error.value.override is None
+    with pytest.raises(DataError) as error:
+        find_file(str(tmp_path / "sale.csv"))
+    assert str(error.value.override).endswith("sales.csv'") or str(error.value.override).endswith("sales.csv")

@@ -25,8 +25,9 @@ def find_file(path: str, key: str = "dataset.path") -> Path:
     if file.is_dir():
         raise DataError(f"{key}={path}: it is a folder", "the path of a file", key=key)
     if not file.is_file():
-        near = nearest(file.name, [other.name for other in file.parent.glob(f"*{file.suffix}")])
-        override = path_argument(key, str(file.parent / near)) if near else None
+        # Only the stems: fraud.csv and german.csv are similar because of their ends.
+        near = nearest(file.stem, [other.stem for other in file.parent.glob(f"*{file.suffix}")])
+        override = path_argument(key, str(file.parent / f"{near}{file.suffix}")) if near else None
         fix = shlex.quote(override) if override else "the path of a file"
         raise DataError(f"{key}={path}: file not found", fix, key=key, override=override)
     return file

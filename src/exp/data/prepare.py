@@ -77,8 +77,23 @@ def prepare(
         *_rare_categories(preprocessing),
         *preprocessing.unknown_notes(encoded[_held_out(rows)]),
         *_repeated_rows(dataset, rows),
+        *_unseen_classes(dataset, rows),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return a note on the classes that no training row has."""
+    if dataset.classes is None or len(rows) < 3:
+        return []
+    counts = [np.bincount(dataset.y[part].astype(np.int64), minlength=len(dataset.classes)) for part in rows]
+    unseen = [number for number in range(len(dataset.classes)) if not counts[0][number]]
+    if not unseen:
+        return []
+    listed = ", ".join(
+        f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
+    )
+    return [f"no training row has the class {listed}: the model cannot predict it"]
 
 
 def _held_out(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

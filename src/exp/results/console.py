@@ -91,7 +91,7 @@ class ConsoleSink:
     def close(self, ending: Ending) -> None:
         self._bar.stop()
         if ending.status == "finished":
-            self._print(_table(self._final, self._baseline))
+            self._print(_table(self._final, self._baseline, self._console.width))
             steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
@@ -138,18 +138,24 @@ class ConsoleSink:
             log.info(line.rstrip())
 
 
-def _table(final: dict[str, MetricSums], baseline: Baseline | None) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
+def _table(final: dict[str, MetricSums], baseline: Baseline | None, width: int) -> Table:
+    """Return the final metrics: a row for each split or, where that is wider than `width`, for each metric."""
     names = list(dict.fromkeys(name for metrics in final.values() for name in metrics.values()))
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_column("rows", justify="right")
-    rows = [(split, final[split].values(), final[split].count) for split in ("train", "val", "test") if split in final]
+    splits = [
+        (split, final[split].values(), final[split].count) for split in ("train", "val", "test") if split in final
+    ]
     if baseline is not None:
-        rows.append((baseline.name, baseline.metrics, baseline.rows))
-    for label, values, count in rows:
+        splits.append((baseline.name, baseline.metrics, baseline.rows))
+    rows = [["", *names, "rows"]]
+    for label, values, count in splits:
         cells = [format_metric(name, values[name]) if name in values else "-" for name in names]
         shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
-        table.add_row(Text(shown), *cells, f"{count:,}")
+        rows.append([shown, *cells, f"{count:,}"])
+    if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2 > width:
+        rows = [list(column) for column in zip(*rows, strict=True)]
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(rows[0]):
+        table.add_column(Text(name), justify="right" if number else "left")
+    for first, *cells in rows[1:]:
+        table.add_row(Text(first), *map(Text, cells))
     return table

@@ -60,8 +60,8 @@ def train_and_predict(made: AnyTable, folder: Path) -> bool:
     rows, summary = made.data_lines(), result.summary
     metrics = {(split, name): value for split, of in result.final.items() for name, value in of.items()}
     assert metrics
-    assert all(map(math.isfinite, metrics.values())), metrics
-    notes = summary.get("notes")
+    assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values()), metrics
+    notes = summary.get("notes") or []
     assert sum(summary["rows"].values()) == len(rows) - count_left_out(notes), notes
     with open(folder / "said.txt", "w", encoding="utf-8") as said, contextlib.redirect_stdout(said):
         predict(run="run", data=path.name, out="predictions.csv")

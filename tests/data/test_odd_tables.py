@@ -20,6 +20,7 @@ from exp.data.input_files import check_input_files
 from exp.data.prepare import prepare
 from exp.data.read_table import read_frame
 from exp.errors import DataError, ExpError
+from exp.predict import predict
 from exp.results.run_folder import read_config
 
 
@@ -233,3 +234,32 @@ def test_figures_of_odd_class_names_warn_of_nothing(name: str, count: int, tmp_p
     )
     assert {path.stem for path in result.figures} >= {"confusion_matrix", "decision_surface", "scores"}
     assert not [note for note in result.summary["notes"] if "drawn" in note]
+
+
+@pytest.mark.parametrize("value", [1.7e18, 2e7, -1e30])
+def test_a_large_number_that_is_constant_in_the_training_rows_is_scaled(value: float, tmp_path: Path):
+    """scikit-learn would only subtract it, and a test row with twice the value would be that large."""
+    lines = "".join(f"{value:.17g},{i},train,{'ab'[i % 2]}\n" for i in range(7)) + f"{2 * value:.17g},3,test,a\n"
+    data = prepare(read(tmp_path, f"stamp,size,part,y\n{lines}", split_column="part"), None, standardize=True, seed=0)
+    place = data.features.index("stamp")
+    assert data.train.x[:, place].abs().max() < 1e-6
+    assert data.test.x[0, place].abs() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "content", ["a,size,town\n1,2.5,NA\n2,3.5,Graz\n", "a\tsize\ttown\n1\t2.5\tNA\n2\t3.5\tGraz\n"]
+)
+def test_new_rows_with_another_separator_and_no_advice_that_predict_does_not_take(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(f"{i % 7};{i},5;{('Graz', 'Linz', 'NA')[i % 3]};{'ab'[i % 2]}\n" for i in range(30))
+    line = ("dataset=table", f"dataset.path={write(tmp_path, f'a;size;town;y{chr(10)}{lines}')}", "dataset.target=y")
+    train(*line, 'dataset.separator=";"', 'dataset.decimal=","', "figures=false", "hydra.run.dir=run", epochs=1)
+    capsys.readouterr()
+    predict(run="run", data=write(tmp_path, content, "new.csv"), out="out.csv")
+    assert "dataset." not in capsys.readouterr().out
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+    with pytest.raises(ExpError) as caught:
+        predict(run="run", data=write(tmp_path, "a\n1\n", "new.csv"), out="out2.csv")
+    assert "dataset." not in caught.value.fix

@@ -24,6 +24,10 @@ _MAX_VALUES = 2**22
 _NOTATIONS = ("target_notation", "weight_notation")
 
 
+# Columns with a larger mean that are constant in the training rows are scaled by it.
+_LARGE = 1e6
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How values of `columns` become features, and what the model predicts: one of `classes`, or `values` numbers."""
@@ -77,6 +81,9 @@ class Preprocessing:
             scaled = np.array([scaled for column in part.columns for scaled in column.is_scaled])
             scaler: Any = StandardScaler().fit(part.transform(x[:, numbers])[:, scaled])
             mean[is_scaled], scale[is_scaled] = scaler.mean_, scaler.scale_
+            # scikit-learn leaves constant columns as they are: other values in new rows would be as large themselves.
+            is_constant = (scaler.scale_ == 1) & (scaler.var_ != 1) & (np.abs(scaler.mean_) > _LARGE)
+            scale[is_scaled] = np.where(is_constant, np.abs(scaler.mean_), scaler.scale_)
         return replace(self, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
 
     @property

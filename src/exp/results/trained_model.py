@@ -1,5 +1,6 @@
 """The trained model of a run folder."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from exp.data.preprocessing import Floats, Preprocessing
 from exp.data.read_table import Table, read_frame
 from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
-from exp.errors import CheckpointError, ConfigError, DataError
+from exp.errors import CheckpointError, ConfigError, DataError, ExpError
 from exp.results import checkpoints
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
@@ -38,6 +39,10 @@ from exp.training.objectives import Objective
 
 # Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
 CHECKPOINTS = ("last", "best", "auto")
+
+
+# The end of a note that names an override, which `predict` and `evaluate` do not take.
+_OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,30 @@ class TrainedModel:
         return experiment
 
     def read(self, data: str, keep_rows: bool = False) -> Table:
-        """Return the table in the file `data`, read with the run's own options. DataError if it cannot be read.
+        """Return the table in the file `data`, read with the run's options or without its separator.
 
         Args:
             keep_rows: Whether to keep rows without cells and rows that repeat the names, except empty ones at the end.
+
+        Raises:
+            DataError: It cannot be read.
         """
         keys = ("separator", "decimal", "encoding", "na_values", "keep_words")
         options = {key: self.config.dataset.get(key) for key in keys}
         given = {key: value for key, value in options.items() if value is not None}
         text = self.preprocessing.text_columns(self.weight)
-        return read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **given)
+        found = {key: value for key, value in given.items() if key not in ("separator", "decimal")}
+        first: ExpError | None = None
+        for written in (given, found) if "separator" in given else (given,):
+            try:
+                table = read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **written)
+                return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
+            except ExpError as error:
+                first = first or error
+        assert first is not None
+        if "dataset." not in first.fix:
+            raise first
+        raise DataError(first.problem, "a file that is written like that of the training rows") from first
 
     def evaluate_rows(self, rows: Floats, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
         """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K].

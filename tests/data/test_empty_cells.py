@@ -46,7 +46,7 @@ def test_cells_that_hold_no_value_are_refused(column: str, tmp_path: Path):
     with pytest.raises(DataError, match=r"the table has empty cells: a \(1\) in 60 rows") as refused:
         read(tmp_path, column, "error")
     cell = "inf" if column == "infinite" else repr(COLUMNS[column][5])  # pandas reads this column as numbers
-    assert refused.value.problem.endswith(f" (row 6 of a is {cell})")
+    assert refused.value.problem.endswith(f" (a is {cell} in row 6)")
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -187,3 +187,24 @@ def test_a_column_is_read_in_one_notation_from_all_files(tmp_path: Path):
     assert data.x[40:, 0].tolist() == [row % 4 * 1000 + 1500 for row in range(10)]
     swapped = table(str(tmp_path / "test.csv"), test_path=str(tmp_path / "path.csv"), **options)
     assert swapped.x[:10, 0].tolist() == data.x[40:, 0].tolist()
+
+
+def test_messages_name_the_row_of_the_file(tmp_path: Path):
+    def write(name: str, rows: int, **cells: str) -> str:
+        lines = [f"{row},{row % 7}.5,{row % 5}.5" for row in range(rows)]
+        lines[2] = ",".join(cells.get(name, cell) for name, cell in zip("dxy", lines[2].split(","), strict=True))
+        (tmp_path / name).write_text("\n".join(["d,x,y", *lines]))
+        return str(tmp_path / name)
+
+    path = write("path.csv", 50)
+    for cells, text in (({"x": "inf"}, "the first in row 3 of dataset.test_path: inf"), ({"x": "abc"}, "'abc'")):
+        data = table(path, "y", test_path=write("test.csv", 20, **cells), kinds={"d": "number"})
+        assert [note for note in data.notes if text in note and "in row 3 of dataset.test_path: " in note], data.notes
+    assert data.row_numbers is not None
+    assert data.row_numbers.tolist() == [*range(1, 51), *range(1, 21)]
+    with pytest.raises(ExpError, match=r"dataset.order=d: row 3 of dataset.val_path is empty"):
+        table(path, "y", order="d", val_path=write("val.csv", 20, d=""))
+    with pytest.raises(ExpError, match=r"\(x is inf in row 3 of dataset.path\)"):
+        table(write("inf.csv", 50, x="inf"), "y", test_path=write("test.csv", 20), missing="error")
+    with pytest.raises(ExpError, match=r"\(x is inf in row 3\)"):
+        table(str(tmp_path / "inf.csv"), "y", missing="error")

@@ -7,7 +7,7 @@ import numpy as np
 from exp.config.overrides import column_override
 from exp.data.columns.base import Parsed, show_cell
 from exp.data.columns.infer import ColumnOptions, parse_column
-from exp.data.frame import Cells, Frame
+from exp.data.frame import Cells, Frame, name_row
 from exp.errors import ConfigError, DataError
 
 # What dataset.missing may be, for all columns or for one.
@@ -105,4 +105,4 @@ def _show_hidden_gap(cells: Cells, given: Cells) -> str:
     if not is_hidden.any():
         return ""
     row = int(is_hidden.argmax())
-    return f" (row {row + 1} of {given.name} is {show_cell(given.iloc[row])})"
+    return f" ({given.name} is {show_cell(given.iloc[row])} in {name_row(given, row)})"

@@ -1,7 +1,10 @@
-"""The types of a table in memory, and pandas itself, which is imported only when a table is read."""
+"""The types of a table in memory, the labels of its rows, and pandas, which is imported only when a table is read."""
 
 import importlib
 from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 # DataFrame and Series: pandas has no complete types, so pyright would report every use.
 Frame: TypeAlias = Any
@@ -11,3 +14,27 @@ Cells: TypeAlias = Any
 def import_pandas() -> Any:
     """Import pandas lazily: it takes half a second."""
     return importlib.import_module("pandas")
+
+
+# The label of a row of a table is its position in the file, counted from 0. Where several files were joined, the number
+# of the file is in the bits above: 1, 2 and 3 are dataset.path, val_path and test_path.
+_FILE_SHIFT = 48
+_FILES = ("", "path", "val_path", "test_path")
+
+
+def label_rows(row_numbers: NDArray[np.int64], parts: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return labels [N] for the rows of joined files.
+
+    Args:
+        row_numbers: The position of each row in its file, counted from 1.
+        parts: The part of each row: -1 for the rows of dataset.path, 1 for those of val_path, 2 for those of test_path.
+    """
+    files = np.where(parts < 0, 1, parts.astype(np.int64) + 1)
+    return row_numbers - 1 + (files << _FILE_SHIFT)
+
+
+def name_row(cells: Cells, place: int) -> str:
+    """Return the row of the cell at `place` for messages: "row 3", or "row 3 of dataset.test_path"."""
+    label = int(cells.index[place])
+    file = label >> _FILE_SHIFT
+    return f"row {label % (1 << _FILE_SHIFT) + 1}{f' of dataset.{_FILES[file]}' if file else ''}"

@@ -13,6 +13,7 @@ from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import Dataset
 from exp.data.empty_cells import missing_policies, parse_columns_with_hidden_gaps, select_rows
+from exp.data.frame import label_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
@@ -58,6 +59,8 @@ def dataset_from_frame(
         row_numbers: The position of each row in its file, counted from 1; None: those in `frame`.
     """
     frame = frame.rename(columns=str).reset_index(drop=True)
+    if row_numbers is not None and parts is not None:
+        frame.index = label_rows(row_numbers, parts)
     names = list(map(str, frame.columns))
     target = _find_target(options.target, names, path)
     group, order, split_column, weight = (
@@ -91,7 +94,7 @@ def dataset_from_frame(
         replaced[weight], weight_notation = parse_weights(weight, given[weight], options.decimal)
     of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
     frame, row_notes = select_rows(given.assign(**replaced), given, target, path, of_rows, default_missing)
-    rows = frame.index.to_numpy(dtype=np.int64)
+    rows = given.index.get_indexer(frame.index).astype(np.int64)
     y, classes = encode_target(target, frame[target], options.task)
     parsed_before = {name: one._replace(values=one.values[rows]) for name, one in parsed_before.items()}
     parsed, left_out = _parse_columns(frame[features], column_options, parsed_before)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Floats
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_numbers
-from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.frame import Cells, Frame, import_pandas, name_row
 from exp.errors import DataError
 
 # The words for the parts in a column, in lower case.
@@ -32,8 +32,7 @@ def parts_of_cells(name: str, cells: Cells) -> NDArray[np.int8]:
     if parts.isna().any():
         row = int(parts.isna().to_numpy().argmax())
         raise DataError(
-            f"dataset.split_column={name}: row {int(cells.index[row]) + 1} has {cells.iloc[row]!r}, not train, val or "
-            "test",
+            f"dataset.split_column={name}: {name_row(cells, row)} has {cells.iloc[row]!r}, not train, val or test",
             "a column with these three words, or with train and test",
         )
     found = parts.to_numpy(dtype=np.int8)
@@ -52,9 +51,7 @@ def order_of_cells(name: str, cells: Cells, day_first: bool | None) -> Floats:
     """
     if cells.isna().any():
         row = int(cells.isna().to_numpy().argmax())
-        raise DataError(
-            f"dataset.order={name}: row {int(cells.index[row]) + 1} is empty", "a column with a value in every row"
-        )
+        raise DataError(f"dataset.order={name}: {name_row(cells, row)} is empty", "a column with a value in every row")
     if import_pandas().api.types.is_numeric_dtype(cells):
         return cells.to_numpy(dtype=np.float64)
     parsed = parse_dates(name, cells, day_first) or parse_numbers(name, cells)

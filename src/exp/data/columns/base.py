@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.frame import Cells
+from exp.data.frame import Cells, name_row
 from exp.errors import pluralize
 
 Floats = NDArray[np.float64]
@@ -107,7 +107,7 @@ def unfit_note(column: Column, cells: Cells, is_unfit: NDArray[np.bool_]) -> str
     is_not = f"is not {column.one_cell_type}" if count == 1 else f"are not {column.cell_type}"
     return (
         f"column '{column.name}': {pluralize(count, 'cell')} {is_not} and read as empty, "
-        f"the first in row {int(cells.index[first]) + 1}: {show_cell(cells.iloc[first])}"
+        f"the first in {name_row(cells, first)}: {show_cell(cells.iloc[first])}"
     )
 
 

@@ -12,7 +12,7 @@ from exp.data.columns.base import Column, Floats, Parsed, unfit_note
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
 from exp.data.columns.parse_numbers import parse_mostly_numbers, read_numbers
-from exp.data.frame import Cells, import_pandas
+from exp.data.frame import Cells, import_pandas, name_row
 from exp.errors import pluralize
 
 # Larger numbers are read as infinite ones: the variance of a column would be infinite in float64.
@@ -139,6 +139,6 @@ def mask_infinite(what: str, cells: Cells, values: Floats) -> tuple[Floats, tupl
     first, count = int(np.argmax(is_infinite)), int(is_infinite.sum())
     note = (
         f"{what}: {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} infinite or beyond {_LARGEST:g} and read "
-        f"as empty, the first in row {int(cells.index[first]) + 1}: {cells.iloc[first]}"
+        f"as empty, the first in {name_row(cells, first)}: {cells.iloc[first]}"
     )
     return np.where(is_infinite, np.nan, values), (note,)

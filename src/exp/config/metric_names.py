@@ -1,6 +1,7 @@
 """The metrics by name: for which targets, and whether a higher value is better. Without torch, for the command line."""
 
 import re
+from collections.abc import Sequence
 
 from exp.errors import ConfigError
 
@@ -48,6 +49,16 @@ PATTERN = re.compile(rf"{'|'.join(NAMES)}|{_WITH_CLASS.pattern}")
 def is_higher_better(name: str) -> bool:
     """Return whether a higher value of the metric `name` is better; of the form f1:CLASS too."""
     return _ALL.get(name, True)
+
+
+def as_cost(name: str, value: float) -> float:
+    """Return a value of the metric `name` so that a lower one is better."""
+    return -value if is_higher_better(name) else value
+
+
+def chosen_metrics(metrics: str | Sequence[str], metric: str) -> list[str]:
+    """Return the names in the keys metrics= and metric= of a config."""
+    return [*([metrics] if isinstance(metrics, str) else metrics), metric]
 
 
 def split_class(name: str) -> tuple[str, str | None]:

@@ -37,6 +37,16 @@ class Split:
         return len(self.x)
 
     @property
+    def class_numbers(self) -> NDArray[np.int64]:
+        """The true classes [N], on the CPU."""
+        return self.y.reshape(len(self)).long().cpu().numpy()
+
+    @property
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """The weights of the rows [N] in float64, on the CPU; None: all weigh 1."""
+        return None if self.weights is None else self.weights.double().cpu().numpy()
+
+    @property
     def values(self) -> Tensor:
         """The numeric targets [N, K] in their own unit, on the CPU; float64 if they are scaled."""
         return self.y.cpu() if self.target_scale is None else self.target_scale.restore(self.y)
@@ -106,8 +116,7 @@ class Splits:
         """The total weight of the training rows of each class; without weights their number. Empty for regression."""
         if self.classes is None:
             return np.zeros(0)
-        y, weights = self.train.y.reshape(len(self.train)).long().cpu().numpy(), self.train.weights
-        of_row = None if weights is None else weights.double().cpu().numpy()
+        y, of_row = self.train.class_numbers, self.train.row_weights
         return np.bincount(y, of_row, len(self.classes)).astype(np.float64)
 
     @property

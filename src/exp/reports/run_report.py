@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from exp.config.allowlist import origin
-from exp.config.metric_names import is_higher_better
+from exp.config.metric_names import as_cost
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
@@ -167,9 +167,8 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
     plan = experiment.plan
-    sign = -1 if is_higher_better(plan.metric) else 1
     of_val = [row for row in rows if row.split == "val" and plan.metric in row.metrics]
-    best = min(of_val, key=lambda row: sign * row.metrics[plan.metric], default=None)
+    best = min(of_val, key=lambda row: as_cost(plan.metric, row.metrics[plan.metric]), default=None)
     value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
     shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exp.config.metric_names import is_higher_better
+from exp.config.metric_names import as_cost
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
 from exp.results.run_folder import SUMMARY
@@ -127,8 +127,9 @@ class SummarySink:
 
     def _update_best(self, split: str, step: int, metrics: dict[str, float]) -> None:
         name = self._metric if self._metric in metrics else "loss"
-        sign = -1 if is_higher_better(name) else 1
-        if name not in self._best.get(split, ()) or sign * metrics[name] < sign * self._best[split][name]:
+        if name not in self._best.get(split, ()) or as_cost(name, metrics[name]) < as_cost(
+            name, self._best[split][name]
+        ):
             self._best[split] = {"step": step, **metrics}
 
     def _write(self) -> None:

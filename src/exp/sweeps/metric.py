@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from exp.config.metric_names import always_computed
+from exp.config.metric_names import always_computed, chosen_metrics
 from exp.config.schema import Config
 from exp.errors import ConfigError
 from exp.sweeps.jobs import Job
@@ -29,7 +29,7 @@ def check_metric(jobs: Sequence[Job], metric: str) -> None:
 
 def _computed(config: Config) -> tuple[str, ...] | None:
     """Return the metrics that a run computes, None if only the rows tell them."""
-    chosen = config.metric, *([config.metrics] if isinstance(config.metrics, str) else config.metrics)
+    chosen = chosen_metrics(config.metrics, config.metric)
     kind = _kind(config)
     return None if kind is None else (*always_computed(kind == "classes"), *chosen)
 

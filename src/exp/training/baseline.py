@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from exp.data.batches import Position
-from exp.data.splits import Split, Splits
+from exp.data.splits import Splits
 from exp.training.events import Baseline, Noted
 from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
@@ -50,8 +49,7 @@ def compute_baseline(objective: Objective, data: Splits, name: str) -> Baseline:
     split = data.splits[name]
     if data.classes is not None:
         guess = int(data.class_totals.argmax())
-        weights = None if split.weights is None else split.weights.double().cpu().numpy()
-        accuracy = float(np.average(_class_numbers(split) == guess, weights=weights))
+        accuracy = float(np.average(split.class_numbers == guess, weights=split.row_weights))
         return Baseline(f"always {data.classes[guess]}", name, {"accuracy": accuracy}, len(split))
     metrics = compute_metrics(objective, _training_mean(data).expand_as(split.y), split)
     return Baseline("always the mean", name, metrics.values(), len(split))
@@ -60,10 +58,6 @@ def compute_baseline(objective: Objective, data: Splits, name: str) -> Baseline:
 def _is_worse(metric: str, value: float, reference: float) -> bool:
     """Return whether `value` is a worse accuracy or RMSE than `reference`, by more than rounding."""
     return value < reference if metric == "accuracy" else value > reference * (1 + 1e-6)
-
-
-def _class_numbers(split: Split) -> NDArray[np.int64]:
-    return split.y.reshape(len(split)).long().cpu().numpy()
 
 
 def _training_mean(data: Splits) -> Tensor:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from exp.config.instantiate import instantiate
+from exp.config.metric_names import chosen_metrics
 from exp.config.schema import Config, has_user_code
 from exp.data.batches import Batches
 from exp.data.dataset import Dataset, as_dataset
@@ -116,7 +117,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
 
 def metric_names_of(config: Config) -> list[str]:
     """Return the metrics that a run computes by name: metrics= and metric=."""
-    return [*([config.metrics] if isinstance(config.metrics, str) else config.metrics), config.metric]
+    return chosen_metrics(config.metrics, config.metric)
 
 
 def load_dataset(config: Config) -> Dataset:

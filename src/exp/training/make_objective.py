@@ -39,7 +39,7 @@ def make_objective(
         classes: The class names of the target; None if it is numeric.
         values: The number of columns of a numeric target.
         scale: How a numeric target is standardised; None: it is not.
-        metrics: The names of metrics of whole splits, beside those that every run has.
+        metrics: The names of metrics of whole splits, in addition to those of every run.
 
     Raises:
         ConfigError: The loss cannot be computed, or means nothing, for such a target.

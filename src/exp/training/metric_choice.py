@@ -1,4 +1,4 @@
-"""The metrics that a run computes for a whole split beside its sums: metrics=[f1, auc]."""
+"""The metrics that a run computes for a whole split in addition to its sums: metrics=[f1, auc]."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

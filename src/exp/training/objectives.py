@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exp.data.columns.base import Floats
 from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
@@ -210,19 +209,15 @@ class Regression:
         if not self.chosen.names:
             return {}
         predicted = self.prediction(output).cpu().double().numpy()
-        return self.chosen.of_numbers(NumberRows(split.values.double().numpy(), predicted, _weights(split)))
+        return self.chosen.of_numbers(NumberRows(split.values.double().numpy(), predicted, split.row_weights))
 
 
 def _score_classes(objective: Multiclass | Binary, output: Tensor, split: Split) -> dict[str, float]:
     if not objective.chosen.names:
         return {}
-    truth = split.y.reshape(len(split)).long().cpu().numpy()
+    truth = split.class_numbers
     predicted = objective.prediction(output).cpu().numpy()
     probabilities = objective.probabilities(output.double())
     one_hot = np.eye(len(objective.chosen.classes or ()))  # no metric of probabilities can be chosen then
     known = one_hot[predicted] if probabilities is None else probabilities.cpu().numpy()
-    return objective.chosen.of_classes(ClassRows(truth, predicted, known, _weights(split)))
-
-
-def _weights(split: Split) -> Floats | None:
-    return None if split.weights is None else split.weights.double().cpu().numpy()
+    return objective.chosen.of_classes(ClassRows(truth, predicted, known, split.row_weights))

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from exp.reports import comparison_figures
-from exp.reports import seed_curves as curves
+from exp.reports import mean_curves as curves
 
 
 @pytest.fixture(scope="module")

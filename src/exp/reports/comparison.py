@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.reports.seed_curves import mean_curves
+from exp.reports.mean_curves import mean_curves
 from exp.results import event_file
 from exp.results.run_folder import COMPARISON, FIGURES, SEED_BANDS
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from exp.reports.figures import save
-from exp.reports.seed_curves import Curves
+from exp.reports.mean_curves import Curves
 from exp.results.run_folder import FIGURES
 
 AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}

@@ -17,7 +17,7 @@ from exp.reports import html
 from exp.reports.html import Link, Table
 from exp.reports.render import render
 from exp.reports.scatter import Point, Scatter, scatter
-from exp.results import run_folder, seeds, summary
+from exp.results import repeats, run_folder, summary
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.run_folder import config_dir_in
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
@@ -95,11 +95,11 @@ class SweepResults:
     @cached_property
     def names(self) -> list[str]:
         """The choices in which the jobs differ."""
-        return seeds.varied_columns(self.rows)
+        return repeats.varied_columns(self.rows)
 
     @cached_property
     def metrics(self) -> list[str]:
-        return seeds.metric_columns(self.rows)
+        return repeats.metric_columns(self.rows)
 
     @property
     def by(self) -> str:
@@ -119,7 +119,7 @@ class SweepResults:
                 str(row["n"]),
                 *(format_mean_std(name, row) for name in self.metrics),
             )
-            for row in sort_best_first(seeds.seed_statistics(self.rows), self.by)
+            for row in sort_best_first(repeats.mean_rows(self.rows), self.by)
         ]
         return Table((*choices, "n", *self.metrics), rows) if rows else None
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.errors import display_path, pluralize
-from exp.results import run_folder, seeds, terminal
+from exp.results import repeats, run_folder, terminal
 from exp.results.formatting import format_mean_std, format_metric
 from exp.results.sweep_csv import Row, sort_best_first
 
@@ -28,13 +28,13 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / run_folder.SWEEP_TABLE}")
-    metrics = seeds.metric_columns(rows)
+    metrics = repeats.metric_columns(rows)
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")
     if pruned := sum(row["status"] == "pruned" for row in rows):
         console.print(f"{pluralize(pruned, 'more job')} pruned by the search")
     failures = _failures(rows)
-    varied = seeds.varied_columns(rows)
+    varied = repeats.varied_columns(rows)
     for row in failures[:_MAX_ROWS]:
         choices = " ".join(f"{name}={row[name]}" for name in varied if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
@@ -48,7 +48,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
 
 def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
     """Whether `metric` was measured and every job finished or was pruned; in a search, at least one job."""
-    metrics, failures = seeds.metric_columns(rows), _failures(rows)
+    metrics, failures = repeats.metric_columns(rows), _failures(rows)
     is_measured = metric in metrics or not metrics
     return is_measured and (len(failures) < len(rows) if is_search else not failures)
 
@@ -59,7 +59,7 @@ def summary_table(rows: Sequence[Row], metric: str, console: Console) -> tuple[T
     Columns that do not fit into a terminal are left out: first the test metrics and the seconds, then all metrics but
     `metric`.
     """
-    varied, metrics, means = seeds.varied_columns(rows), seeds.metric_columns(rows), seeds.seed_statistics(rows)
+    varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows)
     best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
     val = [name for name in metrics if name.endswith("/val") or name == metric]
     single = [metric] if metric in metrics else metrics[:1]
@@ -98,7 +98,7 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for column, short in zip(columns, last, strict=True):
         name = short if last.count(short) == 1 else column
         table.add_column(
-            Text(name), no_wrap=True, justify="right" if seeds.is_metric(column) or column == "seconds" else "left"
+            Text(name), no_wrap=True, justify="right" if repeats.is_metric(column) or column == "seconds" else "left"
         )
     for row in rows[:_MAX_ROWS]:
         table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.results import seeds, sweep_csv
+from exp.results import repeats, sweep_csv
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.task import Outcome
 
@@ -36,6 +36,6 @@ class Comparison:
 def compare_jobs(folder: Path, executor: Executor) -> None:
     """Draw the comparison of the sweep in `folder`; print why if it fails."""
     rows = list(sweep_csv.read_rows(folder).values())
-    outcome = executor.submit(Comparison(folder, seeds.finished_by_name(rows))).result()
+    outcome = executor.submit(Comparison(folder, repeats.finished_by_name(rows))).result()
     if outcome.error is not None:
         print(f"the jobs could not be compared: {outcome.error}")

@@ -11,7 +11,7 @@ from exp.results.sweep_csv import OWN, SPLITS, Row, write_rows
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """Write `folder`/seeds.csv, if a seed varies between the jobs `rows`."""
-    if means := seed_statistics(rows):
+    if means := mean_rows(rows):
         write_rows(folder / SEEDS_TABLE, means)
 
 
@@ -33,7 +33,7 @@ def varied_columns(rows: Iterable[Row]) -> list[str]:
     return [column for column in columns if len({str(row.get(column, "")) for row in rows}) > 1]
 
 
-def group_by_seed(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+def group_by_choice(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     """Return the jobs by their choices without the seed."""
     names = [name for name in varied_columns(rows) if name != "seed"]
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -51,12 +51,12 @@ def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
         ", ".join(f"{name}={value}" for name, value in zip(labels, choices, strict=True)) or "all": [
             str(member["job"]) for member in members if member["status"] == "finished"
         ]
-        for choices, members in group_by_seed(rows).items()
+        for choices, members in group_by_choice(rows).items()
     }
     return {name: jobs for name, jobs in groups.items() if jobs}
 
 
-def seed_statistics(rows: Sequence[Row]) -> list[Row]:
+def mean_rows(rows: Sequence[Row]) -> list[Row]:
     """Return a row for each group: its choices, and mean and sample standard deviation of every metric.
 
     `n` is the number of finished jobs, which the statistics are over; `lost` is the number of the others. The list is
@@ -67,7 +67,7 @@ def seed_statistics(rows: Sequence[Row]) -> list[Row]:
         return []
     names.remove("seed")
     table: list[Row] = []
-    for choices, members in group_by_seed(rows).items():
+    for choices, members in group_by_choice(rows).items():
         finished = [member for member in members if member["status"] == "finished"]
         counts = {"n": len(finished), "lost": len(members) - len(finished)}
         table.append({**dict(zip(names, choices, strict=True)), **counts, **_statistics(finished)})

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import text_override
+from exp.config.own_metrics import refuse_metric
 from exp.config.schema import validate, without_hydra
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
@@ -48,6 +49,7 @@ def validate_sweep(config: DictConfig) -> None:
         limit, value = CONSTRAINTS[key][0], OmegaConf.select(config, key)
         if not limit.accepts(value):
             raise violation(key, value)
+    refuse_metric("sweep.metric", config.sweep.metric.rpartition("/")[0], needs_direction=True)
     if config.sweep.resume is None and (found := find_results(folder)) is not None:
         is_resumable = found == "a sweep" and (folder / SWEEP_MANIFEST).is_file() and not is_search(config)
         onward = f"{text_override('sweep.resume', str(folder))} to resume it, or " if is_resumable else ""

@@ -20,7 +20,7 @@ _COUNT = Number(1, whole=True)
 _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
-_METRICS = ", ".join(METRIC_NAMES)
+_METRICS = f"{', '.join(METRIC_NAMES)}, or a function MODULE.NAME of your own"
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 
 

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -21,6 +22,9 @@ from exp.config.allowlist import (
     refuse_arguments,
     refuse_target,
 )
+from exp.config.own_metrics import ARGUMENTS, is_allowed, no_such_metric, no_such_module, refuse_metric, wrong_arguments
+from exp.config.own_metrics import not_allowed as metric_not_allowed
+from exp.config.user_code import place_of
 from exp.errors import ConfigError, DataError, ExpError, as_yaml
 
 # The base class of the targets in a group. The target of a dataset is a function.
@@ -70,8 +74,15 @@ def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     """Import the function or class that `node` names. ConfigError if it is not allowed for that group."""
     refuse_target(group, node)
     target: str = node["_target_"]
-    module, _, name = target.rpartition(".")
-    imported = _import_target(group, module, name)
+    module = _import_module(f"{group}._target_", target)
+    if module is None:
+        raise ConfigError(
+            f"{group}._target_={target} does not exist", f"{group}._target_= and a class of an installed module"
+        )
+    name = target.rpartition(".")[2]
+    if not hasattr(module, name):
+        raise no_such_target(group, target, dir(module))
+    imported: Any = getattr(module, name)
     if group in _KINDS:
         right = isinstance(imported, type) and issubclass(imported, _KINDS[group])
     else:
@@ -84,17 +95,42 @@ def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", imported)
 
 
-def _import_target(group: str, module: str, name: str) -> object:
+def resolve_metric(name: str) -> Callable[..., Any]:
+    """Import the function of the user's own metric `name`. ConfigError if it is not allowed or not a metric."""
+    refuse_metric("metrics", name)
+    module = _import_module("metrics", name)
+    if module is None:
+        raise no_such_module("metrics", name)
+    if not hasattr(module, name.rpartition(".")[2]):
+        raise no_such_metric("metrics", name, dir(module))
+    imported: Any = getattr(module, name.rpartition(".")[2])
+    # Where it is defined, not how it is named: an allowed module may have imported anything.
+    if not callable(imported) or not is_allowed(f"{getattr(imported, '__module__', '')}."):
+        raise metric_not_allowed("metrics", name)
+    arguments = inspect.signature(imported)
     try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError as error:
-        raise no_such_target(group, f"{module}.{name}", dir(importlib.import_module(module))) from error
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module exists, but not what it imports
-        raise ConfigError(
-            f"{group}._target_={module}.{name} does not exist", f"{group}._target_= and a class of an installed module"
-        ) from error
+        arguments.bind(*ARGUMENTS[:2], **{key: key for key in ARGUMENTS[2:] if key in arguments.parameters})
+    except TypeError as error:
+        raise wrong_arguments("metrics", name) from error
+    return imported
+
+
+def _import_module(key: str, target: str) -> ModuleType | None:
+    """Import the module of `target`, a value of `key`; return None if it does not exist.
+
+    Raises:
+        ConfigError: The module is the user's and raises an error; the message names the file and the line.
+    """
+    module = target.rpartition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            return None
+        if not (place := place_of(error)):
+            raise
+        what = f"{key}={target}: importing {module} failed: {type(error).__name__}: {error}{place}"
+        raise ConfigError(what, f"correct {module}", key=key) from error
 
 
 def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from exp.config import own_metrics
 from exp.errors import ConfigError
 
 # Whether a higher value is better. The first ones of a kind are in every run.
@@ -43,12 +44,16 @@ _WITH_CLASS = re.compile(rf"({'|'.join(_OF_ONE_CLASS)}):(.+)")
 
 # Every name, for all kinds of targets.
 NAMES = tuple(_ALL)
-PATTERN = re.compile(rf"{'|'.join(NAMES)}|{_WITH_CLASS.pattern}")
+PATTERN = re.compile(rf"{'|'.join(NAMES)}|{_WITH_CLASS.pattern}|{own_metrics.PATTERN.pattern}")
 
 
 def is_higher_better(name: str) -> bool:
-    """Return whether a higher value of the metric `name` is better; of the form f1:CLASS too."""
-    return _ALL.get(name, True)
+    """Return whether a higher value of the metric `name` is better; of the form f1:CLASS or mine.gain too.
+
+    Raises:
+        ConfigError: The metric is of the user's own, and its source does not state it.
+    """
+    return own_metrics.is_higher_better(name) if own_metrics.is_own(name) else _ALL.get(name, True)
 
 
 def as_cost(name: str, value: float) -> float:
@@ -80,7 +85,7 @@ def always_computed(has_classes: bool) -> tuple[str, ...]:
 def check_metric_name(key: str, name: str, has_classes: bool) -> None:
     """Raise ConfigError unless `name`, a value of `key`, is a metric of such a target."""
     known = metric_names(has_classes)
-    if split_class(name)[0] in known:
+    if split_class(name)[0] in known or own_metrics.is_own(name):
         return
     kind = "classes" if has_classes else "a numeric target"
     override = f"{key}=[{known[-1]}]"

@@ -18,7 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
+from exp.config.metric_names import chosen_metrics
 from exp.config.overrides import escape_interpolations
+from exp.config.own_metrics import refuse_metric
+from exp.config.user_code import refuse_syntax_error
 from exp.config.yaml_comments import default_options
 from exp.errors import ConfigError, as_yaml, nearest
 
@@ -109,11 +112,16 @@ def validate(cfg: DictConfig) -> Config:
     for group in READ_BY_EXP:
         if content[group].get("_target_") is not None:
             refuse_target(group, content[group])
+            refuse_syntax_error(f"{group}._target_", content[group]["_target_"])
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _find_value(content, key)
         if found and not limit.accepts(value):
             raise violation(key, value)
-    return cast(Config, OmegaConf.to_object(cfg))
+    typed = cast(Config, OmegaConf.to_object(cfg))
+    refuse_metric("metric", typed.metric, needs_direction=True)
+    for name in chosen_metrics(typed.metrics, typed.metric):
+        refuse_metric("metrics", name)
+    return typed
 
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:

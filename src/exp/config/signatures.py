@@ -25,6 +25,37 @@ def module_names(module: str) -> list[str] | None:
     return sorted(found) if found is not None else None
 
 
+def find_syntax_error(module: str) -> SyntaxError | None:
+    """Return the error that the import of a module would raise for its source; None if there is none."""
+    path = _source(module)
+    try:
+        if path is not None:
+            _parse_version(path, path.stat().st_mtime_ns)
+    except SyntaxError as error:
+        return error
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def assigned_attribute(target: str, attribute: str) -> object:
+    """Return the constant that a module assigns to an attribute of its function `target`; None if there is none."""
+    module, _, name = target.rpartition(".")
+    for _ in range(_MAX_STEPS):
+        path = _source(module)
+        tree = _parse(path) if path is not None else None
+        for node in tree.body if tree is not None else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for assigned in node.targets:
+                    if ast.unparse(assigned) == f"{name}.{attribute}":
+                        return node.value.value
+        definition = (_top_level(module, _MAX_STEPS) or {}).get(name)
+        if not isinstance(definition, tuple):
+            break
+        module, name = definition
+    return None
+
+
 def _parameters_of(module: str, name: str, steps: int) -> list[str] | None:
     definition = (_top_level(module, _MAX_STEPS) or {}).get(name)
     if definition is None or steps == 0:
@@ -55,7 +86,7 @@ def _argument_names(function: ast.FunctionDef) -> list[str] | None:
 def _top_level(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] | None:
     """Return the definition of each top-level name of a module, or the module and name it is imported from."""
     path = _source(module)
-    tree = _parsed(path) if path is not None else None
+    tree = _parse(path) if path is not None else None
     if path is None or tree is None or steps == 0:
         return None
     found: dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] = {}
@@ -94,9 +125,14 @@ def _source(module: str) -> Path | None:
     return path if path.suffix == ".py" else None
 
 
-@cache
-def _parsed(path: Path) -> ast.Module | None:
+def _parse(path: Path) -> ast.Module | None:
     try:
-        return ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+        return _parse_version(path, path.stat().st_mtime_ns)
     except (OSError, SyntaxError, ValueError):  # its import will raise
         return None
+
+
+@cache
+def _parse_version(path: Path, changed: int) -> ast.Module:
+    del changed  # a file that is edited is parsed again
+    return ast.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))

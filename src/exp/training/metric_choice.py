@@ -1,16 +1,18 @@
 """The metrics that a run computes for a whole split in addition to its sums: metrics=[f1, auc]."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from exp.config.metric_names import always_computed, check_metric_name, split_class
+from exp.config.own_metrics import is_own
 from exp.data.columns.base import Floats
 from exp.errors import ConfigError
 from exp.training import class_metrics, number_metrics
 from exp.training.class_metrics import ClassRows
 from exp.training.number_metrics import NumberRows
+from exp.training.own_metric import OwnMetric
 
 _OF_CLASSES: dict[str, Callable[[ClassRows], float | None]] = {
     "balanced_accuracy": class_metrics.balanced_accuracy,
@@ -43,10 +45,11 @@ _OF_PROBABILITIES = ("auc", "average_precision", "log_loss", "brier", "ece")
 
 @dataclass(frozen=True)
 class ChosenMetrics:
-    """The metrics `names`, of rows with one of `classes` or, if there are none, with numbers."""
+    """The metrics `names`, of rows with one of `classes` or, if there are none, with numbers; `own` are the user's."""
 
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    own: Mapping[str, OwnMetric] = field(default_factory=dict[str, OwnMetric])
 
     def of_classes(self, rows: ClassRows) -> dict[str, float]:
         """Return the metrics that the rows define."""
@@ -54,9 +57,17 @@ class ChosenMetrics:
 
     def of_numbers(self, rows: NumberRows) -> dict[str, float]:
         """Return the metrics that the rows define."""
-        return _defined({name: _OF_NUMBERS[name](rows) for name in self.names})
+        return _defined({name: self._of_numbers(name, rows) for name in self.names})
+
+    def _of_numbers(self, name: str, rows: NumberRows) -> float | None:
+        if name in self.own:
+            truth, predicted = (v[:, 0] if v.shape[1] == 1 else v for v in (rows.truth, rows.predicted))
+            return self.own[name](truth, predicted, rows.weights)
+        return _OF_NUMBERS[name](rows)
 
     def _of_classes(self, name: str, rows: ClassRows) -> float | None:
+        if name in self.own:
+            return self.own[name](rows.truth, rows.probabilities, rows.weights)
         metric, of_class = split_class(name)
         if of_class is None:
             return _OF_CLASSES[name](rows)
@@ -93,9 +104,9 @@ def choose_metrics(names: Sequence[str], classes: Sequence[str] | None, gives_pr
                 key="metrics",
             )
     known = always_computed(classes is not None)
-    return ChosenMetrics(
-        tuple(name for name in dict.fromkeys(names) if name not in known), None if classes is None else tuple(classes)
-    )
+    chosen = tuple(name for name in dict.fromkeys(names) if name not in known)
+    own = {name: OwnMetric.load(name) for name in chosen if is_own(name)}
+    return ChosenMetrics(chosen, None if classes is None else tuple(classes), own)
 
 
 def _defined(values: Mapping[str, float | None]) -> dict[str, float]:

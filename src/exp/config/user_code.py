@@ -1,0 +1,37 @@
+"""Where in the user's own code an error occurred."""
+
+import linecache
+import traceback
+from pathlib import Path
+
+from exp.config import allowlist
+from exp.config.signatures import find_syntax_error
+from exp.errors import ConfigError, display_path
+
+
+def refuse_syntax_error(key: str, target: str) -> None:
+    """Raise ConfigError, with the place, if the module of `target`, a value of `key`, is no Python."""
+    module = target.rpartition(".")[0]
+    error = find_syntax_error(module) if allowlist.origin(target) == "user" else None
+    if error is not None:
+        what = f"{key}={target}: {module} has a syntax error: {error.msg}{place_of(error)}"
+        raise ConfigError(what, f"correct {module}", key=key)
+
+
+def place_of(error: BaseException) -> str:
+    """Return the line of the user's code that raised or called what raised `error`, as "\\n  at: FILE:LINE: TEXT".
+
+    It is "" if no module of EXP_ALLOW is involved.
+    """
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return _format(error.filename, error.lineno)
+    found = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if any(f"{module}.".startswith(f"{package}.") for package in allowlist.USER_PACKAGES):
+            found = _format(frame.f_code.co_filename, number)
+    return found
+
+
+def _format(path: str, number: int) -> str:
+    return f"\n  at: {display_path(Path(path).absolute())}:{number}: {linecache.getline(path, number).strip()}"

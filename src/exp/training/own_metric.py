@@ -1,0 +1,64 @@
+"""A metric of the user's own: a function of the rows of a whole split."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.config.instantiate import resolve_metric
+from exp.config.user_code import place_of
+from exp.data.columns.base import Floats
+from exp.data.seeding import preserved_streams
+from exp.errors import ConfigError, ExpError
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    """The metric `name`, which `function` computes."""
+
+    name: str
+    function: Callable[..., Any]
+    takes_weights: bool
+
+    @classmethod
+    def load(cls, name: str) -> "OwnMetric":
+        """Import the function. ConfigError if it is not allowed or not a metric."""
+        function = resolve_metric(name)
+        return cls(name, function, "weights" in inspect.signature(function).parameters)
+
+    def __call__(self, targets: NDArray[Any], predictions: Floats, weights: Floats | None) -> float | None:
+        """Return the metric of N rows, None if it returns None.
+
+        The function gets copies, and the random numbers that it draws are not missing in training.
+
+        Args:
+            targets: Class numbers [N], or values in the target's own unit: [N], or [N, K] of several targets.
+            predictions: Probabilities [N, K], or values like the targets.
+            weights: Those of the rows [N]; None: all weigh 1.
+
+        Raises:
+            ConfigError: The function fails, or returns something else than a number.
+        """
+        more = {"weights": np.ones(len(targets)) if weights is None else weights.copy()} if self.takes_weights else {}
+        try:
+            with preserved_streams():
+                value = self.function(targets.copy(), predictions.copy(), **more)
+        except ExpError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"metrics: {self.name} failed: {type(error).__name__}: {error}{place_of(error)}",
+                f"correct {self.name}, or metrics without it",
+            ) from error
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"metrics: {self.name} must return a number or None, got {type(value).__name__}",
+                f"a number that {self.name} returns",
+            ) from error

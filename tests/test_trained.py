@@ -40,6 +40,8 @@ LINES = [
     ["dataset=iris", "optimizer=adam", "model.hidden=[8,8]", "model.dropout=0.3", "epochs=4"],
     ["dataset=iris", "dataset.stratify=true", "epochs=3"],
     ["dataset=iris", "dataset.split=[.8,0,.2]", "early_stopping.restore_best=true", "epochs=3"],
+    ["dataset=cancer", "dataset.train_on_val=true", "loss.class_weights=balanced", "scheduler=cosine", "epochs=3"],
+    ["dataset=diabetes", "dataset.train_on_val=true", "dataset.scale_target=true", "batching=full", "epochs=3"],
     ["dataset=moons", "loss=bce_with_logits", "scheduler=cosine", "epochs=4"],
     ["dataset=moons", "loss=bce", "model.output_activation=sigmoid", "scheduler=plateau", "epochs=4"],
     ["dataset=moons", "scheduler=warmup", "scheduler.every=step", "clip_grad_norm=0.5", "epochs=2"],

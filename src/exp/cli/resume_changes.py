@@ -19,7 +19,13 @@ _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
 
 
 # Keys that folders of older runs do not have, with the values that those runs had.
-_ADDED: dict[str, Any] = {"early_stopping.restore_best": False, "init": None, "metrics": [], "metric": "loss"}
+_ADDED: dict[str, Any] = {
+    "early_stopping.restore_best": False,
+    "init": None,
+    "metrics": [],
+    "metric": "loss",
+    "dataset.train_on_val": False,
+}
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
@@ -39,7 +45,7 @@ def refuse_changes(folder: Path, line: CommandLine) -> None:
     """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
-    then = _ADDED | flatten(read_config(folder))
+    then = {key: value for key, value in _ADDED.items() if key in now} | flatten(read_config(folder))
     changed = [
         key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
     ]

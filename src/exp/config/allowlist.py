@@ -32,7 +32,7 @@ _ALLOWED = {
 
 # Keys next to a target's arguments that exp itself reads, for every target.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
-    "dataset": ("split", "standardize", "stratify", "scale_target", "seed"),
+    "dataset": ("split", "standardize", "stratify", "train_on_val", "scale_target", "seed"),
     "model": (),
     "optimizer": (),
     "scheduler": ("every",),

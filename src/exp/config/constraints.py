@@ -59,6 +59,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
     "dataset.standardize": (_SWITCH, "true"),
     "dataset.stratify": (_SWITCH, "true"),
+    "dataset.train_on_val": (_SWITCH, "true"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
     "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),

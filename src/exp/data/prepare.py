@@ -15,7 +15,7 @@ from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
 from exp.data.target_scale import fit_target_scale
-from exp.errors import DataError, pluralize
+from exp.errors import ConfigError, DataError, pluralize
 
 
 def prepare(
@@ -25,6 +25,7 @@ def prepare(
     seed: int,
     stratify: bool = False,
     scale_target: bool | str | None = False,
+    train_on_val: bool = False,
 ) -> Splits:
     """Return the splits on the CPU, with rows assigned as `random_split` does after `torch.manual_seed(seed)`.
 
@@ -36,11 +37,12 @@ def prepare(
         seed: Seeds torch's random generator; it decides which row is in which split.
         stratify: Give every split the same class proportions.
         scale_target: Standardise numeric targets by the training rows: true, false, log, or auto, which is true.
+        train_on_val: Append the validation rows to the training rows, and leave no validation rows.
 
     Rows of one group of the dataset stay in one split.
 
     Raises:
-        ConfigError: The split does not fit the rows, or a split would be empty.
+        ConfigError: The split does not fit the rows, a split would be empty, or there is none to train on.
         DataError: The training rows have no features.
     """
     n = len(dataset.x)
@@ -48,6 +50,9 @@ def prepare(
         rows = [np.arange(n)]
     else:
         rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, stratify)
+    validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
+    if train_on_val:
+        rows = _merge_validation(rows)
     preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
     if not preprocessing.features and dataset.columns:
         listed = ", ".join(column.name for column in dataset.columns)
@@ -73,6 +78,7 @@ def prepare(
     left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
     notes = (
         *dataset.notes,
+        *([f"the training rows include the {pluralize(validation_rows, 'validation row')}"] * bool(validation_rows)),
         *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
         *_rare_categories(preprocessing),
         *preprocessing.unknown_notes(encoded[_held_out(rows)]),
@@ -80,6 +86,19 @@ def prepare(
         *_unseen_classes(dataset, rows),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+def _merge_validation(rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return the training rows followed by the validation rows, no validation rows, and the test rows."""
+    if len(rows) == 1:
+        raise ConfigError(
+            "dataset.train_on_val=true: with dataset.split=null, all rows are training rows",
+            "dataset.train_on_val=false",
+            key="dataset.train_on_val",
+            override="dataset.train_on_val=false",
+        )
+    train, val, test = rows
+    return [np.concatenate([train, val]), val[:0], test]
 
 
 def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:

@@ -82,6 +82,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         split_seed(config),
         bool(config.dataset.get("stratify")),
         config.dataset.get("scale_target"),
+        bool(config.dataset.get("train_on_val")),
     )
     config = resolve(config, data)
     class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
@@ -175,9 +176,7 @@ def make_scheduler(
         node = {**node, "T_max": config.epochs * (batches.steps_per_epoch if every == "step" else 1)}
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
-        raise ConfigError(
-            "scheduler: ReduceLROnPlateau needs validation rows, and dataset.split has none", "scheduler=cosine"
-        )
+        raise ConfigError("scheduler: ReduceLROnPlateau needs validation rows, and there are none", "scheduler=cosine")
     if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
         raise ConfigError(
             f"scheduler.every={every}: ReduceLROnPlateau steps after each evaluation",

@@ -17,42 +17,38 @@ from omegaconf import MISSING, DictConfig
 from exp.errors import require_extra
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.sweeps.source import JobSource
 
 
 class ExpLauncher(Launcher):
     """`hydra/launcher=exp`, the default: runs jobs in worker processes; `submitit_slurm`: on a cluster."""
 
-    supports_pruning = True
-
     def __init__(self, **settings: Any) -> None:
         del settings  # read from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from exp.sweeps.launcher import missing_paths
+        from exp.sweeps.launcher import missing_paths, runs_in_workers
 
         self._context, self._function, self._config = hydra_context, task_function, config
         self._new_paths = missing_paths(config)
+        self.can_stream = runs_in_workers(task_function)
 
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, pruning: "Sequence[PruningCallback]" = ()
-    ) -> Sequence[JobReturn]:
-        """Run the jobs. `pruning` holds a callback for each job, or nothing."""
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from exp.sweeps.source import JobList
+
+        jobs = JobList(job_overrides, initial_job_idx)
+        self.stream(jobs)
+        return jobs.results
+
+    def stream(self, source: "JobSource") -> None:
+        """Run the jobs that `source` gives while others run. A source that decides by results needs `can_stream`."""
         from exp.sweeps.launcher import launch
         from exp.sweeps.plugins import uses_cluster
 
         if uses_cluster(self._config):
             with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
-        return launch(
-            self._context,
-            self._function,
-            self._config,
-            job_overrides,
-            initial_job_idx,
-            pruning,
-            self._new_paths,
-        )
+        launch(self._context, self._function, self._config, source, self._new_paths)
 
 
 class ExpSweeper(BasicSweeper):

@@ -44,10 +44,10 @@ class ProgressBar:
         if self.moves and not self._in_notebook:
             self._progress.start()
 
-    def update(self, completed: int, **fields: Any) -> None:
-        """Redraw the bar. Call `start` first."""
+    def update(self, completed: int, total: int | None = None, **fields: Any) -> None:
+        """Redraw the bar. Call `start` first. None: the total is unchanged."""
         assert self._task is not None
-        self._progress.update(self._task, completed=completed, **fields)
+        self._progress.update(self._task, completed=completed, total=total, **fields)
         if self._in_notebook:
             self._show(_render(self._progress.get_renderable(), _CELL_WIDTH, "256").rstrip())
         elif self.moves:

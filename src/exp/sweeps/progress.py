@@ -24,7 +24,8 @@ class SweepProgress:
             TextColumn("{task.fields[best]}", markup=False),
         )
         self._metric = metric
-        self._jobs, self._done, self._failed = jobs, done, 0
+        self._jobs, self._done = jobs, done
+        self._failed = 0
         self._best: Row | None = None
         self._printed = time.perf_counter()
 
@@ -37,21 +38,20 @@ class SweepProgress:
 
     def add(self, row: Row) -> None:
         """Count a job that has ended, given its row of sweep.csv."""
-        self._done += 1
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             candidates = [row] if self._best is None else [self._best, row]
             self._best = sweep_csv.sort_best_first(candidates, self._metric)[0]
 
-    def show(self, running: int) -> None:
+    def show(self, done: int, jobs: int, running: int) -> None:
         """Update the bar, or print a line if the last one is old enough."""
-        counts = f"{self._done} of {self._jobs} done, {self._failed} failed, {running} running"
+        counts = f"{done} of {jobs} done, {self._failed} failed, {running} running"
         best = ""
         if self._best is not None and self._metric in self._best:
             value = formatting.format_metric(self._metric, self._best[self._metric])
             best = f"best {self._metric} {value}: job {self._best['job']}"
         if self._bar.moves:
-            self._bar.update(self._done, counts=counts, best=best)
+            self._bar.update(done, jobs, counts=counts, best=best)
         elif time.perf_counter() - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = time.perf_counter()
             self._console.print(f"{counts}   {best}")

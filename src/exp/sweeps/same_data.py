@@ -1,7 +1,7 @@
 """Check that a resumed sweep trains on the rows that its finished jobs were trained on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,15 +41,16 @@ class CheckData:
         return Outcome(f"{rows} changed: their fingerprint was {self.recorded[:12]}, is now {fingerprint[:12]}")
 
 
-def check_same_data(folder: Path, folders: Mapping[str, str], jobs: Sequence[Job], executor: Executor) -> None:
+def check_same_data(folder: Path, find: Callable[[Job], Path | None], jobs: Sequence[Job], executor: Executor) -> None:
     """Raise ConfigError if the rows differ from those that a job of the sweep in `folder` was trained on.
 
     Args:
-        folders: The name of each job's folder, by the job's key.
+        find: Returns the folder of a job, None for a new job.
     """
     checks: dict[str, CheckData] = {}
     for job in jobs:
-        recorded = summary.read(folder / folders[job.key]).get("data_sha256") if job.key in folders else None
+        begun = find(job)
+        recorded = None if begun is None else summary.read(begun).get("data_sha256")
         if isinstance(recorded, str):
             dataset = json.dumps([job.config.dataset, job.config.seed], default=str, sort_keys=True)
             checks.setdefault(dataset, CheckData(job.config, recorded))

@@ -1,5 +1,8 @@
-"""The search space: optuna's distribution of each override with several values."""
+"""The search space: optuna's distribution of each override with several values, and the jobs of a trial."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
@@ -7,6 +10,49 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from exp.config.constraints import CONSTRAINTS, example
 from exp.errors import ConfigError
+
+# Jobs that differ in these only are one trial, whose value is the mean.
+_REPEATED = ("seed", "fold")
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The arguments of a search, by what a trial does with them."""
+
+    searched: dict[str, BaseDistribution]
+    fixed: list[str]
+    repeated: list[str]  # overrides with several seeds or folds, as typed
+    repeats: list[list[str]]  # what each job of a trial sets of these
+
+    @property
+    def settings(self) -> list[str]:
+        """The fixed overrides that belong to the jobs, not to the sweep."""
+        return [override for override in self.fixed if not override.startswith("sweep.")]
+
+
+def read_space(overrides: Sequence[Override]) -> SearchSpace:
+    """Sort the overrides of a search. ConfigError if a range is invalid, or there is nothing to search."""
+    swept = [override for override in overrides if override.is_sweep_override()]
+    repeated = [override for override in swept if override.key_or_group in _REPEATED]
+    searched = {override.get_key_element(): distribution_of(override) for override in swept if override not in repeated}
+    for key, distribution in searched.items():
+        check_range(key, distribution)
+    if not searched:
+        raise ConfigError(
+            "the search has no key with several values to choose from", "optimizer.lr=tag(log,interval(0.001,1))"
+        )
+    fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
+    repeats = [list(choice) for choice in product(*map(_values, repeated))]
+    return SearchSpace(searched, fixed, [str(override.input_line) for override in repeated], repeats)
+
+
+def _values(override: Override) -> list[str]:
+    """Return an override for each value of one with several values."""
+    key = override.get_key_element()
+    if isinstance(override.value(), IntervalSweep):
+        what = f"{override.input_line}: a trial is averaged over its values of {key}, which must be listed"
+        raise ConfigError(what, f"{key}=0,1,2", key=key)
+    return [f"{key}={value}" for value in _texts(override)]
 
 
 def distribution_of(override: Override) -> BaseDistribution:

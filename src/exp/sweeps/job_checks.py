@@ -1,0 +1,66 @@
+"""Compose and validate jobs before they begin, and find the name of each job's folder."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from exp.data.input_files import check_input_files
+from exp.errors import ConfigError
+from exp.results.initial import find_initial
+from exp.sweeps.jobs import Job, JobComposer, activate_job_config, compose_jobs
+from exp.sweeps.manifest import check_job_names
+from exp.sweeps.metric import check_metric
+from exp.sweeps.source import JobRequest
+
+# More jobs are most likely an error.
+_MAX_JOBS = 100_000
+
+
+def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: JobComposer) -> list[Job]:
+    """Compose and validate the requested jobs of the sweep with the whole config `config`.
+
+    Raises:
+        ConfigError: There are no jobs or too many, or an override of a job is invalid.
+    """
+    lines = [request.overrides for request in requests]
+    _check_sweep(lines)
+    jobs = compose_jobs(lines, requests[0].number, composer)
+    check_metric(jobs, config.sweep.metric)
+    for job in jobs:
+        check_input_files(job.config.dataset)
+        if job.config.init is not None:
+            find_initial(job.config.init)
+    return jobs
+
+
+def folder_names(jobs: Sequence[Job], config: DictConfig, composer: JobComposer) -> list[str]:
+    """Return `hydra.sweep.subdir` of each job. ConfigError if it cannot be the folder of a job."""
+    names = [_folder_name(job, config, composer) for job in jobs]
+    check_job_names(names)
+    return names
+
+
+def _folder_name(job: Job, config: DictConfig, composer: JobComposer) -> str:
+    if OmegaConf.to_container(config.hydra.sweep)["subdir"] == "${hydra.job.num}":  # pyright: ignore
+        return str(job.number)
+    return str(activate_job_config(composer.compose(job.overrides), job.number).hydra.sweep.subdir)
+
+
+def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
+    if not overrides:
+        raise ConfigError("the sweep has no jobs, because a key has no values", "KEY=VALUE,VALUE")
+    if len(overrides) > _MAX_JOBS:
+        raise ConfigError(
+            f"the sweep has {len(overrides):,} jobs (at most {_MAX_JOBS:,})",
+            "fewer values, or several sweeps",
+        )
+    settings = ([override for override in job if override.startswith("sweep.")] for job in overrides)
+    for values in zip(*settings, strict=True):
+        if len(set(values)) > 1:
+            key = values[0].partition("=")[0]
+            raise ConfigError(
+                f"{key} is a setting of the sweep and cannot vary between its jobs",
+                values[0],
+                key=key,
+                override=values[0],
+            )

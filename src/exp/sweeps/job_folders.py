@@ -1,0 +1,144 @@
+"""JobFolders: the folders of a sweep's jobs, what is written there around a job, and the jobs' rows of sweep.csv."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from exp.config.run_spec import RunSpec
+from exp.config.schema import choices_of
+from exp.errors import ConfigError
+from exp.results import summary, sweep_csv
+from exp.results.lock import folder_lock
+from exp.results.run_folder import OVERRIDES, SUMMARY
+from exp.sweeps.jobs import Job, JobComposer, activate_job_config
+from exp.sweeps.manifest import Manifest
+from exp.sweeps.plugins import is_search
+from exp.sweeps.task import Outcome, Task
+
+# Jobs with one of these are not run again.
+_FINAL_STATUSES = ("finished", "diverged", "pruned")
+
+
+_SECONDS_BETWEEN_TABLES = 1.0
+
+
+# How long to wait until the worker of a killed sweep has saved its job.
+_LOCK_TIMEOUT = 20.0
+
+
+class JobFolders:
+    """The folders of the jobs of one sweep. `draws_figures`: what figures=auto means for its jobs."""
+
+    def __init__(
+        self,
+        context: HydraContext,
+        function: TaskFunction,
+        config: DictConfig,
+        composer: JobComposer,
+        draws_figures: bool,
+    ) -> None:
+        self._context = context
+        self._function = function
+        self._config = config
+        self._composer = composer
+        self._draws_figures = draws_figures
+        self._folder = Path(str(config.hydra.sweep.dir))
+        self._manifest = Manifest(self._folder)
+        self._rows = sweep_csv.read_rows(self._folder)
+        self._written_at = time.perf_counter()
+
+    def find(self, job: Job) -> Path | None:
+        """Return the job's folder; None if the job is not in the sweep."""
+        name = self._manifest.folders.get(job.key)
+        return None if name is None else self._folder / name
+
+    def add(self, jobs: Sequence[Job], names: Sequence[str]) -> None:
+        """Add jobs to the sweep, with the names that their folders get if these are free."""
+        self._manifest.add(jobs, names)
+
+    def has_ended(self, job: Job) -> bool:
+        """Return whether the job needs not run again."""
+        return self._row(job).get("status") in _FINAL_STATUSES
+
+    def make_task(self, job: Job) -> Task:
+        """Create the job's folder with Hydra's files in it, and return the task to submit."""
+        folder = self._path(job)
+        is_begun = (folder / SUMMARY).exists()
+        if is_begun:
+            with folder_lock(folder, _LOCK_TIMEOUT):
+                pass
+        task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
+        shared.files.write(folder, task, job.overrides, job.number, self._composer.override_dirname(job.overrides))
+        log, environment = shared.files.resolve_logging(
+            folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
+        )
+        self._notify_callbacks(job)
+        config = replace(
+            job.config,
+            figures=self._draws_figures if job.config.figures == "auto" else job.config.figures,
+            resume=str(folder) if is_begun else None,
+        )
+        choices = choices_of(shared.cfg.hydra.runtime.choices)
+        spec = RunSpec(config, folder, OmegaConf.to_yaml(task, resolve=True), choices, job.overrides)
+        return Task(spec, log, environment)
+
+    def remove_unstarted(self, job: Job) -> None:
+        """Remove the folder of a job that did not begin."""
+        folder = self._path(job)
+        if not (folder / SUMMARY).exists():
+            shutil.rmtree(folder)
+
+    def record(self, job: Job, outcome: Outcome) -> sweep_csv.Row:
+        """Record the outcome of a job, and return its row of sweep.csv.
+
+        A process that died could not write the failure into summary.json itself, and a resume that fails does not.
+        """
+        folder = self._path(job)
+        if not (folder / OVERRIDES).exists():
+            self.make_task(job)  # sweep.csv has a row per job folder
+            summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
+        if outcome.error is not None and summary.read(folder).get("status") not in ("failed", "diverged"):
+            summary.write_failure(folder, outcome.error, job.overrides)
+        row = self._rows[folder.name] = sweep_csv.read_row(folder)
+        if time.perf_counter() - self._written_at > _SECONDS_BETWEEN_TABLES:
+            self._written_at = time.perf_counter()
+            sweep_csv.write(self._folder, self._rows.values())
+        self._notify_callbacks(job, ended=True)
+        return row
+
+    def job_return(self, job: Job) -> JobReturn:
+        """Return the result of a job as Hydra expects it."""
+        row, metric = self._row(job), self._config.sweep.metric
+        if is_search(self._config) and row.get("status") == "finished" and metric not in row:
+            override = "sweep.metric=loss/val"
+            raise ConfigError(
+                f"sweep.metric={metric}: the jobs do not have this metric",
+                override,
+                key="sweep.metric",
+                override=override,
+            )
+        result = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
+        result.working_dir = str(self._path(job))
+        result.return_value = sweep_csv.metric_value(row, metric)
+        return result
+
+    def _path(self, job: Job) -> Path:
+        return self._folder / self._manifest.folders[job.key]
+
+    def _row(self, job: Job) -> sweep_csv.Row:
+        return self._rows.get(self._manifest.folders[job.key], {})
+
+    def _notify_callbacks(self, job: Job, ended: bool = False) -> None:
+        """Call the user's Hydra callbacks for a job that begins or has ended. exp's own callback does not need it."""
+        if len(self._config.hydra.callbacks) > 1:
+            cfg = activate_job_config(self._composer.compose(job.overrides), job.number)
+            if ended:
+                self._context.callbacks.on_job_end(config=cfg, job_return=self.job_return(job))
+            else:
+                self._context.callbacks.on_job_start(config=cfg, task_function=self._function)

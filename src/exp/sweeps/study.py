@@ -1,0 +1,108 @@
+"""The study of a search: its sampler, its pruner and its storage."""
+
+from collections.abc import Callable, Mapping
+
+import optuna
+from omegaconf import DictConfig
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from exp.config.metric_names import is_higher_better
+from exp.errors import ConfigError
+from exp.sweeps.short_numbers import ShortNumbers
+
+ANOTHER = "another study: hydra.sweeper.study_name=NAME"
+
+
+# An attribute of a trial whose jobs were interrupted. It does not count as a trial.
+INTERRUPTED = "interrupted"
+
+
+# By the seed, and whether trials run at the same time. Then tpe counts running trials as bad, to try others.
+_SAMPLERS: dict[str, Callable[[int, bool], BaseSampler]] = {
+    "tpe": lambda seed, is_parallel: TPESampler(seed=seed, constant_liar=is_parallel),
+    "random": lambda seed, _: RandomSampler(seed=seed),
+}
+
+
+# By the number of epochs, or auto. The first fifth is not pruned: with a good learning rate the loss may still jump.
+_PRUNERS: dict[str, Callable[[int | str], BasePruner]] = {
+    "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5 if isinstance(epochs, int) else 2),
+    "hyperband": lambda epochs: HyperbandPruner(max_resource=epochs),
+    "none": lambda _: NopPruner(),
+}
+
+
+# By the number of jobs of a trial, which are pruned by the mean of those that finished.
+_PRUNERS_OF_MEANS: dict[str, Callable[[int], BasePruner]] = {
+    "median": lambda _: MedianPruner(n_warmup_steps=0),
+    "hyperband": lambda jobs: HyperbandPruner(max_resource=jobs),
+    "none": lambda _: NopPruner(),
+}
+
+
+def open_study(
+    settings: DictConfig, metric: str, epochs: int | str, jobs_per_trial: int, is_parallel: bool
+) -> optuna.Study:
+    """Create the study that `hydra.sweeper` describes, or load it from its storage.
+
+    Raises:
+        ConfigError: A setting is invalid, or the storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for key, allowed in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
+        if settings[key] not in allowed:
+            raise _wrong_setting(key, f"one of {', '.join(allowed)}", settings[key], next(iter(allowed)))
+    for key, minimum in {"n_trials": 1, "seed": 0}.items():
+        if settings[key] < minimum:
+            raise _wrong_setting(key, f"an integer >= {minimum}", settings[key], "20")
+    pruner = settings.pruner
+    url: str | None = settings.storage
+    try:
+        storage = JournalStorage(JournalFileBackend(url)) if url is not None and "://" not in url else url
+        study = optuna.create_study(
+            storage=storage,
+            study_name=settings.study_name,
+            direction="maximize" if is_higher_better(metric.rpartition("/")[0]) else "minimize",
+            load_if_exists=storage is not None,
+            pruner=_PRUNERS[pruner](epochs) if jobs_per_trial == 1 else _PRUNERS_OF_MEANS[pruner](jobs_per_trial),
+        )
+    except Exception as error:
+        raise ConfigError(
+            f"hydra.sweeper.storage={url}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            "hydra.sweeper.storage=study.log, or sqlite:///study.db",
+            key="hydra.sweeper.storage",
+            override="hydra.sweeper.storage=study.log",
+        ) from error
+    # Another seed when the study continues, or it would suggest the same trials again.
+    seed = settings.seed + len(study.get_trials(deepcopy=False))
+    study.sampler = ShortNumbers(_SAMPLERS[settings.sampler](seed, is_parallel))
+    return study
+
+
+def check_same_study(study: optuna.Study, facts: Mapping[str, str]) -> None:
+    """Raise ConfigError if the study was begun with other overrides or another metric."""
+    for name, current in facts.items():
+        saved = study.user_attrs.get(name, current)
+        if saved != current:
+            raise ConfigError(f"the study {study.study_name} was started with '{saved}', not '{current}'", ANOTHER)
+        study.set_user_attr(name, current)
+
+
+def count_ended(study: optuna.Study) -> int:
+    """Return the number of trials that finished, failed or were pruned."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+    return sum(INTERRUPTED not in trial.user_attrs for trial in ended)
+
+
+def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
+    """Return the best finished trial; None if there is none."""
+    return study.best_trial if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) else None
+
+
+def _wrong_setting(key: str, allowed: str, value: object, usual: str) -> ConfigError:
+    key, override = f"hydra.sweeper.{key}", f"hydra.sweeper.{key}={usual}"
+    return ConfigError(f"{key} must be {allowed}, got {value}", override, key=key, override=override)

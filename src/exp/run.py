@@ -11,6 +11,7 @@ from exp.results.console import ConsoleSink
 from exp.results.initial import describe_initial
 from exp.results.lock import folder_lock
 from exp.results.metrics_csv import MetricsCsvSink
+from exp.results.predictions_csv import PredictionsCsvSink
 from exp.results.previous_run import PreviousRun
 from exp.results.run_folder import report_command
 from exp.results.summary import SummarySink
@@ -18,11 +19,12 @@ from exp.results.tensorboard import TensorBoardSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.description import describe
-from exp.training.events import Built, Drawn, Evaluated, Event, Noted, PruningCallback, Resumed
+from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, PruningCallback, Resumed
 from exp.training.initial import initial_notes
 from exp.training.interrupts import graceful_stop
 from exp.training.loop import Training
 from exp.training.metrics import MetricSums
+from exp.training.predictions import predict_fold
 from exp.training.preflight import find_problems
 from exp.training.reuse import JobCache
 from exp.training.sink_group import SinkGroup
@@ -65,6 +67,7 @@ def run(
             events = _events(spec, experiment, previous, stop_requested, should_prune)
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
+        sinks.open(PredictionsCsvSink(spec.folder))
         sinks.open(CheckpointSink(spec.folder, previous.initial))
         for event in events:
             sinks.handle(event)
@@ -108,6 +111,8 @@ def _events(
             final[event.split] = event.metrics
             end = end if event.restored else event.at
     yield from compare_with_baseline(experiment.objective, data, final, end, plan.restore_best)
+    if spec.config.fold is not None:
+        yield Predicted(end, predict_fold(experiment))
     if spec.config.figures in (True, "auto"):
         yield from _report(spec, experiment, end, stop_requested)
 

@@ -59,9 +59,10 @@ class ExpSweeper(BasicSweeper):
         self._values = params
 
     def sweep(self, arguments: list[str]) -> Any:
+        from exp.sweeps.folds import with_folds
         from exp.sweeps.yaml_params import with_params
 
-        return super().sweep(with_params(self._values, arguments))
+        return super().sweep(with_folds(self.config, with_params(self._values, arguments)))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
@@ -95,9 +96,11 @@ class OptunaSweeper(Sweeper):
             # In a notebook, tqdm, which optuna imports, warns that widgets are missing. exp does not show its bars.
             warnings.filterwarnings("ignore", "IProgress not found")
             from exp.sweeps.search import run_search
+        from exp.sweeps.folds import with_folds
         from exp.sweeps.yaml_params import with_params
 
-        run_search(self._launcher, self._context.config_loader, self._config, with_params(self._values, arguments))
+        overrides = with_folds(self._config, with_params(self._values, arguments))
+        run_search(self._launcher, self._context.config_loader, self._config, overrides)
 
 
 @dataclass

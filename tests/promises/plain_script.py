@@ -46,6 +46,7 @@ class Script:
     optimizer: Callable[..., torch.optim.Optimizer]
     hyperparameters: dict[str, Any]
     split: bool = True
+    parts: list[Any] | None = None  # the rows for training, validation and testing, where random_split does not decide
     standardize: bool = False
     outputs: int = 1
     hidden: list[int] = field(default_factory=list)
@@ -65,7 +66,9 @@ class Script:
         n = len(self.x)
         x = self.x.astype(np.float64)
         sizes = [int(0.6 * n), int(0.2 * n), n - int(0.6 * n) - int(0.2 * n)]
-        if self.split:
+        if self.parts is not None:
+            parts = self.parts
+        elif self.split:
             torch.manual_seed(self.seed)
             parts = [part.indices for part in random_split(range(n), sizes)]  # type: ignore[arg-type]
         else:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from exp.cli.finish import finish_job, finish_sweep
 from exp.cli.validation import validate_run, validate_sweep
 from exp.errors import ExpError
+from exp.sweeps.folds import set_sweep_metric
 
 
 class Abort(BaseException):
@@ -32,6 +33,7 @@ class ExpCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         _validate(validate_sweep, config)
+        set_sweep_metric(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         if config.hydra.mode == RunMode.MULTIRUN:

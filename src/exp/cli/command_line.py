@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from exp.cli.flags import check_arguments, values_of
-from exp.cli.mode import check_mode
+from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.overrides import reads_as, shell_line
@@ -44,8 +44,11 @@ class CommandLine:
             raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))
         if parsed.config_name and parsed.config_dir:
             _check_main_file(Path(parsed.config_dir) / f"{parsed.config_name.removesuffix('.yaml')}.yaml")
-        check_mode(flags, overrides, parsed.multirun)
-        return cls(tuple(flags), overrides, parsed.multirun, parsed.config_dir)
+        is_sweep = parsed.multirun or is_cross_validation(flags, overrides)
+        if is_sweep and not parsed.multirun:
+            flags = ["-m", *flags]
+        check_mode(flags, overrides, is_sweep)
+        return cls(tuple(flags), overrides, is_sweep, parsed.config_dir)
 
     @property
     def words(self) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from exp.results import repeats, sweep_csv
+from exp.results import predictions_csv, repeats, sweep_csv
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.plugins import is_search, uses_our_launcher
@@ -28,6 +28,7 @@ def finish_sweep(config: DictConfig) -> None:
     try:
         rows = sweep_csv.update(folder)
         repeats.write(folder, rows)
+        predictions_csv.join(folder, rows)
         if not uses_our_launcher(config) and not is_search(config):
             compare_jobs(folder, InProcess())
         try:

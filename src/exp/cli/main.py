@@ -29,6 +29,7 @@ from exp.config.schema import choices_of, validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.sweeps.executors.worker_pool import start_worker_early
+from exp.sweeps.folds import sweep_metric
 from exp.sweeps.import_gc import end_gc_pause, gc_pause
 from exp.sweeps.jobs import InvalidJob
 from exp.training.interrupts import Terminated
@@ -123,7 +124,8 @@ def job(cfg: DictConfig) -> float:
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
         run(RunSpec(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed))
-        return sweep_csv.metric_value(sweep_csv.read_row(folder), cfg.sweep.metric)
+        metric = sweep_metric(cfg, HydraConfig.instance().cfg)
+        return sweep_csv.metric_value(sweep_csv.read_row(folder), metric)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -9,13 +9,23 @@ from exp.errors import ConfigError
 
 _OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/launcher$|hydra\.launcher\.|sweep\.")
 
+# Flags that only show something.
+_SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
+
 # These have answers of their own.
 _ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
 
 
+def is_cross_validation(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether the line asks for all folds, which are the jobs of a sweep."""
+    values = {override_key(word): word.partition("=")[2] for word in overrides}
+    is_asked = values.get("folds", "null") != "null" and values.get("fold", "null") == "null"
+    return is_asked and not _SHOWING & set(flags)
+
+
 def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:
     """ConfigError, with the line that was meant, for an override that this line would ignore."""
-    if {"-c", "--cfg", "-i", "--info", "-h", "--help"} & set(flags):  # they only show something
+    if _SHOWING & set(flags):
         return
     for place, word in enumerate(overrides):
         key, _, value = word.partition("=")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from exp.cli.commands import COMMANDS
+from exp.cli.mode import is_cross_validation
 from exp.config.constraints import CONSTRAINTS
 from exp.errors import ConfigError, as_yaml
 
@@ -19,7 +20,10 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
         others = [word for word in overrides if not word.startswith("-")]
         meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
         raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
-    return [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
+    words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
+    if function == "train" and is_cross_validation((), words):
+        raise ConfigError("folds: a cross-validation is a sweep", _python_call("sweep", words), key="folds")
+    return words
 
 
 def _as_value(function: str, key: str, value: object) -> str:

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
+from exp.config.cross_validation import check_fold
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.metric_names import chosen_metrics
 from exp.config.overrides import escape_interpolations
@@ -89,6 +90,9 @@ class Config:
     init: str | None = None  # folders of older runs do not have these
     metrics: Any = ()  # a name or names
     metric: str = "loss"
+    folds: int | None = None
+    fold_repeats: int = 1
+    fold: int | None = None
 
 
 ConfigStore.instance().store("schema", Config)
@@ -117,11 +121,12 @@ def validate(cfg: DictConfig) -> Config:
         found, value = _find_value(content, key)
         if found and not limit.accepts(value):
             raise violation(key, value)
-    typed = cast(Config, OmegaConf.to_object(cfg))
-    refuse_metric("metric", typed.metric, needs_direction=True)
-    for name in chosen_metrics(typed.metrics, typed.metric):
+    config = cast(Config, OmegaConf.to_object(cfg))
+    check_fold(config)
+    refuse_metric("metric", config.metric, needs_direction=True)
+    for name in chosen_metrics(config.metrics, config.metric):
         refuse_metric("metrics", name)
-    return typed
+    return config
 
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:

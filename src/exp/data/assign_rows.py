@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset
+from exp.data.folds import Fold, Rows, fold_rows
 from exp.data.seeding import split_order
 from exp.errors import ConfigError, as_yaml, pluralize
-
-Rows = NDArray[np.int64]
 
 _FIX = "'dataset.split=[.6,.2,.2]'"
 
@@ -36,6 +34,31 @@ def assign_rows(dataset: Dataset, split: Sequence[float], seed: int, stratify: b
         return given
     drawn = _divide(dataset, free, shares, seed, stratify)
     return [np.concatenate([mine, others]) for mine, others in zip(given, drawn, strict=True)]
+
+
+def assign_fold(
+    dataset: Dataset, fold: Fold, split: Sequence[float] | None, seed: int, stratify: bool | None
+) -> list[Rows]:
+    """Return the row numbers of the training, validation and test rows of one fold of a cross-validation.
+
+    The test rows are those of the fold. The others are for training and validation, in the proportions of the first two
+    parts of `split`, and as `assign_rows` divides them; without `split`, all of them are for training.
+
+    Args:
+        stratify: Whether the folds, and training and validation, have the proportions of the classes; None: only the
+            folds.
+
+    Raises:
+        ConfigError: The rows cannot be divided so.
+    """
+    outside, test = fold_rows(dataset, fold, seed, stratify is not False)
+    train, val = (1.0, 0.0) if split is None else split[:2]
+    if not val:
+        return [outside, np.zeros(0, dtype=np.int64), test]
+    if not train:
+        split_sizes(split or (), len(dataset.x))  # raises the error for such a split
+    share = round(train / (train + val), 12)  # .6 / .8 is not quite .75
+    return [*_divide(dataset, outside, (share, round(1 - share, 12), 0.0), seed, bool(stratify))[:2], test]
 
 
 def _share_of_free(split: Sequence[float], given: list[Rows]) -> list[float]:

@@ -13,7 +13,7 @@ from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import Dataset
 from exp.data.empty_cells import missing_policies, parse_columns_with_hidden_gaps, select_rows
-from exp.data.frame import label_rows
+from exp.data.frame import import_pandas, label_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
@@ -193,4 +193,5 @@ def _list_names(names: Sequence[str]) -> str:
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:
-    return np.unique(cells.astype(str).to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+    """Return a number [N] for each group, in the order of their values, on which scikit-learn's splitters depend."""
+    return import_pandas().factorize(cells, sort=True)[0].astype(np.int64)

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exp.data.assign_rows import assign_rows
+from exp.data.assign_rows import assign_fold, assign_rows
 from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
+from exp.data.folds import Fold
 from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
@@ -23,9 +24,10 @@ def prepare(
     split: Sequence[float] | None,
     standardize: bool,
     seed: int,
-    stratify: bool = False,
+    stratify: bool | None = None,
     scale_target: bool | str | None = False,
     train_on_val: bool = False,
+    fold: Fold | None = None,
 ) -> Splits:
     """Return the splits on the CPU, with rows assigned as `random_split` does after `torch.manual_seed(seed)`.
 
@@ -35,9 +37,10 @@ def prepare(
         standardize: Scale number columns by the mean and deviation of the training rows, in float64 before the cast to
             float32.
         seed: Seeds torch's random generator; it decides which row is in which split.
-        stratify: Give every split the same class proportions.
+        stratify: Give every split the same class proportions. None: only the folds of a cross-validation.
         scale_target: Standardise numeric targets by the training rows: true, false, log, or auto, which is true.
         train_on_val: Append the validation rows to the training rows, and leave no validation rows.
+        fold: The fold of a cross-validation that is for testing; train and val are then parts of the other rows.
 
     Rows of one group of the dataset stay in one split.
 
@@ -46,10 +49,12 @@ def prepare(
         DataError: The training rows have no features.
     """
     n = len(dataset.x)
-    if split is None and dataset.parts is None:
+    if fold is not None:
+        rows = assign_fold(dataset, fold, split, seed, stratify)
+    elif split is None and dataset.parts is None:
         rows = [np.arange(n)]
     else:
-        rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, stratify)
+        rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, bool(stratify))
     validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
     if train_on_val:
         rows = _merge_validation(rows)

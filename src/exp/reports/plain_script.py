@@ -55,9 +55,10 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
 
 
 def needs_rows(config: Config) -> bool:
-    """Whether the script cannot make the run's rows: they come from a file, or are not split at random."""
+    """Whether the script cannot make the run's rows: they come from a file, or are not split as `random_split` does."""
     known = config.dataset["_target_"].startswith(("sklearn.", "exp.data.synthetic."))
-    return not known or bool(config.dataset.get("stratify") or config.dataset.get("train_on_val"))
+    is_split_otherwise = config.dataset.get("stratify") is True or config.fold is not None
+    return not known or is_split_otherwise or bool(config.dataset.get("train_on_val"))
 
 
 def _data(experiment: Experiment, rows: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -36,6 +35,7 @@ from exp.training.events import State
 from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective
+from exp.training.predictions import Columns, prediction_columns
 
 # Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
 CHECKPOINTS = ("last", "best", "auto")
@@ -73,25 +73,9 @@ class TrainedModel:
         with torch.no_grad():
             return torch.cat([self.model(self.preprocessing.to_tensor(rows[i : i + MAX_ROWS])) for i in starts])
 
-    def predict(self, rows: Floats) -> dict[str, np.ndarray[Any, Any]]:
+    def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
-        outputs = self.outputs(rows)
-        predicted = self.objective.prediction(outputs).numpy()
-        classes = self.preprocessing.classes
-        if classes is None:
-            names = (
-                ["prediction"]
-                if predicted.shape[1] == 1
-                else [f"prediction {i + 1}" for i in range(predicted.shape[1])]
-            )
-            return dict(zip(names, predicted.T, strict=True))
-        columns: dict[str, np.ndarray[Any, Any]] = {"prediction": np.array(classes)[predicted]}
-        probabilities = self.objective.probabilities(outputs)
-        if probabilities is not None:
-            columns |= {
-                f"probability {name}": column for name, column in zip(classes, probabilities.numpy().T, strict=True)
-            }
-        return columns
+        return prediction_columns(self.objective, self.preprocessing.classes, self.outputs(rows))
 
     @cached_property
     def experiment(self) -> Experiment:

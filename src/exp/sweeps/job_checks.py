@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.cross_validation import check_is_run
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.initial import find_initial
@@ -11,6 +12,10 @@ from exp.sweeps.jobs import Job, JobComposer, activate_job_config, compose_jobs
 from exp.sweeps.manifest import check_job_names
 from exp.sweeps.metric import check_metric
 from exp.sweeps.source import JobRequest
+
+# Overrides that hold for the whole sweep.
+_SETTINGS = ("sweep.", "folds=", "fold_repeats=")
+
 
 # More jobs are most likely an error.
 _MAX_JOBS = 100_000
@@ -27,6 +32,7 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     jobs = compose_jobs(lines, requests[0].number, composer)
     check_metric(jobs, config.sweep.metric)
     for job in jobs:
+        check_is_run(job.config)
         check_input_files(job.config.dataset)
         if job.config.init is not None:
             find_initial(job.config.init)
@@ -54,7 +60,7 @@ def _check_sweep(overrides: Sequence[Sequence[str]]) -> None:
             f"the sweep has {len(overrides):,} jobs (at most {_MAX_JOBS:,})",
             "fewer values, or several sweeps",
         )
-    settings = ([override for override in job if override.startswith("sweep.")] for job in overrides)
+    settings = ([override for override in job if override.startswith(_SETTINGS)] for job in overrides)
     for values in zip(*settings, strict=True):
         if len(set(values)) > 1:
             key = values[0].partition("=")[0]

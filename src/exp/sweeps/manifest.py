@@ -13,6 +13,7 @@ from exp.results.run_folder import (
     COMPARISON,
     FIGURES,
     MULTIRUN,
+    PREDICTIONS,
     REPORT,
     SEED_BANDS,
     SEEDS_TABLE,
@@ -22,7 +23,7 @@ from exp.results.run_folder import (
 from exp.sweeps.jobs import Job, is_not_part_of_run
 
 # Names in a sweep folder that are not jobs.
-_RESERVED = (FIGURES, SEED_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, REPORT, SWEEP_MANIFEST, MULTIRUN)
+_RESERVED = (FIGURES, SEED_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS)
 
 
 # Of a name in the file systems of Linux, macOS and Windows.

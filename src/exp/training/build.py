@@ -9,11 +9,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from exp.config.cross_validation import check_is_run
 from exp.config.instantiate import instantiate
 from exp.config.metric_names import chosen_metrics
 from exp.config.schema import Config, has_user_code
 from exp.data.batches import Batches
 from exp.data.dataset import Dataset, as_dataset
+from exp.data.folds import Fold
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
@@ -80,9 +82,10 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         config.dataset.get("split"),
         bool(config.dataset.get("standardize")),
         split_seed(config),
-        bool(config.dataset.get("stratify")),
+        {True: True, False: False}.get(config.dataset.get("stratify", "auto")),
         config.dataset.get("scale_target"),
         bool(config.dataset.get("train_on_val")),
+        fold_of(config),
     )
     config = resolve(config, data)
     class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
@@ -162,6 +165,12 @@ def split_seed(config: Config) -> int:
     """Return the seed of the split: that of the run, unless the dataset has its own."""
     seed = config.dataset.get("seed")
     return config.seed if seed is None else int(seed)
+
+
+def fold_of(config: Config) -> Fold | None:
+    """Return the fold of a cross-validation that the run is; None for an ordinary run. ConfigError if it is all."""
+    check_is_run(config)
+    return None if config.fold is None else Fold(config.fold, int(config.folds or 0), config.fold_repeats)
 
 
 def make_scheduler(

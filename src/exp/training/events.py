@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from exp.data.batches import Position
@@ -72,6 +73,14 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """The rows of a fold and their predictions under the final parameters: a column [N] for each name."""
+
+    at: Position
+    columns: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
 class Histograms:
     """The live parameters by name, and the gradients of the training loss, for those parameters that have one."""
 
@@ -113,7 +122,7 @@ class Noted:
 PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
 
 
-Event: TypeAlias = Built | Resumed | Trained | Evaluated | Baseline | Histograms | Snapshot | Drawn | Noted
+Event: TypeAlias = Built | Resumed | Trained | Evaluated | Baseline | Predicted | Histograms | Snapshot | Drawn | Noted
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""Which rows of a cross-validation are for training, validation and testing, by scikit-learn's splitters."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.dataset import Dataset
+from exp.errors import ConfigError, pluralize
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation: `number` counts from 0 over `folds` folds of each of the `repeats`."""
+
+    number: int
+    folds: int
+    repeats: int = 1
+
+    @property
+    def repeat(self) -> int:
+        """The number of its repeat, from 0."""
+        return self.number // self.folds
+
+
+def fold_rows(dataset: Dataset, fold: Fold, seed: int, stratify: bool) -> tuple[Rows, Rows]:
+    """Return the row numbers of a fold: those outside it, and those in it, which are for testing.
+
+    The splitter is the one of scikit-learn that fits the dataset: TimeSeriesSplit along `dataset.order`, where the rows
+    outside are the earlier ones; StratifiedGroupKFold or GroupKFold for groups; else StratifiedKFold or KFold. All but
+    the first shuffle with `random_state` = `seed` + the number of the repeat.
+
+    Args:
+        stratify: Whether every fold of a dataset of classes has their proportions.
+
+    Raises:
+        ConfigError: The rows cannot be divided into so many folds.
+    """
+    _check(dataset, fold)
+    number = fold.number % fold.folds
+    rows = np.arange(len(dataset.x)) if dataset.order is None else np.argsort(dataset.order, kind="stable")
+    is_stratified = stratify and dataset.classes is not None
+    try:
+        divided = _divide(dataset, fold.folds, (seed + fold.repeat) % 2**32, is_stratified)
+        outside, inside = next(islice(divided, number, None))
+    except ValueError as error:
+        fix = "dataset.stratify=false, or fewer folds" if is_stratified else "fewer folds"
+        raise ConfigError(f"folds={fold.folds}: {error}", fix, key="folds") from error
+    if not len(inside):  # StratifiedGroupKFold puts large groups together
+        raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", "dataset.stratify=false", key="folds")
+    return rows[outside], rows[inside]
+
+
+def _divide(dataset: Dataset, folds: int, seed: int, is_stratified: bool) -> Iterator[tuple[Rows, Rows]]:
+    # Lazy: importing scikit-learn takes half a second.
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+
+    shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
+    if dataset.order is not None:
+        splitter: Any = TimeSeriesSplit(n_splits=folds)
+    elif dataset.groups is not None:
+        splitter = StratifiedGroupKFold(**shuffled) if is_stratified else GroupKFold(**shuffled)
+    else:
+        splitter = StratifiedKFold(**shuffled) if is_stratified else KFold(**shuffled)
+    y = dataset.y if dataset.classes is not None else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # prepare() notes classes without training rows
+        yield from splitter.split(dataset.x, y, dataset.groups)
+
+
+def _check(dataset: Dataset, fold: Fold) -> None:
+    """Raise ConfigError if the dataset cannot be divided into these folds."""
+    asked = f"folds={fold.folds}"
+    if dataset.parts is not None:
+        raise ConfigError(
+            f"{asked}: the rows for testing are given by dataset.split_column, val_path or test_path",
+            "folds=null, or the rows in one file without dataset.split_column",
+            key="folds",
+        )
+    if dataset.order is not None and dataset.groups is not None:
+        raise ConfigError(
+            f"{asked} cannot have both dataset.order and dataset.group", "dataset.group=null", key="folds"
+        )
+    if dataset.order is not None and fold.repeats > 1:
+        raise ConfigError(
+            f"fold_repeats={fold.repeats}: folds by dataset.order have no randomness to repeat",
+            "fold_repeats=1",
+            key="fold_repeats",
+            override="fold_repeats=1",
+        )
+    what, count = "row", len(dataset.x)
+    if dataset.groups is not None:
+        what, count = "group", len(np.unique(dataset.groups))
+    if (most := count - (dataset.order is not None)) < fold.folds:
+        problem = f"{asked}: the dataset has {pluralize(count, what)}"
+        fix = f"folds={most}" if most > 1 else "folds=null"
+        raise ConfigError(problem, fix, key="folds", override=fix)

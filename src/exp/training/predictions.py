@@ -1,0 +1,56 @@
+"""Predictions as named columns."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exp.training.build import Experiment, fold_of
+from exp.training.objectives import Objective
+
+Columns: TypeAlias = dict[str, NDArray[Any]]
+
+
+def prediction_columns(objective: Objective, classes: Sequence[str] | None, outputs: Tensor) -> Columns:
+    """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`.
+
+    Args:
+        outputs: The outputs of the model [N, K], on the CPU.
+    """
+    predicted = objective.prediction(outputs).numpy()
+    if classes is None:
+        return _numbered("prediction", predicted)
+    columns: Columns = {"prediction": np.array(classes)[predicted]}
+    probabilities = objective.probabilities(outputs)
+    if probabilities is not None:
+        columns |= {
+            f"probability {name}": column for name, column in zip(classes, probabilities.numpy().T, strict=True)
+        }
+    return columns
+
+
+def predict_fold(experiment: Experiment) -> Columns:
+    """Return a column [N] for each name: what is known of the rows of a fold, and what is predicted of them.
+
+    These are `row`, the position in the dataset counted from 1, the number of the `fold`, and of the `repeat` if there
+    are several, `target`, and the columns of `prediction_columns`.
+    """
+    data, test, fold = experiment.data, experiment.data.test, fold_of(experiment.config)
+    assert fold is not None
+    columns: Columns = {"row": test.row_numbers, "fold": np.full(len(test), fold.number)}
+    if fold.repeats > 1:
+        columns["repeat"] = np.full(len(test), fold.repeat)
+    if data.classes is None:
+        columns |= _numbered("target", test.values.numpy())
+    else:
+        columns["target"] = np.array(data.classes)[test.class_numbers]
+    outputs = experiment.learner.predict(test.x).cpu()
+    return columns | prediction_columns(experiment.objective, data.classes, outputs)
+
+
+def _numbered(name: str, values: NDArray[Any]) -> Columns:
+    """Return the columns of `values` [N, K] by name; the names have numbers if there are several."""
+    names = [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
+    return dict(zip(names, values.T, strict=True))

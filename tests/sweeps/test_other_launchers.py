@@ -18,15 +18,16 @@ def test_a_search_uses_its_metric(launcher: str, tmp_path: Path):
     arguments = [
         *line.split(),
         "optimizer.lr=interval(0.001,1)",
-        "sweep.metric=accuracy/test",
+        "sweep.metric=accuracy/val",
         f"hydra/launcher={launcher}",
     ]
     done = subprocess.run([sys.executable, "-m", "exp", *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     jobs = [json.loads((tmp_path / "sweep" / str(job) / "summary.json").read_text()) for job in range(3)]
-    best = max(job["final"]["test"]["accuracy"] for job in jobs)
-    last = next(line for line in done.stdout.splitlines() if line.startswith("trial 3 of 3"))
-    assert f"the best is {best:.4g}" in last
+    best = max(job["final"]["val"]["accuracy"] for job in jobs)
+    trials = [line for line in done.stdout.splitlines() if line.startswith("trial ")]
+    assert len(trials) == 3
+    assert [line for line in trials if "the best so far" in line][-1].endswith(f": {best:.4g}, the best so far")
 
 
 @pytest.mark.parametrize("launcher", ["joblib hydra.launcher.n_jobs=2", "submitit_local", "basic"])

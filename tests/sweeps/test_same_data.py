@@ -1,4 +1,4 @@
-"""A sweep is resumed only on the rows that its jobs were trained on."""
+"""A sweep is resumed, and a study continued, only on the rows that its jobs were trained on."""
 
 from pathlib import Path
 
@@ -32,3 +32,25 @@ def test_a_sweep_whose_data_changed_is_refused_and_left_unchanged():
     assert not Path("sw/2").exists()
     write(0)
     assert len(sweep(*again).table) == 3
+
+
+def test_a_search_whose_data_changed_does_not_continue_its_study():
+    search = [*LINE, "hydra/sweeper=optuna", "hydra.sweeper.storage=study.log", "optimizer.lr=interval(0.01,0.1)"]
+    write(0)
+    sweep(*search, "seed=1,2", "hydra.sweeper.n_trials=1", "hydra.sweep.dir=sw")
+    more = [*search, "seed=1,2", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=more"]
+    write(1)
+    with pytest.raises(ExpError, match=r"study exp: the rows of dataset.path=data.csv changed: .*is now \w{12}"):
+        sweep(*more)
+    assert not Path("more").exists()
+    write(0)
+    assert len(sweep(*more).table) == 4
+
+
+def test_each_searched_dataset_has_rows_of_its_own():
+    """dataset.noise makes the rows, so other rows are no change of the data."""
+    search = "hydra/sweeper=optuna hydra.sweeper.storage=study.log dataset=moons epochs=1 figures=false".split()
+    noise = ["dataset.noise=0.1,0.2", "sweep.workers=0"]
+    for trials in (2, 4):
+        result = sweep(*search, *noise, "hydra.sweeper.sampler=random", f"hydra.sweeper.n_trials={trials}")
+    assert set(result.table["status"]) == {"finished"}

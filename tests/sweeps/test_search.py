@@ -165,7 +165,7 @@ def val_losses(run: Path) -> list[float]:
 def test_pruning_uses_the_metric_and_can_be_switched_off(exp, tmp_path: Path):
     line = "-m hydra/sweeper=optuna dataset=moons epochs=5 figures=false hydra.sweeper.storage=study.log".split()
     for pruner in ("hyperband", "none"):
-        study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.metric=accuracy/test"]
+        study = [f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.study_name={pruner}", "sweep.metric=accuracy/val"]
         done = exp(*line, RATE, *study, "hydra.sweeper.n_trials=8", "hydra.sweeper.sampler=random")
         assert done.returncode == 0, done.stderr
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.log"))
@@ -218,6 +218,8 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
         pytest.param(["optimizer.lr=interval(0.1,1e12)"], "<= 1000000000, got 1e+12", marks=SLOW),
         (["sweep.workers=interval(1,2)"], "a setting of the search cannot be searched"),
         ([RATE, "hydra.sweeper.storage=nodir/study.log"], "hydra.sweeper.storage=nodir/study.log: FileNotFoundError"),
+        ([RATE, "sweep.metric=accuracy/test"], "sweep.metric=accuracy/test: a search must not choose by the test rows"),
+        pytest.param([RATE, "dataset.split=[.8,0,.2]", "epochs=1"], "the jobs do not have validation rows", marks=SLOW),
         ([RATE, "sweep.on_error=stop"], "a search continues after failed runs"),
         (["epochs=range(5,1)"], "epochs=range(5,1): the range is empty"),
         (["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps"),

@@ -49,11 +49,20 @@ def test_it_is_resumed_and_a_typed_key_replaces_its_own():
     assert [str(row) for row in resumed["optimizer.lr"]] == ["0.01", "0.1", "0.2"]
 
 
+SEARCH = PRESET.replace("params:", "n_trials: 2\n    sampler: random\n    params:")
+
+
+def test_it_can_hold_a_search():
+    write("optimizer.lr: interval(0.01,0.1)", SEARCH)
+    assert len(sweep(*LINE, "hydra/sweeper=optuna").table) == 2
+
+
 @pytest.mark.parametrize(
     ("params", "preset", "message"),
     [
         ("optimizer.lrr: 0.01,0.1", PRESET, "optimizer.lrr"),
         ("hydra.job.chdir: true,false", PRESET, "hydra.sweeper.params: hydra.job.chdir is one of Hydra's settings"),
+        ("optimizer.lr: 0.01,0.1", SEARCH, "hydra.sweeper.(n_trials|sampler) needs a search"),
         (
             "",
             "epochs: 3\n",

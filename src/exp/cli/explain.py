@@ -111,7 +111,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     typed = line.override_of(key) or key
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
-    if (problem := command_key(key, value, line)) is not None:
+    if (problem := command_key(key, value, line) or _search_setting(key)) is not None:
         return problem
     if (overrides := file_overrides(value, line)) is not None:
         what = f"{typed}: unknown key '{key}'"
@@ -195,6 +195,8 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
         path = line.groups[key].get(line.text_of(key))
         return ConfigError(f"{path or key}: its keys are not below '{key}'", "its first line: # @package _global_")
     if messages.UNKNOWN_KEY_IN_FILE.match(said):
+        if (problem := _search_setting(key)) is not None:
+            return problem
         near = nearest(key, [*line.keys, *line.groups])
         fix = f"{near} instead" if near else "remove it"
         return ConfigError(f"{key}: unknown key", fix, key=key)
@@ -202,6 +204,16 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
     if value is not None and key in CONSTRAINTS:
         return violation(key, value[1])
     return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}", key=key)
+
+
+_SEARCH_SETTINGS = re.compile(r"hydra\.sweeper\.(n_trials|sampler|pruner|seed|storage|study_name)")
+
+
+def _search_setting(key: str) -> ConfigError | None:
+    """Return the error for a setting of a search in another sweep; None for any other key."""
+    if _SEARCH_SETTINGS.fullmatch(key) is None:
+        return None
+    return ConfigError(f"{key} needs a search", "add hydra/sweeper=optuna", key=key)
 
 
 def _search_only(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

@@ -85,6 +85,10 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
     if config.sweep.on_error == "stop" and uses_cluster(config):
         what = "not supported on a cluster, which starts the jobs itself"
         raise _unsupported("sweep.on_error=stop", what, "sweep.on_error=continue")
+    if searched and str(config.sweep.metric).endswith("/test"):
+        what = "a search must not choose by the test rows, which would no longer tell how good the model is on new rows"
+        name = str(config.sweep.metric).rpartition("/")[0]
+        raise _unsupported(f"sweep.metric={config.sweep.metric}", what, f"sweep.metric={name}/val")
     if resume is not None and searched:
         raise _unsupported(
             f"sweep.resume={resume}", "a search is resumed through its study", "hydra.sweeper.storage=study.log"

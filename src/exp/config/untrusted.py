@@ -17,8 +17,8 @@ from exp.errors import ConfigError
 _NOTED = ("runtime.", "overrides.", "job.override_dirname", "job.id", "job.num", "searchpath", "mode")
 
 
-# The values to sweep over. exp.sweeps.yaml_params checks their keys.
-_ALLOWED = ("sweeper.params",)
+# What a sweep or a search tries, and how long. exp.sweeps.yaml_params checks the keys of the values.
+_ALLOWED = ("sweeper.params", "sweeper.n_trials", "sweeper.sampler", "sweeper.pruner", "sweeper.seed")
 
 
 def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:

@@ -53,10 +53,10 @@ class JobFolders:
         self._rows = sweep_csv.read_rows(self._folder)
         self._written_at = time.perf_counter()
 
-    def find(self, job: Job) -> Path | None:
-        """Return the job's folder; None if the job is not in the sweep."""
+    def read_fingerprint(self, job: Job) -> str | None:
+        """Return the fingerprint of the rows that the job was trained on; None if it has not begun."""
         name = self._manifest.folders.get(job.key)
-        return None if name is None else self._folder / name
+        return None if name is None else summary.read(self._folder / name).get("data_sha256")
 
     def add(self, jobs: Sequence[Job], names: Sequence[str]) -> None:
         """Add jobs to the sweep, with the names that their folders get if these are free."""
@@ -116,9 +116,10 @@ class JobFolders:
         """Return the result of a job as Hydra expects it."""
         row, metric = self._row(job), self._config.sweep.metric
         if is_search(self._config) and row.get("status") == "finished" and metric not in row:
-            override = "sweep.metric=loss/val"
+            has_val = any(name.endswith("/val") for name in row)
+            override = "sweep.metric=loss/val" if has_val else "dataset.split=[.6,.2,.2]"
             raise ConfigError(
-                f"sweep.metric={metric}: the jobs do not have this metric",
+                f"sweep.metric={metric}: the jobs do not have {'this metric' if has_val else 'validation rows'}",
                 override,
                 key="sweep.metric",
                 override=override,

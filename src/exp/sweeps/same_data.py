@@ -1,14 +1,13 @@
-"""Check that a resumed sweep trains on the rows that its finished jobs were trained on."""
+"""Check that a resumed sweep, or a search that continues its study, trains on the rows of its earlier jobs."""
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.config.schema import Config
-from exp.errors import ConfigError, ExpError
-from exp.results import summary
+from exp.errors import ExpError
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.jobs import Job
 from exp.sweeps.task import Outcome
@@ -41,23 +40,18 @@ class CheckData:
         return Outcome(f"{rows} changed: their fingerprint was {self.recorded[:12]}, is now {fingerprint[:12]}")
 
 
-def check_same_data(folder: Path, find: Callable[[Job], Path | None], jobs: Sequence[Job], executor: Executor) -> None:
-    """Raise ConfigError if the rows differ from those that a job of the sweep in `folder` was trained on.
+def rows_key(job: Job) -> str:
+    """Return a hash of what determines the rows of a job: the dataset and the seed."""
+    settings = json.dumps([job.config.dataset, job.config.seed], default=str, sort_keys=True)
+    return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def changed_rows(jobs: Mapping[str, Job], recorded: Mapping[str, str], executor: Executor) -> str | None:
+    """Return how the rows of a job differ from those of earlier jobs; None if they are the same.
 
     Args:
-        find: Returns the folder of a job, None for a new job.
+        jobs: A job of each `rows_key`.
+        recorded: The fingerprints of the rows of earlier jobs, by `rows_key`.
     """
-    checks: dict[str, CheckData] = {}
-    for job in jobs:
-        begun = find(job)
-        recorded = None if begun is None else summary.read(begun).get("data_sha256")
-        if isinstance(recorded, str):
-            dataset = json.dumps([job.config.dataset, job.config.seed], default=str, sort_keys=True)
-            checks.setdefault(dataset, CheckData(job.config, recorded))
-    for check in checks.values():
-        if error := executor.submit(check).result().error:
-            raise ConfigError(
-                f"cannot resume the sweep in {folder}: {error}",
-                "a new sweep, without sweep.resume, or the original rows",
-                key="sweep.resume",
-            )
+    checks = [CheckData(job.config, recorded[key]) for key, job in jobs.items() if key in recorded]
+    return next((error for check in checks if (error := executor.submit(check).result().error)), None)

@@ -23,6 +23,7 @@ class JobSource(Protocol):
     """Gives a sweep its jobs, and receives their results. It is only called in the thread of the sweep."""
 
     jobs: int  # that it gives in all, at most
+    rows: dict[str, str]  # fingerprints of the rows of jobs, by same_data.rows_key; the sweep adds those of its jobs
 
     def take(self) -> Sequence[JobRequest]:
         """Return the next jobs, which are checked together before the first of them begins.
@@ -41,6 +42,7 @@ class JobList:
 
     def __init__(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         self.jobs = len(overrides)
+        self.rows: dict[str, str] = {}
         self._requests = [JobRequest(number, line) for number, line in enumerate(overrides, first)]
         self._results: dict[int, JobReturn] = {}
 

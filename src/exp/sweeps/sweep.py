@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from exp.errors import pluralize
+from exp.errors import ConfigError, pluralize
 from exp.results import sweep_csv
 from exp.results.run_folder import config_dir_in
 from exp.sweeps.executors._base import Executor
@@ -19,7 +19,7 @@ from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer
 from exp.sweeps.plugins import is_search
-from exp.sweeps.same_data import check_same_data
+from exp.sweeps.same_data import changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
 from exp.sweeps.task import Outcome
 from exp.training.interrupts import graceful_stop
@@ -59,6 +59,7 @@ class Sweep:
         self._queue: deque[Job] = deque()
         self._running: dict[Future[Outcome], Job] = {}
         self._equal: dict[str, list[Job]] = {}  # by their key; the first is queued or running, for all of them
+        self._checked: set[str] = set()  # keys of rows
         self._done = 0
         self._stops_on_error = config.sweep.on_error == "stop"
         self._is_stopping = self._is_interrupted = False
@@ -113,8 +114,7 @@ class Sweep:
         if self._config.sweep.dry_run:
             print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
             sys.exit(0)
-        if not self._is_search:  # a search is resumed through its study
-            check_same_data(self._folder, self._folders.find, jobs, self._executor)
+        self._check_rows(jobs)
         self._folders.add(jobs, names)
         self._requests |= {request.number: request for request in requests}
         ended: list[Job] = []
@@ -130,10 +130,33 @@ class Sweep:
             print(f"note: {pluralize(equal, 'job')} equal to another one, which runs once")
         self._report(ended)
 
+    def _check_rows(self, jobs: Sequence[Job]) -> None:
+        """Raise ConfigError if the rows of a job are not those that an earlier job was trained on."""
+        new = {key: job for job in jobs if (key := rows_key(job)) not in self._checked}
+        self._checked |= new.keys()
+        recorded = dict(self._source.rows)
+        for job in jobs:
+            if (key := rows_key(job)) in new and (rows := self._folders.read_fingerprint(job)):
+                recorded[key] = rows
+        if (change := changed_rows(new, recorded, self._executor)) is None:
+            return
+        if self._is_search:
+            raise ConfigError(
+                f"cannot continue the study {self._config.hydra.sweeper.study_name}: {change}",
+                "another study: hydra.sweeper.study_name=NAME, or the original rows",
+            )
+        raise ConfigError(
+            f"cannot resume the sweep in {self._folder}: {change}",
+            "a new sweep, without sweep.resume, or the original rows",
+            key="sweep.resume",
+        )
+
     def _report(self, jobs: Sequence[Job]) -> None:
         """Pass the results of the jobs to the source."""
         for job in jobs:
             self._done += 1
+            if (key := rows_key(job)) not in self._source.rows and (rows := self._folders.read_fingerprint(job)):
+                self._source.rows[key] = rows
             self._source.record(job.number, self._folders.job_return(job))
 
     def _submit_ready(self) -> bool:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
+# Before the key of rows, in the attributes of a study that hold their fingerprints.
+_ROWS = "rows "
+
+
 class _Ending(NamedTuple):
     """How a trial ended. `text` describes it."""
 
@@ -97,6 +101,8 @@ class TrialJobs:
         self._open: list[_OpenTrial] = []
         self._given: dict[int, tuple[_OpenTrial, int]] = {}  # by the job's number: its trial, and its place there
         self._count = 0
+        self.rows = {name[len(_ROWS) :]: rows for name, rows in study.user_attrs.items() if name.startswith(_ROWS)}
+        self._saved_rows = set(self.rows)
         self.jobs = (n_trials - count_ended(study)) * len(space.repeats)
 
     def take(self) -> Sequence[JobRequest]:
@@ -122,6 +128,9 @@ class TrialJobs:
         return _OpenTrial(trial, jobs, self._metric.rpartition("/")[0])
 
     def record(self, number: int, result: JobReturn) -> None:
+        for key in self.rows.keys() - self._saved_rows:
+            self._study.set_user_attr(f"{_ROWS}{key}", self.rows[key])
+            self._saved_rows.add(key)
         trial, place = self._given.pop(number)
         ending = trial.record(place, result)
         if ending is None:

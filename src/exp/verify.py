@@ -99,11 +99,11 @@ def was_killed(command: Sequence[str], after: float) -> bool:
 
 
 def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
-    """Run a command again, killed and resumed, and compare the bits with an uninterrupted run.
+    """Run a command again, killed and resumed, and compare the bits.
 
         python -m exp verify resume=FOLDER
 
-    The second one is killed (SIGKILL) at random moments and resumed each time. Both have temporary folders.
+    It runs twice, in temporary folders: once uninterrupted, and once killed (SIGKILL) at random moments and resumed.
     Exit code 0 if every metric and every parameter is the same to the bit, 1 if not.
 
     Args:

@@ -19,7 +19,11 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "typed", ["--help", "--cfg job", "optimiser.lr=0.1", "epochs=-1", "model=mpl", "-m epochs=1,x"]
+    "typed",
+    [
+        *("--help", "--cfg job", "optimiser.lr=0.1", "epochs=-1", "model=mpl", "-m epochs=1,x"),
+        *("best nowhere", "refit nowhere", "refit nowhere outt=run"),
+    ],
 )
 def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_path: Path):
     modules = imported(tmp_path, *typed.split())

@@ -9,10 +9,12 @@ import pytest
 import torch
 from conftest import config_of
 
+from exp.data.batches import Position
 from exp.results import checkpoints
+from exp.results.summary import SummarySink
 from exp.results.trained_model import load_trained
 from exp.training.build import build
-from exp.training.events import Evaluated
+from exp.training.events import Ending, Evaluated, Resumed
 from exp.training.loop import Training
 
 LINE = "dataset=moons optimizer.lr=3 epochs=11 figures=false threads=1".split()
@@ -78,3 +80,10 @@ def test_nothing_is_restored_where_the_last_step_is_the_best():
 def test_without_validation_rows_the_run_ends_with_its_last_parameters():
     config = config_of("dataset=moons", "dataset.split=[.8,0,.2]", "epochs=1", "early_stopping.restore_best=true")
     assert build(config).plan.restore_best is False
+
+
+def test_an_extended_run_that_ends_with_its_last_parameters_has_no_restored_step(tmp_path: Path):
+    sink = SummarySink(tmp_path, {"restored_step": 3})
+    sink.handle(Resumed(Position(10, 1.0, 100), None, 3))
+    sink.close(Ending("finished"))
+    assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())

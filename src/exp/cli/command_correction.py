@@ -10,11 +10,12 @@ from typing import TypeAlias
 from exp.config.overrides import shell_line
 from exp.data.input_files import DATA_PATHS
 from exp.errors import nearest
+from exp.results.run_folder import MULTIRUN
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
 # Names for the argument that is the folder of a run.
-_FOLDERS = ("run", "resume", "folder", "path", "dir", "model", "other")
+_FOLDERS = ("run", "resume", "sweep", "folder", "path", "dir", "model", "other")
 
 # What a word alone can be the value of.
 WORDS_OF = {
@@ -60,6 +61,12 @@ def latest_trained() -> Path | None:
     """Return the folder of the newest run below outputs/ that has a checkpoint."""
     found = Path("outputs").glob("**/checkpoints/last.pt")
     return max((path.parents[1] for path in found), key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def _latest_sweep() -> Path | None:
+    """Return the folder of the newest sweep below outputs/."""
+    found = Path("outputs").glob(f"**/{MULTIRUN}")
+    return max((path.parent for path in found), key=lambda folder: folder.stat().st_mtime, default=None)
 
 
 def _pairs(arguments: Sequence[str], keys: _Parameters) -> Iterator[tuple[str, str]]:
@@ -115,6 +122,8 @@ def _example_of(key: str, example: str, given: Mapping[str, str]) -> str:
     suffixes = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
     if example in ("FOLDER", "RUN"):
         return str(latest_trained() or example)
+    if example == "SWEEP":
+        return str(_latest_sweep() or example)
     if key == "format":
         return suffixes.get(Path(given.get("out", "")).suffix, example)
     if key == "out":

@@ -21,9 +21,10 @@ from exp.cli.command_correction import corrected_line, example_words, parameters
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError
+from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
-COMMANDS = ("predict", "evaluate", "export", "report", "diff", "verify")
+COMMANDS = ("predict", "evaluate", "export", "best", "refit", "report", "diff", "verify")
 
 Command: TypeAlias = Callable[..., None]
 
@@ -36,7 +37,7 @@ def load(name: str) -> Command:
 def run_command(command: Command, arguments: Sequence[str]) -> None:
     """Call `command` with what the arguments give it, or print its help.
 
-    Exit codes: 0, 1 after an error or as the command's docstring says, 130 after Ctrl-C.
+    Exit codes: 0, 1 after an error or as the command's docstring says, 130 after Ctrl-C, 143 after SIGTERM.
     """
     name = command.__name__
     if {"-h", "--help"} & set(arguments):
@@ -54,8 +55,8 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
         sys.exit(f"exp {name}: {explain_os_error(error, paths, 'out' if 'out' in given else 'run')}")
     except ExpError as error:
         sys.exit(f"exp {name}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        sys.exit(143 if isinstance(error, Terminated) else 130)
 
 
 def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:

@@ -36,7 +36,7 @@ def check_is_run(folder: Path) -> None:
         below = sorted(path.parents[1] for path in folder.glob(f"*/{OVERRIDES}"))
         what = (
             "is a sweep, not a run"
-            if (folder / MULTIRUN).is_file()
+            if is_sweep(folder)
             else "contains runs, but is not a run"
             if below
             else "does not contain a run"
@@ -88,6 +88,11 @@ def is_run(folder: Path) -> bool:
     return (folder / OVERRIDES).is_file()
 
 
+def is_sweep(folder: Path) -> bool:
+    """Return whether `folder` is that of a sweep which began."""
+    return (folder / MULTIRUN).is_file()
+
+
 def read_command(folder: Path) -> list[str]:
     """Return the arguments that started the run in `folder`. ConfigError if they change Hydra's settings."""
     arguments = read_arguments(folder)
@@ -130,6 +135,15 @@ def read_sweep_overrides(folder: Path) -> list[str]:
         if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
             raise ConfigError(f"{folder}/multirun.yaml: {word} is not allowed", "start a new sweep")
     return [word for word in saved if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
+
+
+def read_sweep_metric(folder: Path) -> str:
+    """Return the sweep.metric of the sweep in `folder`. ConfigError if it cannot be read."""
+    path = folder / MULTIRUN
+    try:
+        return str(OmegaConf.select(cast("Any", OmegaConf.load(path)), "sweep.metric", throw_on_missing=True))
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}", "start a new sweep") from error
 
 
 def read_sweep_config_dir(folder: Path) -> list[str]:

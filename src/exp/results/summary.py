@@ -98,6 +98,7 @@ class SummarySink:
             self._content["baseline"] = {"name": event.name, "split": event.split, "metrics": event.metrics}
         elif isinstance(event, Resumed):
             self._at = event.at
+            self._content.pop("restored_step", None)  # of the previous end
             rows = list(metrics_csv.read_rows(self._folder))
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:

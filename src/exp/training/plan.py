@@ -62,6 +62,10 @@ class Plan:
 _MIN_SECONDS_BETWEEN_SAVES = 1.0
 
 
+# Of eval_every=auto.
+MAX_EVALUATIONS = 250
+
+
 # Rows of all the steps of one call, whose outputs are kept until its end.
 _MAX_ROWS_PER_CALL = 2**16
 
@@ -81,7 +85,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
     """
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
-    evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * compute_period(config.epochs, 250))
+    evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * compute_period(config.epochs, MAX_EVALUATIONS))
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     return Plan(
         steps=steps,

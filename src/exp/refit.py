@@ -1,0 +1,42 @@
+"""`exp refit`: train the best choice of a sweep on the training and the validation rows together."""
+
+import sys
+from pathlib import Path
+
+from exp.cli.commands import run_command
+from exp.config.overrides import shell_line, text_override
+from exp.errors import ConfigError
+from exp.results.best_job import find_best
+from exp.results.refit_line import refit_overrides
+from exp.results.run_folder import find_results
+
+
+def refit(sweep: str, /, out: str | None = None) -> None:
+    """Train the best choice of a sweep on its training and validation rows.
+
+        python -m exp refit SWEEP
+
+    It trains as many epochs as the best job, or the mean over its seeds and folds: up to the best evaluation if the
+    run ended with its parameters (early_stopping.restore_best), otherwise to its end. The command is printed first; it
+    is that of an ordinary run, which can be resumed, exported and verified.
+
+    Args:
+        sweep: Folder of the sweep or search.
+        out: Folder of the new run; by default one in outputs/.
+    """
+    found = find_best(Path(sweep))
+    if out is not None and (results := find_results(Path(out))) is not None:
+        raise ConfigError(f"out={out}: the folder already contains {results}", "out=ANOTHER_FOLDER")
+    folder = [text_override("hydra.run.dir", out)] if out is not None else []
+    line = [*found.config_dir, *refit_overrides(found), *folder]
+    print(f"# {found}")
+    print(shell_line(line), flush=True)
+    # Lazy: the command line imports the commands.
+    from exp.cli.main import train_or_sweep
+
+    if code := train_or_sweep(line).exit_code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    run_command(refit, sys.argv[1:])

@@ -1,0 +1,163 @@
+"""The best choice of a sweep: its jobs, and the command that trains it alone. Imports no torch."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exp.config.compose import override_key
+from exp.config.metric_names import as_cost, is_higher_better
+from exp.config.overrides import shell_line, text_override
+from exp.errors import ConfigError, pluralize
+from exp.results import repeats, sweep_csv
+from exp.results.formatting import format_metric
+from exp.results.run_folder import (
+    add_user_modules_to_path,
+    is_run,
+    is_sweep,
+    read_command,
+    read_config,
+    read_config_dir,
+    read_overrides,
+    read_sweep_metric,
+)
+from exp.results.sweep_csv import Row
+
+# The keys in which the repeats of a choice differ, and what their values are called.
+_REPEATED = {"seed": "seed", "fold": "fold"}
+
+# The keys of a cross-validation, which a run on its own does not have.
+_OF_FOLDS = ("folds", "fold_repeats", "fold")
+
+# Jobs that are listed by name.
+_MAX_NAMES = 10
+
+
+@dataclass(frozen=True)
+class BestChoice:
+    """The best choice of a sweep by its sweep.metric.
+
+    Attributes:
+        sweep: Folder of the sweep.
+        jobs: Folders of its finished jobs, by seed and then by fold.
+        metric: The metric of the sweep, such as loss/val.
+        value: Its mean over the jobs.
+        repeated: What the jobs differ in: seed, fold, both, or nothing.
+        compared: Number of choices that it is the best of, and `others` of those with fewer finished jobs.
+    """
+
+    sweep: Path
+    jobs: tuple[Path, ...]
+    metric: str
+    value: float
+    repeated: tuple[str, ...]
+    compared: int
+    others: int
+
+    @property
+    def repeats(self) -> str:
+        """What the jobs are called together: "5 seeds", "5 folds", "15 jobs"."""
+        return pluralize(len(self.jobs), _REPEATED[self.repeated[0]] if len(self.repeated) == 1 else "job")
+
+    def __str__(self) -> str:
+        """Return one line for people: job 3: loss/val 0.0123, mean of 5 seeds, the lowest of 12 choices."""
+        names = [job.name for job in self.jobs]
+        listed = names if len(names) <= _MAX_NAMES else [*names[:_MAX_NAMES], "..."]
+        mean = f", mean of {self.repeats}" if len(names) > 1 else ""
+        extreme = "highest" if is_higher_better(self.metric.rpartition("/")[0]) else "lowest"
+        order = f", the {extreme} of {self.compared} choices" if self.compared > 1 else ""
+        left_out = f" ({self.others} more with fewer finished jobs)" if self.others else ""
+        value = format_metric(self.metric, self.value)
+        return f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{left_out}"
+
+    @property
+    def config_dir(self) -> list[str]:
+        """The --config-dir of the sweep, as arguments."""
+        return read_config_dir(self.jobs[0])
+
+    @property
+    def overrides(self) -> list[str]:
+        """The overrides that train the choice alone: without folds, and without a seed that the sweep varied.
+
+        Raises:
+            ConfigError: They change Hydra's settings, or the folder is damaged.
+        """
+        job = self.jobs[0]
+        read_command(job)  # refuses Hydra's settings
+        left_out = {*_OF_FOLDS, *self.repeated}
+        kept = [word for word in read_overrides(job) if override_key(word) not in left_out]
+        is_typed = any(override_key(word) == "folds" for word in read_overrides(job))
+        has_folds = read_config(job).get("folds") is not None
+        return [*kept, "folds=null"] if has_folds and not is_typed else kept  # a preset has them
+
+
+def find_best(folder: Path) -> BestChoice:
+    """Return the best choice of the sweep in `folder`: the best mean of its sweep.metric over the finished jobs.
+
+    Choices are compared if none has more finished jobs: otherwise the one whose seeds diverged might win by the seed
+    that is left. The first one wins a tie.
+
+    Raises:
+        ConfigError: The folder is no sweep, no job finished, or none has the metric.
+    """
+    check_is_sweep(folder)
+    rows, metric = list(sweep_csv.read_rows(folder).values()), read_sweep_metric(folder)
+    finished = [
+        [row for row in members if row["status"] == "finished"] for members in repeats.group_by_choice(rows).values()
+    ]
+    most = max(map(len, finished), default=0)
+    if not most:
+        raise _none_finished(folder, rows)
+    name = metric.rpartition("/")[0]
+    add_user_modules_to_path(folder / str(rows[0]["job"]))  # its metric may be the user's own
+    complete = [members for members in finished if len(members) == most]
+    means = [statistics.fmean(sweep_csv.read_metric(row, metric) for row in members) for members in complete]
+    known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
+    if not known:
+        raise _no_metric(folder, rows, metric)
+    _, place = min(known)
+    varied = repeats.varied_columns(rows)
+    return BestChoice(
+        sweep=folder,
+        jobs=tuple(folder / str(row["job"]) for row in sorted(complete[place], key=_by_repeat)),
+        metric=metric,
+        value=means[place],
+        repeated=tuple(key for key in _REPEATED if key in varied),
+        compared=len(known),
+        others=sum(0 < len(members) < most for members in finished),
+    )
+
+
+def check_is_sweep(folder: Path) -> None:
+    """Raise ConfigError if `folder` is not the folder of a sweep."""
+    if is_sweep(folder):
+        return
+    if is_run(folder):
+        above = folder.parent
+        fix = f"its sweep, {above}" if is_sweep(above) else "the folder of a sweep (-m)"
+        raise ConfigError(f"{folder} is a run, not a sweep", fix)
+    raise ConfigError(f"{folder} does not contain a sweep", "the folder that a sweep printed at its end")
+
+
+def _by_repeat(row: Row) -> tuple[int, ...]:
+    """Sort by seed, then by fold."""
+    return tuple(int(value) if (value := str(row.get(key, ""))).isdecimal() else 0 for key in _REPEATED)
+
+
+def _none_finished(folder: Path, rows: Sequence[Row]) -> ConfigError:
+    statuses = [str(row["status"]) for row in rows]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no jobs"
+    error = next((f"; {row['job']}: {row['error']}" for row in rows if row["error"]), "")
+    is_final = all(status in ("diverged", "pruned") for status in statuses)
+    resume = shell_line(["-m", text_override("sweep.resume", str(folder))])
+    return ConfigError(f"{folder}: no job finished ({counts}){error}", "a new sweep" if rows and is_final else resume)
+
+
+def _no_metric(folder: Path, rows: Sequence[Row], metric: str) -> ConfigError:
+    available = repeats.metric_columns(rows)
+    other = [f"sweep.metric={available[0]}"] if available else []
+    return ConfigError(
+        f"{folder}: no finished job has the sweep.metric {metric} (available: {', '.join(available) or 'none'})",
+        shell_line(["-m", text_override("sweep.resume", str(folder)), *other]),
+    )

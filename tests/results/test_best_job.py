@@ -1,0 +1,199 @@
+"""The best choice of a sweep, from the files of hand-written sweeps."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exp.errors import ConfigError
+from exp.results.best_job import find_best
+from exp.results.refit_line import refit_overrides, trained_epochs
+from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
+
+CONFIG_OF_A_JOB = {
+    "dataset": {"_target_": "sklearn.datasets.load_wine", "train_on_val": False},
+    "scheduler": {"_target_": None},
+    "batching": {"batch_size": 10, "drop_last": False},
+    "early_stopping": {"restore_best": False},
+    "epochs": 20,
+    "eval_every": "auto",
+    "folds": None,
+}
+
+
+def write_sweep(folder: Path, jobs: Sequence[tuple[str, Any]], metric: str = "loss/val", **config: Any) -> Path:
+    """Write a sweep whose jobs have these overrides, and this value of the metric or this status."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MULTIRUN).write_text(f"metric: loss\nsweep:\n  metric: {metric}\n")
+    name, _, split = ("loss/val" if "$" in metric else metric).rpartition("/")
+    for number, (overrides, value) in enumerate(jobs):
+        finished = {"status": "finished", "final": {split: {name: value}}, "planned_steps": 400, "steps": 400}
+        write_job(folder / str(number), overrides, {"status": value} if isinstance(value, str) else finished, config)
+    return folder
+
+
+def write_job(folder: Path, overrides: str, content: dict[str, Any], config: dict[str, Any]) -> None:
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / OVERRIDES).write_text(json.dumps(overrides.split()))
+    (folder / CONFIG).write_text(json.dumps(CONFIG_OF_A_JOB | config))
+    (folder / HYDRA_SETTINGS).write_text("{}")
+    (folder / SUMMARY).write_text(json.dumps({"overrides": overrides.split(), **content}))
+
+
+def names(jobs: Sequence[Path]) -> list[str]:
+    return [job.name for job in jobs]
+
+
+def test_the_best_job_has_the_lowest_loss_and_the_first_one_wins_a_tie(tmp_path: Path):
+    jobs = [("optimizer.lr=1", 0.5), ("optimizer.lr=2", 0.2), ("optimizer.lr=3", 0.2), ("optimizer.lr=4", "failed")]
+    best = find_best(write_sweep(tmp_path, jobs))
+    assert (names(best.jobs), best.value, best.overrides) == (["1"], 0.2, ["optimizer.lr=2"])
+    assert str(best) == "job 1: loss/val 0.2, the lowest of 3 choices"
+
+
+def test_a_higher_accuracy_is_better(tmp_path: Path):
+    jobs = [("optimizer.lr=1", 0.5), ("optimizer.lr=2", 0.75)]
+    best = find_best(write_sweep(tmp_path, jobs, "accuracy/test"))
+    assert str(best) == "job 1: accuracy/test 75.00 %, the highest of 2 choices"
+
+
+def test_the_metric_of_the_sweep_may_refer_to_that_of_its_jobs(tmp_path: Path):
+    assert find_best(write_sweep(tmp_path, [("optimizer.lr=1", 0.5)], "${metric}/val")).metric == "loss/val"
+
+
+def test_seeds_are_averaged_and_left_out_of_the_command(tmp_path: Path):
+    jobs = [
+        ("dataset=wine optimizer.lr=1 seed=10", 0.1),  # the best job, but not of the best choice
+        ("dataset=wine optimizer.lr=1 seed=9", 0.9),
+        ("dataset=wine optimizer.lr=2 seed=10", 0.3),
+        ("dataset=wine optimizer.lr=2 seed=9", 0.4),
+    ]
+    best = find_best(write_sweep(tmp_path, jobs))
+    assert names(best.jobs) == ["3", "2"]  # by seed, as numbers
+    assert best.value == pytest.approx(0.35)
+    assert best.overrides == ["dataset=wine", "optimizer.lr=2"]
+    assert str(best) == "jobs 3, 2: loss/val 0.35, mean of 2 seeds, the lowest of 2 choices"
+
+
+def test_a_seed_that_does_not_vary_is_kept(tmp_path: Path):
+    best = find_best(write_sweep(tmp_path, [("optimizer.lr=1 seed=7", 0.5), ("optimizer.lr=2 seed=7", 0.4)]))
+    assert best.overrides == ["optimizer.lr=2", "seed=7"]
+
+
+def test_a_choice_with_fewer_finished_seeds_is_not_compared(tmp_path: Path):
+    """Its seeds that diverged have no loss, so the mean of the others would be too good."""
+    jobs = [
+        ("optimizer.lr=1 seed=0", 0.3),
+        ("optimizer.lr=1 seed=1", 0.4),
+        ("optimizer.lr=2 seed=0", 0.01),
+        ("optimizer.lr=2 seed=1", "diverged"),
+        ("optimizer.lr=3 seed=0", "pruned"),
+        ("optimizer.lr=3 seed=1", "pruned"),
+    ]
+    best = find_best(write_sweep(tmp_path, jobs))
+    assert str(best) == "jobs 0, 1: loss/val 0.35, mean of 2 seeds (1 more with fewer finished jobs)"
+
+
+def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(tmp_path: Path):
+    best = find_best(write_sweep(tmp_path, [("experiment=xor_mse", 0.5)], folds=5))
+    assert best.overrides == ["experiment=xor_mse", "folds=null"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message", "fix"),
+    [
+        ([], "no job finished (no jobs)", "python -m exp -m sweep.resume="),
+        ([("seed=0", "failed"), ("seed=1", "running")], "no job finished (1 failed, 1 running)", "sweep.resume="),
+        ([("seed=0", "diverged"), ("seed=1", "diverged")], "no job finished (2 diverged)", "a new sweep"),
+    ],
+)
+def test_a_sweep_without_finished_jobs_is_an_error(jobs: Any, message: str, fix: str, tmp_path: Path):
+    with pytest.raises(ConfigError) as refused:
+        find_best(write_sweep(tmp_path, jobs))
+    assert message in refused.value.problem
+    assert fix in refused.value.fix
+
+
+def test_a_metric_that_no_job_has_is_an_error(tmp_path: Path):
+    folder = write_sweep(tmp_path, [("seed=0", 0.5)])
+    (folder / MULTIRUN).write_text("sweep:\n  metric: auc/val\n")
+    with pytest.raises(ConfigError, match=r"no finished job has the sweep.metric auc/val \(available: loss/val\)"):
+        find_best(folder)
+
+
+def test_other_folders_are_refused(tmp_path: Path):
+    folder = write_sweep(tmp_path / "sweep", [("seed=0", 0.5)])
+    with pytest.raises(ConfigError) as run:
+        find_best(folder / "0")
+    assert run.value.problem == f"{folder}/0 is a run, not a sweep"
+    assert run.value.fix == f"its sweep, {folder}"
+    with pytest.raises(ConfigError, match="nowhere does not contain a sweep"):
+        find_best(tmp_path / "nowhere")
+    (folder / MULTIRUN).write_text("{")
+    with pytest.raises(ConfigError, match=r"multirun.yaml cannot be read"):
+        find_best(folder)
+
+
+def refitted(folder: Path, *jobs: str, content: Any = (), **config: Any) -> list[str]:
+    sweep = write_sweep(folder, [(job, 0.5) for job in jobs], **config)
+    for number in range(len(jobs)):
+        path = sweep / str(number) / SUMMARY
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"rows": {"train": 106, "val": 35}} | dict(content)))
+    return refit_overrides(find_best(sweep))
+
+
+USUAL = ["dataset.train_on_val=true", "epochs=20", "early_stopping.patience=null", "early_stopping.restore_best=false"]
+
+
+def test_a_refit_trains_on_all_rows_for_as_long(tmp_path: Path):
+    words = "optimizer.lr=1 early_stopping.patience=3 epochs=20"
+    assert refitted(tmp_path, words) == ["optimizer.lr=1", *USUAL]
+
+
+def test_a_refit_ends_at_the_best_evaluation_of_each_seed_on_average(tmp_path: Path):
+    sweep = write_sweep(tmp_path, [("seed=0", 0.5), ("seed=1", 0.5), ("seed=2", 0.5)])
+    for number, step in enumerate((41, 100, 0)):  # of 20 steps per epoch: after 2.05, 5 and 0 epochs
+        path = sweep / str(number) / SUMMARY
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"restored_step": step, "steps": 160}))
+    assert [trained_epochs(sweep / name) for name in "012"] == [3, 5, 1]
+    assert "epochs=3" in refit_overrides(find_best(sweep))
+
+
+def test_a_run_that_stopped_early_with_its_last_parameters_is_refitted_for_as_long(tmp_path: Path):
+    assert "epochs=8" in refitted(tmp_path, "early_stopping.patience=3", content={"steps": 160})
+
+
+def test_what_the_rows_decided_is_kept(tmp_path: Path):
+    content = {"decided": {"epochs": 40, "batching.batch_size": 32, "loss": "mse"}}
+    expected = ["dataset.train_on_val=true", "epochs=40", *USUAL[2:], "batching.batch_size=32"]
+    assert refitted(tmp_path, "dataset=wine", content=content, epochs="auto") == ["dataset=wine", *expected]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "more"),
+    [
+        ({"T_max": None}, ["scheduler.T_max=20"]),
+        ({"T_max": None, "every": "step"}, ["scheduler.T_max=300"]),  # 141 rows are 15 steps
+        ({"T_max": None, "every": "evaluation"}, ["scheduler.T_max=20", "eval_every=1epoch"]),
+        ({"T_max": 7}, []),
+        ({"step_size": 10}, []),
+        ({"step_size": 10, "every": "evaluation"}, ["eval_every=1epoch"]),
+    ],
+    ids=str,
+)
+def test_a_schedule_keeps_the_length_of_the_best_job(scheduler: dict[str, Any], more: list[str], tmp_path: Path):
+    node = {"_target_": "torch.optim.lr_scheduler.Any", **scheduler}
+    words = refitted(tmp_path, "scheduler=step", content={"restored_step": 61}, scheduler=node)
+    assert words == ["scheduler=step", USUAL[0], "epochs=4", *USUAL[2:], *more]
+
+
+def test_a_dataset_of_a_users_own_gets_the_key(tmp_path: Path):
+    assert refitted(tmp_path, "dataset=wine", dataset={"_target_": "ours.rows"})[1] == "++dataset.train_on_val=true"
+
+
+def test_a_plateau_scheduler_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="lowers the learning rate by the validation rows") as refused:
+        refitted(tmp_path, "seed=0", "seed=1", scheduler={"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"})
+    assert refused.value.fix.endswith("out=predictions.csv ensemble=true")

@@ -94,7 +94,8 @@ def test_a_sweep_has_a_table_seeds_and_runs():
     assert list(result.seeds["n"]) == [2, 2]
     better = result.seeds.loc[result.seeds["loss/val"].idxmin()]
     assert re.search(
-        rf"<td>{better['optimizer.lr']}</td><td>2</td><td>{better['loss/val']:.4g} ±", result._repr_html_()
+        rf"<td>{better['optimizer.lr']}</td><td>2</td><td>maybe</td><td>{better['loss/val']:.4g} ±",
+        result._repr_html_(),
     )
     assert result.runs["3"].final["val"]["loss"] == result.table["loss/val"][3]
     failed = sweep("dataset=moons", "batching.batch_size=10,100000", "sweep.workers=0", epochs=1, figures=False)

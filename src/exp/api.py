@@ -131,7 +131,15 @@ class SweepResult:
     @cached_property
     def seeds(self) -> Any:
         """seeds.csv as a DataFrame, with mean and deviation over the seeds of each choice; None if no seed varied."""
-        path = self.folder / run_folder.SEEDS_TABLE
+        return self._means(run_folder.SEEDS_TABLE)
+
+    @cached_property
+    def folds(self) -> Any:
+        """folds.csv as a DataFrame, with mean and deviation over the folds of each choice; None without folds."""
+        return self._means(run_folder.FOLDS_TABLE)
+
+    def _means(self, name: str) -> Any:
+        path = self.folder / name
         return _frame(path) if path.exists() else None
 
     @property

@@ -1,11 +1,13 @@
 """The table of a sweep on the terminal: every column in a pipe, and what is left out in a narrow terminal."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from exp.reports.sweep_report import SweepResults
 from exp.reports.sweep_summary import print_summary
 from exp.results import terminal
 
@@ -34,3 +36,66 @@ def test_columns_that_do_not_fit_are_left_out_and_named(is_terminal: bool, width
     plain = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in lines]
     assert plain[0].split() == columns.split()
     assert ("more columns: sweep/sweep.csv" in plain) == (is_terminal and width < 100)
+
+
+def repeated(folder: Path, losses: dict[str, list[float]]) -> list[dict[str, object]]:
+    """Return the rows of a sweep over folds with these validation losses, and write where its jobs' rows are."""
+    rows: list[dict[str, object]] = []
+    for lr, values in losses.items():
+        for fold, loss in enumerate(values):
+            job = str(len(rows))
+            (folder / job).mkdir()
+            content = {"data_sha256": "a", "split_sha256": str(fold), "rows": {"train": 60, "val": 20, "test": 20}}
+            (folder / job / "summary.json").write_text(json.dumps(content))
+            metrics = {"loss/val": loss, "accuracy/val": 0.75, "loss/test": loss, "accuracy/test": 0.25}
+            rows.append({"job": job, "status": "finished", "lr": lr, "fold": fold, "seconds": 1.0, **metrics})
+    return rows
+
+
+CLEAR = {"0.1": [0.1, 0.11, 0.12], "1": [0.9, 0.92, 0.93]}
+CLOSE = {"0.1": [0.1, 0.11, 0.12], "1": [0.09, 0.12, 0.14]}
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (110, "lr n best? loss/val interval accuracy/val loss/test accuracy/test"),
+        (80, "lr n best? loss/val interval accuracy/val"),
+        (60, "lr n best? loss/val interval"),
+    ],
+)
+def test_the_terminal_marks_the_best_choices(width: int, columns: str, tmp_path: Path, monkeypatch):
+    lines = []
+    for losses in (CLEAR, CLOSE):
+        folder = tmp_path / str(len(lines))
+        folder.mkdir()
+        output = io.StringIO()
+        console = Console(file=output, force_terminal=True, width=width, no_color=True, soft_wrap=True)
+        monkeypatch.setattr(terminal, "make_console", lambda console=console: console)
+        print_summary(folder, repeated(folder, losses), "loss/val")
+        lines.append([line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in output.getvalue().splitlines()])
+    for printed in lines:
+        assert printed[0].replace("95 % interval", "interval").split() == columns.split()
+        assert max(map(len, printed[:3])) <= width
+    clear, close = lines
+    assert [line.split()[:3] for line in clear[1:3]] == [["0.1", "3", "yes"], ["1", "3", "no"]]
+    assert [line.split()[:3] for line in close[1:3]] == [["0.1", "3", "maybe"], ["1", "3", "maybe"]]
+    test = "paired t-test over 3 folds, corrected for shared training rows, 95 %"
+    assert f"best      lr=0.1; the other choice is worse ({test})" in clear
+    assert f"best      one of the 2 marked maybe ({test})" in close
+
+
+def test_the_report_says_what_the_terminal_says(tmp_path: Path):
+    results = SweepResults(tmp_path, repeated(tmp_path, CLEAR), "loss/val")
+    table = results.answer()
+    assert table is not None
+    assert table.head[:5] == ("lr", "n", "best?", "loss/val", "95 % interval")
+    assert [row[:3] for row in table.rows] == [("0.1", "3", "yes"), ("1", "3", "no")]
+    assert results.verdict().startswith("Best: lr=0.1; the other choice is worse (paired t-test over 3 folds")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_path: Path):
+    """Of a single job there is nothing to compare."""
+    verdict = SweepResults(tmp_path, ROWS[:count], "loss/val").verdict()
+    assert ("seed=range(0,5) or folds=5" in verdict) == (count == 2)

@@ -14,6 +14,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 from exp.reports import comparison_figures
 from exp.reports import mean_curves as curves
+from exp.reports.comparison import compare
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,18 @@ def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
         assert [chart.title for chart in layout.category[0].chart] == ["loss/val", "accuracy/val"]
         series = layout.category[0].chart[0].margin.series[0]
         assert (series.value, series.lower, series.upper) == tags
+
+
+def test_folds_have_bands_of_their_own(sweep: Path, tmp_path: Path):
+    for job in "01":
+        shutil.copytree(sweep / job, tmp_path / job)
+    (tmp_path / "seeds/all").mkdir(parents=True)
+    compare(tmp_path, {"all": ["0", "1"]}, "folds")
+    assert not (tmp_path / "seeds").exists()
+    events = read(tmp_path / "folds/all")
+    (record,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(record.tensor_proto.string_val[0])
+    assert layout.category[0].title == "mean of the folds +- std"
 
 
 def test_the_modes_are_compared_in_figures(sweep: Path):
@@ -105,6 +118,19 @@ def test_a_mean_is_over_the_same_steps(sweep: Path, tmp_path: Path):
     assert {name: values[kept].tolist() for name, values in whole.items() if name != "seconds"} == {
         name: values.tolist() for name, values in part.items() if name != "seconds"
     }
+
+
+def test_folds_whose_epochs_differ_by_a_step_are_averaged_by_epoch(tmp_path: Path):
+    """340 and 341 rows in batches of 10 are 34 and 35 steps."""
+    for job, steps, loss in (("0", 34, 0.5), ("1", 35, 0.25)):
+        (tmp_path / job).mkdir()
+        lines = [f"{epoch * steps},{epoch},{epoch * 340},1.0,val,{loss / epoch}" for epoch in (1, 2, 3)]
+        (tmp_path / job / "metrics.csv").write_text("\n".join(["step,epoch,samples,seconds,split,loss", *lines, ""]))
+    mean, deviation = curves.mean_curves([tmp_path / job for job in "01"])
+    assert mean["epoch"].tolist() == [1, 2, 3]
+    assert mean["step"].tolist() == [34.5, 69, 103.5]
+    assert mean["loss"] == pytest.approx(np.array([0.375, 0.375 / 2, 0.125]))
+    assert deviation["loss"] == pytest.approx(np.array([statistics.stdev([0.5, 0.25]) / epoch for epoch in (1, 2, 3)]))
 
 
 @pytest.mark.slow

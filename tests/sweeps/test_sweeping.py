@@ -336,7 +336,7 @@ def test_seeds_are_averaged(exp, tmp_path: Path):
         assert float(row["loss/val"]) == pytest.approx(statistics.fmean(values), rel=1e-12)
         assert float(row["loss/val std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
     lines = [line for line in done.stdout.splitlines() if " done, " not in line]  # progress lines of a slow machine
-    assert lines[0].split()[:3] == ["lr", "n", "loss/val"]
+    assert lines[0].split()[:3] == ["lr", "n", "best?"]
     assert lines[1].split()[0] == "0.5"  # the better one
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import inf
 
 from exp.config import own_metrics
 from exp.errors import ConfigError
@@ -33,6 +34,9 @@ _OF_NUMBERS = {
     "spearman": True,
 }
 
+# The smallest and the largest value, where it is not 0 and infinity for a cost, and 0 and 1 for a score.
+_RANGES = {"loss": (-inf, inf), "mcc": (-1.0, 1.0), "spearman": (-1.0, 1.0), "r2": (-inf, 1.0)}
+
 _ALWAYS = {"classes": ("loss", "accuracy"), "numbers": ("loss", "rmse", "r2")}
 _BY_KIND = {"classes": _OF_ALL | _OF_CLASSES, "numbers": _OF_ALL | _OF_NUMBERS}
 _ALL = _BY_KIND["classes"] | _BY_KIND["numbers"]
@@ -54,6 +58,12 @@ def is_higher_better(name: str) -> bool:
         ConfigError: The metric is of the user's own, and its source does not state it.
     """
     return own_metrics.is_higher_better(name) if own_metrics.is_own(name) else _ALL.get(name, True)
+
+
+def metric_range(name: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that the metric `name` can have."""
+    name, _ = split_class(name)
+    return _RANGES.get(name, (0.0, 1.0 if _ALL[name] else inf)) if name in _ALL else (-inf, inf)
 
 
 def as_cost(name: str, value: float) -> float:

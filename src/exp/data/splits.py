@@ -1,5 +1,6 @@
 """The training, validation and test rows of a run."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -118,6 +119,14 @@ class Splits:
             return np.zeros(0)
         y, of_row = self.train.class_numbers, self.train.row_weights
         return np.bincount(y, of_row, len(self.classes)).astype(np.float64)
+
+    @property
+    def split_fingerprint(self) -> str:
+        """SHA-256 of the numbers of the rows in each split: equal for the same division of the same dataset only."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.val, self.test):
+            digest.update(len(split).to_bytes(8, "little") + np.sort(split.row_numbers).tobytes())
+        return digest.hexdigest()
 
     @property
     def splits(self) -> dict[str, Split]:

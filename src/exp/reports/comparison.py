@@ -1,7 +1,7 @@
-"""Compare the jobs of a sweep: loss curves against four axes, decision surfaces, and a band for each set of seeds.
+"""Compare the jobs of a sweep: loss curves against four axes, decision surfaces, and a band for each set of repeats.
 
 The figures are PNGs in the sweep's `figures`, and in TensorBoard. There, each set of jobs that differ only in their
-seed is also a run, whose mean has the tag of the jobs' own curves.
+seed or fold is also a run, whose mean has the tag of the jobs' own curves.
 """
 
 import re
@@ -15,21 +15,27 @@ from numpy.typing import NDArray
 
 from exp.reports.mean_curves import mean_curves
 from exp.results import event_file
-from exp.results.run_folder import COMPARISON, FIGURES, SEED_BANDS
+from exp.results.run_folder import COMPARISON, FIGURES, FOLD_BANDS, SEED_BANDS
 
 # More curves in one chart cannot be told apart.
 _MAX_COMPARED = 8
 
 
-def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """Write the comparison anew. `jobs` maps the choices of a set, 'batching=full', to job folders in `folder`."""
+def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> None:
+    """Write the comparison anew.
+
+    Args:
+        jobs: The jobs' folders in `folder`, by the choices of their set: 'batching=full'.
+        repeated: What varies in a set: "seeds", "folds", "seeds and folds".
+    """
     curves = {name: mean_curves([folder / job for job in names]) for name, names in jobs.items()}
-    for stale in (SEED_BANDS, COMPARISON, FIGURES):
+    for stale in (SEED_BANDS, FOLD_BANDS, COMPARISON, FIGURES):
         shutil.rmtree(folder / stale, ignore_errors=True)
     if any(len(names) > 1 for names in jobs.values()):
+        bands = folder / (FOLD_BANDS if "folds" in repeated else SEED_BANDS)
         for name, (mean, deviation) in curves.items():
             if mean:
-                event_file.write(folder / SEED_BANDS / _file_name(name), _band(mean, deviation))
+                event_file.write(bands / _file_name(name), _band(mean, deviation, repeated))
     if 1 < len(curves) <= _MAX_COMPARED:
         from exp.reports.comparison_figures import draw_comparison
 
@@ -39,11 +45,13 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
         event_file.write(folder / COMPARISON, [event_file.picture(path.stem, path) for path in paths])
 
 
-def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]]) -> Iterator[Any]:
+def _band(
+    mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.float64]], repeated: str
+) -> Iterator[Any]:
     """Yield TensorBoard's records of one set: the mean, both ends of the band, and a chart of the three."""
     metrics = [name for name in mean if name not in ("step", "epoch", "samples", "seconds")]
     yield event_file.margins(
-        "mean of the seeds +- std",
+        f"mean of the {repeated} +- std",
         {f"{name}/val": (f"{name}/val", f"band/{name}/val - std", f"band/{name}/val + std") for name in metrics},
     )
     for index, step in enumerate(mean["step"]):
@@ -52,7 +60,7 @@ def _band(mean: dict[str, NDArray[np.float64]], deviation: dict[str, NDArray[np.
             middle, width = float(mean[name][index]), float(deviation[name][index])
             values[f"{name}/val"] = middle
             values |= {f"band/{name}/val - std": middle - width, f"band/{name}/val + std": middle + width}
-        yield event_file.scalars(values, int(step))
+        yield event_file.scalars(values, round(float(step)))
 
 
 def _file_name(name: str) -> str:

@@ -32,7 +32,7 @@ def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[st
 
 
 def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
-    """Plot validation loss against a column of metrics.csv, with a band for sets of several seeds."""
+    """Plot validation loss against a column of metrics.csv, with a band for sets of several jobs."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     chart = figure.subplots()
     for name, (mean, deviation) in curves.items():

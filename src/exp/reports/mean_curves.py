@@ -1,4 +1,4 @@
-"""Mean and standard deviation, over seeds, of the validation curves of a sweep's jobs."""
+"""Mean and standard deviation, over repeats, of the validation curves of a sweep's jobs."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,16 @@ Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.f
 
 
 def mean_curves(folders: Sequence[Path]) -> Curves:
-    """Return mean and deviation over the jobs, at the steps at which all of them were evaluated."""
+    """Return mean and deviation over the jobs, at the steps at which all of them were evaluated.
+
+    Folds differ in size by a row, and so their epochs may differ by a step: if more epochs than steps are common to all
+    jobs, those are the points.
+    """
     jobs = [_read_val_columns(folder) for folder in folders]
-    common = sorted(set[float].intersection(*(set(job.get("step", ())) for job in jobs)))
-    at = [[job["step"].index(step) for step in common] for job in jobs]
+    by_axis = {axis: set[float].intersection(*(set(job[axis]) for job in jobs)) for axis in ("step", "epoch")}
+    axis = max(by_axis, key=lambda name: len(by_axis[name]))
+    common = sorted(by_axis[axis])
+    at = [[job[axis].index(point) for point in common] for job in jobs]
     stacked = {
         name: np.array([[job[name][index] for index in indices] for job, indices in zip(jobs, at, strict=True)])
         for name in (jobs[0] if common else ())

@@ -1,4 +1,4 @@
-"""The page of a sweep: mean over seeds, the metric against each choice, figures, and every job."""
+"""The page of a sweep: means over its repeats, the metric against each choice, figures, and every job."""
 
 import json
 import math
@@ -18,9 +18,11 @@ from exp.reports.html import Link, Table
 from exp.reports.render import render
 from exp.reports.scatter import Point, Scatter, scatter
 from exp.results import repeats, run_folder, summary
-from exp.results.formatting import format_mean_std, format_metric
+from exp.results.formatting import format_interval, format_mean_std, format_metric
+from exp.results.job_rows import AllRows, read_job_rows
 from exp.results.run_folder import config_dir_in
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
+from exp.results.ties import Ties, find_ties
 
 # More jobs are not listed.
 _MAX_LISTED = 2_000
@@ -42,6 +44,8 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         folder=folder,
         command=command,
         answer=results.answer(),
+        repeated=results.repeated,
+        verdict=results.verdict(),
         charts=results.charts(),
         pictures=html.read_pictures(folder / run_folder.FIGURES),
         listed=_MAX_LISTED if len(rows) > _MAX_LISTED else None,
@@ -59,6 +63,7 @@ def render_cell(folder: Path, rows: Sequence[Row]) -> str:
     return render(
         "sweep_cell.html",
         answer=results.answer(),
+        verdict=results.verdict() if results.repeated else "",
         jobs=results.jobs(),
         pictures=html.read_pictures(folder / run_folder.FIGURES),
     )
@@ -111,17 +116,40 @@ class SweepResults:
         return [row for row in self.rows if row["status"] == "finished"]
 
     def answer(self) -> Table | None:
-        """Return a row for each choice, with mean and deviation over its seeds; None if no seed varied."""
-        choices = [name for name in self.names if name != "seed"]
-        rows = [
-            (
-                *(str(row.get(name, "")) for name in choices),
-                str(row["n"]),
-                *(format_mean_std(name, row) for name in self.metrics),
-            )
-            for row in sort_best_first(repeats.mean_rows(self.rows), self.by)
-        ]
-        return Table((*choices, "n", *self.metrics), rows) if rows else None
+        """Return a row for each choice, with mean and deviation over its repeats; None if it has none."""
+        choices, others = repeats.choice_columns(self.rows), [name for name in self.metrics if name != self.by]
+        rows: list[tuple[str, ...]] = []
+        for row in sort_best_first(repeats.mean_rows(self.rows, self._known), self.by):
+            values = tuple(str(row.get(name, "")) for name in choices)
+            marks = [] if self._ties is None else [self._ties.mark(values)]
+            means = [format_mean_std(self.by, row), format_interval(self.by, row)]
+            rows.append((*values, str(row["n"]), *marks, *means, *(format_mean_std(name, row) for name in others)))
+        mark = [] if self._ties is None else ["best?"]
+        return Table((*choices, "n", *mark, self.by, "95 % interval", *others), rows) if rows else None
+
+    def verdict(self) -> str:
+        """Return a sentence on which choice is the best, or on why the jobs do not tell; empty for a single choice."""
+        if self._ties is not None:
+            return f"Best: {self._ties.describe()}."
+        if repeats.name_repeats(self.rows) or len(self.finished) < 2:
+            return ""
+        return (
+            "Each choice was trained once, so nothing says how much of a difference is chance. "
+            "Add seed=range(0,5) or folds=5."
+        )
+
+    @property
+    def repeated(self) -> str:
+        """What varies between the repeats of a choice: seeds, folds."""
+        return repeats.name_repeats(self.rows)
+
+    @cached_property
+    def _known(self) -> AllRows:
+        return read_job_rows(self.folder, self.rows)
+
+    @cached_property
+    def _ties(self) -> Ties | None:
+        return find_ties(self.rows, self.by, self._known)
 
     def jobs(self) -> Table:
         """Return a row for each job, with a link to its page: the best first, unfinished jobs last."""
@@ -142,7 +170,7 @@ class SweepResults:
         """Return a chart of the metric against each choice, of the jobs that have the metric."""
         measured = [row for row in self.finished if math.isfinite(read_metric(row, self.by))]
         thinned = measured[:: max(1, -(-len(measured) // _MAX_LISTED))]
-        choices = [name for name in self.names if name != "seed"]
+        choices = repeats.choice_columns(self.rows)
         return [scatter(name, self.by, [self._point(row, name) for row in thinned]) for name in choices if thinned]
 
     def _point(self, row: Row, name: str) -> Point:

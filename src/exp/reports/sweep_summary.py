@@ -11,24 +11,34 @@ from rich.text import Text
 
 from exp.errors import display_path, pluralize
 from exp.results import repeats, run_folder, terminal
-from exp.results.formatting import format_mean_std, format_metric
+from exp.results.formatting import format_interval, format_mean_std, format_metric
+from exp.results.job_rows import AllRows, read_job_rows
 from exp.results.sweep_csv import Row, sort_best_first
+from exp.results.ties import Ties, find_ties
 
 # Longer tables are left to sweep.csv.
 _MAX_ROWS = 20
+
+
+# Columns of the means: whether the choice is the best, and the interval of the metric that the table is sorted by.
+_MARK, _INTERVAL = "best?", "95 % interval"
 
 
 def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     """Print the table of the sweep in `folder`, its failures, and where its files are."""
     console = terminal.make_console()
     folder = display_path(folder)
-    table, is_complete = summary_table(rows, metric, console)
+    known, metrics = read_job_rows(folder, rows), repeats.metric_columns(rows)
+    by = metric if metric in metrics or not metrics else metrics[0]
+    ties = find_ties(rows, by, known)
+    table, is_complete = summary_table(rows, by, console, known, ties)
     if not console.is_terminal and not terminal.in_notebook():  # a pipe or a file has no width
         console.width = max(console.width, _width(table, console))
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / run_folder.SWEEP_TABLE}")
-    metrics = repeats.metric_columns(rows)
+    if ties is not None:
+        console.print(Text.assemble(("best      ", "bold"), ties.describe()))
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")
     if pruned := sum(row["status"] == "pruned" for row in rows):
@@ -53,18 +63,21 @@ def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
     return is_measured and (len(failures) < len(rows) if is_search else not failures)
 
 
-def summary_table(rows: Sequence[Row], metric: str, console: Console) -> tuple[Table, bool]:
-    """Return a row for each finished job, or for each choice if seeds vary, the best first; and whether it is complete.
+def summary_table(
+    rows: Sequence[Row], metric: str, console: Console, known: AllRows, ties: Ties | None
+) -> tuple[Table, bool]:
+    """Return a row for each finished job, or for each choice if jobs repeat it; and whether the table is complete.
 
-    Columns that do not fit into a terminal are left out: first the test metrics and the seconds, then all metrics but
-    `metric`.
+    The best row is the first. Columns that do not fit into a terminal are left out: first the test metrics and the
+    seconds, then all metrics but `metric`.
     """
-    varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows)
+    varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows, known)
     best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
     val = [name for name in metrics if name.endswith("/val") or name == metric]
-    single = [metric] if metric in metrics else metrics[:1]
+    single = [metric] if metric in metrics else []
     if means:
-        tables = [_means(best, varied, shown) for shown in (metrics, val, single)]
+        choices = repeats.choice_columns(rows)
+        tables = [_means(best, choices, shown, metric, ties) for shown in (metrics, val, single)]
     else:
         tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, val), _jobs(best, varied, single)]
     has_width = console.is_terminal or terminal.in_notebook()
@@ -85,11 +98,22 @@ def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], *o
     return _table(["job", *varied, *metrics, *others], rows)
 
 
-def _means(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str]) -> Table:
-    """Each metric with its deviation in one column."""
-    cells = [{**row, **{name: format_mean_std(name, row) for name in metrics}} for row in rows if row["n"]]
+def _means(rows: Sequence[Row], choices: Sequence[str], metrics: Sequence[str], by: str, ties: Ties | None) -> Table:
+    """Each metric with its deviation in one column; `by` also with its interval."""
+    cells = [
+        {
+            **row,
+            **{name: format_mean_std(name, row) for name in metrics},
+            _INTERVAL: format_interval(by, row),
+            _MARK: ties and ties.mark(tuple(str(row[name]) for name in choices)),
+        }
+        for row in rows
+        if row["n"]
+    ]
     lost = ["lost"] if any(row["lost"] for row in rows) else []
-    return _table([*(name for name in varied if name != "seed"), "n", *lost, *metrics], cells)
+    mark = [_MARK] if ties is not None else []
+    shown = [column for name in metrics for column in ((name, _INTERVAL) if name == by else (name,))]
+    return _table([*choices, "n", *lost, *mark, *shown], cells)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
@@ -98,7 +122,9 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     for column, short in zip(columns, last, strict=True):
         name = short if last.count(short) == 1 else column
         table.add_column(
-            Text(name), no_wrap=True, justify="right" if repeats.is_metric(column) or column == "seconds" else "left"
+            Text(name),
+            no_wrap=True,
+            justify="right" if repeats.is_metric(column) or column in (_INTERVAL, "seconds") else "left",
         )
     for row in rows[:_MAX_ROWS]:
         table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))

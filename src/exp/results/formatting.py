@@ -16,8 +16,16 @@ def format_metric(name: str, value: object) -> str:
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
 
 
+def format_interval(name: str, row: Row) -> str:
+    """The 95 % interval of a metric in a row of `repeats.mean_rows`; empty if it has none."""
+    low, high = row.get(f"{name} low"), row.get(f"{name} high")
+    if not isinstance(low, float) or not isinstance(high, float):
+        return ""
+    return f"{format_metric(name, low).removesuffix(' %')} to {format_metric(name, high)}"
+
+
 def format_mean_std(name: str, row: Row) -> str:
-    """Mean ± standard deviation of a metric in a row of seeds.csv; '?' for the deviation of a single run."""
+    """Mean ± standard deviation of a metric in a row of `repeats.mean_rows`; '?' for the deviation of a single run."""
     if name not in row:
         return ""
     mean, deviation = float(row[name]), row[f"{name} std"]

@@ -1,18 +1,28 @@
-"""Jobs that differ only in their seed are one result: its mean, its standard deviation and its count."""
+"""Jobs that differ only in their seed or fold repeat one choice: its mean, deviation, interval and count."""
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from exp.results.run_folder import SEEDS_TABLE
+from exp.config.metric_names import metric_range
+from exp.results.job_rows import AllRows, average_splits, read_job_rows
+from exp.results.run_folder import FOLDS_TABLE, SEEDS_TABLE
 from exp.results.sweep_csv import OWN, SPLITS, Row, write_rows
+from exp.results.t_tests import mean_interval
+
+# The keys in which repeats differ, and what their values are called.
+REPEATED = {"seed": "seeds", "fold": "folds"}
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
-    """Write `folder`/seeds.csv, if a seed varies between the jobs `rows`."""
-    if means := mean_rows(rows):
-        write_rows(folder / SEEDS_TABLE, means)
+    """Write the means of the jobs `rows` to `folder`: folds.csv if their folds vary, seeds.csv if only seeds do."""
+    means = mean_rows(rows, read_job_rows(folder, rows))
+    name = FOLDS_TABLE if "fold" in varied_columns(rows) else SEEDS_TABLE
+    for stale in {FOLDS_TABLE, SEEDS_TABLE} - ({name} if means else set()):
+        (folder / stale).unlink(missing_ok=True)
+    if means:
+        write_rows(folder / name, means)
 
 
 def is_metric(column: str) -> bool:
@@ -33,52 +43,81 @@ def varied_columns(rows: Iterable[Row]) -> list[str]:
     return [column for column in columns if len({str(row.get(column, "")) for row in rows}) > 1]
 
 
+def choice_columns(rows: Iterable[Row]) -> list[str]:
+    """Return the varied columns in which choices differ: all but those of REPEATED."""
+    return [name for name in varied_columns(rows) if name not in REPEATED]
+
+
+def name_repeats(rows: Iterable[Row]) -> str:
+    """Return what varies between the repeats: "seeds", "folds", "seeds and folds"; empty if there are none."""
+    varied = varied_columns(rows)
+    return " and ".join(name for key, name in REPEATED.items() if key in varied)
+
+
 def group_by_choice(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """Return the jobs by their choices without the seed."""
-    names = [name for name in varied_columns(rows) if name != "seed"]
+    """Return the jobs by their values of `choice_columns`."""
+    names = choice_columns(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(str(row.get(name, "")) for name in names), []).append(row)
     return groups
 
 
-def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Return the folders of finished jobs by the choices of their group: 'batching=full, lr=0.1'."""
-    names = [name for name in varied_columns(rows) if name != "seed"]
+def name_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], str]:
+    """Return the name of each choice, by its values: 'batching=full, lr=0.1'."""
+    names = choice_columns(rows)
     short = [name.rpartition(".")[2] for name in names]
     labels = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
+    return {
+        values: ", ".join(f"{name}={value}" for name, value in zip(labels, values, strict=True)) or "all"
+        for values in group_by_choice(rows)
+    }
+
+
+def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the folders of the finished jobs of each choice, by its name, without choices that have none."""
+    names = name_choices(rows)
     groups = {
-        ", ".join(f"{name}={value}" for name, value in zip(labels, choices, strict=True)) or "all": [
-            str(member["job"]) for member in members if member["status"] == "finished"
-        ]
-        for choices, members in group_by_choice(rows).items()
+        names[values]: [str(member["job"]) for member in members if member["status"] == "finished"]
+        for values, members in group_by_choice(rows).items()
     }
     return {name: jobs for name, jobs in groups.items() if jobs}
 
 
-def mean_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return a row for each group: its choices, and mean and sample standard deviation of every metric.
+def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:
+    """Return a row for each choice: its values, and mean, deviation and interval of every metric.
 
-    `n` is the number of finished jobs, which the statistics are over; `lost` is the number of the others. The list is
-    empty if no seed varies. The deviation of a single job or of an infinite metric is an empty string.
+    `n` is the number of finished jobs, which the statistics are over; `lost` is the number of the others. For each
+    metric NAME/SPLIT, `NAME/SPLIT std` is the sample standard deviation, and `NAME/SPLIT low` and `NAME/SPLIT high` are
+    the 95 % interval of the mean; they are empty strings where they are not defined. The list is empty if nothing is
+    repeated.
+
+    Args:
+        known: The rows of the jobs, by job.
     """
-    names = varied_columns(rows)
-    if "seed" not in names:
+    if not name_repeats(rows):
         return []
-    names.remove("seed")
+    names = choice_columns(rows)
     table: list[Row] = []
-    for choices, members in group_by_choice(rows).items():
+    for values, members in group_by_choice(rows).items():
         finished = [member for member in members if member["status"] == "finished"]
         counts = {"n": len(finished), "lost": len(members) - len(finished)}
-        table.append({**dict(zip(names, choices, strict=True)), **counts, **_statistics(finished)})
+        table.append({**dict(zip(names, values, strict=True)), **counts, **_statistics(finished, known)})
     return table
 
 
-def _statistics(members: Sequence[Mapping[str, object]]) -> Row:
+def _statistics(members: Sequence[Mapping[str, object]], known: AllRows) -> Row:
     row: Row = {}
     for name in [column for column in (members[0] if members else ()) if is_metric(column)]:
-        values = [float(str(member[name])) for member in members if name in member]
+        having = [member for member in members if name in member]
+        values = [float(str(member[name])) for member in having]
         row[name] = statistics.fmean(values)
         has_deviation = len(values) > 1 and all(map(math.isfinite, values))
         row[f"{name} std"] = statistics.stdev(values) if has_deviation else ""
+        jobs = [(str(member["job"]),) for member in having]
+        metric, _, split = name.rpartition("/")
+        interval = mean_interval(*average_splits(values, jobs, split, known))
+        smallest, largest = metric_range(metric)
+        row[f"{name} low"] = "" if interval is None else max(smallest, interval[0])
+        row[f"{name} high"] = "" if interval is None else min(largest, interval[1])
     return row

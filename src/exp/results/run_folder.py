@@ -22,8 +22,9 @@ BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.p
 
 
 # In the folder of a sweep.
-SWEEP_MANIFEST, SWEEP_TABLE, SEEDS_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "seeds.csv", "multirun.yaml"
-SEED_BANDS, COMPARISON = "seeds", "comparison"
+SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
+SEEDS_TABLE, FOLDS_TABLE = "seeds.csv", "folds.csv"
+SEED_BANDS, FOLD_BANDS, COMPARISON = "seeds", "folds", "comparison"
 
 
 # In both.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EXPECTED_TYPES = {
     "environment": dict,
     "choices": dict,
+    "rows": dict,
     "final": dict,
     "best": dict,
     "baseline": dict,

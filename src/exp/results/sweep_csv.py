@@ -107,7 +107,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_metric(row: Row, metric: str) -> float:
-    """Return the value of `metric` in a row of sweep.csv or seeds.csv; NaN if the row has none."""
+    """Return the value of `metric` in a row of sweep.csv, seeds.csv or folds.csv; NaN if the row has none."""
     value = row.get(metric)
     return math.nan if value in (None, "") else float(value)
 

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Draws the figures of the sweep in `folder`; `jobs` are the folders of the finished jobs by what they vary."""
+    """Draws the figures of the sweep in `folder`.
+
+    `jobs` are the folders of the finished jobs by their choices, and `repeated` is what varies between those of one.
+    """
 
     folder: Path
     jobs: Mapping[str, Sequence[str]]
+    repeated: str
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Draw the figures. A failure is an outcome, because the sweep itself is complete."""
@@ -27,7 +31,7 @@ class Comparison:
         from exp.reports.comparison import compare
 
         try:
-            compare(self.folder, self.jobs)
+            compare(self.folder, self.jobs, self.repeated)
         except Exception as error:
             return Outcome(f"{type(error).__name__}: {error}")
         return Outcome()
@@ -36,6 +40,7 @@ class Comparison:
 def compare_jobs(folder: Path, executor: Executor) -> None:
     """Draw the comparison of the sweep in `folder`; print why if it fails."""
     rows = list(sweep_csv.read_rows(folder).values())
-    outcome = executor.submit(Comparison(folder, repeats.finished_by_name(rows))).result()
+    comparison = Comparison(folder, repeats.finished_by_name(rows), repeats.name_repeats(rows))
+    outcome = executor.submit(comparison).result()
     if outcome.error is not None:
         print(f"the jobs could not be compared: {outcome.error}")

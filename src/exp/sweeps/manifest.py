@@ -12,6 +12,8 @@ from exp.results.atomic import replacement
 from exp.results.run_folder import (
     COMPARISON,
     FIGURES,
+    FOLD_BANDS,
+    FOLDS_TABLE,
     MULTIRUN,
     PREDICTIONS,
     REPORT,
@@ -23,7 +25,10 @@ from exp.results.run_folder import (
 from exp.sweeps.jobs import Job, is_not_part_of_run
 
 # Names in a sweep folder that are not jobs.
-_RESERVED = (FIGURES, SEED_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS)
+_RESERVED = (
+    *(FIGURES, SEED_BANDS, FOLD_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, FOLDS_TABLE),
+    *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS),
+)
 
 
 # Of a name in the file systems of Linux, macOS and Windows.

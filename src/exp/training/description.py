@@ -44,6 +44,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
             "decided": decided,
             **_class_weights(experiment.data),
             "data_sha256": experiment.data.fingerprint,
+            "split_sha256": experiment.data.split_fingerprint,
             "environment": machine,
         },
         hyperparameters=_hyperparameters(spec, experiment),

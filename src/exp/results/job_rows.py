@@ -1,0 +1,62 @@
+"""The rows that jobs were trained and evaluated on: which repeats are of another split, and how much splits share."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exp.results import summary
+from exp.results.sweep_csv import Row
+
+
+@dataclass(frozen=True)
+class JobRows:
+    """The number of rows of each split of a job. `split` is equal for jobs with the same rows in the same splits."""
+
+    split: str
+    counts: Mapping[str, int]
+
+    def ratio(self, split: str) -> float:
+        """Return the rows of `split` for each training row; NaN if the job has no such rows."""
+        train = self.counts.get("train", 0)
+        return self.counts[split] / train if train and split in self.counts else math.nan
+
+
+# By the names of the jobs' folders.
+AllRows: TypeAlias = Mapping[str, JobRows]
+
+
+def read_job_rows(folder: Path, rows: Iterable[Row]) -> dict[str, JobRows]:
+    """Return the rows of each finished job of the sweep in `folder`, from its summary.json."""
+    found: dict[str, JobRows] = {}
+    for job in (str(row["job"]) for row in rows if row["status"] == "finished"):
+        content = summary.read(folder / job)
+        # A run of an earlier version has no split_sha256: its split may be its own.
+        split = f"{content.get('data_sha256')} {content.get('split_sha256', job)}"
+        counts: dict[str, Any] = content.get("rows", {})
+        found[job] = JobRows(split, {name: count for name, count in counts.items() if isinstance(count, int)})
+    return found
+
+
+def average_splits(
+    values: Sequence[float], jobs: Sequence[tuple[str, ...]], split: str, known: AllRows
+) -> tuple[list[float], float]:
+    """Return the values that a t-test is over, and its ratio: the rows of `split` for each training row.
+
+    If all jobs have the same rows in the same splits, the values are independent, and the ratio is 0: what varies is
+    the initial parameters or the order of the rows. Otherwise the ratio is that of the jobs, NaN if it is not known,
+    and values of the same rows are replaced by their mean, because they say nothing about other rows.
+
+    Args:
+        values: The results of repeats [N].
+        jobs: For each repeat the job, or the jobs that are compared.
+    """
+    by_rows: dict[tuple[str, ...], list[float]] = {}
+    for value, names in zip(values, jobs, strict=True):
+        by_rows.setdefault(tuple(known[job].split if job in known else job for job in names), []).append(value)
+    if len(by_rows) < 2:
+        return list(values), 0.0
+    ratios = [known[job].ratio(split) if job in known else math.nan for names in jobs for job in names]
+    return [statistics.fmean(some) for some in by_rows.values()], statistics.fmean(ratios)

@@ -1,0 +1,139 @@
+"""Which choices of a sweep the data cannot tell from the best one.
+
+Each choice is compared with the observed best by the paired t-test of exp.results.t_tests, over the repeats in which
+both finished. For k choices, it is worse than the best if its two-sided p-value is below
+
+    min(0.05, 2 * 0.05 / (k - 1))
+
+and tied otherwise. If the assumptions of the test hold, then
+
+- the choice that is best in truth is the best or tied in at least 95 % of sweeps. It is missed only if one of the
+  other k - 1, none of them better in truth, beats it in a one-sided test at the level 0.05 / (k - 1). (Comparisons with
+  the best: J. C. Hsu, Multiple Comparisons, 1996, chapter 4.)
+- if all choices are equally good, one is called the best in at most 5 % of sweeps: for k = 2 by the two-sided level,
+  for more choices because one of them has to beat all the others.
+
+Where there is no test, for lack of pairs or of spread, choices are tied.
+"""
+
+import math
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from exp.config.metric_names import as_cost
+from exp.results.job_rows import AllRows, average_splits
+from exp.results.repeats import REPEATED, group_by_choice, name_choices, name_repeats
+from exp.results.sweep_csv import Row, metric_value
+from exp.results.t_tests import LEVEL, paired_p_value
+
+# The values of a choice, in the order of repeats.choice_columns.
+Choice: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ties:
+    """The choices that may be the best, `tied`, among those `compared`.
+
+    Attributes:
+        best: The name of the observed best choice, which is one of `tied`.
+        test: The test, and what it is over.
+    """
+
+    best: str
+    tied: frozenset[Choice]
+    compared: frozenset[Choice]
+    test: str
+
+    def mark(self, choice: Choice) -> str:
+        """Return whether the choice is the best: yes, maybe, no, or an empty string if it has no result."""
+        if choice not in self.compared:
+            return ""
+        return "no" if choice not in self.tied else "maybe" if len(self.tied) > 1 else "yes"
+
+    def describe(self) -> str:
+        """Return a sentence on which choice is the best, and which test says so."""
+        if len(self.tied) > 1:
+            return f"one of the {len(self.tied)} marked maybe ({self.test})"
+        others = "other choice is" if len(self.compared) == 2 else f"other {len(self.compared) - 1} choices are"
+        return f"{self.best}; the {others} worse ({self.test})"
+
+
+def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
+    """Return which choices the jobs `rows` cannot tell from the best; None without repeats, or fewer than two choices.
+
+    Args:
+        known: The rows of the jobs, by job.
+    """
+    label = name_repeats(rows)
+    results = {choice: _results(members, metric) for choice, members in group_by_choice(rows).items()}
+    costs = {choice: _mean_cost(metric, jobs.values()) for choice, jobs in results.items() if jobs}
+    compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
+    if not label or len(compared) < 2:
+        return None
+    best = min(compared, key=costs.__getitem__)
+    level = min(1 - LEVEL, 2 * (1 - LEVEL) / (len(compared) - 1))
+    tests = {choice: _test(results[best], results[choice], metric, known) for choice in compared if choice != best}
+    worse = {choice for choice, test in tests.items() if test.p is not None and test.p < level}
+    return Ties(
+        name_choices(rows)[best], frozenset(compared) - worse, frozenset(compared), _describe(tests.values(), label)
+    )
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The metric of a job."""
+
+    job: str
+    value: float
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The p-value of a comparison over `n` values, None if there is no test, and what the values are of."""
+
+    p: float | None
+    n: int
+    is_over_repeats: bool
+    is_corrected: bool
+
+
+# The results of a choice, by the values of REPEATED.
+_Results: TypeAlias = Mapping[tuple[str, ...], _Result]
+
+
+def _results(members: Sequence[Row], metric: str) -> _Results:
+    """Return the results of the finished jobs that have the metric."""
+    return {
+        tuple(str(row.get(key, "")) for key in REPEATED): _Result(str(row["job"]), metric_value(row, metric))
+        for row in members
+        if row["status"] == "finished" and row.get(metric) not in (None, "")
+    }
+
+
+def _mean_cost(metric: str, results: Iterable[_Result]) -> float:
+    return as_cost(metric.rpartition("/")[0], statistics.fmean(result.value for result in results))
+
+
+def _test(best: _Results, other: _Results, metric: str, known: AllRows) -> _Test:
+    """Compare two choices over the repeats that both have."""
+    pairs = [(result, other[key]) for key, result in best.items() if key in other]
+    jobs = [(one.job, two.job) for one, two in pairs]
+    split = metric.rpartition("/")[2]
+    first, ratio = average_splits([one.value for one, _ in pairs], jobs, split, known)
+    second, _ = average_splits([two.value for _, two in pairs], jobs, split, known)
+    return _Test(paired_p_value(first, second, ratio), len(first), len(first) == len(pairs), ratio > 0)
+
+
+def _describe(tests: Collection[_Test], label: str) -> str:
+    """Return a description of the tests over the repeats that `label` names."""
+    done = [test for test in tests if test.p is not None]
+    if not done:
+        return f"the {label} have no spread to test by"
+    low, high = min(test.n for test in done), max(test.n for test in done)
+    over = label if all(test.is_over_repeats for test in done) else "splits"
+    count = f"{high}" if low == high else f"{low} to {high}"
+    corrected = any(test.is_corrected for test in done)
+    how = ", corrected for shared training rows" if corrected else " of one split"
+    return f"paired t-test over {count} {over}{how}, {100 * LEVEL:.0f} %"

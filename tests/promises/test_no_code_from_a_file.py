@@ -74,13 +74,14 @@ def test_a_target_outside_the_allow_list_is_refused(group: str, target: object):
     assert ("EXP_ALLOW" in caught.value.fix) == (target == "torchvision.models.resnet18")
 
 
-def test_a_refused_package_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("key", ["model._target_", "metric", "metrics"])
+def test_a_refused_package_is_not_imported(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "hostile.py").write_text(
-        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\nNet.higher_is_better = True\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match="is not allowed"):
-        build(config_of("model._target_=hostile.Net"))
+        build(config_of(f"{key}=hostile.Net"))
     assert not (tmp_path / "ran").exists()
 
 

@@ -1,6 +1,6 @@
 """Sweeps in which nothing differs: how often is a choice called the best, and does an interval hold the true mean?
 
-`python benchmarks/null_sweeps.py` simulates 1,000 sweeps for each line of a table, in four minutes. The choices of a
+`python benchmarks/null_sweeps.py` simulates 1,000 sweeps for each line of a table, in three minutes. The choices of a
 sweep are equally good: each is a ridge regression on its own features of the same rows, all features being equally
 informative. They are trained and tested as `folds=` and `seed=` divide the rows: 60 % train, 20 % val, 20 % test; of
 the rows outside a fold 75 % train. Normal results follow the assumptions of the test exactly.

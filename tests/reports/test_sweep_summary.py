@@ -10,6 +10,7 @@ from rich.console import Console
 from exp.reports.sweep_report import SweepResults
 from exp.reports.sweep_summary import print_summary
 from exp.results import terminal
+from exp.results.formatting import format_interval
 
 _METRICS = {"loss/val": 0.5, "accuracy/val": 0.75, "loss/test": 0.4, "accuracy/test": 0.25}
 ROWS = [
@@ -67,20 +68,22 @@ CLOSE = {"0.1": [0.1, 0.11, 0.12], "1": [0.09, 0.12, 0.14]}
 def test_the_terminal_marks_the_best_choices(width: int, columns: str, tmp_path: Path, monkeypatch):
     lines = []
     for losses in (CLEAR, CLOSE):
-        folder = tmp_path / str(len(lines))
+        monkeypatch.chdir(tmp_path)
+        folder = Path(str(len(lines)))
         folder.mkdir()
         output = io.StringIO()
         console = Console(file=output, force_terminal=True, width=width, no_color=True, soft_wrap=True)
         monkeypatch.setattr(terminal, "make_console", lambda console=console: console)
         print_summary(folder, repeated(folder, losses), "loss/val")
         lines.append([line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in output.getvalue().splitlines()])
-    for printed in lines:
+    for folder_name, printed in enumerate(lines):
         assert printed[0].replace("95 % interval", "interval").split() == columns.split()
         assert max(map(len, printed[:3])) <= width
+        assert (f"more columns: {folder_name}/folds.csv" in printed) == (width < 110)
     clear, close = lines
     assert [line.split()[:3] for line in clear[1:3]] == [["0.1", "3", "yes"], ["1", "3", "no"]]
     assert [line.split()[:3] for line in close[1:3]] == [["0.1", "3", "maybe"], ["1", "3", "maybe"]]
-    test = "paired t-test over 3 folds, corrected for shared training rows, 95 %"
+    test = "paired t-test over 3 folds, corrected for shared rows, 95 %"
     assert f"best      lr=0.1; the other choice is worse ({test})" in clear
     assert f"best      one of the 2 marked maybe ({test})" in close
 
@@ -99,3 +102,19 @@ def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_
     """Of a single job there is nothing to compare."""
     verdict = SweepResults(tmp_path, ROWS[:count], "loss/val").verdict()
     assert ("seed=range(0,5) or folds=5" in verdict) == (count == 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "expected"),
+    [
+        ("loss/val", 0.11194, 0.20025, "0.112 to 0.200"),
+        ("loss/val", -0.03946, 0.179, "-0.04 to 0.18"),
+        ("accuracy/test", 0.9247, 0.99939, "92.5 to 99.9 %"),
+        ("rmse/val", 10345.4, 11578.6, "10345 to 11579"),
+        ("r2/val", 0.999612, 0.999684, "0.999612 to 0.999684"),
+        ("loss/val", 1.0, 3e30, "1 to 3e+30"),
+    ],
+)
+def test_an_interval_has_two_digits_of_its_width(name: str, low: float, high: float, expected: str):
+    assert format_interval(name, {f"{name} low": low, f"{name} high": high}) == expected
+    assert format_interval(name, {f"{name} low": "", f"{name} high": ""}) == ""

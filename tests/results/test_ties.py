@@ -51,7 +51,7 @@ def test_a_clearly_better_choice_is_named():
     assert marks(ties, "0.1", "1", "10") == ["yes", "no", "no"]
     assert ties is not None
     assert ties.describe() == (
-        "lr=0.1; the other 2 choices are worse (paired t-test over 5 folds, corrected for shared training rows, 95 %)"
+        "lr=0.1; the other 2 choices are worse (paired t-test over 5 folds, corrected for shared rows, 95 %)"
     )
 
 

@@ -41,7 +41,7 @@ def test_folds_are_averaged_and_the_best_choice_is_named(exp, tmp_path: Path):
     printed = done.stdout.splitlines()
     best = next(line for line in printed if line.startswith("best      "))
     assert best.endswith(
-        "lr=0.1; the other choice is worse (paired t-test over 3 folds, corrected for shared training rows, 95 %)"
+        "lr=0.1; the other choice is worse (paired t-test over 3 folds, corrected for shared rows, 95 %)"
     )
     assert [line.split()[:3] for line in printed if line.startswith("0.")] == [
         ["0.1", "3", "yes"],

@@ -36,7 +36,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         console.width = max(console.width, _width(table, console))
     console.print(table)
     if not is_complete:
-        console.print(f"more columns: {folder / run_folder.SWEEP_TABLE}")
+        console.print(f"more columns: {folder / _table_file(rows)}")
     if ties is not None:
         console.print(Text.assemble(("best      ", "bold"), ties.describe()))
     if metrics and metric not in metrics:
@@ -68,22 +68,30 @@ def summary_table(
 ) -> tuple[Table, bool]:
     """Return a row for each finished job, or for each choice if jobs repeat it; and whether the table is complete.
 
-    The best row is the first. Columns that do not fit into a terminal are left out: first the test metrics and the
-    seconds, then all metrics but `metric`.
+    The best row is the first. Columns that do not fit into a terminal are left out: first the metrics of
+    the other split and the seconds, then all metrics but `metric`.
     """
     varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows, known)
     best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
-    val = [name for name in metrics if name.endswith("/val") or name == metric]
+    near = [name for name in metrics if name.rpartition("/")[2] == metric.rpartition("/")[2]]
     single = [metric] if metric in metrics else []
     if means:
         choices = repeats.choice_columns(rows)
-        tables = [_means(best, choices, shown, metric, ties) for shown in (metrics, val, single)]
+        tables = [_means(best, choices, shown, metric, ties) for shown in (metrics, near, single)]
     else:
-        tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, val), _jobs(best, varied, single)]
+        tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, near), _jobs(best, varied, single)]
     has_width = console.is_terminal or terminal.in_notebook()
     fitting = (table for table in tables if not has_width or _width(table, console) <= console.width)
     table = next(fitting, tables[-1])
+    if len(best) > _MAX_ROWS:
+        table.caption = f"best {_MAX_ROWS} of {len(best)}; all rows are in {_table_file(rows)}"
+        table.caption_justify = "left"
     return table, table is tables[0]
+
+
+def _table_file(rows: Sequence[Row]) -> str:
+    """Return the name of the file that has the whole table."""
+    return repeats.means_table(rows) if repeats.name_repeats(rows) else run_folder.SWEEP_TABLE
 
 
 def _width(table: Table, console: Console) -> int:
@@ -128,7 +136,4 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
         )
     for row in rows[:_MAX_ROWS]:
         table.add_row(*(Text(format_metric(column, row.get(column))) for column in columns))
-    if len(rows) > _MAX_ROWS:
-        table.caption = f"best {_MAX_ROWS} of {len(rows)}; all rows are in {run_folder.SWEEP_TABLE}"
-        table.caption_justify = "left"
     return table

@@ -1,5 +1,6 @@
 """Format numbers of results for people."""
 
+import math
 import re
 
 from exp.results.sweep_csv import Row
@@ -21,7 +22,12 @@ def format_interval(name: str, row: Row) -> str:
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if not isinstance(low, float) or not isinstance(high, float):
         return ""
-    return f"{format_metric(name, low).removesuffix(' %')} to {format_metric(name, high)}"
+    scale, unit = (100, " %") if name.startswith("accuracy") else (1, "")
+    low, high = scale * low, scale * high
+    if not 1e-6 < high - low < 1e6:
+        return f"{low:.4g} to {high:.4g}{unit}"
+    decimals = max(0, 1 - math.floor(math.log10(high - low)))  # two digits of the width
+    return f"{low:.{decimals}f} to {high:.{decimals}f}{unit}"
 
 
 def format_mean_std(name: str, row: Row) -> str:

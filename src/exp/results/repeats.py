@@ -18,11 +18,16 @@ REPEATED = {"seed": "seeds", "fold": "folds"}
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """Write the means of the jobs `rows` to `folder`: folds.csv if their folds vary, seeds.csv if only seeds do."""
     means = mean_rows(rows, read_job_rows(folder, rows))
-    name = FOLDS_TABLE if "fold" in varied_columns(rows) else SEEDS_TABLE
+    name = means_table(rows)
     for stale in {FOLDS_TABLE, SEEDS_TABLE} - ({name} if means else set()):
         (folder / stale).unlink(missing_ok=True)
     if means:
         write_rows(folder / name, means)
+
+
+def means_table(rows: Iterable[Row]) -> str:
+    """Return the name of the table of means: folds.csv if the folds of the jobs vary, and else seeds.csv."""
+    return FOLDS_TABLE if "fold" in varied_columns(rows) else SEEDS_TABLE
 
 
 def is_metric(column: str) -> bool:

@@ -135,5 +135,5 @@ def _describe(tests: Collection[_Test], label: str) -> str:
     over = label if all(test.is_over_repeats for test in done) else "splits"
     count = f"{high}" if low == high else f"{low} to {high}"
     corrected = any(test.is_corrected for test in done)
-    how = ", corrected for shared training rows" if corrected else " of one split"
+    how = ", corrected for shared rows" if corrected else " of one split"
     return f"paired t-test over {count} {over}{how}, {100 * LEVEL:.0f} %"

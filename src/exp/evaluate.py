@@ -51,7 +51,8 @@ def evaluate(
             raise DataError(f"data={data}: the weight '{trained.weight}' is 0 in every row", "rows with weights > 0")
         of_row = None if weights is None else weights[kept]
         what, metrics = data, trained.evaluate_rows(rows[kept], y[kept], of_row)
-    print(f"{what}, {metrics.count:,} rows, checkpoint {trained.checkpoint}")
+    calibrated = ", calibrated" if trained.calibration is not None else ""
+    print(f"{what}, {metrics.count:,} rows, checkpoint {trained.checkpoint}{calibrated}")
     for name, value in metrics.values().items():
         print(f"{name} {value!r}")
 

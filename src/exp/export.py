@@ -136,7 +136,7 @@ def _with_own_unit(trained: "TrainedModel") -> Any:
     from exp.data.target_scale import OwnUnit
 
     scale = trained.preprocessing.target_scale
-    return trained.model if scale is None else nn.Sequential(trained.model, OwnUnit(scale)).eval()
+    return trained.network if scale is None else nn.Sequential(trained.network, OwnUnit(scale)).eval()
 
 
 def _any_rows() -> Any:

@@ -18,12 +18,12 @@ CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml
 SUMMARY, METRICS, LOG, FIGURES = "summary.json", "metrics.csv", "exp.log", "figures"
 PREDICTIONS = "predictions.csv"  # of a fold; also in the folder of a sweep
 LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previous.pt"
+CALIBRATION = "calibration.json"
 BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
 
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
-SEARCH_RECORD = "search.json"
 SEEDS_TABLE, FOLDS_TABLE = "seeds.csv", "folds.csv"
 SEED_BANDS, FOLD_BANDS, COMPARISON = "seeds", "folds", "comparison"
 

@@ -19,7 +19,7 @@ from exp.data.read_table import Table, read_frame
 from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.errors import CheckpointError, ConfigError, DataError, ExpError
-from exp.results import checkpoints
+from exp.results import calibration_json, checkpoints
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -30,11 +30,12 @@ from exp.results.run_folder import (
     resume_command,
 )
 from exp.training.build import Experiment, build, build_objective, metric_names_of
+from exp.training.calibration import Calibration, CalibrationLayer
 from exp.training.choices import resolve_loss
 from exp.training.events import State
 from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
-from exp.training.objectives import Objective
+from exp.training.objectives import Binary, Multiclass, Objective
 from exp.training.predictions import Columns, prediction_columns
 
 # Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
@@ -57,6 +58,33 @@ class TrainedModel:
     state: State
     checkpoint: str
     moved: Mapping[str, str] = field(default_factory=dict[str, str])  # where the run's data files are now, by key
+    calibration: Calibration | None = None
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The model, followed by its calibration if it has one."""
+        return nn.Sequential(self.model, *self._calibrate).eval()
+
+    @cached_property
+    def _calibrate(self) -> list[nn.Module]:
+        if self.calibration is None:
+            return []
+        objective = self.objective
+        of_probabilities = isinstance(objective, Binary) and objective.probability is not torch.sigmoid
+        return [CalibrationLayer(self.calibration, objective.outputs, of_probabilities)]
+
+    def calibrate(self, calibration: Calibration | None) -> "TrainedModel":
+        """Return this model with a calibration, which its outputs, predictions and metrics then have."""
+        if calibration is None:
+            return self
+        assert isinstance(self.objective, Multiclass | Binary)
+        objective = replace(self.objective, threshold=calibration.threshold)
+        return replace(self, objective=objective, calibration=calibration)
+
+    @property
+    def step(self) -> int:
+        """The step after which the model had these parameters."""
+        return int(self.state["progress"]["step"])
 
     @property
     def weight(self) -> str | None:
@@ -71,7 +99,7 @@ class TrainedModel:
         """
         starts = range(0, max(1, len(rows)), MAX_ROWS)
         with torch.no_grad():
-            return torch.cat([self.model(self.preprocessing.to_tensor(rows[i : i + MAX_ROWS])) for i in starts])
+            return torch.cat([self.network(self.preprocessing.to_tensor(rows[i : i + MAX_ROWS])) for i in starts])
 
     def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
@@ -142,16 +170,26 @@ class TrainedModel:
         splits = self.experiment.data.splits
         if split not in splits:
             raise ConfigError(f"split={split}: unknown split '{split}' (available: {', '.join(splits)})", "split=test")
-        return self.experiment.learner.evaluate(splits[split])
+        return compute_metrics(self.objective, self.outputs_of(splits[split]), splits[split])
+
+    def outputs_of(self, split: Split) -> Tensor:
+        """Return the outputs [N, K] for a split of the run's experiment."""
+        output = self.experiment.learner.predict(split.x)
+        for layer in self._calibrate:
+            output = layer(output)
+        return output
 
 
-def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, str] | None = None) -> TrainedModel:
+def load_trained(
+    folder: Path | str, which: str = "auto", moved: Mapping[str, str] | None = None, calibrated: bool = True
+) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
     `auto` is what the final metrics are of: the best with early_stopping.restore_best=true, otherwise the last.
 
     Args:
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.
+        calibrated: Whether to apply the calibration of the run, if it has one of these parameters.
 
     No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
 
@@ -185,4 +223,5 @@ def load_trained(folder: Path | str, which: str = "auto", moved: Mapping[str, st
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
-    return TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
+    trained = TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
+    return trained.calibrate(calibration_json.read(folder, trained.step)) if calibrated else trained

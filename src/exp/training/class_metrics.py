@@ -59,6 +59,10 @@ class ClassRows:
         return np.log(np.clip(self.probabilities[np.arange(len(self.truth)), self.truth], epsilon, 1 - epsilon))
 
 
+def accuracy(rows: ClassRows) -> float:
+    return float(np.average(rows.predicted == rows.truth, weights=rows.weights))
+
+
 def balanced_accuracy(rows: ClassRows) -> float:
     """Return the mean recall of the classes that have rows."""
     return float(rows.recall[rows.confusion.sum(1) > 0].mean())

@@ -69,11 +69,16 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
 
 @dataclass(frozen=True)
 class Multiclass:
-    """K classes with one output each; the largest is the prediction."""
+    """K classes with one output each; the largest is the prediction.
+
+    Args:
+        threshold: Of two classes, the probability of the second from which on it is predicted; None: 0.5.
+    """
 
     criterion: nn.Module
     outputs: int
     chosen: ChosenMetrics = NO_METRICS
+    threshold: float | None = None
     metrics = AccuracySum.names
 
     def target(self, y: Tensor) -> Tensor:
@@ -82,7 +87,9 @@ class Multiclass:
 
     def prediction(self, output: Tensor) -> Tensor:
         """Class numbers, int64 [N], of outputs [N, K]."""
-        return output.argmax(1)
+        if self.threshold is None:
+            return output.argmax(1)
+        return (output.softmax(1)[:, 1] >= self.threshold).long()
 
     def scalar_output(self, output: Tensor) -> Tensor:
         """[N]: for two classes the probability of the second, for more the predicted class number."""
@@ -113,16 +120,18 @@ class Multiclass:
 
 @dataclass(frozen=True)
 class Binary:
-    """Two classes with one output, which `probability` maps to that of the second class (predicted if >= 0.5).
+    """Two classes with one output, which `probability` maps to that of the second class.
 
     Args:
         is_probability: False if the loss gives the mapped output no such meaning (a regression towards 0 and 1).
+        threshold: The probability from which on the second class is predicted; None: 0.5.
     """
 
     criterion: nn.Module
     probability: Callable[[Tensor], Tensor]
     is_probability: bool = True
     chosen: ChosenMetrics = NO_METRICS
+    threshold: float | None = None
     outputs = 1
     metrics = AccuracySum.names
 
@@ -132,7 +141,7 @@ class Binary:
 
     def prediction(self, output: Tensor) -> Tensor:
         """Class numbers, int64 [N], of outputs [N, 1]."""
-        return (self.scalar_output(output) >= 0.5).long()
+        return (self.scalar_output(output) >= (0.5 if self.threshold is None else self.threshold)).long()
 
     def scalar_output(self, output: Tensor) -> Tensor:
         """[N]: the probability of the second class."""
@@ -215,9 +224,13 @@ class Regression:
 def _score_classes(objective: Multiclass | Binary, output: Tensor, split: Split) -> dict[str, float]:
     if not objective.chosen.names:
         return {}
-    truth = split.class_numbers
+    return objective.chosen.of_classes(class_rows(objective, output, split))
+
+
+def class_rows(objective: Multiclass | Binary, output: Tensor, split: Split) -> ClassRows:
+    """Return the true and the predicted classes of a split. Without probabilities, that of the predicted class is 1."""
     predicted = objective.prediction(output).cpu().numpy()
     probabilities = objective.probabilities(output.double())
-    one_hot = np.eye(len(objective.chosen.classes or ()))  # no metric of probabilities can be chosen then
+    one_hot = np.eye(max(2, objective.outputs))
     known = one_hot[predicted] if probabilities is None else probabilities.cpu().numpy()
-    return objective.chosen.of_classes(ClassRows(truth, predicted, known, split.row_weights))
+    return ClassRows(split.class_numbers, predicted, known, split.row_weights)

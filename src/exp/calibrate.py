@@ -1,0 +1,158 @@
+"""`exp calibrate`: probabilities of a trained classifier that fit the observed frequencies, and its threshold."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exp.cli.commands import run_command
+from exp.config.metric_names import always_computed, as_cost
+from exp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from exp.results.trained_model import TrainedModel
+    from exp.training.calibration import Calibration
+    from exp.training.class_metrics import ClassRows
+
+_METHODS = ("auto", "temperature", "bias", "none")
+
+# Metrics of the validation and the test rows, by name.
+_Metrics = dict[str, dict[str, float]]
+
+
+def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str) -> None:
+    """Calibrate the probabilities of a trained classifier on its validation rows.
+
+        python -m exp calibrate run=FOLDER
+
+    Prints metrics of the validation and the test rows before and after, and writes calibration.json to the run's
+    folder. predict, evaluate and export then apply it to the parameters that were calibrated.
+
+    Args:
+        run: Folder of the run.
+        method: temperature scales the logits; bias also shifts those of each class, which corrects for class weights;
+            auto is bias for a run with class weights, otherwise temperature; none deletes the calibration.
+        threshold: Probability from which on the second of two classes is predicted: a number, or a metric to optimize
+            on the validation rows, such as f1:CLASS or balanced_accuracy; none predicts the more probable class.
+        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
+    """
+    if method not in _METHODS:
+        raise ConfigError(f"method={method}: unknown method (available: {', '.join(_METHODS)})", "method=auto")
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    from exp.results import calibration_json
+    from exp.results.run_folder import CALIBRATION
+    from exp.results.trained_model import load_trained
+    from exp.training.calibration import fit_calibration
+
+    trained = load_trained(run, checkpoint, moved, calibrated=False)
+    path = trained.folder / CALIBRATION
+    if method == "none":
+        path.unlink(missing_ok=True)
+        print(f"without calibration: {trained.folder}")
+        return
+    rows = _rows(trained, "val")
+    has_bias = method == "bias" or (method == "auto" and trained.preprocessing.class_weights is not None)
+    calibration = fit_calibration(rows.probabilities, rows.truth, rows.weights, has_bias)
+    metric = None
+    if threshold != "none":
+        value, metric = _choose_threshold(threshold, trained.calibrate(calibration))
+        calibration = replace(calibration, threshold=value)
+    before, after = (_measure(one, metric) for one in (trained, trained.calibrate(calibration)))
+    print(_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ()))
+    _print_table(before, after)
+    how = {"checkpoint": trained.checkpoint, "threshold_metric": metric, "before": before, "after": after}
+    calibration_json.write(trained.folder, calibration, trained.step, how)
+    print(f"calibration: {path}; predict, evaluate and export apply it, exp calibrate run={run} method=none deletes it")
+
+
+def _rows(trained: "TrainedModel", split: str) -> "ClassRows":
+    """Return the classes and probabilities of a split. ConfigError if there are none."""
+    from exp.training.objectives import Binary, Multiclass, class_rows
+
+    objective, data = trained.objective, trained.experiment.data
+    if not isinstance(objective, Multiclass | Binary) or getattr(objective, "is_probability", True) is False:
+        fix = "a run with loss=cross_entropy or loss=bce_with_logits"
+        raise ConfigError(f"run={trained.folder}: its model predicts no probabilities", fix)
+    if split not in data.splits or data.val is data.train:
+        fix = "a run with 'dataset.split=[.6,.2,.2]'"
+        raise ConfigError(f"run={trained.folder}: it has no {split} rows that were not trained on", fix)
+    return class_rows(objective, trained.outputs_of(data.splits[split]), data.splits[split])
+
+
+def _choose_threshold(given: str, trained: "TrainedModel") -> tuple[float, str | None]:
+    """Return the threshold, and the metric for which it is the best; None if it is given as a number."""
+    from exp.training.calibration import best_threshold
+
+    classes = trained.preprocessing.classes or ()
+    if len(classes) != 2:
+        raise ConfigError(f"threshold={given}: the target has {len(classes)} classes, not two", "threshold=none")
+    with suppress(ValueError):
+        value = float(given)
+        if not 0 < value < 1:
+            raise ConfigError(f"threshold={given}: must be a number between 0 and 1, or a metric", "threshold=0.5")
+        return value, None
+    try:
+        score = _score(given, classes)
+    except ConfigError as error:
+        fix = f"threshold=0.5, threshold=balanced_accuracy or threshold=f1:{classes[1]}"
+        raise ConfigError(f"threshold={given}: {error.problem.partition(': ')[2]}", fix) from error
+
+    def cost(rows: "ClassRows") -> float | None:
+        value = score(rows)
+        return None if value is None else as_cost(given, value)
+
+    return best_threshold(cost, _rows(trained, "val")), given
+
+
+def _score(name: str, classes: Sequence[str]) -> "Callable[[ClassRows], float | None]":
+    """Return the function that computes the metric `name` of predicted classes. ConfigError if there is none."""
+    from exp.training.class_metrics import accuracy, log_loss
+    from exp.training.metric_choice import choose_metrics
+
+    if name in always_computed(has_classes=True):
+        return accuracy if name == "accuracy" else log_loss
+    chosen = choose_metrics([name], classes, gives_probabilities=True)
+    return lambda rows: chosen.of_classes(rows).get(name)
+
+
+def _measure(trained: "TrainedModel", metric: str | None) -> _Metrics:
+    names = ["log_loss", "brier", "ece", "accuracy"]
+    names += [metric] if metric is not None and metric not in names else []
+    scores = {name: _score(name, trained.preprocessing.classes or ()) for name in names}
+    measured: _Metrics = {}
+    for split in ("val", "test"):
+        if split in trained.experiment.data.splits:
+            rows = _rows(trained, split)
+            values = {name: score(rows) for name, score in scores.items()}
+            measured[split] = {name: value for name, value in values.items() if value is not None}
+    return measured
+
+
+def _describe(calibration: "Calibration", metric: str | None, rows: int, classes: Sequence[str]) -> str:
+    parts = [f"fitted on {rows:,} validation rows: logits x {calibration.scale:.4g}"]
+    if any(calibration.bias):
+        parts.append(", ".join(f"{name} {bias:+.3g}" for name, bias in zip(classes, calibration.bias, strict=True)))
+    if calibration.threshold is not None:
+        why = f", which has the best {metric}" if metric is not None else ""
+        parts.append(f"{classes[1]} is predicted from probability {calibration.threshold:.4g} on{why}")
+    return "; ".join(parts)
+
+
+def _print_table(before: _Metrics, after: _Metrics) -> None:
+    from exp.results.formatting import format_metric
+
+    names = list(dict.fromkeys(name for values in before.values() for name in values))
+    table = [["", *names]]
+    for split in before:
+        for label, values in ((split, before[split]), (f"{split}, calibrated", after[split])):
+            table.append([label, *(format_metric(name, values[name]) if name in values else "-" for name in names)])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for first, *cells in table:
+        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        print("  ".join([first.ljust(widths[0]), *right]).rstrip())
+
+
+if __name__ == "__main__":
+    run_command(calibrate, sys.argv[1:])

@@ -1,0 +1,124 @@
+"""`exp calibrate`: what it prints, keeps and changes, and what it refuses."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from forking import run as run_module
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import accuracy_score, log_loss
+
+RUN = "dataset=cancer loss.class_weights=[1,20] epochs=6 figures=false batching.batch_size=32 hydra.run.dir=run"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    assert run_module("exp", RUN.split(), folder).returncode == 0
+    diabetes = "dataset=diabetes epochs=1 figures=false hydra.run.dir=numbers"
+    assert run_module("exp", diabetes.split(), folder).returncode == 0
+    x, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    x.assign(target=y).to_csv(folder / "rows.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def folder(runs: Path, tmp_path: Path) -> Path:
+    shutil.copytree(runs, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def do(folder: Path, *words: str) -> str:
+    result = run_module("exp", [*words], folder)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def evaluated(printed: str) -> dict[str, float]:
+    return {name: float(value) for name, value in (line.split() for line in printed.splitlines()[1:])}
+
+
+def test_calibrated_probabilities_are_predicted_evaluated_and_exported(folder: Path):
+    before = evaluated(do(folder, "evaluate", "run=run", "split=val"))
+    printed = do(folder, "calibrate", "run=run")
+    assert "fitted on 113 validation rows" in printed
+    content = json.loads((folder / "run/calibration.json").read_text())
+    assert any(content["bias"])  # the run has class weights
+    after = content["after"]["val"]
+    assert after["log_loss"] < content["before"]["val"]["log_loss"]
+    assert after["accuracy"] == evaluated(do(folder, "evaluate", "run=run", "split=val"))["accuracy"]
+
+    do(folder, "predict", "run=run", "data=rows.csv", "out=p.csv")
+    with (folder / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    second = np.array([float(row["probability benign"]) for row in rows])
+    torch.manual_seed(0)
+    order = torch.randperm(569).numpy()  # random_split's
+    val, truth = order[341:454], load_breast_cancer().target
+    assert log_loss(truth[val], second[val]) == pytest.approx(after["log_loss"], rel=1e-5)
+    assert accuracy_score(truth[val], second[val] >= 0.5) == pytest.approx(after["accuracy"])
+
+    do(folder, "export", "run=run", "format=pt2", "out=m.pt2")
+    program: Any = torch.export.load(folder / "m.pt2").module()
+    assert program(torch.zeros(1, 30)).shape == (1, 2)
+
+    assert "without calibration" in do(folder, "calibrate", "run=run", "method=none")
+    assert evaluated(do(folder, "evaluate", "run=run", "split=val")) == before
+
+
+def test_a_threshold_decides_what_is_predicted(folder: Path):
+    do(folder, "calibrate", "run=run", "method=temperature", "threshold=0.9")
+    do(folder, "predict", "run=run", "data=rows.csv", "out=p.csv")
+    with (folder / "p.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert row["prediction"] == ("benign" if float(row["probability benign"]) >= 0.9 else "malignant")
+    printed = do(folder, "calibrate", "run=run", "threshold=f1:malignant")
+    assert "which has the best f1:malignant" in printed
+    content = json.loads((folder / "run/calibration.json").read_text())
+    assert content["after"]["val"]["f1:malignant"] >= content["before"]["val"]["f1:malignant"]
+
+
+def test_other_parameters_are_not_calibrated(folder: Path):
+    do(folder, "calibrate", "run=run")
+    do(folder, "resume=run", "epochs=8")
+    printed = do(folder, "evaluate", "run=run")
+    assert "not calibrated: run/calibration.json is of step 66, and the parameters are of step 88" in printed
+    assert "checkpoint last\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run=run", "method=platt"], "method=platt: unknown method (available: auto, temperature, bias, none)"),
+        (["run=run", "threshold=2"], "threshold=2: must be a number between 0 and 1, or a metric"),
+        (["run=run", "threshold=rmse"], "threshold=rmse: rmse is no metric of classes"),
+        (["run=run", "threshold=f1:maybe"], "f1:maybe: the target has no class 'maybe'"),
+        (["run=numbers"], "run=numbers: its model predicts no probabilities"),
+        (["run=nowhere"], "nowhere does not contain a run"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(runs: Path, words: list[str], message: str):
+    result = run_module("exp", ["calibrate", *words], runs)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "try: " in result.stderr
+
+
+def test_a_run_without_validation_rows_is_refused(folder: Path):
+    do(
+        folder,
+        *"dataset=iris loss=cross_entropy epochs=1 figures=false dataset.split=[.8,0,.2] hydra.run.dir=all".split(),
+    )
+    result = run_module("exp", ["calibrate", "run=all"], folder)
+    assert "run=all: it has no val rows that were not trained on" in result.stderr
+
+
+def test_a_damaged_calibration_is_refused(folder: Path):
+    (folder / "run/calibration.json").write_text("{}")
+    result = run_module("exp", ["evaluate", "run=run"], folder)
+    assert "run/calibration.json cannot be read" in result.stderr

@@ -1,11 +1,13 @@
 """Render the templates in `templates/`. Those that end in .html or .svg escape their values."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -19,7 +21,7 @@ def render(name: str, **values: Any) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # lazy: see test_start_up.py
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(("html", "svg")),
         undefined=StrictUndefined,
@@ -27,3 +29,12 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["breakable"] = _breakable  # pyright: ignore[reportArgumentType]
+    return environment
+
+
+def _breakable(name: str) -> "Markup":
+    """Return a key or a metric, escaped, that may continue on another line after each of its parts."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[./_])", "<wbr>", str(escape(name))))

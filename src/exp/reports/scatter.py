@@ -48,12 +48,18 @@ class Axis:
     is_log: bool
 
     @classmethod
-    def of(cls, values: Sequence[float], pixels: tuple[float, float], names: Sequence[str] | None = None) -> "Axis":
+    def of(
+        cls,
+        values: Sequence[float],
+        pixels: tuple[float, float],
+        names: Sequence[str] | None = None,
+        min_log_ratio: float = _LOG_SCALE_RATIO,
+    ) -> "Axis":
         """Return the axis for `values`. If there are `names`, values are indices of names, which label the ticks."""
         marked = sorted(set(values))
-        is_log = names is None and marked[0] > 0 and marked[-1] / marked[0] >= _LOG_SCALE_RATIO
+        is_log = names is None and marked[0] > 0 and marked[-1] / marked[0] >= min_log_ratio
         if len(marked) > _MAX_TICKS:
-            marked = [marked[0], marked[len(marked) // 2], marked[-1]]
+            marked = _spread(marked, is_log)
         ticks = [(value, f"{value:.4g}" if names is None else _shorten(names[int(value)])) for value in marked]
         return cls((min(values), max(values)), pixels, ticks, is_log)
 
@@ -96,14 +102,18 @@ class Scatter:
     height: int = _HEIGHT
 
 
-def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
+def scatter(choice: str, metric: str, points: Sequence[Point], is_log: bool = False) -> Scatter:
     """Lay out the chart of `metric` against the choice of at least one point.
 
     Numeric choices are placed by value, others in order of appearance. A line connects the means of a few choices.
+
+    Args:
+        is_log: Place positive numbers on a logarithmic axis. Otherwise they are if they span a wide range.
     """
     places, names = _places([point.choice for point in points])
-    inset = 8 if names is None else 36  # half of a label
-    x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names)
+    inset = 22 if names is None else 36  # half of a label
+    ratio = 1.0 if is_log else _LOG_SCALE_RATIO
+    x = Axis.of(places, (_LEFT + inset, _WIDTH - _RIGHT - inset), names, ratio)
     y = Axis.of([point.value for point in points], (_HEIGHT - _BOTTOM - 8, _TOP + 8))
     labels = [Label(_LEFT, 14, f"{y.title(metric)} against {x.title(choice)}", "start")]
     labels += [Label(x.at(value), _HEIGHT - _BOTTOM + 16, text, "middle") for value, text in x.ticks]
@@ -124,6 +134,16 @@ def scatter(choice: str, metric: str, points: Sequence[Point]) -> Scatter:
         for point, place in zip(points, places, strict=True)
     ]
     return Scatter(labels, means if len(means) <= _MAX_MEANS else [], marks)
+
+
+def _spread(values: Sequence[float], is_log: bool) -> list[float]:
+    """Return the ticks for many sorted values: powers of ten, or the ends and the value closest to the middle."""
+    low, high = values[0], values[-1]
+    if not is_log:
+        return [low, min(values, key=lambda value: abs(value - (low + high) / 2)), high]
+    decades = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    decades = decades[:: max(1, -(-len(decades) // _MAX_TICKS))]
+    return decades if len(decades) > 1 else [low, high]
 
 
 def _places(choices: Sequence[str]) -> tuple[list[float], list[str] | None]:

@@ -17,10 +17,12 @@ from exp.reports import html
 from exp.reports.html import Link, Table
 from exp.reports.render import render
 from exp.reports.scatter import Point, Scatter, scatter
-from exp.results import repeats, run_folder, summary
+from exp.reports.search_lines import importances_table
+from exp.results import repeats, run_folder, search_json, summary
 from exp.results.formatting import format_interval, format_mean_std, format_metric
 from exp.results.job_rows import AllRows, read_job_rows
 from exp.results.run_folder import config_dir_in
+from exp.results.search_json import SearchRecord
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
 from exp.results.ties import Ties, find_ties
 
@@ -46,6 +48,8 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         answer=results.answer(),
         repeated=results.repeated,
         verdict=results.verdict(),
+        search=results.search,
+        importances=importances_table(results.search),
         charts=results.charts(),
         pictures=html.read_pictures(folder / run_folder.FIGURES),
         listed=_MAX_LISTED if len(rows) > _MAX_LISTED else None,
@@ -170,8 +174,17 @@ class SweepResults:
         """Return a chart of the metric against each choice, of the jobs that have the metric."""
         measured = [row for row in self.finished if math.isfinite(read_metric(row, self.by))]
         thinned = measured[:: max(1, -(-len(measured) // _MAX_LISTED))]
-        choices = repeats.choice_columns(self.rows)
-        return [scatter(name, self.by, [self._point(row, name) for row in thinned]) for name in choices if thinned]
+        choices, log = repeats.choice_columns(self.rows), () if self.search is None else self.search.log
+        return [
+            scatter(name, self.by, [self._point(row, name) for row in thinned], is_log=name in log)
+            for name in choices
+            if thinned
+        ]
+
+    @cached_property
+    def search(self) -> SearchRecord | None:
+        """What the search found; None for a sweep that is no search."""
+        return search_json.read(self.folder)
 
     def _point(self, row: Row, name: str) -> Point:
         choices = " ".join(f"{one}={row[one]}" for one in self.names if one in row)

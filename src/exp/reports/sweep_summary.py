@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.errors import display_path, pluralize
+from exp.reports.search_lines import describe_search
 from exp.results import repeats, run_folder, terminal
 from exp.results.formatting import format_interval, format_mean_std, format_metric
 from exp.results.job_rows import AllRows, read_job_rows
@@ -50,6 +51,8 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
     if len(failures) > _MAX_ROWS:
         console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {run_folder.SWEEP_TABLE}")
+    for title, line in describe_search(folder):
+        console.print(Text.assemble((f"{title:<10}", "bold"), line))
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
     console.print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(folder))}"))
     if (folder / run_folder.REPORT).exists():

@@ -24,6 +24,7 @@ BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.p
 
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
+SEARCH_RECORD = "search.json"
 SEEDS_TABLE, FOLDS_TABLE = "seeds.csv", "folds.csv"
 SEED_BANDS, FOLD_BANDS, COMPARISON = "seeds", "folds", "comparison"
 

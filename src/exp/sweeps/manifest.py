@@ -17,6 +17,7 @@ from exp.results.run_folder import (
     MULTIRUN,
     PREDICTIONS,
     REPORT,
+    SEARCH_RECORD,
     SEED_BANDS,
     SEEDS_TABLE,
     SWEEP_MANIFEST,
@@ -27,7 +28,7 @@ from exp.sweeps.jobs import Job, is_not_part_of_run
 # Names in a sweep folder that are not jobs.
 _RESERVED = (
     *(FIGURES, SEED_BANDS, FOLD_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, FOLDS_TABLE),
-    *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS),
+    *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS, SEARCH_RECORD),
 )
 
 

@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,8 +12,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import NopPruner
 
-from exp.results.run_folder import MULTIRUN
+from exp.results import search_json
+from exp.results.run_folder import MULTIRUN, SEARCH_RECORD, config_dir_in
 from exp.sweeps.executors.worker_pool import worker_count
+from exp.sweeps.search_record import importances, summarize
 from exp.sweeps.search_space import read_space
 from exp.sweeps.source import JobSource
 from exp.sweeps.study import check_same_study, count_ended, open_study
@@ -48,7 +51,11 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / MULTIRUN)
-    jobs = TrialJobs(study, space, metric, n_trials)
+
+    def record(**more: Any) -> None:
+        search_json.write(folder, replace(summarize(study, space, metric, config_dir_in(config.hydra)), **more))
+
+    jobs = TrialJobs(study, space, metric, n_trials, record)
     try:
         if can_stream:
             cast("ExpLauncher", launcher).stream(jobs)
@@ -56,6 +63,8 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
             _run_in_batches(launcher, jobs, max(1, worker_count(config.sweep.workers, jobs.jobs)))
     finally:
         jobs.close()
+        if (folder / SEARCH_RECORD).exists():  # a trial ended
+            record(importances=importances(study))
 
 
 def _run_in_batches(launcher: Launcher, source: JobSource, size: int) -> None:

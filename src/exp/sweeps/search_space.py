@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from exp.config.constraints import CONSTRAINTS, example
 from exp.errors import ConfigError
-
-# Jobs that differ in these only are one trial, whose value is the mean.
-_REPEATED = ("seed", "fold")
+from exp.results.repeats import REPEATED
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class SearchSpace:
 def read_space(overrides: Sequence[Override]) -> SearchSpace:
     """Sort the overrides of a search. ConfigError if a range is invalid, or there is nothing to search."""
     swept = [override for override in overrides if override.is_sweep_override()]
-    repeated = [override for override in swept if override.key_or_group in _REPEATED]
+    repeated = [override for override in swept if override.key_or_group in REPEATED]
     searched = {override.get_key_element(): distribution_of(override) for override in swept if override not in repeated}
     for key, distribution in searched.items():
         check_range(key, distribution)
@@ -114,3 +112,8 @@ def check_range(key: str, distribution: BaseDistribution) -> None:
 
 def _texts(override: Override) -> list[str]:
     return [str(text) for text in override.sweep_string_iterator()]
+
+
+def to_overrides(choices: dict[str, Any]) -> list[str]:
+    """Return the overrides that set the parameters of a trial."""
+    return [f"{key}={value}" for key, value in choices.items()]

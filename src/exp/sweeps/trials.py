@@ -4,9 +4,9 @@ import math
 import shlex
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import optuna
 from hydra.core.utils import JobReturn
@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.sweeps.search_space import SearchSpace
+from exp.sweeps.search_space import SearchSpace, to_overrides
 from exp.sweeps.source import JobRequest
 from exp.sweeps.study import ANOTHER, INTERRUPTED, best_trial, count_ended
 
@@ -91,13 +91,19 @@ class _OpenTrial:
 
 
 class TrialJobs:
-    """The jobs of the trials of `study`, until `n_trials` have ended. Prints a line for each trial."""
+    """The jobs of the trials of `study`, until `n_trials` have ended.
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, metric: str, n_trials: int) -> None:
+    After each trial a line is printed, and `after_trial` is called.
+    """
+
+    def __init__(
+        self, study: optuna.Study, space: SearchSpace, metric: str, n_trials: int, after_trial: Callable[[], None]
+    ) -> None:
         self._study = study
         self._space = space
         self._metric = metric
         self._n_trials = n_trials
+        self._after_trial = after_trial
         self._open: list[_OpenTrial] = []
         self._given: dict[int, tuple[_OpenTrial, int]] = {}  # by the job's number: its trial, and its place there
         self._count = 0
@@ -145,14 +151,10 @@ class TrialJobs:
             f"{ending.text}{', the best so far' if is_best else ''}",
             flush=True,
         )
+        self._after_trial()
 
     def close(self) -> None:
         """End the trials that are open because the search was interrupted: tpe would count them as running for ever."""
         for trial in self._open:
             trial.trial.set_user_attr(INTERRUPTED, value=True)
             self._study.tell(trial.trial, state=TrialState.FAIL)
-
-
-def to_overrides(choices: dict[str, Any]) -> list[str]:
-    """Return the overrides that set the parameters of a trial."""
-    return [f"{key}={value}" for key, value in choices.items()]

@@ -71,6 +71,8 @@ def _lines(
     else:
         rows = sum(map(len, data.splits.values()))
         split = " / ".join(f"{name} {len(part):,}" for name, part in data.splits.items())
+    if config.folds is not None and config.fold is not None:
+        split += f" (fold {config.fold} of 0 to {config.folds * config.fold_repeats - 1})"
     scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     size += auto["batching.batch_size"]

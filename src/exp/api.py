@@ -24,7 +24,7 @@ from exp.errors import ConfigError, display_path
 from exp.reports import run_report, sweep_report
 from exp.results import run_folder, sweep_csv
 from exp.results import summary as record
-from exp.results.run_folder import check_is_run
+from exp.results.best_job import choose_jobs, find_best
 from exp.results.trained_model import TrainedModel
 from exp.results.trained_model import load_trained as trained_in
 
@@ -143,6 +143,11 @@ class SweepResult:
         return _frame(path) if path.exists() else None
 
     @property
+    def best(self) -> Result:
+        """The best job by sweep.metric: of the choice with the best mean over its seeds and folds, the first one."""
+        return Result(find_best(self.folder).jobs[0])
+
+    @property
     def runs(self) -> dict[str, Result]:
         """The jobs by the names of their folders."""
         return {name: Result(self.folder / name) for name in sweep_csv.read_rows(self.folder)}
@@ -177,7 +182,7 @@ def sweep(*overrides: str, **values: object) -> SweepResult:
 
 
 def load(folder: Path | str, *overrides: str) -> Result:
-    """Return the run in `folder`.
+    """Return the run in `folder`; of a sweep its best job, with a printed note.
 
     Args:
         overrides: Where the run's data files are now, if they moved: load("run", "dataset.path=data.csv").
@@ -185,10 +190,10 @@ def load(folder: Path | str, *overrides: str) -> Result:
     Raises:
         ConfigError: There is no run, or an override is not the path of one of its files.
     """
-    check_is_run(Path(folder))
+    (job,) = choose_jobs(str(folder))
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
-    with_moved_files(run_folder.read_config(Path(folder))["dataset"], moved)
-    return Result(Path(folder), moved)
+    with_moved_files(run_folder.read_config(job)["dataset"], moved)
+    return Result(job, moved)
 
 
 def _run_and_load(arguments: list[str]) -> Path:

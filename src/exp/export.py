@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError, nearest, require_extra
+from exp.results.best_job import choose_jobs
 
 if TYPE_CHECKING:
     from exp.results.trained_model import TrainedModel
@@ -19,38 +20,46 @@ _FORMATS = ("script", "pt2", "onnx")
 _SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: str) -> None:
+def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str) -> None:
     """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
 
         python -m exp export run=FOLDER format=script out=train.py
 
     The script trains the same run without exp, with the same losses to the bit on the CPU. The model takes features as
     the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the outputs of a .pt2 file.
-    The outputs of a run that standardised its target are predictions in the target's own unit, float64 [N, K].
+    The outputs of a run that standardised its target are predictions in the target's own unit, float64 [N, K]. Those of
+    an ensemble are averages, float64: the probabilities of the classes, or the values.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run; of a sweep, its best job is used.
         format: script, pt2 (torch.export) or onnx.
         out: File to write.
         checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        ensemble: Whether to average the seeds or folds of a sweep's best choice, as pt2 or onnx.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
-    # Lazy: importing torch takes a second, and wrong arguments do not need it.
-    import torch
-
-    from exp.reports.plain_script import needs_rows, write_script
-    from exp.reports.source import user_modules
-    from exp.results import summary
-    from exp.results.trained_model import load_trained
-
     if format not in _FORMATS:
         near = nearest(format, _FORMATS) or _SUFFIXES.get(Path(out).suffix, "script")
         raise ConfigError(f"format must be one of {', '.join(_FORMATS)}, got {format}", f"format={near}")
     if (suffix := Path(out).suffix) in _SUFFIXES and _SUFFIXES[suffix] != format:
         fix = f"format={_SUFFIXES[suffix]} {shlex.quote(f'out={out}')}"
         raise ConfigError(f"format={format} out={out}: {suffix} is the suffix of {_SUFFIXES[suffix]}", fix)
+    if ensemble and format == "script":
+        raise ConfigError(
+            "format=script ensemble=true: a script trains one run", "format=pt2, or format=script without ensemble=true"
+        )
     path = new_file(out)
-    trained = load_trained(run, checkpoint, moved)
+    jobs = choose_jobs(run, ensemble)
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    import torch
+
+    from exp.reports.plain_script import needs_rows, write_script
+    from exp.reports.source import user_modules
+    from exp.results import summary
+    from exp.results.trained_ensemble import load_models
+
+    models = load_models(jobs, checkpoint, moved)
+    trained = models.lead
     if format == "script":
         experiment = trained.experiment
         config = experiment.config
@@ -78,7 +87,8 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: s
         path.write_text(script, encoding="utf-8")
     elif format == "pt2":
         content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
-        torch.export.save(_export_model(trained), content)
+        x = torch.zeros(2, len(trained.preprocessing.features))
+        torch.export.save(torch.export.export(models.module(), (x,), dynamic_shapes=_any_rows()), content)
         path.write_bytes(content.getvalue())
     else:
         with require_extra("onnx", "format=onnx", "onnx"), require_extra("onnxscript", "format=onnx", "onnx"):
@@ -86,9 +96,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", **moved: s
             # Torch logs and warns about packages that are not needed, and about its own deprecations.
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             with warnings.catch_warnings(action="ignore"):
-                torch.onnx.export(
-                    _with_own_unit(trained), (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False
-                )
+                torch.onnx.export(models.module(), (x,), path, dynamo=True, dynamic_shapes=_any_rows(), verbose=False)
         parameters = path.with_name(f"{path.name}.data")
         if parameters.exists():
             print(f"its parameters (keep them in the same folder): {parameters}")
@@ -119,24 +127,6 @@ def write_rows(experiment: "Experiment", path: Path) -> None:
     weights = {f"{name}_w": split.weights for name, split in experiment.data.splits.items()}
     arrays |= {name: of_row.cpu().numpy() for name, of_row in weights.items() if of_row is not None}
     np.savez(path, **arrays)
-
-
-def _export_model(trained: "TrainedModel") -> Any:
-    import torch
-
-    return torch.export.export(
-        _with_own_unit(trained), (torch.zeros(2, len(trained.preprocessing.features)),), dynamic_shapes=_any_rows()
-    )
-
-
-def _with_own_unit(trained: "TrainedModel") -> Any:
-    """Return the model; one that standardised its target is followed by the conversion to the target's own unit."""
-    from torch import nn
-
-    from exp.data.target_scale import OwnUnit
-
-    scale = trained.preprocessing.target_scale
-    return trained.network if scale is None else nn.Sequential(trained.network, OwnUnit(scale)).eval()
 
 
 def _any_rows() -> Any:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError, pluralize
+from exp.results.best_job import choose_jobs
 
 
-def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
+def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: bool = False) -> None:
     """Write the predictions of a trained model for the rows of a table.
 
         python -m exp predict run=FOLDER data=new.csv out=predictions.csv
@@ -18,22 +19,25 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
     ignored.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run; of a sweep, its best job is used.
         data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
         out: File to write, .csv.
         checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
     """
-    # Lazy: importing torch takes a second, and wrong arguments do not need it.
-    from exp.data.encode import encode_rows, nonfinite_notes
-    from exp.results.trained_model import load_trained
-
     if Path(out).suffix != ".csv":
         raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
-    trained = load_trained(run, checkpoint)
-    table = trained.read(data, keep_rows=True)
-    rows, is_complete, notes = encode_rows(table.frame, trained.preprocessing, data)
-    predictions = trained.predict(rows[is_complete])
+    jobs = choose_jobs(run, ensemble)
+    # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    from exp.data.encode import nonfinite_notes
+    from exp.results.trained_ensemble import load_models
+    from exp.training.predictions import prediction_columns
+
+    trained = load_models(jobs, checkpoint)
+    lead, table = trained.lead, trained.read(data, keep_rows=True)
+    outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
+    predictions = prediction_columns(lead.objective, lead.preprocessing.classes, outputs)
     with Path(out).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(predictions)
@@ -43,7 +47,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto") -> None:
         print(note)
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
-    print(f"{int(is_complete.sum()):,} predictions of {trained.preprocessing.target}{empty}: {out}")
+    print(f"{int(is_complete.sum()):,} predictions of {lead.preprocessing.target}{empty}: {out}")
 
 
 if __name__ == "__main__":

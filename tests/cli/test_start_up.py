@@ -22,7 +22,14 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
     "typed",
     [
         *("--help", "--cfg job", "optimiser.lr=0.1", "epochs=-1", "model=mpl", "-m epochs=1,x"),
-        *("best nowhere", "refit nowhere", "refit nowhere outt=run"),
+        *(
+            "best nowhere",
+            "refit nowhere",
+            "refit nowhere outt=run",
+            "evaluate run=nowhere",
+            "evaluate run=. ensemble=yes",
+        ),
+        *("predict run=nowhere data=new.csv out=out.csv", "export run=nowhere format=exe out=out.py"),
     ],
 )
 def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_path: Path):

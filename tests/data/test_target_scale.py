@@ -181,7 +181,7 @@ def test_a_run_its_files_and_its_exports(choice: str, exp: Any, tmp_path: Path, 
     assert predicted.dtype == np.float64
     test = model.experiment.data.test
     rows = test.row_numbers - 1
-    values = model.evaluate_rows(x[rows], y[rows]).values()
+    values = model.measure(model.outputs(x[rows]), y[rows]).values()
     assert values == model.evaluate("test").values() == summary["final"]["test"]
     assert values["rmse"] == pytest.approx(math.sqrt(mean_squared_error(y[rows], predicted[rows])), rel=1e-6)
     export("run", "pt2", "model.pt2")

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from exp.cli.command_correction import corrected_line, example_words, parameters_of
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
-from exp.errors import ConfigError, ExpError
+from exp.errors import ConfigError, ExpError, as_yaml
 from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
@@ -97,7 +97,7 @@ def help_of(command: Command) -> str:
         if parameter.kind is Parameter.POSITIONAL_ONLY
         else examples.get(key, f"{key}=FOLDER")
         if parameter.default is Parameter.empty
-        else f"[{key}={parameter.default if parameter.default is not None else 'VALUE'}]"
+        else f"[{key}={as_yaml(parameter.default) if parameter.default is not None else 'VALUE'}]"
         for key, parameter in parameters.items()
         if key not in DATA_PATHS[1:]  # the clause of the first one has them
     ]
@@ -108,7 +108,13 @@ def help_of(command: Command) -> str:
         textwrap.fill(f"  {key:<11} {clause}", 100, subsequent_indent=" " * 14)
         for key, clause in argument_clauses(command).items()
     ]
-    return "\n".join([f"usage: python -m exp {command.__name__} {' '.join(words)}", "", text, "", *clauses])
+    usage = textwrap.fill(
+        f"usage: python -m exp {command.__name__} {' '.join(words)}",
+        100,
+        subsequent_indent=" " * 11,
+        break_on_hyphens=False,
+    )
+    return "\n".join([usage, "", text, "", *clauses])
 
 
 def argument_clauses(command: Command) -> dict[str, str]:
@@ -131,6 +137,10 @@ def new_file(out: str) -> Path:
 
 
 def _convert(key: str, value: str, parameter: Parameter) -> Any:
+    if parameter.annotation is bool:
+        if value.lower() not in ("true", "false"):
+            raise ConfigError(f"{key} must be one of true, false, got {value}", f"{key}=true")
+        return value.lower() == "true"
     if parameter.annotation is not int:
         return value
     if not value.isdecimal():

@@ -14,6 +14,7 @@ from exp.results import repeats, sweep_csv
 from exp.results.formatting import format_metric
 from exp.results.run_folder import (
     add_user_modules_to_path,
+    check_is_run,
     is_run,
     is_sweep,
     read_command,
@@ -129,6 +130,38 @@ def find_best(folder: Path) -> BestChoice:
     )
 
 
+def choose_jobs(run: str, ensemble: bool = False) -> tuple[Path, ...]:
+    """Return the folders of the runs whose models `run=` and `ensemble=` mean: that of a run, or jobs of a sweep.
+
+    Of a sweep these are the jobs of its best choice for an ensemble, and otherwise the first of them: the one with the
+    best value would be that of a lucky seed. Prints which jobs are used, and why.
+
+    Raises:
+        ConfigError: There is no run, nothing to average, or what `find_best` raises.
+    """
+    folder = Path(run)
+    if not is_sweep(folder):
+        check_is_run(folder)
+        if ensemble:
+            what = f"run={run} ensemble=true: it is one run, and an ensemble averages the seeds or folds of a sweep"
+            raise ConfigError(what, f"run={run} without ensemble=true")
+        return (folder,)
+    best = find_best(folder)
+    if ensemble and len(best.jobs) == 1:
+        what = f"run={run} ensemble=true: the best choice, {best.jobs[0].name}, has one job, and no seeds or folds"
+        raise ConfigError(what, f"run={run} without ensemble=true, or a sweep with seed=0,1,2")
+    print(f"{run}: {best}")
+    if ensemble:
+        return best.jobs
+    if len(best.jobs) > 1:
+        key, value = best.repeated[0], _value_of(best.jobs[0], best.repeated[0])
+        print(
+            f"uses job {best.jobs[0].name} ({key}={value}); ensemble=true averages all {best.repeats}, and "
+            f"{shell_line(['refit', run])} trains one model on more rows"
+        )
+    return best.jobs[:1]
+
+
 def check_is_sweep(folder: Path) -> None:
     """Raise ConfigError if `folder` is not the folder of a sweep."""
     if is_sweep(folder):
@@ -143,6 +176,10 @@ def check_is_sweep(folder: Path) -> None:
 def _by_repeat(row: Row) -> tuple[int, ...]:
     """Sort by seed, then by fold."""
     return tuple(int(value) if (value := str(row.get(key, ""))).isdecimal() else 0 for key in _REPEATED)
+
+
+def _value_of(job: Path, key: str) -> str:
+    return next((word.partition("=")[2] for word in read_overrides(job) if override_key(word) == key), "0")
 
 
 def _none_finished(folder: Path, rows: Sequence[Row]) -> ConfigError:

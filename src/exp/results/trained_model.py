@@ -1,25 +1,29 @@
 """The trained model of a run folder."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
+from exp.data.encode import encode_rows
+from exp.data.frame import Frame
 from exp.data.input_files import DATA_PATHS, changed_rows, moved_note, with_moved_files
 from exp.data.preprocessing import Floats, Preprocessing
-from exp.data.read_table import Table, read_frame
+from exp.data.read_table import Table
 from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
-from exp.errors import CheckpointError, ConfigError, DataError, ExpError
+from exp.data.target_scale import OwnUnit
+from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import calibration_json, checkpoints
+from exp.results.new_table import read_new_table
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -42,8 +46,12 @@ from exp.training.predictions import Columns, prediction_columns
 CHECKPOINTS = ("last", "best", "auto")
 
 
-# The end of a note that names an override, which `predict` and `evaluate` do not take.
-_OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
+class TableOutputs(NamedTuple):
+    """The outputs [M, K] for the M rows of a table that are complete, which rows [N] these are, and notes."""
+
+    outputs: Tensor
+    is_complete: NDArray[np.bool_]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,19 @@ class TrainedModel:
         return replace(self, objective=objective, calibration=calibration)
 
     @property
+    def parameters(self) -> str:
+        """Which parameters these are, for people: checkpoint best, calibrated."""
+        return f"checkpoint {self.checkpoint}{', calibrated' if self.calibration is not None else ''}"
+
+    @property
     def step(self) -> int:
         """The step after which the model had these parameters."""
         return int(self.state["progress"]["step"])
+
+    @property
+    def lead(self) -> "TrainedModel":
+        """The model itself: of several models, the one whose objective gives the outputs their meaning."""
+        return self
 
     @property
     def weight(self) -> str | None:
@@ -104,6 +122,16 @@ class TrainedModel:
     def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
         return prediction_columns(self.objective, self.preprocessing.classes, self.outputs(rows))
+
+    def outputs_of_table(self, frame: Frame, data: str) -> TableOutputs:
+        """Return the outputs for the rows of the table in the file `data`. DataError if a column is missing."""
+        rows, is_complete, notes = encode_rows(frame, self.preprocessing, data)
+        return TableOutputs(self.outputs(rows[is_complete]), is_complete, notes)
+
+    def module(self) -> nn.Module:
+        """Return the network; if it standardised its target, followed by the conversion to the target's own unit."""
+        scale = self.preprocessing.target_scale
+        return self.network if scale is None else nn.Sequential(self.network, OwnUnit(scale)).eval()
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -135,25 +163,10 @@ class TrainedModel:
         Raises:
             DataError: It cannot be read.
         """
-        keys = ("separator", "decimal", "encoding", "na_values", "keep_words")
-        options = {key: self.config.dataset.get(key) for key in keys}
-        given = {key: value for key, value in options.items() if value is not None}
-        text = self.preprocessing.text_columns(self.weight)
-        found = {key: value for key, value in given.items() if key not in ("separator", "decimal")}
-        first: ExpError | None = None
-        for written in (given, found) if "separator" in given else (given,):
-            try:
-                table = read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **written)
-                return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
-            except ExpError as error:
-                first = first or error
-        assert first is not None
-        if "dataset." not in first.fix:
-            raise first
-        raise DataError(first.problem, "a file that is written like that of the training rows") from first
+        return read_new_table(data, self.config.dataset, self.preprocessing.text_columns(self.weight), keep_rows)
 
-    def evaluate_rows(self, rows: Floats, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
-        """Return the metrics of rows [N, C] and their targets: class numbers int64 [N], or values float64 [N, K].
+    def measure(self, outputs: Tensor, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
+        """Return the metrics of outputs [N, K] and their targets: class numbers int64 [N], or values float64 [N, K].
 
         Args:
             weights: Those of the rows [N], if the run has dataset.weight; None: all weigh 1.
@@ -163,14 +176,24 @@ class TrainedModel:
         if self.weight is not None:
             of_row = torch.ones(len(y)) if weights is None else torch.from_numpy(weights).float()
         split = Split(torch.zeros(len(y), 0), target, target_scale=self.preprocessing.target_scale, weights=of_row)
-        return compute_metrics(self.objective, self.outputs(rows), split)
+        return compute_metrics(self.objective, outputs, split)
+
+    @property
+    def held_out(self) -> str:
+        """The name of the split to evaluate on by default."""
+        return self.experiment.data.held_out
+
+    def split(self, name: str) -> Split:
+        """Return the run's train, val or test split. ConfigError if it has no such rows."""
+        splits = self.experiment.data.splits
+        if name not in splits:
+            raise ConfigError(f"split={name}: unknown split '{name}' (available: {', '.join(splits)})", "split=test")
+        return splits[name]
 
     def evaluate(self, split: str) -> MetricSums:
         """Return the metrics of the run's train, val or test split."""
-        splits = self.experiment.data.splits
-        if split not in splits:
-            raise ConfigError(f"split={split}: unknown split '{split}' (available: {', '.join(splits)})", "split=test")
-        return compute_metrics(self.objective, self.outputs_of(splits[split]), splits[split])
+        part = self.split(split)
+        return compute_metrics(self.objective, self.outputs_of(part), part)
 
     def outputs_of(self, split: Split) -> Tensor:
         """Return the outputs [N, K] for a split of the run's experiment."""

@@ -1,0 +1,39 @@
+"""Read a table of new rows with the options of a run."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exp.data.read_table import Table, read_frame
+from exp.errors import DataError, ExpError
+
+_KEYS = ("separator", "decimal", "encoding", "na_values", "keep_words")
+
+# The end of a note that names an override, which `predict` and `evaluate` do not take.
+_OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
+
+
+def read_new_table(data: str, dataset: Mapping[str, Any], text: Sequence[str], keep_rows: bool) -> Table:
+    """Return the table in the file `data`, read with the options of a run's `dataset` or without its separator.
+
+    Args:
+        text: Columns to read as they are spelled.
+        keep_rows: Whether to keep rows without cells and rows that repeat the names, except empty ones at the end.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    options = {key: dataset.get(key) for key in _KEYS}
+    given = {key: value for key, value in options.items() if value is not None}
+    found = {key: value for key, value in given.items() if key not in ("separator", "decimal")}
+    first: ExpError | None = None
+    for written in (given, found) if "separator" in given else (given,):
+        try:
+            table = read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **written)
+            return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
+        except ExpError as error:
+            first = first or error
+    assert first is not None
+    if "dataset." not in first.fix:
+        raise first
+    raise DataError(first.problem, "a file that is written like that of the training rows") from first

@@ -73,7 +73,8 @@ def test_a_sweep_is_the_first_seed_of_its_best_choice(folder: Path, tmp_path: Pa
     printed = run(folder, "evaluate", "run=wine")
     assert run(folder, "evaluate", f"run={first}") == "".join(printed.splitlines(keepends=True)[2:])
     best, used = printed.splitlines()[:2]
-    assert re.match(r"wine: jobs \d, \d, \d: loss/val [\d.]+, mean of 3 seeds, the lowest of 2 choices$", best)
+    expected = r"wine: jobs \d, \d, \d: loss/val [\d.]+, mean of 3 seeds, the lowest of 2 choices"
+    assert re.fullmatch(expected, best.removesuffix(" (1 other may be as good)"))
     assert used == (
         f"uses job {first[-1]} (seed=0); ensemble=true averages all 3 seeds, and python -m exp refit wine trains one "
         "model on more rows"
@@ -165,6 +166,38 @@ def test_the_mean_is_exported_where_all_models_take_the_same_features(folder: Pa
         with torch.no_grad():
             expected = np.mean([job.model(x).double().softmax(1).numpy() for job in jobs], axis=0)
         assert np.allclose(torch.export.load(tmp_path / "mean.pt2").module()(x).detach().numpy(), expected)
+
+
+def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "wine.csv", tmp_path)
+    run(tmp_path, "-m", *WINE, "folds=3", *COMMON, "hydra.sweep.dir=cv")
+    jobs = members(tmp_path, "cv")
+    assert jobs == ["cv/0", "cv/1", "cv/2"]
+    run(tmp_path, "calibrate", "run=cv/1")
+    each = [predicted(tmp_path, tmp_path / f"{n}.csv", f"run={job}", "data=wine.csv") for n, job in enumerate(jobs)]
+    ours = predicted(tmp_path, tmp_path / "mean.csv", "run=cv", "data=wine.csv", "ensemble=true")
+    columns = [name for name in ours if name.startswith("probability")]
+    assert np.allclose(ours[columns], np.mean([one[columns].to_numpy() for one in each], axis=0), atol=1e-6)
+    printed = run(tmp_path, "evaluate", "run=cv", "data=wine.csv", "ensemble=true")
+    assert "checkpoint best and checkpoint best, calibrated" in printed
+    assert run(tmp_path, "evaluate", "run=cv").splitlines()[1].startswith("uses job 0 (fold=0); ensemble=true averages")
+    done = forking.run("exp", ["evaluate", "run=cv", "ensemble=true"], tmp_path)
+    assert "or cv/predictions.csv, in which each row is predicted by a model that did not train on it" in done.stderr
+
+
+def test_thresholds_of_calibrations_are_not_used(tmp_path: Path):
+    words = "dataset=moons loss=bce_with_logits seed=0,1 +dataset.seed=0".split()
+    run(tmp_path, "-m", *words, *COMMON, "hydra.sweep.dir=moons")
+    run(tmp_path, "calibrate", "run=moons/0", "threshold=0.9")
+    run(tmp_path, "calibrate", "run=moons/1", "threshold=0.9")
+    printed = run(tmp_path, "evaluate", "run=moons", "ensemble=true")
+    assert printed.count("without the threshold of its calibration") == 2
+    jobs = [load_trained(tmp_path / job) for job in members(tmp_path, "moons")]
+    test = jobs[0].experiment.data.test
+    with torch.no_grad():
+        mean = np.mean([torch.sigmoid(job.network(test.x)).numpy() for job in jobs], axis=0)
+    accuracy = ((mean >= 0.5) == test.y.numpy()).mean()
+    assert values_in(printed)["accuracy"] == pytest.approx(accuracy)
 
 
 @pytest.mark.slow

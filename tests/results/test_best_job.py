@@ -74,7 +74,23 @@ def test_seeds_are_averaged_and_left_out_of_the_command(tmp_path: Path):
     assert names(best.jobs) == ["3", "2"]  # by seed, as numbers
     assert best.value == pytest.approx(0.35)
     assert best.overrides == ["dataset=wine", "optimizer.lr=2"]
-    assert str(best) == "jobs 3, 2: loss/val 0.35, mean of 2 seeds, the lowest of 2 choices"
+    assert str(best) == "jobs 3, 2: loss/val 0.35, mean of 2 seeds, the lowest of 2 choices (1 other may be as good)"
+
+
+def test_folds_are_averaged_and_left_out_of_the_command(tmp_path: Path):
+    jobs = [
+        (
+            f"dataset=wine optimizer.lr={lr} folds=2 fold_repeats=1 seed={seed} fold={fold}",
+            lr + 0.01 * fold + 0.1 * seed,
+        )
+        for lr in (1, 2)
+        for fold in (1, 0)
+        for seed in (1, 0)
+    ]
+    best = find_best(write_sweep(tmp_path, jobs))
+    assert names(best.jobs) == ["3", "1", "2", "0"]  # by seed, then by fold
+    assert best.overrides == ["dataset=wine", "optimizer.lr=1"]
+    assert str(best).startswith("jobs 3, 1, 2, 0: loss/val 1.055, mean of 4 jobs, the lowest of 2 choices")
 
 
 def test_a_seed_that_does_not_vary_is_kept(tmp_path: Path):

@@ -12,6 +12,8 @@ from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.formatting import format_metric
+from exp.results.job_rows import read_job_rows
+from exp.results.repeats import REPEATED
 from exp.results.run_folder import (
     add_user_modules_to_path,
     check_is_run,
@@ -24,9 +26,7 @@ from exp.results.run_folder import (
     read_sweep_metric,
 )
 from exp.results.sweep_csv import Row
-
-# The keys in which the repeats of a choice differ, and what their values are called.
-_REPEATED = {"seed": "seed", "fold": "fold"}
+from exp.results.ties import find_ties
 
 # The keys of a cross-validation, which a run on its own does not have.
 _OF_FOLDS = ("folds", "fold_repeats", "fold")
@@ -45,7 +45,9 @@ class BestChoice:
         metric: The metric of the sweep, such as loss/val.
         value: Its mean over the jobs.
         repeated: What the jobs differ in: seed, fold, both, or nothing.
-        compared: Number of choices that it is the best of, and `others` of those with fewer finished jobs.
+        compared: Number of choices that it is the best of.
+        tied: Number of others that a t-test does not tell from it.
+        incomplete: Number of choices with fewer finished jobs, which are not compared.
     """
 
     sweep: Path
@@ -54,12 +56,13 @@ class BestChoice:
     value: float
     repeated: tuple[str, ...]
     compared: int
-    others: int
+    tied: int = 0
+    incomplete: int = 0
 
     @property
     def repeats(self) -> str:
         """What the jobs are called together: "5 seeds", "5 folds", "15 jobs"."""
-        return pluralize(len(self.jobs), _REPEATED[self.repeated[0]] if len(self.repeated) == 1 else "job")
+        return f"{len(self.jobs)} {REPEATED[self.repeated[0]] if len(self.repeated) == 1 else 'jobs'}"
 
     def __str__(self) -> str:
         """Return one line for people: job 3: loss/val 0.0123, mean of 5 seeds, the lowest of 12 choices."""
@@ -68,9 +71,11 @@ class BestChoice:
         mean = f", mean of {self.repeats}" if len(names) > 1 else ""
         extreme = "highest" if is_higher_better(self.metric.rpartition("/")[0]) else "lowest"
         order = f", the {extreme} of {self.compared} choices" if self.compared > 1 else ""
-        left_out = f" ({self.others} more with fewer finished jobs)" if self.others else ""
+        notes = [f"{pluralize(self.tied, 'other')} may be as good"] * bool(self.tied)
+        notes += [f"{self.incomplete} more with fewer finished jobs"] * bool(self.incomplete)
+        in_brackets = f" ({'; '.join(notes)})" if notes else ""
         value = format_metric(self.metric, self.value)
-        return f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{left_out}"
+        return f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
 
     @property
     def config_dir(self) -> list[str]:
@@ -118,15 +123,17 @@ def find_best(folder: Path) -> BestChoice:
     if not known:
         raise _no_metric(folder, rows, metric)
     _, place = min(known)
-    varied = repeats.varied_columns(rows)
+    varied, compared = repeats.varied_columns(rows), [row for members in complete for row in members]
+    ties = find_ties(compared, metric, read_job_rows(folder, compared))
     return BestChoice(
         sweep=folder,
         jobs=tuple(folder / str(row["job"]) for row in sorted(complete[place], key=_by_repeat)),
         metric=metric,
         value=means[place],
-        repeated=tuple(key for key in _REPEATED if key in varied),
+        repeated=tuple(key for key in REPEATED if key in varied),
         compared=len(known),
-        others=sum(0 < len(members) < most for members in finished),
+        tied=len(ties.tied) - 1 if ties is not None else 0,
+        incomplete=sum(0 < len(members) < most for members in finished),
     )
 
 
@@ -175,7 +182,7 @@ def check_is_sweep(folder: Path) -> None:
 
 def _by_repeat(row: Row) -> tuple[int, ...]:
     """Sort by seed, then by fold."""
-    return tuple(int(value) if (value := str(row.get(key, ""))).isdecimal() else 0 for key in _REPEATED)
+    return tuple(int(value) if (value := str(row.get(key, ""))).isdecimal() else 0 for key in REPEATED)
 
 
 def _value_of(job: Path, key: str) -> str:

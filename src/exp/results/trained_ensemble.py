@@ -77,12 +77,16 @@ class TrainedEnsemble:
             raise ConfigError(
                 f"ensemble=true: each model of {one.parent} standardises and encodes its features by its own training "
                 "rows, so that no file can take the features of all",
-                f"run={one}, or a sweep with dataset.seed=0, which splits the rows in the same way for every seed",
+                f"run={one}, or a sweep with {self._fixed_split}, which splits the rows in the same way for every seed",
             )
         return _Average(self.members).eval()
 
     def _average(self, outputs: Sequence[Tensor]) -> Tensor:
         return average_outputs([member.objective for member in self.members], outputs)
+
+    @property
+    def _fixed_split(self) -> str:
+        return "dataset.seed=0" if "seed" in self.lead.config.dataset else "+dataset.seed=0"
 
     def _other_rows(self, split: str) -> ConfigError:
         sweep = self.lead.folder.parent
@@ -91,7 +95,7 @@ class TrainedEnsemble:
         return ConfigError(
             f"split={split} ensemble=true: the models of {sweep} do not have the same {split} rows, so some were "
             f"trained on those of others",
-            f"data=new.csv{known if joined.exists() else ', or a sweep with dataset.seed=0'}",
+            f"data=new.csv{known if joined.exists() else f', or a sweep with {self._fixed_split}'}",
         )
 
 

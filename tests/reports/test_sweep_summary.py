@@ -109,6 +109,7 @@ def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_
     [
         ("loss/val", 0.11194, 0.20025, "0.112 to 0.200"),
         ("loss/val", -0.03946, 0.179, "-0.04 to 0.18"),
+        ("loss/test", -0.00019, 0.1666, "0.00 to 0.17"),
         ("accuracy/test", 0.9247, 0.99939, "92.5 to 99.9 %"),
         ("rmse/val", 10345.4, 11578.6, "10345 to 11579"),
         ("r2/val", 0.999612, 0.999684, "0.999612 to 0.999684"),

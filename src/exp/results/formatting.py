@@ -27,6 +27,7 @@ def format_interval(name: str, row: Row) -> str:
     if not 1e-6 < high - low < 1e6:
         return f"{low:.4g} to {high:.4g}{unit}"
     decimals = max(0, 1 - math.floor(math.log10(high - low)))  # two digits of the width
+    low, high = round(low, decimals) + 0.0, round(high, decimals) + 0.0  # 0.00, not -0.00
     return f"{low:.{decimals}f} to {high:.{decimals}f}{unit}"
 
 

@@ -1,5 +1,6 @@
 """dataset.train_on_val: the training rows followed by the validation rows, and everything is fitted on all of them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_without_a_split_it_is_refused():
     dataset = as_dataset((np.arange(20.0).reshape(-1, 1), np.arange(20) % 2))
     with pytest.raises(ConfigError, match=r"with dataset\.split=null, all rows are training rows"):
         prepare(dataset, None, False, 0, train_on_val=True)
+
+
+def test_a_run_of_a_version_without_the_key_is_resumed(exp: Any, xor_run: Path, tmp_path: Path):
+    shutil.copytree(xor_run, tmp_path / "run")
+    config = tmp_path / "run/.hydra/config.yaml"
+    without = [line for line in config.read_text().splitlines(keepends=True) if "train_on_val" not in line]
+    config.write_text("".join(without))
+    done = exp("resume=run", "epochs=4")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_plateau_scheduler_is_refused():

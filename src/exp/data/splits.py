@@ -37,6 +37,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.x)
 
+    def to(self, device: torch.device) -> "Split":
+        """Return the split with its tensors on `device`."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(self, x=self.x.to(device), y=self.y.to(device), weights=weights)
+
     @property
     def class_numbers(self) -> NDArray[np.int64]:
         """The true classes [N], on the CPU."""
@@ -93,15 +98,7 @@ class Splits:
 
     def with_targets(self, target: Callable[[Tensor], Tensor], device: torch.device) -> "Splits":
         """Return the splits on `device`, with `target` applied to their y."""
-        moved = {
-            id(split): replace(
-                split,
-                x=split.x.to(device),
-                y=target(split.y).to(device),
-                weights=None if split.weights is None else split.weights.to(device),
-            )
-            for split in (self.train, self.val, self.test)
-        }
+        moved = {id(split): replace(split, y=target(split.y)).to(device) for split in (self.train, self.val, self.test)}
         return replace(self, train=moved[id(self.train)], val=moved[id(self.val)], test=moved[id(self.test)])
 
     @property

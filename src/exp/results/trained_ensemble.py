@@ -62,8 +62,8 @@ class TrainedEnsemble:
         is_same_data = len({member.state["data"] for member in self.members}) == 1
         if not is_same_data or not all(np.array_equal(part.row_numbers, parts[0].row_numbers) for part in parts):
             raise self._other_rows(split)
-        outputs = [member.outputs_of(part).cpu() for member, part in zip(self.members, parts, strict=True)]
-        return compute_metrics(self.lead.objective, self._average(outputs).to(parts[0].x.device), parts[0])
+        outputs = [member.outputs_of(part) for member, part in zip(self.members, parts, strict=True)]
+        return compute_metrics(self.lead.objective, self._average(outputs), parts[0].to(torch.device("cpu")))
 
     def module(self) -> nn.Module:
         """Return the models as one: features [N, F] to averaged probabilities or values, float64 [N, K].

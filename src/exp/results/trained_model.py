@@ -77,9 +77,8 @@ class TrainedModel:
     def _calibrate(self) -> list[nn.Module]:
         if self.calibration is None:
             return []
-        objective = self.objective
-        of_probabilities = isinstance(objective, Binary) and objective.probability is not torch.sigmoid
-        return [CalibrationLayer(self.calibration, objective.outputs, of_probabilities)]
+        of_probabilities = isinstance(self.objective, Binary) and self.objective.probability is not torch.sigmoid
+        return [CalibrationLayer(self.calibration, self.objective.outputs, of_probabilities)]
 
     def calibrate(self, calibration: Calibration | None) -> "TrainedModel":
         """Return this model with a calibration, which its outputs, predictions and metrics then have."""
@@ -193,14 +192,13 @@ class TrainedModel:
     def evaluate(self, split: str) -> MetricSums:
         """Return the metrics of the run's train, val or test split."""
         part = self.split(split)
-        return compute_metrics(self.objective, self.outputs_of(part), part)
+        if self.calibration is None:
+            return self.experiment.learner.evaluate(part)  # on the device of the run, with its bits
+        return compute_metrics(self.objective, self.outputs_of(part), part.to(torch.device("cpu")))
 
     def outputs_of(self, split: Split) -> Tensor:
-        """Return the outputs [N, K] for a split of the run's experiment."""
-        output = self.experiment.learner.predict(split.x)
-        for layer in self._calibrate:
-            output = layer(output)
-        return output
+        """Return the outputs [N, K], on the CPU, for a split of the run's experiment."""
+        return nn.Sequential(*self._calibrate)(self.experiment.learner.predict(split.x).cpu())
 
 
 def load_trained(

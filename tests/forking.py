@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 _IMPORTED = """
-    exp.cli.main exp.run exp.report exp.predict exp.evaluate exp.export exp.diff exp.verify exp.data.synthetic
-    exp.models.mlp exp.reports.comparison exp.reports.comparison_figures exp.reports.figures exp.reports.run_report
-    exp.reports.scatter exp.reports.sweep_report exp.sweeps.executors.in_process exp.sweeps.executors.worker_pool
-    exp.sweeps.launcher exp.sweeps.search exp.sweeps.yaml_params hydra_plugins.exp_plugins
-    contourpy jinja2.environment jinja2.filters jinja2.loaders matplotlib.backends.backend_agg optuna pandas
+    exp.cli.main exp.run exp.report exp.predict exp.evaluate exp.importance exp.export exp.diff exp.verify
+    exp.data.synthetic exp.models.mlp exp.reports.comparison exp.reports.comparison_figures exp.reports.figures
+    exp.reports.run_report exp.reports.scatter exp.reports.sweep_report exp.sweeps.executors.in_process
+    exp.sweeps.executors.worker_pool exp.sweeps.launcher exp.sweeps.search exp.sweeps.yaml_params
+    hydra_plugins.exp_plugins contourpy jinja2.environment jinja2.filters jinja2.loaders
+    matplotlib.backends.backend_agg optuna pandas
     PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin PIL.PpmImagePlugin rich.live sklearn.datasets
     torch.utils.serialization.config torch.utils.tensorboard
 """.split()

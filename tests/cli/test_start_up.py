@@ -30,6 +30,7 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
             "evaluate run=. ensemble=yes",
         ),
         *("predict run=nowhere data=new.csv out=out.csv", "export run=nowhere format=exe out=out.py"),
+        *("importance run=nowhere", "importance run=. metric=aucc", "importance run=. repeats=0"),
     ],
 )
 def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_path: Path):

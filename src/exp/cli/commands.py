@@ -24,7 +24,7 @@ from exp.errors import ConfigError, ExpError, as_yaml
 from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
-COMMANDS = ("predict", "evaluate", "calibrate", "export", "best", "refit", "report", "diff", "verify")
+COMMANDS = ("predict", "evaluate", "importance", "calibrate", "export", "best", "refit", "report", "diff", "verify")
 
 Command: TypeAlias = Callable[..., None]
 

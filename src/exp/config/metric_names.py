@@ -98,7 +98,7 @@ def check_metric_name(key: str, name: str, has_classes: bool) -> None:
     if split_class(name)[0] in known or own_metrics.is_own(name):
         return
     kind = "classes" if has_classes else "a numeric target"
-    override = f"{key}=[{known[-1]}]"
+    override = f"{key}={known[0]}" if key == "metric" else f"{key}=[{known[-1]}]"
     raise ConfigError(
         f"{key}: {name} is no metric of {kind} (available: {', '.join(known)})", override, key=key, override=override
     )

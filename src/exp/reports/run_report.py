@@ -14,13 +14,13 @@ from exp.config.metric_names import as_cost
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
-from exp.reports import figures, html
+from exp.reports import figures, html, importance_table
 from exp.reports.classification import confusion_counts, scores_by_class
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.html import Table
 from exp.reports.intervals import Interval, confidence_intervals
 from exp.reports.render import render
-from exp.results import metrics_csv, run_folder
+from exp.results import importance_csv, metrics_csv, run_folder
 from exp.results import summary as record
 from exp.results.formatting import format_metric
 from exp.results.run_folder import read_arguments
@@ -71,6 +71,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
     summary = record.read(folder)
     choices: dict[str, str] = summary.get("choices", {})
     final = summary.get("final")
+    importances = importance_csv.read(folder)
     html.write(
         folder / run_folder.REPORT,
         "run.html",
@@ -83,6 +84,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         described=summary.get("described", {}).items(),
         notes=dict.fromkeys(map(str, summary.get("notes", []))),
         pictures=html.read_pictures(folder / run_folder.FIGURES),
+        importance=importance_table.section(importances) if importances else None,
         files={
             "config": _read(folder / run_folder.CONFIG),
             "log": _read(folder / run_folder.LOG),

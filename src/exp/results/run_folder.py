@@ -16,6 +16,7 @@ from exp.errors import ConfigError, display_path
 # In the folder of a run.
 CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"
 SUMMARY, METRICS, LOG, FIGURES = "summary.json", "metrics.csv", "exp.log", "figures"
+IMPORTANCE = "importance.csv"
 PREDICTIONS = "predictions.csv"  # of a fold; also in the folder of a sweep
 LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previous.pt"
 CALIBRATION = "calibration.json"
@@ -63,6 +64,11 @@ def init_command(folder: Path, *overrides: str) -> str:
 def report_command(folder: Path) -> str:
     """Return the command line that writes the report of the run in `folder`."""
     return shell_line(["report", f"run={folder}"])
+
+
+def importance_command(folder: Path) -> str:
+    """Return the command line that computes the importances of the run in `folder`."""
+    return shell_line(["importance", f"run={folder}"])
 
 
 def find_results(folder: Path) -> str | None:

@@ -38,11 +38,16 @@ def mean_interval(values: Sequence[float], ratio: float) -> Interval | None:
     """Return the 95 % interval of the mean; None if the values are fewer than two, all equal, or not finite."""
     if math.isnan(ratio) or not _has_spread(values, max(map(abs, values), default=0.0)):
         return None
+    mean = statistics.fmean(values)
+    reach = interval_reach(len(values)) * _standard_error(values, ratio)
+    return mean - reach, mean + reach
+
+
+def interval_reach(count: int) -> float:
+    """Return how many standard errors the 95 % interval of a mean of `count` > 1 values reaches to each side."""
     from scipy.special import stdtrit  # lazy: takes 0.2 s, and few sweeps have repeats
 
-    mean = statistics.fmean(values)
-    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _standard_error(values, ratio)
-    return mean - reach, mean + reach
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2))
 
 
 def paired_p_value(first: Sequence[float], second: Sequence[float], ratio: float) -> float | None:

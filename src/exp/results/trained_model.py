@@ -186,7 +186,8 @@ class TrainedModel:
         """Return the run's train, val or test split. ConfigError if it has no such rows."""
         splits = self.experiment.data.splits
         if name not in splits:
-            raise ConfigError(f"split={name}: unknown split '{name}' (available: {', '.join(splits)})", "split=test")
+            what = f"split={name}: unknown split '{name}' (available: {', '.join(splits)})"
+            raise ConfigError(what, f"split={self.held_out}")
         return splits[name]
 
     def evaluate(self, split: str) -> MetricSums:

@@ -80,7 +80,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     data = prepare(
         dataset,
         config.dataset.get("split"),
-        config.dataset.get("scaler", "none"),
+        bool(config.dataset.get("standardize")),
         split_seed(config),
         {True: True, False: False}.get(config.dataset.get("stratify", "auto")),
         config.dataset.get("scale_target"),

@@ -78,30 +78,34 @@ class ChosenMetrics:
 NO_METRICS = ChosenMetrics()
 
 
-def choose_metrics(names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool) -> ChosenMetrics:
+def choose_metrics(
+    names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool, key: str = "metrics"
+) -> ChosenMetrics:
     """Return the metrics `names` without those that every run has.
 
     Args:
         classes: The class names of the target; None if it is numeric.
         gives_probabilities: Whether the loss makes probabilities of the outputs.
+        key: The key of the names, for messages: metrics, or metric, which has one name.
 
     Raises:
         ConfigError: A metric is not for such a target, or for such a loss.
     """
     for name in names:
-        check_metric_name("metrics", name, classes is not None)
+        check_metric_name(key, name, classes is not None)
         of_class = split_class(name)[1]
         if of_class is not None and of_class not in (classes or ()):
+            other = f"{split_class(name)[0]}:{(classes or ('CLASS',))[-1]}"
             raise ConfigError(
-                f"metrics: {name}: the target has no class '{of_class}' (available: {', '.join(classes or ())})",
-                f"'metrics=[{split_class(name)[0]}:{(classes or ('CLASS',))[-1]}]'",
-                key="metrics",
+                f"{key}: {name}: the target has no class '{of_class}' (available: {', '.join(classes or ())})",
+                f"'{key}={other}'" if key == "metric" else f"'{key}=[{other}]'",
+                key=key,
             )
         if name in _OF_PROBABILITIES and not gives_probabilities:
             raise ConfigError(
-                f"metrics: {name} needs probabilities, and with this loss the model's outputs are none",
-                "loss=cross_entropy, or loss=bce_with_logits",
-                key="metrics",
+                f"{key}: {name} needs probabilities, and with this loss the model's outputs are none",
+                "metric=loss" if key == "metric" else "loss=cross_entropy, or loss=bce_with_logits",
+                key=key,
             )
     known = always_computed(classes is not None)
     chosen = tuple(name for name in dict.fromkeys(names) if name not in known)

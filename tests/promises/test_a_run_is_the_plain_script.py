@@ -1,5 +1,6 @@
 """Promise 1: with the same seed, a run's losses equal those of the plain PyTorch loop, to the bit on the CPU."""
 
+import math
 from itertools import product
 from typing import Any
 
@@ -53,12 +54,30 @@ OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "optimizer=adamw optimizer.lr=0.01": (optim.AdamW, {"lr": 0.01, "weight_decay": 0.01}),
     "optimizer=rmsprop": (optim.RMSprop, {"lr": 0.01}),
     "optimizer=adagrad": (optim.Adagrad, {"lr": 0.01}),
+    "optimizer=nadam": (optim.NAdam, {"lr": 0.002}),
+    "optimizer=radam": (optim.RAdam, {"lr": 0.001}),
+    "optimizer=adamax": (optim.Adamax, {"lr": 0.002}),
+    "optimizer=adadelta": (optim.Adadelta, {"lr": 1.0}),
 }
 
 SCHEDULERS: dict[str, Any] = {
     "scheduler=none": None,
     "scheduler=step scheduler.step_size=1": lambda o: lr_scheduler.StepLR(o, 1, 0.1),
     "scheduler=cosine scheduler.T_max=4": lambda o: lr_scheduler.CosineAnnealingLR(o, 4),
+    "scheduler=coslog scheduler.every=epoch scheduler.T_max=4": lambda o: lr_scheduler.LambdaLR(
+        o, lambda epoch: 0.5 - 0.5 * math.cos(2 * math.pi * math.log2(1 + 15 * min(1, epoch / 4)))
+    ),
+    "scheduler=flat_cosine scheduler.every=epoch scheduler.T_max=4": lambda o: lr_scheduler.LambdaLR(
+        o, lambda epoch: 1 if epoch <= 2 else 0.5 + 0.5 * math.cos(math.pi * (min(1, epoch / 4) - 0.5) / 0.5)
+    ),
+    "scheduler=warmup_cosine scheduler.every=epoch scheduler.T_max=4 scheduler.warmup=0.5": lambda o: (
+        lr_scheduler.LambdaLR(
+            o,
+            lambda epoch: (
+                epoch / 4 / 0.5 if epoch < 2 else 0.5 + 0.5 * math.cos(math.pi * (min(1, epoch / 4) - 0.5) / 0.5)
+            ),
+        )
+    ),
     "scheduler=warmup": lambda o: lr_scheduler.LinearLR(o, 0.1, total_iters=5),
     "scheduler=plateau scheduler.patience=0": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0),
 }

@@ -26,7 +26,7 @@ _ALLOWED = {
     "model": (("exp.models", "torch.nn"), "Module"),
     "loss": (("torch.nn",), "Module"),
     "optimizer": (("torch.optim",), "Optimizer"),
-    "scheduler": (("torch.optim.lr_scheduler",), "LRScheduler"),
+    "scheduler": (("exp.schedulers", "torch.optim.lr_scheduler"), "LRScheduler"),
 }
 
 

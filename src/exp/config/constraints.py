@@ -21,7 +21,7 @@ _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
 _METRICS = f"{', '.join(METRIC_NAMES)}, or a function MODULE.NAME of your own"
-_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus")
 
 
 # key -> its constraint, and a valid value to suggest. Applied if the config has the key.
@@ -99,6 +99,12 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "scheduler.patience": (Number(0, whole=True), "10"),
     "scheduler.start_factor": (Number(0, 1, open_low=True), "0.1"),
     "scheduler.total_iters": (_COUNT, "5"),
+    "scheduler.total_steps": (Number(1, whole=True, null=True), "100"),
+    "scheduler.cycles": (_COUNT, "4"),
+    "scheduler.flat": (_FRACTION, "0.5"),
+    "scheduler.warmup": (Number(0, 1), "0.1"),
+    "scheduler.pct_start": (Number(0, 1), "0.3"),
+    "optimizer.rho": (Number(0, 1), "0.9"),
     "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),
     "loss.label_smoothing": (Number(0, 1), "0.1"),
     "loss.delta": (_POSITIVE, "1.0"),

@@ -17,6 +17,7 @@ from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.seeding import numpy_seed
 from exp.errors import ConfigError
+from exp.reports.inlined import inline
 from exp.reports.render import render
 from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
 from exp.training.build import Experiment, split_seed
@@ -44,6 +45,7 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
+        **_own_source(config),
         parameters_file=repr(parameters) if parameters else "",
         seeds_global_streams=bool(modules),
         numpy_seed=numpy_seed(config.seed),
@@ -59,6 +61,14 @@ def needs_rows(config: Config) -> bool:
     known = config.dataset["_target_"].startswith(("sklearn.", "exp.data.synthetic."))
     is_split_otherwise = config.dataset.get("stratify") is True or config.fold is not None
     return not known or is_split_otherwise or bool(config.dataset.get("train_on_val"))
+
+
+def _own_source(config: Config) -> dict[str, Any]:
+    """The source of exp's own classes in the run, and what it imports in addition to the script."""
+    targets = [str(node["_target_"]) for node in (config.scheduler,) if str(node.get("_target_")).startswith("exp.")]
+    imports, source = inline(target.rpartition(".")[0] for target in targets)
+    known = ("import torch", "from torch import nn")
+    return {"own_imports": [line for line in imports if line not in known], "own_source": source}
 
 
 def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def _model(experiment: Experiment) -> dict[str, Any]:
     """Calls that build the model's layers, or the user's model, and what trains it."""
     config = experiment.config
     scheduler: Any = experiment.learner.scheduler
-    given = {"T_max": scheduler.T_max} if "T_max" in config.scheduler else {}
+    given = {key: getattr(scheduler, key) for key in ("T_max", "total_steps") if key in config.scheduler}
     is_scheduled = bool(config.scheduler.get("_target_"))
     return {
         "layers": _layers(experiment),

@@ -176,13 +176,16 @@ def fold_of(config: Config) -> Fold | None:
 def make_scheduler(
     config: Config, optimizer: Optimizer, batches: Batches, has_validation: bool = True
 ) -> LRScheduler | None:
-    """Return the learning rate scheduler; None for a constant rate. T_max=null is replaced by the length of the run."""
+    """Return the learning rate scheduler; None for a constant rate.
+
+    T_max=null and total_steps=null are the length of the run.
+    """
     node = config.scheduler
     if node.get("_target_") is None:
         return None
     every = node.get("every", "epoch")
-    if "T_max" in node and node["T_max"] is None:
-        node = {**node, "T_max": config.epochs * (batches.steps_per_epoch if every == "step" else 1)}
+    length = config.epochs * (batches.steps_per_epoch if every == "step" else 1)
+    node = {**node, **{key: length for key in ("T_max", "total_steps") if key in node and node[key] is None}}
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
         raise ConfigError("scheduler: ReduceLROnPlateau needs validation rows, and there are none", "scheduler=cosine")

@@ -18,7 +18,8 @@ def events_of(*overrides: str) -> list[Event]:
 
 
 def val_losses(events: list[Event]) -> list[tuple[int, float]]:
-    return [(e.at.step, e.metrics.loss) for e in events if isinstance(e, Evaluated) and e.split == "val"]
+    evaluated = (event for event in events if isinstance(event, Evaluated) and not event.restored)
+    return [(event.at.step, event.metrics.loss) for event in evaluated if event.split == "val"]
 
 
 def test_training_stops_after_patience_evaluations_without_a_better_loss():

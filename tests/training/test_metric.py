@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from conftest import config_of
+from optuna.study import StudyDirection
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from exp.config.metric_names import is_higher_better
@@ -19,16 +21,16 @@ from exp.training.state import TrainingState
 PATIENCE = 4
 
 
-@pytest.mark.parametrize(
-    ("metric", "words"),
-    [
-        ("loss", "dataset=cancer optimizer.lr=0.3"),
-        ("accuracy", "dataset=cancer"),
-        ("auc", "dataset=cancer"),
-        ("ece", "dataset=iris"),
-        ("r2", "dataset=diabetes optimizer=adam optimizer.lr=0.03"),
-    ],
-)
+FIVE = [
+    ("loss", "dataset=cancer optimizer.lr=0.3"),
+    ("accuracy", "dataset=cancer optimizer.lr=0.02"),
+    ("auc", "dataset=cancer optimizer.lr=0.02"),
+    ("ece", "dataset=iris optimizer.lr=0.02"),
+    ("r2", "dataset=diabetes optimizer=adam optimizer.lr=0.03"),
+]
+
+
+@pytest.mark.parametrize(("metric", "words"), FIVE)
 def test_all_name_the_same_best_step(metric: str, words: str, exp: Any, tmp_path: Path):
     settings = f"metric={metric} epochs=40 early_stopping.patience={PATIENCE} early_stopping.restore_best=true"
     done = exp(*words.split(), *settings.split(), "hydra.run.dir=run")
@@ -46,6 +48,35 @@ def test_all_name_the_same_best_step(metric: str, words: str, exp: Any, tmp_path
     assert f" at step {step:,}: checkpoints/best.pt" in done.stdout
     page = (tmp_path / "run/report.html").read_text()
     assert re.search(rf"validation {metric} was [^<]*, at step {step:,}", page)
+
+
+@pytest.mark.parametrize(("metric", "words"), FIVE)
+def test_plateau_and_pruner_name_the_same_epoch_as_the_table(metric: str, words: str, exp: Any, tmp_path: Path):
+    study = (
+        "hydra/sweeper=optuna hydra.sweeper.n_trials=1 hydra.sweeper.storage=sqlite:///study.db model.hidden=choice(12)"
+    )
+    settings = f"metric={metric} epochs=30 early_stopping.patience={PATIENCE} figures=false hydra.sweep.dir=s"
+    plateau = "scheduler=plateau scheduler.patience=99 +scheduler.threshold=0.0 save_every=1epoch sweep.workers=0"
+    done = exp("-m", *words.split(), *settings.split(), *study.split(), *plateau.split())
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "s/0/metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
+    epochs = {int(float(row["epoch"])): float(row[metric]) for row in rows}
+    best = (max if is_higher_better(metric) else min)(epochs, key=lambda epoch: epochs[epoch])
+    assert 0 < best < 30
+    assert max(epochs) == min(30, best + PATIENCE)  # early stopping
+    state = checkpoints.read(tmp_path / "s/0/checkpoints/best.pt")
+    assert state["step"] == int(next(row["step"] for row in rows if float(row["epoch"]) == best))
+    scheduler = checkpoints.read(tmp_path / "s/0/checkpoints/last.pt")["scheduler"]
+    assert scheduler["last_epoch"] - scheduler["num_bad_epochs"] == best
+    assert scheduler["best"] == epochs[best]
+    (trial,) = (loaded := optuna.load_study(study_name="exp", storage=f"sqlite:///{tmp_path}/study.db")).trials
+    best_of_pruner = max if loaded.direction is StudyDirection.MAXIMIZE else min
+    values = trial.intermediate_values
+    assert best_of_pruner(values, key=lambda epoch: values[epoch]) == best
+    assert trial.value == epochs[best]
+    (table,) = csv.DictReader((tmp_path / "s/sweep.csv").read_text().splitlines())
+    assert float(table[f"{metric}/val"]) == epochs[best]
 
 
 def test_early_stopping_waits_for_the_metric_by_min_delta():

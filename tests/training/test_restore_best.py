@@ -1,7 +1,8 @@
-"""A run with early_stopping.restore_best=true ends with the parameters of its lowest validation loss."""
+"""A run with early stopping, or with early_stopping.restore_best=true, ends with its best parameters."""
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,4 +87,72 @@ def test_an_extended_run_that_ends_with_its_last_parameters_has_no_restored_step
     sink = SummarySink(tmp_path, {"restored_step": 3})
     sink.handle(Resumed(Position(10, 1.0, 100), None, 3))
     sink.close(Ending("finished"))
+    assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("words", "restores"),
+    [
+        ("", False),
+        ("early_stopping.patience=3", True),
+        ("early_stopping.patience=3 early_stopping.restore_best=false", False),
+        ("early_stopping.restore_best=true", True),
+        ("early_stopping.restore_best=auto", False),
+        ("early_stopping.patience=3 dataset.split=[.8,0,.2]", False),
+    ],
+)
+def test_a_run_with_early_stopping_restores_its_best_parameters_by_default(words: str, restores: bool):
+    assert build(config_of("dataset=moons", *words.split())).plan.restore_best is restores
+
+
+STOPPED = (
+    "dataset=moons log_every=1epoch optimizer.lr=3 epochs=40 early_stopping.patience=3 figures=false threads=1".split()
+)
+
+
+@pytest.fixture
+def older(exp: Any, tmp_path: Path) -> Path:
+    """A run of 3 epochs by a version in which early stopping did not restore the best parameters by default."""
+    words = [word for word in STOPPED if "epochs" not in word]
+    assert exp(*words, "epochs=3", "early_stopping.restore_best=false", "hydra.run.dir=run").returncode == 0
+    for name in ("overrides", "hydra"):
+        path = tmp_path / f"run/.hydra/{name}.yaml"
+        path.write_text(re.sub(r".*restore_best.*\n", "", path.read_text()))
+    summary = tmp_path / "run/summary.json"
+    summary.write_text(re.sub(r'.*restore_best=false",?\n', "", summary.read_text()))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_an_older_run_resumes_as_it_was(has_key: bool, older: Path, exp: Any, tmp_path: Path):
+    config = older / ".hydra/config.yaml"
+    assert "restore_best: false" in config.read_text()
+    if not has_key:
+        config.write_text(re.sub(r".*restore_best.*\n", "", config.read_text()))
+    assert load_trained(older).checkpoint == "last"
+    assert exp(*STOPPED, "early_stopping.restore_best=false", "hydra.run.dir=whole").returncode == 0
+    done = exp("resume=run", "epochs=40")
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "run"))
+    assert resumed["final"] == whole["final"]
+    assert "restored_step" not in resumed
+    assert rows(tmp_path / "whole") == rows(older)
+    assert load_trained(older).checkpoint == "last"
+    assert exp("resume=run").returncode == 0  # finished
+
+
+def test_a_resumed_run_restores_by_default_like_the_whole_run(exp: Any, tmp_path: Path):
+    words = [*STOPPED, "save_every=1epoch"]
+    done = exp(*words, "hydra.run.dir=whole")
+    assert "restored the parameters of step" in done.stdout, done.stdout + done.stderr
+    assert exp(*(word for word in words if "epochs" not in word), "epochs=3", "hydra.run.dir=half").returncode == 0
+    assert exp("resume=half", "epochs=40").returncode == 0
+    whole, half = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "half"))
+    assert (whole["final"], whole["restored_step"]) == (half["final"], half["restored_step"])
+    assert rows(tmp_path / "whole") == rows(tmp_path / "half")
+
+
+def test_a_resumed_run_forgets_the_step_that_it_had_restored(tmp_path: Path):
+    """A longer run may end with its last parameters, and `exp refit` trains up to the restored step."""
+    SummarySink(tmp_path, {"restored_step": 3, "steps": 8}).close(Ending("finished"))
     assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exp.cli.command_line import CommandLine
-from exp.cli.resume_changes import refuse_changes
+from exp.cli.resume_changes import pinned_overrides, refuse_changes
 from exp.config.compose import override_key
 from exp.config.overrides import reads_as, shell_line, text_override
 from exp.config.untrusted import refuse_hydra_settings
@@ -52,7 +52,9 @@ def resume_run(line: CommandLine) -> CommandLine:
         raise _no_run(given[0], folder, rest)
     refuse_links(folder)
     keys = {override_key(word) for word in rest.overrides}
-    overrides = [*(word for word in read_overrides(folder) if override_key(word) not in keys), *rest.overrides]
+    saved = read_overrides(folder)
+    pinned = pinned_overrides(folder, {*keys, *map(override_key, saved)})
+    overrides = [*(word for word in saved if override_key(word) not in keys), *pinned, *rest.overrides]
     resumed = replace(rest, overrides=tuple(overrides), resumed=folder)
     if rest.config_dir is None and (saved := read_config_dir(folder)):
         resumed = replace(resumed, flags=(*saved, *rest.flags), config_dir=saved[1])

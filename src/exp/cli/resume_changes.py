@@ -1,5 +1,6 @@
 """What may change when a run is resumed: its length, its figures, and the places of its data files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,17 @@ _ADDED: dict[str, Any] = {
     "metric": "loss",
     "dataset.train_on_val": False,
 }
+
+
+def pinned_overrides(folder: Path, keys: Collection[str]) -> list[str]:
+    """Return overrides that keep what the run in `folder` had by default in an older version.
+
+    Args:
+        keys: Those that have an override already.
+    """
+    key = "early_stopping.restore_best"
+    was_false = not read_config(folder).get("early_stopping", {}).get("restore_best")
+    return [f"{key}=false"] if was_false and key not in keys else []
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error

@@ -55,7 +55,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "clip_grad_norm": (Number(0, open_low=True, null=True), "1.0"),
     "early_stopping.patience": (Number(1, whole=True, null=True), "10"),
     "early_stopping.min_delta": (Number(0), "0.0"),
-    "early_stopping.restore_best": (_SWITCH, "true"),
+    "early_stopping.restore_best": (OneOf(("auto", True, False)), "auto"),
     "log_every": (_CADENCE, "auto"),
     "eval_every": (_CADENCE, "auto"),
     "save_every": (_CADENCE, "auto"),

@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, origin, refuse_target
+from exp.config.allowlist import READ_BY_EXP, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.cross_validation import check_fold
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
@@ -50,7 +50,7 @@ class DeviceConfig:
 class EarlyStoppingConfig:
     patience: int | None
     min_delta: float
-    restore_best: bool = False  # folders of older runs do not have it
+    restore_best: Any = False  # auto, or a Boolean; folders of older runs do not have it
 
 
 @dataclass
@@ -155,10 +155,9 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return task
 
 
-def has_user_code(config: Config) -> bool:
-    """Return whether the model or what trains it is a class of the user's own."""
-    nodes = (config.model, config.loss, config.optimizer, config.scheduler)
-    return any(node.get("_target_") is not None and origin(node["_target_"]) == "user" for node in nodes)
+def restores_best(restore_best: Any, patience: Any) -> bool:
+    """Return whether a run with these values of early_stopping ends with its best parameters."""
+    return patience is not None if restore_best == "auto" else bool(restore_best)
 
 
 def choices_of(taken: Mapping[str, Any]) -> dict[str, str]:

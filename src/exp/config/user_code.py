@@ -1,12 +1,22 @@
-"""Where in the user's own code an error occurred."""
+"""Whether a run has code of the user's own, and where in it an error occurred."""
 
 import linecache
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exp.config import allowlist
 from exp.config.signatures import find_syntax_error
 from exp.errors import ConfigError, display_path
+
+if TYPE_CHECKING:
+    from exp.config.schema import Config
+
+
+def has_user_code(config: "Config") -> bool:
+    """Return whether the model or what trains it is a class of the user's own."""
+    nodes = (config.model, config.loss, config.optimizer, config.scheduler)
+    return any(node.get("_target_") is not None and allowlist.origin(node["_target_"]) == "user" for node in nodes)
 
 
 def refuse_syntax_error(key: str, target: str) -> None:

@@ -22,7 +22,7 @@ from exp.reports.intervals import Interval, confidence_intervals
 from exp.reports.render import render
 from exp.results import importance_csv, metrics_csv, run_folder
 from exp.results import summary as record
-from exp.results.formatting import format_metric
+from exp.results.formatting import format_metric, look_equal
 from exp.results.run_folder import read_arguments
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
@@ -127,6 +127,11 @@ def final_table(summary: Mapping[str, Any]) -> Table:
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
     names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
+    best, last = (summary.get(name, {}).get("val", {}) for name in ("best", "last"))
+    if last and not look_equal(splits.get("val", {}), last):
+        splits["val, last.pt"] = last
+    elif not last and best and not look_equal(splits.get("val", {}), best):
+        splits["val, best.pt"] = best
     if isinstance((metrics := summary.get("baseline", {}).get("metrics")), dict) and splits:
         splits[str(summary["baseline"].get("name"))] = metrics
     rows = [(split, *(format_metric(name, metrics.get(name)) for name in names)) for split, metrics in splits.items()]
@@ -165,12 +170,17 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
         intervals = confidence_intervals(split, objective, outputs[name]) if name == held_out != "train" else {}
         cells = (_with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
         table.append((name, *cells, f"{len(split):,}"))
-    table.append(_baseline(experiment, names))
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
     plan = experiment.plan
     of_val = [row for row in rows if row.split == "val" and plan.metric in row.metrics]
     best = min(of_val, key=lambda row: as_cost(plan.metric, row.metrics[plan.metric]), default=None)
+    last = max(of_val, key=lambda row: row.step, default=None)
+    if best is not None and last is not None and not look_equal(best.metrics, last.metrics):
+        name, other = ("val, last.pt", last) if plan.restore_best else ("val, best.pt", best)
+        cells = (_with_interval(metric, other.metrics.get(metric), None) for metric in names)
+        table.append((name, *cells, f"{len(data.val):,}"))
+    table.append(_baseline(experiment, names))
     value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
     shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."

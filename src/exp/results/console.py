@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from exp.errors import pluralize
-from exp.results import run_folder, terminal
-from exp.results.formatting import format_metric
+from exp.results import metrics_csv, run_folder, terminal
+from exp.results.formatting import format_metric, look_equal
 from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
@@ -48,6 +48,8 @@ class ConsoleSink:
         self._final: dict[str, MetricSums] = {}
         self._baseline: Baseline | None = None
         self._best: tuple[int, float] | None = None  # step and validation metric
+        self._val: dict[int, dict[str, float]] = {}  # the validation metrics of the best step and of the latest one
+        self._is_restored = False
         self._metric = "loss"
         self._printed = self._began = time.perf_counter()
         self._steps = 0
@@ -69,6 +71,8 @@ class ConsoleSink:
         elif isinstance(event, Resumed):
             self._first_step = event.at.step
             self._best = None if event.best_value is None else (event.best_step, event.best_value)
+            of_val = (row for row in metrics_csv.read_rows(self._folder) if row.split == "val")
+            self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
             self._latest["train"] = event
@@ -77,12 +81,15 @@ class ConsoleSink:
             self._latest[event.split] = event
             self._final[event.split] = event.metrics
             self._seconds = time.perf_counter() - self._began
+            self._is_restored = event.restored
+            if event.best:
+                self._best = event.at.step, event.metrics.values()[self._metric]
             if not event.restored:
                 self._new_steps = event.at.step - self._first_step
                 if event.split == "val":
+                    best = {step: metrics for step, metrics in self._val.items() if step == (self._best or (0,))[0]}
+                    self._val = {**best, event.at.step: event.metrics.values()}
                     self._show_progress(event.at.step)
-            if event.best:
-                self._best = event.at.step, event.metrics.values()[self._metric]
         elif isinstance(event, Baseline):
             self._baseline = event
         elif isinstance(event, Drawn):
@@ -91,7 +98,7 @@ class ConsoleSink:
     def close(self, ending: Ending) -> None:
         self._bar.stop()
         if ending.status == "finished":
-            self._print(_table(self._final, self._baseline, self._console.width))
+            self._print(_table(self._final, self._other_checkpoint(), self._baseline, self._console.width))
             steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
@@ -107,6 +114,14 @@ class ConsoleSink:
             self._print(Text.assemble(("look      ", "bold"), f"tensorboard --logdir {shlex.quote(str(self._folder))}"))
         if self._has_figures and ending.status == "finished" and (self._folder / run_folder.REPORT).exists():
             self._print(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.REPORT)))
+
+    def _other_checkpoint(self) -> dict[str, dict[str, float]]:
+        """Return the validation metrics of best.pt or last.pt, if they differ and the final ones are of the other."""
+        if self._best is None or len(self._val) < 2:
+            return {}
+        best, last = self._best[0], max(self._val)
+        name, other = ("val, last.pt", last) if self._is_restored else ("val, best.pt", best)
+        return {} if look_equal(self._val[best], self._val[last]) else {name: self._val[other]}
 
     def _show_progress(self, step: int) -> None:
         now = time.perf_counter()
@@ -138,12 +153,19 @@ class ConsoleSink:
             log.info(line.rstrip())
 
 
-def _table(final: dict[str, MetricSums], baseline: Baseline | None, width: int) -> Table:
-    """Return the final metrics: a row for each split or, where that is wider than `width`, for each metric."""
+def _table(
+    final: dict[str, MetricSums], other: dict[str, dict[str, float]], baseline: Baseline | None, width: int
+) -> Table:
+    """Return the final metrics: a row for each split or, where that is wider than `width`, for each metric.
+
+    Args:
+        other: Validation metrics of other parameters, by the label of their row.
+    """
     names = list(dict.fromkeys(name for metrics in final.values() for name in metrics.values()))
     splits = [
         (split, final[split].values(), final[split].count) for split in ("train", "val", "test") if split in final
     ]
+    splits += [(label, values, final["val"].count) for label, values in other.items()]
     if baseline is not None:
         splits.append((baseline.name, baseline.metrics, baseline.rows))
     rows = [["", *names, "rows"]]

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from exp.results.sweep_csv import Row
 
@@ -29,6 +31,11 @@ def format_interval(name: str, row: Row) -> str:
     decimals = max(0, 1 - math.floor(math.log10(high - low)))  # two digits of the width
     low, high = round(low, decimals) + 0.0, round(high, decimals) + 0.0  # 0.00, not -0.00
     return f"{low:.{decimals}f} to {high:.{decimals}f}{unit}"
+
+
+def look_equal(metrics: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return whether each of `metrics` has in `others` a value with the same text."""
+    return all(format_metric(name, value) == format_metric(name, others.get(name)) for name, value in metrics.items())
 
 
 def format_mean_std(name: str, row: Row) -> str:

@@ -32,7 +32,7 @@ def find_initial(init: str) -> tuple[Path, str]:
         fix = override or "init= and the folder that a run named at its end"
         raise ConfigError(f"init={init}: no run is there", fix, key="init", override=override)
     if not which:
-        which = final_checkpoint(folder, bool(read_config(folder).get("early_stopping", {}).get("restore_best")))
+        which = final_checkpoint(folder, read_config(folder).get("early_stopping", {}))
     if not (folder / _CHECKPOINTS[which]).is_file():
         fix = next((f"init={name}:{other}" for other, path in _CHECKPOINTS.items() if (folder / path).is_file()), None)
         what = f"init={init}: the run has no {_CHECKPOINTS[which]}"

@@ -1,5 +1,6 @@
 """The files of a run folder: their names, and readers of what Hydra wrote there."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config import allowlist
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
+from exp.config.schema import restores_best
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path
 
@@ -83,12 +85,13 @@ def find_results(folder: Path) -> str | None:
     return None
 
 
-def final_checkpoint(folder: Path, restores_best: bool) -> str:
-    """Return which checkpoint, best or last, the final metrics of the run are of.
+def final_checkpoint(folder: Path, early_stopping: Mapping[str, Any]) -> str:
+    """Return which checkpoint, best or last, the final metrics of a run with that `early_stopping` are of.
 
-    Without validation rows, a run that `restores_best` has no best parameters and ends with those of its last step.
+    Without validation rows, a run has no best parameters and ends with those of its last step.
     """
-    is_best = restores_best and (folder / BEST_CHECKPOINT).exists()
+    is_restored = restores_best(early_stopping.get("restore_best"), early_stopping.get("patience"))
+    is_best = is_restored and (folder / BEST_CHECKPOINT).exists()
     return "best" if is_best else "last"
 
 

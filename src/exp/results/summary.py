@@ -70,7 +70,8 @@ class SummarySink:
     """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
     `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
-    `best` each split's best logged metric (metric=; the loss of train) and its step, `baseline` those of guessing.
+    then `last` has the validation metrics of the last step. `best` holds each split's best logged metric (metric=; the
+    loss of train) and its step, `baseline` the metrics of guessing.
 
     Args:
         known: Content from the start: the choices, and for a resumed run its previous summary.
@@ -83,14 +84,18 @@ class SummarySink:
         self._best: dict[str, dict[str, Any]] = {}
         self._at: Position | None = None
         self._metric = "loss"
+        self._restores_best = False
+        self._last: dict[str, Any] = {}  # the latest validation metrics
         self._content: dict[str, Any] = {**known, "status": "running", "error": None}
+        for name in ("restored_step", "last"):  # of a run that is trained longer now
+            self._content.pop(name, None)
         self._write()
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
             self._began = time.perf_counter()
             self._content |= event.facts
-            self._metric = event.metric
+            self._metric, self._restores_best = event.metric, event.restores_best
             self._write()
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
@@ -104,6 +109,8 @@ class SummarySink:
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:
                 self._update_best(row.split, row.step, row.metrics)
+                if row.split == "val":
+                    self._last = {"step": row.step, **row.metrics}
         elif isinstance(event, Trained):
             self._at = event.at
             self._update_best("train", event.at.step, event.metrics.values())
@@ -112,11 +119,20 @@ class SummarySink:
                 self._content["restored_step"] = event.at.step
             else:
                 self._at = event.at
+                if event.split == "val":
+                    self._last = {"step": event.at.step, **event.metrics.values()}
             self._final[event.split] = event.metrics.values()
             if event.split != "train":  # the training rows of metrics.csv are Trained events
                 self._update_best(event.split, event.at.step, event.metrics.values())
 
     def close(self, ending: Ending) -> None:
+        if ending.status != "finished" and self._restores_best and self._best.get("val", self._last) != self._last:
+            # The parameters that the commands use: the run ended before it could restore them itself.
+            best = self._best["val"]
+            self._content["restored_step"] = best["step"]
+            self._final["val"] = {name: value for name, value in best.items() if name != "step"}
+        if "restored_step" in self._content:
+            self._content["last"] = {"val": self._last}
         self._content |= {
             "status": ending.status,
             "error": ending.error,

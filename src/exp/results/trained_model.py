@@ -207,7 +207,7 @@ def load_trained(
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
-    `auto` is what the final metrics are of: the best with early_stopping.restore_best=true, otherwise the last.
+    `auto` is what the final metrics are of: the best with early stopping (restore_best=auto), otherwise the last.
 
     Args:
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.
@@ -229,7 +229,7 @@ def load_trained(
     config = config_from_saved(read_config(folder))
     config = replace(config, dataset=with_moved_files(config.dataset, moved or {}))
     if which == "auto":
-        which = final_checkpoint(folder, config.early_stopping.restore_best)
+        which = final_checkpoint(folder, vars(config.early_stopping))
     path = folder / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))

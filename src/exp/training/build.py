@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from exp.config.cross_validation import check_is_run
 from exp.config.instantiate import instantiate
 from exp.config.metric_names import chosen_metrics
-from exp.config.schema import Config, has_user_code
+from exp.config.schema import Config
+from exp.config.user_code import has_user_code
 from exp.data.batches import Batches
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.folds import Fold

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from exp.config.metric_names import is_higher_better
-from exp.config.schema import Config
+from exp.config.schema import Config, restores_best
 from exp.data.splits import Splits
 
 # The losses of loss=auto, by whether the target has classes.
@@ -39,6 +39,7 @@ def resolve(config: Config, data: Splits) -> Config:
     batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
     epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
     stopping = config.early_stopping
+    stopping = replace(stopping, restore_best=restores_best(stopping.restore_best, stopping.patience))
     if not len(data.val):
         stopping = replace(stopping, patience=None, restore_best=False)
     dataset = dict(config.dataset)

@@ -51,6 +51,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
         steps=experiment.plan.steps,
         metrics=(*experiment.objective.metrics, *experiment.objective.chosen.names),
         metric=experiment.plan.metric,
+        restores_best=experiment.plan.restore_best,
     )
 
 

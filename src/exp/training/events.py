@@ -28,6 +28,7 @@ class Built:
     steps: int
     metrics: tuple[str, ...]
     metric: str = "loss"  # decides which parameters are the best
+    restores_best: bool = False  # the final parameters are the best ones
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ _USUAL_KEYS = (
     "dataset.target",
     "dataset.split",
     "early_stopping.patience",
-    "clip_grad_norm",
     "seed",
     "folds",
     "resume",

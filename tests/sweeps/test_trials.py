@@ -115,11 +115,11 @@ def test_a_trial_is_pruned_by_the_mean_of_its_first_jobs_whichever_ends_first():
     assert jobs._study.trials[1].intermediate_values == {1: 0.5, 2: 4.75}
     finish(jobs, third.number, 1.0)
     finish(jobs, take(jobs)[0], 1.0)
-    worse, beside = jobs.take()[0], jobs.take()[0]
+    worse, running = jobs.take()[0], jobs.take()[0]
     finish(jobs, worse.number, 1.5)
     assert jobs._study.trials[2].state is TrialState.PRUNED
-    assert beside.should_prune is not None
-    assert beside.should_prune(1, {"loss": 0.1})  # it is running, and no longer needed
+    assert running.should_prune is not None
+    assert running.should_prune(1, {"loss": 0.1})  # it is running, and no longer needed
     assert jobs.take() == []
 
 

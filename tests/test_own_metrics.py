@@ -94,7 +94,7 @@ def test_a_sweep_in_workers_is_sorted_in_its_direction(typed: list[str], tmp_pat
     line = ["-m", *typed, "optimizer.lr=0.0001,0.1", "figures=false", "hydra.sweep.dir=s", "sweep.workers=2"]
     done = forking.run("exp", line, tmp_path, allow="mymetrics")
     assert done.returncode == 0, done.stderr
-    shown = re.findall(r"^([01]) ", done.stdout, re.MULTILINE)
+    shown = re.findall(r"^([01]) +0\.", done.stdout, re.MULTILINE)
     with (tmp_path / "s/sweep.csv").open(newline="") as file:
         found = {row["job"]: float(row["mymetrics.cost/val"]) for row in csv.DictReader(file)}
     assert len(set(found.values())) == 2

@@ -31,10 +31,11 @@ from exp.results.trained_model import load_trained as trained_in
 
 @dataclass(frozen=True)
 class Result:
-    """A run and what it left in `folder`, with the parameters that its final metrics are of."""
+    """A run and what it left in `folder`, with the parameters of `checkpoint`: best, last, or those of its metrics."""
 
     folder: Path
     moved: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # where its data files are now
+    checkpoint: str = "auto"  # best, last, or that of the final metrics
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Result:
 
     @cached_property
     def trained(self) -> TrainedModel:
-        return trained_in(self.folder, moved=self.moved)
+        return trained_in(self.folder, self.checkpoint, self.moved)
 
     @property
     def model(self) -> nn.Module:
@@ -181,19 +182,21 @@ def sweep(*overrides: str, **values: object) -> SweepResult:
     return SweepResult(_run_and_load(["-m", *to_overrides("sweep", overrides, values)]))
 
 
-def load(folder: Path | str, *overrides: str) -> Result:
+def load(folder: Path | str, *overrides: str, checkpoint: str = "auto") -> Result:
     """Return the run in `folder`; of a sweep its best job, with a printed note.
 
     Args:
         overrides: Where the run's data files are now, if they moved: load("run", "dataset.path=data.csv").
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
 
     Raises:
-        ConfigError: There is no run, or an override is not the path of one of its files.
+        ConfigError: There is no run or no such checkpoint, or an override is not the path of one of its files.
     """
+    run_folder.check_checkpoint(checkpoint)
     (job,) = choose_jobs(str(folder))
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
     with_moved_files(run_folder.read_config(job)["dataset"], moved)
-    return Result(job, moved)
+    return Result(job, moved, checkpoint)
 
 
 def _run_and_load(arguments: list[str]) -> Path:

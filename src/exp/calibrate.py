@@ -35,7 +35,7 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
             auto is bias for a run with class weights, otherwise temperature; none deletes the calibration.
         threshold: Probability from which on the second of two classes is predicted: a number, or a metric to optimize
             on the validation rows, such as f1:CLASS or balanced_accuracy; none predicts the more probable class.
-        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     if method not in _METHODS:

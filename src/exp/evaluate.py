@@ -23,7 +23,7 @@ def evaluate(
         run: Folder of the run; of a sweep, its best job is used.
         split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target.
-        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """

@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
 
         python -m exp export run=FOLDER format=script out=train.py
 
-    The script trains the same run without exp, with the same losses to the bit on the CPU. The model takes features as
+    The script trains the same run without exp, with the same losses to the bit on the CPU, and ends with the parameters
+    of the checkpoint. The model takes features as
     the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the outputs of a .pt2 file.
     The outputs of a run that standardised its target are predictions in the target's own unit, float64 [N, K]. Those of
     an ensemble are averages, float64: the probabilities of the classes, or the values.
@@ -34,7 +36,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
         run: Folder of the run; of a sweep, its best job is used.
         format: script, pt2 (torch.export) or onnx.
         out: File to write.
-        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice, as pt2 or onnx.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
@@ -62,7 +64,8 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
     trained = models.lead
     if format == "script":
         experiment = trained.experiment
-        config = experiment.config
+        ends_with_best = replace(experiment.plan, restore_best=trained.checkpoint == "best")
+        experiment, config = replace(experiment, plan=ends_with_best), experiment.config
         threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
         rows = path.with_suffix(".npz")
         if needs_rows(config):
@@ -100,7 +103,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
         parameters = path.with_name(f"{path.name}.data")
         if parameters.exists():
             print(f"its parameters (keep them in the same folder): {parameters}")
-    print(f"{format}: {out}")
+    print(f"{format}, {trained.parameters if format == 'script' else models.parameters}: {out}")
 
 
 def write_initial(trained: "TrainedModel", path: Path) -> None:

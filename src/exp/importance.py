@@ -40,7 +40,7 @@ def importance(
         repeats: Number of permutations of each column.
         seed: Random seed of the permutations.
         out: File to write, .csv. The default is importance.csv in the folder of the run.
-        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     _check_arguments(metric, repeats, out)
@@ -70,7 +70,7 @@ def importance(
             print(f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {interval}".rstrip())
         print(path)
         if out is None and (folder / run_folder.REPORT).exists():
-            final = run_folder.final_checkpoint(folder, trained.config.early_stopping.restore_best)
+            final = run_folder.final_checkpoint(folder, vars(trained.config.early_stopping))
             of_page = trained if trained.checkpoint == final else load_trained(folder, moved=moved)
             run_report.write_page(folder, of_page.experiment, summary.read(folder).get("status", "not begun"))
             print(folder / run_folder.REPORT)

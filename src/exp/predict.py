@@ -22,7 +22,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         run: Folder of the run; of a sweep, its best job is used.
         data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
         out: File to write, .csv.
-        checkpoint: last, best (of the validation metric, metric=), or auto: that of the run's final metrics.
+        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
     """
     if Path(out).suffix != ".csv":
@@ -47,7 +47,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         print(note)
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
-    print(f"{int(is_complete.sum()):,} predictions of {lead.preprocessing.target}{empty}: {out}")
+    print(f"{int(is_complete.sum()):,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 import torch
 from conftest import config_of
 
+from exp.api import load
 from exp.data.batches import Position
+from exp.errors import ConfigError
 from exp.results import checkpoints
 from exp.results.summary import SummarySink
 from exp.results.trained_model import load_trained
@@ -156,3 +159,36 @@ def test_a_resumed_run_forgets_the_step_that_it_had_restored(tmp_path: Path):
     """A longer run may end with its last parameters, and `exp refit` trains up to the restored step."""
     SummarySink(tmp_path, {"restored_step": 3, "steps": 8}).close(Ending("finished"))
     assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(("run", "which"), [("plain", "best"), ("run", "last"), ("plain", "last"), ("run", "best")])
+def test_the_script_of_a_checkpoint_ends_with_its_parameters(
+    run: str, which: str, exp: Any, folders: tuple[Path, Path, str], tmp_path: Path
+):
+    done = forking.run("exp.export", [f"run={run}", "format=script", "out=train.py", f"checkpoint={which}"], tmp_path)
+    assert done.stdout.endswith(f"script, checkpoint {which}: train.py\n"), done.stderr
+    printed = forking.begin("train", folder=tmp_path).completed().stdout.splitlines()[-3:]
+    step = checkpoints.read(tmp_path / f"{run}/checkpoints/{which}.pt")["step"]
+    for line in printed:
+        split, at, *metrics = line.split()
+        assert int(at) == step
+        values = load_trained(tmp_path / run, which).evaluate(split).values()
+        assert metrics == [repr(values["loss"]), repr(values["accuracy"])]
+
+
+def test_commands_and_python_say_which_parameters_they_use(exp: Any, folders: tuple[Path, Path, str], tmp_path: Path):
+    features = load_trained(tmp_path / "run").preprocessing.features
+    (tmp_path / "new.csv").write_text(f"{','.join(features)}\n0.1,0.2\n")
+    for run, default in (("run", "best"), ("plain", "last")):
+        for number, (words, used) in enumerate([([], default), (["checkpoint=last"], "last")]):
+            out = f"{run}{number}.csv"
+            done = exp("predict", f"run={run}", "data=new.csv", f"out={out}", *words)
+            assert done.stdout == f"1 predictions of target, checkpoint {used}: {out}\n", done.stderr
+        assert load(tmp_path / run).trained.checkpoint == default
+        for which in ("best", "last"):
+            ours, state = load(tmp_path / run, checkpoint=which), tmp_path / f"{run}/checkpoints/{which}.pt"
+            assert torch.equal(next(ours.model.parameters()), next(iter(checkpoints.read(state)["model"].values())))
+    with pytest.raises(ConfigError, match=r"checkpoint=bset: unknown checkpoint 'bset' \(available: last, best, auto"):
+        load(tmp_path / "run", checkpoint="bset")
+    for command in ("predict", "evaluate", "export"):
+        assert "by default (auto) that of the final metrics" in " ".join(exp(command, "--help").stdout.split())

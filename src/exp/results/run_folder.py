@@ -25,6 +25,10 @@ CALIBRATION = "calibration.json"
 BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
 
+# Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
+CHECKPOINTS = ("last", "best", "auto")
+
+
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
 SEARCH_RECORD = "search.json"
@@ -83,6 +87,14 @@ def find_results(folder: Path) -> str | None:
     if (inside := min(below, default=None)) is not None:
         return f"other runs, such as {inside}"
     return None
+
+
+def check_checkpoint(which: str) -> None:
+    """Raise ConfigError unless `which` is last, best or auto."""
+    if which not in CHECKPOINTS:
+        raise ConfigError(
+            f"checkpoint={which}: unknown checkpoint '{which}' (available: {', '.join(CHECKPOINTS)})", "checkpoint=last"
+        )
 
 
 def final_checkpoint(folder: Path, early_stopping: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from exp.results.run_folder import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
     add_user_modules_to_path,
+    check_checkpoint,
     check_is_run,
     final_checkpoint,
     read_config,
@@ -41,9 +42,6 @@ from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Binary, Multiclass, Objective
 from exp.training.predictions import Columns, prediction_columns
-
-# Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
-CHECKPOINTS = ("last", "best", "auto")
 
 
 class TableOutputs(NamedTuple):
@@ -220,10 +218,7 @@ def load_trained(
         CheckpointError: There is no such checkpoint, or it is damaged.
     """
     folder = Path(folder)
-    if which not in CHECKPOINTS:
-        raise ConfigError(
-            f"checkpoint={which}: unknown checkpoint '{which}' (available: {', '.join(CHECKPOINTS)})", "checkpoint=last"
-        )
+    check_checkpoint(which)
     check_is_run(folder)
     add_user_modules_to_path(folder)
     config = config_from_saved(read_config(folder))

@@ -199,7 +199,7 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     numbers = [column.name for column in kept.columns if column.kind == "number"]
     filled = frame[numbers].fillna({column.name: column.fill for column in kept.columns if column.kind == "number"})
     wards = np.stack([new["ward"] == word for word in kept.columns[-1].categories], axis=1)
-    x = np.hstack([(filled.to_numpy() - np.array(kept.mean[:30])) / np.array(kept.scale[:30]), wards]).astype(
+    x = np.hstack([(filled.to_numpy() - np.array(kept.scaler.mean)) / np.array(kept.scaler.scale), wards]).astype(
         np.float32
     )
     hidden = torch.relu(torch.from_numpy(x) @ state["0.weight"].T + state["0.bias"])
@@ -260,7 +260,7 @@ def test_evaluations_agree_with_metrics_computed_from_the_outputs(exp, tmp_path:
     frame = pd.DataFrame({"size": draw.normal(size=200), "label": draw.integers(0, 2, 200)})
     frame["price"] = 3 * frame["size"] + draw.normal(size=200)
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    base = ["dataset=table", "dataset.path=rows.csv", "epochs=3", "figures=false", "dataset.standardize=false"]
+    base = ["dataset=table", "dataset.path=rows.csv", "epochs=3", "figures=false", "dataset.scaler=none"]
     assert exp(*base, "dataset.target=price", "loss=mse", "dataset.drop=[label]", "hydra.run.dir=price").returncode == 0
     assert exp(*base, "dataset.target=label", "dataset.drop=[price]", "hydra.run.dir=label").returncode == 0
     new = frame.iloc[:50].copy()

@@ -122,7 +122,7 @@ _SYNONYMS = {
     "batch": "batch_size",
     "bs": "batch_size",
     "size": "batch_size",
-    "normalize": "standardize",
+    "normalize": "scaler",
     "random_seed": "seed",
     "beta1": "betas",
     "beta2": "betas",

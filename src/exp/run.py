@@ -100,8 +100,8 @@ def _events(
         if previous.initial is not None:
             yield from _notes(initial_notes(previous.initial, experiment.data))
         if spec.config.preflight == "on":
-            standardized = bool(spec.config.dataset.get("standardize"))
-            yield from _notes(find_problems(experiment.learner, experiment.data, standardized))
+            is_scaled = spec.config.dataset.get("scaler", "none") != "none"
+            yield from _notes(find_problems(experiment.learner, experiment.data, is_scaled))
     learner, batches, data, plan = experiment.learner, experiment.batches, experiment.data, experiment.plan
     training = Training(learner, batches, data, plan, previous.checkpoint, stop_requested)
     end, final = _START, dict[str, MetricSums]()

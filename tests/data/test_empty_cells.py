@@ -69,7 +69,7 @@ def test_an_infinite_number_in_a_column_with_a_mark_is_missing(tmp_path: Path):
     (tmp_path / "x.csv").write_text("\n".join(("a,y", *lines)))
     dataset = table(str(tmp_path / "x.csv"), "y")
     assert np.isnan(dataset.x[:, 0]).tolist() == [False, True, True, False] * (ROWS // 4)
-    assert np.isfinite(prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0).train.x.numpy()).all()
+    assert np.isfinite(prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0).train.x.numpy()).all()
 
 
 def test_a_row_with_a_mark_for_its_weight_is_dropped(tmp_path: Path):

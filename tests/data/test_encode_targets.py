@@ -19,7 +19,7 @@ ROWS = 60
 def fit(folder: Path, targets: list[str], **options: Any) -> tuple[Preprocessing, list[str]]:
     (folder / "x.csv").write_text("\n".join(("x;y", *(f"{row * 7 % 11};{y}" for row, y in enumerate(targets)))))
     dataset = table(str(folder / "x.csv"), "y", **options)
-    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), standardize=False)[0], list(dataset.notes)
+    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), scaler="none")[0], list(dataset.notes)
 
 
 def encode(folder: Path, preprocessing: Preprocessing, targets: list[str]) -> tuple[Any, Any, list[str]]:
@@ -85,7 +85,7 @@ def test_weights_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
     rows = (f"{row * 7 % 11};{cell};{row % 13 / 8}" for row, cell in enumerate(CONTINENTAL))
     (tmp_path / "x.csv").write_text("\n".join(("x;w;y", *rows)))
     dataset = table(str(tmp_path / "x.csv"), "y", weight="w")
-    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), standardize=False)
+    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), scaler="none")
     (tmp_path / "new.csv").write_text("x;w;y\n1;1.234;2\n2;2.500;3\n")
     frame = read_frame(str(tmp_path / "new.csv"), text=preprocessing.text_columns("w")).frame
     weights, _ = encode_weights(frame, "w", preprocessing.weight_notation, "new.csv")

@@ -64,7 +64,7 @@ def test_words_for_true_and_false_are_booleans(words: tuple[Any, Any], tmp_path:
 
 def fitted(frame: pd.DataFrame, **options: Any) -> tuple[Preprocessing, Floats]:
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("ill", **options))
-    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), standardize=False)
+    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), scaler="none")
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "%B %d, %Y"])

@@ -23,7 +23,7 @@ def write(folder: Path, words: list[str]) -> str:
 
 def fit(folder: Path, words: list[str]) -> Preprocessing:
     dataset = table(write(folder, words), "y", kinds={"a": "category"})
-    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), standardize=False)[0]
+    return Preprocessing.fit(dataset, np.arange(len(dataset.x)), scaler="none")[0]
 
 
 @pytest.mark.parametrize("words", [["1.1", "1.10", "1.2", "rc"], ["01", "02", "1"], ["+1", "1", "x"], ["2.50", "2.5"]])
@@ -58,7 +58,7 @@ def test_classes_keep_their_spelling():
     )
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("y", task="classes"))
     assert dataset.classes == ("1.1", "1.10", "1.20", "rc")
-    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), standardize=False)
+    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), scaler="none")
     y, _, _ = encode_targets(frame[:4], preprocessing, "x.csv")
     assert y.tolist() == [0, 1, 2, 3]
     numbers, _, _ = encode_targets(pd.DataFrame({"y": [1.2, 1.1]}), preprocessing, "x.csv")  # pandas lost the spelling

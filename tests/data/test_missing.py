@@ -34,7 +34,7 @@ def with_gaps(rows: int = 400) -> pd.DataFrame:
 def test_filled_numbers_indicators_and_rare_categories_equal_those_of_scikit_learn():
     frame = with_gaps()
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("ill", max_categories=5))
-    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0)
+    data = prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0)
     usable = frame.dropna(subset=["ill"]).reset_index(drop=True)
     order = torch.randperm(len(usable), generator=torch.Generator().manual_seed(0)).numpy()
     train = usable.iloc[order[: len(data.train)]]
@@ -80,14 +80,14 @@ def test_a_policy_for_one_column():
 @pytest.mark.parametrize("missing", ["drop", "median"])
 def test_without_indicators(missing: str):
     dataset = dataset_from_frame(with_gaps(), "x.csv", TableOptions("ill", missing=missing))
-    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0)
+    data = prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0)
     assert not [name for name in data.features if name.endswith("(missing)")]
     assert all(bool(split.x.isfinite().all()) for split in data.splits.values())
 
 
 def fitted(frame: pd.DataFrame) -> Preprocessing:
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("ill"))
-    return prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0).preprocessing
+    return prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0).preprocessing
 
 
 def encoded(frame: pd.DataFrame, preprocessing: Preprocessing) -> Floats:
@@ -113,7 +113,7 @@ def test_a_category_of_numbers_is_the_same_however_it_is_spelled(respell):
     """pandas reads 11 as 11.0 where another cell is empty, and as text where another is a word."""
     frame = with_gaps().assign(clinic=lambda frame: [str(11 + row % 3) for row in range(len(frame))])
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("ill", kinds={"clinic": "category"}))
-    preprocessing = prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0).preprocessing
+    preprocessing = prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0).preprocessing
     respelled = frame.assign(clinic=frame["clinic"].map(respell))
     assert np.array_equal(encoded(respelled, preprocessing), encoded(frame, preprocessing))
 
@@ -129,7 +129,7 @@ def test_4000_words_take_no_more_memory_than_their_most_frequent_ones():
     frame = pd.DataFrame(
         {"tail": [f"N{number}" for number in random.integers(0, 4000, rows)], "y": random.normal(size=rows)}
     )
-    data = prepare(dataset_from_frame(frame, "x.csv", TableOptions("y")), [0.6, 0.2, 0.2], standardize=True, seed=0)
+    data = prepare(dataset_from_frame(frame, "x.csv", TableOptions("y")), [0.6, 0.2, 0.2], scaler="standard", seed=0)
     assert len(data.features) == 51
     assert any(note.startswith("rare categories that share one feature: tail (") for note in data.notes)
 

@@ -51,7 +51,7 @@ def test_infinite_and_huge_numbers_are_gaps_with_a_note(cell: str, mark: str, tm
     assert note.startswith(
         "column 'size': 3 cells are infinite or beyond 1e+100 and read as empty, the first in row 4: "
     )
-    data = prepare(dataset, None, standardize=True, seed=0)
+    data = prepare(dataset, None, scaler="standard", seed=0)
     assert data.train.x.isfinite().all()
     new = read_frame(write(tmp_path, f"size\n{cell}\n"))
     values, is_complete, notes = encode_rows(new.frame, data.preprocessing, "x.csv")
@@ -92,7 +92,7 @@ def test_training_rows_without_a_feature_are_refused(tmp_path: Path):
     with pytest.raises(
         DataError, match=r"dataset.split: no feature column has a value in the 12 training rows \(size\)"
     ):
-        prepare(dataset, None, standardize=True, seed=0)
+        prepare(dataset, None, scaler="standard", seed=0)
 
 
 @pytest.mark.parametrize("power", [160, 300])
@@ -240,7 +240,7 @@ def test_figures_of_odd_class_names_warn_of_nothing(name: str, count: int, tmp_p
 def test_a_large_number_that_is_constant_in_the_training_rows_is_scaled(value: float, tmp_path: Path):
     """scikit-learn would only subtract it, and a test row with twice the value would be that large."""
     lines = "".join(f"{value:.17g},{i},train,{'ab'[i % 2]}\n" for i in range(7)) + f"{2 * value:.17g},3,test,a\n"
-    data = prepare(read(tmp_path, f"stamp,size,part,y\n{lines}", split_column="part"), None, standardize=True, seed=0)
+    data = prepare(read(tmp_path, f"stamp,size,part,y\n{lines}", split_column="part"), None, scaler="standard", seed=0)
     place = data.features.index("stamp")
     assert data.train.x[:, place].abs().max() < 1e-6
     assert data.test.x[0, place].abs() == pytest.approx(1)

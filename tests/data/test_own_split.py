@@ -35,7 +35,7 @@ def split_of(
 ) -> Splits:
     frame.to_csv(tmp_path / "people.csv", index=False)
     dataset = table(str(tmp_path / "people.csv"), "ill", kinds={"when": "category"}, **options)
-    return prepare(dataset, split, standardize=False, seed=seed)
+    return prepare(dataset, split, scaler="none", seed=seed)
 
 
 def ages(data: Splits, name: str) -> list[float]:

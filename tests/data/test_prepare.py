@@ -35,7 +35,7 @@ def test_a_split_that_does_not_add_up_is_refused(split):
 
 def test_splits_do_not_overlap_and_cover_the_dataset():
     dataset = as_dataset((np.arange(50.0).reshape(50, 1), np.arange(50)))
-    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=False, seed=3)
+    data = prepare(dataset, [0.6, 0.2, 0.2], scaler="none", seed=3)
     rows = torch.cat([data.train.x, data.val.x, data.test.x]).flatten()
     assert sorted(rows.tolist()) == list(range(50))
 
@@ -43,14 +43,14 @@ def test_splits_do_not_overlap_and_cover_the_dataset():
 def test_the_scaler_is_fitted_on_the_training_rows_only():
     rng = np.random.default_rng(0)
     dataset = as_dataset((rng.normal(5, 3, (100, 2)), rng.integers(0, 2, 100)))
-    data = prepare(dataset, [0.6, 0.2, 0.2], standardize=True, seed=0)
+    data = prepare(dataset, [0.6, 0.2, 0.2], scaler="standard", seed=0)
     assert torch.allclose(data.train.x.mean(0), torch.zeros(2), atol=1e-6)
     assert torch.allclose(data.train.x.std(0, correction=0), torch.ones(2), atol=1e-6)
     assert not torch.allclose(data.test.x.mean(0), torch.zeros(2), atol=1e-3)
 
 
 def test_without_a_split_all_splits_hold_all_rows():
-    data = prepare(as_dataset(synthetic.xor()), None, standardize=False, seed=0)
+    data = prepare(as_dataset(synthetic.xor()), None, scaler="none", seed=0)
     assert data.train is data.val is data.test
     assert len(data.train) == 4
 

@@ -41,9 +41,9 @@ def people(rows: int = 60) -> pd.DataFrame:
 
 
 def prepare_table(
-    path: Path, target: str = "ill", standardize: bool = True, stratify: bool = False, **options: Any
+    path: Path, target: str = "ill", scaler: str = "standard", stratify: bool = False, **options: Any
 ) -> Splits:
-    return prepare(table(str(path), target, **options), SPLIT, standardize, seed=0, stratify=stratify)
+    return prepare(table(str(path), target, **options), SPLIT, scaler, seed=0, stratify=stratify)
 
 
 def test_features_equal_those_of_scikit_learn(tmp_path: Path):
@@ -131,7 +131,7 @@ def test_stratified_splits_and_grouped_splits(tmp_path: Path):
     stratified = prepare_table(tmp_path / "people.csv", stratify=True)
     shares = [float(split.y.float().mean()) for split in stratified.splits.values()]
     assert max(shares) - min(shares) < 0.02
-    grouped = prepare(table(str(tmp_path / "people.csv"), "ill", group="doctor"), SPLIT, False, seed=1)
+    grouped = prepare(table(str(tmp_path / "people.csv"), "ill", group="doctor"), SPLIT, "none", seed=1)
     assert "doctor" not in grouped.features
     by_row = {tuple(row): doctor for *row, doctor in frame[["age", "height", "doctor"]].itertuples(index=False)}
     doctors = [{by_row[(int(row[0]), round(float(row[1]), 1))] for row in split.x} for split in grouped.splits.values()]

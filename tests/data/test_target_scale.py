@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +121,10 @@ def test_the_shipped_datasets_are_not_scaled_and_their_checkpoints_read_as_befor
         assert config.dataset["scale_target"] is False
         data = build(config).data
         assert data.preprocessing.target_scale is None
-        fields = asdict(data.preprocessing)
+        fields = json.loads(data.preprocessing.to_json())
         del fields["target_scale"]  # a checkpoint from before there was one
+        if (scaler := fields.pop("scaler")) is not None:  # nor any other scaler
+            fields |= {"mean": scaler["mean"], "scale": scaler["scale"]}
         assert Preprocessing.from_json(json.dumps(fields)) == data.preprocessing
     scaled = build(config_of("dataset=diabetes", "dataset.scale_target=log")).data.preprocessing
     assert Preprocessing.from_json(scaled.to_json()) == scaled

@@ -61,7 +61,7 @@ def test_the_validation_rows_follow_the_training_rows(
 
     def split(train_on_val: bool) -> Splits:
         dataset = table("people.csv", "ill", **options)
-        return prepare(dataset, [0.6, 0.2, 0.2], False, 3, stratify, train_on_val=train_on_val)
+        return prepare(dataset, [0.6, 0.2, 0.2], "none", 3, stratify, train_on_val=train_on_val)
 
     apart, joined = split(False), split(True)
     assert numbers(joined, "train") == numbers(apart, "train") + numbers(apart, "val")
@@ -76,7 +76,7 @@ def test_scaler_target_scale_and_class_weights_are_fitted_on_all_rows():
     random = np.random.default_rng(0)
     x, y = random.normal(5, 3, (50, 2)), random.normal(100, 7, 50)
     dataset = as_dataset((x, y))
-    data = prepare(dataset, [0.6, 0.2, 0.2], True, 0, scale_target=True, train_on_val=True)
+    data = prepare(dataset, [0.6, 0.2, 0.2], "standard", 0, scale_target=True, train_on_val=True)
     rows = torch.randperm(50, generator=torch.Generator().manual_seed(0))[:40].numpy()
     scaler = StandardScaler().fit(x[rows])
     assert np.allclose(data.train.x.numpy(), scaler.transform(x[rows]), atol=1e-6)
@@ -91,15 +91,15 @@ def test_scaler_target_scale_and_class_weights_are_fitted_on_all_rows():
 
 def test_without_validation_rows_nothing_changes():
     dataset = as_dataset((np.arange(20.0).reshape(-1, 1), np.arange(20) % 2))
-    data = prepare(dataset, [0.8, 0, 0.2], False, 0, train_on_val=True)
-    assert torch.equal(data.train.x, prepare(dataset, [0.8, 0, 0.2], False, 0).train.x)
+    data = prepare(dataset, [0.8, 0, 0.2], "none", 0, train_on_val=True)
+    assert torch.equal(data.train.x, prepare(dataset, [0.8, 0, 0.2], "none", 0).train.x)
     assert not any("validation row" in note for note in data.notes)
 
 
 def test_without_a_split_it_is_refused():
     dataset = as_dataset((np.arange(20.0).reshape(-1, 1), np.arange(20) % 2))
     with pytest.raises(ConfigError, match=r"with dataset\.split=null, all rows are training rows"):
-        prepare(dataset, None, False, 0, train_on_val=True)
+        prepare(dataset, None, "none", 0, train_on_val=True)
 
 
 def test_a_run_of_a_version_without_the_key_is_resumed(exp: Any, xor_run: Path, tmp_path: Path):

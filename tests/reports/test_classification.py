@@ -11,6 +11,7 @@ from torch import nn
 
 from exp.data.columns.number import NumberColumn
 from exp.data.preprocessing import Preprocessing
+from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Split, Splits
 from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
@@ -158,7 +159,7 @@ def test_each_target_is_compared_in_its_own_unit():
     output[3, 0] += 5  # five deviations
     output[4, 1] += 1000  # one
     split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
-    plain = Preprocessing((NumberColumn("a"),), None, None, "two", None, 2)
+    plain = Preprocessing((NumberColumn("a"),), None, "two", None, 2)
     objective = make_objective(nn.MSELoss(), "value", None, 2)
     what, hardest = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
     assert (what, [one.number for one in hardest]) == ("error", [4, 5])
@@ -184,7 +185,8 @@ def test_log_odds_distinguish_rows_that_probabilities_cannot():
 def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
     split, net = of_classes(3)
     columns = (NumberColumn("age"), NumberColumn("height"), NumberColumn("weight"))
-    plain = Preprocessing(columns, (40.0, 170.0, 70.0), (10.0, 8.0, 12.0), "who", ("a", "b", "c"))
+    mean, scale = (40.0, 170.0, 70.0), (10.0, 8.0, 12.0)
+    plain = Preprocessing(columns, StandardScaler(mean, scale), "who", ("a", "b", "c"))
     data = Splits(split, split, split, plain, "")
     objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
     with torch.no_grad():
@@ -196,7 +198,7 @@ def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
     z = (split.x - split.x.mean(0)) / split.x.std(0, correction=0)
     for row, one in zip(expected, hardest, strict=True):
         farthest = int(z[row].abs().argmax())
-        value = float(split.x[row, farthest]) * plain.scale[farthest] + plain.mean[farthest]
+        value = float(split.x[row, farthest]) * scale[farthest] + mean[farthest]
         about = f"{columns[farthest].name}={value:.4g} ({float(z[row, farthest]):+.1f} sd)"
         assert one.unusual.startswith(about) if abs(z[row, farthest]) >= 2 else one.unusual == ""
     assert any(one.unusual for one in hardest)

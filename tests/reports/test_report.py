@@ -210,7 +210,7 @@ def test_a_complete_page_is_not_replaced_by_an_incomplete_one(exp, tmp_path: Pat
 
 
 def test_the_page_shows_the_notes_and_a_command_that_repeats_the_run(exp, tmp_path: Path):
-    done = exp("dataset=wine", "dataset.standardize=false", "optimizer.lr=1e-5", "epochs=4", "hydra.run.dir=run")
+    done = exp("dataset=wine", "dataset.scaler=none", "optimizer.lr=1e-5", "epochs=4", "hydra.run.dir=run")
     notes = re.findall(r"^note +(.*)$", done.stdout, re.MULTILINE)
     assert notes
     assert all(note in Page(tmp_path / "run/report.html").text for note in notes)

@@ -135,7 +135,7 @@ def test_a_missing_or_changed_data_file_prevents_resuming(tmp_path: Path):
     )
     (tmp_path / "conf/dataset").mkdir(parents=True)
     (tmp_path / "conf/dataset/rows.yaml").write_text(
-        "_target_: mine.rows\npath: rows.csv\nsplit: [.6, .2, .2]\nstandardize: true\n"
+        "_target_: mine.rows\npath: rows.csv\nsplit: [.6, .2, .2]\nscaler: standard\n"
     )
     text = "".join(f"{i % 7},{i % 5 * 0.3},{i % 2}\n" for i in range(100))
     (tmp_path / "rows.csv").write_text(text)

@@ -145,7 +145,7 @@ def test_other_trials_run_while_one_is_slow(tmp_path: Path):
     """With batches of two trials, the first one would wait for ever."""
     (tmp_path / "mine/dataset").mkdir(parents=True)
     (tmp_path / "mine/slow.py").write_text(SLOW_DATASET)
-    (tmp_path / "mine/dataset/slow.yaml").write_text("_target_: slow.rows\nsplit: [.6, .2, .2]\nstandardize: true\n")
+    (tmp_path / "mine/dataset/slow.yaml").write_text("_target_: slow.rows\nsplit: [.6, .2, .2]\nscaler: standard\n")
     line = "--config-dir mine -m hydra/sweeper=optuna dataset=slow epochs=1 figures=false hydra.sweep.dir=sweep".split()
     more = ["hydra.sweeper.n_trials=8", "sweep.workers=2"]
     done = forking.begin("exp", *line, RATE, *more, folder=tmp_path, EXP_ALLOW="slow").completed()

@@ -89,11 +89,11 @@ def test_a_run_that_is_worse_ends_with_a_warning(words: str, why: str, exp: Any,
 def test_the_warning_advises_only_what_is_off(exp: Any):
     words = "dataset=cancer optimizer.lr=1e-9 seed=1 epochs=1 figures=false"
     advice = {}
-    for change in ("dataset.standardize=true", "dataset.standardize=false"):
+    for change in ("dataset.scaler=standard", "dataset.scaler=none"):
         done = exp(*words.split(), change)
         advice[change] = [line for line in done.stdout.splitlines() if "worse than guessing" in line]
-    assert all("standardize" not in line for line in advice["dataset.standardize=true"])
-    assert all("standardize" in line for line in advice["dataset.standardize=false"])
+    assert all("scaler" not in line for line in advice["dataset.scaler=standard"])
+    assert all("scaler" in line for line in advice["dataset.scaler=none"])
     assert all(map(len, advice.values())), advice
 
 

@@ -16,10 +16,10 @@ from exp.training.build import Experiment, build
 from exp.training.preflight import find_problems
 
 
-def problems(experiment: Experiment, standardized: bool = False) -> list[str]:
+def problems(experiment: Experiment, is_scaled: bool = False) -> list[str]:
     """Return all warnings, or the error."""
     try:
-        return list(find_problems(experiment.learner, experiment.data, standardized))
+        return list(find_problems(experiment.learner, experiment.data, is_scaled))
     except ExpError as error:
         return [str(error)]
 
@@ -62,19 +62,19 @@ class Wide(nn.Linear):
 
 PLANTED: dict[str, tuple[str, Callable[[Experiment], Experiment], str]] = {
     "nothing standardised": (
-        "dataset=cancer dataset.standardize=false",
+        "dataset=cancer dataset.scaler=none",
         lambda e: e,
         "have different scales: worst area",
     ),
     "nothing standardised, seen in the loss": (
-        "dataset=cancer dataset.standardize=false",
+        "dataset=cancer dataset.scaler=none",
         lambda e: e,
-        r"the initial loss is 3\d.\d+, but guessing gives ln 2 = 0.693; try: dataset.standardize=true",
+        r"the initial loss is 3\d.\d+, but guessing gives ln 2 = 0.693; try: dataset.scaler=standard",
     ),
     "a NaN": ("dataset=iris", lambda e: with_rows(e, column(float("nan"))), "NaN or infinite values in sepal width"),
     "an infinity": ("dataset=iris", lambda e: with_rows(e, column(float("inf"))), "NaN or infinite values"),
     "a column that never varies": ("dataset=iris", lambda e: with_rows(e, column(3.0)), "sepal width .* is constant"),
-    "a huge column": ("dataset=moons", lambda e: with_rows(e, column(1e5)), "x2 is about .* dataset.standardize=true"),
+    "a huge column": ("dataset=moons", lambda e: with_rows(e, column(1e5)), "x2 is about .* dataset.scaler=standard"),
     "probabilities for a loss of logits": (
         "dataset=moons loss=bce_with_logits",
         lambda e: with_model(e, nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())),
@@ -171,10 +171,10 @@ def test_shipped_options_give_no_false_warning(line: str):
     experiment = build(config)
     state = torch.get_rng_state(), [p.clone() for p in experiment.model.parameters()]
     began = time.perf_counter()
-    warnings = problems(experiment, bool(config.dataset.get("standardize")))
+    warnings = problems(experiment, config.dataset.get("scaler", "none") != "none")
     assert time.perf_counter() - began < 1  # it takes a few milliseconds
     if line == "experiment=cancer_raw":
-        assert any("dataset.standardize=true" in warning for warning in warnings)
+        assert any("dataset.scaler=standard" in warning for warning in warnings)
     elif line == "dataset=digits":  # the corner pixels are always white
         assert [warning for warning in warnings if "constant in the" not in warning] == []
     else:
@@ -186,12 +186,12 @@ def test_shipped_options_give_no_false_warning(line: str):
 def test_warnings_are_printed_and_stored_and_can_be_turned_off(exp, tmp_path):
     import json
 
-    raw = ("dataset=cancer", "dataset.standardize=false", "epochs=1", "figures=false")
+    raw = ("dataset=cancer", "dataset.scaler=none", "epochs=1", "figures=false")
     done = exp(*raw, "hydra.run.dir=a")
-    assert "dataset.standardize=true" in done.stdout
-    assert "dataset.standardize=true" in json.loads((tmp_path / "a/summary.json").read_text())["notes"][0]
-    assert "dataset.standardize=true" in (tmp_path / "a/exp.log").read_text()
-    assert "dataset.standardize=true" not in exp(*raw, "preflight=off", "hydra.run.dir=b").stdout
+    assert "dataset.scaler=standard" in done.stdout
+    assert "dataset.scaler=standard" in json.loads((tmp_path / "a/summary.json").read_text())["notes"][0]
+    assert "dataset.scaler=standard" in (tmp_path / "a/exp.log").read_text()
+    assert "dataset.scaler=standard" not in exp(*raw, "preflight=off", "hydra.run.dir=b").stdout
 
 
 class Noisy(nn.Linear):
@@ -209,7 +209,7 @@ class Noisy(nn.Linear):
 def test_a_check_changes_neither_buffers_nor_random_state():
     experiment = build(config_of("dataset=moons"))
     model, before = Noisy(), torch.get_rng_state()
-    assert problems(with_model(experiment, model), standardized=True) == []
+    assert problems(with_model(experiment, model), is_scaled=True) == []
     assert float(model.calls) == 0
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -221,5 +221,5 @@ class WithoutGradients(nn.Linear):
 
 def test_a_model_without_gradients_in_evaluation_mode_is_a_warning():
     experiment = build(config_of("dataset=moons"))
-    (warning,) = problems(with_model(experiment, WithoutGradients(2, 2)), standardized=True)
+    (warning,) = problems(with_model(experiment, WithoutGradients(2, 2)), is_scaled=True)
     assert warning.startswith("the gradients were not checked: model: WithoutGradients failed to compute its gradients")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from exp.config.former_names import renamed_override
 from exp.config.signatures import module_names, parameters
 from exp.errors import ConfigError, as_yaml, nearest
 
@@ -32,7 +33,7 @@ _ALLOWED = {
 
 # Keys next to a target's arguments that exp itself reads, for every target.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
-    "dataset": ("split", "standardize", "stratify", "train_on_val", "scale_target", "seed"),
+    "dataset": ("split", "scaler", "stratify", "train_on_val", "scale_target", "seed"),
     "model": (),
     "optimizer": (),
     "scheduler": ("every",),
@@ -117,7 +118,8 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
     for key, value in node.items():
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
-            override = f"{group}.{near}={as_yaml(value)}" if near else None if free else ""
+            override = renamed_override(f"{group}.{key}", as_yaml(value))
+            override = override or (f"{group}.{near}={as_yaml(value)}" if near else None if free else "")
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",
                 override or (f"one of {', '.join(free)}" if free else f"remove {group}.{key}"),

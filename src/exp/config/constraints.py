@@ -63,7 +63,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
     "dataset.day_first": (OneOf((None, True, False)), "true"),
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
-    "dataset.standardize": (_SWITCH, "true"),
+    "dataset.scaler": (OneOf(("standard", "robust", "quantile", "none")), "standard"),
     "dataset.stratify": (OneOf(("auto", True, False)), "true"),
     "dataset.train_on_val": (_SWITCH, "true"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config.allowlist import READ_BY_EXP, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
 from exp.config.cross_validation import check_fold
+from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.metric_names import chosen_metrics
 from exp.config.overrides import escape_interpolations
@@ -131,6 +132,7 @@ def validate(cfg: DictConfig) -> Config:
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:
     """Return the config that a run's folder holds, typed. ConfigError as in `validate`."""
+    content = with_new_names(content)
     try:
         cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(_escape(dict(content))))
     except OmegaConfBaseException as error:

@@ -22,7 +22,7 @@ from exp.errors import ConfigError, DataError, pluralize
 def prepare(
     dataset: Dataset,
     split: Sequence[float] | None,
-    standardize: bool,
+    scaler: str,
     seed: int,
     stratify: bool | None = None,
     scale_target: bool | str | None = False,
@@ -34,8 +34,8 @@ def prepare(
     Args:
         split: Three fractions or three numbers of rows: train, val, test. Fractions are rounded down to whole rows, and
             the remaining rows are of the last part that is not 0. None uses all rows for all three.
-        standardize: Scale number columns by the mean and deviation of the training rows, in float64 before the cast to
-            float32.
+        scaler: How the features of numbers are scaled by the training rows (dataset.scaler), in float64 before the cast
+            to float32.
         seed: Seeds torch's random generator; it decides which row is in which split.
         stratify: Give every split the same class proportions. None: only the folds of a cross-validation.
         scale_target: Standardise numeric targets by the training rows: true, false, log, or auto, which is true.
@@ -58,7 +58,7 @@ def prepare(
     validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
     if train_on_val:
         rows = _merge_validation(rows)
-    preprocessing, encoded = Preprocessing.fit(dataset, rows[0], standardize)
+    preprocessing, encoded = Preprocessing.fit(dataset, rows[0], scaler)
     if not preprocessing.features and dataset.columns:
         listed = ", ".join(column.name for column in dataset.columns)
         problem = f"dataset.split: no feature column has a value in the {pluralize(len(rows[0]), 'training row')}"

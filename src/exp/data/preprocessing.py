@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset
+from exp.data.scalers._base import Scaler
+from exp.data.scalers.choose import SCALERS
 from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 
@@ -24,17 +27,12 @@ _MAX_VALUES = 2**22
 _NOTATIONS = ("target_notation", "weight_notation")
 
 
-# Columns with a larger mean that are constant in the training rows are scaled by it.
-_LARGE = 1e6
-
-
 @dataclass(frozen=True)
 class Preprocessing:
     """How values of `columns` become features, and what the model predicts: one of `classes`, or `values` numbers."""
 
     columns: tuple[Column, ...]
-    mean: tuple[float, ...] | None  # of each feature; None: features are not scaled
-    scale: tuple[float, ...] | None
+    scaler: Scaler | None  # of the features of numbers; None: they are not scaled
     target: str
     classes: tuple[str, ...] | None
     values: int = 1
@@ -44,8 +42,8 @@ class Preprocessing:
     weight_notation: Notation = PLAIN
 
     @classmethod
-    def fit(cls, dataset: Dataset, train: NDArray[np.int64], standardize: bool) -> tuple["Preprocessing", Floats]:
-        """Fit the columns, and with `standardize` the scaler, on the rows `train`.
+    def fit(cls, dataset: Dataset, train: NDArray[np.int64], scaler: str) -> tuple["Preprocessing", Floats]:
+        """Fit the columns and the scaler, a value of dataset.scaler, on the rows `train`.
 
         Returns:
             The preprocessing, without columns that have no value in these rows; and the values [N, C] of all rows of
@@ -59,32 +57,31 @@ class Preprocessing:
         plain = cls(
             columns,
             None,
-            None,
             dataset.target,
             dataset.classes,
             outputs,
             target_notation=dataset.target_notation,
             weight_notation=dataset.weight_notation,
         )
-        return (plain.with_scaler(x[train]) if standardize else plain), x
+        return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
 
-    def with_scaler(self, x: Floats) -> "Preprocessing":
-        """Return a copy that scales the features of numbers by their mean and deviation for values [N, C]."""
-        from sklearn.preprocessing import StandardScaler  # lazy: importing scikit-learn takes most of a second
+    def with_scaler(self, kind: str, x: Floats) -> "Preprocessing":
+        """Return a copy that scales the features of numbers by values [N, C] of the training rows.
 
-        is_scaled = np.array([scaled for column in self.columns for scaled in column.is_scaled], dtype=np.bool_)
-        mean, scale = np.zeros(len(is_scaled)), np.ones(len(is_scaled))
-        if is_scaled.any():
-            # Only these columns: the features of categories could take gigabytes in float64.
-            numbers = [index for index, column in enumerate(self.columns) if any(column.is_scaled)]
-            part = replace(self, columns=tuple(self.columns[index] for index in numbers))
-            scaled = np.array([scaled for column in part.columns for scaled in column.is_scaled])
-            scaler: Any = StandardScaler().fit(part.transform(x[:, numbers])[:, scaled])
-            mean[is_scaled], scale[is_scaled] = scaler.mean_, scaler.scale_
-            # scikit-learn leaves constant columns as they are: other values in new rows would be as large themselves.
-            is_constant = (scaler.scale_ == 1) & (scaler.var_ != 1) & (np.abs(scaler.mean_) > _LARGE)
-            scale[is_scaled] = np.where(is_constant, np.abs(scaler.mean_), scaler.scale_)
-        return replace(self, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+        Args:
+            kind: A value of dataset.scaler.
+        """
+        # Only these columns: the features of categories could take gigabytes in float64.
+        numbers = [index for index, column in enumerate(self.columns) if any(column.is_scaled)]
+        if not numbers:
+            return self
+        part = replace(self, columns=tuple(self.columns[index] for index in numbers))
+        return replace(self, scaler=SCALERS[kind].fit(part.transform(x[:, numbers])[:, part.is_scaled]))
+
+    @cached_property
+    def is_scaled(self) -> NDArray[np.bool_]:
+        """Which of the features [F] the scaler scales."""
+        return np.array([scaled for column in self.columns for scaled in column.is_scaled], dtype=np.bool_)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -106,9 +103,20 @@ class Preprocessing:
             features = x
         else:
             features = np.hstack([column.transform(values) for column, values in zip(self.columns, x.T, strict=True)])
-        if self.mean is None or self.scale is None:
+        if self.scaler is None:
             return features
-        return (features - np.array(self.mean)) / np.array(self.scale)
+        if self.is_scaled.all():
+            return self.scaler.transform(features)
+        features[:, self.is_scaled] = self.scaler.transform(features[:, self.is_scaled])
+        return features
+
+    def restore(self, features: Floats) -> Floats:
+        """Return features [N, F] with those of numbers in their own units, up to rounding."""
+        if self.scaler is None:
+            return features
+        restored = features.copy()
+        restored[:, self.is_scaled] = self.scaler.restore(features[:, self.is_scaled])
+        return restored
 
     def to_tensor(self, x: Floats) -> Tensor:
         """Return the features, float32 [N, F], of values [N, C]; in float64 only a part at a time."""
@@ -139,6 +147,8 @@ class Preprocessing:
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
         fields = asdict(self)
+        if self.scaler is not None:
+            fields["scaler"]["kind"] = self.scaler.kind
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
@@ -151,8 +161,15 @@ class Preprocessing:
     def from_json(cls, text: str) -> "Preprocessing":
         fields: dict[str, Any] = json.loads(text)
         fields["columns"] = tuple(KINDS[column["kind"]].from_json(column) for column in fields["columns"])
-        for key in ("mean", "scale", "classes"):
-            fields[key] = None if fields[key] is None else tuple(fields[key])
+        fields["classes"] = None if fields["classes"] is None else tuple(fields["classes"])
+        mean, scale = fields.pop("mean", None), fields.pop("scale", None)
+        if mean is not None:  # older checkpoints have these two numbers for every feature
+            is_scaled = np.array([scaled for column in fields["columns"] for scaled in column.is_scaled])
+            old = {"mean": np.array(mean)[is_scaled].tolist(), "scale": np.array(scale)[is_scaled].tolist()}
+            fields["scaler"] = {"kind": "standard", **old}
+        if (scaler := fields.get("scaler")) is not None:
+            fields["scaler"] = SCALERS[str(scaler["kind"])].from_json(scaler)
+        fields.setdefault("scaler", None)
         if (target := fields.get("target_scale")) is not None:  # older checkpoints do not have the key
             fields["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
         if (weights := fields.get("class_weights")) is not None:

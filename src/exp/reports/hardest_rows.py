@@ -74,12 +74,9 @@ def unusual_features(data: Splits, x: Tensor) -> list[str]:
     preprocessing = data.preprocessing
     kinds = [column.kind for column in preprocessing.columns for _ in column.features]
     remarks: list[str] = []
-    for values in x.double().cpu().numpy():
-        original = values
-        if preprocessing.mean is not None and preprocessing.scale is not None:
-            scale = np.array(preprocessing.scale)
-            original = values * scale + np.array(preprocessing.mean)
-            original = np.where(np.abs(original) < 1e-6 * scale, 0.0, original)  # zero, up to the rounding of float32
+    features_of_rows = x.double().cpu().numpy()
+    restored = preprocessing.restore(features_of_rows)
+    for values, original in zip(features_of_rows, restored, strict=True):
         far = np.divide(values - mean, spread, out=np.zeros_like(mean), where=spread > 0)
         features: list[str] = []
         farthest: list[int] = np.argsort(-np.abs(far), kind="stable").tolist()

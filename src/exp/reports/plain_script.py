@@ -60,7 +60,8 @@ def needs_rows(config: Config) -> bool:
     """Whether the script cannot make the run's rows: they come from a file, or are not split as `random_split` does."""
     known = config.dataset["_target_"].startswith(("sklearn.", "exp.data.synthetic."))
     is_split_otherwise = config.dataset.get("stratify") is True or config.fold is not None
-    return not known or is_split_otherwise or bool(config.dataset.get("train_on_val"))
+    is_scaled_otherwise = config.dataset.get("scaler", "none") not in ("none", "standard")
+    return not known or is_split_otherwise or is_scaled_otherwise or bool(config.dataset.get("train_on_val"))
 
 
 def _own_source(config: Config) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
         "is_multiclass": isinstance(experiment.objective, Multiclass),
         "split_seed": split_seed(experiment.config),
         "split_sizes": [len(split) for split in experiment.data.splits.values()] if is_split else [],
-        "standardize": bool(node.get("standardize")),
+        "standardize": node.get("scaler") == "standard",
         **_target(experiment),
     }
 

@@ -38,8 +38,8 @@ def compare_with_baseline(
         )
     else:
         why = "so are the training rows: the model has not learned"
-        is_scaled = data.preprocessing.mean is not None
-        fix = f"another optimizer.lr{'' if is_scaled else ', dataset.standardize=true'}, or more epochs"
+        is_scaled = data.preprocessing.scaler is not None
+        fix = f"another optimizer.lr{'' if is_scaled else ', dataset.scaler=standard'}, or more epochs"
     text = f"worse than guessing: {metric} {ours:.4g} on the {data.held_out} rows, '{baseline.name}' has {guess:.4g}"
     yield Noted(at, f"{text}; {why}; try: {fix}", is_warning=True)
 

@@ -81,7 +81,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     data = prepare(
         dataset,
         config.dataset.get("split"),
-        bool(config.dataset.get("standardize")),
+        config.dataset.get("scaler", "none"),
         split_seed(config),
         {True: True, False: False}.get(config.dataset.get("stratify", "auto")),
         config.dataset.get("scale_target"),

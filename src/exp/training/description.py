@@ -74,7 +74,7 @@ def _lines(
         split = " / ".join(f"{name} {len(part):,}" for name, part in data.splits.items())
     if config.folds is not None and config.fold is not None:
         split += f" (fold {config.fold} of 0 to {config.folds * config.fold_repeats - 1})"
-    scaled = ", standardised by the training rows" if config.dataset.get("standardize") else ""
+    scaled = "" if data.preprocessing.scaler is None else f", {data.preprocessing.scaler.described}"
     size = f"batches of {batches.size:,}" if batches.batch_size else f"full batch of {batches.size:,}"
     size += auto["batching.batch_size"]
     order = ", shuffled" if batches.shuffle else ""

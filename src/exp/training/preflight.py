@@ -50,21 +50,21 @@ class _Trial:
     failure: str | None = None  # why there are no gradients
 
 
-def find_problems(learner: Learner, data: Splits, standardized: bool) -> Iterator[str]:
+def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[str]:
     """Yield warnings, each with what to type.
 
     Raises:
         ConfigError, DataError: Training would be meaningless.
     """
     _check_finite(data)
-    yield from _check_features(data, standardized)
+    yield from _check_features(data, is_scaled)
     trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.target[:_ROWS])
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
     if data.classes is None:
         yield from _check_target_scale(data.train.y)
-    yield from _check_initial_loss(learner.objective, trial.loss, standardized)
+    yield from _check_initial_loss(learner.objective, trial.loss, is_scaled)
     yield from _check_gradients(trial.gradients)
 
 
@@ -85,7 +85,7 @@ def _check_finite(data: Splits) -> None:
             )
 
 
-def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
+def _check_features(data: Splits, is_scaled: bool) -> Iterator[str]:
     """Warn of features that are constant, or of very different scales."""
     mean, spread = data.train.feature_moments()
     constant = _features_where(data, spread == 0)
@@ -93,14 +93,14 @@ def _check_features(data: Splits, standardized: bool) -> Iterator[str]:
         are = "is" if len(constant) == 1 else "are"
         yield f"{_shorten(constant)} {are} constant in the {len(data.train):,} training rows"
     varying = spread[spread > 0]
-    if standardized or not len(varying):
+    if is_scaled or not len(varying):
         return
     size = (mean.square() + spread.square()).sqrt()
     if float(size.max()) > _LARGE_FEATURE or float(varying.max() / varying.min()) > _UNEVEN_SCALE:
         largest, smallest = int(size.argmax()), int(size.argmin())
         yield (
             f"the features have different scales: {data.features[largest]} is about {float(size[largest]):.3g}, "
-            f"{data.features[smallest]} about {float(size[smallest]):.3g}; try: dataset.standardize=true"
+            f"{data.features[smallest]} about {float(size[smallest]):.3g}; try: dataset.scaler=standard"
         )
 
 
@@ -174,10 +174,10 @@ def _check_logits(criterion: nn.Module, last_operation: str) -> Iterator[str]:
             yield f"the model ends with a {activation.lower()}, but {name} needs logits; try: {fix}"
 
 
-def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -> Iterator[str]:
+def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> Iterator[str]:
     """Warn of a loss far above that of guessing, for the losses that are negative log-likelihoods of classes."""
     if not math.isfinite(loss):
-        raise ConfigError(f"the loss is {loss} before the first step", "dataset.standardize=true, or another loss")
+        raise ConfigError(f"the loss is {loss} before the first step", "dataset.scaler=standard, or another loss")
     likelihoods = nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss
     criterion = without_weights(objective.criterion)
     if isinstance(objective, Regression) or not isinstance(criterion, likelihoods):
@@ -187,7 +187,7 @@ def _check_initial_loss(objective: Objective, loss: float, standardized: bool) -
     classes = max(2, objective.outputs)  # one output is for two classes
     guessing = math.log(classes)
     if loss > _FAR_FROM_GUESSING * guessing:
-        fix = "a model with smaller initial outputs" if standardized else "dataset.standardize=true"
+        fix = "a model with smaller initial outputs" if is_scaled else "dataset.scaler=standard"
         yield f"the initial loss is {loss:.4g}, but guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
 
 
@@ -206,7 +206,7 @@ def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
     if dead:
         yield (
             f"no gradient reaches {_shorten(dead)}: activations are saturated for every row (dead ReLUs); try: "
-            "dataset.standardize=true, or model.activation=tanh"
+            "dataset.scaler=standard, or model.activation=tanh"
         )
 
 

@@ -83,7 +83,7 @@ class Column(ABC):
 
     @property
     def is_scaled(self) -> tuple[bool, ...]:
-        """For each of the K features, whether `dataset.standardize` scales it."""
+        """For each of the K features, whether `dataset.scaler` scales it."""
         return (False,) * len(self.features)
 
     @property

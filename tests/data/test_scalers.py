@@ -1,0 +1,104 @@
+"""dataset.scaler: each scaler beside scikit-learn's or its formula, on columns with outliers, ties and one value."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.preprocessing as reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from exp.data.dataset import as_dataset
+from exp.data.prepare import prepare
+from exp.data.preprocessing import Preprocessing
+from exp.data.scalers.choose import SCALERS
+from exp.data.scalers.quantile import QuantileScaler
+from exp.data.scalers.robust import RobustScaler
+from exp.data.scalers.standard import StandardScaler
+
+TABLES = arrays.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-1e6, 1e6))
+
+
+def table(rows: int = 500) -> np.ndarray:
+    """Return a normal column, one with outliers, one of few values, and one of mostly one value."""
+    random = np.random.default_rng(0)
+    columns = [random.normal(3, 2, rows), random.standard_cauchy(rows), random.integers(0, 3, rows)]
+    return np.stack([*columns, random.random(rows) < 0.1], axis=1).astype(np.float64)
+
+
+def test_standard_is_scikit_learns_to_the_bit():
+    x = table()
+    assert (StandardScaler.fit(x).transform(x) == reference.StandardScaler().fit_transform(x)).all()
+
+
+def test_robust_is_scikit_learns_before_the_clip():
+    x = table()[:, :3]
+    z = reference.RobustScaler().fit_transform(x)
+    assert RobustScaler.fit(x).transform(x) == pytest.approx(z / np.sqrt(1 + (z / 3) ** 2), rel=1e-12)
+
+
+def test_robust_divides_by_half_of_the_range_where_the_quartiles_are_equal():
+    x = table()[:, 3:]  # 0 and a few 1
+    scaler = RobustScaler.fit(x)
+    assert scaler.factor == (2.0,)
+    assert sorted(set(scaler.transform(x).ravel())) == pytest.approx([0, 2 / np.sqrt(1 + 4 / 9)])
+
+
+def test_quantile_is_normal_and_keeps_the_order():
+    x = table(3000)
+    z = QuantileScaler.fit(x).transform(x)
+    assert z[:, 0].mean() == pytest.approx(0, abs=0.05)
+    assert z[:, 1].std() == pytest.approx(1, abs=0.1)
+    order = np.argsort(x[:, 1], kind="stable")
+    assert (np.diff(z[order, 1]) >= 0).all()
+
+
+def test_quantile_transforms_new_rows_as_scikit_learn_does():
+    x, new = table(900), table(100) * 3
+    scaler = QuantileScaler.fit(x)
+    fitted: Any = reference.QuantileTransformer(n_quantiles=30, output_distribution="normal", subsample=None).fit(x)
+    fitted.quantiles_ = np.array(scaler.quantiles)
+    assert (scaler.transform(new) == fitted.transform(new)).all()
+    assert len(scaler.quantiles) == 30
+
+
+@pytest.mark.parametrize("kind", SCALERS)
+@given(x=TABLES)
+@settings(max_examples=40)
+def test_every_table_is_scaled_to_finite_numbers_and_kept_by_json(kind: str, x: np.ndarray):
+    scaler = SCALERS[kind].fit(x)
+    z = scaler.transform(x)
+    assert z.shape == x.shape
+    assert np.isfinite(z).all()
+    again = SCALERS[kind].from_json(json.loads(json.dumps(asdict(scaler))))
+    assert (again.transform(x) == z).all()
+
+
+@pytest.mark.parametrize("kind", SCALERS)
+def test_a_constant_column_is_zero(kind: str):
+    z = SCALERS[kind].fit(np.full((20, 1), 7.0)).transform(np.full((5, 1), 7.0))
+    assert z == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", SCALERS)
+def test_features_are_restored(kind: str):
+    x = table()[:, :1]
+    scaler = SCALERS[kind].fit(x)
+    inner = np.quantile(x, np.linspace(0.1, 0.9, 9)).reshape(-1, 1)
+    assert scaler.restore(scaler.transform(inner)) == pytest.approx(inner, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [*SCALERS, "none"])
+def test_the_training_rows_alone_decide(kind: str):
+    x = table()
+    y = np.arange(len(x)) % 2
+    data = prepare(as_dataset((x, y)), [0.6, 0.2, 0.2], kind, seed=0)
+    rows = data.train.row_numbers - 1
+    changed = x.copy()
+    changed[np.setdiff1d(np.arange(len(x)), rows)] += 1000
+    again = prepare(as_dataset((changed, y)), [0.6, 0.2, 0.2], kind, seed=0)
+    assert (again.train.x == data.train.x).all()
+    assert Preprocessing.from_json(data.preprocessing.to_json()) == replace(data.preprocessing)

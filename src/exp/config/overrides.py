@@ -81,3 +81,12 @@ def _quote(text: str) -> str:
         slashes = len(part) - len(part.rstrip("\\"))
         escaped += part + "\\" * slashes + '\\"'
     return f'"{escaped[:-2]}"'
+
+
+def escape_values(value: Any) -> Any:
+    """Return values whose text OmegaConf reads as it is: ${ would refer to a key."""
+    if isinstance(value, dict):
+        return {key: escape_values(item) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [escape_values(item) for item in cast("list[Any]", value)]
+    return escape_interpolations(value) if isinstance(value, str) else value

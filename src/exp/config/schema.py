@@ -21,7 +21,7 @@ from exp.config.cross_validation import check_fold
 from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.metric_names import chosen_metrics
-from exp.config.overrides import escape_interpolations
+from exp.config.overrides import escape_values
 from exp.config.own_metrics import refuse_metric
 from exp.config.user_code import refuse_syntax_error
 from exp.config.yaml_comments import default_options
@@ -134,19 +134,10 @@ def config_from_saved(content: Mapping[str, Any]) -> Config:
     """Return the config that a run's folder holds, typed. ConfigError as in `validate`."""
     content = with_new_names(content)
     try:
-        cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(_escape(dict(content))))
+        cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(escape_values(dict(content))))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", "the config of a run as it was") from error
     return validate(cast("DictConfig", cfg))
-
-
-def _escape(value: Any) -> Any:
-    """Return values whose text OmegaConf reads as it is: ${ would refer to a key."""
-    if isinstance(value, dict):
-        return {key: _escape(item) for key, item in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list):
-        return [_escape(item) for item in cast("list[Any]", value)]
-    return escape_interpolations(value) if isinstance(value, str) else value
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

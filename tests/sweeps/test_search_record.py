@@ -76,7 +76,7 @@ def test_the_value_of_a_trial_is_the_mean_of_its_seeds_and_folds(exp, tmp_path: 
 
 
 def test_the_record_of_an_unfinished_search_has_no_best_trial(tmp_path: Path):
-    record = summarize(optuna.create_study(direction="maximize"), space_of(RATE), "accuracy/val", [])
+    record = summarize([], optuna.study.StudyDirection.MAXIMIZE, space_of(RATE), "accuracy/val", [])
     assert record == SearchRecord("accuracy/val", "maximize", 0, log=["optimizer.lr"])
     search_json.write(tmp_path, record)
     assert search_json.read(tmp_path) == record

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import NopPruner
+from optuna.trial import FrozenTrial
 
 from exp.results import search_json
 from exp.results.run_folder import MULTIRUN, SEARCH_RECORD, config_dir_in
@@ -18,16 +20,14 @@ from exp.sweeps.executors.worker_pool import worker_count
 from exp.sweeps.search_record import importances, summarize
 from exp.sweeps.search_space import read_space
 from exp.sweeps.source import JobSource
-from exp.sweeps.study import check_same_study, count_ended, open_study
+from exp.sweeps.study import check_same_study, ended_trials, open_study
 from exp.sweeps.trials import TrialJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hydra_plugins.exp_plugins import ExpLauncher
 
 
-def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: "Sequence[str]") -> None:
+def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
     """Run jobs until the study has `hydra.sweeper.n_trials` ended trials, `sweep.workers` jobs at a time.
 
     A search with a `storage` continues its study. A run that fails or diverges is a failed trial. Runs are pruned if
@@ -45,15 +45,16 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     if not can_stream:
         study.pruner = NopPruner()
     check_same_study(study, {"metric": metric, "fixed": shlex.join([*space.settings, *space.repeated])})
-    if (ended := count_ended(study)) >= n_trials:
+    if (ended := len(ended_trials(study))) >= n_trials:
         print(f"the study already has {ended} trials; to continue: hydra.sweeper.n_trials={2 * ended}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / MULTIRUN)
 
-    def record(**more: Any) -> None:
-        search_json.write(folder, replace(summarize(study, space, metric, config_dir_in(config.hydra)), **more))
+    def record(trials: Sequence[FrozenTrial], **more: Any) -> None:
+        summary = summarize(trials, study.direction, space, metric, config_dir_in(config.hydra))
+        search_json.write(folder, replace(summary, **more))
 
     jobs = TrialJobs(study, space, metric, n_trials, record)
     try:
@@ -64,7 +65,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     finally:
         jobs.close()
         if (folder / SEARCH_RECORD).exists():  # a trial ended
-            record(importances=importances(study))
+            record(ended_trials(study), importances=importances(study))
 
 
 def _run_in_batches(launcher: Launcher, source: JobSource, size: int) -> None:

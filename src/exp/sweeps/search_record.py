@@ -4,29 +4,31 @@ import math
 from collections.abc import Sequence
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from exp.config.overrides import shell_line
 from exp.results.search_json import SearchRecord
 from exp.sweeps.search_space import SearchSpace, to_overrides
-from exp.sweeps.study import best_trial, count_ended
+from exp.sweeps.study import best_of
 
 # With fewer finished trials, importances would be noise.
 _MIN_TRIALS = 8
 
 
-def summarize(study: optuna.Study, space: SearchSpace, metric: str, config_dir: Sequence[str]) -> SearchRecord:
-    """Return the record of a search, without importances."""
-    best = best_trial(study)
+def summarize(
+    trials: Sequence[FrozenTrial], direction: StudyDirection, space: SearchSpace, metric: str, config_dir: Sequence[str]
+) -> SearchRecord:
+    """Return the record of a search whose `trials` have ended, without importances."""
+    best = best_of(trials, direction)
     params = {} if best is None else best.params
     # Without the folds, which the key folds= stands for.
     repeated = [override for override in space.repeated if not override.startswith("fold=")]
     words = [*config_dir, *space.settings, *to_overrides(params), *repeated]
     return SearchRecord(
         metric=metric,
-        direction=study.direction.name.lower(),
-        trials=count_ended(study),
+        direction=direction.name.lower(),
+        trials=len(trials),
         best_value=None if best is None else best.value,
         best_params=params,
         best_command="" if best is None else shell_line(["-m", *words] if repeated else words),
@@ -44,4 +46,6 @@ def importances(study: optuna.Study) -> dict[str, float]:
     keys = {key for trial in trials for key in trial.params if len({other.params.get(key) for other in trials}) > 1}
     if len(values) < _MIN_TRIALS or len(set(values)) < 2 or len(keys) < 2:
         return {}
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # lazy: imports scikit-learn
+
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))

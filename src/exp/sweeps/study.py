@@ -1,6 +1,6 @@
 """The study of a search: its sampler, its pruner and its storage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from omegaconf import DictConfig
@@ -8,7 +8,8 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from exp.config.metric_names import is_higher_better
 from exp.errors import ConfigError
@@ -92,15 +93,17 @@ def check_same_study(study: optuna.Study, facts: Mapping[str, str]) -> None:
         study.set_user_attr(name, current)
 
 
-def count_ended(study: optuna.Study) -> int:
-    """Return the number of trials that finished, failed or were pruned."""
+def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that finished, failed or were pruned. It reads the storage."""
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
-    return sum(INTERRUPTED not in trial.user_attrs for trial in ended)
+    return [trial for trial in ended if INTERRUPTED not in trial.user_attrs]
 
 
-def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
-    """Return the best finished trial; None if there is none."""
-    return study.best_trial if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) else None
+def best_of(trials: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
+    """Return the best finished one of the trials; None if there is none."""
+    finished = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
+    return min(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
 def _wrong_setting(key: str, allowed: str, value: object, usual: str) -> ConfigError:

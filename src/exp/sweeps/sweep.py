@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _MAX_JOBS_WITH_FIGURES = 16
 
 
+# The next job of a search is chosen ahead of time if jobs take less than this on average.
+_SHORT_SECONDS = 5.0
+
+
 # How long to wait for an outcome before signals are checked again.
 _POLL_SECONDS = 0.1
 
@@ -61,6 +65,7 @@ class Sweep:
         self._equal: dict[str, list[Job]] = {}  # by their key; the first is queued or running, for all of them
         self._checked: set[str] = set()  # keys of rows
         self._done = 0
+        self._seconds = 0.0  # of all jobs
         self._stops_on_error = config.sweep.on_error == "stop"
         self._is_stopping = self._is_interrupted = False
 
@@ -162,14 +167,24 @@ class Sweep:
     def _submit_ready(self) -> bool:
         """Submit jobs while the executor can take some. Return whether any job is running."""
         # One more than there are workers: the folder of the next job is prepared while the workers are busy.
-        # Not if a failure stops the sweep, because that job would already run, nor if the results decide which it is.
-        is_exact = self._stops_on_error or self._is_search
-        limit = max(1, self._executor.workers) if is_exact else self._executor.workers + 1
+        is_ahead = self._executor.has_queue and self._may_submit_ahead()
+        limit = self._executor.workers + 1 if is_ahead else max(1, self._executor.workers)
         while not self._is_stopping and len(self._running) < limit and self._has_queued():
             job = self._queue.popleft()
             should_prune = self._requests[job.number].should_prune
             self._running[self._executor.submit(self._folders.make_task(job), should_prune)] = job
         return bool(self._running)
+
+    def _may_submit_ahead(self) -> bool:
+        """Return whether a job may be submitted before a worker is free for it.
+
+        It may not if a failure stops the sweep, because that job would already run. A search chooses it without the
+        results of the jobs that run, which is worth it if they are short, and several run at a time anyway.
+        """
+        if self._is_search:
+            is_short = self._done > 0 and self._seconds / self._done < _SHORT_SECONDS
+            return is_short and self._executor.workers > 1
+        return not self._stops_on_error
 
     def _has_queued(self) -> bool:
         """Return whether a job is queued, after the source was asked for more."""
@@ -187,7 +202,9 @@ class Sweep:
                 is_interrupted = True
                 self._folders.remove_unstarted(job)
             else:
-                progress.add(self._folders.record(job, outcome))
+                row = self._folders.record(job, outcome)
+                self._seconds += float(row["seconds"] or 0)
+                progress.add(row)
                 self._report(self._equal.pop(job.key))
                 self._is_stopping |= outcome.error is not None and self._stops_on_error
         return is_interrupted

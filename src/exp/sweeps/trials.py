@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import optuna
 from hydra.core.utils import JobReturn
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ConfigError
 from exp.results import summary
 from exp.sweeps.search_space import SearchSpace, to_overrides
 from exp.sweeps.source import JobRequest
-from exp.sweeps.study import ANOTHER, INTERRUPTED, best_trial, count_ended
+from exp.sweeps.study import ANOTHER, INTERRUPTED, best_of, ended_trials
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -37,8 +37,9 @@ class _Ending(NamedTuple):
 class _OpenTrial:
     """A trial whose jobs have not all ended. `metric`: the name of the metric by which it is pruned."""
 
-    def __init__(self, trial: optuna.Trial, jobs: Sequence[Sequence[str]], metric: str) -> None:
+    def __init__(self, trial: optuna.Trial, choices: Sequence[str], jobs: Sequence[Sequence[str]], metric: str) -> None:
         self.trial = trial
+        self.choices = choices
         self.left = deque(enumerate(jobs))  # not given to the sweep yet
         self.is_over = False
         self._jobs = len(jobs)
@@ -93,11 +94,16 @@ class _OpenTrial:
 class TrialJobs:
     """The jobs of the trials of `study`, until `n_trials` have ended.
 
-    After each trial a line is printed, and `after_trial` is called.
+    After each trial a line is printed, and `after_trial` is called with all trials of the study that have ended.
     """
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, metric: str, n_trials: int, after_trial: Callable[[], None]
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        metric: str,
+        n_trials: int,
+        after_trial: Callable[[Sequence[FrozenTrial]], None],
     ) -> None:
         self._study = study
         self._space = space
@@ -109,12 +115,13 @@ class TrialJobs:
         self._count = 0
         self.rows = {name[len(_ROWS) :]: rows for name, rows in study.user_attrs.items() if name.startswith(_ROWS)}
         self._saved_rows = set(self.rows)
-        self.jobs = (n_trials - count_ended(study)) * len(space.repeats)
+        self._ended = len(ended_trials(study))
+        self.jobs = (n_trials - self._ended) * len(space.repeats)
 
     def take(self) -> Sequence[JobRequest]:
         """Return one job: the next one of the latest trial, or the first one of a new trial."""
         if not (self._open and self._open[-1].left):
-            if count_ended(self._study) + len(self._open) >= self._n_trials:
+            if self._ended + len(self._open) >= self._n_trials:
                 return []
             self._open.append(self._ask())
         trial = self._open[-1]
@@ -131,7 +138,7 @@ class TrialJobs:
             raise ConfigError(f"the study has other ranges: {error}", ANOTHER) from error
         choices = to_overrides(trial.params)
         jobs = [[*self._space.fixed, *choices, *repeat] for repeat in self._space.repeats]
-        return _OpenTrial(trial, jobs, self._metric.rpartition("/")[0])
+        return _OpenTrial(trial, choices, jobs, self._metric.rpartition("/")[0])
 
     def record(self, number: int, result: JobReturn) -> None:
         for key in self.rows.keys() - self._saved_rows:
@@ -144,14 +151,13 @@ class TrialJobs:
         self._open.remove(trial)
         self.jobs -= len(trial.left)  # which are not needed any more
         self._study.tell(trial.trial, ending.value, state=ending.state)
-        best = best_trial(self._study)
+        ended = ended_trials(self._study)
+        self._ended = len(ended)
+        best = best_of(ended, self._study.direction)
         is_best = best is not None and best.number == trial.trial.number
-        print(
-            f"trial {count_ended(self._study)} of {self._n_trials}: {shlex.join(to_overrides(trial.trial.params))}: "
-            f"{ending.text}{', the best so far' if is_best else ''}",
-            flush=True,
-        )
-        self._after_trial()
+        line = f"trial {self._ended} of {self._n_trials}: {shlex.join(trial.choices)}: {ending.text}"
+        print(f"{line}, the best so far" if is_best else line, flush=True)
+        self._after_trial(ended)
 
     def close(self) -> None:
         """End the trials that are open because the search was interrupted: tpe would count them as running for ever."""

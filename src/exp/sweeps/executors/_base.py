@@ -16,6 +16,7 @@ class Executor(Protocol):
     """Runs tasks. Use it in a `with` statement, which waits for running tasks at its end."""
 
     workers: int  # tasks that run at the same time; 0: submit() runs the task itself
+    has_queue: bool  # whether a task that is submitted while all workers are busy waits for one
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         """Run the task, now or when a worker is free. A worker that dies is an outcome, not an exception.

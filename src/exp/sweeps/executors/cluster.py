@@ -80,6 +80,7 @@ class Cluster(Executor):
                 override="hydra/launcher=exp",
             ) from error
         self.workers = jobs
+        self.has_queue = False  # each task is a cluster job
         self._max_file_delay = 0.0 if kind == "local" else _MAX_FILE_DELAY
         self._waiting: dict[Future[Outcome], Task] = {}
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}

@@ -15,6 +15,7 @@ class InProcess(Executor):
 
     def __init__(self) -> None:
         self.workers = 0
+        self.has_queue = True
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         from exp.training.reuse import JobCache  # Lazy: it imports torch.

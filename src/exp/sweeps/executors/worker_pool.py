@@ -32,6 +32,7 @@ class WorkerPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.has_queue = True
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         self._processes = [_early.pop() if _early else _Process(shares_cores=workers > 1) for _ in range(workers)]

@@ -40,9 +40,10 @@ def pytest_xdist_auto_num_workers() -> int:
 # The longest files, which start first. One worker runs each file, so the last ones should be short.
 _LONGEST = (
     "test_wrong_command_lines test_sweeping test_no_code_from_a_file test_a_run_is_the_plain_script test_every_command "
-    "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_search test_own_files "
-    "test_in_a_kernel test_notebooks test_start_up test_a_run_and_its_folder test_every_yaml test_under_fault "
-    "test_a_sweeps_job_is_that_run_alone test_cluster test_from_python test_site test_diff_and_verify"
+    "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_ensemble test_best_and_refit "
+    "test_search test_own_files test_in_a_kernel test_notebooks test_start_up test_a_run_and_its_folder "
+    "test_every_yaml test_under_fault test_a_sweeps_job_is_that_run_alone test_cluster test_from_python "
+    "test_site test_diff_and_verify"
 ).split()
 
 

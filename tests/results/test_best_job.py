@@ -152,6 +152,18 @@ def test_other_folders_are_refused(tmp_path: Path):
         find_best(folder)
 
 
+def test_a_sweep_from_someone_else_cannot_change_hydras_settings(tmp_path: Path):
+    best = find_best(write_sweep(tmp_path, [("+hydra.job.env_set.PATH=. dataset=wine", 0.5)]))
+    with pytest.raises(ConfigError, match=r"hydra.job.env_set.PATH is set by"):
+        refit_overrides(best)
+
+
+def test_a_command_that_no_version_knows_is_an_error(tmp_path: Path):
+    best = find_best(write_sweep(tmp_path, [("dataset=vine", 0.5)]))
+    with pytest.raises(ConfigError, match=r"0/.hydra/overrides.yaml: .*Could not find 'dataset/vine'"):
+        refit_overrides(best)
+
+
 def refitted(folder: Path, *jobs: str, content: Any = (), **config: Any) -> list[str]:
     sweep = write_sweep(folder, [(job, 0.5) for job in jobs], **config)
     for number in range(len(jobs)):

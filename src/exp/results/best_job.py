@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.errors import HydraException
+
 from exp.config.compose import override_key
 from exp.config.metric_names import as_cost, is_higher_better
 from exp.config.overrides import shell_line, text_override
@@ -15,6 +17,7 @@ from exp.results.formatting import format_metric
 from exp.results.job_rows import read_job_rows
 from exp.results.repeats import REPEATED
 from exp.results.run_folder import (
+    OVERRIDES,
     add_user_modules_to_path,
     check_is_run,
     is_run,
@@ -90,7 +93,11 @@ class BestChoice:
             ConfigError: They change Hydra's settings, or the folder is damaged.
         """
         job = self.jobs[0]
-        read_command(job)  # refuses Hydra's settings
+        try:
+            read_command(job)  # refuses Hydra's settings
+        except HydraException as error:
+            what = f"{job / OVERRIDES}: {str(error).partition(chr(10))[0]}"
+            raise ConfigError(what, "a new sweep: another version wrote this one") from error
         left_out = {*_OF_FOLDS, *self.repeated}
         kept = [word for word in read_overrides(job) if override_key(word) not in left_out]
         is_typed = any(override_key(word) == "folds" for word in read_overrides(job))

@@ -35,7 +35,7 @@ _ALLOWED = {
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
     "dataset": ("split", "scaler", "stratify", "train_on_val", "scale_target", "seed"),
     "model": (),
-    "optimizer": (),
+    "optimizer": ("lr_factors", "decay_factors"),
     "scheduler": ("every",),
     "loss": ("output", "class_weights"),
 }

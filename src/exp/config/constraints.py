@@ -88,6 +88,8 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "optimizer.alpha": (_FRACTION, "0.99"),
     "optimizer.eps": (Number(0), "1e-8"),
     "optimizer.lr_decay": (Number(0), "0.0"),
+    "optimizer.lr_factors": (OneOfEach((None,), "name: '{bias: 0.1}'", Number(0)), "{bias: 0.1}"),
+    "optimizer.decay_factors": (OneOfEach((None,), "name: '{bias: 0}'", Number(0)), "{bias: 0}"),
     "optimizer.max_iter": (_COUNT, "20"),
     "optimizer.history_size": (_COUNT, "100"),
     "scheduler.every": (OneOf(("step", "epoch", "evaluation")), "epoch"),

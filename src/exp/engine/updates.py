@@ -7,6 +7,7 @@ optimizer's own, so its state_dict stays correct. The order of operations is tha
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import torch
@@ -26,10 +27,29 @@ _UNSUPPORTED = ("maximize", "foreach", "capturable", "differentiable", "amsgrad"
 
 
 def make_update(optimizer: Optimizer) -> Update | None:
-    """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it."""
-    group, *others = optimizer.param_groups
+    """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it.
+
+    Its gradients are those of the parameters of the first group, then of the second one, and so on.
+    """
+    updates = [_make_group_update(optimizer, group) for group in optimizer.param_groups]
+    made = [update for update in updates if update is not None]
+    if len(made) < len(updates):
+        return None
+    if len(made) == 1:
+        return made[0]
+    ends = list(accumulate(len(group["params"]) for group in optimizer.param_groups))
+    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def update(gradients: Tensors) -> None:
+        for one, part in zip(made, parts, strict=True):
+            one(gradients[part])
+
+    return update
+
+
+def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> Update | None:
     make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
-    if make is None or others or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
+    if make is None or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
         return None
     parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]

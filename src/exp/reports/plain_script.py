@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -134,11 +134,31 @@ def _model(experiment: Experiment) -> dict[str, Any]:
     return {
         "layers": _layers(experiment),
         **_loss(experiment),
-        "optimizer": format_call("optimizer", config.optimizer, "model.parameters()"),
+        **_optimizer(config),
         "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
         "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
         "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
+    }
+
+
+def _optimizer(config: Config) -> dict[str, Any]:
+    """`optimizer` and the parameters whose norm is `clipped`; the factors of parameter groups, if there are some."""
+    node = config.optimizer
+    lr, decay = (cast("dict[str, float]", node.get(key) or {}) for key in ("lr_factors", "decay_factors"))
+    if not lr and not decay:
+        return {
+            "lr_factors": "",
+            "optimizer": format_call("optimizer", node, "model.parameters()"),
+            "clipped": "model.parameters()",
+        }
+    settings = f'"lr": {node.get("lr", 1.0)} * one, "weight_decay": {node.get("weight_decay", 0.0)} * other'
+    groups = f'[{{"params": members, {settings}}} for (one, other), members in groups.items()]'
+    return {
+        "lr_factors": repr(lr),
+        "decay_factors": repr(decay),
+        "optimizer": format_call("optimizer", node, groups),
+        "clipped": '[parameter for group in optimizer.param_groups for parameter in group["params"]]',
     }
 
 

@@ -32,6 +32,7 @@ from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
 from exp.training.objectives import Objective
+from exp.training.parameter_groups import group_parameters
 from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
 from exp.training.weights import loss_weights, resolve_class_weights, weigh, without_weights
@@ -104,7 +105,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     model = to_train.model
     _check_output_activation(config, objective.criterion)
     with without_dynamo():
-        optimizer = instantiate("optimizer", config.optimizer, params=list(model.parameters()))
+        optimizer = instantiate("optimizer", config.optimizer, params=group_parameters(model, config.optimizer))
     batches = Batches(data.train, **vars(config.batching))
     _check_weighted_batches(objective, batches)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))

@@ -1,0 +1,44 @@
+"""Groups of parameters that an optimizer updates with other learning rates, or decays otherwise."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import LBFGS
+
+from exp.errors import ConfigError
+
+
+def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
+    """Return the parameters for the optimizer that `node` describes: a list of them, or of groups of torch.optim.
+
+    `lr_factors` and `decay_factors` map the last word of a parameter's name, such as bias, to a factor of `lr` or
+    `weight_decay`. Parameters with the same two factors are one group, in the order of the first of each.
+
+    Raises:
+        ConfigError: The model has no such parameter, or the optimizer has no groups.
+    """
+    lr, decay = (dict[str, float](node.get(key) or {}) for key in ("lr_factors", "decay_factors"))
+    if not lr and not decay:
+        return list(model.parameters())
+    if str(node["_target_"]).endswith(f".{LBFGS.__name__}"):
+        raise ConfigError("optimizer.lr_factors: LBFGS has one learning rate for all parameters", "optimizer=adam")
+    words = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
+    for key, factors in (("lr_factors", lr), ("decay_factors", decay)):
+        for word in factors:
+            if word not in words:
+                raise ConfigError(
+                    f"optimizer.{key}: no parameter of the model is called '{word}' (available: "
+                    f"{', '.join(sorted(words))})",
+                    f"'optimizer.{key}={{{min(words)}: 1.0}}'",
+                    key=f"optimizer.{key}",
+                )
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        word = name.rpartition(".")[2]
+        groups.setdefault((lr.get(word, 1.0), decay.get(word, 1.0)), []).append(parameter)
+    settings = {"lr": node.get("lr", 1.0), "weight_decay": node.get("weight_decay", 0.0)}
+    return [
+        {"params": members, "lr": settings["lr"] * one, "weight_decay": settings["weight_decay"] * other}
+        for (one, other), members in groups.items()
+    ]

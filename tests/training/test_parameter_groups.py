@@ -1,0 +1,74 @@
+"""optimizer.lr_factors and decay_factors: groups of torch.optim, with the bits of a plain loop in every engine."""
+
+from typing import Any
+
+import pytest
+import torch
+from conftest import config_of
+from torch import nn, optim
+
+from exp.data.batches import Batches
+from exp.errors import ConfigError
+from exp.training.build import build
+from exp.training.events import Trained
+from exp.training.loop import Training
+from exp.training.parameter_groups import group_parameters
+
+FACTORS = ["optimizer.lr_factors={bias: 0.1}", "optimizer.decay_factors={bias: 0}", "optimizer.weight_decay=0.1"]
+
+
+def plain_losses(make: Any, x: torch.Tensor, y: torch.Tensor, steps: int) -> list[float]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 10), nn.ReLU(), nn.Linear(10, 2))
+    weights = [layer.weight for layer in model if isinstance(layer, nn.Linear)]
+    biases = [layer.bias for layer in model if isinstance(layer, nn.Linear)]
+    groups = [
+        {"params": weights, "lr": 0.05, "weight_decay": 0.1},
+        {"params": biases, "lr": 0.05 * 0.1, "weight_decay": 0.1 * 0},
+    ]
+    optimizer, losses = make(groups, lr=0.05, weight_decay=0.1), list[float]()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+@pytest.mark.parametrize(
+    ("option", "make"),
+    [
+        ("sgd", optim.SGD),
+        ("adam", optim.Adam),
+        ("adamw", optim.AdamW),
+        ("rmsprop", optim.RMSprop),
+        ("nadam", optim.NAdam),
+    ],
+)
+def test_the_losses_are_those_of_a_plain_loop_with_groups(option: str, make: Any, engine: str):
+    line = ["dataset=moons", "batching=full", f"optimizer={option}", "optimizer.lr=0.05", *FACTORS, "epochs=12"]
+    experiment = build(config_of(*line, f"engine={engine}", "log_every=1", "threads=1"))
+    rows: Batches = experiment.batches
+    events = Training(experiment.learner, rows, experiment.data, experiment.plan)
+    losses = [event.metrics.loss for event in events if isinstance(event, Trained)]
+    assert losses == plain_losses(make, experiment.data.train.x, experiment.data.train.y, 12)
+    assert experiment.learner.step.fallback_reason is None
+
+
+def test_parameters_with_the_same_factors_are_one_group():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    node = {"_target_": "torch.optim.Adam", "lr": 0.5, "lr_factors": {"bias": 2.0}}
+    groups = group_parameters(model, node)
+    assert [len(group["params"]) for group in groups] == [2, 2]
+    assert [group["lr"] for group in groups] == [0.5, 1.0]
+    assert group_parameters(model, {**node, "lr_factors": None}) == list(model.parameters())
+
+
+def test_an_unknown_name_and_an_optimizer_without_groups_are_refused():
+    model = nn.Linear(2, 3)
+    with pytest.raises(ConfigError, match="no parameter of the model is called 'scale'"):
+        group_parameters(model, {"_target_": "torch.optim.Adam", "decay_factors": {"scale": 0}})
+    with pytest.raises(ConfigError, match="LBFGS has one learning rate"):
+        group_parameters(model, {"_target_": "torch.optim.LBFGS", "lr_factors": {"bias": 1}})

@@ -2,14 +2,11 @@
 
 import ast
 import inspect
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.instantiate import resolve
@@ -17,12 +14,11 @@ from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.seeding import numpy_seed
 from exp.errors import ConfigError
-from exp.reports.inlined import inline
 from exp.reports.render import render
-from exp.reports.source import format_arguments, format_call, is_user_code, user_modules
+from exp.reports.script_objects import object_sources, own_source
+from exp.reports.source import format_arguments, is_user_code, user_modules
 from exp.training.build import Experiment, split_seed
 from exp.training.objectives import Binary, Multiclass
-from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
 
 def write_script(experiment: Experiment, threads: int, rows: str, parameters: str = "") -> str:
@@ -45,13 +41,13 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
-        **_own_source(config),
+        **own_source(config),
         parameters_file=repr(parameters) if parameters else "",
         seeds_global_streams=bool(modules),
         numpy_seed=numpy_seed(config.seed),
         splits=tuple(experiment.data.splits),
         **_data(experiment, rows),
-        **_model(experiment),
+        **object_sources(experiment),
         **_training(experiment),
     )
 
@@ -62,14 +58,6 @@ def needs_rows(config: Config) -> bool:
     is_split_otherwise = config.dataset.get("stratify") is True or config.fold is not None
     is_scaled_otherwise = config.dataset.get("scaler", "none") not in ("none", "standard")
     return not known or is_split_otherwise or is_scaled_otherwise or bool(config.dataset.get("train_on_val"))
-
-
-def _own_source(config: Config) -> dict[str, Any]:
-    """The source of exp's own classes in the run, and what it imports in addition to the script."""
-    targets = [str(node["_target_"]) for node in (config.scheduler,) if str(node.get("_target_")).startswith("exp.")]
-    imports, source = inline(target.rpartition(".")[0] for target in targets)
-    known = ("import torch", "from torch import nn")
-    return {"own_imports": [line for line in imports if line not in known], "own_source": source}
 
 
 def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
@@ -123,83 +111,6 @@ def _source_without_annotations(function: Any) -> str:
         argument.annotation = None
     body = source.rstrip().splitlines()[definition.body[0].lineno - 1 :]
     return "\n".join([f"def {definition.name}({ast.unparse(definition.args)}):", *body])
-
-
-def _model(experiment: Experiment) -> dict[str, Any]:
-    """Calls that build the model's layers, or the user's model, and what trains it."""
-    config = experiment.config
-    scheduler: Any = experiment.learner.scheduler
-    given = {key: getattr(scheduler, key) for key in ("T_max", "total_steps") if key in config.scheduler}
-    is_scheduled = bool(config.scheduler.get("_target_"))
-    return {
-        "layers": _layers(experiment),
-        **_loss(experiment),
-        **_optimizer(config),
-        "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
-        "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
-        "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
-        "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
-    }
-
-
-def _optimizer(config: Config) -> dict[str, Any]:
-    """`optimizer` and the parameters whose norm is `clipped`; the factors of parameter groups, if there are some."""
-    node = config.optimizer
-    lr, decay = (cast("dict[str, float]", node.get(key) or {}) for key in ("lr_factors", "decay_factors"))
-    if not lr and not decay:
-        return {
-            "lr_factors": "",
-            "optimizer": format_call("optimizer", node, "model.parameters()"),
-            "clipped": "model.parameters()",
-        }
-    settings = f'"lr": {node.get("lr", 1.0)} * one, "weight_decay": {node.get("weight_decay", 0.0)} * other'
-    groups = f'[{{"params": members, {settings}}} for (one, other), members in groups.items()]'
-    return {
-        "lr_factors": repr(lr),
-        "decay_factors": repr(decay),
-        "optimizer": format_call("optimizer", node, groups),
-        "clipped": '[parameter for group in optimizer.param_groups for parameter in group["params"]]',
-    }
-
-
-def _loss(experiment: Experiment) -> dict[str, Any]:
-    """`criterion`, and with weights `weighted_mean`; `w` and `val_rows` name the rows' own weights."""
-    node, criterion = experiment.config.loss, experiment.objective.criterion
-    class_weights = experiment.data.preprocessing.class_weights
-    # In the digits of float32, which is what the loss has.
-    weights = None if class_weights is None else [float(str(np.float32(weight))) for weight in class_weights]
-    has_own = has_class_weight(without_weights(criterion))
-    if has_own and weights is not None:
-        node = {**node, "weight": weights}
-    if not isinstance(criterion, WeightedLoss):
-        return {"criterion": format_call("loss", node), "w": "", "val_rows": "val_x, val_y", "weighted_mean": {}}
-    numbers = "y" if isinstance(experiment.objective, Multiclass) else "y.squeeze(1).long()"
-    of_class = "loss_of_rows.weight" if has_own else "class_weights" if weights else ""
-    has_rows = experiment.data.train.weights is not None
-    reduced = ".squeeze(1)" if experiment.objective.outputs == 1 else ".mean(1)"
-    return {
-        "criterion": format_call("loss", {**node, "reduction": "none"}),
-        "w": ", w" if has_rows else "",
-        "val_rows": "val_x, val_y" + ", val_w" * has_rows,
-        "weighted_mean": {
-            "class_weights": "" if has_own or weights is None else repr(weights),
-            "losses": "loss_of_rows(output, y)" + ("" if numbers == "y" else reduced),
-            "of_class": f"{of_class}[{numbers}]" if of_class else "",
-            "factors": " * of_class" * bool(of_class and not has_own) + " * w" * has_rows,
-            "total": " * ".join(["of_class"] * bool(of_class) + ["w"] * has_rows),
-        },
-    }
-
-
-def _layers(experiment: Experiment) -> list[str]:
-    config, model = experiment.config, experiment.model
-    if is_user_code(config.model):
-        widths = {"in_features": len(experiment.data.features), "out_features": experiment.objective.outputs}
-        return [format_call("model", config.model, format_arguments(widths))]
-    # The usual spelling of nn.Linear(in_features=30, out_features=10, bias=True).
-    linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
-    layers = list(model) if isinstance(model, nn.Sequential) else [model]
-    return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in layers]
 
 
 def script_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:

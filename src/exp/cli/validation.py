@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.constraints import CONSTRAINTS, violation
-from exp.config.cross_validation import check_is_run
+from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
 from exp.config.own_metrics import refuse_metric
 from exp.config.schema import validate, without_hydra
@@ -23,7 +23,7 @@ def validate_run(config: DictConfig) -> None:
         what = "sweep.dry_run=true needs a sweep (-m)"
         raise ConfigError(what, "--cfg job", key="sweep.dry_run")
     run = validate(without_hydra(config))
-    check_is_run(run)
+    refuse_all_folds(run)
     check_input_files(run.dataset)
     resume = run.resume
     if run.init is not None and resume is None:

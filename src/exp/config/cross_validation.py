@@ -25,11 +25,11 @@ def check_fold(config: "Config") -> None:
         )
 
 
-def check_is_run(config: "Config") -> None:
+def refuse_all_folds(config: "Config") -> None:
     """Raise ConfigError if the config is that of a cross-validation, which is a sweep whose jobs are its folds."""
     if config.folds is not None and config.fold is None:
         raise ConfigError(
             f"folds={config.folds}: a cross-validation is a sweep, and a run is one fold of it",
-            f"-m in front of the overrides, or fold=0, the first of {config.folds * config.fold_repeats} folds",
+            f"folds={config.folds} on the command line, or fold=0 for the first of the folds",
             key="folds",
         )

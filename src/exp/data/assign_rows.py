@@ -51,6 +51,7 @@ def assign_fold(
     Raises:
         ConfigError: The rows cannot be divided so.
     """
+    _check_options(dataset, bool(stratify))
     outside, test = fold_rows(dataset, fold, seed, stratify is not False)
     train, val = (1.0, 0.0) if split is None else split[:2]
     if not val:

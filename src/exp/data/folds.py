@@ -14,6 +14,8 @@ from exp.errors import ConfigError, pluralize
 
 Rows = NDArray[np.int64]
 
+_UNSTRATIFIED = "dataset.stratify=false, or fewer folds"
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -49,11 +51,10 @@ def fold_rows(dataset: Dataset, fold: Fold, seed: int, stratify: bool) -> tuple[
     try:
         divided = _divide(dataset, fold.folds, (seed + fold.repeat) % 2**32, is_stratified)
         outside, inside = next(islice(divided, number, None))
-    except ValueError as error:
-        fix = "dataset.stratify=false, or fewer folds" if is_stratified else "fewer folds"
-        raise ConfigError(f"folds={fold.folds}: {error}", fix, key="folds") from error
+    except ValueError as error:  # of the stratified splitters
+        raise ConfigError(f"folds={fold.folds}: every class has fewer rows than folds", _UNSTRATIFIED) from error
     if not len(inside):  # StratifiedGroupKFold puts large groups together
-        raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", "dataset.stratify=false", key="folds")
+        raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", _UNSTRATIFIED)
     return rows[outside], rows[inside]
 
 

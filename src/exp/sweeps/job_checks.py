@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.cross_validation import check_is_run
+from exp.config.cross_validation import refuse_all_folds
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.initial import find_initial
@@ -32,7 +32,7 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     jobs = compose_jobs(lines, requests[0].number, composer)
     check_metric(jobs, config.sweep.metric)
     for job in jobs:
-        check_is_run(job.config)
+        refuse_all_folds(job.config)
         check_input_files(job.config.dataset)
         if job.config.init is not None:
             find_initial(job.config.init)

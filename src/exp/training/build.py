@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from exp.config.cross_validation import check_is_run
+from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
 from exp.config.metric_names import chosen_metrics
 from exp.config.schema import Config
@@ -171,7 +171,7 @@ def split_seed(config: Config) -> int:
 
 def fold_of(config: Config) -> Fold | None:
     """Return the fold of a cross-validation that the run is; None for an ordinary run. ConfigError if it is all."""
-    check_is_run(config)
+    refuse_all_folds(config)
     return None if config.fold is None else Fold(config.fold, int(config.folds or 0), config.fold_repeats)
 
 

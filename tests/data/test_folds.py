@@ -1,0 +1,101 @@
+"""What a cross-validation refuses: rows that cannot be divided so, and keys that do not fit together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import config_of
+
+from exp.config.cross_validation import refuse_all_folds
+from exp.data.assign_rows import assign_fold
+from exp.data.dataset import Dataset, as_dataset
+from exp.data.folds import Fold
+from exp.errors import ConfigError
+
+SPLIT = [0.6, 0.2, 0.2]
+
+
+def of_classes(rows: int = 30, classes: int = 3) -> Dataset:
+    return as_dataset((np.arange(2.0 * rows).reshape(rows, 2), np.arange(rows) % classes))
+
+
+def of_numbers(rows: int = 30) -> Dataset:
+    return as_dataset((np.arange(2.0 * rows).reshape(rows, 2), np.arange(float(rows))))
+
+
+def test_the_parts_of_all_folds_are_the_rows():
+    dataset = of_classes()
+    parts = [assign_fold(dataset, Fold(number, 3), SPLIT, 0, None) for number in range(3)]
+    assert sorted(np.concatenate([test for *_, test in parts])) == list(range(30))
+    for train, val, test in parts:
+        assert sorted(np.concatenate([train, val, test])) == list(range(30))
+        assert (len(train), len(val)) == (15, 5)
+        assert np.bincount(dataset.y[test].astype(int)).tolist() in ([3, 3, 4], [3, 4, 3], [4, 3, 3])
+
+
+def test_groups_are_never_divided():
+    groups = np.repeat(np.arange(10), 3)
+    dataset = replace(of_numbers(), groups=groups)
+    for number in range(4):
+        parts = assign_fold(dataset, Fold(number, 4), SPLIT, 0, None)
+        of_part = [set(groups[part]) for part in parts]
+        assert not of_part[0] & of_part[1] | of_part[0] & of_part[2] | of_part[1] & of_part[2]
+
+
+def test_a_fold_in_time_is_after_its_training_rows():
+    order = np.random.default_rng(0).permutation(30).astype(float)
+    for number in range(3):
+        train, val, test = assign_fold(replace(of_numbers(), order=order), Fold(number, 3), SPLIT, 0, None)
+        assert order[train].max() < order[val].min() <= order[val].max() < order[test].min()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fold", "stratify", "message"),
+    [
+        (of_classes(4), Fold(0, 5), None, "folds=5: the dataset has 4 rows"),
+        (replace(of_numbers(), groups=np.arange(30) % 2), Fold(0, 3), None, "folds=3: the dataset has 2 groups"),
+        (replace(of_numbers(3), order=np.arange(3.0)), Fold(0, 3), None, "folds=3: the dataset has 3 rows"),
+        (of_classes(6, 3), Fold(0, 3), None, "folds=3: every class has fewer rows than folds"),
+        (
+            replace(of_numbers(), parts=np.zeros(30, dtype=np.int8)),
+            Fold(0, 3),
+            None,
+            "are given by dataset.split_column",
+        ),
+        (replace(of_numbers(), order=np.arange(30.0)), Fold(0, 3, 2), None, "no randomness to repeat"),
+        (of_numbers(), Fold(0, 3), True, "dataset.stratify=true needs classes"),
+        (replace(of_classes(), order=np.arange(30.0)), Fold(0, 3), True, "cannot be combined with dataset.order"),
+    ],
+)
+def test_rows_that_cannot_be_divided_so_are_refused(dataset: Dataset, fold: Fold, stratify: bool | None, message: str):
+    with pytest.raises(ConfigError) as error:
+        assign_fold(dataset, fold, SPLIT, 0, stratify)
+    assert message in error.value.problem
+    assert error.value.fix
+
+
+def test_order_and_groups_exclude_each_other():
+    dataset = replace(of_numbers(), order=np.arange(30.0), groups=np.arange(30) % 5)
+    with pytest.raises(ConfigError, match="cannot have both"):
+        assign_fold(dataset, Fold(0, 3), SPLIT, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fold=1"], "fold=1 needs the number of folds"),
+        (["folds=3", "fold=3"], "fold must be an integer from 0 to 2 with folds=3, got 3"),
+        (["folds=3", "fold_repeats=2", "fold=6"], "from 0 to 5 with folds=3 fold_repeats=2, got 6"),
+        (["folds=1", "fold=0"], "folds must be an integer >= 2, or null, got 1"),
+    ],
+)
+def test_keys_that_do_not_fit_together_are_refused(words: list[str], message: str):
+    with pytest.raises(ConfigError) as error:
+        config_of(*words)
+    assert message in error.value.problem
+
+
+def test_a_run_is_one_fold():
+    with pytest.raises(ConfigError, match="folds=3: a cross-validation is a sweep"):
+        refuse_all_folds(config_of("folds=3"))
+    refuse_all_folds(config_of("folds=3", "fold=2"))

@@ -220,6 +220,8 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
         ([RATE, "hydra.sweeper.storage=nodir/study.log"], "hydra.sweeper.storage=nodir/study.log: FileNotFoundError"),
         ([RATE, "sweep.metric=accuracy/test"], "sweep.metric=accuracy/test: a search must not choose by the test rows"),
         pytest.param([RATE, "dataset.split=[.8,0,.2]", "epochs=1"], "the jobs do not have validation rows", marks=SLOW),
+        ([RATE, "model.hidden=[4],[8],[abc]"], "model.hidden must be an integer >= 1, or a list of them, got [abc]"),
+        pytest.param([RATE, "optimizer=sgd,adom"], "optimizer=adom: unknown optimizer 'adom'", marks=SLOW),
         ([RATE, "sweep.on_error=stop"], "a search continues after failed runs"),
         (["epochs=range(5,1)"], "epochs=range(5,1): the range is empty"),
         (["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps"),
@@ -239,9 +241,10 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
         ),
     ],
 )
-def test_wrong_settings_are_errors(exp, words: list[str], message: str):
+def test_wrong_settings_are_errors(exp, words: list[str], message: str, tmp_path: Path):
     workers = [] if "sweep.workers" in words[0] else ["sweep.workers=0"]  # a worker would import torch for nothing
     done = exp("-m", "hydra/sweeper=optuna", *words, *workers)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("outputs/*/*/0")) or "validation rows" in message

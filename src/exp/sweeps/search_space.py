@@ -27,6 +27,23 @@ class SearchSpace:
         """The fixed overrides that belong to the jobs, not to the sweep."""
         return [override for override in self.fixed if not override.startswith("sweep.")]
 
+    def examples(self) -> list[list[str]]:
+        """Return overrides of jobs in which each text to choose from occurs, with the first choice of all others."""
+        first = {key: _choices(distribution)[0] for key, distribution in self.searched.items()}
+        chosen = [first] + [
+            {**first, key: choice}
+            for key, distribution in self.searched.items()
+            for choice in _choices(distribution)[1:]
+        ]
+        return [[*self.fixed, *to_overrides(choices), *self.repeats[0]] for choices in chosen]
+
+
+def _choices(distribution: BaseDistribution) -> Sequence[Any]:
+    """Return the texts to choose from, or the lower end of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return [cast("FloatDistribution | IntDistribution", distribution).low]
+
 
 def read_space(overrides: Sequence[Override]) -> SearchSpace:
     """Sort the overrides of a search. ConfigError if a range is invalid, or there is nothing to search."""

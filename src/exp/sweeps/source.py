@@ -23,6 +23,7 @@ class JobSource(Protocol):
     """Gives a sweep its jobs, and receives their results. It is only called in the thread of the sweep."""
 
     jobs: int  # that it gives in all, at most
+    examples: Sequence[Sequence[str]]  # overrides of possible jobs, which are validated before the first job begins
     rows: dict[str, str]  # fingerprints of the rows of jobs, by same_data.rows_key; the sweep adds those of its jobs
 
     def take(self) -> Sequence[JobRequest]:
@@ -42,6 +43,7 @@ class JobList:
 
     def __init__(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         self.jobs = len(overrides)
+        self.examples: Sequence[Sequence[str]] = ()  # all jobs are taken at once
         self.rows: dict[str, str] = {}
         self._requests = [JobRequest(number, line) for number, line in enumerate(overrides, first)]
         self._results: dict[int, JobReturn] = {}

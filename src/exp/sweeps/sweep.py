@@ -17,7 +17,7 @@ from exp.results.run_folder import config_dir_in
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
-from exp.sweeps.jobs import Job, JobComposer
+from exp.sweeps.jobs import Job, JobComposer, compose_jobs
 from exp.sweeps.plugins import is_search
 from exp.sweeps.same_data import changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
@@ -70,12 +70,13 @@ class Sweep:
         self._is_stopping = self._is_interrupted = False
 
     def prepare(self) -> None:
-        """Check the jobs that the source gives at first: all, or the first one of a search.
+        """Check the jobs that the source gives at first, or examples of the jobs of a search.
 
         Raises:
             ConfigError: An override, or a setting of the sweep, is invalid.
             SystemExit: sweep.dry_run=true has listed the jobs.
         """
+        compose_jobs(self._source.examples, 0, self._composer)
         self._add(self._source.take())
 
     def run(self) -> None:

@@ -117,6 +117,7 @@ class TrialJobs:
         self._saved_rows = set(self.rows)
         self._ended = len(ended_trials(study))
         self.jobs = (n_trials - self._ended) * len(space.repeats)
+        self.examples: Sequence[Sequence[str]] = space.examples()
 
     def take(self) -> Sequence[JobRequest]:
         """Return one job: the next one of the latest trial, or the first one of a new trial."""

@@ -1,4 +1,4 @@
-"""A metric of one's own is a function in a file: in runs, workers, resumed runs, evaluate and reports."""
+"""A user's metric is a function in a file: in runs, workers, resumed runs, evaluate and reports."""
 
 import csv
 import json

@@ -33,8 +33,9 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
         run: Folder of the run.
         method: temperature scales the logits; bias also shifts those of each class, which corrects for class weights;
             auto is bias for a run with class weights, otherwise temperature; none deletes the calibration.
-        threshold: Probability from which on the second of two classes is predicted: a number, or a metric to optimize
-            on the validation rows, such as f1:CLASS or balanced_accuracy; none predicts the more probable class.
+        threshold: The second of two classes is predicted if its probability is at least this: a number, or a metric
+            to optimize on the validation rows, such as f1:CLASS or balanced_accuracy; none predicts the more probable
+            class.
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """

@@ -1,4 +1,4 @@
-"""dataset.scaler: each scaler beside scikit-learn's or its formula, on columns with outliers, ties and one value."""
+"""dataset.scaler: each scaler compared with scikit-learn or its formula; outliers, ties and constant columns."""
 
 import json
 from dataclasses import asdict, replace

@@ -90,7 +90,7 @@ def time_series(folder: Path) -> Case:
 
 
 def predict_by_plain_script(x: np.ndarray, y: np.ndarray, parts: list[list[np.ndarray]]) -> dict[int, Any]:
-    """Return the fold of each row, counted from 1, and what the model that never saw it predicts."""
+    """Return the fold of each row, counted from 1, and what the model that was not trained on it predicts."""
     has_classes, predicted = y.dtype.kind == "i", dict[int, Any]()
     for number, (train, val, test) in enumerate(parts):
         script = Script(

@@ -39,7 +39,7 @@ def finish(jobs: TrialJobs, number: int, value: float, folder: Path = Path("nowh
     jobs.record(number, result)
 
 
-def test_a_trial_is_asked_as_soon_as_another_ends():
+def test_a_trial_begins_when_another_ends():
     jobs = jobs_of(space_of(RATE), 4)
     first, second = take(jobs)[0], take(jobs)[0]
     for value in (0.5, 0.4):

@@ -1,4 +1,4 @@
-"""Calibration beside scikit-learn's, the laws of its optimum, and the threshold beside all possible ones."""
+"""Calibration compared with scikit-learn, the laws of its optimum, and the threshold compared with all others."""
 
 from typing import Any
 

@@ -19,8 +19,8 @@ _ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
 def is_cross_validation(flags: Sequence[str], overrides: Sequence[str]) -> bool:
     """Whether the line asks for all folds, which are the jobs of a sweep."""
     values = {override_key(word): word.partition("=")[2] for word in overrides}
-    is_asked = values.get("folds", "null") != "null" and values.get("fold", "null") == "null"
-    return is_asked and not _SHOWING & set(flags)
+    has_all_folds = values.get("folds", "null") != "null" and values.get("fold", "null") == "null"
+    return has_all_folds and not _SHOWING & set(flags)
 
 
 def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:

@@ -55,7 +55,7 @@ def is_higher_better(name: str) -> bool:
     """Return whether a higher value of the metric `name` is better; of the form f1:CLASS or mine.gain too.
 
     Raises:
-        ConfigError: The metric is of the user's own, and its source does not state it.
+        ConfigError: The metric is the user's, and its source does not state it.
     """
     return own_metrics.is_higher_better(name) if own_metrics.is_own(name) else _ALL.get(name, True)
 

@@ -1,4 +1,4 @@
-"""Metrics of one's own: `mine.gain` is the function `gain` in mine.py. Checked by its source, without importing it."""
+"""Metrics of the user: `mine.gain` is the function `gain` in mine.py. Checked by its source, without importing it."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ ARGUMENTS = ("targets", "predictions", "weights")
 
 
 def is_own(name: str) -> bool:
-    """Return whether `name` is that of a metric of the user's own."""
+    """Return whether `name` is a metric of the user."""
     return PATTERN.fullmatch(name) is not None
 
 

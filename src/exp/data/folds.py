@@ -77,16 +77,16 @@ def _divide(dataset: Dataset, folds: int, seed: int, is_stratified: bool) -> Ite
 
 def _check(dataset: Dataset, fold: Fold) -> None:
     """Raise ConfigError if the dataset cannot be divided into these folds."""
-    asked = f"folds={fold.folds}"
+    key_value = f"folds={fold.folds}"
     if dataset.parts is not None:
         raise ConfigError(
-            f"{asked}: the rows for testing are given by dataset.split_column, val_path or test_path",
+            f"{key_value}: the rows for testing are given by dataset.split_column, val_path or test_path",
             "folds=null, or the rows in one file without dataset.split_column",
             key="folds",
         )
     if dataset.order is not None and dataset.groups is not None:
         raise ConfigError(
-            f"{asked} cannot have both dataset.order and dataset.group", "dataset.group=null", key="folds"
+            f"{key_value} cannot have both dataset.order and dataset.group", "dataset.group=null", key="folds"
         )
     if dataset.order is not None and fold.repeats > 1:
         raise ConfigError(
@@ -99,6 +99,6 @@ def _check(dataset: Dataset, fold: Fold) -> None:
     if dataset.groups is not None:
         what, count = "group", len(np.unique(dataset.groups))
     if (most := count - (dataset.order is not None)) < fold.folds:
-        problem = f"{asked}: the dataset has {pluralize(count, what)}"
+        problem = f"{key_value}: the dataset has {pluralize(count, what)}"
         fix = f"folds={most}" if most > 1 else "folds=null"
         raise ConfigError(problem, fix, key="folds", override=fix)

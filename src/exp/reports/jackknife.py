@@ -21,7 +21,7 @@ _GROUPS = 30
 
 class Jackknife(Protocol):
     def compare(self, outputs: Iterable[Tensor], orders: Sequence[Rows]) -> tuple[list[float], Floats]:
-        """Compare the outputs for permuted rows, one for each of `orders`, to those for the rows as they are.
+        """Compare the outputs for permuted rows, one for each of `orders`, to those for the unpermuted rows.
 
         Returns:
             The increase of the cost by each permutation, and the influence of each part of the rows on their mean.
@@ -30,7 +30,7 @@ class Jackknife(Protocol):
 
 
 def make_jackknife(cost: MetricCost, output: Tensor, orders: Sequence[Rows], seed: int) -> Jackknife:
-    """Return the jackknife for outputs [N, K] of the rows as they are: over rows if the cost is a mean over them."""
+    """Return the jackknife for outputs [N, K] of the unpermuted rows: over rows if the cost is a mean over them."""
     losses = cost.losses(output)
     if losses is not None:
         return RowJackknife(cost, losses, cost.weights)
@@ -68,8 +68,8 @@ class GroupJackknife:
 
     Args:
         group_of: The group of each row [N].
-        whole: The cost of all rows as they are.
-        before: The costs of the rows as they are, for each permutation and each group that is left out.
+        whole: The cost of all unpermuted rows.
+        before: The costs of the unpermuted rows, for each permutation and each group that is left out.
     """
 
     cost: MetricCost

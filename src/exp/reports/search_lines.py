@@ -1,4 +1,4 @@
-"""The result of a search in words: the command line of its best trial, and the importance of each key."""
+"""The result of a search for the terminal: the command line of its best trial, and the importance of each key."""
 
 from pathlib import Path
 

@@ -19,8 +19,8 @@ def with_folds(config: Any, overrides: Sequence[str]) -> list[str]:
 def sweep_metric(config: Any, hydra: Any) -> str:
     """Return the metric that the jobs are sorted by. `sweep.metric=auto` is `metric` of the validation rows.
 
-    In a cross-validation it is that of the test rows, each of which is predicted by a model that never saw it. A search
-    uses the validation rows there too, because it would choose what fits the test rows.
+    In a cross-validation it is that of the test rows, each of which is predicted by a model that was not trained on
+    it. A search uses the validation rows there too, because it would choose what fits the test rows.
 
     Args:
         config: The config of the sweep or of one of its jobs.

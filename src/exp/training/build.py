@@ -37,11 +37,11 @@ from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
 from exp.training.weights import loss_weights, resolve_class_weights, weigh, without_weights
 
-# Steps from which on replay saves more time than the capture costs: some 10 ms for each batch size.
+# Number of steps above which replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
 
 
-# Rows times parameters of a step from which on the arithmetic takes nearly all the time, and replay saves nothing.
+# Rows times parameters of a step above which the arithmetic takes nearly all the time, and replay saves nothing.
 _MAX_WORK_TO_REPLAY = 2**30
 
 

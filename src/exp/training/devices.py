@@ -8,7 +8,7 @@ from exp.errors import ConfigError
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
-# Rows times parameters from which on a second thread makes a step faster.
+# Rows times parameters at which a second thread begins to make a step faster.
 _MIN_WORK_FOR_THREADS = 2**24
 
 

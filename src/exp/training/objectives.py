@@ -72,7 +72,7 @@ class Multiclass:
     """K classes with one output each; the largest is the prediction.
 
     Args:
-        threshold: Of two classes, the probability of the second from which on it is predicted; None: 0.5.
+        threshold: The second of two classes is predicted if its probability is at least this; None: 0.5.
     """
 
     criterion: nn.Module
@@ -124,7 +124,7 @@ class Binary:
 
     Args:
         is_probability: False if the loss gives the mapped output no such meaning (a regression towards 0 and 1).
-        threshold: The probability from which on the second class is predicted; None: 0.5.
+        threshold: The second class is predicted if its probability is at least this; None: 0.5.
     """
 
     criterion: nn.Module

@@ -1,4 +1,4 @@
-"""A metric of the user's own: a function of the rows of a whole split."""
+"""A metric of the user: a function of the rows of a whole split."""
 
 import inspect
 from collections.abc import Callable

@@ -20,11 +20,11 @@ from exp.training.weights import unpack_target, without_weights
 _ROWS = 256
 
 
-# Root mean square of a feature from which on it dominates the others and saturates the model.
+# Root mean square of a feature at which it begins to dominate the others and to saturate the model.
 _LARGE_FEATURE = 50.0
 
 
-# Root mean square of the targets from which on the first steps of any usual learning rate are far too long.
+# Root mean square of the targets above which the first steps of any usual learning rate are far too long.
 _LARGE_TARGET = 1e4
 
 
@@ -32,7 +32,7 @@ _LARGE_TARGET = 1e4
 _UNEVEN_SCALE = 100.0
 
 
-# Ratio of the initial loss to the loss of guessing from which on something is likely to be unscaled.
+# Ratio of the initial loss to the loss of guessing above which something is probably not scaled.
 _FAR_FROM_GUESSING = 3.0
 
 

@@ -144,7 +144,7 @@ def test_the_callers_garbage_collector_is_unchanged(is_enabled: bool):
         train("dataset=xor", epochs=1, figures=False)
         sweep("dataset=xor", "seed=1,2", "sweep.workers=0", epochs=1, figures=False)
         assert gc.isenabled() == is_enabled
-        assert gc.get_freeze_count() == frozen
+        assert gc.get_freeze_count() <= frozen  # objects that were frozen before may be freed
     finally:
         gc.enable()
 

@@ -77,6 +77,12 @@ def test_every_table_is_scaled_to_finite_numbers_and_kept_by_json(kind: str, x: 
     assert (again.transform(x) == z).all()
 
 
+def test_robust_clips_what_is_far_out_and_leaves_out_what_is_too_narrow():
+    x = np.array([[0.0, 5e-324], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+    scaler = RobustScaler.fit(x)
+    assert scaler.transform(np.array([[1e300, 1.0]])).tolist() == [[pytest.approx(3.0), 0.0]]
+
+
 @pytest.mark.parametrize("kind", SCALERS)
 def test_a_constant_column_is_zero(kind: str):
     z = SCALERS[kind].fit(np.full((20, 1), 7.0)).transform(np.full((5, 1), 7.0))

@@ -32,8 +32,8 @@ class RobustScaler(Scaler):
         low, median, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
         width = np.array(high - low)
         width[width == 0] = (x.max(0) - x.min(0))[width == 0] / 2
-        factor = np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
-        factor[~np.isfinite(factor)] = 0.0  # a range too small for its inverse
+        smallest = np.finfo(np.float64).tiny  # a smaller width has no finite inverse
+        factor = np.divide(1.0, width, out=np.zeros_like(width), where=width >= smallest)
         return cls(tuple(median.tolist()), tuple(factor.tolist()))
 
     @classmethod
@@ -42,7 +42,7 @@ class RobustScaler(Scaler):
 
     def transform(self, x: Floats) -> Floats:
         z = (x - np.array(self.median)) * np.array(self.factor)
-        return z / np.sqrt(1 + np.square(z / _LIMIT))
+        return z / np.hypot(1.0, z / _LIMIT)  # the square of a large z would be infinite
 
     def restore(self, z: Floats) -> Floats:
         factor, inside = np.array(self.factor), np.clip(z / _LIMIT, -1 + 1e-15, 1 - 1e-15)

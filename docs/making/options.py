@@ -118,7 +118,7 @@ def read_fields(schema: type) -> list[Key]:
         for line in inspect.getsource(base).splitlines():
             if match := re.match(r"    (\w+): (.+?) = (.+?)(?:  # (.*))?$", line):
                 name, kind, _, description = match.groups()
-                if name != "_target_":
+                if not name.startswith("_"):  # a key of Hydra's
                     keys[name] = Key(name, _default(schema, name), docstrings.describe_type(kind), description or "")
     return list(keys.values())
 

@@ -153,6 +153,7 @@ class SubmititSlurmConf(SubmititConf):
 @dataclass
 class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
+    _recursive_: bool = False  # Hydra would call a _target_ in params
     params: dict[str, Any] | None = None  # keys with their values, as they are typed: optimizer.lr: 0.01,0.1
 
 
@@ -167,6 +168,7 @@ for name, node in {
 @dataclass
 class OptunaSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.OptunaSweeper"
+    _recursive_: bool = False  # Hydra would call a _target_ in params
     n_trials: int = 20  # in the study, over all searches
     sampler: str = "tpe"  # or random
     pruner: str = "median"  # or hyperband, none: ends runs early, by the metric on the validation rows

@@ -15,6 +15,7 @@ from conftest import config_of
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from exp.config.compose import compose_config
 from exp.config.instantiate import resolve
 from exp.errors import CheckpointError, ConfigError
 from exp.results import checkpoints
@@ -266,8 +267,7 @@ def test_an_untrusted_checkpoint_is_refused_and_runs_no_code(tmp_path: Path, mon
 def test_an_untrusted_run_cannot_change_hydras_settings_when_it_is_resumed(exp, tmp_path: Path):
     (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
     (tmp_path / "run/.hydra").mkdir(parents=True)
-    for name in ("config", "hydra"):
-        (tmp_path / f"run/.hydra/{name}.yaml").write_text("{}\n")
+    (tmp_path / "run/.hydra/config.yaml").write_text("epochs: 1\n")
     sources = f"hydra: {{runtime: {{config_sources: [{{provider: command-line, path: '{tmp_path}/conf'}}]}}}}\n"
     (tmp_path / "conf/optimizer").mkdir(parents=True)
     (tmp_path / "conf/optimizer/mine.yaml").write_text("_target_: hostile.Net\n")
@@ -310,3 +310,48 @@ def test_what_an_allowed_module_imports_is_not_allowed(tmp_path: Path, monkeypat
     with pytest.raises(ConfigError, match="is not allowed"):
         build(config_of("dataset._target_=theirs.clear_data_home", f"+dataset.data_home={tmp_path}/victim"))
     assert (tmp_path / "victim").exists()
+
+
+# What a YAML file may say below hydra.sweeper, with a call hidden in it.
+SWEEPERS = {
+    "a value": "params: {seed: {_target_: hostile.Net}}",
+    "all values": "params: {_target_: hostile.Net}",
+    "a group": "params: {optimizer: {lr: {_target_: hostile.Net}}}",
+    "a list": "params: {seed: [1, {_target_: hostile.Net}]}",
+    "an interpolation": "params: {seed: '${oc.create:{_target_: hostile.Net}}'}",
+    "an interpolation of all values": "params: '${oc.create:{seed: {_target_: hostile.Net}}}'",
+    "another key": "params: {seed: '${model.net}'}\nmodel: {net: {_target_: hostile.Net}}",
+}
+
+
+@pytest.mark.parametrize("how", SWEEPERS)
+@pytest.mark.parametrize("more", ["sweep.dry_run=true", "hydra/sweeper=optuna"])
+def test_the_values_that_a_sweep_tries_are_not_called(exp, tmp_path: Path, how: str, more: str):
+    (tmp_path / "hostile.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nNet = dict\n"
+    )
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    sweeper, _, rest = SWEEPERS[how].partition("\n")
+    text = f"# @package _global_\nhydra:\n  sweeper:\n    {sweeper}\n{rest}\n"
+    (tmp_path / "conf/experiment/untrusted.yaml").write_text(text)
+    done = exp("-m", "--config-dir", "conf", "experiment=untrusted", "epochs=1", "sweep.workers=0", more)
+    assert done.returncode == 1
+    assert "hydra.sweeper.params: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_exps_sweepers_do_not_call_what_their_settings_hold():
+    for sweeper in ("exp", "optuna"):
+        assert compose_config([f"hydra/sweeper={sweeper}"], with_hydra=True).hydra.sweeper._recursive_ is False
+
+
+@pytest.mark.parametrize("kind", ["hydra", "task"])
+def test_a_config_dir_cannot_add_overrides(exp, tmp_path: Path, kind: str):
+    """Hydra composes the jobs of a sweep with the overrides that its config has recorded."""
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    text = f"# @package _global_\nhydra: {{overrides: {{{kind}: ['+hydra.job.env_set.A=1']}}}}\n"
+    (tmp_path / "conf/experiment/untrusted.yaml").write_text(text)
+    done = exp("-m", "--config-dir", "conf", "experiment=untrusted", "seed=1,2", "epochs=1", "hydra/launcher=basic")
+    assert done.returncode == 1
+    assert "hydra.overrides is set by a YAML file in" in done.stderr

@@ -3,22 +3,23 @@
 Hydra's settings name callbacks, log handlers, folders and environment variables: code that runs before exp's checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.compose import compose_config
 from exp.config.schema import CONF, flatten
 from exp.errors import ConfigError
 
 # What Hydra records about the command line.
-_NOTED = ("runtime.", "overrides.", "job.override_dirname", "job.id", "job.num", "searchpath", "mode")
+_NOTED = ("searchpath", "mode", "job.override_dirname", "job.id", "job.num", "overrides.hydra", "overrides.task")
 
 
 # What a sweep or a search tries, and how long. exp.sweeps.yaml_params checks the keys of the values.
-_ALLOWED = ("sweeper.params", "sweeper.n_trials", "sweeper.sampler", "sweeper.pruner", "sweeper.seed")
+_ALLOWED = ("params", "n_trials", "sampler", "pruner", "seed")
 
 
 def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:
@@ -30,24 +31,67 @@ def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str])
         _refuse_names_of_ours(Path(folder))
     asked = [word for word in typed if word.lstrip("+~").startswith("hydra")]
     found = compose_config(words, search, with_hydra=True)
+    where = search[0] if search else "the run's own record"
+    recorded = found.hydra.overrides
+    if len(recorded.hydra) + len(recorded.task) != len(words) + bool(search):  # Hydra appends to what a file gives
+        raise _set_by_file("overrides", where)
     expected = compose_config(asked, with_hydra=True)
-    refuse_other_settings(found, expected, search[0] if search else "the run's own record")
+    refuse_other_settings(found, expected, where)
 
 
 def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -> None:
-    """ConfigError, naming the key, if two whole configs differ in Hydra's settings."""
+    """Raise ConfigError, with the key, if two whole configs differ in Hydra's settings.
+
+    They may differ in what a sweep tries, as long as no value is a call.
+    """
     ours, theirs = dict(_settings(expected)), dict(_settings(found))
     for key in sorted({*ours, *theirs}):
         if ours.get(key) != theirs.get(key):
-            raise ConfigError(
-                f"hydra.{key} is set by a YAML file in {where}, and Hydra's settings can run any code",
-                f"remove it, or set hydra.{key}=... on the command line",
-            )
+            raise _set_by_file(key, where)
+    for name in _ALLOWED:
+        value = _read_sweeper(found, name)
+        call = next(_find_calls(value), None)
+        if call is not None and value != _read_sweeper(expected, name):
+            key = f"hydra.sweeper.{name}"
+            what = f"{key}: {call} in a YAML file in {where} is a key of Hydra's, which can run any code"
+            raise ConfigError(what, f"remove {call}", key=key)
 
 
 def _settings(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     content = cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra, resolve=False))
-    return ((key, value) for key, value in flatten(content).items() if not key.startswith((*_NOTED, *_ALLOWED)))
+    if isinstance(sweeper := content["sweeper"], dict):  # not an interpolation
+        kept = {name: value for name, value in cast("dict[str, Any]", sweeper).items() if name not in _ALLOWED}
+        content["sweeper"] = kept
+    leaves = flatten(content)
+    return ((key, value) for key, value in leaves.items() if not (key in _NOTED or key.startswith("runtime.")))
+
+
+def _read_sweeper(cfg: DictConfig, name: str) -> Any:
+    """Return a setting of the sweeper with its interpolations resolved, because Hydra resolves it too."""
+    try:
+        value: Any = cfg.hydra.sweeper.get(name)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    except OmegaConfBaseException as error:
+        what = f"hydra.sweeper.{name}: {str(error).splitlines()[0]}"
+        raise ConfigError(what, "the value itself, without ${...}", key=f"hydra.sweeper.{name}") from error
+
+
+def _find_calls(value: Any) -> Iterator[str]:
+    """Yield the keys, such as _target_, by which Hydra calls what a setting holds."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value)
+        yield from (str(key) for key in items if str(key).startswith("_"))
+        value = list(items.values())
+    if isinstance(value, list):
+        for one in cast("list[Any]", value):
+            yield from _find_calls(one)
+
+
+def _set_by_file(key: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"hydra.{key} is set by a YAML file in {where}, and Hydra's settings can run any code",
+        f"remove it, or set hydra.{key}=... on the command line",
+    )
 
 
 def _refuse_names_of_ours(folder: Path) -> None:

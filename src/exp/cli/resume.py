@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from exp.cli.command_line import CommandLine
-from exp.cli.resume_changes import pinned_overrides, refuse_changes
+from exp.cli.resume_changes import refuse_changes
 from exp.config.compose import override_key
+from exp.config.former_names import pin_former_defaults
 from exp.config.overrides import reads_as, shell_line, text_override
+from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path, nearest
 from exp.results.run_folder import (
@@ -17,12 +19,14 @@ from exp.results.run_folder import (
     SUMMARY,
     SWEEP_MANIFEST,
     is_run,
+    read_config,
     read_config_dir,
     read_overrides,
     read_sweep_config_dir,
     read_sweep_overrides,
     refuse_links,
 )
+from exp.sweeps import manifest
 
 
 def resume_run(line: CommandLine) -> CommandLine:
@@ -53,7 +57,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     refuse_links(folder)
     keys = {override_key(word) for word in rest.overrides}
     saved = read_overrides(folder)
-    pinned = pinned_overrides(folder, {*keys, *map(override_key, saved)})
+    pinned = pin_former_defaults(flatten(read_config(folder)), {*keys, *map(override_key, saved)})
     overrides = [*(word for word in saved if override_key(word) not in keys), *pinned, *rest.overrides]
     resumed = replace(rest, overrides=tuple(overrides), resumed=folder)
     if rest.config_dir is None and (saved := read_config_dir(folder)):
@@ -120,8 +124,10 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     refuse_links(folder)
     keys = {override_key(word) for word in without_folder.overrides}
     saved = [word for word in read_sweep_overrides(folder) if override_key(word) not in keys]
+    content = manifest.read(folder)
+    pinned = pin_former_defaults(content["config"], {*keys, *map(override_key, saved), *content["varied"]})
     added = (text_override("hydra.sweep.dir", str(folder)), text_override("sweep.resume", str(folder)))
-    resumed = without_folder.with_overrides([*saved, *without_folder.overrides, *added])
+    resumed = without_folder.with_overrides([*saved, *pinned, *without_folder.overrides, *added])
     if line.config_dir is None and (config_dir := read_sweep_config_dir(folder)):
         resumed = replace(resumed, flags=(*config_dir, *line.flags), config_dir=config_dir[1])
     return resumed

@@ -1,6 +1,5 @@
 """What may change when a run is resumed: its length, its figures, and the places of its data files."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,36 +7,16 @@ from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
 from exp.config.compose import compose_config
+from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line
 from exp.config.schema import flatten
 from exp.data.input_files import DATA_PATHS, check_input_files
-from exp.errors import ConfigError, DataError, as_yaml
+from exp.errors import ConfigError, DataError
 from exp.results import summary
 from exp.results.run_folder import LAST_CHECKPOINT, init_command, read_config, read_overrides, resume_command
 
 # Keys that may differ in a resumed run.
 _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
-
-
-# Keys that folders of older runs do not have, with the values that those runs had.
-_ADDED: dict[str, Any] = {
-    "early_stopping.restore_best": False,
-    "init": None,
-    "metrics": [],
-    "metric": "loss",
-    "dataset.train_on_val": False,
-}
-
-
-def pinned_overrides(folder: Path, keys: Collection[str]) -> list[str]:
-    """Return overrides that keep what the run in `folder` had by default in an older version.
-
-    Args:
-        keys: Those that have an override already.
-    """
-    key = "early_stopping.restore_best"
-    was_false = not read_config(folder).get("early_stopping", {}).get("restore_best")
-    return [f"{key}=false"] if was_false and key not in keys else []
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
@@ -57,13 +36,10 @@ def refuse_changes(folder: Path, line: CommandLine) -> None:
     """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
-    then = {key: value for key, value in _ADDED.items() if key in now} | flatten(read_config(folder))
-    changed = [
-        key for key in sorted({*now, *then}) if not key.startswith(_MAY_CHANGE) and now.get(key) != then.get(key)
-    ]
+    then = flatten(read_config(folder))
+    changed = {key: text for key, text in describe_changes(then, now).items() if not key.startswith(_MAY_CHANGE)}
     if changed:
-        changes = "; ".join(f"{key} was {as_yaml(then.get(key))}, is now {as_yaml(now.get(key))}" for key in changed)
-        what = f"cannot resume with a different config: {changes}"
+        what = f"cannot resume with a different config: {'; '.join(changed.values())}"
         fix = f"a new run: {shell_line(line.words)}"
         if not (folder / LAST_CHECKPOINT).exists():
             what = f"{what}; the run has no checkpoint, so it can simply be started again"

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import allowlist
 from exp.config.compose import override_key
+from exp.config.former_names import rename_overrides
 from exp.config.overrides import shell_line, text_override
 from exp.config.schema import restores_best
 from exp.config.untrusted import refuse_hydra_settings
@@ -144,7 +145,7 @@ def read_overrides(folder: Path) -> list[str]:
     saved: Any = _read_hydra_file(folder, OVERRIDES) or []
     if not isinstance(saved, list) or not all(isinstance(override, str) for override in cast("list[Any]", saved)):
         raise ConfigError(f"{folder}/{OVERRIDES}: not a list of KEY=VALUE", "start a new run")
-    return [override for override in cast("list[str]", saved) if override_key(override) != "resume"]
+    return [word for word in rename_overrides(cast("list[str]", saved)) if override_key(word) != "resume"]
 
 
 def read_sweep_overrides(folder: Path) -> list[str]:
@@ -158,7 +159,7 @@ def read_sweep_overrides(folder: Path) -> list[str]:
     for word in saved:
         if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
             raise ConfigError(f"{folder}/multirun.yaml: {word} is not allowed", "start a new sweep")
-    return [word for word in saved if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
+    return [word for word in rename_overrides(saved) if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
 
 
 def read_sweep_metric(folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from exp.config.former_names import rename_overrides
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import flatten
 from exp.errors import as_yaml
@@ -51,7 +52,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 def read_row(job: Path) -> Row:
     """Return a job's row: name, status, overrides, final metrics of val and test, seconds, and the error."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
-    overrides: list[str] = content.get("overrides") or _read_overrides(job)
+    overrides = rename_overrides(content.get("overrides") or _read_overrides(job))
     final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,

@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from exp.config.former_names import normalize
 from exp.config.schema import Config, flatten, validate, without_hydra
 from exp.config.untrusted import refuse_other_settings
 from exp.sweeps.hydra_files import HydraFileTemplate
@@ -46,8 +47,13 @@ class Job:
     @cached_property
     def key(self) -> str:
         """A hash of the config: equal for equal configs, in any sweep."""
-        kept = {name: value for name, value in sorted(self.flat.items()) if not is_not_part_of_run(name)}
-        return hashlib.sha256(json.dumps(kept, default=str).encode()).hexdigest()
+        return hash_config(self.flat)
+
+
+def hash_config(flat: Mapping[str, Any]) -> str:
+    """Return a hash of a config with dotted keys, without those that have no influence on the numbers of a run."""
+    kept = {name: value for name, value in sorted(normalize(flat).items()) if not is_not_part_of_run(name)}
+    return hashlib.sha256(json.dumps(kept, default=str).encode()).hexdigest()
 
 
 def is_not_part_of_run(name: str) -> bool:

@@ -7,7 +7,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from exp.errors import ConfigError, as_yaml
+from exp.config.former_names import describe_changes
+from exp.config.schema import flatten
+from exp.errors import ConfigError
 from exp.results.atomic import replacement
 from exp.results.run_folder import (
     COMPARISON,
@@ -22,8 +24,10 @@ from exp.results.run_folder import (
     SEEDS_TABLE,
     SWEEP_MANIFEST,
     SWEEP_TABLE,
+    is_run,
+    read_config,
 )
-from exp.sweeps.jobs import Job, is_not_part_of_run
+from exp.sweeps.jobs import Job, hash_config, is_not_part_of_run
 
 # Names in a sweep folder that are not jobs.
 _RESERVED = (
@@ -36,12 +40,17 @@ _RESERVED = (
 _MAX_BYTES = 255
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the content of the file.
+# Of how a job's key is computed. The keys of a file without it are of an older version.
+_VERSION = 2
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the content of the sweep.json in `folder`: folders, varied, config.
 
     Raises:
         ConfigError: The file is damaged.
     """
+    path = folder / SWEEP_MANIFEST
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         if all(
@@ -73,16 +82,23 @@ def check_job_names(names: Iterable[str]) -> None:
         )
 
 
+def _compute_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the names of those jobs of the sweep in `folder` that have begun, by their keys."""
+    return {hash_config(flatten(read_config(folder / name))): name for name in names if is_run(folder / name)}
+
+
 class Manifest:
     """The jobs of the sweep in `folder`: the name of each job's folder, by the job's key."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / SWEEP_MANIFEST
-        content = _read(self._path) if self._path.exists() else {}
+        content = read(folder) if self._path.exists() else {}
         self.folders: dict[str, str] = content.get("folders", {})  # key -> name
         for name in self.folders.values():
             if not _is_job_name(name):
                 raise ConfigError(f"{self._path}: '{name}' is not a valid folder name of a job", "another sweep.resume")
+        if self.folders and content.get("version") != _VERSION:
+            self.folders = _compute_keys(folder, self.folders.values())
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
 
@@ -100,9 +116,9 @@ class Manifest:
         varied |= set(self._varied)
         if self._base and jobs[0].number == 0:  # a search adds jobs as it runs, and checks its study instead
             changed = [
-                f"{name} was {as_yaml(self._base.get(name))}, is now {as_yaml(first.get(name))}"
-                for name in sorted({*first, *self._base} - varied)
-                if first.get(name) != self._base.get(name) and not is_not_part_of_run(name)
+                change
+                for name, change in describe_changes(self._base, first).items()
+                if name not in varied and not is_not_part_of_run(name)
             ]
             if changed:
                 raise ConfigError(
@@ -117,7 +133,7 @@ class Manifest:
                 self.folders[job.key] = name if name not in taken else next(n for n in numbers if n not in taken)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
-        content = {"folders": self.folders, "varied": self._varied, "config": self._base}
+        content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
         return self.folders

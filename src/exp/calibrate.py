@@ -41,6 +41,8 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
     """
     if method not in _METHODS:
         raise ConfigError(f"method={method}: unknown method (available: {', '.join(_METHODS)})", "method=auto")
+    if method == "none" and threshold != "none":
+        raise ConfigError(f"method=none threshold={threshold}: a calibration is needed for a threshold", "method=auto")
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results import calibration_json
     from exp.results.run_folder import CALIBRATION
@@ -63,6 +65,10 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
     before, after = (_measure(one, metric) for one in (trained, trained.calibrate(calibration)))
     print(_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ()))
     _print_table(before, after)
+    if "test" in before and after["test"]["log_loss"] > before["test"]["log_loss"]:
+        print(
+            "note: the test rows have a higher log loss than before: the validation rows may be too few to calibrate on"
+        )
     how = {"checkpoint": trained.checkpoint, "threshold_metric": metric, "before": before, "after": after}
     calibration_json.write(trained.folder, calibration, trained.step, how)
     print(f"calibration: {path}; predict, evaluate and export apply it, exp calibrate run={run} method=none deletes it")

@@ -32,7 +32,7 @@ def report(run: str, **moved: str) -> None:
 
     folder = Path(run)
     refuse_links(folder)
-    if (folder / run_folder.SWEEP_TABLE).is_file():
+    if (folder / run_folder.SWEEP_MANIFEST).is_file() or (folder / run_folder.SWEEP_TABLE).is_file():
         sweep_report.write_page(folder, list(sweep_csv.read_rows(folder).values()))
         print(folder / run_folder.REPORT)
         return

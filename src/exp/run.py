@@ -97,6 +97,8 @@ def _events(
     yield from _notes(previous.warnings(experiment, built.facts["environment"]))
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)
+        if spec.config.metric != "loss" and not len(experiment.data.val):
+            yield from _notes([f"metric={spec.config.metric} decides nothing, because there are no validation rows"])
         if previous.initial is not None:
             yield from _notes(initial_notes(previous.initial, experiment.data))
         if spec.config.preflight == "on":

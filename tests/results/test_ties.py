@@ -12,7 +12,7 @@ from scipy import stats
 
 from exp.results import repeats
 from exp.results.job_rows import JobRows, read_job_rows
-from exp.results.repeats import mean_rows, name_repeats
+from exp.results.repeats import mean_rows, name_repeats, other_units_note
 from exp.results.sweep_csv import Row
 from exp.results.ties import Ties, find_ties
 
@@ -224,3 +224,16 @@ def test_where_nothing_differs_a_winner_is_named_in_at_most_5_percent(choices: i
     limit = 0.05 + 3 * math.sqrt(0.05 * 0.95 / total)
     assert named / total <= limit
     assert left_out / total <= limit
+
+
+@pytest.mark.parametrize("key", ["loss", "loss.class_weights", "dataset.scale_target"])
+def test_losses_of_different_units_are_not_compared(key: str):
+    rows = jobs({"one": [1, 2, 1, 2, 1], "two": [5, 6, 5, 6, 5]})
+    for row in rows:
+        row |= {key: row.pop("lr"), "rmse/val": 1.0}
+    note = other_units_note(rows, "loss/val")
+    assert note is not None
+    assert note.endswith("sweep.metric=rmse/val")
+    assert find_ties(rows, "loss/val", {}) is None
+    assert other_units_note(rows, "rmse/val") is None
+    assert other_units_note(jobs({"0.1": [1.0, 2.0], "0.2": [1.0, 3.0]}), "loss/val") is None

@@ -47,7 +47,8 @@ def validate_sweep(config: DictConfig) -> None:
     folder = _folder("hydra.sweep.dir", config.hydra.sweep.dir)
     _check_output_subdir(config)
     _check_supported_by_launcher(config, folder)
-    for key in (key for key in CONSTRAINTS if key.startswith("sweep.")):  # jobs are made without these
+    # Jobs are made without these, or by them.
+    for key in (key for key in CONSTRAINTS if key.startswith("sweep.") or key in ("folds", "fold_repeats")):
         limit, value = CONSTRAINTS[key][0], OmegaConf.select(config, key)
         if not limit.accepts(value):
             raise violation(key, value)

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 
 def check_fold(config: "Config") -> None:
     """Raise ConfigError if `fold` is none of the folds."""
+    if config.folds is None and config.fold_repeats > 1:
+        raise ConfigError(
+            f"fold_repeats={config.fold_repeats} needs the number of folds",
+            f"folds=5 fold_repeats={config.fold_repeats}",
+            key="fold_repeats",
+        )
     if config.fold is None:
         return
     if config.folds is None:

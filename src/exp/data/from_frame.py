@@ -79,6 +79,8 @@ def dataset_from_frame(
 
     if weight == target:
         raise ConfigError(f"dataset.weight={weight}: this column is the target", "another column as dataset.weight")
+    if group == target:
+        raise ConfigError(f"dataset.group={group}: this column is the target", "another column as dataset.group")
     others = (target, group, split_column, weight)
     given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
     cells, target_notes, target_notation = read_target(target, given[target], options.task, options.decimal)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.base import Floats, show_cell
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_numbers
 from exp.data.frame import Cells, Frame, import_pandas, name_row
@@ -32,7 +32,8 @@ def parts_of_cells(name: str, cells: Cells) -> NDArray[np.int8]:
     if parts.isna().any():
         row = int(parts.isna().to_numpy().argmax())
         raise DataError(
-            f"dataset.split_column={name}: {name_row(cells, row)} has {cells.iloc[row]!r}, not train, val or test",
+            f"dataset.split_column={name}: {name_row(cells, row)} has {show_cell(cells.iloc[row])}, "
+            "not train, val or test",
             "a column with these three words, or with train and test",
         )
     found = parts.to_numpy(dtype=np.int8)
@@ -57,7 +58,7 @@ def order_of_cells(name: str, cells: Cells, day_first: bool | None) -> Floats:
     parsed = parse_dates(name, cells, day_first) or parse_numbers(name, cells)
     if parsed is None:
         raise DataError(
-            f"dataset.order={name}: its cells are neither numbers nor dates, such as {cells.iloc[0]!r}",
+            f"dataset.order={name}: its cells are neither numbers nor dates, such as {show_cell(cells.iloc[0])}",
             "a column of numbers or dates",
         )
     return parsed.values

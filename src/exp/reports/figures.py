@@ -82,7 +82,8 @@ def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
                 axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
         axis.set(xlabel="step", title=f"{column} {loss_unit}" if column == "loss" and loss_unit else column)
         axis.grid(alpha=0.3)
-        axis.legend()
+        if axis.lines:
+            axis.legend()
     return figure
 
 

@@ -133,6 +133,8 @@ class SweepResults:
 
     def verdict(self) -> str:
         """Return a sentence on which choice is the best, or on why the jobs do not tell; empty for a single choice."""
+        if (note := repeats.other_units_note(self.rows, self.by)) is not None:
+            return f"{note}."
         if self._ties is not None:
             return f"Best: {self._ties.describe()}."
         if repeats.name_repeats(self.rows) or len(self.finished) < 2:

@@ -38,6 +38,8 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / _table_file(rows)}")
+    if (note := repeats.other_units_note(rows, by)) is not None:
+        console.print(Text.assemble(("note      ", "bold"), note))
     if ties is not None:
         console.print(Text.assemble(("best      ", "bold"), ties.describe()))
     if metrics and metric not in metrics:

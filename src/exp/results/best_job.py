@@ -51,6 +51,7 @@ class BestChoice:
         compared: Number of choices that it is the best of.
         tied: Number of others that a t-test does not tell from it.
         incomplete: Number of choices with fewer finished jobs, which are not compared.
+        note: Why the metric cannot compare the choices, if it cannot.
     """
 
     sweep: Path
@@ -61,6 +62,7 @@ class BestChoice:
     compared: int
     tied: int = 0
     incomplete: int = 0
+    note: str = ""
 
     @property
     def repeats(self) -> str:
@@ -76,6 +78,7 @@ class BestChoice:
         order = f", the {extreme} of {self.compared} choices" if self.compared > 1 else ""
         notes = [f"{pluralize(self.tied, 'other')} may be as good"] * bool(self.tied)
         notes += [f"{self.incomplete} more with fewer finished jobs"] * bool(self.incomplete)
+        notes += [self.note] * bool(self.note)
         in_brackets = f" ({'; '.join(notes)})" if notes else ""
         value = format_metric(self.metric, self.value)
         return f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
@@ -141,6 +144,7 @@ def find_best(folder: Path) -> BestChoice:
         compared=len(known),
         tied=len(ties.tied) - 1 if ties is not None else 0,
         incomplete=sum(0 < len(members) < most for members in finished),
+        note=repeats.other_units_note(compared, metric) or "",
     )
 
 

@@ -14,6 +14,9 @@ from exp.results.t_tests import mean_interval
 # The keys in which repeats differ, and what their values are called.
 REPEATED = {"seed": "seeds", "fold": "folds"}
 
+# Keys in addition to those of the loss that decide what the loss means.
+_UNITS_OF_LOSS = ("dataset.scale_target", "dataset.weight")
+
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """Write the means of the jobs `rows` to `folder`: folds.csv if their folds vary, seeds.csv if only seeds do."""
@@ -87,6 +90,20 @@ def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
         for values, members in group_by_choice(rows).items()
     }
     return {name: jobs for name, jobs in groups.items() if jobs}
+
+
+def other_units_note(rows: Sequence[Row], metric: str) -> str | None:
+    """Return why the values of `metric` cannot be compared between the choices; None if they can.
+
+    The loss has another meaning with another loss function, other class weights or another scale of the target.
+    """
+    of_loss = [name for name in choice_columns(rows) if name.partition(".")[0] == "loss" or name in _UNITS_OF_LOSS]
+    if metric.rpartition("/")[0] != "loss" or not of_loss:
+        return None
+    split = metric.rpartition("/")[2]
+    others = [name for name in metric_columns(rows) if name.endswith(f"/{split}") and name != metric]
+    instead = f"; to compare them: sweep.metric={others[0]}" if others else ""
+    return f"{metric} has another unit for each {', '.join(of_loss)}, so its order says nothing{instead}"
 
 
 def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:

@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 from exp.config.metric_names import as_cost
 from exp.results.job_rows import AllRows, average_splits
-from exp.results.repeats import REPEATED, group_by_choice, name_choices, name_repeats
+from exp.results.repeats import REPEATED, group_by_choice, name_choices, name_repeats, other_units_note
 from exp.results.sweep_csv import Row, metric_value
 from exp.results.t_tests import LEVEL, paired_p_value
 
@@ -63,6 +63,8 @@ class Ties:
 def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     """Return which choices the jobs `rows` cannot tell from the best; None without repeats, or fewer than two choices.
 
+    None also if the metric has another unit for each choice.
+
     Args:
         known: The rows of the jobs, by job.
     """
@@ -70,7 +72,7 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     results = {choice: _results(members, metric) for choice, members in group_by_choice(rows).items()}
     costs = {choice: _mean_cost(metric, jobs.values()) for choice, jobs in results.items() if jobs}
     compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
-    if not label or len(compared) < 2:
+    if not label or len(compared) < 2 or other_units_note(rows, metric) is not None:
         return None
     best = min(compared, key=costs.__getitem__)
     level = min(1 - LEVEL, 2 * (1 - LEVEL) / (len(compared) - 1))

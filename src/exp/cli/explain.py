@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 import yaml
@@ -14,6 +13,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.intent import command_key, file_overrides, missing_target
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
+from exp.cli.typed_keys import keep_typed
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
@@ -21,7 +21,7 @@ from exp.config.constraints import CONSTRAINTS, fitting, list_override, violatio
 from exp.config.former_names import renamed_override
 from exp.config.overrides import range_override, shell_line
 from exp.config.schema import default_option
-from exp.config.yaml_comments import commented_keys
+from exp.config.yaml_comments import keys_in
 from exp.errors import ConfigError, ExpError, nearest
 from exp.sweeps.jobs import InvalidJob
 
@@ -31,6 +31,10 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
 
     Of an error in one job of a sweep the problem names the job.
     """
+    return keep_typed(_explain(error, line), line, is_ours=isinstance(error, ExpError))
+
+
+def _explain(error: Exception, line: CommandLine) -> ExpError:
     if isinstance(error, InvalidJob):
         problem = explain(error.reason, line.with_overrides(error.overrides))
         where = f"{problem.problem} (in the job {shlex.join(error.overrides)})"
@@ -130,7 +134,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     files = line.groups.get(inside, {})
-    owners = [f"{inside}={name}" for name, path in files.items() if last in _keys_in(path, inside)]
+    owners = [f"{inside}={name}" for name, path in files.items() if last in keys_in(path, inside)]
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
     fix = override or "python -m exp --cfg job, which prints every key"
     if last in READ_BY_EXP.get(inside, ()) and not sign:  # of every dataset, also where its YAML does not name it
@@ -138,16 +142,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     elif owners and not meant:
         override = (owners[0], typed)
         fix = " ".join(override)
-        if inside == "optimizer" and line.override_of(inside) is not None:  # its algorithm was chosen
-            override, fix = "", f"remove {typed}, or {fix}"
     return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)
-
-
-def _keys_in(path: Path, group: str) -> list[str]:
-    """Return the keys of an option's file that belong to its group."""
-    text = path.read_text(encoding="utf-8")
-    names = [key.name for key in commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
-    return [name.removeprefix(f"{group}.").partition(".")[0] for name in names if name.startswith(f"{group}.")]
 
 
 def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

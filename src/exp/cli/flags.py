@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from exp.cli.command_correction import corrected_line
 from exp.cli.commands import COMMANDS, load
-from exp.config.compose import flags_with_value, override_key
+from exp.cli.typed_keys import check_repeated, check_sweeper_params, without_repeated
+from exp.config.compose import flags_with_value
 from exp.config.constraints import CONSTRAINTS
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, nearest
@@ -40,8 +41,10 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
     _check_groups(arguments, line)
     words, problem = _join(arguments, line)
     if problem is not None:
-        raise ConfigError(problem, words[0] if len(words) == 1 else shell_line(words))
-    _check_repeated(arguments)
+        words = without_repeated(words)
+        raise ConfigError(problem, words[0] if len(words) == len(arguments) == 1 else shell_line(words))
+    check_repeated(arguments)
+    check_sweeper_params(arguments)
 
 
 def values_of(flag: str) -> tuple[str, ...]:
@@ -192,16 +195,3 @@ def _is_key(word: str, value: str, line: "CommandLine") -> bool:
 def _key_like(word: str, line: "CommandLine") -> str | None:
     word = word.replace("-", "_")
     return word if word in line.groups else nearest(word, [*CONSTRAINTS, *line.keys]) or nearest(word, line.groups)
-
-
-def _check_repeated(arguments: Sequence[str]) -> None:
-    """ConfigError if a key is given twice: Hydra takes the last one."""
-    places: dict[str, int] = {}
-    for place, word in enumerate(arguments):
-        key = override_key(word)
-        if "=" not in word or word.startswith("-") or key in ("resume", "sweep.resume"):
-            continue
-        if (before := places.get(key)) is not None:
-            rest = [*arguments[:before], *arguments[before + 1 :]]
-            raise ConfigError(f"{arguments[before]} {word}: {key} is given twice", shell_line(rest))
-        places[key] = place

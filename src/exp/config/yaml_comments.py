@@ -1,6 +1,7 @@
 """What the comments of a YAML file in conf/ say: of the file at its top, of each key behind its value."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -75,3 +76,10 @@ def _comment(text: str, node: Node) -> str:
     """What stands behind a value in its line."""
     rest = text[node.end_mark.index :].partition("\n")[0]
     return rest.partition("#")[2].strip()
+
+
+def keys_in(path: Path, group: str) -> list[str]:
+    """Return the keys of an option's file that belong to its group."""
+    text = path.read_text(encoding="utf-8")
+    names = [key.name for key in commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
+    return [name.removeprefix(f"{group}.").partition(".")[0] for name in names if name.startswith(f"{group}.")]

@@ -18,7 +18,7 @@ def with_params(params: Mapping[str, Any] | None, typed: Sequence[str]) -> list[
     """
     content: Any = OmegaConf.to_container(params, resolve=True) if isinstance(params, DictConfig) else params
     keys = {override_key(word) for word in typed}
-    found: list[str] = []
+    found: dict[str, str] = {}
     for key, value in flatten(content or {}).items():
         if override_key(key).startswith("hydra") or "@" in key:
             raise ConfigError(
@@ -26,7 +26,10 @@ def with_params(params: Mapping[str, Any] | None, typed: Sequence[str]) -> list[
                 f"{key}=... on the command line",
                 key="hydra.sweeper.params",
             )
+        if override_key(key) in found:
+            what = f"hydra.sweeper.params: {override_key(key)} is given twice"
+            raise ConfigError(what, f"one of {override_key(key)} and {key}", key="hydra.sweeper.params")
         if override_key(key) not in keys:
             values = cast("list[object]", value) if isinstance(value, list) else [value]
-            found.append(f"{key}={','.join(map(as_yaml, values))}")
-    return [*found, *typed]
+            found[override_key(key)] = f"{key}={','.join(map(as_yaml, values))}"
+    return [*found.values(), *typed]

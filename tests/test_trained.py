@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,15 @@ def test_evaluate_prints_the_final_metrics_of_the_run(folder: Path):
     best = tool(folder, "evaluate", "run=cancer", "split=val", "checkpoint=best")
     summary = json.loads((folder / "cancer/summary.json").read_text())
     assert float(best.stdout.split("loss ")[1].split()[0]) == summary["best"]["val"]["loss"]
+
+
+def test_a_run_that_has_not_finished_is_used_with_a_note(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "cancer", tmp_path / "cancer")
+    path = tmp_path / "cancer/summary.json"
+    path.write_text(path.read_text().replace('"status": "finished"', '"status": "running"'))  # as kill -9 leaves it
+    printed = tool(tmp_path, "evaluate", "run=cancer").stdout
+    assert "note: cancer is running, not finished; to resume it: python -m exp resume=cancer\n" in printed
+    assert "note:" not in tool(folder, "evaluate", "run=cancer").stdout
 
 
 def test_an_evaluation_of_a_table_agrees_with_its_predictions(folder: Path, tmp_path: Path):

@@ -22,7 +22,7 @@ from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.data.target_scale import OwnUnit
 from exp.errors import CheckpointError, ConfigError, DataError
-from exp.results import calibration_json, checkpoints
+from exp.results import calibration_json, checkpoints, summary
 from exp.results.new_table import read_new_table
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
@@ -205,6 +205,8 @@ def load_trained(
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
+    Prints a note if the run has not finished.
+
     `auto` is what the final metrics are of: the best with early stopping (restore_best=auto), otherwise the last.
 
     Args:
@@ -229,6 +231,8 @@ def load_trained(
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))
     state = checkpoints.read(path)
+    if (status := summary.read(folder).get("status")) not in ("finished", "pruned"):
+        print(f"note: {folder} is {status}, not finished; to resume it: {resume_command(folder)}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
     has_weights = config.dataset.get("weight") is not None

@@ -43,7 +43,7 @@ _LONGEST = (
     "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_ensemble test_best_and_refit "
     "test_search test_own_files test_in_a_kernel test_notebooks test_start_up test_a_run_and_its_folder "
     "test_every_yaml test_under_fault test_a_sweeps_job_is_that_run_alone test_cluster test_from_python "
-    "test_site test_diff_and_verify"
+    "test_site test_diff_and_verify test_importance test_folds test_own_metrics test_calibrate"
 ).split()
 
 

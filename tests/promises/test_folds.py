@@ -121,7 +121,14 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("case", [classes, unstratified_classes, numbers, groups, time_series])
+@pytest.mark.parametrize(
+    "case",
+    [
+        classes,
+        groups,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (unstratified_classes, numbers, time_series)),
+    ],
+)
 def test_out_of_fold_predictions_are_the_plain_scripts(case: Callable[[Path], Case], exp: Any, tmp_path: Path):
     overrides, x, y, parts = case(tmp_path)
     line = [*SHARED.split(), *overrides, f"folds={FOLDS}", "sweep.workers=0", "hydra.sweep.dir=cv"]

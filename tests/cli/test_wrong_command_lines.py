@@ -535,3 +535,54 @@ def test_hydra_full_error_prints_the_traceback(exp):
     done = exp("batching.batch_size=1000", HYDRA_FULL_ERROR="1")
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
+
+
+SLOW_SGD = "_target_: torch.optim.SGD\nlr: 0.1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "line", "at"),
+    [
+        (  # another file has a key of that name
+            {"experiment/e": "# @package _global_\noptimizer: {lr: -3}\n", "optimizer/slow": SLOW_SGD},
+            "optimizer=slow experiment=e",
+            "conf/experiment/e.yaml:2: optimizer: {lr: -3}",
+        ),
+        (  # the file is chosen by another one
+            {
+                "experiment/e": "# @package _global_\ndefaults: [override /optimizer: slow]\nseed: 3\n",
+                "optimizer/slow": SLOW_SGD.replace("0.1", "-0.1"),
+            },
+            "experiment=e",
+            "conf/optimizer/slow.yaml:2: lr: -0.1",
+        ),
+        (  # another key of that name comes first
+            {"experiment/e": "# @package _global_\ndataset:\n  seed: 3\nseed: -1\n"},
+            "experiment=e",
+            "conf/experiment/e.yaml:4: seed: -1",
+        ),
+        (
+            {"experiment/e": "# @package _global_\nearly_stopping: {\n  min_delta: 0.1,\n  patience: 0}\n"},
+            "experiment=e",
+            "conf/experiment/e.yaml:4: patience: 0}",
+        ),
+    ],
+)
+def test_the_file_at_fault_is_named(
+    files: dict[str, str], line: str, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        (tmp_path / f"conf/{name}.yaml").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"conf/{name}.yaml").write_text(text)
+    message, code = run_main(f"--config-dir conf {line}", monkeypatch, capfd)
+    assert code == 1
+    assert f"\n  at: {at}\n" in message
+
+
+def test_a_file_of_exp_is_never_at_fault(monkeypatch, capfd):
+    message, _ = run_main("dataset=table", monkeypatch, capfd)
+    assert message.startswith("exp: dataset.path needs a value\n  try: ")
+    message, _ = run_main("dataset=table dataset.path=rows.csv", monkeypatch, capfd)
+    assert message.startswith("exp: dataset.target needs a value\n  try: dataset.target=")
+    assert "None" not in message

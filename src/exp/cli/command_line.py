@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.overrides import reads_as, shell_line
-from exp.config.schema import CONF, flatten
+from exp.config.schema import CONF, choices_of, flatten
 from exp.errors import ConfigError, nearest
 
 # Overrides of a sweep whose jobs run in other processes than exp's workers.
@@ -99,10 +100,14 @@ class CommandLine:
         return groups
 
     def chosen_files(self) -> list[Path]:
-        """The files of the options chosen on this line; those that set keys of other groups first."""
-        pairs = [word.partition("=")[::2] for word in self.overrides]
-        found = [self.groups[group][option] for group, option in pairs if option in self.groups.get(group, {})]
-        return sorted(found, key=lambda path: path.parent.name != "experiment")
+        """Return the user's own files of the chosen options, those that override others first."""
+        pairs = {key: option for key, _, option in (word.partition("=") for word in self.overrides)}
+        with suppress(Exception):  # an error that is explained in its turn
+            pairs |= choices_of(compose_config(self.overrides, self.search, with_hydra=True).hydra.runtime.choices)
+        found = [self.groups[group][option] for group, option in pairs.items() if option in self.groups.get(group, {})]
+        order = {"experiment": 0, "dataset": 1}
+        own = [path for path in found if not path.is_relative_to(CONF)]
+        return sorted(own, key=lambda path: order.get(path.parent.name, 2))
 
     def nearest_option(self, group: str, value: str, options: Sequence[str]) -> str | None:
         """The override meant where `value` is no option of that group: the nearest option, or a key in the group."""

@@ -16,6 +16,7 @@ from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
 from exp.config.schema import validate
 from exp.config.untrusted import refuse_hydra_settings
+from exp.config.yaml_comments import line_of
 from exp.errors import ConfigError, Diverged, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
@@ -165,11 +166,10 @@ def _sweep_values(word: str) -> list[str]:
 
 
 def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
-    """Add the file and line of the key to a problem of which no override is on the command line."""
-    last = (problem.key or "").rpartition(".")[2]
+    """Add the file and line of the key, if a file of the user sets it and the command line does not."""
     for path in line.chosen_files():
-        for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            if last and re.match(rf"\s*{last}\s*:", text):
-                where = f"{problem.problem}\n  at: {path}:{number}: {text.strip()}"
-                return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
+        if problem.key is not None and (number := line_of(path, problem.key)) is not None:
+            text = path.read_text(encoding="utf-8", errors="replace").splitlines()[number - 1]
+            where = f"{problem.problem}\n  at: {path}:{number}: {text.strip()}"
+            return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
     return problem

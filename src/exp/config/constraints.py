@@ -138,7 +138,7 @@ def allowed_override(key: str, value: object = None) -> str:
             meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
-    elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds):
+    elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds) and value is not None:
         meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
         meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])

@@ -53,7 +53,7 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
         raise kind(
-            f"{group}: {node['_target_']}({typed}) failed: {error}",
+            f"{group}: {node['_target_']}({typed}) failed: {error}{place_of(error)}",
             f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
         ) from error
 

@@ -2,12 +2,14 @@
 
 import linecache
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.config import allowlist
 from exp.config.signatures import find_syntax_error
-from exp.errors import ConfigError, display_path
+from exp.errors import ConfigError, ExpError, display_path
 
 if TYPE_CHECKING:
     from exp.config.schema import Config
@@ -41,6 +43,19 @@ def place_of(error: BaseException) -> str:
         if any(f"{module}.".startswith(f"{package}.") for package in allowlist.USER_PACKAGES):
             found = _format(frame.f_code.co_filename, number)
     return found
+
+
+@contextmanager
+def errors_of(what: str, fix: str) -> Generator[None]:
+    """Raise ConfigError with `what` and the line for an error of the user's code. Other errors pass."""
+    try:
+        yield
+    except ExpError:
+        raise
+    except Exception as error:
+        if not (place := place_of(error)):
+            raise
+        raise ConfigError(f"{what}: {type(error).__name__}: {error}{place}", fix) from error
 
 
 def _format(path: str, number: int) -> str:

@@ -1,5 +1,6 @@
 """What the comments of a YAML file in conf/ say: of the file at its top, of each key behind its value."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -62,6 +63,13 @@ def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
             yield str(key.value), value
 
 
+def _placed_pairs(node: Node | None) -> Iterator[tuple[str, int, Node]]:
+    """Yield each key of a mapping with its line, counted from 1, and its value."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield str(key.value), key.start_mark.line + 1, value
+
+
 def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
     for key, value in _pairs(node):
         if key in ("_target_", "defaults"):
@@ -76,6 +84,27 @@ def _comment(text: str, node: Node) -> str:
     """What stands behind a value in its line."""
     rest = text[node.end_mark.index :].partition("\n")[0]
     return rest.partition("#")[2].strip()
+
+
+def line_of(path: Path, key: str) -> int | None:
+    """Return the number of the line in which an option's file sets the dotted `key`; None if it does not."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    package = re.search(r"^#\s*@package\s+(\S+)", text, re.MULTILINE)
+    name = path.parent.name if package is None else package[1]
+    prefix = "" if name == "_global_" else f"{name}."
+    if not key.startswith(prefix):
+        return None
+    try:
+        node: Node | None = _compose(text)
+    except yaml.YAMLError:
+        return None
+    line: int | None = None
+    for part in key.removeprefix(prefix).split("."):
+        places = {name: (place, value) for name, place, value in _placed_pairs(node)}
+        if part not in places:
+            return None
+        line, node = places[part]
+    return line
 
 
 def keys_in(path: Path, group: str) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from exp.config.user_code import errors_of, place_of
 from exp.data.batches import Batch
 from exp.data.splits import Split
 from exp.engine.optimizers import without_dynamo
@@ -22,11 +23,14 @@ from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
 from exp.training.metrics import MetricSums, total_weights
-from exp.training.objectives import Objective, check_output
+from exp.training.objectives import Objective, check_output, compute_loss
 from exp.training.weights import loss_weights, unpack_target
 
 # Rows per forward pass without training: limits the memory of the hidden layers.
 MAX_ROWS = 2**16
+
+
+_STEP = "in a training step"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Learner:
             ConfigError: The model fails on a batch.
         """
         self.model.train()
-        with self._model_errors("in a training step"), torch.no_grad():  # a step that needs gradients enables them
+        with self._model_errors(_STEP), torch.no_grad():  # a step that needs gradients enables them
             results = self.step(batches)
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], torch.stack(results.losses).tolist())
@@ -110,7 +114,7 @@ class Learner:
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         with self._model_errors("to compute its gradients"), torch.enable_grad():
             output: Tensor = self.model(x)
-            loss = self.objective.criterion(output, target)
+            loss = compute_loss(self.objective.criterion, output, target)
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
 
@@ -129,16 +133,20 @@ class Learner:
 
     @contextmanager
     def _model_errors(self, where: str) -> Generator[None]:
-        """Turn errors of torch into a ConfigError that names the model."""
+        """Turn errors of torch, and those of the user's code, into a ConfigError that names the model or the line."""
+        name = type(self.model).__name__
         try:
-            yield
+            with errors_of(
+                "a training step failed" if where == _STEP else f"model: {name} failed {where}", "correct it"
+            ):
+                yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             fix = (
                 "batching.drop_last=true, with a batching.batch_size of at least 2"
                 if "more than 1 value per channel" in str(error)
                 else "another model"
             )
-            raise ConfigError(f"model: {type(self.model).__name__} failed {where}: {error}", fix) from error
+            raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error
 
     def step_scheduler(self, value: float | None) -> None:
         """Update the learning rate. Only ReduceLROnPlateau uses `value`, the metric of the validation rows."""
@@ -148,7 +156,7 @@ class Learner:
             elif self.scheduler is not None:
                 self.scheduler.step()
         except Exception as error:
-            message = f"scheduler: {type(self.scheduler).__name__} failed: {error}"
+            message = f"scheduler: {type(self.scheduler).__name__} failed: {error}{place_of(error)}"
             raise ConfigError(message, "another scheduler", key="scheduler") from error
 
     def check_scheduler(self) -> None:
@@ -206,7 +214,7 @@ def compute_metrics(objective: Objective, output: Tensor, split: Split) -> Metri
         ConfigError: The outputs have the wrong shape or range for the loss.
     """
     check_output(objective, output, len(split))
-    loss = float(objective.criterion(output, split.target))
+    loss = float(compute_loss(objective.criterion, output, split.target))
     (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
     (weight,) = _loss_weights(objective, split.target, [len(split)]) or (None,)
     total = len(split) if weight is None else weight

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exp.config.user_code import errors_of
 from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
@@ -48,6 +49,12 @@ class Objective(Protocol):
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
     ) -> Sequence[AccuracySum | SquaredErrorSum]: ...
     def score_all(self, output: Tensor, split: Split) -> dict[str, float]: ...
+
+
+def compute_loss(criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
+    """Return the loss. ConfigError, with the line, if it is the user's own and fails."""
+    with errors_of(f"loss: {type(without_weights(criterion)).__name__} failed", "another loss"):
+        return criterion(output, target)
 
 
 def check_output(objective: Objective, output: Tensor, rows: int) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.instantiate import resolve_metric
-from exp.config.user_code import place_of
+from exp.config.user_code import errors_of
 from exp.data.columns.base import Floats
 from exp.data.seeding import preserved_streams
-from exp.errors import ConfigError, ExpError
+from exp.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,9 @@ class OwnMetric:
             ConfigError: The function fails, or returns something else than a number.
         """
         more = {"weights": np.ones(len(targets)) if weights is None else weights.copy()} if self.takes_weights else {}
-        try:
-            with preserved_streams():
-                value = self.function(targets.copy(), predictions.copy(), **more)
-        except ExpError:
-            raise
-        except Exception as error:
-            raise ConfigError(
-                f"metrics: {self.name} failed: {type(error).__name__}: {error}{place_of(error)}",
-                f"correct {self.name}, or metrics without it",
-            ) from error
+        fix = f"correct {self.name}, or metrics without it"
+        with errors_of(f"metrics: {self.name} failed", fix), preserved_streams():
+            value = self.function(targets.copy(), predictions.copy(), **more)
         if value is None:
             return None
         try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
 from exp.training.learner import Learner
-from exp.training.objectives import Multiclass, Objective, Regression, check_output
+from exp.training.objectives import Multiclass, Objective, Regression, check_output, compute_loss
 from exp.training.weights import unpack_target, without_weights
 
 # Training rows that the model is checked on.
@@ -123,7 +123,7 @@ def _try_first_rows(learner: Learner, x: Tensor, target: Tensor) -> _Trial:
         y, _ = unpack_target(criterion, target)
         _check_target(learner.objective, output, y)
         _check_log_probabilities(without_weights(criterion), output)
-        loss = float(criterion(output, target).detach())
+        loss = float(compute_loss(criterion, output, target).detach())
         try:
             output, gradients = learner.differentiate(x, target)
         except ConfigError as error:

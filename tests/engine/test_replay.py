@@ -2,8 +2,9 @@
 
 import copy
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -378,3 +379,19 @@ def test_batches_that_are_cut_during_replay():
 @pytest.mark.parametrize(("optimizer", "model"), [*product(["sgd", "nesterov", "adam"], MODELS), ("nadam", "mlp")])
 def test_a_cuda_graph_gives_the_bits_of_eager_steps(optimizer: str, model: str):
     assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)
+
+
+@pytest.mark.parametrize("words", ["+loss.pos_weight=3.7", "+loss.pos_weight=3.7 optimizer=adam clip_grad_norm=1"])
+def test_no_warning_of_torch_reaches_the_user(words: str):
+    """torch warns of a deprecated overload of `add`, which is one of the entry points that are tried."""
+    torch.set_warn_always(True)  # not only once in a process
+    try:
+        experiment = build(config_of("dataset=moons", "loss=bce_with_logits", "engine=replay", *words.split()))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            stream, rows = experiment.batches.stream(), experiment.batches.rows
+            experiment.learner.advance(islice(stream, 20), [20], rows)
+        assert experiment.learner.step.fallback_reason is None
+        assert [str(warning.message) for warning in caught] == []
+    finally:
+        torch.set_warn_always(False)

@@ -10,7 +10,9 @@ that calls `OpOverload` instead takes 1.31 to 1.53 times as long, one that calls
 
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -61,11 +63,23 @@ def _has_kernel(name: str, key: str) -> bool:
 def _makes(function: Callable[..., Any], call: OpCall) -> bool:
     probe = _Probe(call)
     try:
-        with torch.no_grad(), probe:
+        with torch.no_grad(), _warnings_as_errors(), probe:
             function(*call.args, **call.kwargs)
-    except Exception:  # the candidate takes other arguments
+    except Exception:  # the candidate takes other arguments, or they are of a deprecated overload
         return False
     return probe.calls == 1 and probe.same
+
+
+@contextmanager
+def _warnings_as_errors() -> Generator[None]:
+    """Let every warning raise, also those that torch shows once in a process."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings(action="error"):
+            yield
+    finally:
+        torch.set_warn_always(before)
 
 
 class _Probe(DispatchMode):

@@ -98,6 +98,7 @@ def test_other_parameters_are_not_calibrated(folder: Path):
         (["run=run", "threshold=2"], "threshold=2: must be a number between 0 and 1, or a metric"),
         (["run=run", "threshold=rmse"], "threshold=rmse: rmse is no metric of classes"),
         (["run=run", "threshold=f1:maybe"], "f1:maybe: the target has no class 'maybe'"),
+        (["run=run", "threshold=auc"], "threshold=auc: auc does not depend on the predicted class"),
         (["run=numbers"], "run=numbers: its model predicts no probabilities"),
         (["run=nowhere"], "nowhere does not contain a run"),
     ],
@@ -118,7 +119,20 @@ def test_a_run_without_validation_rows_is_refused(folder: Path):
     assert "run=all: it has no val rows that were not trained on" in result.stderr
 
 
-def test_a_damaged_calibration_is_refused(folder: Path):
-    (folder / "run/calibration.json").write_text("{}")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"scale": float("nan")},
+        {"scale": 0},
+        {"bias": [0.0]},
+        {"threshold": 2.0},
+        {"threshold": "x"},
+        {"step": None},
+    ],
+)
+def test_a_damaged_calibration_is_refused(folder: Path, change: dict[str, Any]):
+    content = {"scale": 1.0, "bias": [0.0, 0.0], "threshold": None, "step": 66} if change else {}
+    (folder / "run/calibration.json").write_text(json.dumps(content | change))
     result = run_module("exp", ["evaluate", "run=run"], folder)
     assert "run/calibration.json cannot be read" in result.stderr

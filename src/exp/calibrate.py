@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _METHODS = ("auto", "temperature", "bias", "none")
 
+# Metrics that a threshold changes.
+_OF_PREDICTED = (
+    *("accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc"),
+    *("weighted_f1", "weighted_precision", "weighted_recall"),
+)
+
 # Metrics of the validation and the test rows, by name.
 _Metrics = dict[str, dict[str, float]]
 
@@ -102,6 +108,8 @@ def _choose_threshold(given: str, trained: "TrainedModel") -> tuple[float, str |
         return value, None
     try:
         score = _score(given, classes)
+        if given.partition(":")[0] not in _OF_PREDICTED:
+            raise ConfigError(f"threshold: {given} does not depend on the predicted class", "")
     except ConfigError as error:
         fix = f"threshold=0.5, threshold=balanced_accuracy or threshold=f1:{classes[1]}"
         raise ConfigError(f"threshold={given}: {error.problem.partition(': ')[2]}", fix) from error

@@ -74,6 +74,11 @@ def test_rows_that_cannot_be_divided_so_are_refused(dataset: Dataset, fold: Fold
     assert error.value.fix
 
 
+def test_a_split_that_does_not_sum_to_one_is_refused():
+    with pytest.raises(ConfigError, match="must be three fractions with sum 1"):
+        assign_fold(of_numbers(), Fold(0, 3), [0.6, 0.2, 0.9], 0, None)
+
+
 def test_order_and_groups_exclude_each_other():
     dataset = replace(of_numbers(), order=np.arange(30.0), groups=np.arange(30) % 5)
     with pytest.raises(ConfigError, match="cannot have both"):

@@ -53,11 +53,11 @@ def assign_fold(
     """
     _check_options(dataset, bool(stratify))
     outside, test = fold_rows(dataset, fold, seed, stratify is not False)
+    if split is not None:
+        split_sizes(split, len(dataset.x))  # raises the error for a split that does not fit the rows
     train, val = (1.0, 0.0) if split is None else split[:2]
     if not val:
         return [outside, np.zeros(0, dtype=np.int64), test]
-    if not train:
-        split_sizes(split or (), len(dataset.x))  # raises the error for such a split
     share = round(train / (train + val), 12)  # .6 / .8 is not quite .75
     return [*_divide(dataset, outside, (share, round(1 - share, 12), 0.0), seed, bool(stratify))[:2], test]
 

@@ -1,6 +1,7 @@
 """calibration.json: the calibration of a run's model, and of which of its parameters."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ def write(folder: Path, calibration: Calibration, step: int, how: dict[str, Any]
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def read(folder: Path, step: int) -> Calibration | None:
+def read(folder: Path, step: int, classes: int) -> Calibration | None:
     """Return the calibration of the run in `folder`; None if there is none, or it is of another step than `step`.
 
     Prints a note in the second case.
+
+    Args:
+        classes: The number of classes of the target; 0 if it is numeric.
 
     Raises:
         DataError: The file is damaged.
@@ -38,9 +42,22 @@ def read(folder: Path, step: int) -> Calibration | None:
             None if threshold is None else float(threshold),
         )
         fitted = int(content["step"])
+        _check(calibration, classes)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} cannot be read: {error}", f"exp calibrate run={folder}, or delete the file") from error
     if fitted != step:
         print(f"not calibrated: {path} is of step {fitted:,}, and the parameters are of step {step:,}")
         return None
     return calibration
+
+
+def _check(calibration: Calibration, classes: int) -> None:
+    """Raise ValueError unless the calibration is one of a model for so many classes."""
+    if len(calibration.bias) != classes:
+        raise ValueError(f"it has {len(calibration.bias)} biases, and the target {classes} classes")
+    numbers = (calibration.scale, *calibration.bias)
+    if not all(map(math.isfinite, numbers)) or calibration.scale <= 0:
+        raise ValueError("its scale and biases must be finite, and the scale > 0")
+    threshold = calibration.threshold
+    if threshold is not None and not (classes == 2 and 0 < threshold < 1):
+        raise ValueError("its threshold must be between 0 and 1, and of two classes")

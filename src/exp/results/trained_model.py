@@ -245,4 +245,8 @@ def load_trained(
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
     trained = TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
-    return trained.calibrate(calibration_json.read(folder, trained.step)) if calibrated else trained
+    return (
+        trained.calibrate(calibration_json.read(folder, trained.step, len(preprocessing.classes or ())))
+        if calibrated
+        else trained
+    )

@@ -205,8 +205,7 @@ def load_trained(
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
-    Prints a note if the run has not finished.
-
+    It prints a note if the run has not finished.
     `auto` is what the final metrics are of: the best with early stopping (restore_best=auto), otherwise the last.
 
     Args:
@@ -245,8 +244,5 @@ def load_trained(
         if name in state["buffers"]:
             buffer.copy_(state["buffers"][name])
     trained = TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
-    return (
-        trained.calibrate(calibration_json.read(folder, trained.step, len(preprocessing.classes or ())))
-        if calibrated
-        else trained
-    )
+    classes = len(preprocessing.classes or ())
+    return trained.calibrate(calibration_json.read(folder, trained.step, classes)) if calibrated else trained

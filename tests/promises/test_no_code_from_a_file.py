@@ -1,6 +1,7 @@
 """Promise 5: an untrusted config or checkpoint runs no code outside the allow-list."""
 
 import functools
+import json
 import os
 import pickle
 import shutil
@@ -355,3 +356,20 @@ def test_a_config_dir_cannot_add_overrides(exp, tmp_path: Path, kind: str):
     done = exp("-m", "--config-dir", "conf", "experiment=untrusted", "seed=1,2", "epochs=1", "hydra/launcher=basic")
     assert done.returncode == 1
     assert "hydra.overrides is set by a YAML file in" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["--config-dir=theirs", "-cd=theirs", "--experimental-rerun=run.pkl", 7])
+def test_a_sweep_that_is_resumed_cannot_bring_flags(exp, tmp_path: Path, word: object):
+    (tmp_path / "hostile.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nNet = dict\n"
+    )
+    (tmp_path / "theirs/experiment").mkdir(parents=True)
+    (tmp_path / "theirs/experiment/evil.yaml").write_text(f"{UNTRUSTED['callback']}\n")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text('{"folders": {}, "config": {}, "varied": []}')
+    words = json.dumps([word, "experiment=evil"])
+    (tmp_path / "sweep/multirun.yaml").write_text(f"hydra: {{overrides: {{task: {words}}}}}\n")
+    done = exp("-m", "sweep.resume=sweep", "epochs=1", "seed=1,2", "sweep.workers=0")
+    assert not (tmp_path / "ran").exists()
+    assert done.returncode == 1
+    assert "sweep/multirun.yaml: not a list of KEY=VALUE" in done.stderr

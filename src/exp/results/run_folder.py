@@ -142,10 +142,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_overrides(folder: Path) -> list[str]:
     """Return the task overrides of that run, without `resume`."""
-    saved: Any = _read_hydra_file(folder, OVERRIDES) or []
-    if not isinstance(saved, list) or not all(isinstance(override, str) for override in cast("list[Any]", saved)):
-        raise ConfigError(f"{folder}/{OVERRIDES}: not a list of KEY=VALUE", "start a new run")
-    return [word for word in rename_overrides(cast("list[str]", saved)) if override_key(word) != "resume"]
+    saved = _read_words(_read_hydra_file(folder, OVERRIDES), folder / OVERRIDES, "start a new run")
+    return [word for word in rename_overrides(saved) if override_key(word) != "resume"]
 
 
 def read_sweep_overrides(folder: Path) -> list[str]:
@@ -155,11 +153,20 @@ def read_sweep_overrides(folder: Path) -> list[str]:
         ConfigError: An override changes Hydra's settings, which could run any code.
     """
     settings: Any = _read_sweep_settings(folder)
-    saved = cast("list[str]", settings.get("overrides", {}).get("task") or [])
+    saved = _read_words(settings.get("overrides", {}).get("task"), folder / MULTIRUN, "start a new sweep")
     for word in saved:
         if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
             raise ConfigError(f"{folder}/multirun.yaml: {word} is not allowed", "start a new sweep")
     return [word for word in rename_overrides(saved) if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
+
+
+def _read_words(saved: Any, path: Path, fix: str) -> list[str]:
+    """Return the overrides that a file lists. ConfigError for anything else: a flag could run any code."""
+    words = cast("list[object]", saved) if isinstance(saved, list) else [saved] if saved else []
+    overrides = [word for word in words if isinstance(word, str) and not word.startswith("-")]
+    if len(overrides) < len(words):
+        raise ConfigError(f"{path}: not a list of KEY=VALUE", fix)
+    return overrides
 
 
 def read_sweep_metric(folder: Path) -> str:

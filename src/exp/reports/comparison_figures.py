@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
+from exp.errors import ExpError
 from exp.reports.figures import save
 from exp.reports.mean_curves import Curves
+from exp.reports.surfaces import Surface, make_surface, side_by_side
 from exp.results.run_folder import FIGURES
+from exp.results.trained_model import load_trained
 
 AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "seconds"}
 
@@ -23,12 +25,23 @@ def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[st
         path = folder / f"loss_against_{axis}.png"
         save(against(curves, column, axis), path)
         yield path
-    surfaces = {name: job / FIGURES / "decision_surface.png" for name, job in jobs.items()}
-    existing = {name: path for name, path in surfaces.items() if path.exists()}
-    if len(existing) > 1:
+    surfaces = _surfaces({name: job for name, job in jobs.items() if (job / FIGURES / "decision_surface.png").exists()})
+    if len(surfaces) > 1:
         path = folder / "decision_surfaces.png"
-        save(side_by_side(existing), path)
+        save(side_by_side(surfaces), path)
         yield path
+
+
+def _surfaces(jobs: Mapping[str, Path]) -> dict[str, Surface]:
+    """Return the surface of each job's trained model; none if one cannot be loaded, or if their targets differ."""
+    surfaces: dict[str, Surface] = {}
+    for name, job in jobs.items():
+        try:
+            experiment = load_trained(job).experiment
+        except ExpError:
+            return {}
+        surfaces[name] = make_surface(experiment.data, experiment.objective, experiment.learner.predict)
+    return surfaces if len({surface.data.classes for surface in surfaces.values()}) == 1 else {}
 
 
 def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
@@ -48,19 +61,4 @@ def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
     chart.set(xlabel=axis, ylabel="validation loss")
     chart.grid(alpha=0.3)
     chart.legend()
-    return figure
-
-
-def side_by_side(pictures: Mapping[str, Path]) -> Figure:
-    """Arrange images in rows of up to four, each under its name."""
-    across = min(4, len(pictures))
-    down = -(-len(pictures) // across)
-    figure = Figure(figsize=(4.4 * across, 4 * down))
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.08 / down, wspace=0.03)
-    charts = figure.subplots(down, across, squeeze=False).flatten()
-    for chart in charts:
-        chart.axis("off")
-    for chart, (name, path) in zip(charts, pictures.items(), strict=False):
-        chart.imshow(imread(path))
-        chart.set_title(name)
     return figure

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from exp.data.splits import Split, Splits
 from exp.reports.classification import Calibration, Ranking, confusion_counts, truth_of
+from exp.reports.style import MAX_CLASSES_WITH_COUNTS, MAX_POINTS, colour_of, escape
+from exp.reports.surfaces import decision_surface
 from exp.results.metrics_csv import read_curves
 from exp.training.objectives import Objective
 
@@ -24,14 +24,8 @@ Predict: TypeAlias = Callable[[Tensor], Tensor]
 
 
 _DPI = 110
-_MESH = 100
 _MAX_CURVES = 10
 _MAX_SIDE_BY_SIDE = 4
-_MAX_CLASSES_WITH_COUNTS = 25  # names and counts of more cannot be read
-_MAX_LETTERS = 24  # of a name in a figure
-_MAX_POINTS = 2000  # more cannot be told apart
-_NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
-_COLOURS = tuple(f"tab:{name}" for name in _NAMES)
 
 
 def draw_figures(
@@ -65,7 +59,7 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
 
 def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
     """Plot every metric in metrics.csv against the step, with a curve each for train and val."""
-    curves = read_curves(folder, _MAX_POINTS)
+    curves = read_curves(folder, MAX_POINTS)
     columns = list(dict.fromkeys(name for rows in curves.values() for row in rows for name in row.metrics))
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):
@@ -96,11 +90,11 @@ def confusion_matrix(
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues")
-    if len(classes) <= _MAX_CLASSES_WITH_COUNTS:
+    if len(classes) <= MAX_CLASSES_WITH_COUNTS:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if 2 * count > counts.max() else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour)
-        ticks, names = range(len(classes)), [_escape(name) for name in classes]
+        ticks, names = range(len(classes)), [escape(name) for name in classes]
         axis.set_xticks(ticks, names, rotation=45 if max(map(len, classes)) > 6 else 0)
         axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted", ylabel="true", title=title)
@@ -125,12 +119,12 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
     for number, (name, (is_target, target_score)) in enumerate(targets.items()):
         if 0 < is_target.sum() < len(is_target):
-            rank, colour = Ranking.of(is_target, target_score), _colour(number)
-            shown = np.unique(np.linspace(0, len(rank.true) - 1, _MAX_POINTS).astype(int))
+            rank, colour = Ranking.of(is_target, target_score), colour_of(number)
+            shown = np.unique(np.linspace(0, len(rank.true) - 1, MAX_POINTS).astype(int))
             false, true, precisions = rank.false[shown], rank.true[shown], rank.precision[shown]
-            roc.plot(false, true, color=colour, label=f"{_escape(name)}: area {rank.area:.4g}")
+            roc.plot(false, true, color=colour, label=f"{escape(name)}: area {rank.area:.4g}")
             precision.step(
-                true, precisions, color=colour, where="pre", label=f"{_escape(name)}: average {rank.average:.4g}"
+                true, precisions, color=colour, where="pre", label=f"{escape(name)}: average {rank.average:.4g}"
             )
     for axis, corner in ((roc, "lower right"), (precision, "lower left")):
         if axis.lines:
@@ -141,7 +135,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     predicted = objective.prediction(output).cpu().numpy()
     sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
     bins = Calibration.of(sure, predicted == truth)
-    calibration.plot(bins.sure, bins.right, marker="o", color=_colour(0))
+    calibration.plot(bins.sure, bins.right, marker="o", color=colour_of(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability
     title = f"calibration, expected error {bins.error:.3g}"
@@ -154,8 +148,8 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
 
 def predicted_against_true(split: Split, objective: Objective, predict: Predict, title: str) -> Figure:
     """Plot predictions against the first target of the rows; exact predictions lie on the line."""
-    shown = split.x[:: -(-len(split) // _MAX_POINTS)]
-    truth = split.values[:: -(-len(split) // _MAX_POINTS), 0].numpy()
+    shown = split.x[:: -(-len(split) // MAX_POINTS)]
+    truth = split.values[:: -(-len(split) // MAX_POINTS), 0].numpy()
     predicted = objective.scalar_output(predict(shown)).cpu().numpy()
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()
@@ -164,26 +158,6 @@ def predicted_against_true(split: Split, objective: Objective, predict: Predict,
     axis.plot(ends, ends, color="gray", linewidth=1)
     axis.set(xlabel="true", ylabel="predicted", title=title)
     axis.grid(alpha=0.3)
-    return figure
-
-
-def decision_surface(data: Splits, objective: Objective, predict: Predict) -> Figure:
-    """Plot the model's output as filled contours over a 100 x 100 mesh of two features, with the training rows."""
-    points = data.train.x.cpu().numpy()
-    sides = [np.linspace(*_round_limits(points[:, feature]), _MESH) for feature in (0, 1)]
-    mesh = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
-    x = torch.tensor(mesh, dtype=data.train.x.dtype, device=data.train.x.device)
-    height = objective.scalar_output(predict(x)).float().cpu().numpy().reshape(_MESH, _MESH)
-    figure = Figure(figsize=(5.5, 4.5), layout="constrained")
-    axis = figure.subplots()
-    count = len(data.classes or ())
-    if count > 2:
-        levels = np.arange(count + 1) - 0.5
-        axis.contourf(*sides, height, levels=levels, colors=[_colour(number) for number in range(count)], alpha=0.3)
-    else:
-        figure.colorbar(axis.contourf(*sides, height, levels=20, cmap="viridis"), label=_height_label(data))
-    _scatter(axis, data, points)
-    axis.set(xlabel=_escape(data.features[0]), ylabel=_escape(data.features[1]))
     return figure
 
 
@@ -205,39 +179,3 @@ def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]
         axis.set_position((*place, *size))
         axis.set_visible(number < count)
     return figure, axes[:count]
-
-
-def _scatter(axis: Any, data: Splits, points: Any) -> None:
-    if data.classes is None:
-        return  # the height itself is the target, and points would hide it
-    numbers = data.train.y.reshape(len(points)).long().cpu().numpy()
-    for number, name in enumerate(data.classes):
-        of_class = points[numbers == number]
-        of_class = of_class[:: max(1, -(-len(of_class) // _MAX_POINTS))]
-        axis.scatter(*of_class.T, s=10, color=_colour(number), linewidths=0, label=_escape(name))
-    if len(data.classes) <= _MAX_CLASSES_WITH_COUNTS:
-        axis.legend(loc="upper right", fontsize="small")
-
-
-def _escape(name: str) -> str:
-    """Return the start of a name with escaped dollar signs, which start a formula in matplotlib."""
-    start = name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1]}\u2026"
-    return start.replace("$", r"\$")
-
-
-def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
-
-
-def _height_label(data: Splits) -> str:
-    return "predicted value" if data.classes is None else f"output for {_escape(data.classes[1])}"
-
-
-def _round_limits(values: Any) -> tuple[float, float]:
-    """Return the nearest round numbers below and above all values: (-5, 5) for values between -4.9 and 4.9."""
-    low, high = float(values.min()), float(values.max())
-    ticks = MaxNLocator(nbins=10).tick_values(low, high)
-    width = float(ticks[1] - ticks[0])
-    return min([float(t) for t in ticks if t < low], default=low - width), max(
-        [float(t) for t in ticks if t > high], default=high + width
-    )

@@ -1,8 +1,12 @@
 """`exp evaluate`: the metrics of a trained model."""
 
 import sys
+from typing import cast
 
 from exp.cli.commands import run_command
+from exp.config.constraints import CONSTRAINTS, violation
+from exp.config.overrides import reads_as
+from exp.config.own_metrics import refuse_metric
 from exp.errors import ConfigError, DataError
 from exp.results.best_job import choose_jobs
 
@@ -13,6 +17,7 @@ def evaluate(
     data: str | None = None,
     checkpoint: str = "auto",
     ensemble: bool = False,
+    metrics: str = "[]",
     **moved: str,
 ) -> None:
     """Print each metric of a trained model, with every digit.
@@ -25,10 +30,12 @@ def evaluate(
         data: Table to evaluate on instead, with the run's feature columns and its target.
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
+        metrics: More metrics than those of the run, such as [f1,auc].
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
+    names = parse_metrics(metrics)
     jobs = choose_jobs(run, ensemble)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     import torch
@@ -37,10 +44,10 @@ def evaluate(
     from exp.data.weight_column import encode_weights
     from exp.results.trained_ensemble import load_models
 
-    trained = load_models(jobs, checkpoint, moved)
+    trained = load_models(jobs, checkpoint, moved, names)
     if data is None:
         what = split or trained.held_out
-        metrics = trained.evaluate(what)
+        values = trained.evaluate(what)
     else:
         lead, table = trained.lead, trained.read(data)
         outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
@@ -61,10 +68,22 @@ def evaluate(
             raise DataError(f"data={data}: the weight '{lead.weight}' is 0 in every row", "rows with weights > 0")
         of_row = None if weights is None else weights[kept]
         with_target = torch.from_numpy(has_target[is_complete])
-        what, metrics = data, lead.measure(outputs[with_target], y[kept], of_row)
-    print(f"{what}, {metrics.count:,} rows, {trained.parameters}")
-    for name, value in metrics.values().items():
+        what, values = data, lead.measure(outputs[with_target], y[kept], of_row)
+    print(f"{what}, {values.count:,} rows, {trained.parameters}")
+    for name, value in values.values().items():
         print(f"{name} {value!r}")
+
+
+def parse_metrics(text: str) -> list[str]:
+    """Return the names in the value of metrics=. ConfigError if one is not that of a metric."""
+    read = reads_as(text) if "[" in text else [name.strip() for name in text.split(",")]
+    if not CONSTRAINTS["metrics"][0].accepts(read):
+        problem = violation("metrics", read)
+        raise ConfigError(problem.problem, problem.fix, key="metrics")
+    names = cast("list[str]", read)
+    for name in names:
+        refuse_metric("metrics", name)
+    return names
 
 
 if __name__ == "__main__":

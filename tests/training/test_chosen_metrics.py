@@ -111,3 +111,23 @@ def test_a_metric_that_the_rows_do_not_define_is_left_out(tmp_path: Path, monkey
     values = experiment.learner.evaluate(one_class).values()
     assert "auc" not in values
     assert "f1" in values
+
+
+def test_evaluate_computes_others_than_those_of_the_run(exp: Any, tmp_path: Path):
+    line = "dataset=cancer epochs=2 figures=false"
+    assert exp(*line.split(), "hydra.run.dir=plain").returncode == 0
+    assert exp(*line.split(), "metrics=[f1,auc,f1:malignant]", "hydra.run.dir=run").returncode == 0
+    expected = exp("evaluate", "run=run").stdout
+    assert "f1:malignant" in expected
+    for typed in ("[f1,auc,f1:malignant]", "f1, auc,f1:malignant"):
+        assert exp("evaluate", "run=plain", f"metrics={typed}").stdout == expected
+    assert exp("evaluate", "run=run", "metrics=f1").stdout == expected
+    for wrong, problem in {
+        "[acc]": "metrics must be names of metrics",
+        "mae": "mae is no metric of classes",
+        "f1:no": "the target has no class 'no'",
+        "other.gain": "metrics=other.gain is not allowed",
+    }.items():
+        done = exp("evaluate", "run=plain", f"metrics={wrong}")
+        assert done.returncode == 1
+        assert problem in done.stderr

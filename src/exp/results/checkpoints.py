@@ -10,7 +10,14 @@ from torch import Tensor
 
 from exp.errors import CheckpointError
 from exp.results.atomic import replacement
-from exp.results.run_folder import BEST_CHECKPOINT, INITIAL_PARAMETERS, LAST_CHECKPOINT, OVERRIDES, PREVIOUS_CHECKPOINT
+from exp.results.run_folder import (
+    BEST_CHECKPOINT,
+    INITIAL_PARAMETERS,
+    LAST_CHECKPOINT,
+    OVERRIDES,
+    PREVIOUS_CHECKPOINT,
+    resume_command,
+)
 from exp.training.events import Ending, Event, Snapshot, State
 
 FORMAT = 4
@@ -51,6 +58,14 @@ def read(path: Path) -> State:
     if cast("State", state).get("checksum") != checksum(content):
         raise CheckpointError(f"{path} is damaged: its checksum is wrong", "another checkpoint")
     return content
+
+
+def read_one(run: Path, which: str) -> State:
+    """Return the state of the checkpoint `which`, best or last. CheckpointError if there is none, as in `read`."""
+    path = run / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(run))
+    return read(path)
 
 
 def newest(run: Path) -> tuple[State | None, list[str]]:

@@ -123,10 +123,13 @@ def _values_of(member: TrainedModel) -> Callable[[Tensor], Tensor]:
 
 
 def load_models(
-    jobs: Sequence[Path], checkpoint: str = "auto", moved: Mapping[str, str] | None = None
+    jobs: Sequence[Path],
+    checkpoint: str = "auto",
+    moved: Mapping[str, str] | None = None,
+    metrics: Sequence[str] = (),
 ) -> TrainedModel | TrainedEnsemble:
     """Load the model of one run, or those of several as one. Raises what `load_trained` raises."""
-    models = tuple(load_trained(job, checkpoint, moved) for job in jobs)
+    models = tuple(load_trained(job, checkpoint, moved, metrics=metrics) for job in jobs)
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(map(_without_threshold, models)))
 
 

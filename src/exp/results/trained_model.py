@@ -1,6 +1,6 @@
 """The trained model of a run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +21,10 @@ from exp.data.read_table import Table
 from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.data.target_scale import OwnUnit
-from exp.errors import CheckpointError, ConfigError, DataError
+from exp.errors import ConfigError, DataError
 from exp.results import calibration_json, checkpoints, summary
 from exp.results.new_table import read_new_table
 from exp.results.run_folder import (
-    BEST_CHECKPOINT,
-    LAST_CHECKPOINT,
     add_user_modules_to_path,
     check_checkpoint,
     check_is_run,
@@ -201,7 +199,11 @@ class TrainedModel:
 
 
 def load_trained(
-    folder: Path | str, which: str = "auto", moved: Mapping[str, str] | None = None, calibrated: bool = True
+    folder: Path | str,
+    which: str = "auto",
+    moved: Mapping[str, str] | None = None,
+    calibrated: bool = True,
+    metrics: Sequence[str] = (),
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
@@ -211,6 +213,7 @@ def load_trained(
     Args:
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.
         calibrated: Whether to apply the calibration of the run, if it has one of these parameters.
+        metrics: The names of metrics to compute besides those of the run.
 
     No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
 
@@ -223,13 +226,11 @@ def load_trained(
     check_is_run(folder)
     add_user_modules_to_path(folder)
     config = config_from_saved(read_config(folder))
-    config = replace(config, dataset=with_moved_files(config.dataset, moved or {}))
+    dataset = with_moved_files(config.dataset, moved or {})
+    config = replace(config, dataset=dataset, metrics=[*metric_names_of(config), *metrics])
     if which == "auto":
         which = final_checkpoint(folder, vars(config.early_stopping))
-    path = folder / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(folder))
-    state = checkpoints.read(path)
+    state = checkpoints.read_one(folder, which)
     if (status := summary.read(folder).get("status")) not in ("finished", "pruned"):
         print(f"note: {folder} is {status}, not finished; to resume it: {resume_command(folder)}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])

@@ -66,7 +66,7 @@ def test_it_decides_and_is_reported_everywhere(typed: list[str], tmp_path: Path)
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     assert [event.value for event in events.Scalars("mymetrics.cost/val")] == [np.float32(value) for value, _ in values]
-    assert "mymetrics.cost" in (tmp_path / "run/report.html").read_text()
+    assert "EXP_ALLOW=mymetrics python -m exp --config-dir" in (tmp_path / "run/report.html").read_text()
     evaluated = forking.run("exp.evaluate", ["run=run"], tmp_path, allow="mymetrics")
     assert f"mymetrics.cost {summary['final']['test']['mymetrics.cost']!r}" in evaluated.stdout, evaluated.stderr
     refused = forking.run("exp.evaluate", ["run=run"], tmp_path)

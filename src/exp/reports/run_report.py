@@ -115,7 +115,8 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
         arguments = read_arguments(folder)
     except ConfigError:  # .hydra is damaged
         arguments = list(summary.get("overrides", []))
-    packages = re.findall(r"^ *_target_: *(\w+)\.", _read(folder / run_folder.CONFIG), re.MULTILINE)
+    named = r"^(?: *_target_:|metric:|-) *([^\W\d]\w*)\."  # - is an item of metrics, the only list at the top
+    packages = re.findall(named, _read(folder / run_folder.CONFIG), re.MULTILINE)
     allowed = ",".join(dict.fromkeys(name for name in packages if origin(name) == "user"))
     return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 

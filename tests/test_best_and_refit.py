@@ -160,6 +160,27 @@ def test_what_cannot_be_refitted_is_refused(folder: Path, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refit_of_folds_has_a_schedule_of_its_own_length(folder: Path, tmp_path: Path):
+    """Of 178 rows, 106 + 35 train the refit in 15 steps, and 118 or 119 are outside a fold, which are 12 steps."""
+    shutil.copy(folder / "wine.csv", tmp_path)
+    schedule = "scheduler=one_cycle batching.batch_size=10 early_stopping.patience=null".split()
+    line = ["-m", *WINE, *schedule, "folds=3", "figures=false", "sweep.workers=0", "hydra.sweep.dir=sweep"]
+    assert forking.run("exp", line, tmp_path).returncode == 0
+    done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"scheduler.total_steps={12 * 15}" in done.stdout
+    assert summary_of(tmp_path / "run")["steps"] == 12 * 15
+
+
+def test_folds_without_other_parts_are_refitted_on_all_rows(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "wine.csv", tmp_path)
+    line = [*WINE, "early_stopping.patience=null", "dataset.split=null", "folds=2", "figures=false"]
+    assert forking.run("exp", ["-m", *line, "sweep.workers=0", "hydra.sweep.dir=sweep"], tmp_path).returncode == 0
+    done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert summary_of(tmp_path / "run")["rows"]["train"] == 178
+
+
 def test_a_config_dir_and_a_preset_with_values_are_kept(tmp_path: Path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/rates.yaml").write_text(

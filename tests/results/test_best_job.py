@@ -13,7 +13,7 @@ from exp.results.refit_line import refit_overrides, trained_epochs
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
 
 CONFIG_OF_A_JOB = {
-    "dataset": {"_target_": "sklearn.datasets.load_wine", "train_on_val": False},
+    "dataset": {"_target_": "sklearn.datasets.load_wine", "split": [0.6, 0.2, 0.2], "train_on_val": False},
     "scheduler": {"_target_": None},
     "batching": {"batch_size": 10, "drop_last": False},
     "early_stopping": {"restore_best": False},
@@ -205,6 +205,8 @@ def test_what_the_rows_decided_is_kept(tmp_path: Path):
         ({"T_max": None}, ["scheduler.T_max=20"]),
         ({"T_max": None, "every": "step"}, ["scheduler.T_max=300"]),  # 141 rows are 15 steps
         ({"T_max": None, "every": "evaluation"}, ["scheduler.T_max=20", "eval_every=1epoch"]),
+        ({"total_steps": None, "every": "step"}, ["scheduler.total_steps=300"]),
+        ({"total_steps": None}, ["scheduler.total_steps=20"]),
         ({"T_max": 7}, []),
         ({"step_size": 10}, []),
         ({"step_size": 10, "every": "evaluation"}, ["eval_every=1epoch"]),
@@ -218,7 +220,14 @@ def test_a_schedule_keeps_the_length_of_the_best_job(scheduler: dict[str, Any], 
 
 
 def test_a_dataset_of_a_users_own_gets_the_key(tmp_path: Path):
-    assert refitted(tmp_path, "dataset=wine", dataset={"_target_": "ours.rows"})[1] == "++dataset.train_on_val=true"
+    dataset = {"_target_": "ours.rows", "split": [0.6, 0.2, 0.2]}
+    assert refitted(tmp_path, "dataset=wine", dataset=dataset)[1] == "++dataset.train_on_val=true"
+
+
+def test_without_validation_rows_there_are_none_to_add(tmp_path: Path):
+    dataset = {"_target_": "sklearn.datasets.load_wine", "split": None, "train_on_val": False}
+    assert refitted(tmp_path / "null", "dataset=wine", dataset=dataset) == ["dataset=wine", *USUAL[1:]]
+    assert refitted(tmp_path, "dataset=wine", content={"rows": {"train": 9}}) == ["dataset=wine", *USUAL[1:]]
 
 
 def test_a_plateau_scheduler_is_refused(tmp_path: Path):

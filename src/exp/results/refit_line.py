@@ -1,12 +1,13 @@
 """The overrides that train a choice of a sweep again, on the training and the validation rows. Imports no torch."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exp.config.compose import override_key
+from exp.config.compose import compose_config, override_key
 from exp.config.overrides import shell_line
+from exp.config.schema import validate
 from exp.errors import ConfigError
 from exp.results import summary
 from exp.results.best_job import BestChoice
@@ -33,19 +34,25 @@ def refit_overrides(best: BestChoice) -> list[str]:
         )
     epochs = round(statistics.fmean(trained_epochs(one) for one in best.jobs))
     changed = {
-        "dataset.train_on_val": "true",
         "epochs": str(epochs),
         "early_stopping.patience": "null",
         "early_stopping.restore_best": "false",
-        **_kept_schedule(config, content),
     }
+    if config["dataset"].get("split") is not None and "val" in content["rows"]:
+        own = "" if "train_on_val" in config["dataset"] else "++"  # a YAML file of the user's own
+        changed = {f"{own}dataset.train_on_val": "true", **changed}
     if "batching.batch_size" in content.get("decided", {}):
         changed["batching.batch_size"] = str(content["decided"]["batching.batch_size"])
-    kept = [word for word in best.overrides if override_key(word) not in changed]
-    added = [f"{key}={value}" for key, value in changed.items()]
-    if "train_on_val" not in config["dataset"]:  # a YAML file of the user's own
-        added[0] = f"++{added[0]}"
-    return [*kept, *added]
+    line = _override(best.overrides, changed)
+    return _override(line, _kept_schedule(config, content, lambda: _steps_of_refit(best, line)))
+
+
+def _override(words: Sequence[str], changed: Mapping[str, str]) -> list[str]:
+    keys = {override_key(key) for key in changed}
+    return [
+        *(word for word in words if override_key(word) not in keys),
+        *(f"{key}={value}" for key, value in changed.items()),
+    ]
 
 
 def trained_epochs(job: Path) -> int:
@@ -64,15 +71,22 @@ def _planned_epochs(config: Mapping[str, Any], content: Mapping[str, Any]) -> in
     return int(content.get("decided", {}).get("epochs", config["epochs"]))
 
 
-def _kept_schedule(config: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, str]:
-    """Return what keeps a schedule whose length depends on that of the run, such as cosine with T_max=null."""
+def _kept_schedule(
+    config: Mapping[str, Any], content: Mapping[str, Any], steps_per_epoch: Callable[[], int]
+) -> dict[str, str]:
+    """Return what keeps a schedule whose length depends on that of the run, such as cosine with T_max=null.
+
+    Args:
+        steps_per_epoch: Returns the number of steps per epoch of the refit.
+    """
     scheduler, epochs = config["scheduler"], _planned_epochs(config, content)
     every = scheduler.get("every", "epoch")
     kept: dict[str, str] = {}
     if scheduler.get("_target_") is None:
         return kept
-    if "T_max" in scheduler and scheduler["T_max"] is None:
-        kept["scheduler.T_max"] = str(epochs * (_refit_steps(config, content) if every == "step" else 1))
+    for key in ("T_max", "total_steps"):
+        if key in scheduler and scheduler[key] is None:
+            kept[f"scheduler.{key}"] = str(epochs * (steps_per_epoch() if every == "step" else 1))
     if every == "evaluation" and config["eval_every"] == "auto":
         # Lazy: it imports torch.
         from exp.training.plan import MAX_EVALUATIONS, compute_period
@@ -82,10 +96,18 @@ def _kept_schedule(config: Mapping[str, Any], content: Mapping[str, Any]) -> dic
     return kept
 
 
-def _refit_steps(config: Mapping[str, Any], content: Mapping[str, Any]) -> int:
-    """Return the steps per epoch on the training and validation rows."""
+def _steps_of_refit(best: BestChoice, line: Sequence[str]) -> int:
+    """Return the number of steps per epoch of a run with the overrides `line`."""
+    config, content = read_config(best.jobs[0]), summary.read(best.jobs[0])
+    if config.get("folds") is not None:  # the refit has other rows for testing
+        # Lazy: it imports torch.
+        from exp.training.build import build
+
+        return build(validate(compose_config(line, best.config_dir[1:]))).batches.steps_per_epoch
     batching = config["batching"]
-    rows = content["rows"]["train"] + content["rows"].get("val", 0)
+    rows = content["rows"]["train"]
+    if any(override_key(word) == "dataset.train_on_val" for word in line):
+        rows += content["rows"]["val"]
     size = content.get("decided", {}).get("batching.batch_size", batching["batch_size"]) or rows
     return rows // size if batching["drop_last"] else -(-rows // size)
 

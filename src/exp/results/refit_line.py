@@ -38,7 +38,7 @@ def refit_overrides(best: BestChoice) -> list[str]:
         "early_stopping.patience": "null",
         "early_stopping.restore_best": "false",
     }
-    if config["dataset"].get("split") is not None and "val" in content["rows"]:
+    if config["dataset"].get("split") is not None and "val" in content.get("rows", {}):
         own = "" if "train_on_val" in config["dataset"] else "++"  # a YAML file of the user's own
         changed = {f"{own}dataset.train_on_val": "true", **changed}
     if "batching.batch_size" in content.get("decided", {}):

@@ -12,7 +12,7 @@ from scipy import stats
 
 from exp.results import repeats
 from exp.results.job_rows import JobRows, read_job_rows
-from exp.results.repeats import mean_rows, name_repeats, other_units_note
+from exp.results.repeats import complete_choices, mean_rows, name_repeats, other_units_note, sort_means
 from exp.results.sweep_csv import Row
 from exp.results.ties import Ties, find_ties
 
@@ -102,7 +102,7 @@ def test_lost_jobs_are_left_out_of_the_pairs():
     ("first", "second"),
     [
         ([0.1, 0.2, None, None], [None, None, 0.8, 0.9]),  # no pairs
-        ([0.1, 0.2, None, None], [None, 0.9, 0.8, 0.9]),
+        ([0.1, 0.2, None, None], [None, 0.9, 0.8, None]),  # one pair
         ([0.25, 0.5, 0.75], [0.5, 0.75, 1.0]),  # equal differences
     ],
 )
@@ -237,3 +237,12 @@ def test_losses_of_different_units_are_not_compared(key: str):
     assert find_ties(rows, "loss/val", {}) is None
     assert other_units_note(rows, "rmse/val") is None
     assert other_units_note(jobs({"0.1": [1.0, 2.0], "0.2": [1.0, 3.0]}), "loss/val") is None
+
+
+def test_a_choice_that_lost_jobs_is_not_compared_and_comes_last():
+    """The mean of those of its repeats that are left may be too good: `exp best` does not choose it either."""
+    rows = jobs({**CLEAR, "100": [0.01, None, None, None, 0.01]})
+    assert marks(find_ties(rows, METRIC, known(rows)), "0.1", "1", "10", "100") == ["yes", "no", "no", ""]
+    means = sort_means(mean_rows(rows, known(rows)), METRIC)
+    assert [row["lr"] for row in means] == ["0.1", "1", "10", "100"]
+    assert {choice[0] for choice in complete_choices(rows)} == set(CLEAR)

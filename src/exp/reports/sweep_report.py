@@ -123,7 +123,7 @@ class SweepResults:
         """Return a row for each choice, with mean and deviation over its repeats; None if it has none."""
         choices, others = repeats.choice_columns(self.rows), [name for name in self.metrics if name != self.by]
         rows: list[tuple[str, ...]] = []
-        for row in sort_best_first(repeats.mean_rows(self.rows, self._known), self.by):
+        for row in repeats.sort_means(repeats.mean_rows(self.rows, self._known), self.by):
             values = tuple(str(row.get(name, "")) for name in choices)
             marks = [] if self._ties is None else [self._ties.mark(values)]
             means = [format_mean_std(self.by, row), format_interval(self.by, row)]

@@ -77,7 +77,8 @@ def summary_table(
     the other split and the seconds, then all metrics but `metric`.
     """
     varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows, known)
-    best = sort_best_first(means or [row for row in rows if row["status"] == "finished"], metric)
+    finished = [row for row in rows if row["status"] == "finished"]
+    best = repeats.sort_means(means, metric) if means else sort_best_first(finished, metric)
     near = [name for name in metrics if name.rpartition("/")[2] == metric.rpartition("/")[2]]
     single = [metric] if metric in metrics else []
     if means:

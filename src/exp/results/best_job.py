@@ -111,23 +111,18 @@ class BestChoice:
 def find_best(folder: Path) -> BestChoice:
     """Return the best choice of the sweep in `folder`: the best mean of its sweep.metric over the finished jobs.
 
-    Choices are compared if none has more finished jobs: otherwise the one whose seeds diverged might win by the seed
-    that is left. The first one wins a tie.
+    Those of `repeats.complete_choices` are compared. The first one wins a tie.
 
     Raises:
         ConfigError: The folder is no sweep, no job finished, or none has the metric.
     """
     check_is_sweep(folder)
     rows, metric = list(sweep_csv.read_rows(folder).values()), read_sweep_metric(folder)
-    finished = [
-        [row for row in members if row["status"] == "finished"] for members in repeats.group_by_choice(rows).values()
-    ]
-    most = max(map(len, finished), default=0)
-    if not most:
+    complete = list(repeats.complete_choices(rows).values())
+    if not complete:
         raise _none_finished(folder, rows)
     name = metric.rpartition("/")[0]
     add_user_modules_to_path(folder / str(rows[0]["job"]))  # its metric may be the user's own
-    complete = [members for members in finished if len(members) == most]
     means = [statistics.fmean(sweep_csv.read_metric(row, metric) for row in members) for members in complete]
     known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
     if not known:
@@ -143,7 +138,7 @@ def find_best(folder: Path) -> BestChoice:
         repeated=tuple(key for key in REPEATED if key in varied),
         compared=len(known),
         tied=len(ties.tied) - 1 if ties is not None else 0,
-        incomplete=sum(0 < len(members) < most for members in finished),
+        incomplete=len(repeats.finished_by_name(rows)) - len(complete),
         note=repeats.other_units_note(compared, metric) or "",
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from exp.config.metric_names import metric_range
 from exp.results.job_rows import AllRows, average_splits, read_job_rows
 from exp.results.run_folder import FOLDS_TABLE, SEEDS_TABLE
-from exp.results.sweep_csv import OWN, SPLITS, Row, write_rows
+from exp.results.sweep_csv import OWN, SPLITS, Row, sort_best_first, write_rows
 from exp.results.t_tests import mean_interval
 
 # The keys in which repeats differ, and what their values are called.
@@ -69,6 +69,23 @@ def group_by_choice(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     for row in rows:
         groups.setdefault(tuple(str(row.get(name, "")) for name in names), []).append(row)
     return groups
+
+
+def complete_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """Return the finished jobs of each choice that has as many of them as any other; empty if no job finished.
+
+    Only these are compared: of the others, a seed that diverged has no value, and the mean would be too good.
+    """
+    groups = group_by_choice(rows).items()
+    finished = {choice: [row for row in members if row["status"] == "finished"] for choice, members in groups}
+    most = max(map(len, finished.values()), default=0)
+    return {choice: members for choice, members in finished.items() if members and len(members) == most}
+
+
+def sort_means(means: Sequence[Row], metric: str) -> list[Row]:
+    """Return the rows of `mean_rows` with the best by `metric` first, and those of incomplete choices last."""
+    most = max((int(str(row["n"])) for row in means), default=0)
+    return sorted(sort_best_first(means, metric), key=lambda row: int(str(row["n"])) < most)
 
 
 def name_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], str]:

@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 from exp.config.metric_names import as_cost
 from exp.results.job_rows import AllRows, average_splits
-from exp.results.repeats import REPEATED, group_by_choice, name_choices, name_repeats, other_units_note
+from exp.results.repeats import REPEATED, complete_choices, name_choices, name_repeats, other_units_note
 from exp.results.sweep_csv import Row, metric_value
 from exp.results.t_tests import LEVEL, paired_p_value
 
@@ -69,7 +69,7 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
         known: The rows of the jobs, by job.
     """
     label = name_repeats(rows)
-    results = {choice: _results(members, metric) for choice, members in group_by_choice(rows).items()}
+    results = {choice: _results(members, metric) for choice, members in complete_choices(rows).items()}
     costs = {choice: _mean_cost(metric, jobs.values()) for choice, jobs in results.items() if jobs}
     compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
     if not label or len(compared) < 2 or other_units_note(rows, metric) is not None:
@@ -106,11 +106,11 @@ _Results: TypeAlias = Mapping[tuple[str, ...], _Result]
 
 
 def _results(members: Sequence[Row], metric: str) -> _Results:
-    """Return the results of the finished jobs that have the metric."""
+    """Return the results of those of the jobs that have the metric."""
     return {
         tuple(str(row.get(key, "")) for key in REPEATED): _Result(str(row["job"]), metric_value(row, metric))
         for row in members
-        if row["status"] == "finished" and row.get(metric) not in (None, "")
+        if row.get(metric) not in (None, "")
     }
 
 

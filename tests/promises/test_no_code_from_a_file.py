@@ -5,8 +5,10 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import forking
@@ -16,6 +18,7 @@ from conftest import config_of
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from exp.config import allowlist
 from exp.config.compose import compose_config
 from exp.config.instantiate import resolve
 from exp.errors import CheckpointError, ConfigError
@@ -373,3 +376,59 @@ def test_a_sweep_that_is_resumed_cannot_bring_flags(exp, tmp_path: Path, word: o
     assert not (tmp_path / "ran").exists()
     assert done.returncode == 1
     assert "sweep/multirun.yaml: not a list of KEY=VALUE" in done.stderr
+
+
+def test_a_config_dir_replaces_no_installed_module(exp, tmp_path: Path):
+    """Even if the user allows a module: `mine` is the only one that it may bring. Workers import all others anew."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/mine.py").write_text("from torch import nn\nclass Net(nn.Linear): ...\n")
+    for name in ("scipy", "torch", "this"):
+        text = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n"
+        (tmp_path / f"conf/{name}.py").write_text(text)
+    line = ["--config-dir", "conf", "epochs=1", "figures=false", "model._target_=mine.Net", "sweep.workers=2"]
+    done = exp("-m", *line, "model=linear", "seed=1,2", EXP_ALLOW="mine")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "conf/ran").exists()
+
+
+def test_the_folder_of_modules_is_the_last_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "this.py").touch()
+    (tmp_path / "mine_alone.py").touch()
+    monkeypatch.setattr("exp.config.allowlist.USER_PACKAGES", ("mine_alone",))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("PYTHONPATH", "EXP_MODULES"):
+        monkeypatch.setenv(name, "")
+    allowlist.add_to_path(str(tmp_path))
+    places = [find_spec(name) for name in ("this", "mine_alone")]
+    assert [spec is not None and Path(str(spec.origin)).parent == tmp_path for spec in places] == [False, True]
+    assert os.environ["PYTHONPATH"] == ""
+    allowlist.add_to_path(str(tmp_path / "later"))
+    assert sys.path[-2:] == [str(tmp_path / "later"), str(tmp_path)]
+    del sys.path[-2:]
+    allowlist.add_to_path(None)  # in a worker
+    assert sys.path[-2:] == [str(tmp_path / "later"), str(tmp_path)]
+
+
+@pytest.mark.parametrize("job", ["0", "link"])
+def test_a_sweep_cannot_bring_its_own_module(tmp_path: Path, job: str):
+    sweep = tmp_path / "sweep"
+    (sweep / "conf").mkdir(parents=True)
+    (sweep / "conf/mine.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    (sweep / "multirun.yaml").write_text("sweep: {metric: mine.gain/val}\n")
+    place = sweep / "0" if job == "0" else tmp_path / "elsewhere"
+    (place / ".hydra").mkdir(parents=True)
+    (place / ".hydra/overrides.yaml").write_text("[]\n")
+    (place / "summary.json").write_text('{"status": "finished", "final": {"val": {"mine.gain": 1.0}}}')
+    if job == "link":
+        (sweep / "0").symlink_to(place)
+    sources = f"{{config_sources: [{{provider: command-line, path: '{sweep}/conf'}}]}}"
+    (place / ".hydra/hydra.yaml").write_text(f"hydra: {{runtime: {sources}}}\n")
+    for command in (
+        ["best", "sweep"],
+        ["predict", "run=sweep", "data=x.csv", "out=y.csv"],
+        ["evaluate", "run=sweep/0"],
+    ):
+        done = forking.begin(f"exp.{command[0]}", *command[1:], folder=tmp_path, EXP_ALLOW="mine").completed()
+        assert done.returncode == 1
+        assert f"--config-dir={sweep}/conf must be an absolute path outside the sweep" in done.stderr
+    assert not (sweep / "conf/ran").exists()

@@ -71,8 +71,8 @@ def wait_until_saved(job: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_job_does_not_affect_the_others(tmp_path: Path):
-    (tmp_path / "mortal.py").write_text(MODEL)
     (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/mortal.py").write_text(MODEL)
     (tmp_path / "conf/model/dying.yaml").write_text("_target_: mortal.Dying\ndie: false\n")
     line = ["--config-dir", "conf", "model=dying", "dataset=moons", "epochs=1", "figures=false", "model.die=false,true"]
     process = start(tmp_path, *line, LOCAL, "hydra.sweep.dir=sweep", EXP_ALLOW="mortal")

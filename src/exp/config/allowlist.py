@@ -16,6 +16,9 @@ from exp.errors import ConfigError, as_yaml, nearest
 # Packages of the user that a config may name too: comma-separated, in the environment and nowhere else.
 VARIABLE = "EXP_ALLOW"
 
+# The folders of their modules, for the workers of a sweep.
+_FOLDERS = "EXP_MODULES"
+
 
 # Read at import: hydra.job.env_set could set it later.
 USER_PACKAGES = tuple(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip())
@@ -54,18 +57,20 @@ GIVEN: dict[str, tuple[str, ...]] = {
 def add_to_path(config_dir: str | None) -> None:
     """Make the user's modules in the current folder and in `config_dir` importable, in this process and its workers.
 
-    Without EXP_ALLOW, which names these modules, nothing is changed.
+    Without EXP_ALLOW, which names these modules, nothing is changed. `config_dir` may be someone else's: it comes after
+    all installed modules, so that it replaces none of them.
     """
     if not USER_PACKAGES:
         return
     if "" not in sys.path:
         sys.path.insert(0, "")  # as with `python -m exp`
-    if config_dir is not None:
-        place = str(Path(config_dir).absolute())
-        if place not in sys.path:
-            sys.path.insert(1, place)
-        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        os.environ["PYTHONPATH"] = os.pathsep.join([place, *(name for name in before if name not in ("", place))])
+    # Not PYTHONPATH, which comes before the installed modules.
+    known = [name for name in os.environ.get(_FOLDERS, "").split(os.pathsep) if name]
+    added = [] if config_dir is None else [str(Path(config_dir).absolute())]
+    folders = list(dict.fromkeys([*added, *known]))  # the latest first
+    before = [name for name in sys.path if name not in known]
+    sys.path[:] = [*before, *(name for name in folders if name not in before)]
+    os.environ[_FOLDERS] = os.pathsep.join(folders)
 
 
 def origin(target: object) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
+from exp.config import own_metrics
 from exp.config.compose import override_key
 from exp.config.metric_names import as_cost, is_higher_better
 from exp.config.overrides import shell_line, text_override
@@ -122,7 +123,8 @@ def find_best(folder: Path) -> BestChoice:
     if not complete:
         raise _none_finished(folder, rows)
     name = metric.rpartition("/")[0]
-    add_user_modules_to_path(folder / str(rows[0]["job"]))  # its metric may be the user's own
+    if own_metrics.is_own(name):
+        add_user_modules_to_path(folder / str(rows[0]["job"]))
     means = [statistics.fmean(sweep_csv.read_metric(row, metric) for row in members) for members in complete]
     known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
     if not known:

@@ -25,17 +25,14 @@ LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previ
 CALIBRATION = "calibration.json"
 BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
-
 # Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
 CHECKPOINTS = ("last", "best", "auto")
-
 
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
 SEARCH_RECORD = "search.json"
 SEEDS_TABLE, FOLDS_TABLE = "seeds.csv", "folds.csv"
 SEED_BANDS, FOLD_BANDS, COMPARISON = "seeds", "folds", "comparison"
-
 
 # In both.
 REPORT = "report.html"
@@ -187,7 +184,7 @@ def read_config_dir(folder: Path) -> list[str]:
     """Return the --config-dir that the run was started with, as arguments.
 
     Raises:
-        ConfigError: It is inside the run folder: an untrusted run could bring modules along.
+        ConfigError: It is inside the folder of the run or of its sweep: someone else's could bring modules along.
     """
     settings: Any = _read_hydra_file(folder, HYDRA_SETTINGS)
     return _checked_config_dir(folder, HYDRA_SETTINGS, settings.get("hydra") if isinstance(settings, dict) else {})
@@ -201,10 +198,13 @@ def _checked_config_dir(folder: Path, name: str, hydra: Any) -> list[str]:
     if not arguments:
         return []
     config_dir = Path(arguments[1])
-    if not config_dir.is_absolute() or config_dir.resolve().is_relative_to(folder.resolve()):
+    sweeps = [place for place in (folder, *folder.absolute().parents, *folder.resolve().parents) if is_sweep(place)]
+    around = (place.resolve() for place in (folder, *sweeps))
+    if not config_dir.is_absolute() or any(config_dir.resolve().is_relative_to(place) for place in around):
+        what = "sweep" if sweeps else "run"
         raise ConfigError(
-            f"{folder}/{name}: --config-dir={config_dir} must be an absolute path outside the run",
-            "start a new run",
+            f"{folder}/{name}: --config-dir={config_dir} must be an absolute path outside the {what}",
+            f"start a new {what}",
         )
     return ["--config-dir", str(config_dir)]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from submitit import AutoExecutor, Job
 from submitit.helpers import DelayedSubmission
 
+from exp.config import allowlist
 from exp.errors import ConfigError
 from exp.results.run_folder import SUMMARY
 from exp.sweeps.executors._base import Executor
@@ -42,6 +43,7 @@ class _ClusterTask:
     """The function that submitit runs. It resumes the run if it was preempted before."""
 
     def __call__(self, task: Task) -> Outcome:
+        allowlist.add_to_path(None)
         from exp.training.reuse import JobCache
 
         spec = task.spec

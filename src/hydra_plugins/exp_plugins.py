@@ -54,15 +54,20 @@ class ExpLauncher(Launcher):
 class ExpSweeper(BasicSweeper):
     """`hydra/sweeper=exp`, the default: Hydra's basic sweeper. exp's launcher composes and validates the jobs."""
 
-    def __init__(self, params: "Mapping[str, Any] | None" = None) -> None:
+    def __init__(self, params: "Mapping[str, Any] | None" = None, **search: Any) -> None:
         super().__init__(max_batch_size=None)  # one batch: every job is validated before the first begins
+        del search
         self._values = params
 
     def sweep(self, arguments: list[str]) -> Any:
         from exp.sweeps.folds import with_folds
-        from exp.sweeps.yaml_params import with_params
+        from exp.sweeps.yaml_params import refuse_search_settings, with_params
 
-        return super().sweep(with_folds(self.config, with_params(self._values, arguments)))
+        assert self.config is not None
+        assert self.hydra_context is not None
+        overrides = with_folds(self.config, with_params(self._values, arguments))
+        refuse_search_settings(self.config, self.hydra_context.config_loader, overrides)
+        return super().sweep(overrides)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
@@ -155,6 +160,11 @@ class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
     _recursive_: bool = False  # Hydra would call a _target_ in params
     params: dict[str, Any] | None = None  # keys with their values, as they are typed: optimizer.lr: 0.01,0.1
+    # A preset of a search may have these. The best trial is a run, or a sweep over its seeds, of the same preset.
+    n_trials: int | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    seed: int | None = None
 
 
 for name, node in {

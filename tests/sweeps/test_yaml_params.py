@@ -1,11 +1,16 @@
 """A sweep can be written in YAML: `hydra.sweeper.params` in a preset."""
 
+import shlex
+import statistics
 from pathlib import Path
 
 import pytest
 
-from exp import sweep
+from exp import sweep, train
 from exp.errors import ExpError
+from exp.results import search_json
+from exp.results.best_job import find_best
+from exp.results.refit_line import refit_overrides
 
 PRESET = """# @package _global_
 defaults:
@@ -55,6 +60,24 @@ SEARCH = PRESET.replace("params:", "n_trials: 2\n    sampler: random\n    params
 def test_it_can_hold_a_search():
     write("optimizer.lr: interval(0.01,0.1)", SEARCH)
     assert len(sweep(*LINE, "hydra/sweeper=optuna").table) == 2
+
+
+def test_the_lines_of_its_best_trial_can_be_run(tmp_path: Path):
+    """They name the preset, which has the settings of the search."""
+    write("optimizer.lr: interval(0.01,0.1)", SEARCH)
+    sweep(*LINE, "hydra/sweeper=optuna", "seed=1,2")
+    record = search_json.read(tmp_path / "sw")
+    assert record is not None
+    words = shlex.split(record.best_command)[4:]
+    assert "experiment=sweepy" in words
+    again = sweep(*words, "sweep.workers=0", "hydra.sweep.dir=again").table
+    assert statistics.fmean(again["loss/val"]) == pytest.approx(record.best_value)
+    best = find_best(Path("sw"))
+    run = train(*best.config_dir, *best.overrides, "seed=1", "hydra.run.dir=run")
+    assert run.final["val"]["loss"] == again["loss/val"][0]
+    (printed,) = [word for word in refit_overrides(best) if word.startswith("optimizer.lr")]
+    assert printed in words
+    assert train("resume=run", "epochs=2").folder == run.folder
 
 
 @pytest.mark.parametrize(

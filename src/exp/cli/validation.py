@@ -14,6 +14,7 @@ from exp.errors import ConfigError
 from exp.results.initial import find_initial
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
+from exp.sweeps.yaml_params import refuse_typed_search_settings
 
 
 def validate_run(config: DictConfig) -> None:
@@ -22,6 +23,8 @@ def validate_run(config: DictConfig) -> None:
     if config.sweep.dry_run:
         what = "sweep.dry_run=true needs a sweep (-m)"
         raise ConfigError(what, "--cfg job", key="sweep.dry_run")
+    if not is_search(config):
+        refuse_typed_search_settings(config)
     run = validate(without_hydra(config))
     refuse_all_folds(run)
     check_input_files(run.dataset)

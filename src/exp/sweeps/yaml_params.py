@@ -1,13 +1,19 @@
-"""The values to sweep over that a YAML file gives: `hydra.sweeper.params`."""
+"""Settings of `hydra.sweeper` that a YAML file gives: the values to sweep over, `params`, and those of a search."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.compose import override_key
 from exp.config.schema import flatten
 from exp.errors import ConfigError, as_yaml
+from exp.results.repeats import REPEATED
+
+# Fields of ExpSweeperConf that only a search uses.
+_OF_A_SEARCH = ("n_trials", "sampler", "pruner", "seed")
 
 
 def with_params(params: Mapping[str, Any] | None, typed: Sequence[str]) -> list[str]:
@@ -33,3 +39,29 @@ def with_params(params: Mapping[str, Any] | None, typed: Sequence[str]) -> list[
             values = cast("list[object]", value) if isinstance(value, list) else [value]
             found[override_key(key)] = f"{key}={','.join(map(as_yaml, values))}"
     return [*found.values(), *typed]
+
+
+def refuse_search_settings(config: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> None:
+    """Raise ConfigError if a sweep that is no search has the settings of one, and something to search.
+
+    Jobs that differ only in seeds or folds are those of one trial of a search: its YAML file may have the settings.
+    """
+    given = [name for name in _OF_A_SEARCH if config.hydra.sweeper.get(name) is not None]
+    if not given:
+        return
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    if any(word.is_sweep_override() and word.key_or_group not in REPEATED for word in parsed):
+        raise _needs_search(given[0])
+    refuse_typed_search_settings(config)
+
+
+def refuse_typed_search_settings(config: DictConfig) -> None:
+    """Raise ConfigError if the command line of what is no search has settings of one."""
+    keys = {override_key(word) for word in config.hydra.overrides.hydra}
+    if typed := [name for name in _OF_A_SEARCH if f"hydra.sweeper.{name}" in keys]:
+        raise _needs_search(typed[0])
+
+
+def _needs_search(name: str) -> ConfigError:
+    key = f"hydra.sweeper.{name}"
+    return ConfigError(f"{key} needs a search", "add hydra/sweeper=optuna", key=key)

@@ -432,3 +432,16 @@ def test_a_sweep_cannot_bring_its_own_module(tmp_path: Path, job: str):
         assert done.returncode == 1
         assert f"--config-dir={sweep}/conf must be an absolute path outside the sweep" in done.stderr
     assert not (sweep / "conf/ran").exists()
+
+
+def test_the_comment_of_exp_best_is_one_line(tmp_path: Path):
+    """Its output is for a shell: a line break in the name of a job would begin a command."""
+    job = tmp_path / "sweep/0\ntouch ran\x1b[2K"
+    (job / ".hydra").mkdir(parents=True)
+    (job / ".hydra/overrides.yaml").write_text("[seed=1]\n")
+    (job / ".hydra/hydra.yaml").write_text("{}\n")
+    (job / ".hydra/config.yaml").write_text("epochs: 1\n")
+    (job / "summary.json").write_text('{"status": "finished", "final": {"val": {"lo\\nss": 1.0}}}')
+    (tmp_path / "sweep/multirun.yaml").write_text('sweep: {metric: "lo\\nss/val"}\n')
+    done = forking.run("exp.best", ["sweep"], tmp_path)
+    assert done.stdout.splitlines() == ["# job 0 touch ran [2K: lo ss/val 1", "python -m exp seed=1"], done.stderr

@@ -82,7 +82,9 @@ class BestChoice:
         notes += [self.note] * bool(self.note)
         in_brackets = f" ({'; '.join(notes)})" if notes else ""
         value = format_metric(self.metric, self.value)
-        return f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
+        line = f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
+        # A name may have a line break, after which a shell would read a command.
+        return "".join(letter if letter.isprintable() else " " for letter in line)
 
     @property
     def config_dir(self) -> list[str]:

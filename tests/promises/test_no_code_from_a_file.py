@@ -22,7 +22,7 @@ from exp.config import allowlist
 from exp.config.compose import compose_config
 from exp.config.instantiate import resolve
 from exp.errors import CheckpointError, ConfigError
-from exp.results import checkpoints
+from exp.results import checkpoints, search_json
 from exp.training.build import build
 
 REFUSED = [
@@ -445,3 +445,11 @@ def test_the_comment_of_exp_best_is_one_line(tmp_path: Path):
     (tmp_path / "sweep/multirun.yaml").write_text('sweep: {metric: "lo\\nss/val"}\n')
     done = forking.run("exp.best", ["sweep"], tmp_path)
     assert done.stdout.splitlines() == ["# job 0 touch ran [2K: lo ss/val 1", "python -m exp seed=1"], done.stderr
+
+
+@pytest.mark.parametrize("importances", ['{"optimizer.lr": "9"}', '{"optimizer.lr": null}', "[]"])
+def test_a_record_of_a_search_that_is_none_is_left_out(tmp_path: Path, importances: str):
+    record = {"metric": "loss/val", "direction": "minimize", "trials": 3, "best_value": 0.5, "best_params": {}}
+    content = json.dumps({**record, "best_command": "", "importances": json.loads(importances), "log": []})
+    (tmp_path / "search.json").write_text(content)
+    assert search_json.read(tmp_path) is None

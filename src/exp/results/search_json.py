@@ -46,4 +46,6 @@ def read(folder: Path) -> SearchRecord | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     kinds = {"best_value": float | int | None, "best_command": str, "importances": dict, "log": list}
-    return record if all(isinstance(getattr(record, name), kind) for name, kind in kinds.items()) else None
+    has_kinds = all(isinstance(getattr(record, name), kind) for name, kind in kinds.items())
+    shares: list[object] = list(record.importances.values()) if has_kinds else []
+    return record if has_kinds and all(isinstance(share, float | int) for share in shares) else None

@@ -22,7 +22,7 @@ from exp.config import allowlist
 from exp.config.compose import compose_config
 from exp.config.instantiate import resolve
 from exp.errors import CheckpointError, ConfigError
-from exp.results import checkpoints, search_json
+from exp.results import checkpoints, search_json, sweep_csv
 from exp.training.build import build
 
 REFUSED = [
@@ -453,3 +453,12 @@ def test_a_record_of_a_search_that_is_none_is_left_out(tmp_path: Path, importanc
     content = json.dumps({**record, "best_command": "", "importances": json.loads(importances), "log": []})
     (tmp_path / "search.json").write_text(content)
     assert search_json.read(tmp_path) is None
+
+
+def test_a_job_of_a_sweep_is_inside_its_folder(tmp_path: Path):
+    (tmp_path / "sweep/0/.hydra").mkdir(parents=True)
+    (tmp_path / "sweep/0/.hydra/overrides.yaml").write_text("[]\n")
+    content = {"status": "failed", "overrides": ["seed=1", "job=../run", "status=finished", "error=", "seconds=1"]}
+    (tmp_path / "sweep/0/summary.json").write_text(json.dumps(content))
+    row = sweep_csv.read_rows(tmp_path / "sweep")["0"]
+    assert row == {"job": "0", "status": "failed", "seed": "1", "seconds": "", "error": ""}

@@ -57,7 +57,7 @@ def read_row(job: Path) -> Row:
     return {
         "job": job.name,
         "status": content["status"],
-        **{key: value for key, _, value in (override.partition("=") for override in overrides) if key != "resume"},
+        **{key: value for key, _, value in (word.partition("=") for word in overrides) if key not in ("resume", *OWN)},
         **{
             f"{name}/{split}": value
             for split in SPLITS

@@ -13,6 +13,11 @@ from forking import run as run_module
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import accuracy_score, log_loss
 
+from exp.calibrate import calibrate
+from exp.config.schema import Config
+from exp.results import trained_model
+from exp.training.build import Experiment, build
+
 RUN = "dataset=cancer loss.class_weights=[1,20] epochs=6 figures=false batching.batch_size=32 hydra.run.dir=run"
 
 
@@ -81,6 +86,19 @@ def test_a_threshold_decides_what_is_predicted(folder: Path):
     assert "which has the best f1:malignant" in printed
     content = json.loads((folder / "run/calibration.json").read_text())
     assert content["after"]["val"]["f1:malignant"] >= content["before"]["val"]["f1:malignant"]
+
+
+def test_the_rows_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    builds: list[Config] = []
+
+    def count(config: Config) -> Experiment:
+        builds.append(config)
+        return build(config)
+
+    monkeypatch.setattr(trained_model, "build", count)
+    monkeypatch.chdir(folder)
+    calibrate("run", threshold="f1:malignant")
+    assert len(builds) == 1
 
 
 def test_other_parameters_are_not_calibrated(folder: Path):

@@ -82,7 +82,9 @@ class TrainedModel:
             return self
         assert isinstance(self.objective, Multiclass | Binary)
         objective = replace(self.objective, threshold=calibration.threshold)
-        return replace(self, objective=objective, calibration=calibration)
+        other = replace(self, objective=objective, calibration=calibration)
+        vars(other).update((name, value) for name, value in vars(self).items() if name == "experiment")  # the same rows
+        return other
 
     @property
     def parameters(self) -> str:
@@ -207,8 +209,7 @@ def load_trained(
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
-    It prints a note if the run has not finished.
-    `auto` is what the final metrics are of: the best with early stopping (restore_best=auto), otherwise the last.
+    `auto` is that of the final metrics: best with early stopping, otherwise last. A note tells if the run is unfinished.
 
     Args:
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.

@@ -209,7 +209,7 @@ def load_trained(
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
-    `auto` is that of the final metrics: best with early stopping, otherwise last. A note tells if the run is unfinished.
+    `auto` is that of the final metrics: best with early stopping, otherwise last. A note tells if the run is not over.
 
     Args:
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.

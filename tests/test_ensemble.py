@@ -16,7 +16,9 @@ from sklearn.metrics import f1_score, log_loss
 
 from exp import load
 from exp.api import SweepResult
+from exp.errors import ConfigError
 from exp.results.best_job import find_best
+from exp.results.trained_ensemble import load_models
 from exp.results.trained_model import load_trained
 
 COMMON = "figures=false threads=1 sweep.workers=0 epochs=6".split()
@@ -183,6 +185,20 @@ def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Pa
     assert run(tmp_path, "evaluate", "run=cv").splitlines()[1].startswith("uses job 0 (fold=0); ensemble=true averages")
     done = forking.run("exp", ["evaluate", "run=cv", "ensemble=true"], tmp_path)
     assert "or cv/predictions.csv, in which each row is predicted by a model that did not train on it" in done.stderr
+
+
+@pytest.mark.parametrize(("other", "targets"), [("diabetes/0", "numbers"), ("two/0", "2 classes (class_0, class_1)")])
+def test_models_of_other_classes_are_not_averaged(other: str, targets: str, folder: Path, tmp_path: Path):
+    """The file of a sweep changed between its jobs."""
+    for name in ("wine", "diabetes"):
+        shutil.copytree(folder / name, tmp_path / name)
+    wine = pd.read_csv(folder / "wine.csv")
+    wine[wine["cultivar"] != "class_2"].to_csv(tmp_path / "wine.csv", index=False)
+    run(tmp_path, "-m", *WINE, *COMMON, "seed=0,1", "hydra.sweep.dir=two")
+    with pytest.raises(ConfigError) as refused:
+        load_models([tmp_path / "wine/0", tmp_path / other])
+    expected = f"{other} predicts {targets}, but {tmp_path}/wine/0 3 classes (class_0, class_1, class_2)"
+    assert expected in refused.value.problem
 
 
 def test_thresholds_of_calibrations_are_not_used(tmp_path: Path):

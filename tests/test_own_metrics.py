@@ -289,6 +289,13 @@ def test_a_direction_that_is_added_after_the_refusal_is_seen(mine: Any):
     assert config_of(f"metric={name}.gain").metric == f"{name}.gain"
 
 
+def test_a_direction_that_is_edited_holds_for_the_next_run(mine: Any):
+    for stated in (True, False):
+        name = mine(f"def gain(targets, predictions): ...\ngain.higher_is_better = {stated}\n")
+        config_of(f"metric={name}.gain")
+        assert is_higher_better(f"{name}.gain") is stated
+
+
 def test_the_metric_of_a_sweep_needs_a_direction(typed: list[str], tmp_path: Path):
     path = tmp_path / "my_conf/mymetrics.py"
     path.write_text(path.read_text().replace("cost.higher_is_better = False", ""))

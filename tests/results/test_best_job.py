@@ -112,9 +112,15 @@ def test_a_choice_with_fewer_finished_seeds_is_not_compared(tmp_path: Path):
     assert str(best) == "jobs 0, 1: loss/val 0.35, mean of 2 seeds (1 more with fewer finished jobs)"
 
 
-def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(tmp_path: Path):
-    best = find_best(write_sweep(tmp_path, [("experiment=xor_mse", 0.5)], folds=5))
-    assert best.overrides == ["experiment=xor_mse", "folds=null"]
+@pytest.mark.parametrize("typed", ["", " folds=3"])
+def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(typed: str, tmp_path: Path):
+    preset = tmp_path / "mine/experiment/folded.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\nfolds: 5\n")
+    sweep = write_sweep(tmp_path / "sweep", [(f"experiment=folded{typed} fold=0", 0.5)], folds=5)
+    sources = [{"provider": "command-line", "path": str(tmp_path / "mine")}]
+    (sweep / "0" / HYDRA_SETTINGS).write_text(json.dumps({"hydra": {"runtime": {"config_sources": sources}}}))
+    assert find_best(sweep).overrides == ["experiment=folded", "folds=null"]
 
 
 @pytest.mark.parametrize(

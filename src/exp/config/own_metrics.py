@@ -43,10 +43,11 @@ def refuse_metric(key: str, name: str, needs_direction: bool = False) -> None:
     if accepted is not None and len(accepted) < 2:
         raise wrong_arguments(key, name)
     if needs_direction:
+        is_higher_better.cache_clear()  # the file may have been edited, in a notebook
         is_higher_better(name, key)
 
 
-@cache
+@cache  # an edit during a run does not change its direction
 def is_higher_better(name: str, key: str = "metric") -> bool:
     """Return what the source of the metric `name` states as its direction. ConfigError if it states none."""
     stated = assigned_attribute(name, DIRECTION)

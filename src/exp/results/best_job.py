@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.errors import HydraException
 
 from exp.config import own_metrics
-from exp.config.compose import override_key
+from exp.config.compose import compose_config, override_key
 from exp.config.metric_names import as_cost, is_higher_better
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, pluralize
@@ -106,9 +106,9 @@ class BestChoice:
             raise ConfigError(what, "a new sweep: another version wrote this one") from error
         left_out = {*_OF_FOLDS, *self.repeated}
         kept = [word for word in read_overrides(job) if override_key(word) not in left_out]
-        is_typed = any(override_key(word) == "folds" for word in read_overrides(job))
-        has_folds = read_config(job).get("folds") is not None
-        return [*kept, "folds=null"] if has_folds and not is_typed else kept  # a preset has them
+        if read_config(job).get("folds") is None or compose_config(kept, self.config_dir[1:]).folds is None:
+            return kept
+        return [*kept, "folds=null"]  # a preset has them
 
 
 def find_best(folder: Path) -> BestChoice:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -128,9 +129,31 @@ def load_models(
     moved: Mapping[str, str] | None = None,
     metrics: Sequence[str] = (),
 ) -> TrainedModel | TrainedEnsemble:
-    """Load the model of one run, or those of several as one. Raises what `load_trained` raises."""
+    """Load the model of one run, or those of several as one.
+
+    Raises:
+        ConfigError: The models predict different classes or values, or what else `load_trained` raises.
+    """
     models = tuple(load_trained(job, checkpoint, moved, metrics=metrics) for job in jobs)
+    _check_targets(models)
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(map(_without_threshold, models)))
+
+
+def _check_targets(models: Sequence[TrainedModel]) -> None:
+    """Raise ConfigError if the models do not predict the same classes or values."""
+    first = models[0]
+    for other in models[1:]:
+        ours, theirs = ((one.preprocessing.classes, one.preprocessing.values) for one in (first, other))
+        if ours != theirs:
+            what = f"{other.folder} predicts {_name_targets(other)}, but {first.folder} {_name_targets(first)}"
+            raise ConfigError(
+                f"ensemble=true: {what}", f"run={first.folder}, or a new sweep, whose jobs read the same file"
+            )
+
+
+def _name_targets(model: TrainedModel) -> str:
+    classes = model.preprocessing.classes
+    return "numbers" if classes is None else f"{len(classes)} classes ({shorten(', '.join(classes), 60)})"
 
 
 def _without_threshold(model: TrainedModel) -> TrainedModel:

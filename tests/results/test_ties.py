@@ -246,3 +246,15 @@ def test_a_choice_that_lost_jobs_is_not_compared_and_comes_last():
     means = sort_means(mean_rows(rows, known(rows)), METRIC)
     assert [row["lr"] for row in means] == ["0.1", "1", "10", "100"]
     assert {choice[0] for choice in complete_choices(rows)} == set(CLEAR)
+
+
+def test_a_mean_is_the_middle_of_its_interval_where_a_fold_lost_a_seed():
+    """Fold 0 has two seeds and the others have one: each fold counts once."""
+    values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (2, 0): 6.0}
+    rows: list[Row] = [
+        {"job": f"{seed}-{fold}", "status": "finished", "seed": str(seed), "fold": str(fold), METRIC: value}
+        for (fold, seed), value in values.items()
+    ]
+    (row,) = mean_rows(rows, known(rows))
+    assert row[METRIC] == pytest.approx((2 + 5 + 6) / 3)
+    assert (float(str(row[f"{METRIC} low"])) + float(str(row[f"{METRIC} high"]))) / 2 == pytest.approx((2 + 5 + 6) / 3)

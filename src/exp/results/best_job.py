@@ -1,7 +1,6 @@
 """The best choice of a sweep: its jobs, and the command that trains it alone. Imports no torch."""
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.formatting import format_metric
-from exp.results.job_rows import read_job_rows
+from exp.results.job_rows import AllRows, mean_of_splits, read_job_rows
 from exp.results.repeats import REPEATED
 from exp.results.run_folder import (
     OVERRIDES,
@@ -127,13 +126,14 @@ def find_best(folder: Path) -> BestChoice:
     name = metric.rpartition("/")[0]
     if own_metrics.is_own(name):
         add_user_modules_to_path(folder / str(rows[0]["job"]))
-    means = [statistics.fmean(sweep_csv.read_metric(row, metric) for row in members) for members in complete]
+    varied, compared = repeats.varied_columns(rows), [row for members in complete for row in members]
+    job_rows = read_job_rows(folder, compared)
+    means = [_mean(members, metric, job_rows) for members in complete]
     known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
     if not known:
         raise _no_metric(folder, rows, metric)
     _, place = min(known)
-    varied, compared = repeats.varied_columns(rows), [row for members in complete for row in members]
-    ties = find_ties(compared, metric, read_job_rows(folder, compared))
+    ties = find_ties(compared, metric, job_rows)
     return BestChoice(
         sweep=folder,
         jobs=tuple(folder / str(row["job"]) for row in sorted(complete[place], key=_by_repeat)),
@@ -188,6 +188,11 @@ def check_is_sweep(folder: Path) -> None:
         fix = f"its sweep, {above}" if is_sweep(above) else "the folder of a sweep (-m)"
         raise ConfigError(f"{folder} is a run, not a sweep", fix)
     raise ConfigError(f"{folder} does not contain a sweep", "the folder that a sweep printed at its end")
+
+
+def _mean(members: Sequence[Row], metric: str, known: AllRows) -> float:
+    values, jobs = [sweep_csv.read_metric(row, metric) for row in members], [str(row["job"]) for row in members]
+    return mean_of_splits(values, jobs, metric.rpartition("/")[2], known)
 
 
 def _by_repeat(row: Row) -> tuple[int, ...]:

@@ -60,3 +60,8 @@ def average_splits(
         return list(values), 0.0
     ratios = [known[job].ratio(split) if job in known else math.nan for names in jobs for job in names]
     return [statistics.fmean(some) for some in by_rows.values()], statistics.fmean(ratios)
+
+
+def mean_of_splits(values: Sequence[float], jobs: Iterable[str], split: str, known: AllRows) -> float:
+    """Return the mean of the values of jobs [N], in which each division of the rows has the same weight."""
+    return statistics.fmean(average_splits(values, [(job,) for job in jobs], split, known)[0])

@@ -150,12 +150,12 @@ def _statistics(members: Sequence[Mapping[str, object]], known: AllRows) -> Row:
     for name in [column for column in (members[0] if members else ()) if is_metric(column)]:
         having = [member for member in members if name in member]
         values = [float(str(member[name])) for member in having]
-        row[name] = statistics.fmean(values)
+        metric, _, split = name.rpartition("/")
+        averaged, ratio = average_splits(values, [(str(member["job"]),) for member in having], split, known)
+        row[name] = statistics.fmean(averaged)
         has_deviation = len(values) > 1 and all(map(math.isfinite, values))
         row[f"{name} std"] = statistics.stdev(values) if has_deviation else ""
-        jobs = [(str(member["job"]),) for member in having]
-        metric, _, split = name.rpartition("/")
-        interval = mean_interval(*average_splits(values, jobs, split, known))
+        interval = mean_interval(averaged, ratio)
         smallest, largest = metric_range(metric)
         row[f"{name} low"] = "" if interval is None else max(smallest, interval[0])
         row[f"{name} high"] = "" if interval is None else min(largest, interval[1])

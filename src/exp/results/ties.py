@@ -17,13 +17,12 @@ Where there is no test, for lack of pairs or of spread, choices are tied.
 """
 
 import math
-import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from exp.config.metric_names import as_cost
-from exp.results.job_rows import AllRows, average_splits
+from exp.results.job_rows import AllRows, average_splits, mean_of_splits
 from exp.results.repeats import REPEATED, complete_choices, name_choices, name_repeats, other_units_note
 from exp.results.sweep_csv import Row, metric_value
 from exp.results.t_tests import LEVEL, paired_p_value
@@ -70,7 +69,7 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     """
     label = name_repeats(rows)
     results = {choice: _results(members, metric) for choice, members in complete_choices(rows).items()}
-    costs = {choice: _mean_cost(metric, jobs.values()) for choice, jobs in results.items() if jobs}
+    costs = {choice: _mean_cost(metric, jobs.values(), known) for choice, jobs in results.items() if jobs}
     compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
     if not label or len(compared) < 2 or other_units_note(rows, metric) is not None:
         return None
@@ -114,8 +113,10 @@ def _results(members: Sequence[Row], metric: str) -> _Results:
     }
 
 
-def _mean_cost(metric: str, results: Iterable[_Result]) -> float:
-    return as_cost(metric.rpartition("/")[0], statistics.fmean(result.value for result in results))
+def _mean_cost(metric: str, results: Collection[_Result], known: AllRows) -> float:
+    name, _, split = metric.rpartition("/")
+    jobs = [result.job for result in results]
+    return as_cost(name, mean_of_splits([result.value for result in results], jobs, split, known))
 
 
 def _test(best: _Results, other: _Results, metric: str, known: AllRows) -> _Test:

@@ -116,7 +116,10 @@ def test_other_parameters_are_not_calibrated(folder: Path):
         (["run=run", "threshold=2"], "threshold=2: must be a number between 0 and 1, or a metric"),
         (["run=run", "threshold=rmse"], "threshold=rmse: rmse is no metric of classes"),
         (["run=run", "threshold=f1:maybe"], "f1:maybe: the target has no class 'maybe'"),
-        (["run=run", "threshold=auc"], "threshold=auc: auc does not depend on the predicted class"),
+        (
+            ["run=run", "threshold=auc"],
+            "auc does not depend on the predicted class (available: accuracy, balanced_accuracy, f1,",
+        ),
         (["run=numbers"], "run=numbers: its model predicts no probabilities"),
         (["run=nowhere"], "nowhere does not contain a run"),
     ],

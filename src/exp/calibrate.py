@@ -109,7 +109,8 @@ def _choose_threshold(given: str, trained: "TrainedModel") -> tuple[float, str |
     try:
         score = _score(given, classes)
         if given.partition(":")[0] not in _OF_PREDICTED:
-            raise ConfigError(f"threshold: {given} does not depend on the predicted class", "")
+            allowed = ", ".join(_OF_PREDICTED)
+            raise ConfigError(f"threshold: {given} does not depend on the predicted class (available: {allowed})", "")
     except ConfigError as error:
         fix = f"threshold=0.5, threshold=balanced_accuracy or threshold=f1:{classes[1]}"
         raise ConfigError(f"threshold={given}: {error.problem.partition(': ')[2]}", fix) from error

@@ -83,6 +83,12 @@ def test_robust_clips_what_is_far_out_and_leaves_out_what_is_too_narrow():
     assert scaler.transform(np.array([[1e300, 1.0]])).tolist() == [[pytest.approx(3.0), 0.0]]
 
 
+def test_robust_stays_finite_where_a_narrow_column_has_an_outlier():
+    x = np.array([[0.0, 0.0], [3e-308, 1e-150], [6e-308, 2e-150], [9e-308, 3e-150], [1e6, 1e6]])
+    z = RobustScaler.fit(x).transform(np.array([[1e6, 1e6], [-1e308, 1e308]]))
+    assert z.tolist() == [[0.0, pytest.approx(3.0)], [0.0, pytest.approx(3.0)]]
+
+
 @pytest.mark.parametrize("kind", SCALERS)
 def test_a_constant_column_is_zero(kind: str):
     z = SCALERS[kind].fit(np.full((20, 1), 7.0)).transform(np.full((5, 1), 7.0))

@@ -9,6 +9,9 @@ import numpy as np
 from exp.data.columns.base import Floats
 from exp.data.scalers._base import Scaler
 
+# A column with a narrower range is constant, and larger values count as this one: their product stays finite.
+_NARROWEST, _LARGEST = 1e-200, 1e100
+
 # Scaled values stay between -3 and 3, whatever outliers there are.
 _LIMIT = 3.0
 
@@ -32,8 +35,7 @@ class RobustScaler(Scaler):
         low, median, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
         width = np.array(high - low)
         width[width == 0] = (x.max(0) - x.min(0))[width == 0] / 2
-        smallest = np.finfo(np.float64).tiny  # a smaller width has no finite inverse
-        factor = np.divide(1.0, width, out=np.zeros_like(width), where=width >= smallest)
+        factor = np.divide(1.0, width, out=np.zeros_like(width), where=width >= _NARROWEST)
         return cls(tuple(median.tolist()), tuple(factor.tolist()))
 
     @classmethod
@@ -41,7 +43,7 @@ class RobustScaler(Scaler):
         return cls(tuple(fields["median"]), tuple(fields["factor"]))
 
     def transform(self, x: Floats) -> Floats:
-        z = (x - np.array(self.median)) * np.array(self.factor)
+        z = (np.clip(x, -_LARGEST, _LARGEST) - np.array(self.median)) * np.array(self.factor)
         return z / np.hypot(1.0, z / _LIMIT)  # the square of a large z would be infinite
 
     def restore(self, z: Floats) -> Floats:

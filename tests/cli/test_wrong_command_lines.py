@@ -103,6 +103,11 @@ MISTAKES = [
     # settings that the line would ignore
     ("-m seed=0,1 hydra.run.dir=a", "the folder of a sweep is hydra.sweep.dir", "-m seed=0,1 hydra.sweep.dir=a"),
     ("seed=1 hydra.sweep.dir=a", "the folder of one run is hydra.run.dir", "python -m exp seed=1 hydra.run.dir=a"),
+    ("-m seed=0,1 hydra.run.dir=a hydra.sweep.dir=b", "the folder of a sweep is", "-m seed=0,1 hydra.sweep.dir=b"),
+    ("seed=1 hydra.run.dir=a hydra.sweep.dir=b", "the folder of one run is", "python -m exp seed=1 hydra.run.dir=a"),
+    ("folds=5 hydra.run.dir=a hydra.sweep.dir=b", "the folder of a sweep is", "-m folds=5 hydra.sweep.dir=b"),
+    ("seed=0,1 hydra.sweep.dir=b", "hydra.sweep.dir is for a sweep (-m)", "-m seed=0,1 hydra.sweep.dir=b"),
+    ("seed=0,1 hydra.sweep.dir=b hydra.run.dir=a", "is for a sweep (-m)", "-m seed=0,1 hydra.sweep.dir=b"),
     ("seed=1 sweep.workers=2", "sweep.workers is for a sweep (-m)", "python -m exp seed=1"),
     # ranges of values
     ("seed=0..3 epochs=1", "several values are range(", "python -m exp -m 'seed=range(0,4)' epochs=1"),

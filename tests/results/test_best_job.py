@@ -26,7 +26,7 @@ CONFIG_OF_A_JOB = {
 def write_sweep(folder: Path, jobs: Sequence[tuple[str, Any]], metric: str = "loss/val", **config: Any) -> Path:
     """Write a sweep whose jobs have these overrides, and this value of the metric or this status."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MULTIRUN).write_text(f"metric: loss\nsweep:\n  metric: {metric}\n")
+    (folder / MULTIRUN).write_text(f"hydra: {{}}\nmetric: loss\nsweep:\n  metric: {metric}\n")
     name, _, split = ("loss/val" if "$" in metric else metric).rpartition("/")
     for number, (overrides, value) in enumerate(jobs):
         finished = {"status": "finished", "final": {split: {name: value}}, "planned_steps": 400, "steps": 400}
@@ -140,7 +140,7 @@ def test_a_sweep_without_finished_jobs_is_an_error(jobs: Any, message: str, fix:
 
 def test_a_metric_that_no_job_has_is_an_error(tmp_path: Path):
     folder = write_sweep(tmp_path, [("seed=0", 0.5)])
-    (folder / MULTIRUN).write_text("sweep:\n  metric: auc/val\n")
+    (folder / MULTIRUN).write_text("hydra: {}\nsweep:\n  metric: auc/val\n")
     with pytest.raises(ConfigError, match=r"no finished job has the sweep.metric auc/val \(available: loss/val\)"):
         find_best(folder)
 

@@ -124,6 +124,31 @@ def test_a_stopped_search_prints_how_to_resume(exp, tmp_path: Path):
         shutil.rmtree(tmp_path / "sweep")
 
 
+@pytest.mark.parametrize("storage", [["hydra.sweeper.storage=mine.log"], pytest.param([], marks=SLOW)])
+def test_each_advice_on_a_killed_search_is_a_line_that_continues_it(exp, tmp_path: Path, storage: list[str]):
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", *storage, "dataset=moons", "figures=false", RATE]
+    line = ["-m", *words, "epochs=3000", "batching=full", "hydra.sweep.dir=sweep", "sweep.workers=0"]
+    process = forking.begin("exp", *line, folder=tmp_path)
+    while not (tmp_path / "sweep/0/metrics.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    advice: set[str] = set()
+    for typed in (["best", "sweep"], ["-m", "sweep.resume=sweep"], ["resume=sweep"], ["sweep"]):
+        done = exp(*typed)
+        assert done.returncode == 1
+        advice.add(done.stderr.partition("  try: python -m exp ")[2])
+    (text,) = advice
+    kept = storage or ["hydra.sweeper.storage=study.log"]
+    assert set(shlex.split(text)) == {*line, *kept} - {"hydra.sweep.dir=sweep"}
+    done = exp(*shlex.split(text))
+    assert done.returncode == 0, done.stderr
+    assert "trial 3 of 3" in done.stdout
+    refused = exp(*line)
+    assert "\n  try: hydra.sweep.dir=sweep-2\n" in refused.stderr
+
+
 SLOW_DATASET = """
 import time
 from pathlib import Path

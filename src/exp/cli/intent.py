@@ -13,6 +13,7 @@ from exp.config.overrides import shell_line, text_override
 from exp.config.schema import default_option
 from exp.data.input_files import TABLES, columns_of
 from exp.errors import ConfigError, ExpError, nearest
+from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, is_run
 
 _ARRAYS = (".npz",)
@@ -61,7 +62,7 @@ def _folder_or_checkpoint(word: str, rest: list[str]) -> ConfigError | None:
     if is_run(path):
         return ConfigError(what, shell_line([text_override("resume", word), *keyed]))
     if (path / SWEEP_MANIFEST).is_file():
-        return ConfigError(what, shell_line(["-m", text_override("sweep.resume", word), *keyed]))
+        return ConfigError(what, resume_sweep_command(Path(word), *keyed))
     return None
 
 

@@ -27,21 +27,29 @@ def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -
     """ConfigError, with the line that was meant, for an override that this line would ignore."""
     if _SHOWING & set(flags):
         return
-    for place, word in enumerate(overrides):
-        key, _, value = word.partition("=")
-        rest = [*overrides[:place], *overrides[place + 1 :]]
-        if multirun and key == "hydra.run.dir":
-            what = f"{word}: the folder of a sweep is hydra.sweep.dir"
-            raise ConfigError(
-                what, shell_line([*flags, *overrides[:place], f"hydra.sweep.dir={value}", *overrides[place + 1 :]])
-            )
-        if not multirun and key == "hydra.sweep.dir":
-            words = [*overrides[:place], f"hydra.run.dir={value}", *overrides[place + 1 :]]
-            raise ConfigError(f"{word}: the folder of one run is hydra.run.dir", shell_line([*flags, *words]))
-        if not multirun and _OF_SWEEPS.match(key) and key not in _ANSWERED:
-            swept = any(_has_values(one) for one in rest)
-            fix = shell_line([*flags, "-m", *overrides] if swept else [*flags, *rest])
-            raise ConfigError(f"{word}: {override_key(word)} is for a sweep (-m)", fix)
+    is_swept = any(map(_has_values, overrides))
+    for word in overrides:
+        key = override_key(word)
+        if multirun and word.startswith("hydra.run.dir="):
+            line = shell_line([*flags, *_rename(overrides, "hydra.run.dir", "hydra.sweep.dir")])
+            raise ConfigError(f"{word}: the folder of a sweep is hydra.sweep.dir", line)
+        if multirun or not _OF_SWEEPS.match(key) or key in _ANSWERED:
+            continue
+        if is_swept:
+            line = shell_line([*flags, "-m", *_rename(overrides, "hydra.run.dir", "hydra.sweep.dir")])
+            raise ConfigError(f"{word}: {key} is for a sweep (-m)", line)
+        if key == "hydra.sweep.dir":
+            line = shell_line([*flags, *_rename(overrides, key, "hydra.run.dir")])
+            raise ConfigError(f"{word}: the folder of one run is hydra.run.dir", line)
+        others = (other for other in overrides if other != word)
+        raise ConfigError(f"{word}: {key} is for a sweep (-m)", shell_line([*flags, *others]))
+
+
+def _rename(overrides: Sequence[str], key: str, new: str) -> list[str]:
+    """Return the overrides with the value of `key` given to `new`; without it if they give `new` a value already."""
+    has_new = any(override_key(word) == new for word in overrides)
+    renamed = [f"{new}={word.partition('=')[2]}" if override_key(word) == key else word for word in overrides]
+    return [word for word, old in zip(renamed, overrides, strict=True) if not (has_new and override_key(old) == key)]
 
 
 def _has_values(word: str) -> bool:

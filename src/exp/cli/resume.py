@@ -13,6 +13,7 @@ from exp.config.overrides import reads_as, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path, nearest
+from exp.results.resume_line import has_storage, is_search, resume_sweep_command
 from exp.results.run_folder import (
     MULTIRUN,
     OVERRIDES,
@@ -121,6 +122,8 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         else:
             what, fix = f"sweep.resume={given[0]}: no sweep is there", "the folder that a sweep named at its end"
         raise ConfigError(what, fix, key="sweep.resume")
+    if is_search(folder):
+        raise _is_search(f"sweep.resume={given[0]}", folder, without_folder)
     refuse_links(folder)
     keys = {override_key(word) for word in without_folder.overrides}
     saved = [word for word in read_sweep_overrides(folder) if override_key(word) not in keys]
@@ -131,6 +134,15 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     if line.config_dir is None and (config_dir := read_sweep_config_dir(folder)):
         resumed = replace(resumed, flags=(*config_dir, *line.flags), config_dir=config_dir[1])
     return resumed
+
+
+def _is_search(typed: str, folder: Path, rest: CommandLine) -> ConfigError:
+    """Return the error for the folder of a search, with the line that continues its study."""
+    how = "a search is continued by its own command, in another folder"
+    what = how if has_storage(folder) else "a search without hydra.sweeper.storage cannot be continued, only repeated"
+    return ConfigError(
+        f"{typed}: {what}", resume_sweep_command(display_path(folder), *rest.overrides), key="sweep.resume"
+    )
 
 
 def _path(value: str) -> Path:
@@ -148,6 +160,8 @@ def _as_typed(value: str, folder: Path) -> str:
 def _no_run(value: str, folder: Path, rest: CommandLine) -> ConfigError:
     """Return the error for a `resume=` that is not the folder of a run, with the line that was probably meant."""
     what, typed = f"resume={value}: no run is there", _as_typed(value, folder)
+    if (folder / SWEEP_MANIFEST).is_file() and is_search(folder):
+        return _is_search(f"resume={value}", folder, rest)
     if (folder / SWEEP_MANIFEST).is_file():
         fix = shell_line(["-m", text_override("sweep.resume", typed), *rest.words])
         return ConfigError(f"resume={value}: it is a sweep, not a run", fix, key="resume")

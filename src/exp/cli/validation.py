@@ -1,5 +1,6 @@
 """Validate a composed config before the run or sweep writes anything. Each raises ConfigError."""
 
+from itertools import count
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,7 +58,15 @@ def validate_sweep(config: DictConfig) -> None:
             raise violation(key, value)
     refuse_metric("sweep.metric", config.sweep.metric.rpartition("/")[0], needs_direction=True)
     if config.sweep.resume is None and (found := find_results(folder)) is not None:
-        is_resumable = found == "a sweep" and (folder / SWEEP_MANIFEST).is_file() and not is_search(config)
+        if found == "a sweep" and is_search(config):
+            override = text_override("hydra.sweep.dir", str(_unused(folder)))
+            raise ConfigError(
+                f"hydra.sweep.dir={folder}: the folder already contains a sweep, and a search needs a new one",
+                override,
+                key="hydra.sweep.dir",
+                override=override,
+            )
+        is_resumable = found == "a sweep" and (folder / SWEEP_MANIFEST).is_file()
         onward = f"{text_override('sweep.resume', str(folder))} to resume it, or " if is_resumable else ""
         raise ConfigError(
             f"hydra.sweep.dir={folder}: the folder already contains {found}",
@@ -94,8 +103,13 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
         name = str(config.sweep.metric).rpartition("/")[0]
         raise _unsupported(f"sweep.metric={config.sweep.metric}", what, f"sweep.metric={name}/val")
     if resume is not None and searched:
-        raise _unsupported(
-            f"sweep.resume={resume}", "a search is resumed through its study", "hydra.sweeper.storage=study.log"
+        key, given = "hydra.sweeper.storage", config.hydra.sweeper.get("storage")
+        override = "" if given is not None else f"{key}=study.log"
+        raise ConfigError(
+            f"sweep.resume={resume}: a search is continued by its {key}, in a new folder",
+            f"{override or f'{key}={given}'}, without sweep.resume",
+            key="sweep.resume",
+            override=override,
         )
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
@@ -115,3 +129,8 @@ def _folder(key: str, value: object) -> Path:
     if not value:
         raise ConfigError(f"{key} must be a folder, got nothing", f"{key}=FOLDER", key=key)
     return Path(str(value))
+
+
+def _unused(folder: Path) -> Path:
+    """Return a folder beside `folder` that does not exist: search-2."""
+    return next(path for number in count(2) if not (path := folder.with_name(f"{folder.name}-{number}")).exists())

@@ -10,12 +10,13 @@ from hydra.errors import HydraException
 from exp.config import own_metrics
 from exp.config.compose import compose_config, override_key
 from exp.config.metric_names import as_cost, is_higher_better
-from exp.config.overrides import shell_line, text_override
+from exp.config.overrides import shell_line
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.formatting import format_metric
 from exp.results.job_rows import AllRows, mean_of_splits, read_job_rows
 from exp.results.repeats import REPEATED
+from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     OVERRIDES,
     add_user_modules_to_path,
@@ -209,8 +210,8 @@ def _none_finished(folder: Path, rows: Sequence[Row]) -> ConfigError:
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no jobs"
     error = next((f"; {row['job']}: {row['error']}" for row in rows if row["error"]), "")
     is_final = all(status in ("diverged", "pruned") for status in statuses)
-    resume = shell_line(["-m", text_override("sweep.resume", str(folder))])
-    return ConfigError(f"{folder}: no job finished ({counts}){error}", "a new sweep" if rows and is_final else resume)
+    fix = "a new sweep" if rows and is_final else resume_sweep_command(folder)
+    return ConfigError(f"{folder}: no job finished ({counts}){error}", fix)
 
 
 def _no_metric(folder: Path, rows: Sequence[Row], metric: str) -> ConfigError:
@@ -218,5 +219,5 @@ def _no_metric(folder: Path, rows: Sequence[Row], metric: str) -> ConfigError:
     other = [f"sweep.metric={available[0]}"] if available else []
     return ConfigError(
         f"{folder}: no finished job has the sweep.metric {metric} (available: {', '.join(available) or 'none'})",
-        shell_line(["-m", text_override("sweep.resume", str(folder)), *other]),
+        resume_sweep_command(folder, *other),
     )

@@ -149,7 +149,7 @@ def read_sweep_overrides(folder: Path) -> list[str]:
     Raises:
         ConfigError: An override changes Hydra's settings, which could run any code.
     """
-    settings: Any = _read_sweep_settings(folder)
+    settings: Any = read_sweep_settings(folder)
     saved = _read_words(settings.get("overrides", {}).get("task"), folder / MULTIRUN, "start a new sweep")
     for word in saved:
         if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
@@ -177,7 +177,7 @@ def read_sweep_metric(folder: Path) -> str:
 
 def read_sweep_config_dir(folder: Path) -> list[str]:
     """Return the --config-dir that the sweep was started with, as arguments. ConfigError as in `read_config_dir`."""
-    return _checked_config_dir(folder, MULTIRUN, _read_sweep_settings(folder))
+    return _checked_config_dir(folder, MULTIRUN, read_sweep_settings(folder))
 
 
 def read_config_dir(folder: Path) -> list[str]:
@@ -221,7 +221,7 @@ def add_user_modules_to_path(folder: Path) -> None:
     allowlist.add_to_path(next(iter(read_config_dir(folder)[1:]), None))
 
 
-def _read_sweep_settings(folder: Path) -> dict[str, Any]:
+def read_sweep_settings(folder: Path) -> dict[str, Any]:
     """Return Hydra's settings of the sweep in `folder`; empty if there is no record of them."""
     path = folder / MULTIRUN
     try:

@@ -1,0 +1,57 @@
+"""The command line that resumes the sweep or continues the search in a folder. Imports no torch."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from exp.config.compose import override_key
+from exp.config.overrides import shell_line, text_override
+from exp.results.run_folder import read_sweep_config_dir, read_sweep_overrides, read_sweep_settings
+
+_SEARCHER = "hydra_plugins.exp_plugins.OptunaSweeper"
+
+# Hydra's settings that a search has besides the keys of its jobs. Others could run any code.
+_SETTINGS = ("n_trials", "sampler", "pruner", "seed", "storage", "study_name")
+_SEARCH_KEYS = tuple(f"hydra.sweeper.{name}" for name in _SETTINGS)
+
+
+def is_search(folder: Path) -> bool:
+    """Return whether the sweep in `folder` is a search."""
+    return _sweeper(read_sweep_settings(folder)).get("_target_") == _SEARCHER
+
+
+def has_storage(folder: Path) -> bool:
+    """Return whether the search in `folder` has a storage, so that another command can continue its study."""
+    return _sweeper(read_sweep_settings(folder)).get("storage") is not None
+
+
+def resume_sweep_command(folder: Path, *overrides: str) -> str:
+    """Return the command line that resumes the sweep in `folder` with further overrides.
+
+    A search is not resumed in its folder: the line continues its study, and writes the other trials to a new folder.
+    Without a storage, the line begins the search again with one.
+
+    Raises:
+        ConfigError: Hydra's record of the sweep is damaged, or changes Hydra's settings.
+    """
+    if not is_search(folder):
+        return shell_line(["-m", text_override("sweep.resume", str(folder)), *overrides])
+    settings, keys = read_sweep_settings(folder), {override_key(word) for word in overrides}
+    of_hydra = [word for word in _typed(settings, "hydra") if override_key(word) in _SEARCH_KEYS]
+    storage = [] if has_storage(folder) else ["hydra.sweeper.storage=study.log"]
+    saved = ["hydra/sweeper=optuna", *of_hydra, *storage, *read_sweep_overrides(folder)]
+    kept = [word for word in saved if override_key(word) not in keys]
+    line = shell_line(["-m", *read_sweep_config_dir(folder), *kept, *overrides])
+    began = settings.get("runtime", {}).get("cwd")  # where a path of the storage begins
+    is_here = not isinstance(began, str) or Path(began) == Path.cwd()
+    return line if is_here else f"cd {shlex.quote(str(began))} && {line}"
+
+
+def _sweeper(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings.get("sweeper") or {}
+
+
+def _typed(settings: dict[str, Any], kind: str) -> Sequence[str]:
+    words: list[object] = settings.get("overrides", {}).get(kind) or []
+    return [word for word in words if isinstance(word, str)]

@@ -179,7 +179,18 @@ def _report_ended(clients: dict[int, socket.socket]) -> None:
 def _import_all() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
+    _compose_once()
     gc.freeze()  # else the first garbage collection in each child would copy all objects, by writing to them
+
+
+def _compose_once() -> None:
+    """Fill the caches of Hydra's parsers, which each child would fill again."""
+    from hydra import compose, initialize_config_dir
+
+    from exp.config.schema import CONF, validate
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        validate(compose("config", ["dataset=xor"]))
 
 
 def _become(request: dict[str, Any]) -> None:

@@ -95,6 +95,7 @@ def test_the_script_of_a_refit_has_its_losses(folder: Path, tmp_path: Path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_refit_is_resumed_to_the_same_bits(how: signal.Signals, tmp_path: Path):
     wine: Any = load_wine(as_frame=True)
@@ -116,6 +117,7 @@ def test_a_stopped_refit_is_resumed_to_the_same_bits(how: signal.Signals, tmp_pa
     assert not [what for kind, what in find_differences(tmp_path / "run", tmp_path / "whole") if kind != "config"]
 
 
+@pytest.mark.slow
 def test_a_refit_of_a_target_of_numbers_standardises_all_its_rows(tmp_path: Path):
     diabetes: Any = load_diabetes(as_frame=True, scaled=False)
     diabetes.frame.to_csv(tmp_path / "diabetes.csv", index=False)
@@ -144,6 +146,7 @@ def test_a_refit_of_a_target_of_numbers_standardises_all_its_rows(tmp_path: Path
     assert np.allclose([*scale["mean"], *scale["scale"]], [targets.mean(), targets.std()])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_refitted_is_refused(folder: Path, tmp_path: Path):
     shutil.copy(folder / "wine.csv", tmp_path)
     line = ["-m", *WINE, "scheduler=plateau", "seed=0,1", "figures=false", "sweep.workers=0", "hydra.sweep.dir=plateau"]
@@ -160,6 +163,7 @@ def test_what_cannot_be_refitted_is_refused(folder: Path, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_refit_of_folds_has_a_schedule_of_its_own_length(folder: Path, tmp_path: Path):
     """Of 178 rows, 106 + 35 train the refit in 15 steps, and 118 or 119 are outside a fold, which are 12 steps."""
     shutil.copy(folder / "wine.csv", tmp_path)
@@ -172,6 +176,7 @@ def test_a_refit_of_folds_has_a_schedule_of_its_own_length(folder: Path, tmp_pat
     assert summary_of(tmp_path / "run")["steps"] == 12 * 15
 
 
+@pytest.mark.slow
 def test_folds_without_other_parts_are_refitted_on_all_rows(folder: Path, tmp_path: Path):
     shutil.copy(folder / "wine.csv", tmp_path)
     line = [*WINE, "early_stopping.patience=null", "dataset.split=null", "folds=2", "figures=false"]
@@ -181,6 +186,7 @@ def test_folds_without_other_parts_are_refitted_on_all_rows(folder: Path, tmp_pa
     assert summary_of(tmp_path / "run")["rows"]["train"] == 178
 
 
+@pytest.mark.slow
 def test_a_config_dir_and_a_preset_with_values_are_kept(tmp_path: Path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/rates.yaml").write_text(

@@ -160,6 +160,7 @@ def test_a_split_that_all_seeds_share_is_evaluated(folder: Path, monkeypatch: py
     assert ", checkpoint last" in last
 
 
+@pytest.mark.slow
 def test_the_mean_is_exported_where_all_models_take_the_same_features(folder: Path, tmp_path: Path):
     jobs = [load_trained(folder / job) for job in members(folder, "fixed")]
     run(folder, "export", "run=fixed", "ensemble=true", "format=pt2", f"out={tmp_path}/mean.pt2")
@@ -170,6 +171,7 @@ def test_the_mean_is_exported_where_all_models_take_the_same_features(folder: Pa
         assert np.allclose(torch.export.load(tmp_path / "mean.pt2").module()(x).detach().numpy(), expected)
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Path):
     shutil.copy(folder / "wine.csv", tmp_path)
     run(tmp_path, "-m", *WINE, "folds=3", *COMMON, "hydra.sweep.dir=cv")
@@ -187,7 +189,10 @@ def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Pa
     assert "or cv/predictions.csv, in which each row is predicted by a model that did not train on it" in done.stderr
 
 
-@pytest.mark.parametrize(("other", "targets"), [("diabetes/0", "numbers"), ("two/0", "2 classes (class_0, class_1)")])
+@pytest.mark.parametrize(
+    ("other", "targets"),
+    [("diabetes/0", "numbers"), pytest.param("two/0", "2 classes (class_0, class_1)", marks=pytest.mark.slow)],
+)
 def test_models_of_other_classes_are_not_averaged(other: str, targets: str, folder: Path, tmp_path: Path):
     """The file of a sweep changed between its jobs."""
     for name in ("wine", "diabetes"):
@@ -201,6 +206,7 @@ def test_models_of_other_classes_are_not_averaged(other: str, targets: str, fold
     assert expected in refused.value.problem
 
 
+@pytest.mark.slow
 def test_thresholds_of_calibrations_are_not_used(tmp_path: Path):
     words = "dataset=moons loss=bce_with_logits seed=0,1 +dataset.seed=0".split()
     run(tmp_path, "-m", *words, *COMMON, "hydra.sweep.dir=moons")
@@ -236,22 +242,52 @@ def test_the_mean_of_values_is_exported_as_onnx(folder: Path, tmp_path: Path):
     ("words", "message", "fix"),
     [
         ("evaluate run=wine/0 ensemble=true", "it is one run, and an ensemble averages", "run=wine/0 without"),
-        ("evaluate run=plain ensemble=true", "has one job, and no seeds or folds", "a sweep with seed=0,1,2"),
-        ("evaluate run=wine ensemble=yes", "ensemble must be one of true, false, got yes", "ensemble=true"),
+        pytest.param(
+            "evaluate run=plain ensemble=true",
+            "has one job, and no seeds or folds",
+            "a sweep with seed=0,1,2",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "evaluate run=wine ensemble=yes",
+            "ensemble must be one of true, false, got yes",
+            "ensemble=true",
+            marks=pytest.mark.slow,
+        ),
         (
             "evaluate run=wine ensemble=true",
             "split=test ensemble=true: the models of wine do not have the same test rows",
             "data=new.csv, or a sweep with dataset.seed=0",
         ),
-        ("evaluate run=diabetes split=val ensemble=true", "do not have the same val rows", "data=new.csv"),
+        pytest.param(
+            "evaluate run=diabetes split=val ensemble=true",
+            "do not have the same val rows",
+            "data=new.csv",
+            marks=pytest.mark.slow,
+        ),
         (
             "export run=wine format=pt2 out=x.pt2 ensemble=true",
             "each model of wine standardises and encodes its features by its own training rows",
             "a sweep with dataset.seed=0",
         ),
-        ("export run=fixed format=script out=x.py ensemble=true", "a script trains one run", "format=pt2"),
-        ("evaluate run=nowhere ensemble=true", "nowhere does not contain a run", "the folder that a run printed"),
-        ("predict run=wine data=wine.csv out=x.csv checkpoint=first", "unknown checkpoint 'first'", "checkpoint=last"),
+        pytest.param(
+            "export run=fixed format=script out=x.py ensemble=true",
+            "a script trains one run",
+            "format=pt2",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "evaluate run=nowhere ensemble=true",
+            "nowhere does not contain a run",
+            "the folder that a run printed",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "predict run=wine data=wine.csv out=x.csv checkpoint=first",
+            "unknown checkpoint 'first'",
+            "checkpoint=last",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_cannot_be_averaged_is_refused(folder: Path, words: str, message: str, fix: str):

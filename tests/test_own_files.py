@@ -31,6 +31,7 @@ def begin(folder: Path, *arguments: str, allowed: str = "mine") -> forking.Proce
     return forking.begin("exp", *arguments, folder=folder, EXP_ALLOW=allowed)
 
 
+@pytest.mark.slow
 def test_they_train_with_replayed_steps_and_resume_every_bit(typed: list[str], tmp_path: Path):
     line = [*typed, "figures=false", "threads=1", "epochs=60", "save_every=20"]
     whole = forking.run("exp", [*line, "hydra.run.dir=whole"], tmp_path, allow="mine")
@@ -49,6 +50,7 @@ def test_they_train_with_replayed_steps_and_resume_every_bit(typed: list[str], t
     assert list(find_differences(tmp_path / "whole", tmp_path / "torn")) == []
 
 
+@pytest.mark.slow
 def test_they_train_in_the_workers_of_a_sweep(typed: list[str], tmp_path: Path):
     line = ["-m", *typed, "figures=false", "epochs=1", "seed=1,2", "hydra.sweep.dir=sweep"]
     sweep = begin(tmp_path, *line)

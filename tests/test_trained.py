@@ -319,64 +319,101 @@ def test_onnx_gives_the_models_outputs(folder: Path, tmp_path: Path):
     assert np.allclose(outputs, expected.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "message", "fix"),
-    [
-        ("predict", "", "run= is missing", "python -m exp predict run="),
-        ("predict", "rum=table data=cancer.csv out=x.csv", "rum=table: predict takes run= data= out=", "run=table"),
-        ("predict", "run=table data=cancer.csv", "out= is missing", "out=predictions.csv"),
-        (
-            "predict",
-            "run=tabel data=cancer.csv out=x.csv",
-            "tabel does not contain a run",
-            "the folder that a run printed",
-        ),
-        ("predict", "run=table data=cancr.csv out=x.csv", "file not found", "data=cancer.csv"),
-        ("predict", "run=table data=cancer.csv out=cancer.csv", "the file already exists", "out=ANOTHER_FILE"),
-        ("predict", "run=table data=cancer.csv out=no/x.csv", "out=no/x.csv: no folder no", "mkdir -p no"),
-        ("predict", "run=table data=cancer.csv out=x.parquet", "out=x.parquet: must be a .csv file", "out=x.csv"),
-        ("export", "run=table format=script out=no/x.py", "no folder no", "mkdir -p no"),
-        (
-            "predict",
-            "run=table data=cancer.csv out=x.csv checkpoint=first",
-            "unknown checkpoint 'first' (available: last, best, auto)",
-            "checkpoint=last",
-        ),
-        ("predict", "run=table data=other.csv out=x.csv", "column 'mean radius' is missing", "Mean Radius"),
-        (
-            "evaluate",
-            "run=cancer split=tset",
-            "split=tset: unknown split 'tset' (available: train, val, test)",
-            "split=test",
-        ),
-        ("evaluate", "run=table split=val data=cancer.csv", "only one of split= and data=", "data=cancer.csv"),
-        (
-            "evaluate",
-            "run=table data=untold.csv",
-            "the target column 'diagnosis' is missing",
-            "rename column 'Diag",
-        ),
-        ("evaluate", "run=table data=third.csv", "unknown class 'unclear' in the target", "these classes"),
-        ("evaluate", "run=gone", "gone/data.csv: file not found", "dataset.path="),
-        ("export", "run=cancer format=exe out=x", "format must be one of script, pt2, onnx, got exe", "format=script"),
-    ],
-)
-def test_wrong_arguments_are_errors_with_a_fix(folder: Path, name: str, arguments: str, message: str, fix: str):
+@pytest.fixture(scope="module")
+def wrong(folder: Path) -> Path:
+    """The folder, with files whose columns or classes are not those of the run, and a run without its file, `gone`."""
     frame = pd.read_csv(folder / "cancer.csv")
     frame.rename(columns={"mean radius": "Mean Radius"}).to_csv(folder / "other.csv", index=False)
     frame.rename(columns={"diagnosis": "Diagnosis"}).to_csv(folder / "untold.csv", index=False)
     frame.assign(diagnosis=frame["diagnosis"].where(frame.index > 0, "unclear")).to_csv(
         folder / "third.csv", index=False
     )
-    if arguments == "run=gone" and not (folder / "gone").exists():
-        (folder / "gone").mkdir()
-        frame.to_csv(folder / "gone/data.csv", index=False)
-        line = "dataset=table dataset.path=gone/data.csv dataset.target=diagnosis dataset.missing=drop epochs=1"
-        assert forking.run("exp", [*line.split(), "figures=false", "hydra.run.dir=gone"], folder).returncode == 0
-        os.remove(folder / "gone/data.csv")
-    done = tool(folder, name, *arguments.split())
+    (folder / "gone").mkdir()
+    frame.to_csv(folder / "gone/data.csv", index=False)
+    line = "dataset=table dataset.path=gone/data.csv dataset.target=diagnosis dataset.missing=drop epochs=1"
+    assert forking.run("exp", [*line.split(), "figures=false", "hydra.run.dir=gone"], folder).returncode == 0
+    os.remove(folder / "gone/data.csv")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message", "fix"),
+    [
+        ("predict", "", "run= is missing", "python -m exp predict run="),
+        pytest.param(
+            "predict",
+            "rum=table data=cancer.csv out=x.csv",
+            "rum=table: predict takes run= data= out=",
+            "run=table",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "predict", "run=table data=cancer.csv", "out= is missing", "out=predictions.csv", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "predict",
+            "run=tabel data=cancer.csv out=x.csv",
+            "tabel does not contain a run",
+            "the folder that a run printed",
+            marks=pytest.mark.slow,
+        ),
+        ("predict", "run=table data=cancr.csv out=x.csv", "file not found", "data=cancer.csv"),
+        ("predict", "run=table data=cancer.csv out=cancer.csv", "the file already exists", "out=ANOTHER_FILE"),
+        pytest.param(
+            "predict",
+            "run=table data=cancer.csv out=no/x.csv",
+            "out=no/x.csv: no folder no",
+            "mkdir -p no",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "predict",
+            "run=table data=cancer.csv out=x.parquet",
+            "out=x.parquet: must be a .csv file",
+            "out=x.csv",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "export", "run=table format=script out=no/x.py", "no folder no", "mkdir -p no", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "predict",
+            "run=table data=cancer.csv out=x.csv checkpoint=first",
+            "unknown checkpoint 'first' (available: last, best, auto)",
+            "checkpoint=last",
+            marks=pytest.mark.slow,
+        ),
+        ("predict", "run=table data=other.csv out=x.csv", "column 'mean radius' is missing", "Mean Radius"),
+        pytest.param(
+            "evaluate",
+            "run=cancer split=tset",
+            "split=tset: unknown split 'tset' (available: train, val, test)",
+            "split=test",
+            marks=pytest.mark.slow,
+        ),
+        ("evaluate", "run=table split=val data=cancer.csv", "only one of split= and data=", "data=cancer.csv"),
+        pytest.param(
+            "evaluate",
+            "run=table data=untold.csv",
+            "the target column 'diagnosis' is missing",
+            "rename column 'Diag",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "evaluate",
+            "run=table data=third.csv",
+            "unknown class 'unclear' in the target",
+            "these classes",
+            marks=pytest.mark.slow,
+        ),
+        ("evaluate", "run=gone", "gone/data.csv: file not found", "dataset.path="),
+        ("export", "run=cancer format=exe out=x", "format must be one of script, pt2, onnx, got exe", "format=script"),
+    ],
+)
+def test_wrong_arguments_are_errors_with_a_fix(wrong: Path, name: str, arguments: str, message: str, fix: str):
+    done = tool(wrong, name, *arguments.split())
     assert done.returncode == 1
     assert message in done.stderr
     assert fix in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (folder / "x.csv").exists()
+    assert not (wrong / "x.csv").exists()

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import forking
@@ -130,7 +131,9 @@ UNTRUSTED = {
 LINES = ("experiment=untrusted", "-m experiment=xor_mse,untrusted", "-m experiment=untrusted seed=1,2")
 
 
-@pytest.mark.parametrize("how", UNTRUSTED)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=() if how in ("escaped", "folder") else pytest.mark.slow) for how in UNTRUSTED]
+)
 def test_a_config_dir_cannot_change_hydras_settings(exp, tmp_path: Path, how: str):
     source = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nclass Net: ...\n"
     (tmp_path / "hostile.py").write_text(source)
@@ -328,8 +331,13 @@ SWEEPERS = {
 }
 
 
-@pytest.mark.parametrize("how", SWEEPERS)
-@pytest.mark.parametrize("more", ["sweep.dry_run=true", "hydra/sweeper=optuna"])
+@pytest.mark.parametrize(
+    ("how", "more"),
+    [
+        pytest.param(how, more, marks=() if number in (4, 13) else pytest.mark.slow)
+        for number, (how, more) in enumerate(product(SWEEPERS, ["sweep.dry_run=true", "hydra/sweeper=optuna"]))
+    ],
+)
 def test_the_values_that_a_sweep_tries_are_not_called(exp, tmp_path: Path, how: str, more: str):
     (tmp_path / "hostile.py").write_text(
         "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nNet = dict\n"
@@ -378,6 +386,7 @@ def test_a_sweep_that_is_resumed_cannot_bring_flags(exp, tmp_path: Path, word: o
     assert "sweep/multirun.yaml: not a list of KEY=VALUE" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_config_dir_replaces_no_installed_module(exp, tmp_path: Path):
     """Even if the user allows a module: `mine` is the only one that it may bring. Workers import all others anew."""
     (tmp_path / "conf").mkdir()

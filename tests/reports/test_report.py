@@ -209,6 +209,7 @@ def test_a_complete_page_is_not_replaced_by_an_incomplete_one(exp, tmp_path: Pat
     assert ["test", f"{final['loss']:.4g}", f"{100 * final['accuracy']:.2f} %"] in page.tables["Metrics"]
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_notes_and_a_command_that_repeats_the_run(exp, tmp_path: Path):
     done = exp("dataset=wine", "dataset.scaler=none", "optimizer.lr=1e-5", "epochs=4", "hydra.run.dir=run")
     notes = re.findall(r"^note +(.*)$", done.stdout, re.MULTILINE)
@@ -222,6 +223,7 @@ def test_the_page_shows_the_notes_and_a_command_that_repeats_the_run(exp, tmp_pa
     assert ours == theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["report.html", pytest.param("report.tmp", marks=pytest.mark.slow)])
 def test_a_page_that_cannot_be_written_does_not_fail_the_sweep(exp, tmp_path: Path, what: str):
     (tmp_path / "sweep" / what / "in the way").mkdir(parents=True)
@@ -247,7 +249,7 @@ def test_the_page_of_an_untrusted_run_shows_no_file_from_outside(xor_run: Path, 
     "damage",
     [
         '{"described": {"a": [1]}, "final": {"test": [1], "val": {"loss": "x"}}}',
-        '{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}',
+        pytest.param('{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}', marks=pytest.mark.slow),
         *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", "{")),
     ],
 )
@@ -264,6 +266,7 @@ def test_report_of_a_missing_run_is_an_error(tmp_path: Path):
     assert "nowhere does not contain a run" in asked.stderr
 
 
+@pytest.mark.slow
 def test_a_sweeps_page_shows_its_table(exp, tmp_path: Path):
     line = "-m dataset=moons optimizer.lr=0.01,1e9 seed=0,1 epochs=2 hydra.sweep.dir=sweep"
     done = exp(*line.split(), "sweep.metric=accuracy/val", "loss=mse,cross_entropy", "sweep.workers=0")

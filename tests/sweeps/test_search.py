@@ -166,6 +166,7 @@ def rows():
 """
 
 
+@pytest.mark.slow
 def test_other_trials_run_while_one_is_slow(tmp_path: Path):
     """With batches of two trials, the first one would wait for ever."""
     (tmp_path / "mine/dataset").mkdir(parents=True)
@@ -235,27 +236,43 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
         (["seed=1"], "the search has no key with several values"),
         pytest.param(["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): ", marks=SLOW),
         pytest.param(["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): ", marks=SLOW),
-        (["optimizer.lr=tag(lg,interval(0.1,1))"], "unknown tag lg (available: log)"),
+        pytest.param(
+            ["optimizer.lr=tag(lg,interval(0.1,1))"], "unknown tag lg (available: log)", marks=pytest.mark.slow
+        ),
         (
             ["optimizer.lr=interval(0.1,inf)"],
             "optimizer.lr must be a number > 0 and <= 1000000000, got inf",
         ),
         pytest.param(["optimizer.lr=interval(0.1,1e12)"], "<= 1000000000, got 1e+12", marks=SLOW),
-        (["sweep.workers=interval(1,2)"], "a setting of the search cannot be searched"),
-        ([RATE, "hydra.sweeper.storage=nodir/study.log"], "hydra.sweeper.storage=nodir/study.log: FileNotFoundError"),
+        pytest.param(
+            ["sweep.workers=interval(1,2)"], "a setting of the search cannot be searched", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            [RATE, "hydra.sweeper.storage=nodir/study.log"],
+            "hydra.sweeper.storage=nodir/study.log: FileNotFoundError",
+            marks=pytest.mark.slow,
+        ),
         ([RATE, "sweep.metric=accuracy/test"], "sweep.metric=accuracy/test: a search must not choose by the test rows"),
         pytest.param([RATE, "dataset.split=[.8,0,.2]", "epochs=1"], "the jobs do not have validation rows", marks=SLOW),
-        ([RATE, "model.hidden=[4],[8],[abc]"], "model.hidden must be an integer >= 1, or a list of them, got [abc]"),
+        pytest.param(
+            [RATE, "model.hidden=[4],[8],[abc]"],
+            "model.hidden must be an integer >= 1, or a list of them, got [abc]",
+            marks=pytest.mark.slow,
+        ),
         pytest.param([RATE, "optimizer=sgd,adom"], "optimizer=adom: unknown optimizer 'adom'", marks=SLOW),
-        ([RATE, "sweep.on_error=stop"], "a search continues after failed runs"),
+        pytest.param([RATE, "sweep.on_error=stop"], "a search continues after failed runs", marks=pytest.mark.slow),
         (["epochs=range(5,1)"], "epochs=range(5,1): the range is empty"),
-        (["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps"),
+        pytest.param(
+            ["optimizer.lr=tag(log,range(0,1,0.1))"], "a logarithmic range needs integer steps", marks=pytest.mark.slow
+        ),
         pytest.param([RATE, "hydra.sweeper.seed=-5"], "hydra.sweeper.seed must be an integer >= 0, got -5", marks=SLOW),
         pytest.param(
             [RATE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be an integer >= 1, got 0", marks=SLOW
         ),
-        ([RATE, "sweep.resume=outputs/a"], "no sweep is there"),
-        ([RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, got tea"),
+        pytest.param([RATE, "sweep.resume=outputs/a"], "no sweep is there", marks=pytest.mark.slow),
+        pytest.param(
+            [RATE, "hydra.sweeper.sampler=tea"], "must be one of tpe, random, got tea", marks=pytest.mark.slow
+        ),
         pytest.param(
             [RATE, "hydra.sweeper.pruner=prune"], "must be one of median, hyperband, none, got prune", marks=SLOW
         ),

@@ -61,6 +61,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_only_its_job(uninterrupted: Path, tmp_path: Path):
     process = start(tmp_path, *LONG, "seed=1,2,3", "hydra.sweep.dir=sweep")
     wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
@@ -101,6 +102,7 @@ def test_a_stopped_sweep_is_resumed(which: signal.Signals, uninterrupted: Path, 
     assert all(has_same_numbers(tmp_path / "sweep" / job, uninterrupted / job) for job in "012")
 
 
+@pytest.mark.slow
 def test_jobs_are_added_to_a_finished_sweep_and_none_runs_twice(exp, tmp_path: Path):
     assert exp("-m", *SHORT, HERE, "seed=1,2", "optimizer.lr=0.1", "hydra.sweep.dir=sweep").returncode == 0
     before = (tmp_path / "sweep/0/exp.log").read_bytes()
@@ -178,9 +180,10 @@ def test_sigterm_to_a_worker_stops_the_sweep(tmp_path: Path):
     assert not (tmp_path / "sweep/3").exists()
 
 
-def test_equal_jobs_run_once(exp, tmp_path: Path):
+def test_equal_jobs_run_once_and_are_noted(exp, tmp_path: Path):
     done = exp("-m", *SHORT, HERE, "seed=1,1,2", "sweep.on_error=stop", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("note: 1 job equal to another one, which runs once")
     assert [row["seed"] for row in table(tmp_path / "sweep")] == ["1", "2"]
     assert (tmp_path / "sweep/0/exp.log").read_text().count("model ") == 1
 
@@ -216,17 +219,31 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
     [
         ("-m seed=1,2 'hydra.sweep.subdir=a/${seed}'", "cannot be the folder of a job"),
         pytest.param("-m seed=1,2 hydra.sweep.subdir=seeds", "cannot be the folder of a job", marks=pytest.mark.slow),
-        ("-m seed=1,2 sweep.workers=1,2", "sweep.workers is a setting of the sweep and cannot vary"),
+        pytest.param(
+            "-m seed=1,2 sweep.workers=1,2",
+            "sweep.workers is a setting of the sweep and cannot vary",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("-m seed=1,2 hydra.sweep.subdir=", "hydra.sweep.subdir: '' cannot", marks=pytest.mark.slow),
         pytest.param(
             "-m seed=1,2 hydra.sweep.subdir=sweep.csv", "cannot be the folder of a job", marks=pytest.mark.slow
         ),
         pytest.param("-m seed=1,2 sweep.workers=null", "or auto, got null", marks=pytest.mark.slow),
-        ("-m seed=1,2 sweep.metric=acc/test", "METRIC one of loss, accuracy, balanced_accuracy"),
-        ("-m seed=1,2 sweep.on_error=stop hydra/launcher=basic", "only exp's own launcher can stop"),
-        ("-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs (at most 100,000)"),
+        pytest.param(
+            "-m seed=1,2 sweep.metric=acc/test",
+            "METRIC one of loss, accuracy, balanced_accuracy",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "-m seed=1,2 sweep.on_error=stop hydra/launcher=basic",
+            "only exp's own launcher can stop",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "-m 'seed=range(0,1000000)'", "the sweep has 1,000,000 jobs (at most 100,000)", marks=pytest.mark.slow
+        ),
         ("-m seed=1,2 hydra.job.chdir=true", "jobs of a sweep run in the current folder"),
-        ("-m seed=1,2 hydra.output_subdir=foo", "must be .hydra, got foo"),
+        pytest.param("-m seed=1,2 hydra.output_subdir=foo", "must be .hydra, got foo", marks=pytest.mark.slow),
         pytest.param("hydra.output_subdir=foo", "must be .hydra, got foo", marks=pytest.mark.slow),
         ("sweep.dry_run=true", "needs a sweep (-m)"),
         pytest.param(
@@ -234,9 +251,17 @@ def test_an_infinite_metric_has_a_mean_and_no_deviation(exp, tmp_path: Path):
             "only exp's own launcher can list jobs",
             marks=pytest.mark.slow,
         ),
-        ("-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna", "a search chooses its jobs while it runs"),
-        ("-m seed=1,2 ++sweep.resume=there", "must be typed on the command line, without +"),
-        ("-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER"),
+        pytest.param(
+            "-m seed=1,2 sweep.dry_run=true hydra/sweeper=optuna",
+            "a search chooses its jobs while it runs",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "-m seed=1,2 ++sweep.resume=there", "must be typed on the command line, without +", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "-m seed=1,2 sweep.resume=there sweep.resume=here", "one sweep.resume=FOLDER", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_unsupported_settings_are_errors(exp, tmp_path: Path, arguments: str, message: str):
@@ -259,7 +284,7 @@ def test_log_settings_may_use_values_of_the_job(exp, tmp_path: Path):
 @pytest.mark.parametrize(
     "content",
     [
-        "",
+        pytest.param("", marks=pytest.mark.slow),
         '{"folders": [], "config": {}, "varied": []}',
         *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", '{"jobs": 3}')),
     ],
@@ -287,7 +312,7 @@ def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("dataset=diabetes sweep.metric=accuracy/test", "sweep.metric=rmse/test"),
+        pytest.param("dataset=diabetes sweep.metric=accuracy/test", "sweep.metric=rmse/test", marks=pytest.mark.slow),
         ("dataset=moons sweep.metric=r2/val", "sweep.metric=accuracy/val"),
     ],
 )
@@ -297,11 +322,6 @@ def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, mes
     assert "no job has this metric (available: loss/" in done.stderr
     assert f"try: {message}" in done.stderr
     assert not (tmp_path / "sweep").exists()
-
-
-def test_equal_jobs_are_noted(exp):
-    done = exp("-m", *SHORT, HERE, "optimizer.lr=0.1,0.1,0.2")
-    assert done.stdout.startswith("note: 1 job equal to another one, which runs once")
 
 
 @pytest.mark.slow

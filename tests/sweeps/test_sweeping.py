@@ -402,6 +402,13 @@ def test_a_dry_run_lists_the_jobs_and_writes_nothing(exp, tmp_path: Path, how: s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_fold_is_all_folds(exp):
+    done = exp("folds=2", "fold=null", "sweep.dry_run=true")
+    assert (done.returncode, done.stderr) == (0, "")
+    jobs = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert jobs == [["0", "folds=2 fold=0"], ["1", "folds=2 fold=1"]]
+
+
 def test_a_sweep_json_cannot_name_folders_outside_the_sweep(exp, tmp_path: Path):
     assert exp("-m", *SHORT, HERE, "seed=1,2", "hydra.sweep.dir=sweep").returncode == 0
     content = json.loads((tmp_path / "sweep/sweep.json").read_text())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError
+from exp.sweeps.folds import has_all_folds
 
 _OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/launcher$|hydra\.launcher\.|sweep\.")
 
@@ -17,10 +18,8 @@ _ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
 
 
 def is_cross_validation(flags: Sequence[str], overrides: Sequence[str]) -> bool:
-    """Whether the line asks for all folds, which are the jobs of a sweep."""
-    values = {override_key(word): word.partition("=")[2] for word in overrides}
-    has_all_folds = values.get("folds", "null") != "null" and values.get("fold", "null") == "null"
-    return has_all_folds and not _SHOWING & set(flags)
+    """Return whether the line runs a cross-validation, which is a sweep also without -m."""
+    return has_all_folds(overrides) and not _SHOWING & set(flags)
 
 
 def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from exp.cli.commands import COMMANDS
-from exp.cli.mode import is_cross_validation
 from exp.config.constraints import CONSTRAINTS
 from exp.errors import ConfigError, as_yaml
+from exp.sweeps.folds import has_all_folds
 
 
 def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
@@ -21,7 +21,7 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
         meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
         raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
     words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
-    if function == "train" and is_cross_validation((), words):
+    if function == "train" and has_all_folds(words):
         raise ConfigError("folds: a cross-validation is a sweep", _python_call("sweep", words), key="folds")
     return words
 

@@ -9,11 +9,18 @@ from exp.config.compose import override_key
 from exp.sweeps.plugins import is_search
 
 
+def has_all_folds(overrides: Sequence[str]) -> bool:
+    """Return whether the overrides are those of a cross-validation, whose folds are the jobs of a sweep."""
+    values = {override_key(word): word.partition("=")[2] for word in overrides}
+    return values.get("folds", "null") != "null" and values.get("fold", "null") == "null"
+
+
 def with_folds(config: Any, overrides: Sequence[str]) -> list[str]:
     """Return the overrides of a sweep, whose jobs vary `fold` too if its config has `folds`; a typed fold is kept."""
-    if config.folds is None or any(override_key(word) == "fold" for word in overrides):
+    if config.folds is None or not has_all_folds([f"folds={config.folds}", *overrides]):
         return list(overrides)
-    return [*overrides, f"fold=range(0,{config.folds * config.fold_repeats})"]
+    others = [word for word in overrides if override_key(word) != "fold"]
+    return [*others, f"fold=range(0,{config.folds * config.fold_repeats})"]
 
 
 def sweep_metric(config: Any, hydra: Any) -> str:

@@ -22,7 +22,7 @@ from exp.reports.intervals import Interval, confidence_intervals
 from exp.reports.render import render
 from exp.results import importance_csv, metrics_csv, run_folder
 from exp.results import summary as record
-from exp.results.formatting import format_metric, look_equal
+from exp.results.formatting import format_metric, other_checkpoint
 from exp.results.run_folder import read_arguments
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
@@ -124,15 +124,16 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
 def final_table(summary: Mapping[str, Any]) -> Table:
     """Return the final metrics of each split and of guessing in a summary; a cell without a metric is empty."""
     final = summary.get("final", {})
-    splits: dict[str, dict[str, Any]] = {
+    splits: dict[str, Mapping[str, Any]] = {
         split: final[split] for split in ("train", "val", "test") if isinstance(final.get(split), dict)
     }
     names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
     best, last = (summary.get(name, {}).get("val", {}) for name in ("best", "last"))
-    if last and not look_equal(splits.get("val", {}), last):
-        splits["val, last.pt"] = last
-    elif not last and best and not look_equal(splits.get("val", {}), best):
-        splits["val, best.pt"] = best
+    val = splits.get("val", {})
+    if last:
+        splits |= other_checkpoint(val, last, is_restored=True)
+    elif best:
+        splits |= other_checkpoint(best, val, is_restored=False)
     if isinstance((metrics := summary.get("baseline", {}).get("metrics")), dict) and splits:
         splits[str(summary["baseline"].get("name"))] = metrics
     rows = [(split, *(format_metric(name, metrics.get(name)) for name in names)) for split, metrics in splits.items()]
@@ -177,10 +178,10 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     of_val = [row for row in rows if row.split == "val" and plan.metric in row.metrics]
     best = min(of_val, key=lambda row: as_cost(plan.metric, row.metrics[plan.metric]), default=None)
     last = max(of_val, key=lambda row: row.step, default=None)
-    if best is not None and last is not None and not look_equal(best.metrics, last.metrics):
-        name, other = ("val, last.pt", last) if plan.restore_best else ("val, best.pt", best)
-        cells = (_with_interval(metric, other.metrics.get(metric), None) for metric in names)
-        table.append((name, *cells, f"{len(data.val):,}"))
+    if best is not None and last is not None:
+        for name, metrics in other_checkpoint(best.metrics, last.metrics, plan.restore_best).items():
+            cells = (_with_interval(metric, metrics.get(metric), None) for metric in names)
+            table.append((name, *cells, f"{len(data.val):,}"))
     table.append(_baseline(experiment, names))
     value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
     shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"

@@ -3,6 +3,7 @@
 import logging
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from exp.errors import pluralize
 from exp.results import metrics_csv, run_folder, terminal
-from exp.results.formatting import format_metric, look_equal
+from exp.results.formatting import format_metric, other_checkpoint
 from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
@@ -115,13 +116,11 @@ class ConsoleSink:
         if self._has_figures and ending.status == "finished" and (self._folder / run_folder.REPORT).exists():
             self._print(Text.assemble(("report    ", "bold"), str(self._folder / run_folder.REPORT)))
 
-    def _other_checkpoint(self) -> dict[str, dict[str, float]]:
-        """Return the validation metrics of best.pt or last.pt, if they differ and the final ones are of the other."""
+    def _other_checkpoint(self) -> Mapping[str, Mapping[str, float]]:
+        """Return what `other_checkpoint` does; empty if there is one validation."""
         if self._best is None or len(self._val) < 2:
             return {}
-        best, last = self._best[0], max(self._val)
-        name, other = ("val, last.pt", last) if self._is_restored else ("val, best.pt", best)
-        return {} if look_equal(self._val[best], self._val[last]) else {name: self._val[other]}
+        return other_checkpoint(self._val[self._best[0]], self._val[max(self._val)], self._is_restored)
 
     def _show_progress(self, step: int) -> None:
         now = time.perf_counter()
@@ -154,7 +153,7 @@ class ConsoleSink:
 
 
 def _table(
-    final: dict[str, MetricSums], other: dict[str, dict[str, float]], baseline: Baseline | None, width: int
+    final: dict[str, MetricSums], other: Mapping[str, Mapping[str, float]], baseline: Baseline | None, width: int
 ) -> Table:
     """Return the final metrics: a row for each split or, where that is wider than `width`, for each metric.
 

@@ -33,9 +33,19 @@ def format_interval(name: str, row: Row) -> str:
     return f"{low:.{decimals}f} to {high:.{decimals}f}{unit}"
 
 
-def look_equal(metrics: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Return whether each of `metrics` has in `others` a value with the same text."""
-    return all(format_metric(name, value) == format_metric(name, others.get(name)) for name, value in metrics.items())
+def other_checkpoint(
+    best: Mapping[str, Any], last: Mapping[str, Any], is_restored: bool
+) -> dict[str, Mapping[str, Any]]:
+    """Return the validation metrics of the checkpoint that is not the final one, by the label of their row.
+
+    Args:
+        best: The metrics of the best step.
+        last: The metrics of the last step. If they look like the best ones, there is no row.
+        is_restored: Whether the final parameters are the best ones.
+    """
+    final, name, other = (best, "val, last.pt", last) if is_restored else (last, "val, best.pt", best)
+    is_equal = all(format_metric(key, value) == format_metric(key, other.get(key)) for key, value in final.items())
+    return {} if is_equal else {name: other}
 
 
 def format_mean_std(name: str, row: Row) -> str:

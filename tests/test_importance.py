@@ -114,17 +114,17 @@ def values_of(folder: Path, run: str) -> np.ndarray:
     ("run", "metric", "scoring"),
     [
         ("cancer", "loss", "neg_log_loss"),
-        ("cancer", "log_loss", "neg_log_loss"),
-        ("cancer", "accuracy", "accuracy"),
+        pytest.param("cancer", "log_loss", "neg_log_loss", marks=pytest.mark.slow),
+        pytest.param("cancer", "accuracy", "accuracy", marks=pytest.mark.slow),
         ("cancer", "auc", "roc_auc"),
         ("dear", "loss", "neg_log_loss"),
         ("dear", "f1", "f1_macro"),
-        ("diabetes", "loss", "neg_mean_squared_error"),
+        pytest.param("diabetes", "loss", "neg_mean_squared_error", marks=pytest.mark.slow),
         ("diabetes", "r2", "r2"),
-        ("scaled", "r2", "r2"),
+        pytest.param("scaled", "r2", "r2", marks=pytest.mark.slow),
         ("scaled", "rmse", "neg_root_mean_squared_error"),
         ("price", "r2", "r2"),
-        ("price", "mae", "neg_mean_absolute_error"),
+        pytest.param("price", "mae", "neg_mean_absolute_error", marks=pytest.mark.slow),
     ],
 )
 def test_importances_are_those_of_scikit_learn(folder: Path, monkeypatch, run: str, metric: str, scoring: str):
@@ -286,6 +286,7 @@ def test_nothing_of_the_run_changes(folder: Path, monkeypatch):
     assert all(map(torch.equal, trained.experiment.model.parameters(), parameters))
 
 
+@pytest.mark.slow
 def test_pixels_and_arrays_are_columns(exp, folder: Path, tmp_path: Path):
     done = importance(folder, "run=digits", "repeats=1", "metric=accuracy", f"out={tmp_path}/pixels.csv")
     assert (done.returncode, done.stderr) == (0, "")
@@ -333,19 +334,44 @@ def test_the_report_has_a_section(exp, tmp_path: Path):
     ("arguments", "message", "fix"),
     [
         ("", "run= is missing", "python -m exp importance run="),
-        ("run=gone", "gone does not contain a run", "the folder that a run printed"),
-        ("run=cancer metric=acuracy", "metric=acuracy: unknown metric 'acuracy' (available: loss, ", "metric=accuracy"),
+        pytest.param(
+            "run=gone", "gone does not contain a run", "the folder that a run printed", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "run=cancer metric=acuracy",
+            "metric=acuracy: unknown metric 'acuracy' (available: loss, ",
+            "metric=accuracy",
+            marks=pytest.mark.slow,
+        ),
         ("run=cancer metric=r2", "metric: r2 is no metric of classes (available: loss, accuracy, ", "metric=loss"),
-        ("run=diabetes metric=auc", "is no metric of a numeric target (available: loss, rmse, ", "metric=loss"),
+        pytest.param(
+            "run=diabetes metric=auc",
+            "is no metric of a numeric target (available: loss, rmse, ",
+            "metric=loss",
+            marks=pytest.mark.slow,
+        ),
         ("run=cancer metric=f1:good", "no class 'good' (available: malignant, benign)", "'metric=f1:benign'"),
-        ("run=cancer metric=mine.gain", "metric=mine.gain is not allowed", "EXP_ALLOW=mine"),
+        pytest.param(
+            "run=cancer metric=mine.gain", "metric=mine.gain is not allowed", "EXP_ALLOW=mine", marks=pytest.mark.slow
+        ),
         ("run=cancer repeats=0", "repeats must be an integer >= 1, got 0", "repeats=10"),
-        ("run=cancer repeats=x", "repeats must be an integer >= 0, got x", "repeats=10"),
+        pytest.param(
+            "run=cancer repeats=x", "repeats must be an integer >= 0, got x", "repeats=10", marks=pytest.mark.slow
+        ),
         ("run=cancer split=tset", "unknown split 'tset' (available: train, val, test)", "split=test"),
-        ("run=cancer out=x.txt", "out=x.txt: must be a .csv file", "out=x.csv"),
-        ("run=cancer out=houses.csv", "the file already exists", "out=ANOTHER_FILE"),
-        ("run=cancer checkpoint=first", "unknown checkpoint 'first'", "checkpoint=last"),
-        ("run=cancer dataset.path=x.csv", "the run has no file of that key", "no dataset.path="),
+        pytest.param("run=cancer out=x.txt", "out=x.txt: must be a .csv file", "out=x.csv", marks=pytest.mark.slow),
+        pytest.param(
+            "run=cancer out=houses.csv", "the file already exists", "out=ANOTHER_FILE", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "run=cancer checkpoint=first", "unknown checkpoint 'first'", "checkpoint=last", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "run=cancer dataset.path=x.csv",
+            "the run has no file of that key",
+            "no dataset.path=",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_wrong_arguments_are_errors_with_a_fix(folder: Path, arguments: str, message: str, fix: str):
@@ -356,6 +382,7 @@ def test_wrong_arguments_are_errors_with_a_fix(folder: Path, arguments: str, mes
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_without_test_rows_the_next_split_is_taken(exp):
     line = "dataset=iris epochs=1 figures=false"
     assert exp(*line.split(), "dataset.split=[.8,.2,0]", "hydra.run.dir=run").returncode == 0
@@ -371,6 +398,7 @@ def test_without_test_rows_the_next_split_is_taken(exp):
     assert (done.returncode == 0) or "metric=auc: the 2 test rows do not define it" in done.stderr
 
 
+@pytest.mark.slow
 def test_names_of_columns_are_escaped(exp, tmp_path: Path):
     draw = np.random.default_rng(0)
     table = pd.DataFrame({"<img src=x>": draw.normal(size=60), "y": ["a", "b"] * 30})
@@ -398,6 +426,7 @@ def test_a_metric_of_ones_own(exp, tmp_path: Path):
     assert theirs[ours.index].to_numpy() == pytest.approx(ours.to_numpy())
 
 
+@pytest.mark.slow
 def test_a_column_that_changes_nothing_has_no_interval(exp, tmp_path: Path):
     """It is constant in the test rows, which does not mean that it is constant."""
     draw = np.random.default_rng(0)

@@ -73,6 +73,7 @@ def test_it_decides_and_is_reported_everywhere(typed: list[str], tmp_path: Path)
     assert "EXP_ALLOW=mymetrics" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_resumed_run_and_one_with_other_metrics_have_the_same_bits(typed: list[str], tmp_path: Path):
     with (tmp_path / "my_conf/mymetrics.py").open("a") as file:
         file.write("\n\ndef noise(targets, predictions):\n    return np.random.rand()\n")
@@ -90,8 +91,9 @@ def test_a_resumed_run_and_one_with_other_metrics_have_the_same_bits(typed: list
     assert [{k: v for k, v in row.items() if k != "mymetrics.noise"} for row in whole] == plain
 
 
-def test_a_sweep_in_workers_is_sorted_in_its_direction(typed: list[str], tmp_path: Path):
-    line = ["-m", *typed, "optimizer.lr=0.0001,0.1", "figures=false", "hydra.sweep.dir=s", "sweep.workers=2"]
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_sweep_is_sorted_in_its_direction(typed: list[str], tmp_path: Path, workers: int):
+    line = ["-m", *typed, "optimizer.lr=0.0001,0.1", "figures=false", "hydra.sweep.dir=s", f"sweep.workers={workers}"]
     done = forking.run("exp", line, tmp_path, allow="mymetrics")
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"^([01]) +0\.", done.stdout, re.MULTILINE)

@@ -21,16 +21,16 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
 @pytest.mark.parametrize(
     "typed",
     [
-        *("--help", "--cfg job", "optimiser.lr=0.1", "epochs=-1", "model=mpl", "-m epochs=1,x"),
+        *("--help", "optimiser.lr=0.1", "-m epochs=1,x", "refit nowhere", "export run=nowhere format=exe out=out.py"),
         *(
-            "best nowhere",
-            "refit nowhere",
-            "refit nowhere outt=run",
-            "evaluate run=nowhere",
-            "evaluate run=. ensemble=yes",
+            pytest.param(typed, marks=pytest.mark.slow)
+            for typed in (
+                *("--cfg job", "epochs=-1", "model=mpl", "best nowhere", "refit nowhere outt=run"),
+                *("evaluate run=nowhere", "evaluate run=. ensemble=yes"),
+                *("predict run=nowhere data=new.csv out=out.csv",),
+                *("importance run=nowhere", "importance run=. metric=aucc", "importance run=. repeats=0"),
+            )
         ),
-        *("predict run=nowhere data=new.csv out=out.csv", "export run=nowhere format=exe out=out.py"),
-        *("importance run=nowhere", "importance run=. metric=aucc", "importance run=. repeats=0"),
     ],
 )
 def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_path: Path):

@@ -120,7 +120,11 @@ SUGGESTED = [
 ]
 
 
-@pytest.mark.parametrize(("line", "fix", "corrected"), SUGGESTED, ids=[line for line, _, _ in SUGGESTED])
+@pytest.mark.parametrize(
+    ("line", "fix", "corrected"),
+    [case if n % 4 == 0 else pytest.param(*case, marks=pytest.mark.slow) for n, case in enumerate(SUGGESTED)],
+    ids=[line for line, _, _ in SUGGESTED],
+)
 def test_a_suggestion_never_replaces_a_typed_key(line: str, fix: str, corrected: str):
     parsed = CommandLine.parse(shlex.split(line))
     with pytest.raises(Exception) as caught:  # noqa: PT011

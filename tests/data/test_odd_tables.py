@@ -225,7 +225,14 @@ def test_classes_that_differ_only_in_case_are_named(tmp_path: Path):
     assert dataset.notes[0] == "target 'y': words that differ only in case are different classes: 'Yes', 'yes'"
 
 
-@pytest.mark.parametrize(("name", "count"), [("日本 $\\x^{$", 2), ("long" * 75, 2), ("k", 60)])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("日本 $\\x^{$", 2),
+        pytest.param("long" * 75, 2, marks=pytest.mark.slow),
+        pytest.param("k", 60, marks=pytest.mark.slow),
+    ],
+)
 def test_figures_of_odd_class_names_warn_of_nothing(name: str, count: int, tmp_path: Path):
     lines = "".join(f'{i % 97},{i % 89},"{name} {i % count}"\n' for i in range(600))
     path = write(tmp_path, f"a,b,y\n{lines}")

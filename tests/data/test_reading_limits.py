@@ -25,7 +25,9 @@ def test_a_long_run_of_blanks_takes_no_time():
     assert (cell.sign, cell.prefix, cell.number, cell.suffix) == (-1.0, "$", "5", "kg")
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "end", [pytest.param("\n", marks=pytest.mark.slow), "\r\n", pytest.param("\r", marks=pytest.mark.slow)]
+)
 def test_a_header_of_any_length_is_read_whole(end: str, tmp_path: Path):
     names = [f"gene_{index:06d}" for index in range(25_000)]
     lines = [",".join([*names, "y"]), *(",".join([str(row % 7)] * 25_000 + [f"{row}.5"]) for row in range(12))]

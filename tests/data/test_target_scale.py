@@ -165,7 +165,8 @@ def test_classes_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
     assert experiment.config.dataset["scale_target"] is False
 
 
-@pytest.mark.parametrize("choice", ["auto", "log"])
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["auto", pytest.param("log", marks=pytest.mark.slow)])
 def test_a_run_its_files_and_its_exports(choice: str, exp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """pt2 and ONNX return what the run predicts; an evaluation of the same rows repeats its metrics."""
     monkeypatch.chdir(tmp_path)

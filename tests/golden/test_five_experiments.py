@@ -67,12 +67,13 @@ GOLDEN = {
 # Long presets with fewer epochs; the slow tests train them in full.
 BEGINNINGS = {
     **GOLDEN,
+    "xor_softmax": ["experiment=xor_softmax", "epochs=3000"],
     "xor_mse": ["experiment=xor_mse", "epochs=5000"],
     "distance": ["experiment=distance", "epochs=500"],
 }
 # The losses before each update. The default tests compare the first losses of the long scripts, the slow tests all.
 SCRIPTS: dict[str, Callable[[], list[float]]] = {
-    "xor_softmax": lambda: plain.xor_softmax()[0],
+    "xor_softmax": lambda: plain.xor_softmax(updates=3000)[0],
     "cancer_raw": lambda: plain.cancer_raw()[0],
     "noisy_xor": lambda: plain.noisy_xor()[0],
     "xor_mse": lambda: plain.xor_mse(updates=5000)[0],
@@ -91,7 +92,7 @@ def test_losses_equal_those_of_the_plain_script_bit_for_bit(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", [plain.xor_mse, plain.distance])
+@pytest.mark.parametrize("script", [plain.xor_softmax, plain.xor_mse, plain.distance])
 def test_every_loss_of_a_long_preset(script: Callable[[], tuple[list[float], torch.nn.Module]]):
     assert preset(*GOLDEN[script.__name__]).losses == script()[0]
 

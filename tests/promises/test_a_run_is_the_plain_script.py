@@ -271,7 +271,7 @@ def compare_random(pair: tuple[str, str], batch_size: int | None, linear: bool, 
     compare(dataset, loss, batch_size=batch_size, linear=linear and loss != "bce", **rest)
 
 
-@settings(max_examples=12, derandomize=True)
+@settings(max_examples=6, derandomize=True)
 @RANDOM
 def test_random_configurations(**knobs: Any):
     compare_random(**knobs)

@@ -51,14 +51,22 @@ def test_a_job_equals_the_run_alone_in_any_order_and_next_to_failed_jobs(exp, tm
             assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-@pytest.mark.parametrize("chosen", [("here", "one"), pytest.param(("here", "one", "two"), marks=pytest.mark.slow)])
-def test_a_job_equals_the_run_alone_in_process_and_in_workers(exp, tmp_path: Path, chosen: tuple[str, ...]):
+@pytest.mark.parametrize(
+    ("chosen", "datasets"),
+    [
+        (("here", "one"), ["iris"]),
+        pytest.param(("here", "one", "two"), ["iris", "moons"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_job_equals_the_run_alone_in_process_and_in_workers(
+    exp, tmp_path: Path, chosen: tuple[str, ...], datasets: list[str]
+):
     """Jobs of several shapes, some of which fail: alone, in this process, in one worker and in two."""
     common = ["epochs=2", "figures=false", "model.dropout=0.3", "batching.batch_size=25,100000"]
     orders = {
-        "here": ["dataset=iris,moons", "optimizer=lbfgs,adam", "sweep.workers=0"],
-        "one": ["optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=1"],
-        "two": ["optimizer=adam,lbfgs", "dataset=moons,iris", "sweep.workers=auto"],
+        "here": [f"dataset={','.join(datasets)}", "optimizer=lbfgs,adam", "sweep.workers=0"],
+        "one": ["optimizer=adam,lbfgs", f"dataset={','.join(reversed(datasets))}", "sweep.workers=1"],
+        "two": ["optimizer=adam,lbfgs", f"dataset={','.join(reversed(datasets))}", "sweep.workers=auto"],
     }
     runs: dict[frozenset[str], dict[str, Path]] = {}
     for name in chosen:
@@ -68,7 +76,7 @@ def test_a_job_equals_the_run_alone_in_process_and_in_workers(exp, tmp_path: Pat
         for summary in (tmp_path / name).glob("*/summary.json"):
             content = json.loads(summary.read_text())
             runs.setdefault(frozenset(content["overrides"]), {})[name] = summary.parent
-    assert len(runs) == 8
+    assert len(runs) == 4 * len(datasets)
     for number, (arguments, folders) in enumerate(runs.items()):
         assert len(folders) == len(chosen)
         statuses = {json.loads((folder / "summary.json").read_text())["status"] for folder in folders.values()}
@@ -86,17 +94,18 @@ def test_a_job_equals_the_run_alone_in_process_and_in_workers(exp, tmp_path: Pat
                 assert not kinds & {"metrics", "data", "status", *(["parameters"] if status == "finished" else [])}
 
 
-def test_a_job_of_a_table_equals_the_run_alone(exp, tmp_path: Path):
+@pytest.mark.parametrize("losses", ["auto", pytest.param("auto,huber", marks=pytest.mark.slow)])
+def test_a_job_of_a_table_equals_the_run_alone(exp, tmp_path: Path, losses: str):
     """Targets of classes and of numbers after each other in one process; each restores its best parameters."""
     x = np.random.default_rng(0).normal(size=(200, 2))
     np.savez(tmp_path / "numbers.npz", x=x, y=1e6 + 1e4 * x.sum(1))
     np.savez(tmp_path / "classes.npz", x=x, y=(x.sum(1) > 0).astype(int))
     common = "dataset=arrays optimizer.lr=0.3 early_stopping.patience=3 figures=false threads=1".split()
-    swept = "dataset.path=numbers.npz,classes.npz loss=auto,huber"
+    swept = f"dataset.path=numbers.npz,classes.npz loss={losses}"
     done = exp("-m", *common, *swept.split(), "sweep.workers=0", "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
     jobs = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "sweep").glob("*/summary.json")}
-    assert len(jobs) == 4
+    assert len(jobs) == 2 * len(losses.split(","))
     for folder, job in jobs.items():
         alone = tmp_path / "alone" / folder.name
         assert exp(*job["overrides"], f"hydra.run.dir={alone}").returncode == 0

@@ -124,7 +124,7 @@ def read(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "case",
     [
-        classes,
+        pytest.param(classes, marks=pytest.mark.slow),
         groups,
         *(pytest.param(one, marks=pytest.mark.slow) for one in (unstratified_classes, numbers, time_series)),
     ],

@@ -78,6 +78,7 @@ def test_the_exported_script_seeds_them_too(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.splitlines()[-1].split()[2] == repr(whole.final["test"]["loss"])
 
 
+@pytest.mark.slow
 def test_a_dataset_that_draws_is_not_shared_by_jobs_with_other_seeds():
     line = ["--config-dir", "own", "dataset=blobs", "figures=false", "epochs=1"]
     jobs = sweep(*line, "seed=4,5", "sweep.workers=1", "hydra.sweep.dir=sw").runs

@@ -105,10 +105,19 @@ def assert_every_checkpoint_resumes_to_the_same_end(overrides: list[str]) -> Non
 
 
 PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
+ENGINES = ["eager", "replay"]
 
 
-@pytest.mark.parametrize("engine", ["eager", "replay"])
-@pytest.mark.parametrize(("mode", "kind"), PAIRS)
+def with_engines(cases: list[Any]) -> list[Any]:
+    """Combine the cases with both engines; by default each case is tested with one of them, in turn."""
+    return [
+        pytest.param(*case, engine, marks=() if (number + place) % 2 else pytest.mark.slow)
+        for number, case in enumerate(cases)
+        for place, engine in enumerate(ENGINES)
+    ]
+
+
+@pytest.mark.parametrize(("mode", "kind", "engine"), with_engines(PAIRS))
 def test_a_run_resumes_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_resumes_to_the_same_end(overrides_of(mode, kind, engine))
 
@@ -116,8 +125,7 @@ def test_a_run_resumes_from_a_checkpoint_in_any_mode(mode: str, kind: str, engin
 WEIGHTED = ["y", "classes loss.class_weights=balanced", "classes loss=bce_with_logits loss.class_weights=[1,3]"]
 
 
-@pytest.mark.parametrize("engine", ["eager", "replay"])
-@pytest.mark.parametrize("kind", WEIGHTED)
+@pytest.mark.parametrize(("kind", "engine"), with_engines([(kind,) for kind in WEIGHTED]))
 def test_a_run_with_weighted_rows_resumes_from_a_checkpoint(kind: str, engine: str, tmp_path: Path):
     draw = np.random.default_rng(0)
     x, w = draw.normal(size=(100, 3)), draw.exponential(size=100)

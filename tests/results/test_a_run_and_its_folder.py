@@ -184,6 +184,7 @@ def test_two_runs_started_at_once_have_two_folders(tmp_path: Path):
     assert len(list(tmp_path.rglob("summary.json"))) == 2
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_stop_the_run(tmp_path: Path):
     line = f"{sys.executable} -m exp dataset=moons epochs=30 figures=false hydra.run.dir=out | head -1"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -204,15 +205,28 @@ def test_a_second_run_in_the_same_folder_is_refused(exp, tmp_path: Path):
 @pytest.mark.parametrize(
     ("there", "typed", "found"),
     [
-        (
+        pytest.param(
             "run",
             ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out/run"],
             "hydra.sweep.dir=out/run: the folder already contains a run",
+            marks=pytest.mark.slow,
         ),
         ("run", ["hydra.run.dir=out"], "contains other runs, such as out/run"),
-        ("run", ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out"], "contains other runs, such as out/run"),
-        ("date/run", ["hydra.run.dir=out"], "contains other runs, such as out/date/run"),
-        ("sweep.json", ["hydra.run.dir=out"], "hydra.run.dir=out: the folder already contains a sweep"),
+        pytest.param(
+            "run",
+            ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out"],
+            "contains other runs, such as out/run",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "date/run", ["hydra.run.dir=out"], "contains other runs, such as out/date/run", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "sweep.json",
+            ["hydra.run.dir=out"],
+            "hydra.run.dir=out: the folder already contains a sweep",
+            marks=pytest.mark.slow,
+        ),
         ("multirun.yaml", ["-m", "seed=0,1", "sweep.workers=0", "hydra.sweep.dir=out"], "already contains a sweep"),
     ],
 )

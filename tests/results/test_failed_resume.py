@@ -59,9 +59,11 @@ XOR = ["--config-dir", "own", "dataset=xor", "figures=false", "batching.batch_si
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ("scheduler=onecycle", "scheduler.total_steps=6: the schedule ends after 6 updates"),
+        pytest.param(
+            "scheduler=onecycle", "scheduler.total_steps=6: the schedule ends after 6 updates", marks=pytest.mark.slow
+        ),
         ("scheduler=ends", "scheduler: Ends failed: no rate is left"),
-        ("model=tires", "too tired"),
+        pytest.param("model=tires", "too tired", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_is_unchanged_if_its_first_step_cannot_be_made(

@@ -45,7 +45,7 @@ def age_sweep(sweep: Path) -> None:
         age_run(run)
 
 
-@pytest.mark.parametrize("words", [[], ["dataset.scaler=none"]])
+@pytest.mark.parametrize("words", [pytest.param([], marks=pytest.mark.slow), ["dataset.scaler=none"]])
 def test_a_run_is_resumed(words: list[str], tmp_path: Path):
     line = [*LINE, *words]
     assert forking.run("exp", [*line, "epochs=2", "hydra.run.dir=run"], tmp_path).returncode == 0
@@ -67,7 +67,7 @@ def test_a_change_is_refused(tmp_path: Path):
     ) in done.stderr
 
 
-@pytest.mark.parametrize("patience", ["null", "3"])
+@pytest.mark.parametrize("patience", [pytest.param("null", marks=pytest.mark.slow), "3"])
 def test_a_sweep_is_resumed(patience: str, tmp_path: Path):
     line = [*LINE, "epochs=4", f"early_stopping.patience={patience}", "sweep.workers=0"]
     former = [*line, "early_stopping.restore_best=false", "seed=0,1", "hydra.sweep.dir=sweep"]

@@ -204,8 +204,8 @@ def test_of_unknown_rows_nothing_is_said(tmp_path: Path):
         assert mean_rows(rows, read_job_rows(tmp_path, rows)) == table
 
 
-@pytest.mark.parametrize("repeats", [3, 5, 15])
-@pytest.mark.parametrize("choices", [2, 5, 20])
+@pytest.mark.parametrize("repeats", [3, 5, pytest.param(15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("choices", [2, 5, pytest.param(20, marks=pytest.mark.slow)])
 def test_where_nothing_differs_a_winner_is_named_in_at_most_5_percent(choices: int, repeats: int):
     """300 sweeps over folds or splits of the same rows, which share 3 of 4 training rows; benchmarks/null_sweeps.py
     simulates 1,000 of each."""

@@ -51,6 +51,7 @@ def test_runs_that_start_in_the_same_second_have_separate_folders(alone: Path, t
     assert all(numbers(run, alone) == [] for run in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["hydra.run.dir=one", pytest.param("-m hydra.sweep.dir=sweep seed=0", marks=pytest.mark.slow)]
 )

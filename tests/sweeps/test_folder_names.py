@@ -8,6 +8,7 @@ from exp import sweep
 from exp.errors import ExpError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dry_run", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_a_name_that_is_too_long_is_refused(dry_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,7 @@ JOBS = st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=6).flatma
 )
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(st.lists(JOBS, min_size=1, max_size=4))
 def test_jobs_are_composed_as_hydra_composes_them(jobs: list[tuple[str, ...]]):
     assert_composes_as_hydra(jobs)

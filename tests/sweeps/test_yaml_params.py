@@ -62,6 +62,7 @@ def test_it_can_hold_a_search():
     assert len(sweep(*LINE, "hydra/sweeper=optuna").table) == 2
 
 
+@pytest.mark.slow
 def test_the_lines_of_its_best_trial_can_be_run(tmp_path: Path):
     """They name the preset, which has the settings of the search."""
     write("optimizer.lr: interval(0.01,0.1)", SEARCH)
@@ -84,12 +85,20 @@ def test_the_lines_of_its_best_trial_can_be_run(tmp_path: Path):
     ("params", "preset", "message"),
     [
         ("optimizer.lrr: 0.01,0.1", PRESET, "optimizer.lrr"),
-        ("hydra.job.chdir: true,false", PRESET, "hydra.sweeper.params: hydra.job.chdir is one of Hydra's settings"),
-        ("optimizer.lr: 0.01,0.1", SEARCH, "hydra.sweeper.(n_trials|sampler) needs a search"),
-        (
+        pytest.param(
+            "hydra.job.chdir: true,false",
+            PRESET,
+            "hydra.sweeper.params: hydra.job.chdir is one of Hydra's settings",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "optimizer.lr: 0.01,0.1", SEARCH, "hydra.sweeper.(n_trials|sampler) needs a search", marks=pytest.mark.slow
+        ),
+        pytest.param(
             "",
             "epochs: 3\n",
             "sweepy.yaml: its keys are not below 'experiment'\n  try: its first line: # @package _global_",
+            marks=pytest.mark.slow,
         ),
     ],
 )

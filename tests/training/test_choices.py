@@ -139,11 +139,15 @@ def test_a_run_says_what_was_decided_and_is_resumed_and_used(exp: Callable[..., 
     ("words", "message"),
     [
         ("epochs=automatic", "epochs must be an integer >= 1, or auto, got automatic"),
-        ("batching.batch_size=0", "batching.batch_size must be an integer >= 1, or null, or auto, got 0"),
+        pytest.param(
+            "batching.batch_size=0",
+            "batching.batch_size must be an integer >= 1, or null, or auto, got 0",
+            marks=pytest.mark.slow,
+        ),
         ("loss=auto loss.delta=2", "loss=huber loss.delta=2"),
-        ("loss=auto +loss.delta=2", "loss.delta: auto has no argument 'delta'"),
-        ("loss=automatic", "try: loss=auto"),
-        ("dataset.missing=drop", "dataset.missing=drop"),
+        pytest.param("loss=auto +loss.delta=2", "loss.delta: auto has no argument 'delta'", marks=pytest.mark.slow),
+        pytest.param("loss=automatic", "try: loss=auto", marks=pytest.mark.slow),
+        pytest.param("dataset.missing=drop", "dataset.missing=drop", marks=pytest.mark.slow),
     ],
 )
 def test_a_wrong_word_is_answered(words: str, message: str, exp: Callable[..., Any]):

@@ -49,6 +49,7 @@ def test_it_is_that_of_a_plain_script_that_loads_the_parameters(capsys: pytest.C
         assert capsys.readouterr().out.splitlines()[-1].split()[2] == repr(final["test"]["loss"])
 
 
+@pytest.mark.slow
 def test_it_is_resumed_without_that_run():
     whole = train(*IRIS, "init=a", "hydra.run.dir=whole", epochs=4)
     train(*IRIS, "init=a", "hydra.run.dir=two", epochs=2)
@@ -66,8 +67,14 @@ def test_it_is_resumed_without_that_run():
     ("overrides", "message"),
     [
         (["init=a", "model.hidden=[4]"], "init=a: the models differ, first in 0.weight: [10, 4] there, [4, 4] here"),
-        (["init=a", "model=linear"], "first in weight: not present there, [3, 4] here"),
-        (["init=a", "model.hidden=[10,10]"], "first in 2.weight: [3, 10] there, [10, 10] here"),
+        pytest.param(
+            ["init=a", "model=linear"], "first in weight: not present there, [3, 4] here", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["init=a", "model.hidden=[10,10]"],
+            "first in 2.weight: [3, 10] there, [10, 10] here",
+            marks=pytest.mark.slow,
+        ),
         (["init=aa"], "init=aa: no run is there\n  try: init=a"),
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,22 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.fixture
-def folders(exp: Any, tmp_path: Path) -> tuple[Path, Path, str]:
-    """The run, the same run without it, and what the run printed."""
-    done = exp(*LINE, "early_stopping.restore_best=true", "hydra.run.dir=run")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the run, `run`, and of the same run without it, `plain`; and what the run printed."""
+    folder = tmp_path_factory.mktemp("restored")
+    done = forking.run("exp", [*LINE, "early_stopping.restore_best=true", "hydra.run.dir=run"], folder)
     assert done.returncode == 0, done.stderr
-    assert exp(*LINE, "hydra.run.dir=plain").returncode == 0
-    return tmp_path / "run", tmp_path / "plain", done.stdout
+    assert forking.run("exp", [*LINE, "hydra.run.dir=plain"], folder).returncode == 0
+    return folder, done.stdout
+
+
+@pytest.fixture
+def folders(trained: tuple[Path, str], tmp_path: Path) -> tuple[Path, Path, str]:
+    """Copies of the two runs in the test's own folder, and what the first one printed."""
+    folder, printed = trained
+    run, plain = (Path(shutil.copytree(folder / name, tmp_path / name)) for name in ("run", "plain"))
+    return run, plain, printed
 
 
 def test_its_final_metrics_are_those_of_the_best_checkpoint(folders: tuple[Path, Path, str]):
@@ -128,7 +138,7 @@ def older(exp: Any, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("has_key", [True, False])
+@pytest.mark.parametrize("has_key", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_an_older_run_resumes_as_it_was(has_key: bool, older: Path, exp: Any, tmp_path: Path):
     config = older / ".hydra/config.yaml"
     assert "restore_best: false" in config.read_text()
@@ -163,7 +173,15 @@ def test_a_resumed_run_forgets_the_step_that_it_had_restored(tmp_path: Path):
     assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())
 
 
-@pytest.mark.parametrize(("run", "which"), [("plain", "best"), ("run", "last"), ("plain", "last"), ("run", "best")])
+@pytest.mark.parametrize(
+    ("run", "which"),
+    [
+        ("plain", "best"),
+        ("run", "last"),
+        pytest.param("plain", "last", marks=pytest.mark.slow),
+        pytest.param("run", "best", marks=pytest.mark.slow),
+    ],
+)
 def test_the_script_of_a_checkpoint_ends_with_its_parameters(
     run: str, which: str, exp: Any, folders: tuple[Path, Path, str], tmp_path: Path
 ):

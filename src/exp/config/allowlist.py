@@ -83,19 +83,42 @@ def packages(group: str) -> tuple[str, ...]:
     return (*_ALLOWED[group][0], *USER_PACKAGES)
 
 
-def is_inside(name: str, group: str) -> bool:
-    return any(name.startswith(f"{package}.") for package in packages(group))
+def is_inside(name: str, group: str | None = None) -> bool:
+    """Return whether `name` is inside a package of the group or of EXP_ALLOW; without a group, of EXP_ALLOW."""
+    return any(name.startswith(f"{package}.") for package in (packages(group) if group else USER_PACKAGES))
+
+
+def is_private(name: str) -> bool:
+    """Return whether the name or a module of it begins with an underscore."""
+    return re.search(r"(^|\.)_", name) is not None
+
+
+def other_names(target: str) -> list[str] | None:
+    """Return the names in the module of `target` if by its source it has no such name; otherwise None."""
+    module, _, name = target.rpartition(".")
+    known = module_names(module)
+    return None if known is None or name in known or "__getattr__" in known else known
+
+
+def nearest_public(target: str, known: list[str]) -> str | None:
+    """Return which of the public names in `known` is nearest to that of `target`."""
+    return nearest(target.rpartition(".")[2], [other for other in known if not other.startswith("_")])
+
+
+def fix_not_allowed(target: str, another: str, of_library: str) -> str:
+    """Return the fix for a target that is not allowed: to allow it if it is the user's, otherwise `of_library`."""
+    root = target.partition(".")[0]
+    if "." not in target or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy", "scipy"):
+        return of_library
+    return f"{another}, or if you trust it {VARIABLE}={','.join((*USER_PACKAGES, root))} python -m exp ..."
 
 
 def not_allowed(group: str, target: object) -> ConfigError:
     """Return the error for a target that a config may not name."""
-    root = str(target).partition(".")[0]
-    own = ",".join((*USER_PACKAGES, root))
-    is_library = "." not in str(target) or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy")
     return ConfigError(
         f"{group}._target_={as_yaml(target)} is not allowed: a config may name a {_ALLOWED[group][1]} from "
         + ", ".join(packages(group)),
-        f"another {group}" if is_library else f"another {group}, or if you trust it {VARIABLE}={own} python -m exp ...",
+        fix_not_allowed(str(target), f"another {group}", f"another {group}"),
         key=f"{group}._target_",
     )
 
@@ -107,11 +130,9 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
         refuse_arguments(group, node, [])
         return
     # Names with an underscore are private, and what a private module imports is not its own.
-    if not isinstance(target, str) or re.search(r"(^|\.)_", target) or not is_inside(target, group):
+    if not isinstance(target, str) or is_private(target) or not is_inside(target, group):
         raise not_allowed(group, target)
-    module, _, name = target.rpartition(".")
-    known = module_names(module)
-    if known is not None and name not in known and "__getattr__" not in known:
+    if (known := other_names(target)) is not None:
         raise no_such_target(group, target, known)
     free = parameters(target)
     if free is not None:
@@ -135,8 +156,7 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
 
 def no_such_target(group: str, target: str, known: list[str]) -> ConfigError:
     """Return the error for a name that is not among the names `known` of its module."""
-    module, _, name = target.rpartition(".")
-    near = nearest(name, [other for other in known if not other.startswith("_")])
+    module, near = target.rpartition(".")[0], nearest_public(target, known)
     return ConfigError(
         f"{group}._target_={target} does not exist",
         f"{group}._target_={module}.{near}" if near else f"{group}._target_= and a name in {module}",

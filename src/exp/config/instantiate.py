@@ -22,7 +22,7 @@ from exp.config.allowlist import (
     refuse_arguments,
     refuse_target,
 )
-from exp.config.own_metrics import ARGUMENTS, is_allowed, no_such_metric, no_such_module, refuse_metric, wrong_arguments
+from exp.config.own_metrics import ARGUMENTS, no_such_metric, no_such_module, refuse_metric, wrong_arguments
 from exp.config.own_metrics import not_allowed as metric_not_allowed
 from exp.config.user_code import place_of
 from exp.errors import ConfigError, DataError, ExpError, as_yaml
@@ -105,7 +105,7 @@ def resolve_metric(name: str) -> Callable[..., Any]:
         raise no_such_metric("metrics", name, dir(module))
     imported: Any = getattr(module, name.rpartition(".")[2])
     # Where it is defined, not how it is named: an allowed module may have imported anything.
-    if not callable(imported) or not is_allowed(f"{getattr(imported, '__module__', '')}."):
+    if not callable(imported) or not is_inside(f"{getattr(imported, '__module__', '')}."):
         raise metric_not_allowed("metrics", name)
     arguments = inspect.signature(imported)
     try:

@@ -1,13 +1,12 @@
 """Metrics of the user: `mine.gain` is the function `gain` in mine.py. Checked by its source, without importing it."""
 
 import re
-import sys
 from functools import cache
 
 from exp.config import allowlist
 from exp.config.signatures import assigned_attribute, module_names, parameters
 from exp.config.user_code import refuse_syntax_error
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 
 PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -32,12 +31,10 @@ def refuse_metric(key: str, name: str, needs_direction: bool = False) -> None:
     """
     if not is_own(name):
         return
-    if re.search(r"(^|\.)_", name) or not is_allowed(name):
+    if allowlist.is_private(name) or not allowlist.is_inside(name):
         raise not_allowed(key, name)
     refuse_syntax_error(key, name)
-    module, _, function = name.rpartition(".")
-    known = module_names(module)
-    if known is not None and function not in known and "__getattr__" not in known:
+    if (known := allowlist.other_names(name)) is not None:
         raise no_such_metric(key, name, known)
     accepted = parameters(name)
     if accepted is not None and len(accepted) < 2:
@@ -63,21 +60,11 @@ def is_higher_better(name: str, key: str = "metric") -> bool:
     )
 
 
-def is_allowed(name: str) -> bool:
-    """Return whether `name` is inside a package of EXP_ALLOW."""
-    return any(name.startswith(f"{package}.") for package in allowlist.USER_PACKAGES)
-
-
 def not_allowed(key: str, name: str) -> ConfigError:
     """Return the error for a function that a config may not name."""
-    root = name.partition(".")[0]
-    is_library = allowlist.origin(name) != "user" or root in (*sys.stdlib_module_names, "numpy", "scipy")
-    own = ",".join((*allowlist.USER_PACKAGES, root))
     return ConfigError(
         f"{key}={name} is not allowed: a config may name a function of a module in {allowlist.VARIABLE}",
-        f"a function in a file of your own that calls {name}"
-        if is_library
-        else f"another metric, or if you trust it {allowlist.VARIABLE}={own} python -m exp ...",
+        allowlist.fix_not_allowed(name, "another metric", f"a function in a file of your own that calls {name}"),
         key=key,
     )
 
@@ -95,7 +82,7 @@ def no_such_module(key: str, name: str) -> ConfigError:
 def no_such_metric(key: str, name: str, known: list[str]) -> ConfigError:
     """Return the error for a function that is not among the names `known` of its module."""
     module, _, function = name.rpartition(".")
-    near = nearest(function, [other for other in known if not other.startswith("_")])
+    near = allowlist.nearest_public(name, known)
     return ConfigError(
         f"{key}={name} does not exist",
         f"{key}={module}.{near}" if near else f"a function named {function} in {module}",

@@ -40,7 +40,7 @@ def place_of(error: BaseException) -> str:
     found = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
-        if any(f"{module}.".startswith(f"{package}.") for package in allowlist.USER_PACKAGES):
+        if allowlist.is_inside(f"{module}."):
             found = _format(frame.f_code.co_filename, number)
     return found
 

@@ -85,6 +85,9 @@ def test_order_and_groups_exclude_each_other():
         assign_fold(dataset, Fold(0, 3), SPLIT, 0, None)
 
 
+TABLE = ["dataset=table", "dataset.path=t.csv", "dataset.target=y"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,6 +95,12 @@ def test_order_and_groups_exclude_each_other():
         (["folds=3", "fold=3"], "fold must be an integer from 0 to 2 with folds=3, got 3"),
         (["folds=3", "fold_repeats=2", "fold=6"], "from 0 to 5 with folds=3 fold_repeats=2, got 6"),
         (["folds=1", "fold=0"], "folds must be an integer >= 2, or null, got 1"),
+        ([*TABLE, "folds=3", "dataset.order=t", "dataset.group=g"], "cannot have both dataset.order and dataset.group"),
+        ([*TABLE, "folds=3", "dataset.order=t", "fold_repeats=2"], "no randomness to repeat"),
+        ([*TABLE, "folds=3", "dataset.test_path=t.csv"], "dataset.test_path=t.csv: folds=3 chooses the rows"),
+        ([*TABLE, "folds=3", "dataset.val_path=t.csv"], "dataset.val_path=t.csv: folds=3 chooses the rows"),
+        ([*TABLE, "folds=3", "dataset.split_column=p"], "dataset.split_column=p: folds=3 chooses the rows"),
+        ([*TABLE, "dataset.stratify=true", "dataset.group=g"], "cannot be combined with dataset.group"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_refused(words: list[str], message: str):

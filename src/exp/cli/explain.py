@@ -11,6 +11,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from exp.cli.command_line import CommandLine
 from exp.cli.intent import command_key, file_overrides, missing_target
+from exp.cli.mode import differ_in_fold_only
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
 from exp.cli.typed_keys import keep_typed
@@ -37,6 +38,8 @@ def explain(error: Exception, line: CommandLine) -> ExpError:
 def _explain(error: Exception, line: CommandLine) -> ExpError:
     if isinstance(error, InvalidJob):
         problem = explain(error.reason, line.with_overrides(error.overrides))
+        if differ_in_fold_only(line.overrides, error.overrides):
+            return problem
         where = f"{problem.problem} (in the job {shlex.join(error.overrides)})"
         return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
     if isinstance(error, ExpError):

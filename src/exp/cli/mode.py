@@ -51,6 +51,12 @@ def _rename(overrides: Sequence[str], key: str, new: str) -> list[str]:
     return [word for word, old in zip(renamed, overrides, strict=True) if not (has_new and override_key(old) == key)]
 
 
+def differ_in_fold_only(overrides: Sequence[str], job: Sequence[str]) -> bool:
+    """Return whether the jobs of a line differ in nothing but their fold. `job`: the overrides of one of them."""
+    added = {*map(override_key, job)} - {*map(override_key, overrides)}
+    return added == {"fold"} and not any(map(_has_values, overrides))
+
+
 def _has_values(word: str) -> bool:
     """Whether a word has several values, or a range of them."""
     value = word.partition("=")[2]

@@ -1,4 +1,4 @@
-"""Checks of the keys of a cross-validation: folds, fold_repeats and fold."""
+"""Checks of the keys that divide the rows: folds, fold_repeats and fold, and the keys of a dataset with them."""
 
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,14 @@ if TYPE_CHECKING:
     from exp.config.schema import Config
 
 
+# Keys that say which rows are for testing, or for validation.
+_PARTS = ("split_column", "val_path", "test_path")
+
+
 def check_fold(config: "Config") -> None:
-    """Raise ConfigError if `fold` is none of the folds."""
+    """Raise ConfigError if `fold` is none of the folds, or `folds` cannot be combined with the keys of the dataset."""
+    if config.folds is not None:
+        _check_dataset(config)
     if config.folds is None and config.fold_repeats > 1:
         raise ConfigError(
             f"fold_repeats={config.fold_repeats} needs the number of folds",
@@ -38,4 +44,45 @@ def refuse_all_folds(config: "Config") -> None:
             f"folds={config.folds}: a cross-validation is a sweep, and a run is one fold of it",
             f"folds={config.folds} on the command line, or fold=0 for the first of the folds",
             key="folds",
+        )
+
+
+def _check_dataset(config: "Config") -> None:
+    dataset, folds = config.dataset, f"folds={config.folds}"
+    for name in _PARTS:
+        if (given := dataset.get(name)) is not None:
+            key = f"dataset.{name}"
+            raise ConfigError(
+                f"{key}={given}: {folds} chooses the rows for testing, and this key gives them",
+                f"{folds} without {key}, or {key} without folds",
+                key=key,
+                override="",
+            )
+    order, group = dataset.get("order"), dataset.get("group")
+    if order is not None and group is not None:
+        raise ConfigError(
+            f"dataset.group={group}: {folds} cannot have both dataset.order and dataset.group",
+            "dataset.group=null",
+            key="dataset.group",
+            override="dataset.group=null",
+        )
+    if order is not None and config.fold_repeats > 1:
+        raise ConfigError(
+            f"fold_repeats={config.fold_repeats}: folds by dataset.order have no randomness to repeat",
+            "fold_repeats=1",
+            key="fold_repeats",
+            override="fold_repeats=1",
+        )
+
+
+def check_stratify(config: "Config") -> None:
+    """Raise ConfigError if the splits cannot be stratified, because another key divides the rows."""
+    dataset = config.dataset
+    other = next((name for name in ("group", "order") if dataset.get(name) is not None), None)
+    if dataset.get("stratify") is True and other is not None:
+        raise ConfigError(
+            f"dataset.stratify=true cannot be combined with dataset.{other}",
+            "dataset.stratify=false",
+            key="dataset.stratify",
+            override="dataset.stratify=false",
         )

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, refuse_target
 from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
-from exp.config.cross_validation import check_fold
+from exp.config.cross_validation import check_fold, check_stratify
 from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.metric_names import chosen_metrics
@@ -123,6 +123,7 @@ def validate(cfg: DictConfig) -> Config:
         if found and not limit.accepts(value):
             raise violation(key, value)
     config = cast(Config, OmegaConf.to_object(cfg))
+    check_stratify(config)
     check_fold(config)
     refuse_metric("metric", config.metric, needs_direction=True)
     for name in chosen_metrics(config.metrics, config.metric):

@@ -101,7 +101,9 @@ def _check_options(dataset: Dataset, stratify: bool) -> None:
         other = "dataset.order" if dataset.groups is None else "dataset.group"
         raise ConfigError(f"dataset.stratify=true cannot be combined with {other}", "dataset.stratify=false")
     if dataset.classes is None:
-        raise ConfigError("dataset.stratify=true needs classes, but the target is numeric", "dataset.stratify=false")
+        fix = "dataset.stratify=false"
+        what = "dataset.stratify=true needs classes, but the target is numeric"
+        raise ConfigError(what, fix, key="dataset.stratify", override=fix)
 
 
 def _by_group(groups: Rows, ends: Rows) -> Rows:
@@ -142,6 +144,8 @@ def split_sizes(split: Sequence[float], n: int) -> list[int]:
             f"dataset.split must be three fractions with sum 1, or three row counts with sum {n}, the first > 0; got "
             f"{as_yaml(list(split))}",
             two,
+            key="dataset.split",
+            override=two.strip("'") if two.endswith("'") else None,
         )
     if is_counts:
         return [int(part) for part in split]
@@ -150,6 +154,8 @@ def split_sizes(split: Sequence[float], n: int) -> list[int]:
     sizes[last] = n - sum(sizes[:last])
     if any(part > 0 and size < 1 for part, size in zip(split, sizes, strict=True)):
         raise ConfigError(
-            f"dataset.split={as_yaml(list(split))} leaves a split of the {pluralize(n, 'row')} empty", fix
+            f"dataset.split={as_yaml(list(split))} leaves a split of the {pluralize(n, 'row')} empty",
+            fix,
+            key="dataset.split",
         )
     return sizes

@@ -14,7 +14,7 @@ from exp.errors import ConfigError, pluralize
 
 Rows = NDArray[np.int64]
 
-_UNSTRATIFIED = "dataset.stratify=false, or fewer folds"
+_UNSTRATIFIED = "fewer folds, or dataset.stratify=false"
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,14 @@ def fold_rows(dataset: Dataset, fold: Fold, seed: int, stratify: bool) -> tuple[
         divided = _divide(dataset, fold.folds, (seed + fold.repeat) % 2**32, is_stratified)
         outside, inside = next(islice(divided, number, None))
     except ValueError as error:  # of the stratified splitters
-        raise ConfigError(f"folds={fold.folds}: every class has fewer rows than folds", _UNSTRATIFIED) from error
+        largest = int(np.bincount(dataset.y.astype(np.int64)).max())
+        what = f"folds={fold.folds}: every class has fewer rows than folds (at most {largest})"
+        override = f"folds={largest}" if largest > 1 else "dataset.stratify=false"
+        key = override.partition("=")[0]
+        fix = f"{override}, or dataset.stratify=false" if largest > 1 else override
+        raise ConfigError(what, fix, key=key, override=override) from error
     if not len(inside):  # StratifiedGroupKFold puts large groups together
-        raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", _UNSTRATIFIED)
+        raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", _UNSTRATIFIED, key="folds")
     return rows[outside], rows[inside]
 
 

@@ -170,8 +170,10 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
     if isinstance(target, int) and -len(names) <= target < len(names):
         return names[target]
     near = nearest(str(target), names)
-    fix = shlex.quote(text_override("dataset.target", near)) if near else f"one of {_list_names(names)}"
-    raise DataError(f"dataset.target={target}: {path} has no column '{target}'", fix)
+    override = text_override("dataset.target", near) if near else None
+    fix = shlex.quote(override) if override else f"one of {_list_names(names)}"
+    what = f"dataset.target={target}: {path} has no column '{target}'"
+    raise DataError(what, fix, key="dataset.target", override=override)
 
 
 def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
@@ -181,12 +183,13 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
             if name in names:
                 continue
             near = nearest(name, names)
-            fix = f"one of {_list_names(names)}"
+            fix, override = f"one of {_list_names(names)}", None
             if near is not None and not isinstance(columns, Mapping):
                 corrected = [near if one == name else one for one in columns]
-                value = quote_names(corrected) if key == "drop" else quote_text(near)
-                fix = shlex.quote(f"dataset.{key}={value}")
-            raise DataError(f"dataset.{key}={name}: {path} has no column '{name}'", fix)
+                override = f"dataset.{key}={quote_names(corrected) if key == 'drop' else quote_text(near)}"
+                fix = shlex.quote(override)
+            what = f"dataset.{key}={name}: {path} has no column '{name}'"
+            raise DataError(what, fix, key=f"dataset.{key}", override=override)
 
 
 def _list_names(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from exp.errors import ConfigError, pluralize
 from exp.results import sweep_csv
 from exp.results.run_folder import config_dir_in
+from exp.sweeps.check_folds import check_folds
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
@@ -76,7 +77,7 @@ class Sweep:
             ConfigError: An override, or a setting of the sweep, is invalid.
             SystemExit: sweep.dry_run=true has listed the jobs.
         """
-        compose_jobs(self._source.examples, 0, self._composer)
+        check_folds(compose_jobs(self._source.examples, 0, self._composer), self._executor)
         self._add(self._source.take())
 
     def run(self) -> None:
@@ -121,6 +122,8 @@ class Sweep:
             print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
             sys.exit(0)
         self._check_rows(jobs)
+        if not self._is_search:  # whose examples were checked
+            check_folds((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)
         self._folders.add(jobs, names)
         self._requests |= {request.number: request for request in requests}
         ended: list[Job] = []

@@ -21,10 +21,15 @@ log = logging.getLogger("exp")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: with an error, interrupted, or neither. Its results are in its folder."""
+    """How a task ended: with an error, interrupted, or neither. Its results are in its folder.
+
+    Attributes:
+        refused: Why the jobs cannot run at all; only of a check before they begin.
+    """
 
     error: str | None = None
     interrupted: bool = False
+    refused: ExpError | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         config.dataset.get("split"),
         config.dataset.get("scaler", "none"),
         split_seed(config),
-        {True: True, False: False}.get(config.dataset.get("stratify", "auto")),
+        stratify_of(config),
         config.dataset.get("scale_target"),
         bool(config.dataset.get("train_on_val")),
         fold_of(config),
@@ -167,6 +167,11 @@ def split_seed(config: Config) -> int:
     """Return the seed of the split: that of the run, unless the dataset has its own."""
     seed = config.dataset.get("seed")
     return config.seed if seed is None else int(seed)
+
+
+def stratify_of(config: Config) -> bool | None:
+    """Return dataset.stratify; None for auto."""
+    return {True: True, False: False}.get(config.dataset.get("stratify", "auto"))
 
 
 def fold_of(config: Config) -> Fold | None:

@@ -15,6 +15,7 @@ from torch import nn
 from exp import report
 from exp.cli.diagnosis import CommandError
 from exp.cli.main import train_or_sweep
+from exp.cli.output import print_notes
 from exp.cli.python_calls import in_python, to_overrides
 from exp.data.encode import encode_rows, nonfinite_notes
 from exp.data.input_files import with_moved_files
@@ -75,8 +76,7 @@ class Result:
         if hasattr(rows, "columns"):
             x, is_complete, notes = encode_rows(rows, self.trained.preprocessing, "rows")
             predictions = self.trained.predict(x[is_complete])
-            for note in (*notes, *nonfinite_notes(predictions)):
-                print(note)
+            print_notes(*notes, *nonfinite_notes(predictions))
             return type(rows)(predictions, index=rows.index[is_complete]).reindex(rows.index)
         wanted = len(self.trained.preprocessing.columns)
         try:
@@ -193,7 +193,8 @@ def load(folder: Path | str, *overrides: str, checkpoint: str = "auto") -> Resul
         ConfigError: There is no run or no such checkpoint, or an override is not the path of one of its files.
     """
     run_folder.check_checkpoint(checkpoint)
-    (job,) = choose_jobs(str(folder))
+    (job,), notes = choose_jobs(str(folder))
+    print_notes(*notes)
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
     with_moved_files(run_folder.read_config(job)["dataset"], moved)
     return Result(job, moved, checkpoint)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exp.cli.commands import run_command
+from exp.cli.output import print_table
 from exp.config.metric_names import always_computed, as_cost
 from exp.errors import ConfigError
 
@@ -70,7 +71,7 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
         calibration = replace(calibration, threshold=value)
     before, after = (_measure(one, metric) for one in (trained, trained.calibrate(calibration)))
     print(_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ()))
-    _print_table(before, after)
+    _print_metrics(before, after)
     if "test" in before and after["test"]["log_loss"] > before["test"]["log_loss"]:
         print(
             "note: the test rows have a higher log loss than before: the validation rows may be too few to calibrate on"
@@ -156,7 +157,7 @@ def _describe(calibration: "Calibration", metric: str | None, rows: int, classes
     return "; ".join(parts)
 
 
-def _print_table(before: _Metrics, after: _Metrics) -> None:
+def _print_metrics(before: _Metrics, after: _Metrics) -> None:
     from exp.results.formatting import format_metric
 
     names = list(dict.fromkeys(name for values in before.values() for name in values))
@@ -164,10 +165,7 @@ def _print_table(before: _Metrics, after: _Metrics) -> None:
     for split in before:
         for label, values in ((split, before[split]), (f"{split}, calibrated", after[split])):
             table.append([label, *(format_metric(name, values[name]) if name in values else "-" for name in names)])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for first, *cells in table:
-        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        print("  ".join([first.ljust(widths[0]), *right]).rstrip())
+    print_table(table)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 from typing import cast
 
 from exp.cli.commands import run_command
+from exp.cli.output import print_notes
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import reads_as
 from exp.config.own_metrics import refuse_metric
@@ -36,7 +37,8 @@ def evaluate(
     if split is not None and data is not None:
         raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
     names = parse_metrics(metrics)
-    jobs = choose_jobs(run, ensemble)
+    jobs, notes = choose_jobs(run, ensemble)
+    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     import torch
 
@@ -57,8 +59,7 @@ def evaluate(
             notation = lead.preprocessing.weight_notation
             weights, more_of_weights = encode_weights(table.frame, lead.weight, notation, data)
             more += more_of_weights
-        for note in (*table.notes, *notes, *more):
-            print(note)
+        print_notes(*table.notes, *notes, *more)
         kept = is_complete & has_target
         if not kept.any():
             raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exp.cli.commands import new_file, run_command
+from exp.cli.output import print_notes
 from exp.errors import ConfigError, nearest, require_extra
 from exp.results.best_job import choose_jobs
 
@@ -51,7 +52,8 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
             "format=script ensemble=true: a script trains one run", "format=pt2, or format=script without ensemble=true"
         )
     path = new_file(out)
-    jobs = choose_jobs(run, ensemble)
+    jobs, notes = choose_jobs(run, ensemble)
+    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     import torch
 

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
+from exp.cli.output import print_notes, print_table
 from exp.config.metric_names import NAMES, PATTERN
 from exp.config.own_metrics import refuse_metric
 from exp.errors import ConfigError, nearest
@@ -44,7 +45,8 @@ def importance(
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     _check_arguments(metric, repeats, out)
-    (job,) = choose_jobs(run)
+    (job,), notes = choose_jobs(run)
+    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.reports import run_report
     from exp.reports.importance_table import describe, table
@@ -64,10 +66,7 @@ def importance(
         path = folder / run_folder.IMPORTANCE if out is None else Path(out)
         importance_csv.write(path, importances)
         print(describe(importances))
-        shown = table(importances, _MAX_COLUMNS)
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        for name, mean, interval in shown:
-            print(f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {interval}".rstrip())
+        print_table(table(importances, _MAX_COLUMNS), left=(0, 2))
         print(path)
         if out is None and (folder / run_folder.REPORT).exists():
             final = run_folder.final_checkpoint(folder, vars(trained.config.early_stopping))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
+from exp.cli.output import print_notes
 from exp.errors import ConfigError, pluralize
 from exp.results.best_job import choose_jobs
 
@@ -28,7 +29,8 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     if Path(out).suffix != ".csv":
         raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
     new_file(out)
-    jobs = choose_jobs(run, ensemble)
+    jobs, notes = choose_jobs(run, ensemble)
+    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import nonfinite_notes
     from exp.results.trained_ensemble import load_models
@@ -43,8 +45,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         writer.writerow(predictions)
         lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
         writer.writerows(next(lines) if is_kept else [""] * len(predictions) for is_kept in is_complete.tolist())
-    for note in (*table.notes, *notes, *nonfinite_notes(predictions)):
-        print(note)
+    print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
     print(f"{int(is_complete.sum()):,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}")

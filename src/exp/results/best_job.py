@@ -148,11 +148,11 @@ def find_best(folder: Path) -> BestChoice:
     )
 
 
-def choose_jobs(run: str, ensemble: bool = False) -> tuple[Path, ...]:
-    """Return the folders of the runs whose models `run=` and `ensemble=` mean: that of a run, or jobs of a sweep.
+def choose_jobs(run: str, ensemble: bool = False) -> tuple[tuple[Path, ...], list[str]]:
+    """Return the folders of the runs whose models `run=` and `ensemble=` mean, and notes that say which and why.
 
     Of a sweep these are the jobs of its best choice for an ensemble, and otherwise the first of them: the one with the
-    best value would be that of a lucky seed. Prints which jobs are used, and why.
+    best value would be that of a lucky seed. A run has no notes.
 
     Raises:
         ConfigError: There is no run, nothing to average, or what `find_best` raises.
@@ -163,21 +163,21 @@ def choose_jobs(run: str, ensemble: bool = False) -> tuple[Path, ...]:
         if ensemble:
             what = f"run={run} ensemble=true: it is one run, and an ensemble averages the seeds or folds of a sweep"
             raise ConfigError(what, f"run={run} without ensemble=true")
-        return (folder,)
+        return (folder,), []
     best = find_best(folder)
     if ensemble and len(best.jobs) == 1:
         what = f"run={run} ensemble=true: the best choice, {best.jobs[0].name}, has one job, and no seeds or folds"
         raise ConfigError(what, f"run={run} without ensemble=true, or a sweep with seed=0,1,2")
-    print(f"{run}: {best}")
+    notes = [f"{run}: {best}"]
     if ensemble:
-        return best.jobs
+        return best.jobs, notes
     if len(best.jobs) > 1:
         key, value = best.repeated[0], _value_of(best.jobs[0], best.repeated[0])
-        print(
+        notes.append(
             f"uses job {best.jobs[0].name} ({key}={value}); ensemble=true averages all {best.repeats}, and "
             f"{shell_line(['refit', run])} trains one model on more rows"
         )
-    return best.jobs[:1]
+    return best.jobs[:1], notes
 
 
 def check_is_sweep(folder: Path) -> None:

@@ -106,6 +106,7 @@ def test_the_rows_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert len(builds) == 1
 
 
+@pytest.mark.slow
 def test_other_parameters_are_not_calibrated(folder: Path):
     do(folder, "calibrate", "run=run")
     do(folder, "resume=run", "epochs=8")
@@ -118,15 +119,22 @@ def test_other_parameters_are_not_calibrated(folder: Path):
     ("words", "message"),
     [
         (["run=run", "method=platt"], "method=platt: unknown method (available: auto, temperature, bias, none)"),
-        (["run=run", "threshold=2"], "threshold=2: must be a number between 0 and 1, or a metric"),
+        pytest.param(
+            ["run=run", "threshold=2"],
+            "threshold=2: must be a number between 0 and 1, or a metric",
+            marks=pytest.mark.slow,
+        ),
         (["run=run", "threshold=rmse"], "threshold=rmse: rmse is no metric of classes"),
-        (["run=run", "threshold=f1:maybe"], "f1:maybe: the target has no class 'maybe'"),
-        (
+        pytest.param(
+            ["run=run", "threshold=f1:maybe"], "f1:maybe: the target has no class 'maybe'", marks=pytest.mark.slow
+        ),
+        pytest.param(
             ["run=run", "threshold=auc"],
             "auc does not depend on the predicted class (available: accuracy, balanced_accuracy, f1,",
+            marks=pytest.mark.slow,
         ),
-        (["run=numbers"], "run=numbers: its model predicts no probabilities"),
-        (["run=nowhere"], "nowhere does not contain a run"),
+        pytest.param(["run=numbers"], "run=numbers: its model predicts no probabilities", marks=pytest.mark.slow),
+        pytest.param(["run=nowhere"], "nowhere does not contain a run", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(runs: Path, words: list[str], message: str):
@@ -149,12 +157,12 @@ def test_a_run_without_validation_rows_is_refused(folder: Path):
     "change",
     [
         {},
-        {"scale": float("nan")},
-        {"scale": 0},
+        pytest.param({"scale": float("nan")}, marks=pytest.mark.slow),
+        pytest.param({"scale": 0}, marks=pytest.mark.slow),
         {"bias": [0.0]},
-        {"threshold": 2.0},
-        {"threshold": "x"},
-        {"step": None},
+        pytest.param({"threshold": 2.0}, marks=pytest.mark.slow),
+        pytest.param({"threshold": "x"}, marks=pytest.mark.slow),
+        pytest.param({"step": None}, marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_calibration_is_refused(folder: Path, change: dict[str, Any]):

@@ -206,7 +206,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 @pytest.mark.parametrize(
     ("metric", "samples", "least"),
     [
-        ("loss", 150, 0.88),
+        pytest.param("loss", 150, 0.88, marks=pytest.mark.slow),
         pytest.param("loss", 500, 0.91, marks=pytest.mark.slow),
         pytest.param("spearman", 100, 0.87, marks=pytest.mark.slow),
     ],
@@ -303,6 +303,7 @@ def test_pixels_and_arrays_are_columns(exp, folder: Path, tmp_path: Path):
     assert float(pd.read_csv(tmp_path / "run/importance.csv")["low"][0]) > 0.5
 
 
+@pytest.mark.slow
 def test_the_report_has_a_section(exp, tmp_path: Path):
     assert exp("dataset=iris", "epochs=3", "hydra.run.dir=run").returncode == 0
     assert exp("report", "run=run").returncode == 0

@@ -68,6 +68,7 @@ def run_in(kernel: Kernel) -> Path:
     return max(kernel.folder.glob("outputs/*/*"))
 
 
+@pytest.mark.slow
 def test_a_runs_progress_bar_is_updated_in_place_and_removed(kernel: Kernel):
     done = kernel.execute("result = train('experiment=xor_mse', epochs=40_000, figures=False)")
     assert done.status == "ok"
@@ -83,6 +84,7 @@ def test_a_runs_progress_bar_is_updated_in_place_and_removed(kernel: Kernel):
     assert contents[-1] == ""
 
 
+@pytest.mark.slow
 def test_the_log_has_no_colour_codes_although_kernels_set_force_color(kernel: Kernel):
     assert kernel.execute("import os; os.environ['FORCE_COLOR']").others == [{"text/plain": "'1'"}]
     kernel.execute("train('dataset=moons', epochs=1, figures=False);")
@@ -136,6 +138,7 @@ def test_a_search_needs_no_widgets(kernel: Kernel):
     assert done.streams["stderr"] == ""
 
 
+@pytest.mark.slow
 def test_an_error_has_a_readable_message(kernel: Kernel):
     done = kernel.execute("train('dataset=cancr')")
     assert done.error == "CommandError"

@@ -62,13 +62,17 @@ def test_a_group_is_explained_from_its_files(exp):
     ("topic", "first"),
     [
         ("optimizer=adam", "optimizer=adam: "),
-        ("optimizer.lr", "  optimizer.lr=0.02 "),
-        ("sweep", "  sweep.workers=1 "),
+        pytest.param("optimizer.lr", "  optimizer.lr=0.02 ", marks=pytest.mark.slow),
+        pytest.param("sweep", "  sweep.workers=1 ", marks=pytest.mark.slow),
         ("seed", "  seed=0 "),
-        ("sgd", "optimizer=sgd: "),
-        ("table", "dataset=table: "),
-        ("hydra/sweeper", "hydra/sweeper: "),
-        ("predict", "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=auto]"),
+        pytest.param("sgd", "optimizer=sgd: ", marks=pytest.mark.slow),
+        pytest.param("table", "dataset=table: ", marks=pytest.mark.slow),
+        pytest.param("hydra/sweeper", "hydra/sweeper: ", marks=pytest.mark.slow),
+        pytest.param(
+            "predict",
+            "usage: python -m exp predict run=FOLDER data=new.csv out=predictions.csv [checkpoint=auto]",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_topic_is_explained(exp, topic: str, first: str):

@@ -339,7 +339,10 @@ def problem_of(line: str) -> str | None:
 
 @pytest.mark.parametrize(
     ("line", "problem", "fix"),
-    [case if n < VARIANTS else pytest.param(*case, marks=pytest.mark.slow) for n, case in enumerate(MISTAKES)],
+    [
+        case if n < VARIANTS and n % 2 == 0 else pytest.param(*case, marks=pytest.mark.slow)
+        for n, case in enumerate(MISTAKES)
+    ],
     ids=[line for line, _, _ in MISTAKES],
 )
 def test_a_wrong_line_gives_one_clear_message(line: str, problem: str, fix: str, tmp_path: Path, monkeypatch, capfd):

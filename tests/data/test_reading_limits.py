@@ -26,7 +26,12 @@ def test_a_long_run_of_blanks_takes_no_time():
 
 
 @pytest.mark.parametrize(
-    "end", [pytest.param("\n", marks=pytest.mark.slow), "\r\n", pytest.param("\r", marks=pytest.mark.slow)]
+    "end",
+    [
+        pytest.param("\n", marks=pytest.mark.slow),
+        pytest.param("\r\n", marks=pytest.mark.slow),
+        pytest.param("\r", marks=pytest.mark.slow),
+    ],
 )
 def test_a_header_of_any_length_is_read_whole(end: str, tmp_path: Path):
     names = [f"gene_{index:06d}" for index in range(25_000)]

@@ -68,16 +68,16 @@ GOLDEN = {
 BEGINNINGS = {
     **GOLDEN,
     "xor_softmax": ["experiment=xor_softmax", "epochs=3000"],
-    "xor_mse": ["experiment=xor_mse", "epochs=5000"],
-    "distance": ["experiment=distance", "epochs=500"],
+    "xor_mse": ["experiment=xor_mse", "epochs=2000"],
+    "distance": ["experiment=distance", "epochs=200"],
 }
 # The losses before each update. The default tests compare the first losses of the long scripts, the slow tests all.
 SCRIPTS: dict[str, Callable[[], list[float]]] = {
     "xor_softmax": lambda: plain.xor_softmax(updates=3000)[0],
     "cancer_raw": lambda: plain.cancer_raw()[0],
     "noisy_xor": lambda: plain.noisy_xor()[0],
-    "xor_mse": lambda: plain.xor_mse(updates=5000)[0],
-    "distance": lambda: plain.distance(updates=500)[0],
+    "xor_mse": lambda: plain.xor_mse(updates=2000)[0],
+    "distance": lambda: plain.distance(updates=200)[0],
     "signal_background_full": lambda: plain.signal_background(1100)[0],
     "signal_background_minibatch": lambda: plain.signal_background(10)[0],
     "signal_background_online": lambda: plain.signal_background(1)[0],

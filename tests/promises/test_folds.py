@@ -148,8 +148,8 @@ def test_out_of_fold_predictions_are_the_plain_scripts(case: Callable[[Path], Ca
 
 
 def test_repeats_divide_the_rows_anew_and_predict_each_once(exp: Any, tmp_path: Path):
-    line = "folds=2 fold_repeats=2 dataset=iris loss=cross_entropy epochs=1 seed=7 sweep.workers=0 hydra.sweep.dir=cv"
-    assert (result := exp(*line.split())).returncode == 0, result.stderr
+    line = "folds=2 fold_repeats=2 dataset=iris loss=cross_entropy epochs=1 seed=7 figures=false sweep.workers=0"
+    assert (result := exp(*line.split(), "hydra.sweep.dir=cv")).returncode == 0, result.stderr
     rows = read(tmp_path / "cv" / "predictions.csv")
     assert [(int(row["repeat"]), int(row["row"])) for row in rows] == [(r, n + 1) for r in range(2) for n in range(150)]
     x, y = tables.load_iris(return_X_y=True)
@@ -172,7 +172,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "cv"
 
 
-@pytest.mark.parametrize("moment", [0, *(pytest.param(moment, marks=pytest.mark.slow) for moment in range(1, 10))])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        *(pytest.param(moment, marks=pytest.mark.slow) for moment in range(1, 10)),
+    ],
+)
 def test_a_killed_cross_validation_is_resumed_to_the_bit(moment: int, uninterrupted: Path, tmp_path: Path):
     """It is killed with its two workers, as by a power cut, after 1 to 10 checkpoints."""
     process = forking.begin("exp", *LONG, "sweep.workers=2", "hydra.sweep.dir=cv", folder=tmp_path)

@@ -184,7 +184,7 @@ def exp_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 LINE = (
-    "dataset=moons epochs=240 model.dropout=0.2 optimizer=adam save_every=2000 figures=false threads=1 "
+    "dataset=moons epochs=160 model.dropout=0.2 optimizer=adam save_every=1000 figures=false threads=1 "
     "hydra.run.dir=run"
 ).split()
 
@@ -227,7 +227,7 @@ def test_a_stopped_process_can_be_resumed(how: signal.Signals, uninterrupted: Pa
     while not (tmp_path / "run/checkpoints/last.pt").exists():
         time.sleep(0.001)
         assert process.poll() is None
-    time.sleep(0.05)
+    time.sleep(0.02)
     process.send_signal(how)
     assert process.wait() == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     done = exp_in(tmp_path, "resume=run")
@@ -317,7 +317,7 @@ def test_a_run_stopped_before_its_summary_was_saved_can_be_resumed(uninterrupted
     [
         pytest.param("resume=nowhere", "resume=nowhere: no run is there", marks=pytest.mark.slow),
         ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001, is now 0.5"),
-        ("resume=run epochs=3", "epochs=3 is less than the run's 240"),
+        ("resume=run epochs=3", "epochs=3 is less than the run's 160"),
         pytest.param("resume=run -m", "resume= resumes one run, and -m starts several", marks=pytest.mark.slow),
     ],
 )
@@ -380,7 +380,7 @@ def test_damage_to_other_files_does_not_prevent_resuming(
         (tmp_path / "run" / path).unlink()
     else:
         (tmp_path / "run" / path).write_text(damage)
-    done = exp_in(tmp_path, "resume=run", "epochs=241")
+    done = exp_in(tmp_path, "resume=run", "epochs=161")
     assert done.returncode == 0, done.stderr
     assert message in done.stdout
 

@@ -115,6 +115,7 @@ def test_a_regression_has_rmse_and_r2_and_no_accuracy(exp, tmp_path: Path):
     assert "accuracy/val" not in events(tmp_path / "out").Tags()["scalars"]
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_sweep_have_the_same_hparams_columns(exp, tmp_path: Path):
     swept = exp(
         "-m",

@@ -209,13 +209,17 @@ def test_what_the_rows_decided_is_kept(tmp_path: Path):
     ("scheduler", "more"),
     [
         ({"T_max": None}, ["scheduler.T_max=20"]),
-        ({"T_max": None, "every": "step"}, ["scheduler.T_max=300"]),  # 141 rows are 15 steps
-        ({"T_max": None, "every": "evaluation"}, ["scheduler.T_max=20", "eval_every=1epoch"]),
+        pytest.param(
+            {"T_max": None, "every": "step"}, ["scheduler.T_max=300"], marks=pytest.mark.slow
+        ),  # 141 rows are 15 steps
+        pytest.param(
+            {"T_max": None, "every": "evaluation"}, ["scheduler.T_max=20", "eval_every=1epoch"], marks=pytest.mark.slow
+        ),
         ({"total_steps": None, "every": "step"}, ["scheduler.total_steps=300"]),
-        ({"total_steps": None}, ["scheduler.total_steps=20"]),
-        ({"T_max": 7}, []),
-        ({"step_size": 10}, []),
-        ({"step_size": 10, "every": "evaluation"}, ["eval_every=1epoch"]),
+        pytest.param({"total_steps": None}, ["scheduler.total_steps=20"], marks=pytest.mark.slow),
+        pytest.param({"T_max": 7}, [], marks=pytest.mark.slow),
+        pytest.param({"step_size": 10}, [], marks=pytest.mark.slow),
+        pytest.param({"step_size": 10, "every": "evaluation"}, ["eval_every=1epoch"], marks=pytest.mark.slow),
     ],
     ids=str,
 )

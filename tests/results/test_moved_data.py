@@ -64,10 +64,18 @@ def test_its_model_is_evaluated_exported_and_reported(capsys: pytest.CaptureFixt
     ("arguments", "message"),
     [
         (["run=run"], "try: dataset.path=NEW, where the file is now"),
-        (["run=run", "dataset.path=new/dd.csv"], "try: dataset.path=new/d.csv, where the file is now"),
-        (["run=run", "dataset.path=new/other.csv"], "fingerprint was"),
+        pytest.param(
+            ["run=run", "dataset.path=new/dd.csv"],
+            "try: dataset.path=new/d.csv, where the file is now",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["run=run", "dataset.path=new/other.csv"], "fingerprint was", marks=pytest.mark.slow),
         (["run=run", "dataset.test_path=new/d.csv"], "no file of that key (available: dataset.path)"),
-        (["run=run", "path=new/d.csv"], "try: python -m exp evaluate run=run dataset.path=new/d.csv"),
+        pytest.param(
+            ["run=run", "path=new/d.csv"],
+            "try: python -m exp evaluate run=run dataset.path=new/d.csv",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_another_file_is_refused(arguments: list[str], message: str):

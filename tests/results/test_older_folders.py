@@ -67,7 +67,9 @@ def test_a_change_is_refused(tmp_path: Path):
     ) in done.stderr
 
 
-@pytest.mark.parametrize("patience", [pytest.param("null", marks=pytest.mark.slow), "3"])
+@pytest.mark.parametrize(
+    "patience", [pytest.param("null", marks=pytest.mark.slow), pytest.param("3", marks=pytest.mark.slow)]
+)
 def test_a_sweep_is_resumed(patience: str, tmp_path: Path):
     line = [*LINE, "epochs=4", f"early_stopping.patience={patience}", "sweep.workers=0"]
     former = [*line, "early_stopping.restore_best=false", "seed=0,1", "hydra.sweep.dir=sweep"]

@@ -123,8 +123,10 @@ def test_a_stopped_cluster_sweep_is_resumed_on_this_machine(tmp_path: Path):
     ("words", "message"),
     [
         (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: "),
-        ([LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: not supported on a cluster"),
-        ([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, or auto, got 0"),
+        pytest.param(
+            [LOCAL, "sweep.on_error=stop"], "sweep.on_error=stop: not supported on a cluster", marks=pytest.mark.slow
+        ),
+        pytest.param([LOCAL, "epochs=1,0"], "epochs must be an integer >= 1, or auto, got 0", marks=pytest.mark.slow),
     ],
 )
 def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, words: list[str], message: str):

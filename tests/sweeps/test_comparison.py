@@ -20,7 +20,7 @@ from exp.reports.comparison import compare
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
-    line = "-m dataset=moons batching=full,minibatch seed=1,2,3 epochs=4 hydra.sweep.dir=sweep sweep.workers=0"
+    line = "-m dataset=moons batching=full,minibatch seed=1,2 epochs=4 hydra.sweep.dir=sweep sweep.workers=0"
     assert forking.run("exp", line.split(), folder).returncode == 0
     return folder / "sweep"
 
@@ -30,7 +30,7 @@ def read(folder: Path) -> EventAccumulator:
 
 
 def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
-    jobs = {"batching=full": ["0", "1", "2"], "batching=minibatch": ["3", "4", "5"]}
+    jobs = {"batching=full": ["0", "1"], "batching=minibatch": ["2", "3"]}
     assert {path.name for path in (sweep / "seeds").iterdir()} == set(jobs)
     for name, numbers in jobs.items():
         curves = []
@@ -94,8 +94,8 @@ def test_a_sweep_over_many_values_draws_no_figures(exp, tmp_path: Path):
 
 
 def test_a_line_shows_the_means_of_its_jobs(sweep: Path):
-    of_jobs = {"full": curves.mean_curves([sweep / job for job in "012"])}
-    wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "012"]
+    of_jobs = {"full": curves.mean_curves([sweep / job for job in "01"])}
+    wrote = [list(csv.DictReader((sweep / job / "metrics.csv").read_text().splitlines())) for job in "01"]
     for column, axis in comparison_figures.AXES.items():
         chart = comparison_figures.against(of_jobs, column, axis).axes[0]
         points = zip(*([row for row in rows if row["split"] == "val"] for rows in wrote), strict=True)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import composed, config_of
 from omegaconf import OmegaConf
 
@@ -41,6 +42,7 @@ def test_jobs_that_stop_early_are_ranked_by_their_best_parameters(exp: Any, tmp_
     assert f"loss {min(curves[by_best[0]])!r}" in evaluated.stdout
 
 
+@pytest.mark.slow
 def test_without_it_they_are_ranked_by_their_last_parameters(exp: Any, tmp_path: Path):
     words = [*COMMON.split(), "early_stopping.restore_best=false"]
     done = exp("-m", *words, "optimizer.lr=1,3,5", "hydra.sweep.dir=s", "sweep.workers=0")

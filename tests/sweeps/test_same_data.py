@@ -34,6 +34,7 @@ def test_a_sweep_whose_data_changed_is_refused_and_left_unchanged():
     assert len(sweep(*again).table) == 3
 
 
+@pytest.mark.slow
 def test_a_search_whose_data_changed_does_not_continue_its_study():
     search = [*LINE, "hydra/sweeper=optuna", "hydra.sweeper.storage=study.log", "optimizer.lr=interval(0.01,0.1)"]
     write(0)

@@ -34,6 +34,7 @@ def study_of(*values: tuple[float, float, float]) -> optuna.Study:
     return study
 
 
+@pytest.mark.slow
 def test_the_best_line_is_the_line_that_ran(exp, tmp_path: Path):
     done = exp(*SEARCH, RATE, HIDDEN, "hydra.sweeper.n_trials=8", "hydra.sweeper.pruner=none", *HERE)
     assert done.returncode == 0, done.stderr

@@ -81,6 +81,7 @@ def test_a_killed_worker_fails_only_its_job(uninterrupted: Path, tmp_path: Path)
     assert has_same_numbers(tmp_path / "sweep/1", uninterrupted / "1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "which", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM))]
 )

@@ -45,6 +45,7 @@ def test_its_jobs_are_those_of_the_typed_sweep():
     assert [str(row) for row in table["optimizer.lr"]] == ["0.01", "0.01", "0.1", "0.1"]
 
 
+@pytest.mark.slow
 def test_it_is_resumed_and_a_typed_key_replaces_its_own():
     write("optimizer.lr: [0.01, 0.1]\nseed: 1,2")
     assert len(sweep(*LINE, "seed=5").table) == 2

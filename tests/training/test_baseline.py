@@ -70,10 +70,13 @@ def test_the_terminal_the_summary_and_the_page_have_it(exp: Any, tmp_path: Path)
     ("words", "why"),
     [
         ("dataset=diabetes optimizer.lr=1e-9 epochs=1", "the model has not learned"),
-        ("dataset=cancer optimizer.lr=1e-9 epochs=1 seed=1", "the model has not learned"),
-        (
+        pytest.param(
+            "dataset=cancer optimizer.lr=1e-9 epochs=1 seed=1", "the model has not learned", marks=pytest.mark.slow
+        ),
+        pytest.param(
             "dataset=diabetes dataset.split=[15,20,407] model.hidden=[100] optimizer=adam optimizer.lr=0.05 epochs=300",
             "the model overfits",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -69,6 +69,7 @@ def test_they_are_reported_everywhere_and_change_no_bit_of_training(exp: Any, tm
     assert f"f1 {final['test']['f1']}" in again.stdout.splitlines(), again.stdout + again.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_is_sorted_by_one_of_them(exp: Any, tmp_path: Path):
     words = "-m dataset=cancer metrics=[auc,ece] epochs=2 optimizer.lr=0.001,0.1 figures=false"
     tables = {}

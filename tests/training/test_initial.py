@@ -93,6 +93,7 @@ def test_other_features_are_noted(capsys: pytest.CaptureFixture[str]):
     assert "note      init=t: feature 1 was 'x' there, is 'z' here" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_advice_after_early_stopping_trains_steps():
     line = [*IRIS, "early_stopping.patience=1", "optimizer.lr=0.000001", "early_stopping.min_delta=1"]
     train(*line, "hydra.run.dir=stopped", epochs=9)

@@ -177,7 +177,7 @@ def test_a_resumed_run_forgets_the_step_that_it_had_restored(tmp_path: Path):
     ("run", "which"),
     [
         ("plain", "best"),
-        ("run", "last"),
+        pytest.param("run", "last", marks=pytest.mark.slow),
         pytest.param("plain", "last", marks=pytest.mark.slow),
         pytest.param("run", "best", marks=pytest.mark.slow),
     ],

@@ -1,6 +1,6 @@
 """The models of several runs, used as one: the average of their predictions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
@@ -15,9 +15,10 @@ from exp.data.read_table import Table
 from exp.errors import ConfigError
 from exp.results.run_folder import PREDICTIONS
 from exp.results.trained_model import TableOutputs, TrainedModel, load_trained
-from exp.training.average import average_outputs, to_values
+from exp.training.average import average_outputs, average_values
 from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
+from exp.training.objectives import Regression
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,17 @@ class _Average(nn.Module):
     def __init__(self, members: Sequence[TrainedModel]) -> None:
         super().__init__()
         self.models = nn.ModuleList([member.module() for member in members])
-        self._to_values: list[Callable[[Tensor], Tensor]] = [_values_of(member) for member in members]
+        objectives = [member.objective for member in members]
+        # The values of the modules are in the target's own unit already.
+        self._objectives = [replace(one, scale=None) if isinstance(one, Regression) else one for one in objectives]
 
     def forward(self, x: Tensor) -> Tensor:
-        values = [convert(model(x)) for convert, model in zip(self._to_values, self.models, strict=True)]
-        return torch.stack(values).mean(0)
+        return average_values(self._objectives, [model(x) for model in self.models])
 
 
 def _features_json(member: TrainedModel) -> str:
     """Return how the member prepares its features."""
     return replace(member.preprocessing, class_weights=None, target_scale=None).to_json()
-
-
-def _values_of(member: TrainedModel) -> Callable[[Tensor], Tensor]:
-    """Return what converts the outputs of the member's module, whose values are in the target's own unit already."""
-    if member.preprocessing.classes is None:
-        return lambda output: output.double()
-    return lambda output: to_values(member.objective, output)
 
 
 def load_models(

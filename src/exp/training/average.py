@@ -13,8 +13,13 @@ _EPS, _TINY = 2.0**-53, 2.0**-1022
 
 def average_outputs(objectives: Sequence[Objective], outputs: Sequence[Tensor]) -> Tensor:
     """Return outputs [N, K] of the first objective, whose predictions are the average of those of all `outputs`."""
+    return _from_values(objectives[0], average_values(objectives, outputs)).float()
+
+
+def average_values(objectives: Sequence[Objective], outputs: Sequence[Tensor]) -> Tensor:
+    """Return the average of what `to_values` returns for each of the outputs."""
     values = [to_values(one, output) for one, output in zip(objectives, outputs, strict=True)]
-    return _from_values(objectives[0], torch.stack(values).mean(0)).float()
+    return torch.stack(values).mean(0)
 
 
 def to_values(objective: Objective, output: Tensor) -> Tensor:

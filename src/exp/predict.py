@@ -1,12 +1,12 @@
 """`exp predict`: the predictions of a trained model for the rows of a table."""
 
-import csv
 import sys
 from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
 from exp.cli.output import print_notes
 from exp.errors import ConfigError, pluralize
+from exp.results import csv_file
 from exp.results.best_job import choose_jobs
 
 
@@ -40,11 +40,9 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     lead, table = trained.lead, trained.read(data, keep_rows=True)
     outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
     predictions = prediction_columns(lead.objective, lead.preprocessing.classes, outputs)
-    with Path(out).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(predictions)
-        lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
-        writer.writerows(next(lines) if is_kept else [""] * len(predictions) for is_kept in is_complete.tolist())
+    lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
+    blank = [""] * len(predictions)
+    csv_file.write(Path(out), predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
     print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""

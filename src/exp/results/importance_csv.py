@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exp.errors import DataError
+from exp.results import csv_file
 from exp.results.atomic import replacement
 from exp.results.run_folder import IMPORTANCE, importance_command
 
@@ -53,11 +54,9 @@ def write(path: Path, importances: Importances) -> None:
     """Write a line for each column. The columns after those in `_OWN` are the repeats."""
     facts = [getattr(importances, name) for name in _OWN[4:]]
     repeats = [f"repeat {number}" for number in range(1, 1 + len(importances.columns[0].of_repeats))]
-    with replacement(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_OWN, *repeats])
-        for one in importances.columns:
-            writer.writerow([one.column, one.mean, one.low, one.high, *facts, *one.of_repeats])
+    lines = ([one.column, one.mean, one.low, one.high, *facts, *one.of_repeats] for one in importances.columns)
+    with replacement(path) as temporary:
+        csv_file.write(temporary, [*_OWN, *repeats], lines)
 
 
 def read(folder: Path) -> Importances | None:

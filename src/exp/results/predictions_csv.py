@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from exp.results import csv_file
 from exp.results.atomic import replacement
 from exp.results.repeats import varied_columns
 from exp.results.run_folder import PREDICTIONS
@@ -65,7 +66,5 @@ def _read_sorted(paths: Iterable[Path]) -> list[dict[str, str]]:
 
 
 def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    with replacement(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(lines)
+    with replacement(path) as temporary:
+        csv_file.write(temporary, columns, lines)

@@ -1,6 +1,5 @@
 """sweep.csv: a row for each job of a sweep."""
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from exp.config.former_names import rename_overrides
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import flatten
 from exp.errors import as_yaml
-from exp.results import summary
+from exp.results import csv_file, summary
 from exp.results.atomic import replacement
 from exp.results.run_folder import CONFIG, OVERRIDES, SWEEP_TABLE
 
@@ -101,10 +100,8 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         if last in columns:
             columns.append(columns.pop(columns.index(last)))
     # Shared: under another launcher, jobs end in several processes at once.
-    with replacement(path, shared=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    with replacement(path, shared=True) as temporary:
+        csv_file.write(temporary, columns, ([row.get(column, "") for column in columns] for row in rows))
 
 
 def read_metric(row: Row, metric: str) -> float:

@@ -21,8 +21,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from exp.config.schema import CONF
-from exp.export import write_rows
 from exp.reports.plain_script import needs_rows, write_script
+from exp.reports.script_files import write_rows
 from exp.results.trained_model import load_trained
 from exp.training.build import build
 from exp.training.events import Evaluated

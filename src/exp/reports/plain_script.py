@@ -27,7 +27,6 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
     Args:
         threads: The number of threads the script sets.
         rows: Name of the .npz file, in the script's folder, that the script reads if `needs_rows(config)`.
-
         parameters: Name of the .pt file, in the script's folder, with the initial parameters of a run with init=.
 
     Raises:

@@ -1,0 +1,72 @@
+"""The files of a run as a plain script: the script, and what it reads."""
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from exp.errors import ConfigError
+from exp.reports.plain_script import needs_rows, script_parameters, write_script
+from exp.reports.source import user_modules
+from exp.results import checkpoints, summary
+from exp.results.run_folder import INITIAL_PARAMETERS
+from exp.results.trained_model import TrainedModel
+from exp.training.build import Experiment
+
+
+def write_script_files(trained: TrainedModel, out: str) -> list[str]:
+    """Write the script that trains the run, and its rows and initial parameters if it cannot make them itself.
+
+    Returns:
+        Notes about what the script needs.
+
+    Raises:
+        ConfigError: A file exists already, or the script cannot do what the run does.
+    """
+    notes: list[str] = []
+    plan = replace(trained.experiment.plan, restore_best=trained.checkpoint == "best")
+    experiment, config = replace(trained.experiment, plan=plan), trained.experiment.config
+    threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
+    rows = Path(out).with_suffix(".npz")
+    if needs_rows(config):
+        notes.append(_new_companion(rows, out, "its rows"))
+        write_rows(experiment, rows)
+    for module in user_modules(config):
+        file = Path(str(sys.modules[module].__file__))
+        folder = shlex.quote(str(file.parents[module.count(".")]))
+        notes.append(f"it imports your {module}: PYTHONPATH={folder} python {out}")
+    parameters = Path(out).with_suffix(".pt") if config.init is not None else None
+    if parameters is not None:
+        notes.append(_new_companion(parameters, out, "its initial parameters"))
+        _write_initial(trained, parameters)
+    script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "")
+    Path(out).write_text(script, encoding="utf-8")
+    return notes
+
+
+def write_rows(experiment: Experiment, path: Path) -> None:
+    """Write the features, targets and weights of each split, as model and loss receive them, to an .npz file."""
+    arrays = {
+        f"{name}_{part}": getattr(split, part).cpu().numpy()
+        for name, split in experiment.data.splits.items()
+        for part in ("x", "y")
+    }
+    weights = {f"{name}_w": split.weights for name, split in experiment.data.splits.items()}
+    arrays |= {name: of_row.cpu().numpy() for name, of_row in weights.items() if of_row is not None}
+    np.savez(path, **arrays)
+
+
+def _write_initial(trained: TrainedModel, path: Path) -> None:
+    """Write the parameters that a run with init= started with as the state dict of the script's model."""
+    state = checkpoints.read(trained.folder / INITIAL_PARAMETERS)
+    torch.save(script_parameters(trained.experiment, state["model"]), path)
+
+
+def _new_companion(path: Path, out: str, what: str) -> str:
+    """Return a note about a file that the script reads. ConfigError if it exists."""
+    if path.exists():
+        raise ConfigError(f"out={out}: {path}, for {what}, already exists", "out=ANOTHER_FILE")
+    return f"{what} (keep them in the same folder): {path}"

@@ -100,6 +100,18 @@ MISTAKES = [
         "dataset.target must be the name of one column, got [age,town]",
         "dataset.target=age",
     ),
+    # names of metrics
+    ("metric=F1", "metric must be the name of a metric: loss, accuracy", "metric=f1"),
+    ("metric=Recall:1", "metric must be the name of a metric: loss, accuracy", "metric=recall:1"),
+    ("metric=f1/val", "got f1/val", "metric=f1"),
+    ("'metrics=[AUC,f1]'", "metrics must be names of metrics", "'metrics=[auc,f1]'"),
+    ("-m seed=0,1 sweep.metric=F1/test", "sweep.metric must be", "sweep.metric=f1/test"),
+    ("-m seed=0,1 sweep.metric=f1", "sweep.metric must be", "sweep.metric=f1/val"),
+    ("dataset=moons metric=f1:11", "metric=f1:11: the target has no class '11' (available: 0, 1)", "metric=f1:1"),
+    ("dataset=moons metric=mape", "metric=mape: mape is no metric of classes (available: loss, ", "metric=loss"),
+    ("dataset=moons 'metrics=[f1,mape]'", "metrics=[f1,mape]: mape is no metric of classes", "'metrics=[f1]'"),
+    ("dataset=diabetes metric=accuracy", "metric=accuracy: accuracy is no metric of a numeric", "metric=loss"),
+    ("dataset=moons loss=mse metric=auc", "metric=auc: auc needs probabilities", "metric=loss"),
     # settings that the line would ignore
     ("-m seed=0,1 hydra.run.dir=a", "the folder of a sweep is hydra.sweep.dir", "-m seed=0,1 hydra.sweep.dir=a"),
     ("seed=1 hydra.sweep.dir=a", "the folder of one run is hydra.run.dir", "python -m exp seed=1 hydra.run.dir=a"),

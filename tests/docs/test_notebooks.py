@@ -9,7 +9,9 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
 # Output that depends on the machine or the time.
-VARIES = re.compile(r"^(machine|versions|folder|look|report) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE)
+VARIES = re.compile(
+    r"^(machine|versions|folder|look|report|more columns:) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE
+)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 

@@ -28,6 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         ("folds=3 dataset.group=term", "dataset.group=term: data.csv has no column", "dataset.group", "=team"),
         ("folds=3 dataset.target=il", "dataset.target=il: data.csv has no column", "dataset.target", "=ill"),
         ("folds=3 dataset.order=time dataset.group=team", "cannot have both", "dataset.group", "dataset.group=null"),
+        ("folds=3 metric=f1:yy", "metric=f1:yy: the target has no class 'yy'", "metric", "metric=f1:y"),
         ("folds=3 model=mlp,linear dataset.group=term", "dataset.group=term", "dataset.group", "=team"),
         ("folds=3 'dataset.order=time,tame'", "dataset.order=tame", "dataset.order", "="),
         (

@@ -104,6 +104,13 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     return Diagnosis(problems, line if all_corrected else None)
 
 
+def correct(error: ExpError, line: CommandLine) -> Diagnosis:
+    """Return the diagnosis of the only error of a command that began, with the corrected line if it is known."""
+    typed = line.override_of(error.key)
+    corrected = _corrected(typed, error, error) if typed is not None and error.override else None
+    return Diagnosis([error], _replace(line, typed, corrected) if typed is not None and corrected else None)
+
+
 def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
     """Return an error of a run that diverged with a rate below the one used and the default of its options."""
     used = re.search(r"optimizer\.lr=([^ ,]+)", error.fix) if isinstance(error, Diverged) else None

@@ -17,7 +17,7 @@ from yaml import YAMLError
 from exp.cli.callback import Abort, output_folder
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load, run_command
-from exp.cli.diagnosis import CommandError, Diagnosis, check_untrusted, diagnose, with_lower_rate
+from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose, with_lower_rate
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
 from exp.cli.resume_changes import AlreadyFinished
@@ -88,7 +88,7 @@ def train_or_sweep(arguments: Sequence[str]) -> Completed:
             if show_traceback:
                 raise abort.error from None
             error = with_lower_rate(abort.error, line)
-            diagnosis = diagnose(error, line) if abort.folder is None else Diagnosis([error])
+            diagnosis = diagnose(error, line) if abort.folder is None else correct(error, line)
             raise CommandError(diagnosis, abort.folder) from None
         except BrokenPipeError:  # not an error of the command
             raise

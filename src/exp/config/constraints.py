@@ -10,6 +10,7 @@ from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName,
 from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
 from exp.config.metric_names import NAMES as METRIC_NAMES
 from exp.config.metric_names import PATTERN as METRIC
+from exp.config.metric_names import nearest_metric
 from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
@@ -138,11 +139,25 @@ def allowed_override(key: str, value: object = None) -> str:
             meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
+    elif key in ("metric", "metrics", "sweep.metric"):
+        meant = _closest_metric(key, value)
     elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds) and value is not None:
         meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
         meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
     return f"{key}={meant or usual}"
+
+
+def _closest_metric(key: str, value: object) -> str | None:
+    """Return the value of metric=, metrics= or sweep.metric= that is meant by `value`; None if none is similar."""
+    if isinstance(value, list):
+        near = [nearest_metric(str(one)) for one in cast("list[object]", value)]
+        return f"[{','.join(one for one in dict.fromkeys(near) if one is not None)}]" if any(near) else None
+    name, slash, split = str(value).rpartition("/") if str(value).endswith(("/val", "/test")) else (str(value), "", "")
+    near = nearest_metric(name.partition("/")[0])
+    if near is None or key != "sweep.metric":
+        return near
+    return f"{near}/{split if slash else 'val'}"
 
 
 def list_override(key: str, values: list[str]) -> str | None:

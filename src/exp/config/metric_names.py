@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import inf
 
 from exp.config import own_metrics
-from exp.errors import ConfigError
+from exp.errors import nearest
 
 # Whether a higher value is better. The first ones of a kind are in every run.
 _OF_ALL = {"loss": False}
@@ -44,6 +44,10 @@ _ALL = _BY_KIND["classes"] | _BY_KIND["numbers"]
 # f1:yes is the F1 of the class yes.
 _OF_ONE_CLASS = ("f1", "precision", "recall")
 _WITH_CLASS = re.compile(rf"({'|'.join(_OF_ONE_CLASS)}):(.+)")
+
+
+# More classes are not listed in a message.
+_MAX_CLASSES = 20
 
 
 # Every name, for all kinds of targets.
@@ -92,13 +96,26 @@ def always_computed(has_classes: bool) -> tuple[str, ...]:
     return _ALWAYS["classes" if has_classes else "numbers"]
 
 
-def check_metric_name(key: str, name: str, has_classes: bool) -> None:
-    """Raise ConfigError unless `name`, a value of `key`, is a metric of such a target."""
-    known = metric_names(has_classes)
-    if split_class(name)[0] in known or own_metrics.is_own(name):
-        return
-    kind = "classes" if has_classes else "a numeric target"
-    override = f"{key}={known[0]}" if key == "metric" else f"{key}=[{known[-1]}]"
-    raise ConfigError(
-        f"{key}: {name} is no metric of {kind} (available: {', '.join(known)})", override, key=key, override=override
-    )
+def nearest_metric(text: str, names: Sequence[str] = NAMES) -> str | None:
+    """Return the metric of `names` that `text` means, such as f1:yes for F1:yes; None if none is similar."""
+    name, colon, of_class = text.partition(":")
+    near = nearest(name, names)
+    return f"{near}:{of_class}" if near in _OF_ONE_CLASS and colon and of_class else near
+
+
+def find_wrong_metric(name: str, classes: Sequence[str] | None) -> tuple[str, str | None] | None:
+    """Return what is wrong with the metric `name` for a target, and the metric that is meant, if one is similar.
+
+    Args:
+        classes: The class names of the target; None if it is numeric.
+    """
+    known, (metric, of_class) = metric_names(classes is not None), split_class(name)
+    if metric not in known and not own_metrics.is_own(name):
+        kind = "classes" if classes is not None else "a numeric target"
+        return f"{name} is no metric of {kind} (available: {', '.join(known)})", nearest_metric(name, known)
+    if of_class is None or classes is None or of_class in classes:
+        return None
+    listed = [*classes[:_MAX_CLASSES], *(["..."] if len(classes) > _MAX_CLASSES else [])]
+    meant = nearest(of_class, classes)
+    what = f"the target has no class '{of_class}' (available: {', '.join(listed)})"
+    return what, f"{metric}:{meant or classes[-1]}"

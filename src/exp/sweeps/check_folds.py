@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckFolds:
-    """Loads the rows of `config` and divides them into the `folds`. What is wrong with them is the refusal."""
+    """Loads the rows of `config` and divides them into the `folds`. What is wrong is the outcome's refusal."""
 
     config: Config
     folds: tuple[int, ...]
@@ -30,12 +30,16 @@ class CheckFolds:
         from exp.data.folds import Fold
         from exp.data.seeding import preserved_streams
         from exp.training.build import load_dataset, split_seed, stratify_of
+        from exp.training.choices import resolve_loss
+        from exp.training.metric_choice import check_metrics
 
         config = self.config
         seed, stratify, split = split_seed(config), stratify_of(config), config.dataset.get("split")
         with preserved_streams():
             try:
                 dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
+                loss = resolve_loss(config.loss, dataset.classes)
+                check_metrics(config.metrics, config.metric, dataset.classes, loss.get("output") != "value")
                 for number in self.folds:
                     fold = Fold(number, int(config.folds or 0), config.fold_repeats)
                     assign_fold(dataset, fold, split, seed, stratify)

@@ -31,6 +31,7 @@ from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
+from exp.training.metric_choice import check_metrics
 from exp.training.objectives import Objective
 from exp.training.parameter_groups import group_parameters
 from exp.training.plan import Plan, make_plan
@@ -90,6 +91,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         fold_of(config),
     )
     config = resolve(config, data)
+    check_metrics(config.metrics, config.metric, data.classes, config.loss.get("output") != "value")
     class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
     data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))
     has_weights = data.train.weights is not None

@@ -1,11 +1,13 @@
 """The metrics that a run computes for a whole split in addition to its sums: metrics=[f1, auc]."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from exp.config.metric_names import always_computed, check_metric_name, split_class
+from exp.config.metric_names import always_computed, find_wrong_metric, split_class
+from exp.config.overrides import quote_names, quote_text, text_override
 from exp.config.own_metrics import is_own
 from exp.data.columns.base import Floats
 from exp.errors import ConfigError
@@ -92,25 +94,37 @@ def choose_metrics(
         ConfigError: A metric is not for such a target, or for such a loss.
     """
     for name in names:
-        check_metric_name(key, name, classes is not None)
-        of_class = split_class(name)[1]
-        if of_class is not None and of_class not in (classes or ()):
-            other = f"{split_class(name)[0]}:{(classes or ('CLASS',))[-1]}"
-            raise ConfigError(
-                f"{key}: {name}: the target has no class '{of_class}' (available: {', '.join(classes or ())})",
-                f"'{key}={other}'" if key == "metric" else f"'{key}=[{other}]'",
-                key=key,
-            )
-        if name in _OF_PROBABILITIES and not gives_probabilities:
-            raise ConfigError(
-                f"{key}: {name} needs probabilities, and with this loss the model's outputs are none",
-                "metric=loss" if key == "metric" else "loss=cross_entropy, or loss=bce_with_logits",
-                key=key,
-            )
+        _check(key, name, names, classes, gives_probabilities)
     known = always_computed(classes is not None)
     chosen = tuple(name for name in dict.fromkeys(names) if name not in known)
     own = {name: OwnMetric.load(name) for name in chosen if is_own(name)}
     return ChosenMetrics(chosen, None if classes is None else tuple(classes), own)
+
+
+def check_metrics(
+    metrics: str | Sequence[str], metric: str, classes: Sequence[str] | None, gives_probabilities: bool
+) -> None:
+    """Raise ConfigError, as `choose_metrics` does, for the keys `metrics` and `metric` of a config."""
+    names = [metrics] if isinstance(metrics, str) else metrics
+    for name in names:
+        _check("metrics", name, names, classes, gives_probabilities)
+    _check("metric", metric, [metric], classes, gives_probabilities)
+
+
+def _check(key: str, name: str, names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool) -> None:
+    """Raise ConfigError if `name`, one of the `names` that `key` has, is no metric of the target or of the loss."""
+    wrong = find_wrong_metric(name, classes)
+    if wrong is None and name in _OF_PROBABILITIES and not gives_probabilities:
+        wrong = f"{name} needs probabilities, and with this loss the model's outputs are none", None
+    if wrong is None:
+        return
+    what, meant = wrong
+    if key == "metric":
+        value, override = quote_text(name), text_override(key, meant or "loss")
+    else:
+        value, replaced = quote_names(names), [meant if one == name else one for one in names]
+        override = f"{key}={quote_names([one for one in dict.fromkeys(replaced) if one is not None])}"
+    raise ConfigError(f"{key}={value}: {what}", shlex.quote(override), key=key, override=override)
 
 
 def _defined(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -8,9 +8,10 @@ import gc
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import forking
 import pytest
@@ -123,6 +124,16 @@ def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
     assert forking.run("exp", arguments, folder).returncode == 0
     return folder / "run"
+
+
+def one_in(count: int, cases: Iterable[Any]) -> list[Any]:
+    """Mark all cases of a parametrised test as slow, except one in `count`."""
+    return [
+        case
+        if number % count == 0 or isinstance(case, type(pytest.param()))
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for number, case in enumerate(cases)
+    ]
 
 
 def openml_cache_of_iris(folder: Path) -> None:

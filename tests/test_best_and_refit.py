@@ -35,6 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def refitted(folder: Path) -> str:
+    """What `exp refit` of the sweep printed; its run is `refitted`."""
+    done = forking.run("exp", ["refit", "sweep", "out=refitted"], folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def summary_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "summary.json").read_text())
 
@@ -64,10 +72,8 @@ def test_the_printed_command_is_the_best_job_without_its_seed(folder: Path):
     assert kinds.isdisjoint({"metrics", "parameters", "data"})
 
 
-def test_a_refit_is_the_run_of_the_printed_line_on_train_and_val(folder: Path):
-    done = forking.run("exp", ["refit", "sweep", "out=refitted"], folder)
-    assert done.returncode == 0, done.stderr
-    line = done.stdout.splitlines()[1]
+def test_a_refit_is_the_run_of_the_printed_line_on_train_and_val(folder: Path, refitted: str):
+    line = refitted.splitlines()[1]
     assert "hydra.run.dir=refitted" in line
     again = [word.replace("hydra.run.dir=refitted", "hydra.run.dir=typed") for word in shlex.split(line)[3:]]
     assert forking.run("exp", again, folder).returncode == 0
@@ -84,12 +90,12 @@ def test_a_refit_is_the_run_of_the_printed_line_on_train_and_val(folder: Path):
     assert not (folder / "refitted/checkpoints/best.pt").exists()
 
 
+@pytest.mark.usefixtures("refitted")
 def test_the_script_of_a_refit_has_its_losses(folder: Path, tmp_path: Path):
-    assert forking.run("exp", ["refit", "sweep", f"out={tmp_path}/run"], folder).returncode == 0
-    done = forking.run("exp", ["export", f"run={tmp_path}/run", "format=script", f"out={tmp_path}/train.py"], folder)
+    done = forking.run("exp", ["export", "run=refitted", "format=script", f"out={tmp_path}/train.py"], folder)
     assert done.returncode == 0, done.stderr
     printed = [line.split() for line in forking.run("train", [], tmp_path).stdout.splitlines()]
-    final = summary_of(tmp_path / "run")["final"]
+    final = summary_of(folder / "refitted")["final"]
     assert [(split, float(loss)) for split, _, loss, _ in printed] == [
         (split, final[split]["loss"]) for split in ("train", "test")
     ]

@@ -133,6 +133,7 @@ def test_probabilities_are_the_mean_over_the_seeds(folder: Path, tmp_path: Path)
     assert re.search(r"^\d: categories that are not in the training rows.*soil in 1 row$", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_values_are_the_mean_over_the_seeds_in_their_own_unit(folder: Path, tmp_path: Path):
     new = pd.read_csv(folder / "diabetes.csv").sample(50, random_state=1)
     new.loc[new.index[3], "bmi"] = np.nan
@@ -194,9 +195,13 @@ def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Pa
     assert "or cv/predictions.csv, in which each row is predicted by a model that did not train on it" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "targets"),
-    [("diabetes/0", "numbers"), pytest.param("two/0", "2 classes (class_0, class_1)", marks=pytest.mark.slow)],
+    [
+        ("diabetes/0", "numbers"),
+        ("two/0", "2 classes (class_0, class_1)"),
+    ],
 )
 def test_models_of_other_classes_are_not_averaged(other: str, targets: str, folder: Path, tmp_path: Path):
     """The file of a sweep changed between its jobs."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import config_of
+from conftest import config_of, one_in
 
 from exp.config import allowlist
 from exp.errors import ConfigError, ExpError
@@ -91,7 +91,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "mark", "problem"), CASES, ids=[problem for _, _, problem in CASES])
+@pytest.mark.parametrize(("words", "mark", "problem"), one_in(2, CASES), ids=[problem for _, _, problem in CASES])
 def test_the_line_of_the_users_code_is_named(
     words: list[str], mark: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any
 ):

@@ -135,7 +135,8 @@ def test_the_callers_random_state_threads_and_logs_are_unchanged(caplog: pytest.
     assert dict(os.environ) == environment
 
 
-@pytest.mark.parametrize("is_enabled", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_enabled", [True, False])
 def test_the_callers_garbage_collector_is_unchanged(is_enabled: bool):
     frozen = gc.get_freeze_count()
     if not is_enabled:

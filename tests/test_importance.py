@@ -203,12 +203,13 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     return load_trained(made / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "samples", "least"),
     [
-        pytest.param("loss", 150, 0.88, marks=pytest.mark.slow),
-        pytest.param("loss", 500, 0.91, marks=pytest.mark.slow),
-        pytest.param("spearman", 100, 0.87, marks=pytest.mark.slow),
+        ("loss", 150, 0.88),
+        ("loss", 500, 0.91),
+        ("spearman", 100, 0.87),
     ],
 )
 def test_intervals_hold_the_importance_of_the_population(

@@ -298,6 +298,7 @@ def test_a_direction_that_is_edited_holds_for_the_next_run(mine: Any):
         assert is_higher_better(f"{name}.gain") is stated
 
 
+@pytest.mark.slow
 def test_the_metric_of_a_sweep_needs_a_direction(typed: list[str], tmp_path: Path):
     path = tmp_path / "my_conf/mymetrics.py"
     path.write_text(path.read_text().replace("cost.higher_is_better = False", ""))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, one_in
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
@@ -88,7 +88,7 @@ def printed(script: str, folder: Path) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("line", LINES, ids=" ".join)
+@pytest.mark.parametrize("line", one_in(2, LINES), ids=" ".join)
 def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Bit for bit, in this process; test_the_exported_script_of_the_command_has_the_runs_losses runs it in another."""
     monkeypatch.chdir(tmp_path)
@@ -148,6 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_a_run_without_validation_rows_is_used_with_its_last_parameters(exp: Any):
     words = "dataset=iris dataset.split=[.8,0,.2] early_stopping.restore_best=true epochs=2 figures=false"
     assert exp(*words.split(), "hydra.run.dir=run").returncode == 0

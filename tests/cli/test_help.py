@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import forking
 import pytest
+from conftest import one_in
 
 from exp.cli.commands import COMMANDS
 from exp.config.schema import CONF
@@ -103,7 +104,7 @@ def test_version_prints_the_version_of_exp(exp):
     assert lines_of(exp, "--version")[0].startswith(f"exp {version('exp')} (torch {version('torch')}")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", one_in(3, COMMANDS))
 def test_a_command_has_help_as_subcommand_and_as_module(command: str, tmp_path):
     as_subcommand = forking.run("exp", [command, "-h"], tmp_path)
     as_module = forking.run(f"exp.{command}", ["--help"], tmp_path)

@@ -423,7 +423,7 @@ SEVERAL = [
 @pytest.mark.parametrize(
     ("line", "count", "corrected"),
     [
-        case if number in (0, 7) else pytest.param(*case, marks=pytest.mark.slow)  # similar ones are slow
+        case if number == 0 else pytest.param(*case, marks=pytest.mark.slow)  # similar ones are slow
         for number, case in enumerate(SEVERAL)
     ],
     ids=[line for line, _, _ in SEVERAL],

@@ -87,7 +87,7 @@ any_table = given(seeds, st.integers(0, 60), columns, targets, st.sampled_from((
 quick = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=4, derandomize=True, database=None, suppress_health_check=quick)
+@settings(max_examples=2, derandomize=True, database=None, suppress_health_check=quick)
 @any_table
 def test_a_table_trains_or_is_refused(seed: int, count: int, kinds: list[str], target: str, oddity: float):
     check_a_table(seed, count, kinds, target, oddity)

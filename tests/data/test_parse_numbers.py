@@ -178,7 +178,7 @@ def check_round_trip(data: st.DataObject) -> None:
     assert listed(numbers.values) == values
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_numbers_that_python_writes_are_read_back_exactly(data: st.DataObject):
     check_round_trip(data)

@@ -25,12 +25,13 @@ def test_a_long_run_of_blanks_takes_no_time():
     assert (cell.sign, cell.prefix, cell.number, cell.suffix) == (-1.0, "$", "5", "kg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [
-        pytest.param("\n", marks=pytest.mark.slow),
-        pytest.param("\r\n", marks=pytest.mark.slow),
-        pytest.param("\r", marks=pytest.mark.slow),
+        "\n",
+        "\r\n",
+        "\r",
     ],
 )
 def test_a_header_of_any_length_is_read_whole(end: str, tmp_path: Path):

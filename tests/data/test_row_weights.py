@@ -188,6 +188,7 @@ def test_equal_weights_give_the_intervals_of_no_weights(target: str):
     assert found == {name: pytest.approx(interval, rel=1e-5) for name, interval in expected.items()}
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_new_rows_uses_their_weights_or_says_that_there_are_none(exp: Any):
     arguments = [*words_of("ill", "loss.class_weights=balanced"), "figures=false", "hydra.run.dir=run"]
     assert exp(*arguments).returncode == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import config_of
+from conftest import config_of, one_in
 from making.options import Option, group_names, read_options
 from making.pages import build_pages
 from reading import CHECKOUT, Block, Reader, blocks, differences, parse
@@ -60,7 +60,7 @@ def is_plain(option: Option) -> bool:
 
 @pytest.mark.parametrize(
     "option",
-    [pytest.param(option, marks=pytest.mark.slow if is_plain(option) else ()) for option in OPTIONS],
+    one_in(2, [pytest.param(one, marks=pytest.mark.slow) if is_plain(one) else one for one in OPTIONS]),
     ids=lambda option: f"{option.group}={option.name}",
 )
 def test_an_options_command_runs_for_an_epoch(option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -385,6 +385,7 @@ def test_damage_to_other_files_does_not_prevent_resuming(
     assert message in done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_resumed_is_left_unchanged(tmp_path: Path):
     """If its rows are missing or have changed, its status and results are kept."""
     rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(40)]

@@ -248,7 +248,7 @@ def test_the_page_of_an_untrusted_run_shows_no_file_from_outside(xor_run: Path, 
 @pytest.mark.parametrize(
     "damage",
     [
-        '{"described": {"a": [1]}, "final": {"test": [1], "val": {"loss": "x"}}}',
+        pytest.param('{"described": {"a": [1]}, "final": {"test": [1], "val": {"loss": "x"}}}', marks=pytest.mark.slow),
         pytest.param('{"environment": [1], "overrides": [1], "choices": [1], "notes": 3}', marks=pytest.mark.slow),
         *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", "{")),
     ],

@@ -67,9 +67,8 @@ def test_a_change_is_refused(tmp_path: Path):
     ) in done.stderr
 
 
-@pytest.mark.parametrize(
-    "patience", [pytest.param("null", marks=pytest.mark.slow), pytest.param("3", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("patience", ["null", "3"])
 def test_a_sweep_is_resumed(patience: str, tmp_path: Path):
     line = [*LINE, "epochs=4", f"early_stopping.patience={patience}", "sweep.workers=0"]
     former = [*line, "early_stopping.restore_best=false", "seed=0,1", "hydra.sweep.dir=sweep"]

@@ -69,7 +69,8 @@ def test_of_many_runs_in_one_folder_only_one_trains(where: str, alone: Path, tmp
     assert len(list(run.glob("events.out.tfevents.*"))) == 1
 
 
-@pytest.mark.parametrize("kilobytes", [pytest.param(6, marks=SLOW), 20, pytest.param(60, marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [6, 20, 60])
 def test_a_full_disk_loses_no_earlier_checkpoint(kilobytes: int, alone: Path, tmp_path: Path):
     """A limit on the size of a file acts like a full disk."""
     limit = kilobytes * 1024

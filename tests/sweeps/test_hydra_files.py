@@ -41,7 +41,7 @@ def read(job: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "overrides",
     [
-        [],
+        pytest.param([], marks=pytest.mark.slow),
         pytest.param(["seed=7"], marks=pytest.mark.slow),
         ["dataset=iris", "optimizer=adam", "optimizer.lr=1e-3", "model.hidden=[8,8]"],
         ["optimizer.lr=${early_stopping.min_delta}", "clip_grad_norm=null", "log_every='2 epochs'"],

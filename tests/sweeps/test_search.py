@@ -124,7 +124,8 @@ def test_a_stopped_search_prints_how_to_resume(exp, tmp_path: Path):
         shutil.rmtree(tmp_path / "sweep")
 
 
-@pytest.mark.parametrize("storage", [["hydra.sweeper.storage=mine.log"], pytest.param([], marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", [["hydra.sweeper.storage=mine.log"], []])
 def test_each_advice_on_a_killed_search_is_a_line_that_continues_it(exp, tmp_path: Path, storage: list[str]):
     words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", *storage, "dataset=moons", "figures=false", RATE]
     line = ["-m", *words, "epochs=3000", "batching=full", "hydra.sweep.dir=sweep", "sweep.workers=0"]

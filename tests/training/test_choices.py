@@ -96,7 +96,7 @@ def test_the_rows_decide_the_length(
 
 @pytest.mark.parametrize(
     ("rows", "words", "batch_size"),
-    [pytest.param(*case[:3], marks=pytest.mark.slow if "online" in case[1] else ()) for case in LENGTHS],
+    [pytest.param(*case[:3], marks=() if case in LENGTHS[:2] else pytest.mark.slow) for case in LENGTHS],
 )
 def test_a_run_with_decided_values_is_that_with_typed_ones(
     rows: int, words: str, batch_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

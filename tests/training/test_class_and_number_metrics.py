@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import one_in
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
@@ -72,7 +73,7 @@ def expect_numbers(rows: NumberRows, weight: dict[str, Any]) -> dict[str, float]
     }
 
 
-@pytest.mark.parametrize("case", [*range(80), *(pytest.param(n, marks=pytest.mark.slow) for n in range(80, 200))])
+@pytest.mark.parametrize("case", one_in(5, range(200)))
 def test_metrics_of_classes_are_those_of_scikit_learn(case: int):
     rows, weight = random_classes(case)
     with warnings.catch_warnings(action="ignore"):

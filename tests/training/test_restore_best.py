@@ -138,7 +138,8 @@ def older(exp: Any, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("has_key", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("has_key", [True, False])
 def test_an_older_run_resumes_as_it_was(has_key: bool, older: Path, exp: Any, tmp_path: Path):
     config = older / ".hydra/config.yaml"
     assert "restore_best: false" in config.read_text()
@@ -196,6 +197,7 @@ def test_the_script_of_a_checkpoint_ends_with_its_parameters(
         assert metrics == [repr(values["loss"]), repr(values["accuracy"])]
 
 
+@pytest.mark.slow
 def test_commands_and_python_say_which_parameters_they_use(exp: Any, folders: tuple[Path, Path, str], tmp_path: Path):
     features = load_trained(tmp_path / "run").preprocessing.features
     (tmp_path / "new.csv").write_text(f"{','.join(features)}\n0.1,0.2\n")

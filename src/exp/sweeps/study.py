@@ -29,19 +29,11 @@ _SAMPLERS: dict[str, Callable[[int, bool], BaseSampler]] = {
 }
 
 
-# By the number of epochs, or auto. The first fifth is not pruned: with a good learning rate the loss may still jump.
-_PRUNERS: dict[str, Callable[[int | str], BasePruner]] = {
-    "median": lambda epochs: MedianPruner(n_warmup_steps=epochs // 5 if isinstance(epochs, int) else 2),
-    "hyperband": lambda epochs: HyperbandPruner(max_resource=epochs),
-    "none": lambda _: NopPruner(),
-}
-
-
-# By the number of jobs of a trial, which are pruned by the mean of those that finished.
-_PRUNERS_OF_MEANS: dict[str, Callable[[int], BasePruner]] = {
-    "median": lambda _: MedianPruner(n_warmup_steps=0),
-    "hyperband": lambda jobs: HyperbandPruner(max_resource=jobs),
-    "none": lambda _: NopPruner(),
+# By the number of steps of a trial, or auto, and how many of them are not pruned.
+_PRUNERS: dict[str, Callable[[int | str, int], BasePruner]] = {
+    "median": lambda _, warmup: MedianPruner(n_warmup_steps=warmup),
+    "hyperband": lambda steps, _: HyperbandPruner(max_resource=steps),
+    "none": lambda _, __: NopPruner(),
 }
 
 
@@ -60,7 +52,10 @@ def open_study(
     for key, minimum in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < minimum:
             raise _wrong_setting(key, f"an integer >= {minimum}", settings[key], "20")
-    pruner = settings.pruner
+    if jobs_per_trial == 1:  # with a good learning rate the loss may still jump in the first fifth
+        steps, warmup = epochs, epochs // 5 if isinstance(epochs, int) else 2
+    else:  # by the mean of the jobs that finished
+        steps, warmup = jobs_per_trial, 0
     url: str | None = settings.storage
     try:
         storage = JournalStorage(JournalFileBackend(url)) if url is not None and "://" not in url else url
@@ -69,7 +64,7 @@ def open_study(
             study_name=settings.study_name,
             direction="maximize" if is_higher_better(metric.rpartition("/")[0]) else "minimize",
             load_if_exists=storage is not None,
-            pruner=_PRUNERS[pruner](epochs) if jobs_per_trial == 1 else _PRUNERS_OF_MEANS[pruner](jobs_per_trial),
+            pruner=_PRUNERS[settings.pruner](steps, warmup),
         )
     except Exception as error:
         raise ConfigError(

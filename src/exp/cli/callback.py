@@ -44,7 +44,7 @@ class ExpCallback(Callback):
 
 
 def output_folder() -> Path | None:
-    """The folder of this process's latest run or sweep."""
+    """Return the folder of this process's latest run or sweep."""
     if not HydraConfig.initialized():
         return None
     hydra = HydraConfig.get()

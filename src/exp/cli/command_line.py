@@ -59,7 +59,7 @@ class CommandLine:
         return shell_line(self.words)
 
     def namespace(self) -> Namespace:
-        """The command line as Hydra takes it."""
+        """Return the command line as Hydra takes it."""
         return parse_arguments(self.words)
 
     @property
@@ -70,7 +70,7 @@ class CommandLine:
         return replace(self, overrides=tuple(overrides))
 
     def override_of(self, key: str | None) -> str | None:
-        """The override of that key as it was typed."""
+        """Return the override of that key as it was typed."""
         return next((word for word in self.overrides if override_key(word) == key), None)
 
     def text_of(self, key: str) -> str:
@@ -80,7 +80,7 @@ class CommandLine:
         return text if isinstance(text, str) else value.strip("'\"")
 
     def take(self, key: str) -> tuple[list[str], "CommandLine"]:
-        """The values that are given to `key`, and the command line without them."""
+        """Return the values given to `key`, and the command line without them."""
         values = [word.partition("=")[2] for word in self.overrides if word.startswith(f"{key}=")]
         return values, self.with_overrides([word for word in self.overrides if not word.startswith(f"{key}=")])
 
@@ -110,7 +110,7 @@ class CommandLine:
         return sorted(own, key=lambda path: order.get(path.parent.name, 2))
 
     def nearest_option(self, group: str, value: str, options: Sequence[str]) -> str | None:
-        """The override meant where `value` is no option of that group: the nearest option, or a key in the group."""
+        """Return the override meant where `value` is no option of the group: the nearest option, or a key in it."""
         near = nearest(value, options) if ":" not in value else None
         inside = [key for key in self.keys if key.startswith(f"{group}.")]
         key = inside[0] if len(inside) == 1 else fitting(value, inside)

@@ -30,7 +30,7 @@ Command: TypeAlias = Callable[..., None]
 
 
 def load(name: str) -> Command:
-    """The function of that command. Its module imports torch only when the function is called."""
+    """Return the function of that command. Its module imports torch only when the function is called."""
     return getattr(importlib.import_module(f"exp.{name}"), name)
 
 
@@ -89,7 +89,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
 
 
 def help_of(command: Command) -> str:
-    """Usage, what the command does, and its arguments."""
+    """Return the help: usage, what the command does, and its arguments."""
     parameters = parameters_of(command)
     examples = {word.partition("=")[0]: word for word in example_words(command)}
     words = [
@@ -118,14 +118,14 @@ def help_of(command: Command) -> str:
 
 
 def argument_clauses(command: Command) -> dict[str, str]:
-    """What the docstring's `Args:` says of each argument."""
+    """Return what the docstring's `Args:` says of each argument."""
     _, _, section = (inspect.getdoc(command) or "").partition("\nArgs:\n")
     section = section.partition("\n\n")[0]
     return {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
 
 
 def new_file(out: str) -> Path:
-    """The path `out` of a file to write. ConfigError if it exists, or its folder does not."""
+    """Return the path `out` of a file to write. ConfigError if it exists, or its folder does not."""
     path = Path(out)
     if not path.parent.is_dir():
         raise ConfigError(f"out={out}: no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")

@@ -30,7 +30,7 @@ _VALUES = {
 
 
 def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
-    """ConfigError, with the line that was meant, for unknown flags, keys that are not KEY=VALUE, and repeated keys.
+    """Raise ConfigError, with the line that was meant, for unknown flags, keys without a value, and repeated keys.
 
     Args:
         line: Those of the arguments that are KEY=VALUE.
@@ -82,7 +82,7 @@ def _check_flags(arguments: Sequence[str]) -> None:
 
 
 def _check_brackets(arguments: Sequence[str]) -> None:
-    """ConfigError if a list with spaces was typed without quotes: model.hidden=[64, 64] is two arguments."""
+    """Raise ConfigError if a list with spaces was typed without quotes: model.hidden=[64, 64] is two arguments."""
     for start, word in enumerate(arguments):
         if word.count("[") > word.count("]"):
             parts = list(accumulate(arguments[start:], lambda text, part: f"{text} {part}"))
@@ -91,7 +91,7 @@ def _check_brackets(arguments: Sequence[str]) -> None:
 
 
 def _check_spaces(arguments: Sequence[str]) -> None:
-    """ConfigError for values that a space separates: batching=full, online, or a path with a space in it."""
+    """Raise ConfigError for values that a space separates: batching=full, online, or a path with a space in it."""
     for place, word in enumerate(arguments[:-1]):
         following = arguments[place + 1]
         key, equals, value = word.partition("=")
@@ -111,7 +111,7 @@ def _check_spaces(arguments: Sequence[str]) -> None:
 
 
 def _check_groups(arguments: Sequence[str], line: "CommandLine") -> None:
-    """ConfigError for a list as the value of a group: dataset=[cancer]."""
+    """Raise ConfigError for a list as the value of a group: dataset=[cancer]."""
     for place, word in enumerate(arguments):
         group, _, value = word.partition("=")
         if value.startswith("[") and group in line.groups:
@@ -185,7 +185,7 @@ def _is_value(word: str) -> bool:
 
 
 def _is_key(word: str, value: str, line: "CommandLine") -> bool:
-    """Whether a word is a key, and the one behind it its value."""
+    """Return whether a word is a key, and the next one its value."""
     if word in line.groups:
         return value in line.groups[word]
     is_number = re.fullmatch(r"-?[\d.]+(e-?\d+)?|\[.*\]", value) is not None

@@ -92,7 +92,7 @@ def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
 
 
 def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
-    """The overrides that train on that file: its last column is the target, if nothing else on the line says so."""
+    """Return the overrides that train on that file. Its last column is the target if the line does not name one."""
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if suffix in _ARRAYS:
         return "dataset=arrays", file
@@ -105,7 +105,7 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
 
 
 def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
-    """The problem that the target column is not given, with the last column of the table as its fix."""
+    """Return the error that the target column is not given, with the last column of the table as its fix."""
     path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
     if (
         problem.key != "dataset.target"
@@ -119,6 +119,6 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
 
 
 def _file_in(word: str) -> str | None:
-    """The path of a table that a word names, as `data.csv`, `dataset=data.csv` or `dataset.path=data.csv`."""
+    """Return the path of a table that a word names, as `data.csv`, `dataset=data.csv` or `dataset.path=data.csv`."""
     path = word.rpartition("=")[2]
     return path if Path(path).suffix.lower() in TABLES else None

@@ -142,7 +142,7 @@ vars(job)["runs_in_workers"] = True
 
 
 def _is_explained(error: Exception) -> bool:
-    """Whether exp, Hydra or OmegaConf refused the command; some of what those two raise is a plain ValueError."""
+    """Return whether exp, Hydra or OmegaConf refused the command. Some errors of those two are a plain ValueError."""
     error = error.reason if isinstance(error, InvalidJob) else error
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:

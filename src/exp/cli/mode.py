@@ -23,7 +23,7 @@ def is_cross_validation(flags: Sequence[str], overrides: Sequence[str]) -> bool:
 
 
 def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:
-    """ConfigError, with the line that was meant, for an override that this line would ignore."""
+    """Raise ConfigError, with the line that was meant, for an override that this line would ignore."""
     if _SHOWING & set(flags):
         return
     is_swept = any(map(_has_values, overrides))
@@ -58,7 +58,7 @@ def differ_in_fold_only(overrides: Sequence[str], job: Sequence[str]) -> bool:
 
 
 def _has_values(word: str) -> bool:
-    """Whether a word has several values, or a range of them."""
+    """Return whether a word has several values, or a range of them."""
     value = word.partition("=")[2]
     return (
         re.match(r"(range|choice|interval|glob)\(", value) is not None

@@ -20,7 +20,7 @@ def prepare_streams() -> None:
 
 @contextmanager
 def full_hydra_errors() -> Generator[bool]:
-    """Hydra raises its errors instead of printing them. Yield whether the user asked for tracebacks."""
+    """Make Hydra raise its errors instead of printing them. Yield whether HYDRA_FULL_ERROR was set."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -33,7 +33,7 @@ def full_hydra_errors() -> Generator[bool]:
 
 @contextmanager
 def own_hydra_config() -> Generator[None]:
-    """The HydraConfig of this command. Afterwards it is the caller's again."""
+    """Use the HydraConfig of this command. The caller's is restored when the context exits."""
     before, HydraConfig.instance().cfg = HydraConfig.instance().cfg, None
     try:
         yield
@@ -43,7 +43,7 @@ def own_hydra_config() -> Generator[None]:
 
 @contextmanager
 def early_workers() -> Generator[None]:
-    """The worker processes that are started before their sweep. They end with the context."""
+    """Stop the worker processes that were started before their sweep when the context exits."""
     try:
         yield
     finally:

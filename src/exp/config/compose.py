@@ -38,7 +38,7 @@ def compose_config(overrides: Sequence[str], search: _Folders = (), *, with_hydr
 
 @contextmanager
 def sweep_loader(overrides: Sequence[str], search: _Folders = ()) -> Generator[tuple[ConfigLoader, DictConfig]]:
-    """What composes a sweep's jobs: Hydra's loader, and the config that all of them begin with."""
+    """Yield what composes a sweep's jobs: Hydra's loader, and the config that all of them begin with."""
     with initialize_config_dir(str(CONF), version_base=_VERSION_BASE):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -76,7 +76,7 @@ def run_application(job: TaskFunction, arguments: Namespace) -> None:
 
 @cache
 def flags_with_value() -> dict[str, bool]:
-    """Every flag of the command line: whether a value follows it."""
+    """Return for every flag of the command line whether a value follows it."""
     actions = _arguments_parser()._actions  # pyright: ignore[reportPrivateUsage]
     return {
         name: action.nargs is None
@@ -87,7 +87,7 @@ def flags_with_value() -> dict[str, bool]:
 
 
 def override_key(word: str) -> str:
-    """The key of an override, without + or ~ before it or a package behind it."""
+    """Return the key of an override, without + or ~ before it or a package behind it."""
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
 
 

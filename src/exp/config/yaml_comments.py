@@ -18,7 +18,7 @@ class CommentedKey(NamedTuple):
 
 
 def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """The comment at the top, and its example commands, each with the remark behind it."""
+    """Return the comment at the top, and its example commands, each with the remark behind it."""
     sentences: list[str] = []
     commands: list[tuple[str, str]] = []
     for line in text.splitlines():
@@ -35,7 +35,7 @@ def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
-    """Every key that a user may set, in the order of the file."""
+    """Return every key that a user may set, in the order of the file."""
     root = _compose(text)
     if not isinstance(root, MappingNode):  # an empty file
         return
@@ -81,7 +81,7 @@ def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
 
 
 def _comment(text: str, node: Node) -> str:
-    """What stands behind a value in its line."""
+    """Return the comment after a value in its line."""
     rest = text[node.end_mark.index :].partition("\n")[0]
     return rest.partition("#")[2].strip()
 

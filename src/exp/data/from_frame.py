@@ -177,7 +177,7 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
 
 
 def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
-    """DataError if an option names a column that the table does not have."""
+    """Raise DataError if an option names a column that the table does not have."""
     for key, columns in named.items():
         for name in columns:
             if name in names:

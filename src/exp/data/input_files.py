@@ -68,7 +68,7 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
 
 
 def _are_names(columns: Sequence[str], path: str, wanted: str) -> bool:
-    """Whether the first line surely holds the names: only one separator is in it, and no line below holds `wanted`."""
+    """Return whether the first line surely has the names: one separator is in it, and no line below has `wanted`."""
     if len(columns) < 2 or any(mark in name for name in columns for mark in ";\t|"):
         return False
     with Path(path).expanduser().open(encoding="utf-8-sig", errors="replace") as file:

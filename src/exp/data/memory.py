@@ -11,7 +11,7 @@ _COPIES = 2
 
 
 def check_memory(rows: int, features: int) -> None:
-    """DataError if `rows` x `features` in float32 need more memory than there is."""
+    """Raise DataError if `rows` x `features` in float32 need more memory than there is."""
     needed, available = rows * features * _BYTES * _COPIES, available_memory()
     if available is not None and needed > available:
         raise DataError(

@@ -192,7 +192,7 @@ class _Compiler:
         return live[::-1]
 
     def _with_releases(self, statements: Sequence[_Statement], needed: set[str]) -> list[str]:
-        """Source of the statements. Each value is released after its last use, so peak memory is the eager step's."""
+        """Return the statements as source, which releases each value after its last use, as an eager step does."""
         used_later = {*needed, *self._symbols.bound, "x", "y"}
         lines: list[str] = []
         for statement in reversed(statements):

@@ -107,7 +107,7 @@ def _is_same(a: Any, b: Any) -> bool:
 
 
 def _with_defaults(call: OpCall) -> OpCall:
-    """The call with all positional arguments of the schema, defaults included."""
+    """Return the call with all positional arguments of the schema, defaults included."""
     positional = [argument for argument in call.operator._schema.arguments if not argument.kwarg_only]
     rest = [argument.default_value for argument in positional[len(call.args) :]]
     if any(argument.name in call.kwargs for argument in positional):

@@ -63,11 +63,11 @@ def step_function(optimizer: Optimizer) -> StepFunction:
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether `step` requires a closure, which it may call several times, like L-BFGS."""
+    """Return whether `step` requires a closure, which it may call several times, like L-BFGS."""
     return _needs_closure(type(optimizer))
 
 
 def is_plain_torch(optimizer: Optimizer) -> bool:
-    """Whether the optimizer is of a class of torch.optim and has no step hooks."""
+    """Return whether the optimizer is of a class of torch.optim and has no step hooks."""
     hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
     return type(optimizer).__module__.startswith("torch.optim.") and not any(getattr(optimizer, name) for name in hooks)

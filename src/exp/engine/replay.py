@@ -212,13 +212,13 @@ class ReplayStep:
         return [*self._eager.model.buffers(), *self._eager.criterion.buffers()]
 
     def _updated_tensors(self) -> list[Tensor]:
-        """Tensors that the optimizer changes: parameters and optimizer state."""
+        """Return the tensors that the optimizer changes: parameters and optimizer state."""
         states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
         kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
         return [*(parameter.data for parameter in self._eager.parameters), *kept]
 
     def _changed_tensors(self) -> list[Tensor]:
-        """All tensors that a step is known to change."""
+        """Return all tensors that a step is known to change."""
         return [*self._updated_tensors(), *self._buffers(), *self._compiled.written]
 
     def _state(self, x: Tensor) -> TensorState:

@@ -27,7 +27,7 @@ class TensorState:
         set_random_state(self.random, self.device)
 
     def is_current(self, ignore: Sequence[Tensor] = ()) -> bool:
-        """Whether all tensors and random streams are as they were saved, except the tensors in `ignore`."""
+        """Return whether all tensors and random streams are as they were saved, except the tensors in `ignore`."""
         ignored = {tensor.data_ptr() for tensor in ignore}
         random = get_random_state(self.device)
         return all(tensor.data_ptr() in ignored or _equal(tensor, value) for tensor, value in self.tensors) and all(
@@ -49,13 +49,13 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
 
 
 def are_equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
-    """Whether all pairs are equal to the bit. None, the gradient of an unused parameter, equals None only."""
+    """Return whether all pairs are equal to the bit. None, the gradient of an unused parameter, equals None only."""
     pairs = zip(ours, theirs, strict=True)
     return all(a is b or (a is not None and b is not None and _equal(a, b)) for a, b in pairs)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    """Whether both have the same bits: -0. differs from 0., and a NaN equals one with the same bits."""
+    """Return whether both have the same bits: -0. differs from 0., and a NaN equals one with the same bits."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))

@@ -114,14 +114,14 @@ class _UndispatchedReads(TorchFunctionMode):
 
 
 def _reads_values(operator: OpOverload, args: Any) -> bool:
-    """Whether later calls may depend on a tensor's values: they are read, or they determine a shape."""
+    """Return whether later calls may depend on a tensor's values: they are read, or they determine a shape."""
     if operator is torch.ops.aten.index.Tensor:
         return any(index.dtype in (torch.bool, torch.uint8) for index in find_tensors(args[1]))
     return not {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}.isdisjoint(operator.tags)
 
 
 def is_view(operator: OpOverload) -> bool:
-    """Whether the operator returns a view of an argument that it does not write into."""
+    """Return whether the operator returns a view of an argument that it does not write into."""
     arguments, returns = operator._schema.arguments, operator._schema.returns
     writes = any(argument.alias_info is not None and argument.alias_info.is_write for argument in arguments)
     return not writes and any(result.alias_info is not None for result in returns)

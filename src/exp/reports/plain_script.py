@@ -52,7 +52,7 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
 
 
 def needs_rows(config: Config) -> bool:
-    """Whether the script cannot make the run's rows: they come from a file, or are not split as `random_split` does."""
+    """Return whether the script cannot make the run's rows: they are from a file, or not split as by `random_split`."""
     known = config.dataset["_target_"].startswith(("sklearn.", "exp.data.synthetic."))
     is_split_otherwise = config.dataset.get("stratify") is True or config.fold is not None
     is_scaled_otherwise = config.dataset.get("scaler", "none") not in ("none", "standard")
@@ -102,7 +102,7 @@ def _as_source(numbers: Sequence[float]) -> str:
 
 
 def _source_without_annotations(function: Any) -> str:
-    """The function's source, its body to the letter."""
+    """Return the function's source, its body to the letter."""
     source = inspect.getsource(function)
     (definition,) = ast.parse(source).body
     assert isinstance(definition, ast.FunctionDef)

@@ -17,7 +17,7 @@ from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
 
 def object_sources(experiment: Experiment) -> dict[str, Any]:
-    """Calls that build the model's layers, or the user's model, and what trains it."""
+    """Return the calls that build the model's layers, or the user's model, and what trains it."""
     config = experiment.config
     scheduler: Any = experiment.learner.scheduler
     given = {key: getattr(scheduler, key) for key in ("T_max", "total_steps") if key in config.scheduler}
@@ -94,7 +94,7 @@ def _layers(experiment: Experiment) -> list[str]:
 
 
 def own_source(config: Config) -> dict[str, Any]:
-    """The source of exp's own classes in the run, and what it imports in addition to the script."""
+    """Return the source of exp's own classes in the run, and what it imports in addition to the script."""
     targets = [str(node["_target_"]) for node in (config.scheduler,) if str(node.get("_target_")).startswith("exp.")]
     imports, source = inline(target.rpartition(".")[0] for target in targets)
     known = ("import torch", "from torch import nn")

@@ -62,7 +62,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
 
 
 def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
-    """Whether `metric` was measured and every job finished or was pruned; in a search, at least one job."""
+    """Return whether `metric` was measured and every job finished or was pruned; in a search, at least one job."""
     metrics, failures = repeats.metric_columns(rows), _failures(rows)
     is_measured = metric in metrics or not metrics
     return is_measured and (len(failures) < len(rows) if is_search else not failures)
@@ -113,7 +113,7 @@ def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], *o
 
 
 def _means(rows: Sequence[Row], choices: Sequence[str], metrics: Sequence[str], by: str, ties: Ties | None) -> Table:
-    """Each metric with its deviation in one column; `by` also with its interval."""
+    """Return each metric with its deviation in one column; `by` also with its interval."""
     cells = [
         {
             **row,

@@ -26,7 +26,7 @@ def new_name() -> str:
 
 
 def file_header() -> bytes:
-    """The first record of every file."""
+    """Return the first record of every file."""
     return frame_record(Record(wall_time=time.time(), file_version="brain.Event:2"))
 
 
@@ -42,12 +42,12 @@ def summary_event(summary: Any, step: int = 0) -> Any:
 
 
 def scalars(values: Mapping[str, float], step: int) -> Any:
-    """One record of all `values`. SummaryWriter.add_scalar writes a record for each, which costs as much every time."""
+    """Return one record of all `values`, where SummaryWriter.add_scalar would write one for each, at the same cost."""
     return summary_event(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
 
 
 def histograms(tensors: Mapping[str, Tensor], step: int) -> Any:
-    """A histogram of the finite values of each tensor; tensors that have no bins are left out."""
+    """Return a histogram of the finite values of each tensor; tensors that have no bins are left out."""
     numbers = {tag: tensor.detach().double().cpu().numpy().ravel() for tag, tensor in tensors.items()}
     finite = {tag: values[np.isfinite(values)] for tag, values in numbers.items()}
     summaries: list[Any] = []
@@ -58,18 +58,18 @@ def histograms(tensors: Mapping[str, Tensor], step: int) -> Any:
 
 
 def picture(name: str, path: Path, width: int = 0, height: int = 0, step: int = 0) -> Any:
-    """The PNG at `path`. TensorBoard does not need `width` and `height`, in pixels."""
+    """Return the PNG at `path`. TensorBoard does not need `width` and `height`, in pixels."""
     image = Summary.Image(encoded_image_string=path.read_bytes(), width=width, height=height, colorspace=4)
     return summary_event(Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)]), step)
 
 
 def charts(category: str, lines: Mapping[str, list[str]]) -> Any:
-    """Charts on the Custom Scalars page: each shows the curves of a list of tags."""
+    """Return charts on the Custom Scalars page: each shows the curves of a list of tags."""
     return summary_event(custom_scalars({category: {name: ["Multiline", tags] for name, tags in lines.items()}}))
 
 
 def margins(category: str, lines: Mapping[str, tuple[str, str, str]]) -> Any:
-    """Charts on the Custom Scalars page: each shows a curve and the band between two others, by their tags."""
+    """Return charts on the Custom Scalars page: each shows a curve and the band between two others, by their tags."""
     return summary_event(custom_scalars({category: {name: ["Margin", list(tags)] for name, tags in lines.items()}}))
 
 

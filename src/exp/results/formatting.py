@@ -9,7 +9,7 @@ from exp.results.sweep_csv import Row
 
 
 def format_metric(name: str, value: object) -> str:
-    """Four significant digits; an accuracy as a percentage; None as an empty string; other text unchanged."""
+    """Return four significant digits; an accuracy as a percentage; "" for None; other text unchanged."""
     if not isinstance(value, float):
         text = "" if value is None else str(value)
         # A value that a search chose is text, as on the command line: 0.012345678901234 is shown as 0.01235.
@@ -20,7 +20,7 @@ def format_metric(name: str, value: object) -> str:
 
 
 def format_interval(name: str, row: Row) -> str:
-    """The 95 % interval of a metric in a row of `repeats.mean_rows`; empty if it has none."""
+    """Return the 95 % interval of a metric in a row of `repeats.mean_rows`; empty if it has none."""
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if not isinstance(low, float) or not isinstance(high, float):
         return ""
@@ -49,7 +49,7 @@ def other_checkpoint(
 
 
 def format_mean_std(name: str, row: Row) -> str:
-    """Mean ± standard deviation of a metric in a row of `repeats.mean_rows`; '?' for the deviation of a single run."""
+    """Return mean ± standard deviation of a metric in a row of `repeats.mean_rows`; '?' for that of a single run."""
     if name not in row:
         return ""
     mean, deviation = float(row[name]), row[f"{name} std"]

@@ -89,7 +89,7 @@ def read_rows(folder: Path) -> Iterator[Row]:
 
 
 def read_curves(folder: Path, max_points: int) -> dict[str, list[Row]]:
-    """The rows of each split, evenly thinned to fewer than 2 * `max_points` while reading."""
+    """Return the rows of each split, evenly thinned to fewer than 2 * `max_points` while reading."""
     curves: dict[str, list[Row]] = {}
     strides: dict[str, int] = {}
     counts: dict[str, int] = {}

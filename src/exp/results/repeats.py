@@ -34,7 +34,7 @@ def means_table(rows: Iterable[Row]) -> str:
 
 
 def is_metric(column: str) -> bool:
-    """Whether a column of sweep.csv is a metric: loss/val, accuracy/test."""
+    """Return whether a column of sweep.csv is a metric: loss/val, accuracy/test."""
     return column.endswith(tuple(f"/{split}" for split in SPLITS))
 
 

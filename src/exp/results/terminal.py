@@ -18,7 +18,7 @@ def make_console(quiet: bool = False) -> Console:
 
 
 def in_notebook() -> bool:
-    """Whether this process is a notebook's kernel; IPython in a terminal is not."""
+    """Return whether this process is a notebook's kernel; IPython in a terminal is not."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None

@@ -12,7 +12,7 @@ _is_paused = False
 
 @contextmanager
 def gc_pause() -> Generator[None]:
-    """Garbage collection is off until `end_gc_pause()`, or until the context exits."""
+    """Turn off garbage collection until `end_gc_pause()`, or until the context exits."""
     global _is_paused
     was_enabled = gc.isenabled()
     gc.disable()

@@ -57,7 +57,7 @@ def hash_config(flat: Mapping[str, Any]) -> str:
 
 
 def is_not_part_of_run(name: str) -> bool:
-    """Whether the key has no influence on the numbers of a run."""
+    """Return whether the key has no influence on the numbers of a run."""
     return name.startswith(_NOT_PART_OF_RUN)
 
 

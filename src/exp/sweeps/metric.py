@@ -12,7 +12,7 @@ _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.di
 
 
 def check_metric(jobs: Sequence[Job], metric: str) -> None:
-    """ConfigError if no job measures `metric`, such as the accuracy of a regression."""
+    """Raise ConfigError if no job measures `metric`, such as the accuracy of a regression."""
     name, _, split = metric.rpartition("/")
     computed = [_computed(job.config) for job in jobs]
     if None in computed or any(name in names for names in computed if names is not None):

@@ -81,7 +81,7 @@ class Task:
 
 @contextmanager
 def job_environment(settings: Mapping[str, str]) -> Generator[None]:
-    """The environment variables of one job.
+    """Return the environment variables of one job.
 
     Afterwards each variable that the job set, changed or deleted is as before, because a worker runs the next job in
     the same process. Variables are restored one by one: with sweep.workers=0 other threads of a notebook read them.
@@ -100,7 +100,7 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
 
 @contextmanager
 def _log(settings: dict[str, Any]) -> Generator[None]:
-    """The log handlers of one job. They are removed and closed afterwards."""
+    """Add the log handlers of one job. They are removed and closed when the context exits."""
     logging.config.dictConfig(settings)
     try:
         yield

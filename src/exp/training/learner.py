@@ -120,7 +120,7 @@ class Learner:
 
     @contextmanager
     def unchanged(self, device: torch.device) -> Generator[None]:
-        """Evaluation mode. Random state, also that of `device`, and buffers are restored when the context exits."""
+        """Set the evaluation mode; restore random state, also that of `device`, and buffers when the context exits."""
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         self.model.eval()
         try:

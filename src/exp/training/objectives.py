@@ -89,11 +89,11 @@ class Multiclass:
     metrics = AccuracySum.names
 
     def target(self, y: Tensor) -> Tensor:
-        """Class numbers, int64 [N]."""
+        """Return class numbers, int64 [N]."""
         return y
 
     def prediction(self, output: Tensor) -> Tensor:
-        """Class numbers, int64 [N], of outputs [N, K]."""
+        """Return class numbers, int64 [N], of outputs [N, K]."""
         if self.threshold is None:
             return output.argmax(1)
         return (output.softmax(1)[:, 1] >= self.threshold).long()
@@ -147,7 +147,7 @@ class Binary:
         return y.float().unsqueeze(1)
 
     def prediction(self, output: Tensor) -> Tensor:
-        """Class numbers, int64 [N], of outputs [N, 1]."""
+        """Return class numbers, int64 [N], of outputs [N, 1]."""
         return (self.scalar_output(output) >= (0.5 if self.threshold is None else self.threshold)).long()
 
     def scalar_output(self, output: Tensor) -> Tensor:
@@ -190,11 +190,11 @@ class Regression:
     metrics = SquaredErrorSum.names
 
     def target(self, y: Tensor) -> Tensor:
-        """The values, float32 [N, K]."""
+        """Return the values, float32 [N, K]."""
         return y
 
     def prediction(self, output: Tensor) -> Tensor:
-        """The values [N, K] in the target's own unit, float64 on the CPU if they are scaled."""
+        """Return the values [N, K] in the target's own unit, float64 on the CPU if they are scaled."""
         return output if self.scale is None else self.scale.restore(output)
 
     def scalar_output(self, output: Tensor) -> Tensor:

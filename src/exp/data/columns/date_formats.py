@@ -81,7 +81,7 @@ def read_day(word: str, form: str) -> float | None:
 
 
 def has_two_digit_year(form: str, words: Iterable[str]) -> bool:
-    """Whether a word that is written in the format has a year of two digits."""
+    """Return whether a word that is written in the format has a year of two digits."""
     if "yy" not in _COMPILED[form].groupindex:
         return False
     return any((match := _COMPILED[form].fullmatch(word)) is not None and match["yy"] is not None for word in words)

@@ -14,7 +14,7 @@ _MARKS = frozenset(
 
 
 def is_gap(word: str) -> bool:
-    """Whether a stripped word may stand for an empty cell."""
+    """Return whether a stripped word may stand for an empty cell."""
     return not word or word.lower() in _MARKS
 
 

@@ -113,7 +113,7 @@ def _factorize(cells: Cells) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _is_gap(word: str) -> bool:
-    """Whether a word is empty, a mark for an empty cell, or the zero date of MySQL."""
+    """Return whether a word is empty, a mark for an empty cell, or the zero date of MySQL."""
     return is_gap(word) or word.startswith("0000-00-00")
 
 
@@ -142,7 +142,7 @@ def _has_time(values: Floats) -> bool:
 
 
 def _are_seasons(words: list[str]) -> bool:
-    """Whether words such as 2010-11 are seasons rather than months: the second year follows the first."""
+    """Return whether words such as 2010-11 are seasons rather than months: the second year follows the first."""
     parts = [word.split("-") for word in set(words)]
     return len(parts) > 1 and all(
         len(part) == 2 and all(map(str.isdigit, part)) and (int(part[0]) + 1) % 100 == int(part[1]) for part in parts

@@ -165,7 +165,7 @@ def _singular(suffix: str) -> str:
 
 
 def _has_affixes(cell: NumberCell, notation: Notation) -> bool:
-    """Whether a cell has the prefix and the suffix of the notation, or none."""
+    """Return whether a cell has the prefix and the suffix of the notation, or none."""
     same_suffix = not cell.suffix or _singular(cell.suffix) == _singular(notation.suffix)
     return cell.prefix in ("", notation.prefix) and same_suffix
 
@@ -184,7 +184,7 @@ def _find_other(cells: Sequence[NumberCell], notation: Notation, fitting: Sequen
 
 
 def _are_bounds_numbers(cells: Sequence[NumberCell], notation: Notation) -> bool:
-    """Whether cells such as <0.5 may stand for their numbers: <=50K and >50K, as they are categories, may not."""
+    """Return whether cells such as <0.5 may stand for their numbers: <=50K and >50K, which are categories, may not."""
     bounds = {cell.bound for cell in cells}
     bounded = {(cell.bound, value_of(cell, notation)) for cell in cells if cell.bound}
     is_mixed = len(bounds) > 1 and "" not in bounds

@@ -164,7 +164,7 @@ def _explain(error: Exception, source: Source, encoding: str, layout: Layout) ->
 
 
 def _check_extra_columns(frame: Frame, source: Source, encoding: str, layout: Layout) -> None:
-    """DataError if a line does not have the cells for which a column without a name was added."""
+    """Raise DataError if a line does not have the cells for which a column without a name was added."""
     if layout.has_empty_end and frame.iloc[:, -1].notna().any():
         for record in _scan(source, encoding, layout):
             if len(record.cells) == len(layout.names) and record.cells[-1].strip():

@@ -36,7 +36,7 @@ class EmptyValues:
     kept: frozenset[str] = frozenset()
 
     def includes(self, word: str) -> bool:
-        """Whether a stripped word stands for an empty cell; numbers compare as numbers."""
+        """Return whether a stripped word stands for an empty cell; numbers compare as numbers."""
         return (
             (word in EMPTY_WORDS and word not in self.kept)
             or word in self.words
@@ -97,7 +97,7 @@ def _lost_words(name: str, cells: Cells, cleaned: Cells) -> list[tuple[str, int]
 
 
 def _holds_words(cells: Cells) -> bool:
-    """Whether the cells are text, rather than booleans with empty cells among them or a category of numbers."""
+    """Return whether the cells are text, rather than booleans with empty cells among them or a category of numbers."""
     pd = import_pandas()
     if isinstance(cells.dtype, pd.CategoricalDtype):
         return not pd.api.types.is_numeric_dtype(cells.cat.categories.dtype)

@@ -34,7 +34,7 @@ def find_header(rows: Sequence[Cells]) -> int:
 
 
 def _is_title(row: Cells, following: Cells, later: Sequence[Cells], width: int) -> bool:
-    """Whether a row is a title, which has few cells and is followed by the names."""
+    """Return whether a row is a title, which has few cells and is followed by the names."""
     if sum(bool(cell.strip()) for cell in row) <= 1 and len(row) >= width and width > 2:
         return True
     if len(row) >= width:
@@ -47,7 +47,7 @@ def _is_title(row: Cells, following: Cells, later: Sequence[Cells], width: int) 
 
 
 def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:
-    """Whether the names are rather the first row of a table without names.
+    """Return whether the names are rather the first row of a table without names.
 
     Names that are numbers are accepted if they look like labels (years, or 0, 1, 2, ...), or stand over words.
     """
@@ -70,7 +70,7 @@ def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:
 
 
 def _are_labels(numbers: Sequence[str], is_beside_words: bool) -> bool:
-    """Whether the numbers are years, places (0, 1, 2, ...) or a scale, and not the values of a row."""
+    """Return whether the numbers are years, places (0, 1, 2, ...) or a scale, and not the values of a row."""
     values = [float(number) for number in numbers]
     steps = {round(after - before, 9) for before, after in pairwise(values)}
     is_whole = all(re.fullmatch(r"\d{1,4}", number) for number in numbers)

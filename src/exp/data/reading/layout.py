@@ -118,7 +118,7 @@ def read_records(lines: Iterable[str], separator: str) -> Iterator[Record]:
 
 
 def refuse_record(where: str, record: Record, layout: Layout) -> DataError:
-    """The error for a record whose number of cells does not fit the names."""
+    """Return the error for a record whose number of cells does not fit the names."""
     names = len(layout.names) - layout.has_row_names - layout.has_empty_end
     return _misfit(where, record.first, len(record.cells), layout.header_end, names, "column names")
 

@@ -78,12 +78,12 @@ def _invent_name(place: int, names: Sequence[str]) -> str:
 
 
 def _is_index_name(name: str) -> bool:
-    """Whether pandas gave this name to a column without one."""
+    """Return whether pandas gave this name to a column without one."""
     return re.fullmatch(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__", name) is not None
 
 
 def _is_count(cells: Cells) -> bool:
-    """Whether the cells are 0, 1, 2, ... or 1, 2, 3, ..."""
+    """Return whether the cells are 0, 1, 2, ... or 1, 2, 3, ..."""
     if not len(cells) or not import_pandas().api.types.is_integer_dtype(cells):
         return False
     values = cells.to_numpy()

@@ -40,7 +40,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     lead, table = trained.lead, trained.read(data, keep_rows=True)
     outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
     predictions = prediction_columns(lead.objective, lead.preprocessing.classes, outputs)
-    lines = iter(zip(*(column.tolist() for column in predictions.values()), strict=True))
+    lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
     csv_file.write(Path(out), predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
     print_notes(*table.notes, *notes, *nonfinite_notes(predictions))

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -121,6 +122,13 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def of_float32(text: str) -> float:
+    """The float32 that `text` is the shortest decimal of."""
+    number = np.float32(text)
+    assert str(number) == text
+    return float(number)
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -137,7 +145,8 @@ def test_out_of_fold_predictions_are_the_plain_scripts(case: Callable[[Path], Ca
     found = {
         int(row["row"]): (
             int(row["fold"]),
-            [float(row[name]) for name in row if name.startswith("probability ")] or [float(row["prediction"])],
+            [of_float32(row[name]) for name in row if name.startswith("probability ")]
+            or [of_float32(row["prediction"])],
         )
         for row in rows
     }
@@ -157,6 +166,17 @@ def test_repeats_divide_the_rows_anew_and_predict_each_once(exp: Any, tmp_path: 
         splits = StratifiedKFold(2, shuffle=True, random_state=7 + repeat).split(x, y)
         for fold, (_, test) in enumerate(splits, 2 * repeat):
             assert [int(row["row"]) - 1 for row in rows if row["fold"] == str(fold)] == test.tolist()
+
+
+@pytest.mark.parametrize("scale", ["auto", "log", "false"])
+@pytest.mark.parametrize("targets", ["89.75 0.1 1e-07 123456.7", "3 25 70000 1"])
+def test_targets_are_written_as_the_file_has_them(targets: str, scale: str, exp: Any, tmp_path: Path):
+    lines = [f"{i},{target}" for i, target in enumerate(5 * targets.split())]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n", encoding="utf-8")
+    line = "folds=2 dataset=table dataset.path=t.csv dataset.target=y dataset.task=regression epochs=1 figures=false "
+    line += f"'dataset.kinds={{x: number}}' dataset.scale_target={scale} sweep.workers=0 hydra.sweep.dir=cv"
+    assert (result := exp(*shlex.split(line))).returncode == 0, result.stderr
+    assert [row["target"] for row in read(tmp_path / "cv" / "predictions.csv")] == 5 * targets.split()
 
 
 LONG = (

@@ -79,6 +79,8 @@ def prepare(
         )
         for part in rows
     ]
+    if fold is not None and dataset.classes is None:
+        parts[2] = replace(parts[2], given=dataset.y[rows[2]].astype(np.float64).reshape(len(rows[2]), -1))
     train, val, test = parts if len(parts) == 3 else parts * 3
     left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
     notes = (

@@ -25,6 +25,7 @@ class Split:
     With a `target_scale`, values are standardised.
     `row_numbers` [N] are positions in the dataset, counted from 1; empty if the rows come from elsewhere.
     `weights`, float32 [N], are those of `dataset.weight`; None: all rows weigh the same.
+    `given`, float64 [N, K], are numeric targets as the dataset has them, of the test rows of a fold.
     """
 
     x: Tensor
@@ -33,6 +34,7 @@ class Split:
 
     target_scale: TargetScale | None = None
     weights: Tensor | None = None
+    given: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)

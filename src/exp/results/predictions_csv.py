@@ -20,8 +20,7 @@ class PredictionsCsvSink:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Predicted):
-            columns = [column.tolist() for column in event.columns.values()]
-            _write(self._path, [*event.columns], zip(*columns, strict=True))
+            _write(self._path, [*event.columns], csv_file.lines_of(event.columns.values()))
 
     def close(self, ending: Ending) -> None:
         pass

@@ -7,8 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exp.data.columns.base import Floats
 from exp.training.build import Experiment, fold_of
 from exp.training.objectives import Objective
+
+# Float64 tells whole numbers apart below it.
+_MAX_WHOLE = 2.0**53
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
@@ -43,11 +47,17 @@ def predict_fold(experiment: Experiment) -> Columns:
     if fold.repeats > 1:
         columns["repeat"] = np.full(len(test), fold.repeat)
     if data.classes is None:
-        columns |= _numbered("target", test.values.numpy())
+        columns |= _numbered("target", test.values.numpy() if test.given is None else _as_written(test.given))
     else:
         columns["target"] = np.array(data.classes)[test.class_numbers]
     outputs = experiment.learner.predict(test.x).cpu()
     return columns | prediction_columns(experiment.objective, data.classes, outputs)
+
+
+def _as_written(values: Floats) -> NDArray[Any]:
+    """Return numbers as int64 if all are whole, so that 25 is not written as 25.0."""
+    is_whole = bool((np.rint(values) == values).all() and (np.abs(values) < _MAX_WHOLE).all())
+    return values.astype(np.int64) if is_whole else values
 
 
 def _numbered(name: str, values: NDArray[Any]) -> Columns:

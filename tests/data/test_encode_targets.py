@@ -93,6 +93,7 @@ def test_weights_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
     assert weights.tolist() == [1234.0, 2500.0]
 
 
+@pytest.mark.slow
 def test_evaluate_reads_targets_and_weights_in_the_notation_of_the_run(exp, tmp_path: Path):
     """The same rows, spelled with decimals and without, have the same metrics."""
     cells = [f"{7 + row % 3}.{500 + row},0" for row in range(ROWS)]

@@ -48,6 +48,7 @@ def test_a_run_is_resumed(capsys: pytest.CaptureFixture[str]):
     assert NOTE not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_its_model_is_evaluated_exported_and_reported(capsys: pytest.CaptureFixture[str]):
     final = load("run").final["test"]
     run_command(evaluate, ["run=run", "dataset.path=new/d.csv"])

@@ -95,6 +95,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path):
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_tensorboard_can_read_during_a_run(alone: Path, tmp_path: Path):
     process = begin(tmp_path, "hydra.run.dir=run")
     while not list(tmp_path.glob("run/events.out.tfevents.*")):

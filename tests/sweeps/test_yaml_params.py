@@ -35,6 +35,7 @@ def write(params: str, preset: str = PRESET) -> None:
     path.write_text(preset + "".join(f"      {line}\n" for line in params.splitlines()))
 
 
+@pytest.mark.slow
 def test_its_jobs_are_those_of_the_typed_sweep():
     write('optimizer.lr: 0.01,0.1\nmodel.hidden: "[4],[8,8]"')
     table = sweep(*LINE).table

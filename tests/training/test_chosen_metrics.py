@@ -114,6 +114,7 @@ def test_a_metric_that_the_rows_do_not_define_is_left_out(tmp_path: Path, monkey
     assert "f1" in values
 
 
+@pytest.mark.slow
 def test_evaluate_computes_others_than_those_of_the_run(exp: Any, tmp_path: Path):
     line = "dataset=cancer epochs=2 figures=false"
     assert exp(*line.split(), "hydra.run.dir=plain").returncode == 0

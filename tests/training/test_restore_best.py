@@ -174,6 +174,7 @@ def test_a_resumed_run_forgets_the_step_that_it_had_restored(tmp_path: Path):
     assert "restored_step" not in json.loads((tmp_path / "summary.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "which"),
     [

@@ -279,7 +279,7 @@ def test_the_direction_is_read_from_the_source_where_the_function_is_defined(
         False,
         True,
     ]
-    assert signatures.assigned_attribute(f"{name}.gain", "higher") is None
+    assert signatures.read_assigned_attribute(f"{name}.gain", "higher") is None
     assert not (tmp_path / "ran").exists()
 
 

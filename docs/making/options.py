@@ -14,7 +14,7 @@ from exp.config.constraints import CONSTRAINTS
 from exp.config.instantiate import resolve
 from exp.config.schema import CONF
 from exp.config.signatures import parameters
-from exp.config.yaml_comments import commented_keys, parse_opening
+from exp.config.yaml_comments import parse_opening, read_commented_keys
 from exp.errors import as_yaml
 from making import docstrings
 
@@ -91,7 +91,7 @@ def _other_arguments(group: str, node: dict[str, Any], function: Callable[..., A
 
 def read_keys(text: str, prefix: str, group: str, function: Callable[..., Any] | None) -> Iterator[Key]:
     """Yield the keys of a YAML file in its order, without `_target_` and `defaults`."""
-    for key in commented_keys(text, prefix):
+    for key in read_commented_keys(text, prefix):
         last = key.name.rpartition(".")[2]
         owner = function if key.name == f"{group}.{last}" else None
         constraint = CONSTRAINTS.get(key.name)

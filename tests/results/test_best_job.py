@@ -9,7 +9,7 @@ import pytest
 
 from exp.errors import ConfigError
 from exp.results.best_job import find_best
-from exp.results.refit_line import refit_overrides, trained_epochs
+from exp.results.refit_line import count_trained_epochs, refit_overrides
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
 
 CONFIG_OF_A_JOB = {
@@ -191,7 +191,7 @@ def test_a_refit_ends_at_the_best_evaluation_of_each_seed_on_average(tmp_path: P
     for number, step in enumerate((41, 100, 0)):  # of 20 steps per epoch: after 2.05, 5 and 0 epochs
         path = sweep / str(number) / SUMMARY
         path.write_text(json.dumps(json.loads(path.read_text()) | {"restored_step": step, "steps": 160}))
-    assert [trained_epochs(sweep / name) for name in "012"] == [3, 5, 1]
+    assert [count_trained_epochs(sweep / name) for name in "012"] == [3, 5, 1]
     assert "epochs=3" in refit_overrides(find_best(sweep))
 
 

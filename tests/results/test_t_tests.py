@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from exp.results.t_tests import mean_interval, paired_p_value
+from exp.results.t_tests import compute_paired_p_value, mean_interval
 
 VALUES = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=2, max_size=20)
 PAIRS = st.lists(st.tuples(*[st.floats(-1e3, 1e3).map(lambda value: round(value, 3))] * 2), min_size=2, max_size=20)
@@ -28,7 +28,7 @@ def test_without_overlap_the_interval_is_that_of_scipy(values: list[float]):
 @given(PAIRS)
 def test_without_overlap_the_test_is_that_of_scipy(pairs: list[tuple[float, float]]):
     first, second = map(list, zip(*pairs, strict=True))
-    p = paired_p_value(first, second, 0.0)
+    p = compute_paired_p_value(first, second, 0.0)
     differences = np.subtract(first, second)
     if p is None:
         assert np.ptp(differences) <= 1e-6 * np.abs(pairs).max()
@@ -50,7 +50,7 @@ def test_the_corrected_test_by_hand():
     (1 - t / sqrt(2 + t^2)) / 2."""
     t = 2 / math.sqrt(7 / 12)
     tail = (1 - t / math.sqrt(2 + t * t)) / 2
-    assert paired_p_value([11.0, 22.0, 33.0], [10.0, 20.0, 30.0], 0.25) == pytest.approx(2 * tail, rel=1e-12)
+    assert compute_paired_p_value([11.0, 22.0, 33.0], [10.0, 20.0, 30.0], 0.25) == pytest.approx(2 * tail, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_the_corrected_test_by_hand():
     ],
 )
 def test_without_a_spread_there_is_no_test(first: list[float], second: list[float], ratio: float):
-    assert paired_p_value(first, second, ratio) is None
-    assert paired_p_value(second, first, ratio) is None
+    assert compute_paired_p_value(first, second, ratio) is None
+    assert compute_paired_p_value(second, first, ratio) is None
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0], [1.0, math.inf], [0.1 + 0.2, 0.3]])

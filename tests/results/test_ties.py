@@ -12,7 +12,7 @@ from scipy import stats
 
 from exp.results import repeats
 from exp.results.job_rows import JobRows, read_job_rows
-from exp.results.repeats import complete_choices, mean_rows, name_repeats, other_units_note, sort_means
+from exp.results.repeats import find_complete_choices, mean_rows, name_repeats, other_units_note, sort_means
 from exp.results.sweep_csv import Row
 from exp.results.ties import Ties, find_ties
 
@@ -245,7 +245,7 @@ def test_a_choice_that_lost_jobs_is_not_compared_and_comes_last():
     assert marks(find_ties(rows, METRIC, known(rows)), "0.1", "1", "10", "100") == ["yes", "no", "no", ""]
     means = sort_means(mean_rows(rows, known(rows)), METRIC)
     assert [row["lr"] for row in means] == ["0.1", "1", "10", "100"]
-    assert {choice[0] for choice in complete_choices(rows)} == set(CLEAR)
+    assert {choice[0] for choice in find_complete_choices(rows)} == set(CLEAR)
 
 
 def test_a_mean_is_the_middle_of_its_interval_where_a_fold_lost_a_seed():

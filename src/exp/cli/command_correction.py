@@ -26,7 +26,7 @@ WORDS_OF = {
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
-def corrected_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
+def correct_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
     """Return the whole command line that `arguments` mean, with an example of each required one that is missing.
 
     Every folder and file that was typed is kept, under the key that takes it. What no key takes is left out.

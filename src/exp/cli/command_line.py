@@ -99,7 +99,7 @@ class CommandLine:
                     groups.setdefault(path.parent.name, {})[path.stem] = path
         return groups
 
-    def chosen_files(self) -> list[Path]:
+    def find_chosen_files(self) -> list[Path]:
         """Return the user's own files of the chosen options, those that override others first."""
         pairs = {key: option for key, _, option in (word.partition("=") for word in self.overrides)}
         with suppress(Exception):  # an error that is explained in its turn

@@ -17,7 +17,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.cli.command_correction import corrected_line, example_words, parameters_of
+from exp.cli.command_correction import correct_line, example_words, parameters_of
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError, as_yaml
@@ -76,15 +76,15 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
         if not equals and free and free[0] in bare and not word.startswith("-"):
             found[free[0]] = word
         elif key not in parameters or not equals or not value:
-            raise ConfigError(f"{word}: {name} takes {takes}", corrected_line(command, arguments))
+            raise ConfigError(f"{word}: {name} takes {takes}", correct_line(command, arguments))
         elif key in found:
-            raise ConfigError(f"{key}={found[key]} {word}: {name} takes one", corrected_line(command, arguments))
+            raise ConfigError(f"{key}={found[key]} {word}: {name} takes one", correct_line(command, arguments))
         else:
             found[key] = _convert(key, value, parameters[key])
     for key, parameter in parameters.items():
         if parameter.default is Parameter.empty and key not in found:
             what = f"{name} takes {takes}" if key in bare else f"{key}= is missing"
-            raise ConfigError(what, corrected_line(command, arguments))
+            raise ConfigError(what, correct_line(command, arguments))
     return [found.pop(key) for key in bare], found
 
 

@@ -19,7 +19,7 @@ from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
-from exp.config.former_names import renamed_override
+from exp.config.former_names import rename_override
 from exp.config.overrides import range_override, shell_line
 from exp.config.schema import default_option
 from exp.config.yaml_comments import keys_in
@@ -121,7 +121,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     _, equals, value = typed.partition("=")
     if (problem := command_key(key, value, line) or _search_setting(key)) is not None:
         return problem
-    if (renamed := renamed_override(key, value)) is not None:
+    if (renamed := rename_override(key, value)) is not None:
         return ConfigError(f"{typed}: this key has another name now", renamed, key=key, override=renamed)
     if (overrides := file_overrides(value, line)) is not None:
         what = f"{typed}: unknown key '{key}'"

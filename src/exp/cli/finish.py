@@ -22,7 +22,7 @@ def finish_sweep(config: DictConfig) -> None:
     """Compare the jobs, write the sweep's page, and print its summary. Exit code 1 if a job failed."""
     # Lazy: only a finished sweep needs rich and the pages.
     from exp.reports import sweep_report
-    from exp.reports.sweep_summary import print_summary, succeeded
+    from exp.reports.sweep_summary import has_succeeded, print_summary
 
     folder = Path(config.hydra.sweep.dir)
     try:
@@ -39,5 +39,5 @@ def finish_sweep(config: DictConfig) -> None:
     except Exception:  # Hydra would only warn, and exit with code 0
         traceback.print_exc()
         sys.exit(1)
-    if not succeeded(rows, config.sweep.metric, is_search(config)):
+    if not has_succeeded(rows, config.sweep.metric, is_search(config)):
         sys.exit(1)

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.cli.command_correction import corrected_line
+from exp.cli.command_correction import correct_line
 from exp.cli.commands import COMMANDS, load
 from exp.cli.typed_keys import check_repeated, check_sweeper_params, without_repeated
 from exp.config.compose import flags_with_value
@@ -166,7 +166,7 @@ def _key_of_flag(word: str, following: str, arguments: Sequence[str], line: "Com
     name, equals, value = word.lstrip("-").partition("=")
     if name in COMMANDS:
         others = [one for one in arguments if one != word]
-        raise ConfigError(f"{word}: commands take no dashes", corrected_line(load(name), others))
+        raise ConfigError(f"{word}: commands take no dashes", correct_line(load(name), others))
     key = _key_like(name, line)
     is_exact = key is not None and name in (key, key.rpartition(".")[2])
     near = difflib.get_close_matches(word, [flag for flag in flags_with_value() if flag.startswith("--")], 1, 0.75)

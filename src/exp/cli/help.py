@@ -14,7 +14,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, help_of, load
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
-from exp.config.yaml_comments import commented_keys, default_options, parse_opening
+from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys
 from exp.errors import ConfigError, as_yaml, nearest
 
 # The most frequent keys, in the order of the screen.
@@ -113,9 +113,9 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         for option, path in line.groups[name].items():
             about, _ = parse_opening(path.read_text(encoding="utf-8"))
             yield from _row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
-        yield from _explained(inside, tuple(line.groups[name]))
+        yield from _explain_keys(inside, tuple(line.groups[name]))
     elif inside:
-        yield from _explained(inside, ())
+        yield from _explain_keys(inside, ())
         if len(inside) == 1:
             yield from _defaults(inside[0], line)
     elif owners := [group for group, options in line.groups.items() if topic in options]:
@@ -138,7 +138,7 @@ def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
     about, examples = parse_opening(line.groups[group][option].read_text(encoding="utf-8"))
     yield from _paragraph(f"{group}={option}: {about}")
     yield from (f"  {command}" for command, _ in examples)
-    yield from _explained([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
+    yield from _explain_keys([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
 
 
 def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:
             yield from _row("", 32, f"{value or 'VALUE'} with {group}: {owners}")
 
 
-def _explained(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
+def _explain_keys(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
     for key in keys:
         yield from _row(f"{key.name}={key.value or 'VALUE'}", 32, key.clause)
         allowed = str(CONSTRAINTS[key.name][0]) if key.name in CONSTRAINTS else ""
@@ -165,7 +165,7 @@ def _explained(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
 def _keys(line: CommandLine, group: str | None = None, option: str | None = None) -> Iterator[_Key]:
     """Yield every key, with the value and comment of the default option, or else of the first option that has it."""
     found: dict[str, _Key] = {}
-    for key in commented_keys((CONF / "config.yaml").read_text(encoding="utf-8")):
+    for key in read_commented_keys((CONF / "config.yaml").read_text(encoding="utf-8")):
         if not key.name.startswith("hydra."):
             found[key.name] = _Key(key.name, as_yaml(key.value), key.comment, ())
     for name in [group] if group is not None else line.groups:
@@ -173,7 +173,7 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
         first = option or default_option(name)
         for choice in sorted(files, key=lambda choice: choice != first):
             text = files[choice].read_text(encoding="utf-8")
-            for key in commented_keys(text, "" if "@package _global_" in text else f"{name}."):
+            for key in read_commented_keys(text, "" if "@package _global_" in text else f"{name}."):
                 value = "" if key.value == "???" else as_yaml(key.value)
                 before = found.get(key.name, _Key(key.name, value, key.comment, ()))
                 if key.name.startswith(f"{name}.") and (option is None or choice == option):

@@ -4,11 +4,11 @@ import inspect
 import shlex
 from pathlib import Path
 
-from exp.cli.command_correction import WORDS_OF, corrected_line
+from exp.cli.command_correction import WORDS_OF, correct_line
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
 from exp.config.compose import override_key
-from exp.config.constraints import CONSTRAINTS, allowed_override, example
+from exp.config.constraints import CONSTRAINTS, example, suggest_override
 from exp.config.overrides import shell_line, text_override
 from exp.config.schema import default_option
 from exp.data.input_files import TABLES, columns_of
@@ -31,7 +31,7 @@ def bare_word(word: str, line: CommandLine) -> ConfigError | None:
     what = f"{word}: arguments must be KEY=VALUE"
     rest = [one for one in line.words if one != word]
     if word in COMMANDS:
-        return ConfigError(f"{word}: a command must come first", corrected_line(load(word), rest))
+        return ConfigError(f"{word}: a command must come first", correct_line(load(word), rest))
     if (problem := _folder_or_checkpoint(word, rest)) is not None:
         return problem
     if (overrides := file_overrides(word, line)) is not None:
@@ -48,7 +48,7 @@ def bare_word(word: str, line: CommandLine) -> ConfigError | None:
         return _key_without_value(word, line)
     command = _COMMAND_WORDS.get(word.lower()) or nearest(word, COMMANDS)
     if command is not None and line.overrides[:1] == (word,):
-        return ConfigError(f"{word}: unknown command", corrected_line(load(command), rest))
+        return ConfigError(f"{word}: unknown command", correct_line(load(command), rest))
     return None
 
 
@@ -72,7 +72,7 @@ def _key_without_value(word: str, line: CommandLine) -> ConfigError:
         what = f"{word}: arguments must be KEY=VALUE, and {word} is one of {', '.join(options)}"
         default = default_option(word) or options[0]
         return ConfigError(what, f"{word}={default}", key=word, override=f"{word}={default}")
-    override = allowed_override(word) if word in CONSTRAINTS else None
+    override = suggest_override(word) if word in CONSTRAINTS else None
     return ConfigError(f"{word}: arguments must be KEY=VALUE", override or example(word), key=word, override=override)
 
 
@@ -80,7 +80,7 @@ def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
     """Return the error for a key of a command, such as run= of `exp evaluate`; None if `key` is none."""
     given = {override_key(word) for word in line.overrides if "=" in word}
     if key in COMMANDS:
-        return ConfigError(f"{key} is a command, not a key", corrected_line(load(key), []))
+        return ConfigError(f"{key} is a command, not a key", correct_line(load(key), []))
     if "run" not in given and value not in WORDS_OF.get(key, ()):
         return None
     names = [name for name in COMMANDS if given <= set(inspect.signature(load(name)).parameters) and name != "diff"]
@@ -88,7 +88,7 @@ def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
         return None
     names.sort(key=lambda name: name != "evaluate")
     owners = f"commands {', '.join(names)}" if given == {"run"} else f"command {names[0]}"
-    return ConfigError(f"{key}= is an argument of the {owners}", corrected_line(load(names[0]), line.words))
+    return ConfigError(f"{key}= is an argument of the {owners}", correct_line(load(names[0]), line.words))
 
 
 def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:

@@ -26,7 +26,7 @@ def explain_parse_error(override: str, line: CommandLine) -> ConfigError:
         return _error(override, "one = only", f"{key}={value.lstrip('=')}")
     if re.fullmatch(r"\(.*\)", value):
         return _error(override, "a list needs square brackets", f"{key}=[{value[1:-1]}]")
-    if (closed := _closed(value)) is not None:
+    if (closed := _close_bracket(value)) is not None:
         return _error(override, f"{value[0]} without {_CLOSING[value[0]]}", f"{key}={closed}")
     if value.count('"') % 2 or value.count("'") % 2:
         return _error(override, "a quote is missing", text_override(key, value.strip("'\"")))
@@ -50,7 +50,7 @@ def _bare(word: str, line: CommandLine) -> ConfigError:
     return ConfigError(f"{word}: arguments must be KEY=VALUE", "python -m exp --help, which lists the keys", key=word)
 
 
-def _closed(value: str) -> str | None:
+def _close_bracket(value: str) -> str | None:
     """Return the value with the bracket that is missing at its end, if it is a list or a mapping then."""
     closed = value.rstrip(", ") + _CLOSING.get(value[:1], "")
     return closed if value[:1] in _CLOSING and isinstance(reads_as(closed), list | dict) else None

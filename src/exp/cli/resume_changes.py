@@ -23,7 +23,7 @@ class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` is finished, and the command does not extend it."""
 
     def __init__(self, folder: Path, epochs: Any) -> None:
-        if stopped_early(folder):
+        if has_stopped_early(folder):
             from_here = init_command(folder, *read_overrides(folder))
             text = f"stopped early; for a new run from its parameters: {from_here}"
         else:
@@ -61,7 +61,7 @@ def _check_files(folder: Path, dataset: Any) -> None:
         raise DataError(error.problem, resume_command(folder, new)) from error
 
 
-def stopped_early(folder: Path) -> bool:
+def has_stopped_early(folder: Path) -> bool:
     """Return whether the run in `folder` ended before its last step, for early stopping."""
     content = summary.read(folder)
     steps, planned = content.get("steps"), content.get("planned_steps")
@@ -89,7 +89,7 @@ def _refuse_other_length(folder: Path, line: CommandLine, now: dict[str, Any], t
             f"a new run from its parameters: {init_command(folder, *line.words)}",
             key="scheduler.T_max",
         )
-    if stopped_early(folder):
+    if has_stopped_early(folder):
         raise ConfigError(
             f"epochs={now['epochs']}: the run stopped early, at epoch {status.get('epochs')}; it would train no step",
             f"a new run from its parameters: {init_command(folder, *line.words)}",

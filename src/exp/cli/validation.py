@@ -59,7 +59,7 @@ def validate_sweep(config: DictConfig) -> None:
     refuse_metric("sweep.metric", config.sweep.metric.rpartition("/")[0], needs_direction=True)
     if config.sweep.resume is None and (found := find_results(folder)) is not None:
         if found == "a sweep" and is_search(config):
-            override = text_override("hydra.sweep.dir", str(_unused(folder)))
+            override = text_override("hydra.sweep.dir", str(_find_unused(folder)))
             raise ConfigError(
                 f"hydra.sweep.dir={folder}: the folder already contains a sweep, and a search needs a new one",
                 override,
@@ -131,6 +131,6 @@ def _folder(key: str, value: object) -> Path:
     return Path(str(value))
 
 
-def _unused(folder: Path) -> Path:
+def _find_unused(folder: Path) -> Path:
     """Return a folder beside `folder` that does not exist: search-2."""
     return next(path for number in count(2) if not (path := folder.with_name(f"{folder.name}-{number}")).exists())

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exp.config.former_names import renamed_override
+from exp.config.former_names import rename_override
 from exp.config.signatures import module_names, parameters
 from exp.errors import ConfigError, as_yaml, nearest
 
@@ -144,7 +144,7 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
     for key, value in node.items():
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
-            override = renamed_override(f"{group}.{key}", as_yaml(value))
+            override = rename_override(f"{group}.{key}", as_yaml(value))
             override = override or (f"{group}.{near}={as_yaml(value)}" if near else None if free else "")
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",

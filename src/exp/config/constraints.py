@@ -119,17 +119,17 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
 
 def violation(key: str, value: object) -> ConfigError:
     """Return the error for a `value` that the constraint of `key` rejects."""
-    corrected = allowed_override(key, value)
+    corrected = suggest_override(key, value)
     what = f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}"
     return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
 
 
 def example(key: str, value: object = None) -> str:
     """Return a valid override of `key`; KEY=VALUE if it has no constraint."""
-    return allowed_override(key, value) if key in CONSTRAINTS else f"{key}=VALUE"
+    return suggest_override(key, value) if key in CONSTRAINTS else f"{key}=VALUE"
 
 
-def allowed_override(key: str, value: object = None) -> str:
+def suggest_override(key: str, value: object = None) -> str:
     """Return a valid override of a constrained `key`, as close to `value` as possible."""
     limit, usual = CONSTRAINTS[key]
     meant = None

@@ -22,7 +22,7 @@ _CHANGED_DEFAULTS = ("early_stopping.restore_best",)
 _NEW_KEY = "fold_repeats"
 
 
-def renamed_override(key: str, value: str) -> str | None:
+def rename_override(key: str, value: str) -> str | None:
     """Return what an override of a key of older versions means now; None if `key` is none.
 
     Args:
@@ -37,7 +37,7 @@ def renamed_override(key: str, value: str) -> str | None:
 def rename_overrides(words: Iterable[str]) -> list[str]:
     """Return the saved overrides of a run or sweep, with the present names of their keys."""
     split = [(word, *word.lstrip("+").partition("=")[::2]) for word in words]
-    return [renamed_override(key, value) or word for word, key, value in split]
+    return [rename_override(key, value) or word for word, key, value in split]
 
 
 def with_new_names(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from exp.config import allowlist
-from exp.config.signatures import assigned_attribute, module_names, parameters
+from exp.config.signatures import module_names, parameters, read_assigned_attribute
 from exp.config.user_code import refuse_syntax_error
 from exp.errors import ConfigError
 
@@ -47,7 +47,7 @@ def refuse_metric(key: str, name: str, needs_direction: bool = False) -> None:
 @cache  # an edit during a run does not change its direction
 def is_higher_better(name: str, key: str = "metric") -> bool:
     """Return what the source of the metric `name` states as its direction. ConfigError if it states none."""
-    stated = assigned_attribute(name, DIRECTION)
+    stated = read_assigned_attribute(name, DIRECTION)
     if isinstance(stated, bool):
         return stated
     module, _, function = name.rpartition(".")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, refuse_target
-from exp.config.constraints import CONSTRAINTS, allowed_override, example, violation
+from exp.config.constraints import CONSTRAINTS, example, suggest_override, violation
 from exp.config.cross_validation import check_fold, check_stratify
 from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
@@ -184,7 +184,7 @@ def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
     if near:
         fix, override = f"'{key}=${{{near}}}'", f"{key}=${{{near}}}"
     else:
-        fix, override = example(key), allowed_override(key) if key in CONSTRAINTS else None
+        fix, override = example(key), suggest_override(key) if key in CONSTRAINTS else None
     return ConfigError(f"{key}: {str(error).splitlines()[0]}", fix, key=key, override=override)
 
 
@@ -192,7 +192,7 @@ def _needed(key: str, what: str) -> ConfigError:
     """Return the error for a missing `key`. The fix is the default option, if it is a group."""
     if (chosen := default_option(key)) is not None:
         return ConfigError(f"{key} {what}", f"{key}={chosen}", key=key, override=f"{key}={chosen}")
-    override = allowed_override(key) if key in CONSTRAINTS else None
+    override = suggest_override(key) if key in CONSTRAINTS else None
     return ConfigError(f"{key} {what}", example(key), key=key, override=override)
 
 

@@ -38,7 +38,7 @@ def find_syntax_error(module: str) -> SyntaxError | None:
     return None
 
 
-def assigned_attribute(target: str, attribute: str) -> object:
+def read_assigned_attribute(target: str, attribute: str) -> object:
     """Return the constant that a module assigns to an attribute of its function `target`; None if there is none."""
     module, _, name = target.rpartition(".")
     for _ in range(_MAX_STEPS):

@@ -34,7 +34,7 @@ def parse_opening(text: str) -> tuple[str, list[tuple[str, str]]]:
     return " ".join(sentences), commands
 
 
-def commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
+def read_commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
     """Return every key that a user may set, in the order of the file."""
     root = _compose(text)
     if not isinstance(root, MappingNode):  # an empty file
@@ -63,7 +63,7 @@ def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
             yield str(key.value), value
 
 
-def _placed_pairs(node: Node | None) -> Iterator[tuple[str, int, Node]]:
+def _read_pairs(node: Node | None) -> Iterator[tuple[str, int, Node]]:
     """Yield each key of a mapping with its line, counted from 1, and its value."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
@@ -100,7 +100,7 @@ def line_of(path: Path, key: str) -> int | None:
         return None
     line: int | None = None
     for part in key.removeprefix(prefix).split("."):
-        places = {name: (place, value) for name, place, value in _placed_pairs(node)}
+        places = {name: (place, value) for name, place, value in _read_pairs(node)}
         if part not in places:
             return None
         line, node = places[part]
@@ -110,5 +110,5 @@ def line_of(path: Path, key: str) -> int | None:
 def keys_in(path: Path, group: str) -> list[str]:
     """Return the keys of an option's file that belong to its group."""
     text = path.read_text(encoding="utf-8")
-    names = [key.name for key in commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
+    names = [key.name for key in read_commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
     return [name.removeprefix(f"{group}.").partition(".")[0] for name in names if name.startswith(f"{group}.")]

@@ -95,12 +95,12 @@ def with_moved_files(dataset: dict[str, Any], moved: Mapping[str, str]) -> dict[
     return {**dataset, **{name: moved[key] for key, name in paths.items()}}
 
 
-def moved_note(path: str) -> str:
+def describe_moved(path: str) -> str:
     """Return the note on a data file that is now at another `path`, as KEY=VALUE."""
     return f"{path}: its rows are those that the run was trained on"
 
 
-def changed_rows(recorded: str, found: str) -> str:
+def describe_changed_rows(recorded: str, found: str) -> str:
     """Return what is wrong if the fingerprint of a run's rows was `recorded`, and is `found`."""
     return f"their fingerprint was {recorded[:12]}, is now {found[:12]}"
 

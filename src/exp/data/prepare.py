@@ -89,7 +89,7 @@ def prepare(
         *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
         *_rare_categories(preprocessing),
         *preprocessing.unknown_notes(encoded[_held_out(rows)]),
-        *_repeated_rows(dataset, rows),
+        *_describe_repeated_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
@@ -138,7 +138,7 @@ def _rare_categories(preprocessing: Preprocessing) -> list[str]:
     )
 
 
-def _repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+def _describe_repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
     """Return notes on rows of a table that are in the training rows too."""
     if dataset.row_numbers is None or len(rows) == 1:
         return []

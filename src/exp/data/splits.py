@@ -75,11 +75,13 @@ class Split:
     def variance(self) -> tuple[float, ...]:
         """The (weighted) variance of each of the K targets in its own unit; exactly 0 where all values are equal."""
         y = self.values.double().numpy()
-        variance = y.var(0) if self.weights is None else _weighted_variance(y, self.weights.double().cpu().numpy())
+        variance = (
+            y.var(0) if self.weights is None else _compute_weighted_variance(y, self.weights.double().cpu().numpy())
+        )
         return tuple(np.where(y.min(0) == y.max(0), 0.0, variance).tolist())
 
 
-def _weighted_variance(y: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compute_weighted_variance(y: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     mean = np.average(y, axis=0, weights=weights)
     return np.asarray(np.average(np.square(y - mean), axis=0, weights=weights))
 

@@ -123,7 +123,7 @@ class ReplayStep:
 
     def _compile(self, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> CompiledStep:
         """Compile the trace of a step on x and y; on a GPU, capture the result in a CUDA graph."""
-        known = {id(tensor) for tensor in self._changed_tensors()}
+        known = {id(tensor) for tensor in self._list_changed_tensors()}
         known |= {id(tensor) for call in trace.calls for tensor in call.outputs}
         written = [tensor for call in trace.calls for tensor in call.written if id(tensor) not in known]
         if any(tensor is x or tensor is y for tensor in written):
@@ -171,7 +171,7 @@ class ReplayStep:
         (gradients,) = replayed
         same = are_equal(results, [*outputs.losses, *outputs.outputs, *gradients])
         if self._update == self._optimizer_step:  # the eager step made the same one
-            return same and after.is_current(ignore=self._updated_tensors())
+            return same and after.is_current(ignore=self._list_updated_tensors())
         self._update(gradients)
         return same and after.is_current()
 
@@ -211,15 +211,15 @@ class ReplayStep:
     def _buffers(self) -> list[Tensor]:
         return [*self._eager.model.buffers(), *self._eager.criterion.buffers()]
 
-    def _updated_tensors(self) -> list[Tensor]:
+    def _list_updated_tensors(self) -> list[Tensor]:
         """Return the tensors that the optimizer changes: parameters and optimizer state."""
         states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
         kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
         return [*(parameter.data for parameter in self._eager.parameters), *kept]
 
-    def _changed_tensors(self) -> list[Tensor]:
+    def _list_changed_tensors(self) -> list[Tensor]:
         """Return all tensors that a step is known to change."""
-        return [*self._updated_tensors(), *self._buffers(), *self._compiled.written]
+        return [*self._list_updated_tensors(), *self._buffers(), *self._compiled.written]
 
     def _state(self, x: Tensor) -> TensorState:
-        return TensorState.save(self._changed_tensors(), x.device)
+        return TensorState.save(self._list_changed_tensors(), x.device)

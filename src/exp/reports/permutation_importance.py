@@ -63,7 +63,7 @@ def compute_importances(trained: TrainedModel, split: str, metric: str, repeats:
         start = 0
         for column in trained.preprocessing.columns:
             features = slice(start, start := start + len(column.features))
-            outputs = (cost.convert(_outputs_of_permuted(trained, rows, features, order)) for order in orders)
+            outputs = (cost.convert(_predict_permuted(trained, rows, features, order)) for order in orders)
             columns.append(_importance(column.name, *jackknife.compare(outputs, orders)))
     columns.sort(key=lambda one: (math.isnan(one.mean), -one.mean))
     return Importances(tuple(columns), metric, split, len(rows), trained.parameters, trained.step, seed)
@@ -95,7 +95,7 @@ def _importance(name: str, of_repeats: Sequence[float], influences: Floats) -> C
     return ColumnImportance(name, mean, mean - reach, mean + reach, tuple(of_repeats))
 
 
-def _outputs_of_permuted(trained: TrainedModel, rows: Split, features: slice, order: Rows) -> Tensor:
+def _predict_permuted(trained: TrainedModel, rows: Split, features: slice, order: Rows) -> Tensor:
     """Return the outputs [N, K] for rows in which each has the `features` of the row in `order`."""
     outputs: list[Tensor] = []
     for start in range(0, len(rows), MAX_ROWS):

@@ -104,7 +104,7 @@ class SweepResults:
     @cached_property
     def names(self) -> list[str]:
         """The choices in which the jobs differ."""
-        return repeats.varied_columns(self.rows)
+        return repeats.find_varied_columns(self.rows)
 
     @cached_property
     def metrics(self) -> list[str]:

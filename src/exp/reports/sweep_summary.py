@@ -47,7 +47,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     if pruned := sum(row["status"] == "pruned" for row in rows):
         console.print(f"{pluralize(pruned, 'more job')} pruned by the search")
     failures = _failures(rows)
-    varied = repeats.varied_columns(rows)
+    varied = repeats.find_varied_columns(rows)
     for row in failures[:_MAX_ROWS]:
         choices = " ".join(f"{name}={row[name]}" for name in varied if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
@@ -61,7 +61,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         console.print(Text.assemble(("report    ", "bold"), str(folder / run_folder.REPORT)))
 
 
-def succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
+def has_succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
     """Return whether `metric` was measured and every job finished or was pruned; in a search, at least one job."""
     metrics, failures = repeats.metric_columns(rows), _failures(rows)
     is_measured = metric in metrics or not metrics
@@ -76,7 +76,11 @@ def summary_table(
     The best row is the first. Columns that do not fit into a terminal are left out: first the metrics of
     the other split and the seconds, then all metrics but `metric`.
     """
-    varied, metrics, means = repeats.varied_columns(rows), repeats.metric_columns(rows), repeats.mean_rows(rows, known)
+    varied, metrics, means = (
+        repeats.find_varied_columns(rows),
+        repeats.metric_columns(rows),
+        repeats.mean_rows(rows, known),
+    )
     finished = [row for row in rows if row["status"] == "finished"]
     best = repeats.sort_means(means, metric) if means else sort_best_first(finished, metric)
     near = [name for name in metrics if name.rpartition("/")[2] == metric.rpartition("/")[2]]

@@ -114,20 +114,20 @@ class BestChoice:
 def find_best(folder: Path) -> BestChoice:
     """Return the best choice of the sweep in `folder`: the best mean of its sweep.metric over the finished jobs.
 
-    Those of `repeats.complete_choices` are compared. The first one wins a tie.
+    Those of `repeats.find_complete_choices` are compared. The first one wins a tie.
 
     Raises:
         ConfigError: The folder is no sweep, no job finished, or none has the metric.
     """
     check_is_sweep(folder)
     rows, metric = list(sweep_csv.read_rows(folder).values()), read_sweep_metric(folder)
-    complete = list(repeats.complete_choices(rows).values())
+    complete = list(repeats.find_complete_choices(rows).values())
     if not complete:
         raise _none_finished(folder, rows)
     name = metric.rpartition("/")[0]
     if own_metrics.is_own(name):
         add_user_modules_to_path(folder / str(rows[0]["job"]))
-    varied, compared = repeats.varied_columns(rows), [row for members in complete for row in members]
+    varied, compared = repeats.find_varied_columns(rows), [row for members in complete for row in members]
     job_rows = read_job_rows(folder, compared)
     means = [_mean(members, metric, job_rows) for members in complete]
     known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
@@ -143,7 +143,7 @@ def find_best(folder: Path) -> BestChoice:
         repeated=tuple(key for key in REPEATED if key in varied),
         compared=len(known),
         tied=len(ties.tied) - 1 if ties is not None else 0,
-        incomplete=len(repeats.finished_by_name(rows)) - len(complete),
+        incomplete=len(repeats.group_finished(rows)) - len(complete),
         note=repeats.other_units_note(compared, metric) or "",
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exp.results import csv_file
 from exp.results.atomic import replacement
-from exp.results.repeats import varied_columns
+from exp.results.repeats import find_varied_columns
 from exp.results.run_folder import PREDICTIONS
 from exp.results.sweep_csv import Row
 from exp.training.events import Ending, Event, Predicted
@@ -35,7 +35,7 @@ def join(folder: Path, rows: Sequence[Row]) -> None:
         rows: The rows of sweep.csv.
     """
     finished = [row for row in rows if row["status"] == "finished" and (folder / row["job"] / PREDICTIONS).exists()]
-    names = [name for name in varied_columns(finished) if name != "fold"]
+    names = [name for name in find_varied_columns(finished) if name != "fold"]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for row in finished:
         choice = tuple(str(row.get(name, "")) for name in names)

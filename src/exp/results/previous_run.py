@@ -8,7 +8,7 @@ from typing import Any
 from exp.config.compose import override_key
 from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
-from exp.data.input_files import DATA_PATHS, changed_rows, moved_note
+from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
 from exp.results.initial import read_initial
@@ -71,7 +71,7 @@ class PreviousRun:
         experiment = build(config, cache, self.initial)
         recorded = self.checkpoint["data"] if self.checkpoint is not None else self.summary.get("data_sha256")
         if recorded not in (None, experiment.data.fingerprint):
-            how = changed_rows(str(recorded), experiment.data.fingerprint)
+            how = describe_changed_rows(str(recorded), experiment.data.fingerprint)
             what = f"dataset: the rows differ from those that the run was trained on: {how}"
             raise DataError(what, "the original rows, or a new run")
         return experiment
@@ -81,7 +81,7 @@ class PreviousRun:
         before = self.summary.get("overrides")
         for override in overrides:
             if before is not None and override_key(override) in DATA_PATHS and override not in before:
-                yield moved_note(override)
+                yield describe_moved(override)
 
     def warnings(self, experiment: Experiment, environment: Mapping[str, Any]) -> Iterator[str]:
         """Yield what was lost, and what may change the bits from here on."""

@@ -32,7 +32,7 @@ def refit_overrides(best: BestChoice) -> list[str]:
             f"{job}: scheduler=plateau lowers the learning rate by the validation rows, and a refit has none",
             f"a sweep with scheduler=none or cosine, or the models of the sweep: {_use(best)}",
         )
-    epochs = round(statistics.fmean(trained_epochs(one) for one in best.jobs))
+    epochs = round(statistics.fmean(count_trained_epochs(one) for one in best.jobs))
     changed = {
         "epochs": str(epochs),
         "early_stopping.patience": "null",
@@ -44,7 +44,7 @@ def refit_overrides(best: BestChoice) -> list[str]:
     if "batching.batch_size" in content.get("decided", {}):
         changed["batching.batch_size"] = str(content["decided"]["batching.batch_size"])
     line = _override(best.overrides, changed)
-    return _override(line, _kept_schedule(config, content, lambda: _steps_of_refit(best, line)))
+    return _override(line, _keep_schedule(config, content, lambda: _count_refit_steps(best, line)))
 
 
 def _override(words: Sequence[str], changed: Mapping[str, str]) -> list[str]:
@@ -55,7 +55,7 @@ def _override(words: Sequence[str], changed: Mapping[str, str]) -> list[str]:
     ]
 
 
-def trained_epochs(job: Path) -> int:
+def count_trained_epochs(job: Path) -> int:
     """Return the epochs, rounded up, after which the finished run in `job` had its final parameters; at least 1."""
     content = summary.read(job)
     step, per_epoch = int(content.get("restored_step", content["steps"])), _steps_per_epoch(job)
@@ -64,14 +64,14 @@ def trained_epochs(job: Path) -> int:
 
 def _steps_per_epoch(job: Path) -> int:
     content = summary.read(job)
-    return int(content["planned_steps"]) // _planned_epochs(read_config(job), content)
+    return int(content["planned_steps"]) // _count_planned_epochs(read_config(job), content)
 
 
-def _planned_epochs(config: Mapping[str, Any], content: Mapping[str, Any]) -> int:
+def _count_planned_epochs(config: Mapping[str, Any], content: Mapping[str, Any]) -> int:
     return int(content.get("decided", {}).get("epochs", config["epochs"]))
 
 
-def _kept_schedule(
+def _keep_schedule(
     config: Mapping[str, Any], content: Mapping[str, Any], steps_per_epoch: Callable[[], int]
 ) -> dict[str, str]:
     """Return what keeps a schedule whose length depends on that of the run, such as cosine with T_max=null.
@@ -79,7 +79,7 @@ def _kept_schedule(
     Args:
         steps_per_epoch: Returns the number of steps per epoch of the refit.
     """
-    scheduler, epochs = config["scheduler"], _planned_epochs(config, content)
+    scheduler, epochs = config["scheduler"], _count_planned_epochs(config, content)
     every = scheduler.get("every", "epoch")
     kept: dict[str, str] = {}
     if scheduler.get("_target_") is None:
@@ -96,7 +96,7 @@ def _kept_schedule(
     return kept
 
 
-def _steps_of_refit(best: BestChoice, line: Sequence[str]) -> int:
+def _count_refit_steps(best: BestChoice, line: Sequence[str]) -> int:
     """Return the number of steps per epoch of a run with the overrides `line`."""
     config, content = read_config(best.jobs[0]), summary.read(best.jobs[0])
     if config.get("folds") is not None:  # the refit has other rows for testing

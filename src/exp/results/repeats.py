@@ -30,7 +30,7 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
 
 def means_table(rows: Iterable[Row]) -> str:
     """Return the name of the table of means: folds.csv if the folds of the jobs vary, and else seeds.csv."""
-    return FOLDS_TABLE if "fold" in varied_columns(rows) else SEEDS_TABLE
+    return FOLDS_TABLE if "fold" in find_varied_columns(rows) else SEEDS_TABLE
 
 
 def is_metric(column: str) -> bool:
@@ -43,7 +43,7 @@ def metric_columns(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if is_metric(name)))
 
 
-def varied_columns(rows: Iterable[Row]) -> list[str]:
+def find_varied_columns(rows: Iterable[Row]) -> list[str]:
     """Return the columns of choices in which the jobs differ, in the order of the command line."""
     rows = list(rows)
     own = (*OWN, "figures")
@@ -53,12 +53,12 @@ def varied_columns(rows: Iterable[Row]) -> list[str]:
 
 def choice_columns(rows: Iterable[Row]) -> list[str]:
     """Return the varied columns in which choices differ: all but those of REPEATED."""
-    return [name for name in varied_columns(rows) if name not in REPEATED]
+    return [name for name in find_varied_columns(rows) if name not in REPEATED]
 
 
 def name_repeats(rows: Iterable[Row]) -> str:
     """Return what varies between the repeats: "seeds", "folds", "seeds and folds"; empty if there are none."""
-    varied = varied_columns(rows)
+    varied = find_varied_columns(rows)
     return " and ".join(name for key, name in REPEATED.items() if key in varied)
 
 
@@ -71,7 +71,7 @@ def group_by_choice(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     return groups
 
 
-def complete_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
+def find_complete_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     """Return the finished jobs of each choice that has as many of them as any other; empty if no job finished.
 
     Only these are compared: of the others, a seed that diverged has no value, and the mean would be too good.
@@ -99,7 +99,7 @@ def name_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], str]:
     }
 
 
-def finished_by_name(rows: Sequence[Row]) -> dict[str, list[str]]:
+def group_finished(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Return the folders of the finished jobs of each choice, by its name, without choices that have none."""
     names = name_choices(rows)
     groups = {

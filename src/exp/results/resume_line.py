@@ -38,7 +38,7 @@ def resume_sweep_command(folder: Path, *overrides: str) -> str:
     if not is_search(folder):
         return shell_line(["-m", text_override("sweep.resume", str(folder)), *overrides])
     settings, keys = read_sweep_settings(folder), {override_key(word) for word in overrides}
-    of_hydra = [word for word in _typed(settings, "hydra") if override_key(word) in _SEARCH_KEYS]
+    of_hydra = [word for word in _read_typed(settings, "hydra") if override_key(word) in _SEARCH_KEYS]
     storage = [] if has_storage(folder) else ["hydra.sweeper.storage=study.log"]
     saved = ["hydra/sweeper=optuna", *of_hydra, *storage, *read_sweep_overrides(folder)]
     kept = [word for word in saved if override_key(word) not in keys]
@@ -52,6 +52,6 @@ def _sweeper(settings: dict[str, Any]) -> dict[str, Any]:
     return settings.get("sweeper") or {}
 
 
-def _typed(settings: dict[str, Any], kind: str) -> Sequence[str]:
+def _read_typed(settings: dict[str, Any], kind: str) -> Sequence[str]:
     words: list[object] = settings.get("overrides", {}).get(kind) or []
     return [word for word in words if isinstance(word, str)]

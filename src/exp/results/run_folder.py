@@ -177,7 +177,7 @@ def read_sweep_metric(folder: Path) -> str:
 
 def read_sweep_config_dir(folder: Path) -> list[str]:
     """Return the --config-dir that the sweep was started with, as arguments. ConfigError as in `read_config_dir`."""
-    return _checked_config_dir(folder, MULTIRUN, read_sweep_settings(folder))
+    return _check_config_dir(folder, MULTIRUN, read_sweep_settings(folder))
 
 
 def read_config_dir(folder: Path) -> list[str]:
@@ -187,10 +187,10 @@ def read_config_dir(folder: Path) -> list[str]:
         ConfigError: It is inside the folder of the run or of its sweep: someone else's could bring modules along.
     """
     settings: Any = _read_hydra_file(folder, HYDRA_SETTINGS)
-    return _checked_config_dir(folder, HYDRA_SETTINGS, settings.get("hydra") if isinstance(settings, dict) else {})
+    return _check_config_dir(folder, HYDRA_SETTINGS, settings.get("hydra") if isinstance(settings, dict) else {})
 
 
-def _checked_config_dir(folder: Path, name: str, hydra: Any) -> list[str]:
+def _check_config_dir(folder: Path, name: str, hydra: Any) -> list[str]:
     try:
         arguments = config_dir_in(hydra)
     except (KeyError, TypeError):

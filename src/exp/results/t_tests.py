@@ -50,7 +50,7 @@ def interval_reach(count: int) -> float:
     return float(stdtrit(count - 1, (1 + LEVEL) / 2))
 
 
-def paired_p_value(first: Sequence[float], second: Sequence[float], ratio: float) -> float | None:
+def compute_paired_p_value(first: Sequence[float], second: Sequence[float], ratio: float) -> float | None:
     """Return the two-sided p-value of the paired test, for the results of two choices in the same repeats.
 
     It is None where there is no test: for fewer than two pairs, and for differences that are all equal. A discrete

@@ -23,9 +23,9 @@ from typing import TypeAlias
 
 from exp.config.metric_names import as_cost
 from exp.results.job_rows import AllRows, average_splits, mean_of_splits
-from exp.results.repeats import REPEATED, complete_choices, name_choices, name_repeats, other_units_note
+from exp.results.repeats import REPEATED, find_complete_choices, name_choices, name_repeats, other_units_note
 from exp.results.sweep_csv import Row, metric_value
-from exp.results.t_tests import LEVEL, paired_p_value
+from exp.results.t_tests import LEVEL, compute_paired_p_value
 
 # The values of a choice, in the order of repeats.choice_columns.
 Choice: TypeAlias = tuple[str, ...]
@@ -68,7 +68,7 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
         known: The rows of the jobs, by job.
     """
     label = name_repeats(rows)
-    results = {choice: _results(members, metric) for choice, members in complete_choices(rows).items()}
+    results = {choice: _results(members, metric) for choice, members in find_complete_choices(rows).items()}
     costs = {choice: _mean_cost(metric, jobs.values(), known) for choice, jobs in results.items() if jobs}
     compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
     if not label or len(compared) < 2 or other_units_note(rows, metric) is not None:
@@ -126,7 +126,7 @@ def _test(best: _Results, other: _Results, metric: str, known: AllRows) -> _Test
     split = metric.rpartition("/")[2]
     first, ratio = average_splits([one.value for one, _ in pairs], jobs, split, known)
     second, _ = average_splits([two.value for _, two in pairs], jobs, split, known)
-    return _Test(paired_p_value(first, second, ratio), len(first), len(first) == len(pairs), ratio > 0)
+    return _Test(compute_paired_p_value(first, second, ratio), len(first), len(first) == len(pairs), ratio > 0)
 
 
 def _describe(tests: Collection[_Test], label: str) -> str:

@@ -15,7 +15,7 @@ from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
-from exp.data.input_files import DATA_PATHS, changed_rows, moved_note, with_moved_files
+from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved, with_moved_files
 from exp.data.preprocessing import Floats, Preprocessing
 from exp.data.read_table import Table
 from exp.data.seeding import preserved_streams
@@ -144,10 +144,10 @@ class TrainedModel:
             fix = f"{error.override or f'{error.key}=NEW'}, where the file is now" if error.key in DATA_PATHS else place
             raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix, key=error.key) from error
         if experiment.data.fingerprint != self.state["data"]:
-            how = changed_rows(self.state["data"], experiment.data.fingerprint)
+            how = describe_changed_rows(self.state["data"], experiment.data.fingerprint)
             raise DataError(f"the rows differ from those that {self.folder} was trained on: {how}", "the original rows")
         for key, path in self.moved.items():
-            print(moved_note(f"{key}={path}"))
+            print(describe_moved(f"{key}={path}"))
         experiment.learner.set_state(self.state)
         return experiment
 

@@ -40,7 +40,7 @@ class Comparison:
 def compare_jobs(folder: Path, executor: Executor) -> None:
     """Draw the comparison of the sweep in `folder`; print why if it fails."""
     rows = list(sweep_csv.read_rows(folder).values())
-    comparison = Comparison(folder, repeats.finished_by_name(rows), repeats.name_repeats(rows))
+    comparison = Comparison(folder, repeats.group_finished(rows), repeats.name_repeats(rows))
     outcome = executor.submit(comparison).result()
     if outcome.error is not None:
         print(f"the jobs could not be compared: {outcome.error}")

@@ -14,7 +14,7 @@ _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.di
 def check_metric(jobs: Sequence[Job], metric: str) -> None:
     """Raise ConfigError if no job measures `metric`, such as the accuracy of a regression."""
     name, _, split = metric.rpartition("/")
-    computed = [_computed(job.config) for job in jobs]
+    computed = [_list_computed(job.config) for job in jobs]
     if None in computed or any(name in names for names in computed if names is not None):
         return
     available = [f"{one}/{split}" for one in dict.fromkeys(one for names in computed for one in names or ())]
@@ -27,7 +27,7 @@ def check_metric(jobs: Sequence[Job], metric: str) -> None:
     )
 
 
-def _computed(config: Config) -> tuple[str, ...] | None:
+def _list_computed(config: Config) -> tuple[str, ...] | None:
     """Return the metrics that a run computes, None if only the rows tell them."""
     chosen = chosen_metrics(config.metrics, config.metric)
     kind = _kind(config)

@@ -46,7 +46,7 @@ def rows_key(job: Job) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def changed_rows(jobs: Mapping[str, Job], recorded: Mapping[str, str], executor: Executor) -> str | None:
+def describe_changed_rows(jobs: Mapping[str, Job], recorded: Mapping[str, str], executor: Executor) -> str | None:
     """Return how the rows of a job differ from those of earlier jobs; None if they are the same.
 
     Args:

@@ -20,7 +20,7 @@ from exp.sweeps.executors.worker_pool import worker_count
 from exp.sweeps.search_record import importances, summarize
 from exp.sweeps.search_space import read_space
 from exp.sweeps.source import JobSource
-from exp.sweeps.study import check_same_study, ended_trials, open_study
+from exp.sweeps.study import check_same_study, open_study, read_ended_trials
 from exp.sweeps.trials import TrialJobs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     if not can_stream:
         study.pruner = NopPruner()
     check_same_study(study, {"metric": metric, "fixed": shlex.join([*space.settings, *space.repeated])})
-    if (ended := len(ended_trials(study))) >= n_trials:
+    if (ended := len(read_ended_trials(study))) >= n_trials:
         print(f"the study already has {ended} trials; to continue: hydra.sweeper.n_trials={2 * ended}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
@@ -65,7 +65,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     finally:
         jobs.close()
         if (folder / SEARCH_RECORD).exists():  # a trial ended
-            record(ended_trials(study), importances=importances(study))
+            record(read_ended_trials(study), importances=importances(study))
 
 
 def _run_in_batches(launcher: Launcher, source: JobSource, size: int) -> None:

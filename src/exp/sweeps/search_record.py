@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from exp.config.overrides import shell_line
 from exp.results.search_json import SearchRecord
 from exp.sweeps.search_space import SearchSpace, to_overrides
-from exp.sweeps.study import best_of
+from exp.sweeps.study import find_best_trial
 
 # With fewer finished trials, importances would be noise.
 _MIN_TRIALS = 8
@@ -20,7 +20,7 @@ def summarize(
     trials: Sequence[FrozenTrial], direction: StudyDirection, space: SearchSpace, metric: str, config_dir: Sequence[str]
 ) -> SearchRecord:
     """Return the record of a search whose `trials` have ended, without importances."""
-    best = best_of(trials, direction)
+    best = find_best_trial(trials, direction)
     params = {} if best is None else best.params
     # Without the folds, which the key folds= stands for.
     repeated = [override for override in space.repeated if not override.startswith("fold=")]

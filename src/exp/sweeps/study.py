@@ -88,13 +88,13 @@ def check_same_study(study: optuna.Study, facts: Mapping[str, str]) -> None:
         study.set_user_attr(name, current)
 
 
-def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
+def read_ended_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that finished, failed or were pruned. It reads the storage."""
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
     return [trial for trial in ended if INTERRUPTED not in trial.user_attrs]
 
 
-def best_of(trials: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
+def find_best_trial(trials: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
     """Return the best finished one of the trials; None if there is none."""
     finished = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0

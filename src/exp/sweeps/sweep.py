@@ -20,7 +20,7 @@ from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer, compose_jobs
 from exp.sweeps.plugins import is_search
-from exp.sweeps.same_data import changed_rows, rows_key
+from exp.sweeps.same_data import describe_changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
 from exp.sweeps.task import Outcome
 from exp.training.interrupts import graceful_stop
@@ -147,7 +147,7 @@ class Sweep:
         for job in jobs:
             if (key := rows_key(job)) in new and (rows := self._folders.read_fingerprint(job)):
                 recorded[key] = rows
-        if (change := changed_rows(new, recorded, self._executor)) is None:
+        if (change := describe_changed_rows(new, recorded, self._executor)) is None:
             return
         if self._is_search:
             raise ConfigError(

@@ -16,7 +16,7 @@ from exp.errors import ConfigError
 from exp.results import summary
 from exp.sweeps.search_space import SearchSpace, to_overrides
 from exp.sweeps.source import JobRequest
-from exp.sweeps.study import ANOTHER, INTERRUPTED, best_of, ended_trials
+from exp.sweeps.study import ANOTHER, INTERRUPTED, find_best_trial, read_ended_trials
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -115,7 +115,7 @@ class TrialJobs:
         self._count = 0
         self.rows = {name[len(_ROWS) :]: rows for name, rows in study.user_attrs.items() if name.startswith(_ROWS)}
         self._saved_rows = set(self.rows)
-        self._ended = len(ended_trials(study))
+        self._ended = len(read_ended_trials(study))
         self.jobs = (n_trials - self._ended) * len(space.repeats)
         self.examples: Sequence[Sequence[str]] = space.examples()
 
@@ -152,9 +152,9 @@ class TrialJobs:
         self._open.remove(trial)
         self.jobs -= len(trial.left)  # which are not needed any more
         self._study.tell(trial.trial, ending.value, state=ending.state)
-        ended = ended_trials(self._study)
+        ended = read_ended_trials(self._study)
         self._ended = len(ended)
-        best = best_of(ended, self._study.direction)
+        best = find_best_trial(ended, self._study.direction)
         is_best = best is not None and best.number == trial.trial.number
         line = f"trial {self._ended} of {self._n_trials}: {shlex.join(trial.choices)}: {ending.text}"
         print(f"{line}, the best so far" if is_best else line, flush=True)

@@ -55,11 +55,11 @@ class ChosenMetrics:
 
     def of_classes(self, rows: ClassRows) -> dict[str, float]:
         """Return the metrics that the rows define."""
-        return _defined({name: self._of_classes(name, rows) for name in self.names})
+        return _drop_undefined({name: self._of_classes(name, rows) for name in self.names})
 
     def of_numbers(self, rows: NumberRows) -> dict[str, float]:
         """Return the metrics that the rows define."""
-        return _defined({name: self._of_numbers(name, rows) for name in self.names})
+        return _drop_undefined({name: self._of_numbers(name, rows) for name in self.names})
 
     def _of_numbers(self, name: str, rows: NumberRows) -> float | None:
         if name in self.own:
@@ -127,5 +127,5 @@ def _check(key: str, name: str, names: Sequence[str], classes: Sequence[str] | N
     raise ConfigError(f"{key}={value}: {what}", shlex.quote(override), key=key, override=override)
 
 
-def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+def _drop_undefined(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}

@@ -39,7 +39,7 @@ def mape(rows: NumberRows) -> float:
 def median_absolute_error(rows: NumberRows) -> float:
     if rows.weights is None:
         return float(np.median(rows.errors, axis=0).mean())
-    return float(np.mean([_weighted_median(errors, rows.weights) for errors in rows.errors.T]))
+    return float(np.mean([_compute_weighted_median(errors, rows.weights) for errors in rows.errors.T]))
 
 
 def spearman(rows: NumberRows) -> float | None:
@@ -51,7 +51,7 @@ def spearman(rows: NumberRows) -> float | None:
     return sum(defined) / len(defined) if len(defined) == len(values) else None
 
 
-def _weighted_median(values: Floats, weights: Floats) -> float:
+def _compute_weighted_median(values: Floats, weights: Floats) -> float:
     """Return the value with half of the weight on each side; between two such values, their mean."""
     order = np.argsort(values, kind="stable")
     in_order, of_row = values[order], weights[order]

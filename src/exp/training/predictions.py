@@ -25,7 +25,7 @@ def prediction_columns(objective: Objective, classes: Sequence[str] | None, outp
     """
     predicted = objective.prediction(outputs).numpy()
     if classes is None:
-        return _numbered("prediction", predicted)
+        return _number_columns("prediction", predicted)
     columns: Columns = {"prediction": np.array(classes)[predicted]}
     probabilities = objective.probabilities(outputs)
     if probabilities is not None:
@@ -47,7 +47,7 @@ def predict_fold(experiment: Experiment) -> Columns:
     if fold.repeats > 1:
         columns["repeat"] = np.full(len(test), fold.repeat)
     if data.classes is None:
-        columns |= _numbered("target", test.values.numpy() if test.given is None else _as_written(test.given))
+        columns |= _number_columns("target", test.values.numpy() if test.given is None else _as_written(test.given))
     else:
         columns["target"] = np.array(data.classes)[test.class_numbers]
     outputs = experiment.learner.predict(test.x).cpu()
@@ -60,7 +60,7 @@ def _as_written(values: Floats) -> NDArray[Any]:
     return values.astype(np.int64) if is_whole else values
 
 
-def _numbered(name: str, values: NDArray[Any]) -> Columns:
+def _number_columns(name: str, values: NDArray[Any]) -> Columns:
     """Return the columns of `values` [N, K] by name; the names have numbers if there are several."""
     names = [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
     return dict(zip(names, values.T, strict=True))

@@ -69,7 +69,7 @@ def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> 
         raise DataError(f"{where}: the file is empty", "a line of column names and a line for each row")
     header = find_header([record.cells for record in records])
     names, rows = records[header], records[header + 1 :]
-    if header == 0 and (commented := _commented_names(lines[:start], separator, rows, names)):
+    if header == 0 and (commented := _find_commented_names(lines[:start], separator, rows, names)):
         names, rows = commented, [names, *rows]
     above = tuple(line.strip() for line in lines[int(declared is not None) : names.first - 1] if line.strip())
     if looks_like_rows(names.cells, [row.cells for row in rows]):
@@ -144,7 +144,7 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
     return len(lines), declared
 
 
-def _commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
+def _find_commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
     """Return the names if they are in the last comment (as numpy.savetxt writes them) and `first` is a row."""
     comments = [(number, line) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
     if not comments:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from exp.config.allowlist import GIVEN
+from exp.config.allowlist import given
 from exp.config.constraints import CONSTRAINTS
 from exp.config.instantiate import resolve
 from exp.config.schema import CONF
@@ -85,7 +85,7 @@ def read_option(path: Path) -> Option:
 
 
 def _other_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> list[str]:
-    names = [name for name in parameters(node["_target_"]) or () if name not in (*node, *GIVEN[group])]
+    names = [name for name in parameters(node["_target_"]) or () if name not in (*node, *given(group))]
     return [name for name in names if docstrings.is_configurable(function, name)]
 
 

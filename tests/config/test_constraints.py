@@ -3,7 +3,7 @@ from conftest import config_of
 
 from exp.config import constraints
 from exp.errors import ConfigError
-from exp.models.mlp import ACTIVATIONS
+from exp.models.activations import ACTIVATIONS
 
 
 def test_constraints_list_the_activations_without_importing_torch():

@@ -141,7 +141,7 @@ def test_a_run_says_what_was_decided_and_is_resumed_and_used(exp: Callable[..., 
         ("epochs=automatic", "epochs must be an integer >= 1, or auto, got automatic"),
         pytest.param(
             "batching.batch_size=0",
-            "batching.batch_size must be an integer >= 1, or null, or auto, got 0",
+            'batching.batch_size must be an integer >= 1, or null, or auto, or "<=N", got 0',
             marks=pytest.mark.slow,
         ),
         ("loss=auto loss.delta=2", "loss=huber loss.delta=2"),

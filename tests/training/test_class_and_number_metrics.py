@@ -45,6 +45,7 @@ def expect_classes(rows: ClassRows, weight: dict[str, Any]) -> dict[str, float |
     seen = total > 0  # scikit-learn averages over classes of rows without weight, too
     labels = sorted({*y[seen], *predicted[seen]})
     return {
+        "error": sk.zero_one_loss(y, predicted, **weight),
         "balanced_accuracy": sk.balanced_accuracy_score(y[seen], predicted[seen], sample_weight=total[seen]),
         "precision": sk.precision_score(y, predicted, labels=labels, average="macro", **average),
         "recall": sk.recall_score(y, predicted, labels=labels, average="macro", **average),
@@ -67,6 +68,7 @@ def expect_classes(rows: ClassRows, weight: dict[str, Any]) -> dict[str, float |
 def expect_numbers(rows: NumberRows, weight: dict[str, Any]) -> dict[str, float]:
     y, predicted = rows.truth, rows.predicted
     return {
+        "error": np.sqrt(sk.mean_squared_error(y, predicted, **weight)),
         "mae": sk.mean_absolute_error(y, predicted, **weight),
         "mape": sk.mean_absolute_percentage_error(y, predicted, **weight),
         "median_absolute_error": sk.median_absolute_error(y, predicted, **weight),

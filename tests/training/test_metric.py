@@ -89,7 +89,7 @@ def test_early_stopping_waits_for_the_metric_by_min_delta():
     rises = []
     for step, value in enumerate((0.5, 0.52, 0.55, 0.551, 0.54)):
         state.step = step
-        rises.append((state.record_validation(value, 0.04, higher_is_better=True), state.waited))
+        rises.append((state.record_validation(value, 0.04, higher_is_better=True, on_tie="first"), state.waited))
     assert rises == [(True, 0), (True, 1), (True, 0), (True, 1), (False, 2)]
     assert (state.best_value, state.best_step, state.to_beat) == (0.551, 3, 0.55)
 
@@ -146,3 +146,12 @@ def test_a_script_cannot_choose_by_a_metric_that_it_does_not_compute(exp: Any):
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ConfigError, match="metric must be the name of a metric"):
         config_of("metric=acc")
+
+
+@pytest.mark.parametrize(("on_tie", "best"), [("first", 1), ("last", 3)])
+def test_of_equal_values_the_first_or_the_last_is_the_best(on_tie: str, best: int):
+    state = TrainingState()
+    for step, value in enumerate((0.5, 0.7, 0.6, 0.7, 0.65)):
+        state.step = step
+        state.record_validation(value, 0.0, higher_is_better=True, on_tie=on_tie)
+    assert (state.best_value, state.best_step, state.waited) == (0.7, best, 3)

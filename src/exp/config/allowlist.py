@@ -54,6 +54,15 @@ GIVEN: dict[str, tuple[str, ...]] = {
 }
 
 
+# Arguments that exp passes if the target has them.
+GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {"model": ("cardinalities", "steps")}
+
+
+def given(group: str) -> tuple[str, ...]:
+    """Return the arguments of a group's targets that a config may not have, because exp passes them."""
+    return (*GIVEN[group], *GIVEN_IF_ACCEPTED.get(group, ()))
+
+
 def add_to_path(config_dir: str | None) -> None:
     """Make the user's modules in the current folder and in `config_dir` importable, in this process and its workers.
 
@@ -127,7 +136,7 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
     """Raise ConfigError, with the key, if the target of `node` is not allowed or does not have an argument."""
     target = node["_target_"]
     if (group, target) == ("loss", "auto"):  # the data decide
-        refuse_arguments(group, node, [])
+        refuse_arguments(group, node, ["label_smoothing"])
         return
     # Names with an underscore are private, and what a private module imports is not its own.
     if not isinstance(target, str) or is_private(target) or not is_inside(target, group):
@@ -136,7 +145,7 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
         raise no_such_target(group, target, known)
     free = parameters(target)
     if free is not None:
-        refuse_arguments(group, node, [parameter for parameter in free if parameter not in GIVEN[group]])
+        refuse_arguments(group, node, [parameter for parameter in free if parameter not in given(group)])
 
 
 def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:

@@ -14,7 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from exp.config.allowlist import (
     GIVEN,
+    GIVEN_IF_ACCEPTED,
     READ_BY_EXP,
+    given,
     is_inside,
     no_such_target,
     not_allowed,
@@ -35,8 +37,8 @@ _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": O
 _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
 
 
-def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
-    """Call the target of `node` with the node's arguments and `given`, and return the result.
+def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
+    """Call the target of `node` with the node's arguments and those of `passed` that it has, and return the result.
 
     Raises:
         ConfigError, DataError: The target is not allowed, does not exist, or raises an error. The fix has the key.
@@ -44,8 +46,11 @@ def instantiate(group: str, node: dict[str, Any], **given: Any) -> Any:
     function = resolve(group, node)
     _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
+    optional = GIVEN_IF_ACCEPTED.get(group, ())
+    accepted = inspect.signature(function).parameters
+    passed = {name: value for name, value in passed.items() if name not in optional or name in accepted}
     try:
-        return function(**{**arguments, **make_tensors(group, function, arguments)}, **given)
+        return function(**{**arguments, **make_tensors(group, function, arguments)}, **passed)
     except ExpError:
         raise
     except Exception as error:
@@ -138,7 +143,7 @@ def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callab
     parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    refuse_arguments(group, node, [name for name in parameters if name not in GIVEN[group]])
+    refuse_arguments(group, node, [name for name in parameters if name not in given(group)])
     for name in GIVEN[group]:
         if name not in parameters:
             raise ConfigError(

@@ -21,12 +21,15 @@ class Number:
     auto: bool = False
     many: bool = False  # or a list of such numbers
     length: int | None = None  # only a list of this length
+    at_most: bool = False  # or a text such as <=256
 
     def accepts(self, value: object) -> bool:
         if value is None:
             return self.null
         if value == "auto":
             return self.auto
+        if self.at_most and isinstance(value, str):
+            return re.fullmatch(r"<=[1-9]\d*", value) is not None
         if self.length is not None and not (
             isinstance(value, list) and len(cast("list[object]", value)) == self.length
         ):
@@ -50,7 +53,7 @@ class Number:
         high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {self.high}"
         if self.length is not None:
             return f"a list of {self.length}, each {kind} {low}{high}"
-        others = {"a list of them": self.many, "null": self.null, "auto": self.auto}
+        others = {"a list of them": self.many, "null": self.null, "auto": self.auto, '"<=N"': self.at_most}
         return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
 
 

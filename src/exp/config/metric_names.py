@@ -8,7 +8,7 @@ from exp.config import own_metrics
 from exp.errors import nearest
 
 # Whether a higher value is better. The first ones of a kind are in every run.
-_OF_ALL = {"loss": False}
+_OF_ALL = {"loss": False, "error": False}
 _OF_CLASSES = {
     "accuracy": True,
     "balanced_accuracy": True,

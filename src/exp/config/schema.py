@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.allowlist import READ_BY_EXP, refuse_target
+from exp.config.by_target import list_values
 from exp.config.constraints import CONSTRAINTS, example, suggest_override, violation
 from exp.config.cross_validation import check_fold, check_stratify
 from exp.config.former_names import with_new_names
@@ -37,7 +38,7 @@ CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if 
 # Not frozen: OmegaConf cannot compose a frozen schema.
 @dataclass
 class BatchingConfig:
-    batch_size: Any  # a number, null, or auto
+    batch_size: Any  # a number, null, auto, or "<=256"
     shuffle: bool
     drop_last: bool
 
@@ -52,6 +53,7 @@ class EarlyStoppingConfig:
     patience: int | None
     min_delta: float
     restore_best: Any = False  # auto, or a Boolean; folders of older runs do not have it
+    on_tie: str = "first"  # nor this
 
 
 @dataclass
@@ -120,8 +122,9 @@ def validate(cfg: DictConfig) -> Config:
             refuse_syntax_error(f"{group}._target_", content[group]["_target_"])
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _find_value(content, key)
-        if found and not limit.accepts(value):
-            raise violation(key, value)
+        for one in list_values(value) if found else ():
+            if not limit.accepts(one):
+                raise violation(key, one)
     config = cast(Config, OmegaConf.to_object(cfg))
     check_stratify(config)
     check_fold(config)

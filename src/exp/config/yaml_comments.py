@@ -74,7 +74,7 @@ def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
     for key, value in _pairs(node):
         if key in ("_target_", "defaults"):
             continue
-        if isinstance(value, MappingNode):
+        if isinstance(value, MappingNode) and not value.flow_style:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

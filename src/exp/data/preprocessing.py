@@ -87,6 +87,11 @@ class Preprocessing:
     def features(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
 
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """For each of the features [F]: 0 for a number, 1 for one of 0 and 1."""
+        return tuple(0 if scaled else 1 for column in self.columns for scaled in column.is_scaled)
+
     def text_columns(self, weight: str | None) -> list[str]:
         """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
 

@@ -3,20 +3,10 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "mish": nn.Mish,
-    "softplus": nn.Softplus,
-}
+from exp.models.activations import make_activation
+from exp.models.feature_embedding import FeatureEmbedding
 
 
 class MLP(nn.Sequential):
@@ -29,9 +19,11 @@ class MLP(nn.Sequential):
         activation: Activation after each hidden layer, a key of ACTIVATIONS.
         output_activation: Activation after the last layer; None: linear (logits, or values of a regression).
         dropout: Probability of dropping a hidden unit, applied after its activation.
+        embedding: How numbers are embedded first, a key of NUMBER_EMBEDDINGS; None or none: they are not.
+        cardinalities: For each input 0 if it is a number, otherwise 1; for `embedding`.
 
     Raises:
-        ValueError: An activation is unknown.
+        ValueError: An activation or the embedding is unknown.
     """
 
     def __init__(
@@ -42,20 +34,24 @@ class MLP(nn.Sequential):
         activation: str = "relu",
         output_activation: str | None = None,
         dropout: float = 0.0,
+        embedding: str | None = None,
+        cardinalities: Sequence[int] = (),
     ) -> None:
-        widths = [in_features, *([hidden] if isinstance(hidden, int) else hidden)]
-        layers: list[nn.Module] = []
+        features = None if embedding in (None, "none") else FeatureEmbedding(cardinalities, embedding)
+        first = in_features if features is None else features.width
+        widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
+        layers: list[nn.Module] = [] if features is None else [features]
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), _make_activation("activation", activation)]
+            layers += [nn.Linear(before, after), make_activation("activation", activation)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(widths[-1], out_features))
         if output_activation is not None:
-            layers.append(_make_activation("output_activation", output_activation))
+            layers.append(make_activation("output_activation", output_activation))
         super().__init__(*layers)
 
-
-def _make_activation(key: str, name: str) -> nn.Module:
-    if name not in ACTIVATIONS:
-        raise ValueError(f"{key} must be one of {', '.join(ACTIVATIONS)}, not {name!r}")
-    return ACTIVATIONS[name]()
+    def initialize(self, x: Tensor) -> None:
+        """Fit the embedding to rows [N, in_features] of training, if there is one."""
+        first = self[0]
+        if isinstance(first, FeatureEmbedding):
+            first.initialize(x)

@@ -15,8 +15,8 @@ from exp.config.schema import Config
 from exp.data.seeding import numpy_seed
 from exp.errors import ConfigError
 from exp.reports.render import render
-from exp.reports.script_objects import object_sources, own_source
-from exp.reports.source import format_arguments, is_user_code, user_modules
+from exp.reports.script_objects import has_torch_layers, object_sources, own_source
+from exp.reports.source import format_arguments, user_modules
 from exp.training.build import Experiment, split_seed
 from exp.training.objectives import Binary, Multiclass
 
@@ -40,7 +40,7 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
         epochs=config.epochs,
         threads=threads,
         user_modules=modules,
-        **own_source(config),
+        **own_source(experiment),
         parameters_file=repr(parameters) if parameters else "",
         seeds_global_streams=bool(modules),
         numpy_seed=numpy_seed(config.seed),
@@ -115,7 +115,7 @@ def _source_without_annotations(function: Any) -> str:
 def script_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters by the names of the script's model, which is a layer itself if there is only one."""
     is_one_layer = isinstance(experiment.model, nn.Sequential) and len(experiment.model) == 1
-    is_renamed = is_one_layer and not is_user_code(experiment.config.model)
+    is_renamed = is_one_layer and has_torch_layers(experiment)
     return {name.removeprefix("0.") if is_renamed else name: value for name, value in parameters.items()}
 
 
@@ -131,11 +131,12 @@ def _training(experiment: Experiment) -> dict[str, Any]:
             "format=script cannot stop or schedule by evaluations in the middle of an epoch",
             "a run with eval_every=1epoch",
         )
-    if plan.metric not in ("loss", experiment.objective.metrics[0]) and (plan.patience or plan.restore_best):
+    if plan.metric not in ("loss", "error", experiment.objective.metrics[0]) and (plan.patience or plan.restore_best):
         raise ConfigError(
             f"format=script cannot choose the best parameters by metric={plan.metric}",
             f"format=pt2, or a run with metric=loss or metric={experiment.objective.metrics[0]}",
         )
+    metric = experiment.objective.metrics[0] if plan.metric == "error" else plan.metric  # in the same order
     every_epochs = f"(epoch + 1) % {epochs_between} == 0 or epoch + 1 == {config.epochs}" if epochs_between > 1 else ""
     every_steps = f"step % {plan.evaluate} == 0 or step == {plan.steps}"
     return {
@@ -148,7 +149,8 @@ def _training(experiment: Experiment) -> dict[str, Any]:
         "evaluate_if": every_steps if steps_between else every_epochs,
         "metric": _metric(experiment),
         "measure": f"measures[{0 if plan.metric == 'loss' else 1}]",
-        "sign": "-" if is_higher_better(plan.metric) else "",
+        "sign": "-" if is_higher_better(metric) else "",
+        "is_below": "<=" if plan.on_tie == "last" else "<",
     }
 
 

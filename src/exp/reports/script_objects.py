@@ -1,5 +1,6 @@
 """The source of the objects of a plain script: the model, the loss, the optimizer and the schedule."""
 
+import inspect
 import re
 from typing import Any, cast
 
@@ -8,10 +9,12 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from exp.config.instantiate import resolve
 from exp.config.schema import Config
 from exp.reports.inlined import inline
 from exp.reports.source import format_arguments, format_call, is_user_code
 from exp.training.build import Experiment
+from exp.training.build_model import model_arguments
 from exp.training.objectives import Multiclass
 from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
@@ -24,6 +27,7 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
     is_scheduled = bool(config.scheduler.get("_target_"))
     return {
         "layers": _layers(experiment),
+        "fits_initial": hasattr(experiment.model, "initialize") and not has_torch_layers(experiment),
         **_loss(experiment),
         **_optimizer(config),
         "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
@@ -44,7 +48,7 @@ def _optimizer(config: Config) -> dict[str, Any]:
             "clipped": "model.parameters()",
         }
     settings = f'"lr": {node.get("lr", 1.0)} * one, "weight_decay": {node.get("weight_decay", 0.0)} * other'
-    groups = f'[{{"params": members, {settings}}} for (one, other), members in groups.items()]'
+    groups = f'[{{"params": members, {settings}}} for (one, other), members in groups.items() if members]'
     return {
         "lr_factors": repr(lr),
         "decay_factors": repr(decay),
@@ -84,18 +88,32 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
 
 def _layers(experiment: Experiment) -> list[str]:
     config, model = experiment.config, experiment.model
-    if is_user_code(config.model):
-        widths = {"in_features": len(experiment.data.features), "out_features": experiment.objective.outputs}
-        return [format_call("model", config.model, format_arguments(widths))]
+    if not has_torch_layers(experiment):
+        passed = model_arguments(experiment.data.preprocessing, experiment.objective.outputs, experiment.plan.steps)
+        accepted = inspect.signature(resolve("model", config.model)).parameters
+        named = {name: value for name, value in passed.items() if name in accepted}
+        return [format_call("model", config.model, format_arguments(named))]
     # The usual spelling of nn.Linear(in_features=30, out_features=10, bias=True).
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
-    layers = list(model) if isinstance(model, nn.Sequential) else [model]
-    return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in layers]
+    return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in _list_layers(model)]
 
 
-def own_source(config: Config) -> dict[str, Any]:
+def has_torch_layers(experiment: Experiment) -> bool:
+    """Return whether the script can build the model of torch's layers; otherwise it has the source of its class."""
+    layers = _list_layers(experiment.model)
+    is_torch = all(type(layer).__module__.startswith("torch.nn.") for layer in layers)
+    return is_torch and not is_user_code(experiment.config.model)
+
+
+def _list_layers(model: nn.Module) -> list[nn.Module]:
+    return list(model) if isinstance(model, nn.Sequential) else [model]
+
+
+def own_source(experiment: Experiment) -> dict[str, Any]:
     """Return the source of exp's own classes in the run, and what it imports in addition to the script."""
-    targets = [str(node["_target_"]) for node in (config.scheduler,) if str(node.get("_target_")).startswith("exp.")]
+    config = experiment.config
+    nodes = [config.scheduler] if has_torch_layers(experiment) else [config.model, config.scheduler]
+    targets = [str(node["_target_"]) for node in nodes if str(node.get("_target_")).startswith("exp.")]
     imports, source = inline(target.rpartition(".")[0] for target in targets)
     known = ("import torch", "from torch import nn")
     return {"own_imports": [line for line in imports if line not in known], "own_source": source}

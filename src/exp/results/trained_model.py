@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exp.config.instantiate import instantiate
 from exp.config.schema import Config, config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
@@ -33,8 +32,9 @@ from exp.results.run_folder import (
     resume_command,
 )
 from exp.training.build import Experiment, build, build_objective, metric_names_of
+from exp.training.build_model import build_model
 from exp.training.calibration import Calibration, CalibrationLayer
-from exp.training.choices import resolve_loss
+from exp.training.choices import resolve_by_target
 from exp.training.events import State
 from exp.training.learner import MAX_ROWS, compute_metrics
 from exp.training.metrics import MetricSums
@@ -235,12 +235,11 @@ def load_trained(
     if (status := summary.read(folder).get("status")) not in ("finished", "pruned"):
         print(f"note: {folder} is {status}, not finished; to resume it: {resume_command(folder)}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])
-    config = replace(config, loss=resolve_loss(config.loss, preprocessing.classes))
+    config = resolve_by_target(config, preprocessing.classes)
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
-    widths: dict[str, Any] = {"in_features": len(preprocessing.features), "out_features": objective.outputs}
     with preserved_streams():
-        model: nn.Module = instantiate("model", config.model, **widths)
+        model = build_model(config, preprocessing, objective.outputs)
     model.load_state_dict(state["model"])
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:

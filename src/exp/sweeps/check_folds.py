@@ -30,7 +30,7 @@ class CheckFolds:
         from exp.data.folds import Fold
         from exp.data.seeding import preserved_streams
         from exp.training.build import load_dataset, split_seed, stratify_of
-        from exp.training.choices import resolve_loss
+        from exp.training.choices import resolve_by_target
         from exp.training.metric_choice import check_metrics
 
         config = self.config
@@ -38,7 +38,7 @@ class CheckFolds:
         with preserved_streams():
             try:
                 dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
-                loss = resolve_loss(config.loss, dataset.classes)
+                loss = resolve_by_target(config, dataset.classes).loss
                 check_metrics(config.metrics, config.metric, dataset.classes, loss.get("output") != "value")
                 for number in self.folds:
                     fold = Fold(number, int(config.folds or 0), config.fold_repeats)

@@ -25,6 +25,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError, as_yaml
+from exp.training.build_model import build_model, fit_initial
 from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
 from exp.training.events import State
@@ -99,8 +100,11 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)
-    widths: dict[str, Any] = {"in_features": len(data.features), "out_features": objective.outputs}
-    built: nn.Module = instantiate("model", config.model, **widths).to(device)
+    batches = Batches(data.train, **vars(config.batching))
+    _check_weighted_batches(objective, batches)
+    steps = config.epochs * batches.steps_per_epoch
+    built = build_model(config, data.preprocessing, objective.outputs, steps).to(device)
+    fit_initial(built, data.train)
     if initial is not None:
         load_initial(built, initial["model"], str(config.init))
     to_train = cache.reuse_model(config, built, objective.criterion)
@@ -108,8 +112,6 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     _check_output_activation(config, objective.criterion)
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=group_parameters(model, config.optimizer))
-    batches = Batches(data.train, **vars(config.batching))
-    _check_weighted_batches(objective, batches)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
     work = batches.size * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from exp.config.by_target import choose_by_target
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
 from exp.data.splits import Splits
@@ -13,6 +14,13 @@ _LOSSES: dict[bool, dict[str, Any]] = {
     True: {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"},
     False: {"_target_": "torch.nn.MSELoss", "output": "value"},
 }
+
+
+# Arguments of loss=auto that the loss of numbers does not have.
+_OF_CLASSES = ("label_smoothing",)
+
+
+_BY_TARGET = ("model", "loss", "optimizer", "scheduler")
 
 
 # Their options in conf/loss.
@@ -45,17 +53,26 @@ def resolve(config: Config, data: Splits) -> Config:
     dataset = dict(config.dataset)
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None
-    loss = resolve_loss(config.loss, data.classes)
+    config = resolve_by_target(config, data.classes)
     scheduler = config.scheduler
     if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and is_higher_better(config.metric):
         scheduler = {"mode": "max", **scheduler}
-    decided = replace(config, dataset=dataset, early_stopping=stopping, loss=loss, batching=batching, epochs=epochs)
+    decided = replace(config, dataset=dataset, early_stopping=stopping, batching=batching, epochs=epochs)
     return replace(decided, scheduler=scheduler)
 
 
-def resolve_loss(node: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
-    """Return the loss to build: cross-entropy for a target of `classes` and mean squared error for numbers, if auto."""
-    return {**node, **_LOSSES[classes is not None]} if node["_target_"] == "auto" else node
+def resolve_by_target(config: Config, classes: Sequence[str] | None) -> Config:
+    """Return the config with the model, the loss and what trains it for a target of `classes`; None: of numbers.
+
+    loss=auto is cross-entropy for classes, and mean squared error for numbers.
+    """
+    has_classes = classes is not None
+    nodes = {group: choose_by_target(getattr(config, group), has_classes) for group in _BY_TARGET}
+    loss = nodes["loss"]
+    if loss["_target_"] == "auto":
+        arguments = {key: value for key, value in loss.items() if has_classes or key not in _OF_CLASSES}
+        nodes["loss"] = {**arguments, **_LOSSES[has_classes]}
+    return replace(config, **nodes)
 
 
 def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
@@ -64,12 +81,15 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
         "epochs": (typed.epochs, resolved.epochs),
         "batching.batch_size": (typed.batching.batch_size, resolved.batching.batch_size),
         "dataset.scale_target": (typed.dataset.get("scale_target"), resolved.dataset.get("scale_target")),
-        "loss": (typed.loss["_target_"], _OPTIONS.get(resolved.loss["_target_"])),
     }
-    return {key: decided for key, (value, decided) in pairs.items() if value == "auto"}
+    if typed.loss["_target_"] == "auto":
+        pairs["loss"] = ("auto", _OPTIONS.get(resolved.loss["_target_"]))
+    return {key: decided for key, (value, decided) in pairs.items() if value == "auto" or str(value).startswith("<=")}
 
 
 def _batch_size(batch_size: Any, rows: int) -> Any:
+    if isinstance(batch_size, str) and batch_size != "auto":
+        return min(int(batch_size.removeprefix("<=")), rows)
     if batch_size != "auto":
         return batch_size
     size = next((size for limit, size in _BATCH_SIZES if rows < limit), _LARGEST_BATCH)

@@ -63,6 +63,11 @@ def accuracy(rows: ClassRows) -> float:
     return float(np.average(rows.predicted == rows.truth, weights=rows.weights))
 
 
+def error(rows: ClassRows) -> float:
+    """Return the share of wrong classes."""
+    return 1 - accuracy(rows)
+
+
 def balanced_accuracy(rows: ClassRows) -> float:
     """Return the mean recall of the classes that have rows."""
     return float(rows.recall[rows.confusion.sum(1) > 0].mean())

@@ -132,7 +132,7 @@ class Training:
                 override="metric=loss",
             )
         is_up = is_higher_better(self._plan.metric)
-        improved = self._state.record_validation(value, self._plan.min_delta, is_up)
+        improved = self._state.record_validation(value, self._plan.min_delta, is_up, self._plan.on_tie)
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
             if self._plan.restore_best:

@@ -17,6 +17,7 @@ from exp.training.number_metrics import NumberRows
 from exp.training.own_metric import OwnMetric
 
 _OF_CLASSES: dict[str, Callable[[ClassRows], float | None]] = {
+    "error": class_metrics.error,
     "balanced_accuracy": class_metrics.balanced_accuracy,
     "f1": class_metrics.f1,
     "precision": class_metrics.precision,
@@ -32,6 +33,7 @@ _OF_CLASSES: dict[str, Callable[[ClassRows], float | None]] = {
     "mcc": class_metrics.mcc,
 }
 _OF_NUMBERS: dict[str, Callable[[NumberRows], float | None]] = {
+    "error": number_metrics.error,
     "mae": number_metrics.mae,
     "mape": number_metrics.mape,
     "median_absolute_error": number_metrics.median_absolute_error,

@@ -26,6 +26,11 @@ class NumberRows:
         return np.abs(self.predicted - self.truth)
 
 
+def error(rows: NumberRows) -> float:
+    """Return the root mean squared error, as the metric rmse that every run has."""
+    return float(np.sqrt(np.average(np.square(rows.errors), axis=0, weights=rows.weights).mean()))
+
+
 def mae(rows: NumberRows) -> float:
     return float(np.average(rows.errors, axis=0, weights=rows.weights).mean())
 

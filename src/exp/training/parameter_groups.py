@@ -13,7 +13,7 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
     """Return the parameters for the optimizer that `node` describes: a list of them, or of groups of torch.optim.
 
     `lr_factors` and `decay_factors` map the last word of a parameter's name, such as bias, to a factor of `lr` or
-    `weight_decay`. Parameters with the same two factors are one group, in the order of the first of each.
+    `weight_decay`. Parameters with the same two factors are one group: first those without, whose rate is the run's lr.
 
     Raises:
         ConfigError: The model has no such parameter, or the optimizer has no groups.
@@ -33,7 +33,7 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
                     f"'optimizer.{key}={{{min(words)}: 1.0}}'",
                     key=f"optimizer.{key}",
                 )
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {(1.0, 1.0): []}
     for name, parameter in model.named_parameters():
         word = name.rpartition(".")[2]
         groups.setdefault((lr.get(word, 1.0), decay.get(word, 1.0)), []).append(parameter)
@@ -41,4 +41,5 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
     return [
         {"params": members, "lr": settings["lr"] * one, "weight_decay": settings["weight_decay"] * other}
         for (one, other), members in groups.items()
+        if members
     ]

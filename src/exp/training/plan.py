@@ -18,6 +18,7 @@ class Plan:
         metric: The metric of the validation rows that decides which parameters are the best.
         patience: Evaluations in which that metric does not improve by `min_delta` before training stops.
         restore_best: Whether the run ends with the best parameters.
+        on_tie: Which of evaluations with an equal metric is the best, `first` or `last`.
         watch: Whether every evaluation also yields histograms.
         min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
         max_steps_per_call: Limits the memory for the results of one call, and the delay of a stop request.
@@ -32,6 +33,7 @@ class Plan:
     patience: int | None = None
     min_delta: float = 0.0
     restore_best: bool = False
+    on_tie: str = "first"
     watch: bool = False
     min_seconds_between_saves: float = 0.0
     max_steps_per_call: int = 256
@@ -98,6 +100,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
         restore_best=config.early_stopping.restore_best,
+        on_tie=config.early_stopping.on_tie,
         watch=config.watch,
         max_steps_per_call=max(1, min(256, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
     )

@@ -65,7 +65,7 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     if data.classes is None:
         yield from _check_target_scale(data.train.y)
     yield from _check_initial_loss(learner.objective, trial.loss, is_scaled)
-    yield from _check_gradients(trial.gradients)
+    yield from _check_gradients(learner.model, trial.gradients)
 
 
 def _check_finite(data: Splits) -> None:
@@ -191,7 +191,7 @@ def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> I
         yield f"the initial loss is {loss:.4g}, but guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
 
 
-def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
+def _check_gradients(model: nn.Module, gradients: dict[str, Tensor | None]) -> Iterator[str]:
     """Warn of parameters that the loss does not depend on, and of layers of which half the units have no gradient."""
     unused = [name for name, gradient in gradients.items() if gradient is None]
     if unused:
@@ -203,7 +203,8 @@ def _check_gradients(gradients: dict[str, Tensor | None]) -> Iterator[str]:
             without = int((units == 0).sum())
             if 2 * without >= len(units):
                 dead.append(f"{name} ({without} of {len(units)} units)")
-    if dead:
+    starts_at_zero = any(p.dim() > 1 and not bool(p.any()) for p in model.parameters())  # a last layer of zeros
+    if dead and not starts_at_zero:
         yield (
             f"no gradient reaches {_shorten(dead)}: activations are saturated for every row (dead ReLUs); try: "
             "dataset.scaler=standard, or model.activation=tanh"

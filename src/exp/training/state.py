@@ -32,15 +32,20 @@ class TrainingState:
     waited: int = 0
     since_log: MetricSums | None = None
 
-    def record_validation(self, value: float, min_delta: float, higher_is_better: bool) -> bool:
-        """Record the metric of the validation rows; return whether it is the best so far."""
+    def record_validation(self, value: float, min_delta: float, higher_is_better: bool, on_tie: str) -> bool:
+        """Record the metric of the validation rows; return whether it is the best so far.
+
+        Args:
+            on_tie: Whether the `first` or the `last` of equal values is the best.
+        """
         sign = -1 if higher_is_better else 1
         self.value = value
         improved = self.to_beat is None or sign * value < sign * self.to_beat - min_delta
         self.waited = 0 if improved else self.waited + 1
         if improved:
             self.to_beat = value
-        if self.best_value is None or sign * value < sign * self.best_value:
+        is_tie = value == self.best_value and on_tie == "last"
+        if self.best_value is None or sign * value < sign * self.best_value or is_tie:
             self.best_value, self.best_step = value, self.step
             return True
         return False

@@ -1,0 +1,18 @@
+"""Values that depend on the target: {classes: 0.04, numbers: 0.07} is 0.04 for classes and 0.07 for numbers."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+_KINDS = ("classes", "numbers")
+
+
+def list_values(value: Any) -> list[Any]:
+    """Return the two values of a mapping by kind of target; any other value alone."""
+    if isinstance(value, Mapping) and set(cast("Mapping[str, Any]", value)) == set(_KINDS):
+        return [value[kind] for kind in _KINDS]
+    return [value]
+
+
+def choose_by_target(node: Mapping[str, Any], has_classes: bool) -> dict[str, Any]:
+    """Return the arguments in `node`, each of them with its value for a target of classes or of numbers."""
+    return {key: list_values(value)[0 if has_classes else -1] for key, value in node.items()}

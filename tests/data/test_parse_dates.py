@@ -63,7 +63,6 @@ def test_a_format_of_dates(words: str, form: str, expected: list[str]):
     assert dates.kind == ("time" if form == "time" else "date")
     assert dates.values[:-1].tolist() == [day(text) for text in expected]
     assert np.isnan(dates.values[-1])
-    assert dates.has_time == (form != "time" and any(" " in text for text in expected))
     again, is_wrong = read_dates(cells(*words.split("|")), form)
     assert np.array_equal(again, dates.values[:-1])
     assert not is_wrong.any()
@@ -137,7 +136,6 @@ def test_columns_of_times():
     assert dates is not None
     assert dates.values[0] == day("2024-05-01 12:00")
     assert np.isnan(dates.values[1])
-    assert dates.has_time
     zone = parse_dates("x", times.dt.tz_localize("Europe/Vienna"))
     assert zone is not None
     assert zone.values[0] == day("2024-05-01 10:00")

@@ -129,9 +129,9 @@ def violation(key: str, value: object) -> ConfigError:
     return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
 
 
-def example(key: str, value: object = None) -> str:
+def example(key: str) -> str:
     """Return a valid override of `key`; KEY=VALUE if it has no constraint."""
-    return suggest_override(key, value) if key in CONSTRAINTS else f"{key}=VALUE"
+    return suggest_override(key) if key in CONSTRAINTS else f"{key}=VALUE"
 
 
 def suggest_override(key: str, value: object = None) -> str:

@@ -23,13 +23,11 @@ class Dates:
         values: Days since 1970-01-01 in UTC, float64 [N]; fractions are times, NaN are empty cells. For the format
             `time` the fraction of a day.
         format: How the dates are written, to be stored with the column.
-        has_time: Whether a cell has a time of day.
         notes: What was decided, for the user.
     """
 
     values: Floats
     format: str
-    has_time: bool
     notes: tuple[str, ...]
 
     @property
@@ -49,8 +47,7 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     """
     pd = import_pandas()
     if pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        values = _read_times(cells)
-        return Dates(values, DATETIME, _has_time(values), ())
+        return Dates(_read_times(cells), DATETIME, ())
     if pd.api.types.is_bool_dtype(cells.dtype) or (pd.api.types.is_numeric_dtype(cells.dtype) and not is_declared):
         return None
     codes, words = _factorize(cells)
@@ -79,7 +76,7 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     marks = [(word, count) for word, count in zip(words, counts, strict=True) if _is_gap(word)]
     known = dict(zip(present, days, strict=True))
     values = np.array([*(known.get(word, np.nan) for word in words), np.nan])[codes]
-    return Dates(values, form, form != TIME and _has_time(values), (*gap_notes(name, marks), *notes))
+    return Dates(values, form, (*gap_notes(name, marks), *notes))
 
 
 def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:
@@ -134,11 +131,6 @@ def _read_times(cells: Cells) -> Floats:
     if cells.dt.tz is not None:
         cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
     return ((cells - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64)
-
-
-def _has_time(values: Floats) -> bool:
-    present = values[~np.isnan(values)]
-    return bool((present != np.floor(present)).any())
 
 
 def _are_seasons(words: list[str]) -> bool:

@@ -170,6 +170,36 @@ def test_what_cannot_be_refitted_is_refused(folder: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "sweep", tmp_path / "sweep")
+    done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)
+    assert done.returncode == 1
+    what = "dataset.path=wine.csv: file not found\n  try: python -m exp refit sweep dataset.path=NEW\n"
+    assert done.stderr.endswith(what)
+    shutil.copy(folder / "wine.csv", tmp_path / "moved wine.csv")
+    line = ["refit", "sweep", "dataset.path=moved wine.csv", "out=run"]
+    done = forking.run("exp", line, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert summary_of(tmp_path / "run")["data_sha256"] == summary_of(tmp_path / "sweep/2")["data_sha256"]
+    text = (folder / "wine.csv").read_text().splitlines()
+    (tmp_path / "moved wine.csv").write_text("\n".join(text[:-1]) + "\n")
+    done = forking.run("exp", [*line[:-1], "out=other"], tmp_path)
+    assert done.returncode == 1
+    assert "the rows differ from those that sweep was trained on" in done.stderr
+
+
+def test_a_refit_says_that_the_seeds_had_other_test_rows(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "wine.csv", tmp_path)
+    for extra, is_noted in (([], True), (["dataset.seed=0"], False)):
+        name = f"sweep{len(extra)}"
+        line = [*WINE, "seed=0,1", *extra, "figures=false", "sweep.workers=0", f"hydra.sweep.dir={name}"]
+        assert forking.run("exp", ["-m", *line], tmp_path).returncode == 0
+        done = forking.run("exp", ["refit", name, f"out=run{len(extra)}"], tmp_path)
+        assert done.returncode == 0, done.stderr
+        note = "note: each of the 2 seeds of the sweep has another split: the test rows of this run were training or"
+        assert (note in done.stdout) == is_noted
+
+
 def test_a_refit_of_folds_has_a_schedule_of_its_own_length(folder: Path, tmp_path: Path):
     """Of 178 rows, 106 + 35 train the refit in 15 steps, and 118 or 119 are outside a fold, which are 12 steps."""
     shutil.copy(folder / "wine.csv", tmp_path)

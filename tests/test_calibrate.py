@@ -170,3 +170,36 @@ def test_a_damaged_calibration_is_refused(folder: Path, change: dict[str, Any]):
     (folder / "run/calibration.json").write_text(json.dumps(content | change))
     result = run_module("exp", ["evaluate", "run=run"], folder)
     assert "run/calibration.json cannot be read" in result.stderr
+
+
+def test_a_sweep_is_its_best_job(folder: Path):
+    words = "dataset=cancer optimizer.lr=0.0001,0.1 epochs=4 figures=false sweep.workers=0 hydra.sweep.dir=sweep"
+    do(folder, "-m", *words.split())
+    printed = do(folder, "calibrate", "run=sweep")
+    assert printed.startswith("sweep: job 1: loss/val ")
+    assert (folder / "sweep/1/calibration.json").exists()
+    assert "calibrate run=sweep/1 method=none deletes it" in printed
+    assert ", calibrated: p.csv" in do(folder, "predict", "run=sweep", "data=rows.csv", "out=p.csv")
+    assert do(folder, "calibrate", "run=sweep", "method=none").endswith("without calibration: sweep/1\n")
+    assert not (folder / "sweep/1/calibration.json").exists()
+
+
+@pytest.mark.parametrize("method", ["auto", "none"])
+@pytest.mark.parametrize("link", ["calibration.json", "."])
+def test_nothing_is_written_through_a_link(link: str, method: str, folder: Path):
+    (folder / "sweep").mkdir()
+    (folder / "sweep/multirun.yaml").write_text("hydra: {}\n")
+    elsewhere, job = folder / "elsewhere", folder / "sweep/0"
+    if link == ".":
+        shutil.move(folder / "run", elsewhere)
+        job.symlink_to(elsewhere)
+    else:
+        shutil.move(folder / "run", job)
+        elsewhere.write_text("{}")
+        (job / link).symlink_to(elsewhere)
+    before = sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_text()
+    refused = run_module("exp", ["calibrate", "run=sweep/0", f"method={method}"], folder)
+    assert refused.returncode == 1
+    assert "is a link, but a run may write only in its own folder\n  try: rm sweep/0" in refused.stderr
+    assert before == (sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_text())
+    assert (job / link).is_symlink() or job.is_symlink()

@@ -1,15 +1,20 @@
 """`exp calibrate`: probabilities of a trained classifier that fit the observed frequencies, and its threshold."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.cli.commands import run_command
-from exp.cli.output import print_table
+from exp.cli.output import print_notes, print_table
 from exp.config.metric_names import always_computed, as_cost
+from exp.config.overrides import shell_line
 from exp.errors import ConfigError
+from exp.results.best_job import choose_jobs
+from exp.results.lock import folder_lock
+from exp.results.run_folder import CALIBRATION, refuse_links
 
 if TYPE_CHECKING:
     from exp.results.trained_model import TrainedModel
@@ -37,7 +42,7 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
     folder. predict, evaluate and export then apply it to the parameters that were calibrated.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run; of a sweep, its best job is used.
         method: temperature scales the logits; bias also shifts those of each class, which corrects for class weights;
             auto is bias for a run with class weights, otherwise temperature; none deletes the calibration.
         threshold: The second of two classes is predicted if its probability is at least this: a number, or a metric
@@ -50,18 +55,24 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
         raise ConfigError(f"method={method}: unknown method (available: {', '.join(_METHODS)})", "method=auto")
     if method == "none" and threshold != "none":
         raise ConfigError(f"method=none threshold={threshold}: a calibration is needed for a threshold", "method=auto")
+    (job,), notes = choose_jobs(run)
+    print_notes(*notes)
+    refuse_links(job)
+    with folder_lock(job):
+        if method == "none":
+            (job / CALIBRATION).unlink(missing_ok=True)
+            print(f"without calibration: {job}")
+        else:
+            _calibrate(job, method, threshold, checkpoint, moved)
+
+
+def _calibrate(job: Path, method: str, threshold: str, checkpoint: str, moved: Mapping[str, str]) -> None:
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results import calibration_json
-    from exp.results.run_folder import CALIBRATION
     from exp.results.trained_model import load_trained
     from exp.training.calibration import fit_calibration
 
-    trained = load_trained(run, checkpoint, moved, calibrated=False)
-    path = trained.folder / CALIBRATION
-    if method == "none":
-        path.unlink(missing_ok=True)
-        print(f"without calibration: {trained.folder}")
-        return
+    trained = load_trained(job, checkpoint, moved, calibrated=False)
     rows = _rows(trained, "val")
     has_bias = method == "bias" or (method == "auto" and trained.preprocessing.class_weights is not None)
     calibration = fit_calibration(rows.probabilities, rows.truth, rows.weights, has_bias)
@@ -78,7 +89,8 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
         )
     how = {"checkpoint": trained.checkpoint, "threshold_metric": metric, "before": before, "after": after}
     calibration_json.write(trained.folder, calibration, trained.step, how)
-    print(f"calibration: {path}; predict, evaluate and export apply it, exp calibrate run={run} method=none deletes it")
+    delete = shell_line(["calibrate", f"run={job}", "method=none"])
+    print(f"calibration: {job / CALIBRATION}; predict, evaluate and export apply it, {delete} deletes it")
 
 
 def _rows(trained: "TrainedModel", split: str) -> "ClassRows":

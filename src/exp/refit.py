@@ -7,11 +7,11 @@ from exp.cli.commands import run_command
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError
 from exp.results.best_job import find_best
-from exp.results.refit_line import refit_overrides
+from exp.results.refit_line import refit_overrides, split_note
 from exp.results.run_folder import find_results
 
 
-def refit(sweep: str, /, out: str | None = None) -> None:
+def refit(sweep: str, /, out: str | None = None, **moved: str) -> None:
     """Train the best choice of a sweep on its training and validation rows.
 
         python -m exp refit SWEEP
@@ -23,14 +23,17 @@ def refit(sweep: str, /, out: str | None = None) -> None:
     Args:
         sweep: Folder of the sweep or search.
         out: Folder of the new run; by default one in outputs/.
+        dataset.path: Where the data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     found = find_best(Path(sweep))
     if out is not None and (results := find_results(Path(out))) is not None:
         raise ConfigError(f"out={out}: the folder already contains {results}", "out=ANOTHER_FOLDER")
     folder = [text_override("hydra.run.dir", out)] if out is not None else []
-    line = [*found.config_dir, *refit_overrides(found), *folder]
+    line = [*found.config_dir, *refit_overrides(found, moved), *folder]
     print(f"# {found}")
     print(shell_line(line), flush=True)
+    if (note := split_note(found)) is not None:
+        print(f"note: {note}", flush=True)
     # Lazy: the command line imports the commands.
     from exp.cli.main import train_or_sweep
 

@@ -3,12 +3,15 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from omegaconf import OmegaConf
 
 from exp.config.compose import compose_config, override_key
-from exp.config.overrides import shell_line
+from exp.config.overrides import quote_text, reads_as, shell_line
 from exp.config.schema import validate
-from exp.errors import ConfigError
+from exp.data.input_files import DATA_PATHS, changed_rows, check_input_files, with_moved_files
+from exp.errors import ConfigError, DataError
 from exp.results import summary
 from exp.results.best_job import BestChoice
 from exp.results.run_folder import read_config
@@ -16,14 +19,18 @@ from exp.results.run_folder import read_config
 _PLATEAU = ".ReduceLROnPlateau"
 
 
-def refit_overrides(best: BestChoice) -> list[str]:
+def refit_overrides(best: BestChoice, moved: Mapping[str, str] | None = None) -> list[str]:
     """Return the overrides of a run of the choice on all rows that are not for test.
 
     What depended on the number of rows or on the length of the best jobs keeps its value: the epochs of `auto` or of
     early stopping, the batch size of `auto`, the length of a schedule.
 
+    Args:
+        moved: Where the data files are now, by key: {"dataset.path": "data.csv"}.
+
     Raises:
         ConfigError: The learning rate depends on the validation rows.
+        DataError: A data file is not found.
     """
     job = best.jobs[0]
     config, content = read_config(job), summary.read(job)
@@ -44,7 +51,42 @@ def refit_overrides(best: BestChoice) -> list[str]:
     if "batching.batch_size" in content.get("decided", {}):
         changed["batching.batch_size"] = str(content["decided"]["batching.batch_size"])
     line = _override(best.overrides, changed)
+    if moved:
+        with_moved_files(config["dataset"], moved)
+        line = _override(line, {key: quote_text(path) for key, path in moved.items()})
+    _check_files(best, line, bool(moved))
     return _override(line, _keep_schedule(config, content, lambda: _count_refit_steps(best, line)))
+
+
+def split_note(best: BestChoice) -> str | None:
+    """Return that the jobs do not have the same test rows, so that those of a refit are none of a test."""
+    if len({summary.read(job).get("split_sha256") for job in best.jobs}) == 1:
+        return None
+    return (
+        f"each of the {best.repeats} of the sweep has another split: the test rows of this run were training or "
+        "validation rows of other jobs, so its test metrics are not comparable with the means of the sweep"
+    )
+
+
+def _check_files(best: BestChoice, line: Sequence[str], is_moved: bool) -> None:
+    """Raise DataError, with the command that names its new place, if a data file is not found, or has other rows."""
+    config = compose_config(line, best.config_dir[1:])
+    try:
+        check_input_files(cast("dict[str, Any]", OmegaConf.to_container(config.dataset, resolve=True)))
+    except DataError as error:
+        if error.key not in DATA_PATHS:
+            raise
+        near = reads_as(error.override.partition("=")[2]) if isinstance(error.override, str) else "NEW"
+        fix = shell_line(["refit", str(best.sweep), f"{error.key}={near}"])
+        raise DataError(error.problem, fix, key=error.key) from error
+    recorded = summary.read(best.jobs[0]).get("data_sha256")
+    if is_moved and recorded is not None:
+        # Lazy: it imports torch.
+        from exp.training.build import load_dataset
+
+        if (found := load_dataset(validate(config)).fingerprint) != recorded:
+            what = f"the rows differ from those that {best.sweep} was trained on: {changed_rows(recorded, found)}"
+            raise DataError(what, f"the original rows, or the line of {shell_line(['best', str(best.sweep)])}")
 
 
 def _override(words: Sequence[str], changed: Mapping[str, str]) -> list[str]:

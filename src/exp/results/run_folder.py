@@ -242,7 +242,7 @@ def _read_hydra_file(folder: Path, name: str) -> Any:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise ConfigError if `folder` contains a link, through which a run would write elsewhere."""
-    for path in folder.rglob("*"):
+    """Raise ConfigError if `folder` contains or, in a sweep, is a link, through which a run would write elsewhere."""
+    for path in (*([folder] if is_sweep(folder.parent) else []), *folder.rglob("*")):
         if path.is_symlink():
             raise ConfigError(f"{path} is a link, but a run may write only in its own folder", f"rm {path}")

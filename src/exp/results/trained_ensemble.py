@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exp.config.overrides import shell_line
 from exp.data.frame import Frame
 from exp.data.read_table import Table
 from exp.errors import ConfigError
@@ -131,6 +132,7 @@ def load_models(
     """
     models = tuple(load_trained(job, checkpoint, moved, metrics=metrics) for job in jobs)
     _check_targets(models)
+    _note_uncalibrated(models)
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(map(_without_threshold, models)))
 
 
@@ -144,6 +146,18 @@ def _check_targets(models: Sequence[TrainedModel]) -> None:
             raise ConfigError(
                 f"ensemble=true: {what}", f"run={first.folder}, or a new sweep, whose jobs read the same file"
             )
+
+
+def _note_uncalibrated(models: Sequence[TrainedModel]) -> None:
+    """Print which models have no calibration, if others have one."""
+    without = [model for model in models if model.calibration is None]
+    if 0 < len(without) < len(models):
+        names = shorten(", ".join(model.folder.name for model in without), 60)
+        line = shell_line(["calibrate", f"run={without[0].folder}"])
+        print(
+            f"note: {len(models) - len(without)} of {len(models)} models are calibrated, and the average mixes their "
+            f"probabilities with uncalibrated ones (of {names}); to calibrate: {line}"
+        )
 
 
 def _name_targets(model: TrainedModel) -> str:

@@ -7,7 +7,7 @@ from exp.cli.commands import run_command
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError
 from exp.results.best_job import find_best
-from exp.results.refit_line import refit_overrides, split_note
+from exp.results.refit_line import describe_split, refit_overrides
 from exp.results.run_folder import find_results
 
 
@@ -32,7 +32,7 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> None:
     line = [*found.config_dir, *refit_overrides(found, moved), *folder]
     print(f"# {found}")
     print(shell_line(line), flush=True)
-    if (note := split_note(found)) is not None:
+    if (note := describe_split(found)) is not None:
         print(f"note: {note}", flush=True)
     # Lazy: the command line imports the commands.
     from exp.cli.main import train_or_sweep

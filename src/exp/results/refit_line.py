@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from exp.config.compose import compose_config, override_key
 from exp.config.overrides import quote_text, reads_as, shell_line
 from exp.config.schema import validate
-from exp.data.input_files import DATA_PATHS, changed_rows, check_input_files, with_moved_files
+from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, with_moved_files
 from exp.errors import ConfigError, DataError
 from exp.results import summary
 from exp.results.best_job import BestChoice
@@ -58,7 +58,7 @@ def refit_overrides(best: BestChoice, moved: Mapping[str, str] | None = None) ->
     return _override(line, _keep_schedule(config, content, lambda: _count_refit_steps(best, line)))
 
 
-def split_note(best: BestChoice) -> str | None:
+def describe_split(best: BestChoice) -> str | None:
     """Return that the jobs do not have the same test rows, so that those of a refit are none of a test."""
     if len({summary.read(job).get("split_sha256") for job in best.jobs}) == 1:
         return None
@@ -85,7 +85,8 @@ def _check_files(best: BestChoice, line: Sequence[str], is_moved: bool) -> None:
         from exp.training.build import load_dataset
 
         if (found := load_dataset(validate(config)).fingerprint) != recorded:
-            what = f"the rows differ from those that {best.sweep} was trained on: {changed_rows(recorded, found)}"
+            how = describe_changed_rows(recorded, found)
+            what = f"the rows differ from those that {best.sweep} was trained on: {how}"
             raise DataError(what, f"the original rows, or the line of {shell_line(['best', str(best.sweep)])}")
 
 

@@ -1,7 +1,7 @@
 """`exp evaluate`: the metrics of a trained model."""
 
 import sys
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from exp.cli.commands import run_command
 from exp.cli.output import print_notes
@@ -10,6 +10,11 @@ from exp.config.overrides import reads_as
 from exp.config.own_metrics import refuse_metric
 from exp.errors import ConfigError, DataError
 from exp.results.best_job import choose_jobs
+
+if TYPE_CHECKING:
+    from exp.results.trained_ensemble import TrainedEnsemble
+    from exp.results.trained_model import TrainedModel
+    from exp.training.metrics import MetricSums
 
 
 def evaluate(
@@ -40,39 +45,39 @@ def evaluate(
     jobs, notes = choose_jobs(run, ensemble)
     print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
+    from exp.results.trained_ensemble import load_models
+
+    trained = load_models(jobs, checkpoint, moved, names)
+    what = data or split or trained.held_out
+    values = trained.evaluate(what) if data is None else _evaluate_table(trained, data)
+    print(f"{what}, {values.count:,} rows, {trained.parameters}")
+    for name, value in values.values().items():
+        print(f"{name} {value!r}")
+
+
+def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "MetricSums":
+    """Return the metrics of the rows in the file `data` that have a target and can be predicted; print notes."""
     import torch
 
     from exp.data.encode import encode_targets
     from exp.data.weight_column import encode_weights
-    from exp.results.trained_ensemble import load_models
 
-    trained = load_models(jobs, checkpoint, moved, names)
-    if data is None:
-        what = split or trained.held_out
-        values = trained.evaluate(what)
-    else:
-        lead, table = trained.lead, trained.read(data)
-        outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
-        y, has_target, more = encode_targets(table.frame, lead.preprocessing, data)
-        weights = None
-        if lead.weight is not None:
-            notation = lead.preprocessing.weight_notation
-            weights, more_of_weights = encode_weights(table.frame, lead.weight, notation, data)
-            more += more_of_weights
-        print_notes(*table.notes, *notes, *more)
-        kept = is_complete & has_target
-        if not kept.any():
-            raise DataError(
-                f"data={data}: every row has a missing value", "rows with a value in each column, and a target"
-            )
-        if weights is not None and not weights[kept].any():
-            raise DataError(f"data={data}: the weight '{lead.weight}' is 0 in every row", "rows with weights > 0")
-        of_row = None if weights is None else weights[kept]
-        with_target = torch.from_numpy(has_target[is_complete])
-        what, values = data, lead.measure(outputs[with_target], y[kept], of_row)
-    print(f"{what}, {values.count:,} rows, {trained.parameters}")
-    for name, value in values.values().items():
-        print(f"{name} {value!r}")
+    lead, table = trained.lead, trained.read(data)
+    outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
+    y, has_target, more = encode_targets(table.frame, lead.preprocessing, data)
+    weights = None
+    if lead.weight is not None:
+        notation = lead.preprocessing.weight_notation
+        weights, more_of_weights = encode_weights(table.frame, lead.weight, notation, data)
+        more += more_of_weights
+    print_notes(*table.notes, *notes, *more)
+    kept = is_complete & has_target
+    if not kept.any():
+        raise DataError(f"data={data}: every row has a missing value", "rows with a value in each column, and a target")
+    if weights is not None and not weights[kept].any():
+        raise DataError(f"data={data}: the weight '{lead.weight}' is 0 in every row", "rows with weights > 0")
+    with_target = torch.from_numpy(has_target[is_complete])
+    return lead.measure(outputs[with_target], y[kept], None if weights is None else weights[kept])
 
 
 def parse_metrics(text: str) -> list[str]:

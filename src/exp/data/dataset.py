@@ -77,6 +77,25 @@ def as_dataset(source: Any) -> Dataset:
             "return x of shape [N, F] and y of shape [N]",
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
+    x = _check_features(x, y)
+    columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
+    if y.dtype.kind == "f":
+        if not np.isfinite(y).all():
+            raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
+        return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
+    if y.ndim != 1:
+        raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
+    labels, indices = encode_classes(y)
+    notes = ()
+    if y.dtype.kind in "iu" and len(labels) > max(_USUAL_CLASSES, len(y) // 10):
+        notes = (
+            f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
+        )
+    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
+
+
+def _check_features(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the features in float64. DataError if they are not finite numbers [N, F], one row for each of `y`."""
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
             f"dataset: x must have shape [N, F] and y shape [N] with N >= 1, got {list(x.shape)} and {list(y.shape)}",
@@ -101,20 +120,7 @@ def as_dataset(source: Any) -> Dataset:
             f"{int(np.argmin(finite))}",
             "remove or fill these values in the function of the dataset",
         )
-    columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
-    if y.dtype.kind == "f":
-        if not np.isfinite(y).all():
-            raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
-        return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
-    if y.ndim != 1:
-        raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
-    labels, indices = encode_classes(y)
-    notes = ()
-    if y.dtype.kind in "iu" and len(labels) > max(_USUAL_CLASSES, len(y) // 10):
-        notes = (
-            f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
-        )
-    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
+    return x
 
 
 def _as_array(name: str, part: Any) -> NDArray[Any]:

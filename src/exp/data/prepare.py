@@ -48,11 +48,10 @@ def prepare(
         ConfigError: The split does not fit the rows, a split would be empty, or there is none to train on.
         DataError: The training rows have no features.
     """
-    n = len(dataset.x)
     if fold is not None:
         rows = assign_fold(dataset, fold, split, seed, stratify)
     elif split is None and dataset.parts is None:
-        rows = [np.arange(n)]
+        rows = [np.arange(len(dataset.x))]
     else:
         rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, bool(stratify))
     validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
@@ -65,20 +64,7 @@ def prepare(
         raise DataError(f"{problem} ({listed})", "more training rows, or another dataset.seed")
     scale = fit_target_scale(dataset.y, dataset.classes, rows[0], scale_target, dataset.target)
     preprocessing = replace(preprocessing, target_scale=scale)
-    y = preprocessing.encode_targets(dataset.y)
-    numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
-    check_memory(n, len(preprocessing.features))
-    weights = None if dataset.weights is None else torch.from_numpy(dataset.weights).float()
-    parts = [
-        Split(
-            preprocessing.to_tensor(encoded[part]),
-            y[torch.from_numpy(part)],
-            numbers[part],
-            scale,
-            None if weights is None else weights[torch.from_numpy(part)],
-        )
-        for part in rows
-    ]
+    parts = _make_splits(dataset, preprocessing, encoded, rows)
     if fold is not None and dataset.classes is None:
         parts[2] = replace(parts[2], given=dataset.y[rows[2]].astype(np.float64).reshape(len(rows[2]), -1))
     train, val, test = parts if len(parts) == 3 else parts * 3
@@ -93,6 +79,27 @@ def prepare(
         *_unseen_classes(dataset, rows),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+def _make_splits(
+    dataset: Dataset, preprocessing: Preprocessing, encoded: NDArray[np.float64], rows: Sequence[NDArray[np.int64]]
+) -> list[Split]:
+    """Return the split of each of `rows`. DataError if there is not enough memory."""
+    n = len(dataset.x)
+    y = preprocessing.encode_targets(dataset.y)
+    numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
+    check_memory(n, len(preprocessing.features))
+    weights = None if dataset.weights is None else torch.from_numpy(dataset.weights).float()
+    return [
+        Split(
+            preprocessing.to_tensor(encoded[part]),
+            y[torch.from_numpy(part)],
+            numbers[part],
+            preprocessing.target_scale,
+            None if weights is None else weights[torch.from_numpy(part)],
+        )
+        for part in rows
+    ]
 
 
 def _merge_validation(rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

@@ -60,6 +60,19 @@ def read_delimited(
         raise ConfigError(
             f"dataset.decimal={decimal}: it is also the separator of the cells", "another dataset.separator"
         )
+    frame = _read_cells(source, encoding, layout, decimal, empty, text)
+    _check_extra_columns(frame, source, encoding, layout)
+    if layout.has_empty_end:
+        frame, layout.names[-1:] = frame.iloc[:, :-1], []
+    if layout.separator == ";" and decimal == ".":
+        notes += _thousands_notes(frame, layout.names)
+    return frame, layout.names, layout.has_row_names, tuple(notes)
+
+
+def _read_cells(
+    source: Source, encoding: str, layout: Layout, decimal: str, empty: EmptyValues, text: Collection[str]
+) -> Frame:
+    """Return the frame of the lines below the names, its columns numbered."""
     pd = import_pandas()
     gaps = [word for word in EMPTY_WORDS if word not in empty.kept]
     options = {"sep": layout.separator, "header": None, "names": range(len(layout.names)), "index_col": False}
@@ -84,12 +97,7 @@ def read_delimited(
     for place, cells in frame.items():
         if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) == "integer":  # beyond int64
             frame[place] = cells.astype(np.float64)
-    _check_extra_columns(frame, source, encoding, layout)
-    if layout.has_empty_end:
-        frame, layout.names[-1:] = frame.iloc[:, :-1], []
-    if layout.separator == ";" and decimal == ".":
-        notes += _thousands_notes(frame, layout.names)
-    return frame, layout.names, layout.has_row_names, tuple(notes)
+    return frame
 
 
 def _is_whole(values: Floats) -> NDArray[np.bool_]:

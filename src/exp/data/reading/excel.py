@@ -28,30 +28,7 @@ def read_excel(
         DataError: The file is damaged, there is no such sheet, or its first rows are no table.
         ConfigError: openpyxl is not installed.
     """
-    with require_extra("openpyxl", source.where, "excel"):
-        openpyxl = importlib.import_module("openpyxl")
-    with source.open() as stream:
-        try:
-            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-            titles = [str(page.title) for page in book.worksheets]
-            if sheet is not None and str(sheet) not in titles:
-                near = nearest(str(sheet), titles)
-                raise DataError(
-                    f"dataset.sheet={sheet}: unknown sheet '{sheet}' (available: {', '.join(titles)})",
-                    f"'dataset.sheet=\"{near or titles[0]}\"'",
-                )
-            sheet_rows: list[list[Any]] = []
-            title = ""
-            for page in book.worksheets:
-                title = str(page.title)
-                if sheet in (None, title) or str(sheet) == title:
-                    sheet_rows = _read_rows(page)
-                    if sheet_rows or sheet is not None:
-                        break
-            book.close()
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, SyntaxError) as error:
-            problem = f"{source.where}: the Excel file cannot be read: {' '.join(str(error).split())}"
-            raise DataError(problem, "the file saved again by Excel, or as .csv") from error
+    title, titles, sheet_rows = _read_sheet(source, sheet)
     notes = (
         [f"read sheet '{title}' of {', '.join(titles)}; another one: dataset.sheet=..."]
         if (len(titles) > 1 and sheet is None)
@@ -79,6 +56,35 @@ def read_excel(
         for place in range(width)
     ]
     return import_pandas().DataFrame(dict(enumerate(columns))), names, tuple(notes)
+
+
+def _read_sheet(source: Source, sheet: str | None) -> tuple[str, list[str], list[list[Any]]]:
+    """Return the name of the sheet that was read, the names of all sheets, and its rows."""
+    with require_extra("openpyxl", source.where, "excel"):
+        openpyxl = importlib.import_module("openpyxl")
+    with source.open() as stream:
+        try:
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            titles = [str(page.title) for page in book.worksheets]
+            if sheet is not None and str(sheet) not in titles:
+                near = nearest(str(sheet), titles)
+                raise DataError(
+                    f"dataset.sheet={sheet}: unknown sheet '{sheet}' (available: {', '.join(titles)})",
+                    f"'dataset.sheet=\"{near or titles[0]}\"'",
+                )
+            sheet_rows: list[list[Any]] = []
+            title = ""
+            for page in book.worksheets:
+                title = str(page.title)
+                if sheet in (None, title) or str(sheet) == title:
+                    sheet_rows = _read_rows(page)
+                    if sheet_rows or sheet is not None:
+                        break
+            book.close()
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, SyntaxError) as error:
+            problem = f"{source.where}: the Excel file cannot be read: {' '.join(str(error).split())}"
+            raise DataError(problem, "the file saved again by Excel, or as .csv") from error
+    return title, titles, sheet_rows
 
 
 def _read_rows(page: Any) -> list[list[Any]]:

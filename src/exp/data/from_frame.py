@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,28 +63,14 @@ def dataset_from_frame(
         frame.index = label_rows(row_numbers, parts)
     names = list(map(str, frame.columns))
     target = _find_target(options.target, names, path)
-    group, order, split_column, weight = (
-        None if name is None else str(name)
-        for name in (options.group, options.order, options.split_column, options.weight)
-    )
-    kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
-    drop = [str(name) for name in options.drop]
+    options = _check_options(options, target, names, path)
+    group, order, split_column, weight = options.group, options.order, options.split_column, options.weight
+    kinds = options.kinds or {}
     missing, default_missing = missing_policies(options.missing)
-    roles = {"group": group, "order": order, "split_column": split_column, "weight": weight}
-    _check_names(
-        names,
-        path,
-        {"drop": drop, "kinds": kinds, "missing": missing, **{key: [name] for key, name in roles.items() if name}},
-    )
-
-    if weight == target:
-        raise ConfigError(f"dataset.weight={weight}: this column is the target", "another column as dataset.weight")
-    if group == target:
-        raise ConfigError(f"dataset.group={group}: this column is the target", "another column as dataset.group")
     others = (target, group, split_column, weight)
-    given = frame.drop(columns=[name for name in drop if name not in (*others, order)])
+    given = frame.drop(columns=[name for name in options.drop if name not in (*others, order)])
     cells, target_notes, target_notation = read_target(target, given[target], options.task, options.decimal)
-    features = [name for name in map(str, given.columns) if name not in (*others, *drop)]
+    features = [name for name in map(str, given.columns) if name not in (*others, *options.drop)]
     column_options = ColumnOptions(
         kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
     )
@@ -174,6 +160,21 @@ def _find_target(target: str | int, names: list[str], path: str) -> str:
     fix = shlex.quote(override) if override else f"one of {_list_names(names)}"
     what = f"dataset.target={target}: {path} has no column '{target}'"
     raise DataError(what, fix, key="dataset.target", override=override)
+
+
+def _check_options(options: TableOptions, target: str, names: list[str], path: str) -> TableOptions:
+    """Return the options with the names of columns as text. DataError, ConfigError if a column cannot be what it is."""
+    roles = {key: getattr(options, key) for key in ("group", "order", "split_column", "weight")}
+    roles = {key: str(name) for key, name in roles.items() if name is not None}
+    kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
+    drop = list(map(str, options.drop))
+    missing, _ = missing_policies(options.missing)
+    named = {key: [name] for key, name in roles.items() if name}
+    _check_names(names, path, {"drop": drop, "kinds": kinds, "missing": missing, **named})
+    for key in ("weight", "group"):
+        if roles.get(key) == target:
+            raise ConfigError(f"dataset.{key}={target}: this column is the target", f"another column as dataset.{key}")
+    return replace(options, kinds=kinds, drop=drop, **roles)
 
 
 def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:

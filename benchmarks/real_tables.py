@@ -4,9 +4,11 @@
 is classes or number. For each task it runs what `python -m exp dataset=table dataset.path= dataset.target=` runs, and
 fits scikit-learn's models at their defaults to the same training and validation rows and the same features. It prints
 how many tasks train, why the others do not, where the test score is far below the worst of the four models, and the
-mean ranks. Scores are accuracy for classes and R^2 for numbers, of the test rows. `--rows` leaves out larger tables,
-`--sample N` takes N tasks at random, `--largest N` the N largest tables, `--set KEY=VALUE` adds overrides, and --out
-gets the results, a line of JSON each. `--read RESULTS` prints the report of such a file without a run, and
+mean ranks. Scores are accuracy for classes and R^2 for numbers, of the test rows; log losses of classes and seconds are
+printed too. `--recipes realmlp=experiment=realmlp` also trains with these overrides, under that name; LightGBM and
+CatBoost are compared where they are installed. `--rows` leaves out larger tables, `--sample N` takes N tasks at random,
+`--largest N` the N largest tables, `--seed` is that of the runs, `--set KEY=VALUE` adds overrides, and --out gets the
+results, a line of JSON each. `--read RESULTS` prints the report of such a file without a run, and
 `--beside NAME=RESULTS` adds the runs of another version of exp to the ranks; a task that did not train there is last.
 """
 
@@ -29,34 +31,43 @@ import numpy as np
 # How far below the worst of the other models a test score is a disaster.
 FAR_BELOW = {"classes": 0.03, "number": 0.05}
 OTHERS = ("linear", "mlp", "forest", "boosting")
+METRIC = {"classes": "accuracy", "number": "r2"}
 
 
-def measure(task: dict[str, Any], overrides: list[str], with_others: bool) -> dict[str, Any]:
-    """Train on a task; return its scores by model, or the error."""
+def measure(
+    task: dict[str, Any], overrides: list[str], recipes: dict[str, list[str]], with_others: bool
+) -> dict[str, Any]:
+    """Train on a task; return its scores, log losses and seconds by model, or the error."""
     from exp import train
     from exp.errors import ExpError
 
     warnings.simplefilter("ignore")
-    began = time.perf_counter()
-    line = [f'dataset.path="{task["path"]}"', f'dataset.target="{task["target"]}"', *overrides]
+    line = [f'dataset.path="{task["path"]}"', f'dataset.target="{task["target"]}"', *overrides, "figures=false"]
+    line += ["metrics=[log_loss]"] if task["kind"] == "classes" else []
+    scores, log_losses, seconds = dict[str, float](), dict[str, float](), dict[str, float]()
     try:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            result = train("dataset=table", *line, "figures=false", f"hydra.run.dir={folder}/run")
-            score = result.final["test"]["accuracy" if task["kind"] == "classes" else "r2"]
-            seconds = time.perf_counter() - began
-            scores = {"exp": score, **(others(f"{folder}/run") if with_others else {})}
+            for name, recipe in {"exp": [], **recipes}.items():
+                began = time.perf_counter()
+                result = train("dataset=table", *line, *recipe, f"hydra.run.dir={folder}/{name}")
+                seconds[name] = time.perf_counter() - began
+                scores[name] = result.final["test"][METRIC[task["kind"]]]
+                log_losses |= {name: result.final["test"].get("log_loss", np.nan)}
+            if with_others:
+                for name, (score, log_loss, needed) in others(f"{folder}/exp").items():
+                    scores[name], log_losses[name], seconds[name] = score, log_loss, needed
     except ExpError as error:
         return {**task, "error": getattr(error, "problem", str(error)), "fix": getattr(error, "fix", "")}
     except Exception as error:  # a traceback, which is what this looks for
         return {**task, "error": f"TRACEBACK {type(error).__name__}: {error}", "fix": ""}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**task, "scores": scores, "seconds": seconds, "peak_mib": peak}
+    return {**task, "scores": scores, "log_losses": log_losses, "seconds": seconds, "peak_mib": peak}
 
 
-def others(run: str) -> dict[str, float]:
-    """Return the test scores of scikit-learn's models, fitted to the training and validation rows of the run."""
+def others(run: str) -> dict[str, tuple[float, float, float]]:
+    """Return score, log loss and seconds of each other model, fitted to the training and validation rows of the run."""
     from sklearn import ensemble, linear_model, neural_network
-    from sklearn.metrics import r2_score
+    from sklearn.metrics import log_loss, r2_score
 
     from exp.results.trained_model import load_trained
 
@@ -78,15 +89,35 @@ def others(run: str) -> dict[str, float]:
             "forest": ensemble.RandomForestClassifier(random_state=0),
             "boosting": ensemble.HistGradientBoostingClassifier(random_state=0),
         }
+    models |= installed_boosters(data.classes is None)
     x, y = (np.concatenate([part["train"], part["val"]]) for part in (features, targets))
-    scores: dict[str, float] = {}
+    found: dict[str, tuple[float, float, float]] = {}
     for name, model in models.items():
-        predicted = model.fit(x, y).predict(features["test"])
-        is_number = data.classes is None
-        scores[name] = float(
-            r2_score(targets["test"], predicted) if is_number else (predicted == targets["test"]).mean()
-        )
-    return scores
+        began = time.perf_counter()
+        predicted = np.ravel(model.fit(x, y).predict(features["test"]))
+        if data.classes is None:
+            score, loss = r2_score(targets["test"], predicted), np.nan
+        else:
+            score = (predicted == targets["test"]).mean()
+            loss = log_loss(targets["test"], model.predict_proba(features["test"]), labels=model.classes_)
+        found[name] = float(score), float(loss), time.perf_counter() - began
+    return found
+
+
+def installed_boosters(is_number: bool) -> dict[str, Any]:
+    """Return LightGBM and CatBoost at their defaults, if they are installed."""
+    boosters: dict[str, Any] = {}
+    with contextlib.suppress(ImportError):
+        import lightgbm
+
+        model = lightgbm.LGBMRegressor if is_number else lightgbm.LGBMClassifier
+        boosters["lightgbm"] = model(random_state=0, n_jobs=1, verbose=-1)
+    with contextlib.suppress(ImportError):
+        import catboost
+
+        model = catboost.CatBoostRegressor if is_number else catboost.CatBoostClassifier
+        boosters["catboost"] = model(random_state=0, thread_count=1, verbose=False, allow_writing_files=False)
+    return boosters
 
 
 def ranks(results: list[dict[str, Any]], kind: str) -> dict[str, float]:
@@ -120,8 +151,14 @@ def report(results: list[dict[str, Any]]) -> None:
             f"mean rank, {kind}: "
             + ", ".join(f"{name} {rank:.2f}" for name, rank in sorted(mean.items(), key=lambda item: item[1]))
         )
+        of_kind = [result for result in trained if result["kind"] == kind]
+        for what in ("seconds", "log_losses") if kind == "classes" else ("seconds",):
+            names = {name: [result[what][name] for result in of_kind if name in result[what]] for name in mean}
+            print(f"  median {what}: " + ", ".join(f"{name} {np.median(v):.3g}" for name, v in names.items() if v))
     for result in sorted(trained, key=lambda result: -result["rows"])[:20]:
-        size = f"{result['rows']:6} x {result['cols']:2} {result['seconds']:6.1f} s {result['peak_mib']:6.0f} MiB"
+        size = (
+            f"{result['rows']:6} x {result['cols']:2} {result['seconds']['exp']:6.1f} s {result['peak_mib']:6.0f} MiB"
+        )
         print(f"  {size}  {Path(result['path']).stem}")
 
 
@@ -133,6 +170,8 @@ def main() -> None:
     parser.add_argument("--largest", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--alone", action="store_true", help="without scikit-learn's models")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipes", nargs="*", default=[], metavar="NAME=OVERRIDES")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", default="outputs/real_tables.jsonl")
     parser.add_argument("--read", type=Path, metavar="RESULTS")
@@ -155,7 +194,9 @@ def run_all(given: argparse.Namespace) -> list[dict[str, Any]]:
     if given.sample:
         tasks = random.Random(0).sample(tasks, min(given.sample, len(tasks)))
     Path(given.out).parent.mkdir(parents=True, exist_ok=True)
-    arguments = [(task, given.set, not given.alone) for task in tasks]
+    recipes = {name: line.split() for name, _, line in (recipe.partition("=") for recipe in given.recipes)}
+    overrides = [*given.set, f"seed={given.seed}"]
+    arguments = [(task, overrides, recipes, not given.alone) for task in tasks]
     # A new process for every few tasks: the peak of memory is that of a process.
     with (
         multiprocessing.get_context("spawn").Pool(given.workers, maxtasksperchild=20) as pool,

@@ -44,6 +44,8 @@ LINES = [
     ["dataset=iris", "optimizer=adam", "model.hidden=[8,8]", "model.dropout=0.3", "epochs=4"],
     ["dataset=iris", "dataset.stratify=true", "epochs=3"],
     ["dataset=wine", "model.embedding=piecewise", "epochs=3"],
+    ["dataset=wine", "model.norm=layer", "model.hidden=[8,8]", "epochs=3"],
+    ["dataset=wine", "model.norm=batch", "model.residual=true", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.embedding=periodic", "loss=cross_entropy", "epochs=3"],
     ["dataset=iris", "dataset.split=[.8,0,.2]", "early_stopping.restore_best=true", "epochs=3"],
     ["dataset=cancer", "dataset.train_on_val=true", "loss.class_weights=balanced", "scheduler=cosine", "epochs=3"],

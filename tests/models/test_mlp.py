@@ -1,6 +1,12 @@
+import pytest
 import torch
+from conftest import config_of
+from torch import nn
 
 from exp.models.mlp import MLP
+from exp.training.build import build
+from exp.training.events import Trained
+from exp.training.loop import Training
 
 
 def test_layers_are_in_order():
@@ -11,3 +17,28 @@ def test_layers_are_in_order():
 
 def test_an_integer_is_one_hidden_layer():
     assert [layer.out_features for layer in MLP(3, 1, hidden=7) if hasattr(layer, "out_features")] == [7, 1]
+
+
+@pytest.mark.parametrize(("norm", "layer"), [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm)])
+def test_a_norm_comes_before_each_activation(norm: str, layer: type[nn.Module]):
+    assert [type(one) for one in MLP(3, 1, [4, 5], norm=norm)] == [nn.Linear, layer, nn.ReLU] * 2 + [nn.Linear]
+
+
+def test_a_layer_as_wide_as_the_one_before_is_added_to_its_input():
+    model, x = MLP(4, 1, [4, 4, 5], residual=True), torch.randn(6, 4)
+    first, _, block, wider, *_ = model  # the inputs are no hidden layer
+    hidden = first(x).relu()
+    assert torch.equal(nn.Sequential(*list(model)[:3])(x), hidden + block[0](hidden).relu())
+    assert isinstance(wider, nn.Linear)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_replay_has_the_bits_of_eager_steps(norm: str):
+    line = [f"model.norm={norm}", "model.residual=true", "model.hidden=[8,8]", "dataset=wine", "epochs=5", "threads=1"]
+    losses: list[list[float]] = []
+    for engine in ("eager", "replay"):
+        experiment = build(config_of(*line, f"engine={engine}"))
+        events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+        losses.append([event.metrics.loss for event in events if isinstance(event, Trained)])
+        assert experiment.learner.step.fallback_reason is None
+    assert losses[0] == losses[1]

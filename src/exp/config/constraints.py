@@ -82,6 +82,8 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "model.dropout": (_FRACTION, "0.1"),
     "model.bias": (_SWITCH, "true"),
     "model.parametric": (_SWITCH, "true"),
+    "model.norm": (OneOf((None, "batch", "layer")), "layer"),
+    "model.residual": (_SWITCH, "true"),
     "model.embedding": (OneOf((None, "none", "pbld", "periodic", "piecewise")), "piecewise"),
     "model.init": (OneOf(("normal", "data")), "normal"),
     "optimizer.lr": (Number(0, 10**9, open_low=True), "0.02"),

@@ -8,6 +8,16 @@ from torch import Tensor, nn
 from exp.models.activations import make_activation
 from exp.models.feature_embedding import FeatureEmbedding
 
+NORMS: dict[str, type[nn.BatchNorm1d] | type[nn.LayerNorm]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+
+
+class Residual(nn.Sequential):
+    """The sum of the input and of what the layers make of it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        inner: Tensor = super().forward(input)
+        return input + inner
+
 
 class MLP(nn.Sequential):
     """Outputs [B, out_features] for inputs [B, in_features]. Layers are initialized from input to output.
@@ -19,11 +29,13 @@ class MLP(nn.Sequential):
         activation: Activation after each hidden layer, a key of ACTIVATIONS.
         output_activation: Activation after the last layer; None: linear (logits, or values of a regression).
         dropout: Probability of dropping a hidden unit, applied after its activation.
+        norm: Normalisation before each activation, a key of NORMS; None: no normalisation.
+        residual: Whether a hidden layer as wide as the one before it is added to its input.
         embedding: How numbers are embedded first, a key of NUMBER_EMBEDDINGS; None or none: they are not.
         cardinalities: For each input 0 if it is a number, otherwise 1; for `embedding`.
 
     Raises:
-        ValueError: An activation or the embedding is unknown.
+        ValueError: An activation, the norm or the embedding is unknown.
     """
 
     def __init__(
@@ -34,17 +46,25 @@ class MLP(nn.Sequential):
         activation: str = "relu",
         output_activation: str | None = None,
         dropout: float = 0.0,
+        norm: str | None = None,
+        residual: bool = False,
         embedding: str | None = None,
         cardinalities: Sequence[int] = (),
     ) -> None:
+        if norm is not None and norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
         features = None if embedding in (None, "none") else FeatureEmbedding(cardinalities, embedding)
         first = in_features if features is None else features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
         layers: list[nn.Module] = [] if features is None else [features]
-        for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), make_activation("activation", activation)]
+        for number, (before, after) in enumerate(pairwise(widths)):
+            block: list[nn.Module] = [nn.Linear(before, after)]
+            if norm is not None:
+                block.append(NORMS[norm](after))
+            block.append(make_activation("activation", activation))
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                block.append(nn.Dropout(dropout))
+            layers += [Residual(*block)] if residual and number and before == after else block
         layers.append(nn.Linear(widths[-1], out_features))
         if output_activation is not None:
             layers.append(make_activation("output_activation", output_activation))

@@ -170,6 +170,17 @@ def test_what_cannot_be_refitted_is_refused(folder: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_best_refit_and_predict_say_that_the_best_job_is_missing(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "wine.csv", tmp_path)
+    shutil.copytree(folder / "sweep", tmp_path / "sweep")
+    for name in ("2", "3"):
+        shutil.rmtree(tmp_path / "sweep" / name)
+    note = "note: the folders of jobs 2, 3 are missing, and not compared; job "
+    assert f"\n# {note}" in forking.run("exp", ["best", "sweep"], tmp_path).stdout
+    assert f"\n# {note}" in forking.run("exp", ["refit", "sweep"], tmp_path).stdout
+    assert f"\n{note}" in forking.run("exp", ["predict", "run=sweep", "data=wine.csv", "out=p.csv"], tmp_path).stdout
+
+
 def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Path):
     shutil.copytree(folder / "sweep", tmp_path / "sweep")
     done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)

@@ -21,6 +21,8 @@ def best(sweep: str, /) -> None:
     """
     found = find_best(Path(sweep))
     print(f"# {found}")
+    for text in found.warnings:
+        print(f"# note: {text}")
     print(shell_line([*found.config_dir, *found.overrides]))
 
 

@@ -31,6 +31,8 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> None:
     folder = [text_override("hydra.run.dir", out)] if out is not None else []
     line = [*found.config_dir, *refit_overrides(found, moved), *folder]
     print(f"# {found}")
+    for text in found.warnings:
+        print(f"# note: {text}")
     print(shell_line(line), flush=True)
     if (note := describe_split(found)) is not None:
         print(f"note: {note}", flush=True)

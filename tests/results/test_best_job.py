@@ -1,6 +1,7 @@
 """The best choice of a sweep, from the files of hand-written sweeps."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from exp.errors import ConfigError
+from exp.results import sweep_csv
 from exp.results.best_job import find_best
 from exp.results.refit_line import count_trained_epochs, refit_overrides
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
@@ -112,6 +114,41 @@ def test_a_choice_with_fewer_finished_seeds_is_not_compared(tmp_path: Path):
     assert str(best) == "jobs 0, 1: loss/val 0.35, mean of 2 seeds (1 more with fewer finished jobs)"
 
 
+def plan(folder: Path, *names: str) -> None:
+    """Write the record of all jobs that a sweep planned."""
+    (folder / "sweep.json").write_text(json.dumps({"folders": {f"key {name}": name for name in names}}))
+
+
+def test_jobs_that_a_killed_sweep_did_not_finish_are_counted(tmp_path: Path):
+    jobs = [("optimizer.lr=1", 0.3), ("optimizer.lr=2", "running"), ("optimizer.lr=3", "failed")]
+    folder = write_sweep(tmp_path, [*jobs, ("optimizer.lr=4", "diverged")])
+    plan(folder, *"0123456")
+    (warning,) = find_best(folder).warnings
+    counts = "of 7 jobs: 1 finished, 1 failed, 1 diverged, 4 unfinished"
+    assert warning == f"{counts}; for the others: python -m exp -m sweep.resume={folder}"
+    plan(folder, "0", "3")
+    for name in "12":
+        shutil.rmtree(folder / name)
+    assert find_best(folder).warnings == ()  # a diverged job is not run again
+
+
+@pytest.mark.parametrize(("metric", "value"), [("loss/val", 0.2), ("accuracy/val", 0.75)])
+def test_a_better_job_whose_folder_is_missing_is_named(metric: str, value: float, tmp_path: Path):
+    jobs = [("optimizer.lr=1", 0.5), ("optimizer.lr=2", value), ("optimizer.lr=3", 0.5)]
+    folder = write_sweep(tmp_path, jobs, metric)
+    plan(folder, *"012")
+    sweep_csv.update(folder)
+    assert find_best(folder).warnings == ()
+    shutil.rmtree(folder / "1")
+    assert find_best(folder).jobs == (folder / "0",)
+    shown = {"loss/val": "0.2", "accuracy/val": "75.00 %"}[metric]
+    what = "the folder of job 1 is missing, and not compared"
+    assert find_best(folder).warnings == (f"{what}; job 1 was better, with {metric} {shown}",)
+    shutil.rmtree(folder / "2")
+    what = "the folders of jobs 1, 2 are missing, and not compared"
+    assert find_best(folder).warnings == (f"{what}; job 1 was better, with {metric} {shown}",)
+
+
 @pytest.mark.parametrize("typed", ["", " folds=3"])
 def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(typed: str, tmp_path: Path):
     preset = tmp_path / "mine/experiment/folded.yaml"
@@ -127,7 +164,7 @@ def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(typed: str, tm
     ("jobs", "message", "fix"),
     [
         ([], "no job finished (no jobs)", "python -m exp -m sweep.resume="),
-        ([("seed=0", "failed"), ("seed=1", "running")], "no job finished (1 failed, 1 running)", "sweep.resume="),
+        ([("seed=0", "failed"), ("seed=1", "running")], "no job finished (1 failed, 1 unfinished)", "sweep.resume="),
         ([("seed=0", "diverged"), ("seed=1", "diverged")], "no job finished (2 diverged)", "a new sweep"),
     ],
 )

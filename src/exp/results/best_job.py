@@ -14,6 +14,7 @@ from exp.config.overrides import shell_line
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.formatting import format_metric
+from exp.results.job_counts import count_jobs, describe_missing, describe_unfinished
 from exp.results.job_rows import AllRows, mean_of_splits, read_job_rows
 from exp.results.repeats import REPEATED
 from exp.results.resume_line import resume_sweep_command
@@ -53,6 +54,7 @@ class BestChoice:
         tied: Number of others that a t-test does not tell from it.
         incomplete: Number of choices with fewer finished jobs, which are not compared.
         note: Why the metric cannot compare the choices, if it cannot.
+        warnings: Why a better choice may be among jobs that are not compared.
     """
 
     sweep: Path
@@ -64,6 +66,7 @@ class BestChoice:
     tied: int = 0
     incomplete: int = 0
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def repeats(self) -> str:
@@ -83,8 +86,7 @@ class BestChoice:
         in_brackets = f" ({'; '.join(notes)})" if notes else ""
         value = format_metric(self.metric, self.value)
         line = f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
-        # A name may have a line break, after which a shell would read a command.
-        return "".join(letter if letter.isprintable() else " " for letter in line)
+        return _printable(line)
 
     @property
     def config_dir(self) -> list[str]:
@@ -135,6 +137,7 @@ def find_best(folder: Path) -> BestChoice:
         raise _no_metric(folder, rows, metric)
     _, place = min(known)
     ties = find_ties(compared, metric, job_rows)
+    warnings = describe_missing(folder, rows, metric, means[place]), describe_unfinished(folder, rows)
     return BestChoice(
         sweep=folder,
         jobs=tuple(folder / str(row["job"]) for row in sorted(complete[place], key=_by_repeat)),
@@ -145,6 +148,7 @@ def find_best(folder: Path) -> BestChoice:
         tied=len(ties.tied) - 1 if ties is not None else 0,
         incomplete=len(repeats.group_finished(rows)) - len(complete),
         note=repeats.other_units_note(compared, metric) or "",
+        warnings=tuple(_printable(text) for text in warnings if text is not None),
     )
 
 
@@ -168,7 +172,7 @@ def choose_jobs(run: str, ensemble: bool = False) -> tuple[tuple[Path, ...], lis
     if ensemble and len(best.jobs) == 1:
         what = f"run={run} ensemble=true: the best choice, {best.jobs[0].name}, has one job, and no seeds or folds"
         raise ConfigError(what, f"run={run} without ensemble=true, or a sweep with seed=0,1,2")
-    notes = [f"{run}: {best}"]
+    notes = [f"{run}: {best}", *(f"note: {text}" for text in best.warnings)]
     if ensemble:
         return best.jobs, notes
     if len(best.jobs) > 1:
@@ -191,6 +195,11 @@ def check_is_sweep(folder: Path) -> None:
     raise ConfigError(f"{folder} does not contain a sweep", "the folder that a sweep printed at its end")
 
 
+def _printable(line: str) -> str:
+    """Return the text on one line: a name may have a line break, after which a shell would read a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
 def _mean(members: Sequence[Row], metric: str, known: AllRows) -> float:
     values, jobs = [sweep_csv.read_metric(row, metric) for row in members], [str(row["job"]) for row in members]
     return mean_of_splits(values, jobs, metric.rpartition("/")[2], known)
@@ -206,11 +215,11 @@ def _value_of(job: Path, key: str) -> str:
 
 
 def _none_finished(folder: Path, rows: Sequence[Row]) -> ConfigError:
-    statuses = [str(row["status"]) for row in rows]
-    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no jobs"
+    found = count_jobs(folder, rows)
+    counts = ", ".join(f"{count} {status}" for status, count in found.items()) or "no jobs"
     error = next((f"; {row['job']}: {row['error']}" for row in rows if row["error"]), "")
-    is_final = all(status in ("diverged", "pruned") for status in statuses)
-    fix = "a new sweep" if rows and is_final else resume_sweep_command(folder)
+    is_final = found and found.keys() <= {"diverged", "pruned"}
+    fix = "a new sweep" if is_final else resume_sweep_command(folder)
     return ConfigError(f"{folder}: no job finished ({counts}){error}", fix)
 
 

@@ -15,8 +15,10 @@ class Residual(nn.Sequential):
     """The sum of the input and of what the layers make of it."""
 
     def forward(self, input: Tensor) -> Tensor:
-        inner: Tensor = super().forward(input)
-        return input + inner
+        output = input
+        for layer in self:
+            output = layer(output)
+        return input + output
 
 
 class MLP(nn.Sequential):

@@ -40,11 +40,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 # The longest files, which start first. One worker runs each file, so the last ones should be short.
 _LONGEST = (
-    "test_wrong_command_lines test_sweeping test_no_code_from_a_file test_a_run_is_the_plain_script test_every_command "
-    "test_five_experiments test_report test_resume_repeats_every_bit test_trained test_ensemble test_best_and_refit "
-    "test_search test_own_files test_in_a_kernel test_notebooks test_start_up test_a_run_and_its_folder "
-    "test_every_yaml test_under_fault test_a_sweeps_job_is_that_run_alone test_cluster test_from_python "
-    "test_site test_diff_and_verify test_importance test_folds test_own_metrics test_calibrate"
+    "test_wrong_command_lines test_resume_repeats_every_bit test_trained test_sweeping "
+    "test_a_sweeps_job_is_that_run_alone test_a_run_is_the_plain_script test_five_experiments "
+    "test_no_code_from_a_file test_ensemble test_importance test_folds test_report test_a_run_and_its_folder "
+    "test_start_up test_search test_under_fault test_in_a_kernel test_cluster test_best_and_refit test_choices "
+    "test_global_random_streams test_own_metrics test_from_python test_every_yaml test_own_files test_replay "
+    "test_calibrate test_metric test_any_table test_notebooks test_diff_and_verify test_same_data test_help "
+    "test_weights test_restore_best test_every_command test_older_folders test_typed_keys test_initial "
+    "test_watching_changes_nothing test_moved_data test_odd_tables test_intent test_row_weights test_baseline"
 ).split()
 
 

@@ -84,11 +84,8 @@ def _check_arguments(metric: str, repeats: int, out: str | None) -> None:
         )
     if repeats < 1:
         raise ConfigError(f"repeats must be an integer >= 1, got {repeats}", "repeats=10")
-    if out is None:
-        return
-    if Path(out).suffix != ".csv":
-        raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
-    new_file(out)
+    if out is not None:
+        new_file(out, ".csv")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """`exp predict`: the predictions of a trained model for the rows of a table."""
 
 import sys
-from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
 from exp.cli.output import print_notes
-from exp.errors import ConfigError, pluralize
+from exp.errors import pluralize
 from exp.results import csv_file
 from exp.results.best_job import choose_jobs
 
@@ -26,9 +25,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
     """
-    if Path(out).suffix != ".csv":
-        raise ConfigError(f"out={out}: must be a .csv file", f"out={Path(out).with_suffix('.csv')}")
-    new_file(out)
+    path = new_file(out, ".csv")
     jobs, notes = choose_jobs(run, ensemble)
     print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
@@ -42,7 +39,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     predictions = prediction_columns(lead.objective, lead.preprocessing.classes, outputs)
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
-    csv_file.write(Path(out), predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
+    csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
     print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""

@@ -124,9 +124,11 @@ def argument_clauses(command: Command) -> dict[str, str]:
     return {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
 
 
-def new_file(out: str) -> Path:
-    """Return the path `out` of a file to write. ConfigError if it exists, or its folder does not."""
+def new_file(out: str, suffix: str = "") -> Path:
+    """Return the path `out` of a file to write. ConfigError if it exists, has no folder, or another suffix."""
     path = Path(out)
+    if suffix and path.suffix != suffix:
+        raise ConfigError(f"out={out}: must be a {suffix} file", f"out={path.with_suffix(suffix)}")
     if not path.parent.is_dir():
         raise ConfigError(f"out={out}: no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
     if path.exists():

@@ -284,7 +284,9 @@ def test_nothing_of_the_run_changes(folder: Path, monkeypatch):
     assert {name for name in after if after[name] != before.get(name)} <= {"importance.csv", "report.html"}
     trained = load_trained(folder / "digits")
     streams, parameters = stream_positions(), [one.clone() for one in trained.experiment.model.parameters()]
-    compute_importances(trained, "val", "accuracy", 1, 0)
+    done: list[int] = []
+    compute_importances(trained, "val", "accuracy", 2, 0, done.append)
+    assert done == list(range(1, 2 * len(trained.preprocessing.columns) + 1))
     assert stream_positions() == streams
     assert all(map(torch.equal, trained.experiment.model.parameters(), parameters))
 

@@ -53,6 +53,7 @@ def importance(
     from exp.reports.permutation_importance import compute_importances
     from exp.results import importance_csv, run_folder, summary
     from exp.results.lock import folder_lock
+    from exp.results.terminal import show_progress
     from exp.results.trained_model import load_trained
 
     trained = load_trained(job, checkpoint, moved)
@@ -62,7 +63,8 @@ def importance(
         run_folder.refuse_links(folder)
     with folder_lock(folder) if out is None else nullcontext():
         split = split or trained.held_out
-        importances = compute_importances(trained, split, metric, repeats, seed)
+        with show_progress(repeats * len(trained.preprocessing.columns)) as on_progress:
+            importances = compute_importances(trained, split, metric, repeats, seed, on_progress)
         path = folder / run_folder.IMPORTANCE if out is None else Path(out)
         importance_csv.write(path, importances)
         print(describe(importances))

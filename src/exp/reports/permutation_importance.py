@@ -15,7 +15,7 @@ column that changed the metric in no repeat has no interval.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +35,14 @@ from exp.training.devices import use_threads
 from exp.training.learner import MAX_ROWS
 
 
-def compute_importances(trained: TrainedModel, split: str, metric: str, repeats: int, seed: int) -> Importances:
+def compute_importances(
+    trained: TrainedModel,
+    split: str,
+    metric: str,
+    repeats: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> Importances:
     """Return the importance of each column for the rows of the run's `split`, the largest first.
 
     Random streams and parameters are left unchanged.
@@ -44,6 +51,7 @@ def compute_importances(trained: TrainedModel, split: str, metric: str, repeats:
         metric: loss, or a metric of the kind of the run's target.
         repeats: The number of permutations.
         seed: The seed of the permutations.
+        on_progress: Called after each permutation of a column, with their number so far.
 
     Raises:
         ConfigError: There is no such split, or the metric is not for the run's target or loss.
@@ -63,10 +71,20 @@ def compute_importances(trained: TrainedModel, split: str, metric: str, repeats:
         start = 0
         for column in trained.preprocessing.columns:
             features = slice(start, start := start + len(column.features))
+            done = repeats * len(columns)
             outputs = (cost.convert(_predict_permuted(trained, rows, features, order)) for order in orders)
+            outputs = _count(outputs, done, on_progress)
             columns.append(_importance(column.name, *jackknife.compare(outputs, orders)))
     columns.sort(key=lambda one: (math.isnan(one.mean), -one.mean))
     return Importances(tuple(columns), metric, split, len(rows), trained.parameters, trained.step, seed)
+
+
+def _count(outputs: Iterator[Tensor], done: int, on_progress: Callable[[int], None] | None) -> Iterator[Tensor]:
+    """Yield the outputs, and report after each one how many permutations are done, of which `done` were before."""
+    for number, output in enumerate(outputs, done + 1):
+        yield output
+        if on_progress is not None:
+            on_progress(number)
 
 
 def permutations(rows: int, repeats: int, seed: int) -> Iterator[Rows]:

@@ -1,12 +1,16 @@
 """Output to a terminal, a notebook's cell, or neither; and a progress bar for the first two."""
 
 import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any, Literal
 
 from rich.console import Console, RenderableType
-from rich.progress import Progress, ProgressColumn, TaskID
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 
+_SECONDS_BETWEEN_REDRAWS = 0.1
 _CELL_WIDTH = 100  # in characters; a kernel does not know its notebook's width
 
 
@@ -68,6 +72,25 @@ class ProgressBar:
             self._shown = display({"text/plain": line}, raw=True, display_id=True)
         else:
             self._shown.update({"text/plain": line}, raw=True)
+
+
+@contextmanager
+def show_progress(total: int) -> Generator[Callable[[int], None]]:
+    """Yield a function to call with the number of steps done of `total`. The bar is shown where it can move."""
+    columns = (BarColumn(10), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(compact=True))
+    bar, drawn = ProgressBar(make_console(), *columns), time.perf_counter()
+
+    def show(done: int) -> None:
+        nonlocal drawn
+        if bar.moves and ((now := time.perf_counter()) - drawn > _SECONDS_BETWEEN_REDRAWS or done == total):
+            drawn = now
+            bar.update(done)
+
+    bar.start(total)
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def _render(what: RenderableType, width: int, colours: Literal["256"] | None) -> str:

@@ -101,8 +101,8 @@ MISTAKES = [
         "dataset.target=age",
     ),
     # names of metrics
-    ("metric=F1", "metric must be the name of a metric: loss, accuracy", "metric=f1"),
-    ("metric=Recall:1", "metric must be the name of a metric: loss, accuracy", "metric=recall:1"),
+    ("metric=F1", "metric must be the name of a metric: loss, ", "metric=f1"),
+    ("metric=Recall:1", "metric must be the name of a metric: loss, ", "metric=recall:1"),
     ("metric=f1/val", "got f1/val", "metric=f1"),
     ("'metrics=[AUC,f1]'", "metrics must be names of metrics", "'metrics=[auc,f1]'"),
     ("-m seed=0,1 sweep.metric=F1/test", "sweep.metric must be", "sweep.metric=f1/test"),

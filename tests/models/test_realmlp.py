@@ -134,7 +134,7 @@ def test_piecewise_is_linear_at_first_and_then_bends_at_the_quantiles_of_the_row
 
 @pytest.mark.parametrize("embedding", ["pbld", "periodic", "piecewise"])
 def test_embedded_numbers_come_before_the_other_features_as_they_are(embedding: str):
-    layer, x = FeatureEmbedding([1, 0, 1, 0], embedding), torch.randn(5, 4)
+    layer, x = FeatureEmbedding([1, 0, 1, 0], embedding, category_dim=8), torch.randn(5, 4)
     layer.initialize(x)
     assert layer(x).shape == (5, layer.width)
     assert torch.equal(layer(x)[:, -2:], x[:, [0, 2]])

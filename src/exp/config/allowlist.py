@@ -36,7 +36,7 @@ _ALLOWED = {
 
 # Keys next to a target's arguments that exp itself reads, for every target.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
-    "dataset": ("split", "scaler", "stratify", "train_on_val", "scale_target", "seed"),
+    "dataset": ("split", "scaler", "encode", "stratify", "train_on_val", "scale_target", "seed"),
     "model": (),
     "optimizer": ("lr_factors", "decay_factors"),
     "scheduler": ("every",),

@@ -66,6 +66,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.day_first": (OneOf((None, True, False)), "true"),
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
     "dataset.scaler": (OneOf(("standard", "robust", "quantile", "none")), "standard"),
+    "dataset.encode": (OneOf(("onehot", "embedding", "auto")), "auto"),
     "dataset.stratify": (OneOf(("auto", True, False)), "true"),
     "dataset.train_on_val": (_SWITCH, "true"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),

@@ -28,6 +28,7 @@ def prepare(
     scale_target: bool | str | None = False,
     train_on_val: bool = False,
     fold: Fold | None = None,
+    codes_above: int | None = None,
 ) -> Splits:
     """Return the splits on the CPU, with rows assigned as `random_split` does after `torch.manual_seed(seed)`.
 
@@ -40,6 +41,7 @@ def prepare(
         stratify: Give every split the same class proportions. None: only the folds of a cross-validation.
         scale_target: Standardise numeric targets by the training rows: true, false, log, or auto, which is true.
         train_on_val: Append the validation rows to the training rows, and leave no validation rows.
+        codes_above: The number of categories above which a column has one feature, for an embedding; None: never.
         fold: The fold of a cross-validation that is for testing; train and val are then parts of the other rows.
 
     Rows of one group of the dataset stay in one split.
@@ -57,7 +59,7 @@ def prepare(
     validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
     if train_on_val:
         rows = _merge_validation(rows)
-    preprocessing, encoded = Preprocessing.fit(dataset, rows[0], scaler)
+    preprocessing, encoded = Preprocessing.fit(dataset, rows[0], scaler, codes_above)
     if not preprocessing.features and dataset.columns:
         listed = ", ".join(column.name for column in dataset.columns)
         problem = f"dataset.split: no feature column has a value in the {pluralize(len(rows[0]), 'training row')}"

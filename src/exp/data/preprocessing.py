@@ -42,14 +42,23 @@ class Preprocessing:
     weight_notation: Notation = PLAIN
 
     @classmethod
-    def fit(cls, dataset: Dataset, train: NDArray[np.int64], scaler: str) -> tuple["Preprocessing", Floats]:
+    def fit(
+        cls, dataset: Dataset, train: NDArray[np.int64], scaler: str, codes_above: int | None = None
+    ) -> tuple["Preprocessing", Floats]:
         """Fit the columns and the scaler, a value of dataset.scaler, on the rows `train`.
+
+        Args:
+            codes_above: The number of categories above which a column has one feature, for an embedding; None: never.
 
         Returns:
             The preprocessing, without columns that have no value in these rows; and the values [N, C] of all rows of
             the dataset in its encoding.
         """
-        fitted = [column.fit(values, train) for column, values in zip(dataset.columns, dataset.x.T, strict=True)]
+        columns = [
+            replace(column, codes_above=codes_above) if isinstance(column, CategoryColumn) else column
+            for column in dataset.columns
+        ]
+        fitted = [column.fit(values, train) for column, values in zip(columns, dataset.x.T, strict=True)]
         columns = tuple(column for column, _ in fitted if column is not None)
         kept = [values for column, values in fitted if column is not None]
         x = np.stack(kept, axis=1) if kept else np.zeros((len(dataset.x), 0))
@@ -89,8 +98,8 @@ class Preprocessing:
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """For each of the features [F]: 0 for a number, 1 for one of 0 and 1."""
-        return tuple(0 if scaled else 1 for column in self.columns for scaled in column.is_scaled)
+        """For each of the features [F] 0 if it is a number, 1 if it is one of 0 and 1, n if it is one of 0 to n - 1."""
+        return tuple(number for column in self.columns for number in column.cardinalities)
 
     def text_columns(self, weight: str | None) -> list[str]:
         """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
@@ -158,8 +167,9 @@ class Preprocessing:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
         for column in fields["columns"]:
-            if not column.get("is_spelled", True):
-                del column["is_spelled"]
+            for key in ("is_spelled", "codes_above", "is_code"):
+                if not column.get(key, True):
+                    del column[key]
         return json.dumps(fields)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The first layer of a model of tables: numbers are embedded, other features stay as they are."""
+"""The first layer of a model of tables: numbers and categories are embedded, other features stay as they are."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,13 @@ from exp.models.number_embeddings import NUMBER_EMBEDDINGS, Piecewise
 
 
 class FeatureEmbedding(nn.Module):
-    """Outputs [B, width] for features [B, F]: the embeddings of the numbers, then the other features.
+    """Outputs [B, width] for features [B, F]: the numbers, the features of 0 and 1, then the embedded categories.
 
     Args:
-        cardinalities: For each of the F features 0 if it is a number, 1 if it is one of 0 and 1.
-        embedding: How numbers are embedded, a key of NUMBER_EMBEDDINGS.
+        cardinalities: For each of the F features 0 if it is a number, 1 if it is one of 0 and 1, and n if it is one of
+            the categories 0 to n - 1, of which the last one stands for unknown categories and is embedded as zeros.
+        embedding: How numbers are embedded, a key of NUMBER_EMBEDDINGS; None or none: they stay as they are.
+        category_dim: Values for each category.
 
     Raises:
         ValueError: The embedding is unknown.
@@ -21,22 +23,37 @@ class FeatureEmbedding(nn.Module):
 
     numbers: Tensor
     others: Tensor
+    categories: Tensor
 
-    def __init__(self, cardinalities: Sequence[int], embedding: str) -> None:
+    def __init__(self, cardinalities: Sequence[int], embedding: str | None, category_dim: int) -> None:
         super().__init__()
-        if embedding not in NUMBER_EMBEDDINGS:
+        if embedding not in (None, "none", *NUMBER_EMBEDDINGS):
             raise ValueError(f"embedding must be one of none, {', '.join(NUMBER_EMBEDDINGS)}, not {embedding!r}")
-        is_number = torch.tensor(cardinalities) == 0
-        self.register_buffer("numbers", is_number.nonzero().flatten(), persistent=False)
-        self.register_buffer("others", (~is_number).nonzero().flatten(), persistent=False)
-        self.embed = NUMBER_EMBEDDINGS[embedding](len(self.numbers))
-        self.width = len(self.numbers) * self.embed.dim + len(self.others)
+        sizes = torch.tensor(cardinalities)
+        for name, mask in (("numbers", sizes == 0), ("others", sizes == 1), ("categories", sizes > 1)):
+            self.register_buffer(name, mask.nonzero().flatten(), persistent=False)
+        self.embed = NUMBER_EMBEDDINGS[embedding](len(self.numbers)) if embedding in NUMBER_EMBEDDINGS else None
+        self.tables = nn.ModuleList(nn.Embedding(n, category_dim, padding_idx=n - 1) for n in cardinalities if n > 1)
+        dim = 1 if self.embed is None else self.embed.dim
+        self.width = len(self.numbers) * dim + len(self.others) + len(self.tables) * category_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        embedded = self.embed(x.index_select(1, self.numbers)).flatten(1)
-        return torch.cat([embedded, x.index_select(1, self.others)], dim=1)
+        numbers = x.index_select(1, self.numbers)
+        parts = [numbers if self.embed is None else self.embed(numbers).flatten(1), x.index_select(1, self.others)]
+        codes = x.index_select(1, self.categories).long()
+        parts += [table(codes[:, column]) for column, table in enumerate(self.tables)]
+        return torch.cat(parts, dim=1)
 
     def initialize(self, x: Tensor) -> None:
-        """Fit the embedding to rows [N, F] of training."""
+        """Fit the embedding of numbers to rows [N, F] of training."""
         if isinstance(self.embed, Piecewise):
             self.embed.initialize(x[:, self.numbers])
+
+
+def make_feature_embedding(
+    cardinalities: Sequence[int], embedding: str | None, category_dim: int
+) -> FeatureEmbedding | None:
+    """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is."""
+    if embedding in (None, "none") and max(cardinalities, default=0) <= 1:
+        return None
+    return FeatureEmbedding(cardinalities, embedding, category_dim)

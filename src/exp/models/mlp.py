@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from exp.models.activations import make_activation
-from exp.models.feature_embedding import FeatureEmbedding
+from exp.models.feature_embedding import FeatureEmbedding, make_feature_embedding
 
 NORMS: dict[str, type[nn.BatchNorm1d] | type[nn.LayerNorm]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
@@ -34,7 +34,8 @@ class MLP(nn.Sequential):
         norm: Normalisation before each activation, a key of NORMS; None: no normalisation.
         residual: Whether a hidden layer as wide as the one before it is added to its input.
         embedding: How numbers are embedded first, a key of NUMBER_EMBEDDINGS; None or none: they are not.
-        cardinalities: For each input 0 if it is a number, otherwise 1; for `embedding`.
+        category_dim: Values for each embedded category.
+        cardinalities: What each input is, as in FeatureEmbedding.
 
     Raises:
         ValueError: An activation, the norm or the embedding is unknown.
@@ -51,11 +52,12 @@ class MLP(nn.Sequential):
         norm: str | None = None,
         residual: bool = False,
         embedding: str | None = None,
+        category_dim: int = 8,
         cardinalities: Sequence[int] = (),
     ) -> None:
         if norm is not None and norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
-        features = None if embedding in (None, "none") else FeatureEmbedding(cardinalities, embedding)
+        features = make_feature_embedding(cardinalities, embedding, category_dim)
         first = in_features if features is None else features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
         layers: list[nn.Module] = [] if features is None else [features]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.models.activations import ParametricActivation, make_activation
-from exp.models.feature_embedding import FeatureEmbedding
+from exp.models.feature_embedding import make_feature_embedding
 from exp.models.ntk_linear import NTKLinear
 from exp.models.scheduled_dropout import ScheduledDropout
 
@@ -29,7 +29,8 @@ class RealMLP(nn.Module):
         parametric: Whether each hidden unit learns how much of the activation it applies.
         dropout: Probability of dropping a hidden unit at first; it falls to 0 at the end of training.
         init: `normal`: parameters are drawn, and the last layer is 0; `data`: layers are fitted to the training rows.
-        cardinalities: For each input 0 if it is a number, otherwise 1; for `embedding`.
+        category_dim: Values for each embedded category.
+        cardinalities: What each input is, as in FeatureEmbedding.
         steps: The number of steps of training, for `dropout`.
 
     Raises:
@@ -43,6 +44,7 @@ class RealMLP(nn.Module):
         hidden: int | Sequence[int] = (256, 256, 256),
         activation: str = "selu",
         embedding: str | None = None,
+        category_dim: int = 8,
         parametric: bool = False,
         dropout: float = 0.0,
         init: str = "normal",
@@ -53,7 +55,7 @@ class RealMLP(nn.Module):
         if init not in ("normal", "data"):
             raise ValueError(f"init must be normal or data, not {init!r}")
         self.init = init
-        self.features = None if embedding in (None, "none") else FeatureEmbedding(cardinalities, embedding)
+        self.features = make_feature_embedding(cardinalities, embedding, category_dim)
         first = in_features if self.features is None else self.features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
         self.scale = nn.Parameter(torch.ones(first))

@@ -25,7 +25,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError, as_yaml
-from exp.training.build_model import build_model, fit_initial
+from exp.training.build_model import build_model, codes_above, fit_initial
 from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
 from exp.training.events import State
@@ -90,6 +90,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         config.dataset.get("scale_target"),
         bool(config.dataset.get("train_on_val")),
         fold_of(config),
+        codes_above(config),
     )
     config = resolve(config, data)
     check_metrics(config.metrics, config.metric, data.classes, config.loss.get("output") != "value")

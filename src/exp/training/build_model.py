@@ -1,13 +1,15 @@
 """Build the model of a run for its features and outputs."""
 
+import inspect
 from typing import Any
 
 from torch import nn
 
-from exp.config.instantiate import instantiate
+from exp.config.instantiate import instantiate, resolve
 from exp.config.schema import Config
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
+from exp.errors import ConfigError
 
 
 def build_model(config: Config, preprocessing: Preprocessing, outputs: int, steps: int = 1) -> nn.Module:
@@ -28,6 +30,29 @@ def model_arguments(preprocessing: Preprocessing, outputs: int, steps: int) -> d
         "cardinalities": preprocessing.cardinalities,
         "steps": steps,
     }
+
+
+# Categories above which dataset.encode=auto makes a column one feature, as RealMLP-TD.
+_MANY_CATEGORIES = 9
+
+
+def codes_above(config: Config) -> int | None:
+    """Return the number of categories above which a column has one feature, for an embedding; None: never.
+
+    Raises:
+        ConfigError: dataset.encode=embedding, and the model has no embedding.
+    """
+    encode = config.dataset.get("encode", "onehot")
+    has_embedding = "cardinalities" in inspect.signature(resolve("model", config.model)).parameters
+    if encode == "embedding" and not has_embedding:
+        raise ConfigError(
+            f"dataset.encode=embedding: {config.model['_target_']} has no embedding of categories (no argument "
+            "cardinalities)",
+            "dataset.encode=onehot",
+            key="dataset.encode",
+            override="dataset.encode=onehot",
+        )
+    return {"onehot": None, "embedding": 0, "auto": _MANY_CATEGORIES if has_embedding else None}[encode]
 
 
 def fit_initial(model: nn.Module, train: Split) -> None:

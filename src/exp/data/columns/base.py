@@ -87,6 +87,11 @@ class Column(ABC):
         return (False,) * len(self.features)
 
     @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """For each of the K features 0 if it is a number, 1 if it is one of 0 and 1, n if it is one of 0 to n - 1."""
+        return tuple(0 if is_number else 1 for is_number in self.is_scaled)
+
+    @property
     def is_read_as_text(self) -> bool:
         """Whether new cells must be read as they are spelled, because 1.234 may be 1234."""
         return False

@@ -1,4 +1,4 @@
-"""Columns of categories: one feature for each frequent category of the training rows, 1 where a row is of it."""
+"""Columns of categories: one feature for each frequent category of the training rows, or one with its number."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,12 @@ class CategoryColumn(Column):
     categories of new rows have too. Empty cells have a feature if the training rows have some (missing=auto). Without
     these features, unknown and empty cells are 0 in all features.
 
+    A column with more than `codes_above` categories has one feature instead, for a model with an embedding: the number
+    of the category, whatever `max_categories` is. The numbers after the categories are that of empty cells, if the
+    training rows have some, and that of unknown ones.
+
     Args:
+        is_code: Whether the column has this one feature.
         is_spelled: Whether a category is a number in an unusual spelling, such as 1.10 or 01. If so, the spelling of
             new cells matters.
     """
@@ -35,6 +40,8 @@ class CategoryColumn(Column):
     rare: int = 0  # how many categories share a feature
     has_missing: bool = False
     is_spelled: bool = False
+    codes_above: int | None = None  # None: no column has one feature
+    is_code: bool = False
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
@@ -60,7 +67,8 @@ class CategoryColumn(Column):
         if not len(present):
             return None, values
         by_count = present[np.argsort(-counts, kind="stable")]
-        kept = np.sort(by_count[: self.max_categories])
+        is_code = self.codes_above is not None and len(present) > self.codes_above
+        kept = present if is_code else np.sort(by_count[: self.max_categories])
         encoding = np.full(len(self.categories) + 2, float(UNKNOWN))  # the last two are indexed by EMPTY and UNKNOWN
         encoding[EMPTY] = EMPTY
         encoding[kept] = np.arange(len(kept))
@@ -69,19 +77,33 @@ class CategoryColumn(Column):
             categories=tuple(self.categories[int(code)] for code in kept),
             rare=len(present) - len(kept),
             has_missing=has_missing,
+            is_code=is_code,
         )
         return fitted, encoding[values.astype(np.int64)]
 
     def transform(self, values: Floats) -> Floats:
+        if self.is_code:
+            empty, unknown = self._cardinality - 2 if self.has_missing else self._cardinality - 1, self._cardinality - 1
+            return np.select([values == EMPTY, values == UNKNOWN], [empty, unknown], values)[:, None]
         codes = [float(code) for code in range(len(self.categories))]
         codes += [UNKNOWN] * bool(self.rare) + [EMPTY] * self.has_missing
         return (values[:, None] == np.array(codes)).astype(np.float64)
 
     @property
     def features(self) -> tuple[str, ...]:
+        if self.is_code:
+            return (self.name,)
         names = [f"{self.name}={category}" for category in self.categories]
         names += [f"{self.name}=(rare)"] * bool(self.rare) + [f"{self.name}=(missing)"] * self.has_missing
         return tuple(names)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        return (self._cardinality,) if self.is_code else super().cardinalities
+
+    @property
+    def _cardinality(self) -> int:
+        return len(self.categories) + self.has_missing + 1
 
     @property
     def is_read_as_text(self) -> bool:

@@ -138,10 +138,10 @@ def resume_sweep(line: CommandLine) -> CommandLine:
 
 def _is_search(typed: str, folder: Path, rest: CommandLine) -> ConfigError:
     """Return the error for the folder of a search, with the line that continues its study."""
-    how = "a search is continued by its own command, in another folder"
+    how = "a search is continued by the command that began it, in another folder"
     what = how if has_storage(folder) else "a search without hydra.sweeper.storage cannot be continued, only repeated"
     return ConfigError(
-        f"{typed}: {what}", resume_sweep_command(display_path(folder), *rest.overrides), key="sweep.resume"
+        f"{typed}: {what}", resume_sweep_command(display_path(folder), *rest.overrides), key=typed.partition("=")[0]
     )
 
 

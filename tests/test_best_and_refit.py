@@ -199,6 +199,7 @@ def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Pa
     assert "the rows differ from those that sweep was trained on" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_refit_says_that_the_seeds_had_other_test_rows(folder: Path, tmp_path: Path):
     shutil.copy(folder / "wine.csv", tmp_path)
     for extra, is_noted in (([], True), (["dataset.seed=0"], False)):
@@ -211,6 +212,7 @@ def test_a_refit_says_that_the_seeds_had_other_test_rows(folder: Path, tmp_path:
         assert (note in done.stdout) == is_noted
 
 
+@pytest.mark.slow
 def test_a_refit_of_folds_has_a_schedule_of_its_own_length(folder: Path, tmp_path: Path):
     """Of 178 rows, 106 + 35 train the refit in 15 steps, and 118 or 119 are outside a fold, which are 12 steps."""
     shutil.copy(folder / "wine.csv", tmp_path)

@@ -108,8 +108,11 @@ def test_both_engines_give_the_same_bits(name: str):
     assert preset(*GOLDEN[name], f"engine={other}").losses == default.losses
 
 
+FOR_ANY_TABLE = {"realmlp", "realmlp_s"}  # no notebook has them; tests/test_trained.py compares their scripts
+
+
 def test_every_preset_is_compared():
-    presets = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
+    presets = {path.stem for path in (CONF / "experiment").glob("*.yaml")} - FOR_ANY_TABLE
     assert presets == {overrides[0].removeprefix("experiment=") for overrides in GOLDEN.values()}
 
 

@@ -45,6 +45,7 @@ LINES = [
     ["dataset=iris", "dataset.stratify=true", "epochs=3"],
     ["dataset=wine", "model.embedding=piecewise", "epochs=3"],
     [*"dataset=table dataset.path=words.csv dataset.target=y dataset.encode=auto model.hidden=[8] epochs=3".split()],
+    [*"dataset=wine ema=0.9 model.norm=batch early_stopping.restore_best=true optimizer.lr=0.3 epochs=4".split()],
     ["dataset=wine", "model.norm=layer", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.norm=batch", "model.residual=true", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.embedding=periodic", "loss=cross_entropy", "epochs=3"],

@@ -37,6 +37,7 @@ KINDS = [
     "optimizer.lr=1 early_stopping.restore_best=true early_stopping.patience=5",
     "loss=bce_with_logits loss.class_weights=balanced",
     "loss.class_weights=[1,20]",
+    "ema=0.9 model.norm=batch optimizer.lr=1 early_stopping.restore_best=true",
     "model=realmlp model.hidden=[8,8] model.dropout=0.3 model.parametric=true model.embedding=pbld model.init=data "
     "optimizer=adamw optimizer.lr_factors={scale:6} scheduler=coslog scheduler.weight_decay=flat_cosine metric=error "
     "early_stopping.restore_best=true early_stopping.on_tie=last",

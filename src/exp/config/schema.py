@@ -96,6 +96,7 @@ class Config:
     folds: int | None = None
     fold_repeats: int = 1
     fold: int | None = None
+    ema: float | None = None
 
 
 ConfigStore.instance().store("schema", Config)

@@ -28,6 +28,11 @@ class StepOutputs:
         self.outputs.append(output)
         self.targets.append(target)
 
+    def extend(self, other: "StepOutputs") -> None:
+        self.losses.extend(other.losses)
+        self.outputs.extend(other.outputs)
+        self.targets.extend(other.targets)
+
 
 class Step(Protocol):
     """Makes one update per batch x [B, F], y [B, ...], in order. Call it with gradients disabled."""

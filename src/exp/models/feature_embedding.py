@@ -51,9 +51,9 @@ class FeatureEmbedding(nn.Module):
 
 
 def make_feature_embedding(
-    cardinalities: Sequence[int], embedding: str | None, category_dim: int
+    cardinalities: Sequence[int], embedding: str | None, category_dim: int | None
 ) -> FeatureEmbedding | None:
     """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is."""
     if embedding in (None, "none") and max(cardinalities, default=0) <= 1:
         return None
-    return FeatureEmbedding(cardinalities, embedding, category_dim)
+    return FeatureEmbedding(cardinalities, embedding, category_dim or 8)

@@ -34,7 +34,7 @@ class MLP(nn.Sequential):
         norm: Normalisation before each activation, a key of NORMS; None: no normalisation.
         residual: Whether a hidden layer as wide as the one before it is added to its input.
         embedding: How numbers are embedded first, a key of NUMBER_EMBEDDINGS; None or none: they are not.
-        category_dim: Values for each embedded category.
+        category_dim: Values for each embedded category; None: 8.
         cardinalities: What each input is, as in FeatureEmbedding.
 
     Raises:
@@ -52,7 +52,7 @@ class MLP(nn.Sequential):
         norm: str | None = None,
         residual: bool = False,
         embedding: str | None = None,
-        category_dim: int = 8,
+        category_dim: int | None = None,
         cardinalities: Sequence[int] = (),
     ) -> None:
         if norm is not None and norm not in NORMS:

@@ -29,7 +29,7 @@ class RealMLP(nn.Module):
         parametric: Whether each hidden unit learns how much of the activation it applies.
         dropout: Probability of dropping a hidden unit at first; it falls to 0 at the end of training.
         init: `normal`: parameters are drawn, and the last layer is 0; `data`: layers are fitted to the training rows.
-        category_dim: Values for each embedded category.
+        category_dim: Values for each embedded category; None: 8.
         cardinalities: What each input is, as in FeatureEmbedding.
         steps: The number of steps of training, for `dropout`.
 
@@ -44,7 +44,7 @@ class RealMLP(nn.Module):
         hidden: int | Sequence[int] = (256, 256, 256),
         activation: str = "selu",
         embedding: str | None = None,
-        category_dim: int = 8,
+        category_dim: int | None = None,
         parametric: bool = False,
         dropout: float = 0.0,
         init: str = "normal",

@@ -30,6 +30,8 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
         "fits_initial": hasattr(experiment.model, "initialize") and not has_torch_layers(experiment),
         **_loss(experiment),
         **_optimizer(config),
+        "ema": config.ema,
+        "network": "model" if config.ema is None else "average.module",
         "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
         "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",

@@ -24,8 +24,9 @@ from exp.data.splits import Splits
 from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
-from exp.errors import ConfigError, as_yaml
-from exp.training.build_model import build_model, codes_above, fit_initial
+from exp.errors import ConfigError
+from exp.training.averaged_step import AveragedStep, make_average
+from exp.training.build_model import build_model, check_output_activation, codes_above, fit_initial
 from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
 from exp.training.events import State
@@ -37,7 +38,7 @@ from exp.training.objectives import Objective
 from exp.training.parameter_groups import group_parameters
 from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
-from exp.training.weights import loss_weights, resolve_class_weights, weigh, without_weights
+from exp.training.weights import loss_weights, resolve_class_weights, weigh
 
 # Number of steps above which replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
@@ -110,7 +111,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         load_initial(built, initial["model"], str(config.init))
     to_train = cache.reuse_model(config, built, objective.criterion)
     model = to_train.model
-    _check_output_activation(config, objective.criterion)
+    check_output_activation(config, objective.criterion)
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=group_parameters(model, config.optimizer))
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
@@ -122,7 +123,10 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, to_train.compiled)
-    learner = Learner(model, objective, optimizer, step, scheduler, has_user_code(config))
+    average = None if config.ema is None else make_average(model, config.ema)
+    if average is not None:
+        step = AveragedStep(step, model, average)
+    learner = Learner(model, objective, optimizer, step, scheduler, average, has_user_code(config))
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 
@@ -223,25 +227,4 @@ def _check_schedule_length(config: Config, scheduler: LRScheduler | None, plan: 
             length if given else f"{length} in place of scheduler.epochs and scheduler.steps_per_epoch",
             key="scheduler.total_steps" if given else "scheduler",
             override=length if given else "",
-        )
-
-
-def _check_output_activation(config: Config, criterion: nn.Module) -> None:
-    """Raise ConfigError if the loss takes probabilities and the model returns logits, or the reverse.
-
-    The outputs of a model without output_activation are checked by `check_output`.
-    """
-    if "output_activation" not in config.model:
-        return
-    end, output = config.model["output_activation"], config.loss.get("output")
-    name = type(without_weights(criterion)).__name__
-    if output == "probability" and end != "sigmoid":
-        raise ConfigError(
-            f"model.output_activation={as_yaml(end)}: {name} needs probabilities (sigmoid)",
-            "model.output_activation=sigmoid, or loss=bce_with_logits",
-        )
-    if output in ("logit", "classes") and end is not None:
-        raise ConfigError(
-            f"model.output_activation={end}: {name} needs logits (null)",
-            f"model.output_activation=null{', or loss=bce' if output == 'logit' and end == 'sigmoid' else ''}",
         )

@@ -9,7 +9,8 @@ from exp.config.instantiate import instantiate, resolve
 from exp.config.schema import Config
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
-from exp.errors import ConfigError
+from exp.errors import ConfigError, as_yaml
+from exp.training.weights import without_weights
 
 
 def build_model(config: Config, preprocessing: Preprocessing, outputs: int, steps: int = 1) -> nn.Module:
@@ -60,3 +61,24 @@ def fit_initial(model: nn.Module, train: Split) -> None:
     initialize = getattr(model, "initialize", None)
     if callable(initialize):
         initialize(train.x)
+
+
+def check_output_activation(config: Config, criterion: nn.Module) -> None:
+    """Raise ConfigError if the loss takes probabilities and the model returns logits, or the reverse.
+
+    The outputs of a model without output_activation are checked by `check_output`.
+    """
+    if "output_activation" not in config.model:
+        return
+    end, output = config.model["output_activation"], config.loss.get("output")
+    name = type(without_weights(criterion)).__name__
+    if output == "probability" and end != "sigmoid":
+        raise ConfigError(
+            f"model.output_activation={as_yaml(end)}: {name} needs probabilities (sigmoid)",
+            "model.output_activation=sigmoid, or loss=bce_with_logits",
+        )
+    if output in ("logit", "classes") and end is not None:
+        raise ConfigError(
+            f"model.output_activation={end}: {name} needs logits (null)",
+            f"model.output_activation=null{', or loss=bce' if output == 'logit' and end == 'sigmoid' else ''}",
+        )

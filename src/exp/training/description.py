@@ -95,6 +95,8 @@ def _lines(
         f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
+    if config.ema is not None:
+        lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"
     stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []
     if plan.restore_best:
         stopping.append(f"with the parameters of {plan.best}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
 
 from exp.config.user_code import errors_of, place_of
 from exp.data.batches import Batch
@@ -29,7 +30,6 @@ from exp.training.weights import loss_weights, unpack_target
 # Rows per forward pass without training: limits the memory of the hidden layers.
 MAX_ROWS = 2**16
 
-
 _STEP = "in a training step"
 
 
@@ -37,6 +37,7 @@ _STEP = "in a training step"
 class Learner:
     """A model with what trains it; `step` performs the updates.
 
+    `average`: The moving average of the model's parameters that is evaluated instead of them; None: there is none.
     `has_user_code`: One of them may draw from the global random streams of NumPy and Python.
     """
 
@@ -45,6 +46,7 @@ class Learner:
     optimizer: Optimizer
     step: Step
     scheduler: LRScheduler | None = None
+    average: AveragedModel | None = None
     has_user_code: bool = False
 
     def advance(
@@ -81,6 +83,11 @@ class Learner:
         totals = [sum(weights[part]) if weights else None for part in parts]
         return losses, [MetricSums(*window) for window in zip(sizes, sums, scores, totals, strict=True)]
 
+    @property
+    def network(self) -> nn.Module:
+        """The model whose parameters are evaluated and kept."""
+        return self.model if self.average is None else self.average.module
+
     def evaluate(self, split: Split) -> MetricSums:
         """Return the metrics of the whole split, without changing parameters or random state."""
         return compute_metrics(self.objective, self.predict(split.x), split)
@@ -88,9 +95,9 @@ class Learner:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
-        self.model.eval()
+        network = self.network.eval()
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            parts: list[Tensor] = [self.model(rows).detach() for rows in torch.split(x, MAX_ROWS)]
+            parts: list[Tensor] = [network(rows).detach() for rows in torch.split(x, MAX_ROWS)]
         return _concatenate(parts)
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
@@ -182,25 +189,30 @@ class Learner:
         state: State = {**self.get_parameters(), "optimizer": optimizer}
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
+        if self.average is not None:
+            state["average"] = {"trained": self.model.state_dict(), "updates": self.average.n_averaged}
         return state
 
     def get_parameters(self) -> State:
         """Return the part of the state that predictions depend on: parameters and buffers, live."""
-        saved = self.model.state_dict()
-        unsaved = {name: buffer for name, buffer in self.model.named_buffers() if name not in saved}
+        saved = self.network.state_dict()
+        unsaved = {name: buffer for name, buffer in self.network.named_buffers() if name not in saved}
         return {"model": saved, "buffers": unsaved}
 
     @torch.no_grad()
     def set_parameters(self, state: State) -> None:
         """Restore what `get_parameters` returned."""
-        self.model.load_state_dict(state["model"])
-        for name, buffer in self.model.named_buffers():
+        self.network.load_state_dict(state["model"])
+        for name, buffer in self.network.named_buffers():
             if name in state["buffers"]:
                 buffer.copy_(state["buffers"][name])
 
     def set_state(self, state: State) -> None:
         """Restore what `get_state` returned."""
         self.set_parameters(state)
+        if self.average is not None:
+            self.model.load_state_dict(state["average"]["trained"])
+            self.average.n_averaged.copy_(state["average"]["updates"])
         with without_dynamo():
             self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:

@@ -1,0 +1,41 @@
+"""ema=DECAY: what is evaluated and kept is the moving average of the parameters."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import config_of
+
+from exp import train
+from exp.results.trained_model import load_trained
+from exp.training.build import build
+from exp.training.loop import Training
+
+LINE = ["dataset=moons", "batching.batch_size=100", "epochs=3", "optimizer.lr=0.5", "threads=1"]
+
+
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+def test_the_average_is_the_recurrence_of_the_parameters_after_each_update(engine: str):
+    averaged = build(config_of(*LINE, "ema=0.9", f"engine={engine}"))
+    list(Training(averaged.learner, averaged.batches, averaged.data, averaged.plan))
+    plain = build(config_of(*LINE, "engine=eager"))
+    expected: dict[str, torch.Tensor] = {}
+    for batch in islice(plain.batches.stream(), plain.plan.steps):
+        with torch.no_grad():
+            plain.learner.step([batch])
+        for name, parameter in plain.model.named_parameters():
+            now = parameter.detach().clone()
+            expected[name] = 0.9 * expected[name] + 0.1 * now if name in expected else now
+    for name, parameter in averaged.learner.network.named_parameters():
+        torch.testing.assert_close(parameter, expected[name])
+    for name, parameter in averaged.model.named_parameters():
+        assert torch.equal(parameter, dict(plain.model.named_parameters())[name])
+
+
+def test_a_trained_model_has_the_averages_and_the_metrics_of_the_run(tmp_path: Path):
+    result = train(*LINE, "ema=0.99", "figures=false", f"hydra.run.dir={tmp_path}/run")
+    plain = train(*LINE, "figures=false", f"hydra.run.dir={tmp_path}/plain")
+    loss = load_trained(tmp_path / "run").evaluate("test").loss
+    assert loss == result.final["test"]["loss"]
+    assert loss != plain.final["test"]["loss"]

@@ -36,7 +36,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     trained = load_models(jobs, checkpoint)
     lead, table = trained.lead, trained.read(data, keep_rows=True)
     outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
-    predictions = prediction_columns(lead.objective, lead.preprocessing.classes, outputs)
+    predictions = prediction_columns(lead.objective, lead.preprocessing, outputs)
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
     csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))

@@ -9,11 +9,15 @@ from exp.config.overrides import quote_names, quote_text
 
 @dataclass(frozen=True)
 class ColumnName:
-    """The name of one column, which may be a number."""
+    """The name of one column, which may be a number; with `many` also a list of names."""
 
     null: bool = False
+    many: bool = False
 
     def accepts(self, value: object) -> bool:
+        if self.many and isinstance(value, list):
+            names = cast("list[object]", value)
+            return bool(names) and not any(name is None or isinstance(name, list | dict) for name in names)
         return self.null if value is None else not isinstance(value, list | dict)
 
     def closest(self, value: object) -> str | None:
@@ -22,7 +26,7 @@ class ColumnName:
         return quote_text(names[0]) if names else None
 
     def __str__(self) -> str:
-        return f"the name of one column{', or null' if self.null else ''}"
+        return f"the name of one column{', or a list of names' * self.many}{', or null' * self.null}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def _names_in(value: object) -> list[str]:
 
 # As exp.config.constraints.CONSTRAINTS, which holds them too.
 COLUMN_CONSTRAINTS: dict[str, tuple[ColumnName | ColumnNames | ColumnKinds, str]] = {
-    "dataset.target": (ColumnName(), "COLUMN"),
+    "dataset.target": (ColumnName(many=True), "COLUMN"),
     "dataset.group": (ColumnName(null=True), "null"),
     "dataset.split_column": (ColumnName(null=True), "null"),
     "dataset.order": (ColumnName(null=True), "null"),

@@ -16,6 +16,14 @@ from exp.errors import DataError
 
 
 @dataclass(frozen=True)
+class TargetColumn:
+    """A target column of a table, and how the file writes its numbers."""
+
+    name: str
+    notation: Notation = PLAIN
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Rows x, float64 [N, C], with a value for each of `columns`, and targets y.
 
@@ -37,6 +45,7 @@ class Dataset:
     row_numbers: NDArray[np.int64] | None = None  # positions in the file, counted from 1; None: no row was dropped
     target_notation: Notation = PLAIN  # how the file writes a target of numbers
     weight_notation: Notation = PLAIN
+    targets: tuple[TargetColumn, ...] = ()  # each of several target columns; `target` is then all their names
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,6 @@
 """Empty cells of a table: the policy of each column, and the rows that the policies leave."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def parse_columns_with_hidden_gaps(frame: Frame, has_target: Cells, options: Col
 
 
 def select_rows(
-    frame: Frame, given: Frame, target: str, path: str, missing: Mapping[str, str], default: str
+    frame: Frame, given: Frame, targets: Sequence[str], path: str, missing: Mapping[str, str], default: str
 ) -> tuple[Frame, list[str]]:
     """Return the rows to use, and notes on empty cells. DataError if there are empty cells where none are allowed.
 
@@ -62,8 +62,14 @@ def select_rows(
         given: The table before cells without a value became empty, for messages.
     """
     counts = {str(name): int(count) for name, count in frame.isna().sum().items() if count}
-    if counts.get(target) == len(frame):
-        raise DataError(f"dataset.path={path}: the target '{target}' is empty in every row", "another dataset.target")
+    for target in targets:
+        if counts.get(target) == len(frame):
+            what = f"dataset.path={path}: the target '{target}' is empty in every row"
+            raise DataError(what, "another dataset.target")
+    without = int(frame[[*targets]].isna().any(axis=1).sum())
+    if without == len(frame):
+        what = f"dataset.path={path}: no row has a value for each target: {', '.join(targets)}"
+        raise DataError(what, "fewer columns in dataset.target")
     empty = [name for name, count in counts.items() if count == len(frame)]
     filled, notes = list[str](), list[str]()
     for name in counts:
@@ -75,20 +81,18 @@ def select_rows(
                 f"{_show_hidden_gap(frame[name], given[name])}",
                 "dataset.missing=auto, or dataset.missing=drop",
             )
-        if policy != "drop" and name not in (target, *empty):
+        if policy != "drop" and name not in (*targets, *empty):
             filled.append(name)
-    dropping = [
-        name for name in counts if missing.get(name, default) == "drop" and name not in empty and name != target
-    ]
-    left = frame.dropna(subset=[target, *dropping])
+    dropping = [name for name in counts if missing.get(name, default) == "drop" and name not in (*empty, *targets)]
+    left = frame.dropna(subset=[*targets, *dropping])
     if not len(left):
         listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
         raise DataError(
             f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
             "dataset.missing=auto, or 'dataset.drop=[...]' with the columns that have most empty cells",
         )
-    if target in counts:
-        notes.append(f"left out {counts[target]:,} of {len(frame):,} rows: {target} is empty")
+    if without:
+        notes.append(f"left out {without:,} of {len(frame):,} rows: {' or '.join(targets)} is empty")
     if dropping:
         listed = ", ".join(f"{name} ({counts[name]:,})" for name in dropping)
         notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")

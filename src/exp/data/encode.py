@@ -1,6 +1,6 @@
 """Encode new rows of a table with the columns of a trained run, to predict or to evaluate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.category import UNKNOWN, category_codes
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
-from exp.data.frame import Frame, import_pandas
+from exp.data.dataset import TargetColumn
+from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
+from exp.data.targets import as_numbers
 from exp.errors import DataError, nearest, pluralize
 
 
@@ -76,41 +78,56 @@ def encode_targets(
     """Encode the targets of new rows.
 
     Returns:
-        Class indices int64 [N] or values float64 [N, 1], which rows [N] have a target, and notes for the user.
+        Class indices int64 [N] or values float64 [N, K], which rows [N] have all targets, and notes for the user.
 
     Raises:
-        DataError: The target column is missing, or holds a class that the run was not trained on.
+        DataError: A target column is missing, or holds a class that the run was not trained on.
     """
-    name, classes = preprocessing.target, preprocessing.classes
-    frame = frame.rename(columns=str)
-    if name not in map(str, frame.columns):
-        near = nearest(name, [str(column) for column in frame.columns])
-        raise DataError(
-            f"data={path}: the target column '{name}' is missing",
-            f"rename column '{near}' to '{name}'" if near else "a table with this column",
-        )
-    if preprocessing.values != 1:
+    frame, targets, classes = frame.rename(columns=str), preprocessing.target_columns, preprocessing.classes
+    for target in targets:
+        if target.name not in map(str, frame.columns):
+            near = nearest(target.name, [str(column) for column in frame.columns])
+            raise DataError(
+                f"data={path}: the target column '{target.name}' is missing",
+                f"rename column '{near}' to '{target.name}'" if near else "a table with this column",
+            )
+    if preprocessing.values != len(targets):
         raise DataError(
             f"data={path}: the run has {preprocessing.values} targets, but a table has only one", "split=test"
         )
-    cells = frame[name].reset_index(drop=True)
-    notes = list[str]()
+    cells = {target.name: frame[target.name].reset_index(drop=True) for target in targets}
     if classes is not None:
-        cells = mask_marks(cells, classes)
-    elif preprocessing.target_notation == PLAIN:  # new rows may write their numbers in another way
-        cells = read_target(name, cells, "regression").cells
+        return _encode_classes(targets[0].name, cells[targets[0].name], classes, path)
+    encoded = [_encode_numbers(target, cells[target.name], len(targets) > 1, path) for target in targets]
+    values = np.stack([values for values, _ in encoded], axis=1)
+    is_present = np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
+    notes = [note for _, notes in encoded for note in notes]
+    return values, is_present, [*notes, *_skipped_notes([target.name for target in targets], is_present)]
+
+
+def _encode_numbers(target: TargetColumn, cells: Cells, is_one_of_several: bool, path: str) -> tuple[Floats, list[str]]:
+    """Return the values [N] of one target, NaN for empty cells, and notes. DataError if it is not numeric."""
+    notes = list[str]()
+    if target.notation == PLAIN:  # new rows may write their numbers in another way
+        cells = read_target(target.name, as_numbers(cells) if is_one_of_several else cells, "regression").cells
     else:
-        column = NumberColumn(name, notation=preprocessing.target_notation)
+        column = NumberColumn(target.name, notation=target.notation)
         values, is_unfit = column.encode(cells)
         if is_unfit.any():
             notes.append(unfit_note(column, cells, is_unfit))
         cells = cells if is_unfit.any() and np.isnan(values).all() else import_pandas().Series(values)
+    if not import_pandas().api.types.is_numeric_dtype(cells):
+        what = f"data={path}: the target '{target.name}' is not numeric"
+        raise DataError(what, "a column of numbers, as in training")
+    return cells.to_numpy(dtype=np.float64, na_value=np.nan), notes
+
+
+def _encode_classes(
+    name: str, cells: Cells, classes: Sequence[str], path: str
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], list[str]]:
+    """Return class indices [N], which rows [N] have a class, and notes. DataError if a class is unknown."""
+    cells = mask_marks(cells, classes)
     is_present = cells.notna().to_numpy(dtype=np.bool_)
-    notes += [f"{pluralize(int((~is_present).sum()), 'row')} without {name}: skipped"] if not is_present.all() else []
-    if classes is None:
-        if not import_pandas().api.types.is_numeric_dtype(cells):
-            raise DataError(f"data={path}: the target '{name}' is not numeric", "a column of numbers, as in training")
-        return cells.to_numpy(dtype=np.float64).reshape(-1, 1), is_present, notes
     indices = category_codes(cells, classes, by_value=True)
     unknown = cells[(indices == UNKNOWN) & is_present]
     if len(unknown):
@@ -118,4 +135,10 @@ def encode_targets(
             f"data={path}: unknown class '{unknown.iloc[0]}' in the target '{name}' (trained on: {', '.join(classes)})",
             "rows of these classes only",
         )
-    return indices.astype(np.int64), is_present, notes
+    return indices.astype(np.int64), is_present, _skipped_notes([name], is_present)
+
+
+def _skipped_notes(names: Sequence[str], is_present: NDArray[np.bool_]) -> list[str]:
+    """Return a note on the rows without a target."""
+    count = pluralize(int((~is_present).sum()), "row")
+    return [] if is_present.all() else [f"{count} without {' or '.join(names)}: skipped"]

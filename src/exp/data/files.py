@@ -18,7 +18,7 @@ from exp.errors import ConfigError, DataError
 
 def table(
     path: str,
-    target: str | int,
+    target: str | int | Sequence[str | int],
     task: str = "auto",
     missing: str | Mapping[str, str] | None = "auto",
     kinds: Mapping[str, str] | None = None,
@@ -42,7 +42,8 @@ def table(
 
     Args:
         path: Path of the file.
-        target: Name of the target column, or its position: 0 is the first column, -1 the last one.
+        target: Name of the target column, or its position: 0 is the first column, -1 the last one. A list has several
+            target columns, of numbers.
         task: classes, regression or auto: classes if the target is text, booleans or at most 20 different integers.
         missing: What to do with empty cells. auto fills numbers with the training median and adds a feature that is 1
             where a cell is empty; an empty category is a category of its own. median fills numbers only, and an empty
@@ -154,7 +155,7 @@ class _Bunch:
 def openml(
     name: str,
     version: int,
-    target: str,
+    target: str | int | Sequence[str | int],
     cache: str,
     task: str = "auto",
     missing: str | Mapping[str, str] | None = "auto",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import quote_names, quote_text, text_override
+from exp.config.overrides import quote_names, quote_text
 from exp.data.columns.base import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.columns.number_cells import PLAIN
@@ -17,19 +17,16 @@ from exp.data.frame import import_pandas, label_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
-from exp.data.target import encode_target, read_target
+from exp.data.targets import encode_targets, find_targets, list_names, read_targets
 from exp.data.weight_column import parse_weights, weigh_rows
 from exp.errors import ConfigError, DataError, nearest
-
-# How many names of columns an error message lists.
-_MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """Options for reading a table; `exp.data.files.table` describes them."""
 
-    target: str | int
+    target: str | int | Sequence[str | int]
     task: str = "auto"
     missing: str | Mapping[str, str] | None = "auto"
     kinds: Mapping[str, str] | None = None
@@ -62,34 +59,37 @@ def dataset_from_frame(
     if row_numbers is not None and parts is not None:
         frame.index = label_rows(row_numbers, parts)
     names = list(map(str, frame.columns))
-    target = _find_target(options.target, names, path)
-    options = _check_options(options, target, names, path)
+    targets = find_targets(options.target, names, path)
+    options = _check_options(options, targets, names, path)
     group, order, split_column, weight = options.group, options.order, options.split_column, options.weight
     kinds = options.kinds or {}
     missing, default_missing = missing_policies(options.missing)
-    others = (target, group, split_column, weight)
+    others = (*targets, group, split_column, weight)
     given = frame.drop(columns=[name for name in options.drop if name not in (*others, order)])
-    cells, target_notes, target_notation = read_target(target, given[target], options.task, options.decimal)
+    read = read_targets(given[targets], options.task, options.decimal)
     features = [name for name in map(str, given.columns) if name not in (*others, *options.drop)]
     column_options = ColumnOptions(
         kinds, missing, default_missing, options.max_categories, options.decimal, options.day_first
     )
-    parsed_before = parse_columns_with_hidden_gaps(given[features], cells.notna(), column_options)
+    parsed_before = parse_columns_with_hidden_gaps(given[features], read.is_complete, column_options)
     replaced = {name: given[name].mask(np.isnan(one.values)) for name, one in parsed_before.items()}
-    replaced[target] = cells
+    replaced |= read.cells
     weight_notation = PLAIN
     if weight is not None:
         replaced[weight], weight_notation = parse_weights(weight, given[weight], options.decimal)
     of_rows = missing if weight is None else {weight: "auto", **missing}  # a row without a weight is refused
-    frame, row_notes = select_rows(given.assign(**replaced), given, target, path, of_rows, default_missing)
+    frame, row_notes = select_rows(given.assign(**replaced), given, targets, path, of_rows, default_missing)
     rows = given.index.get_indexer(frame.index).astype(np.int64)
-    y, classes = encode_target(target, frame[target], options.task)
+    y, classes = encode_targets(frame[targets], options.task)
     parsed_before = {name: one._replace(values=one.values[rows]) for name, one in parsed_before.items()}
     parsed, left_out = _parse_columns(frame[features], column_options, parsed_before)
     columns = tuple(one.column for one in parsed)
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
-    copies = [name for name in find_target_copies(columns, x, y) if name not in kinds]
-    left_out += [LeftOut(name, f"it is the target '{target}' in other words", may_be_used=True) for name in copies]
+    copies = {name: targets[n] for name, n in find_target_copies(columns, x, y).items() if name not in kinds}
+    left_out += [
+        LeftOut(name, f"it is the target '{copied}' in other words", may_be_used=True)
+        for name, copied in copies.items()
+    ]
     kept = [index for index, column in enumerate(columns) if column.name not in copies]
     column_notes = [note for index in kept for note in parsed[index].notes]
     if not kept:
@@ -101,14 +101,15 @@ def dataset_from_frame(
         y,
         tuple(columns[index] for index in kept),
         classes,
-        target,
+        ", ".join(targets),
         groups=None if group is None else _encode_groups(frame[group]),
         parts=None if parts is None else parts[rows] if split_column is None else parts,
         order=None if order is None else order_of_cells(order, frame[order], options.day_first),
-        notes=(*notes, *target_notes, *row_notes, *(one.note for one in left_out), *column_notes),
+        notes=(*notes, *read.notes, *row_notes, *(one.note for one in left_out), *column_notes),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
-        target_notation=target_notation,
+        target_notation=read.columns[0].notation if len(targets) == 1 else PLAIN,
         weight_notation=weight_notation,
+        targets=read.columns if len(targets) > 1 else (),
     )
     if weight is None:
         return dataset
@@ -149,20 +150,7 @@ def _no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> D
     return DataError(problem, fix)
 
 
-def _find_target(target: str | int, names: list[str], path: str) -> str:
-    """Return the name of the target column: `target`, or the column at this position if no column has this name."""
-    if str(target) in names:
-        return str(target)
-    if isinstance(target, int) and -len(names) <= target < len(names):
-        return names[target]
-    near = nearest(str(target), names)
-    override = text_override("dataset.target", near) if near else None
-    fix = shlex.quote(override) if override else f"one of {_list_names(names)}"
-    what = f"dataset.target={target}: {path} has no column '{target}'"
-    raise DataError(what, fix, key="dataset.target", override=override)
-
-
-def _check_options(options: TableOptions, target: str, names: list[str], path: str) -> TableOptions:
+def _check_options(options: TableOptions, targets: Sequence[str], names: list[str], path: str) -> TableOptions:
     """Return the options with the names of columns as text. DataError, ConfigError if a column cannot be what it is."""
     roles = {key: getattr(options, key) for key in ("group", "order", "split_column", "weight")}
     roles = {key: str(name) for key, name in roles.items() if name is not None}
@@ -172,8 +160,11 @@ def _check_options(options: TableOptions, target: str, names: list[str], path: s
     named = {key: [name] for key, name in roles.items() if name}
     _check_names(names, path, {"drop": drop, "kinds": kinds, "missing": missing, **named})
     for key in ("weight", "group"):
-        if roles.get(key) == target:
-            raise ConfigError(f"dataset.{key}={target}: this column is the target", f"another column as dataset.{key}")
+        if (target := roles.get(key)) in targets:
+            raise ConfigError(
+                f"dataset.{key}={target}: this column is {'the' if len(targets) == 1 else 'a'} target",
+                f"another column as dataset.{key}",
+            )
     return replace(options, kinds=kinds, drop=drop, **roles)
 
 
@@ -184,18 +175,13 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
             if name in names:
                 continue
             near = nearest(name, names)
-            fix, override = f"one of {_list_names(names)}", None
+            fix, override = f"one of {list_names(names)}", None
             if near is not None and not isinstance(columns, Mapping):
                 corrected = [near if one == name else one for one in columns]
                 override = f"dataset.{key}={quote_names(corrected) if key == 'drop' else quote_text(near)}"
                 fix = shlex.quote(override)
             what = f"dataset.{key}={name}: {path} has no column '{name}'"
             raise DataError(what, fix, key=f"dataset.{key}", override=override)
-
-
-def _list_names(names: Sequence[str]) -> str:
-    """Return the first names of columns, as values on the command line."""
-    return ", ".join([*map(quote_text, names[:_MOST_NAMES]), *(["…"] if len(names) > _MOST_NAMES else [])])
 
 
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:

@@ -60,7 +60,10 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
     if target.endswith("table") and suffix == ".npz":
         raise ConfigError(f"dataset.path={path}: a .npz file holds arrays", shlex.join(("dataset=arrays", file)))
     wanted, columns = str(dataset.get("target")), [strip_name(name) for name in columns_of(path)]
-    is_read = target.endswith("table") and dataset.get("separator") is None and _are_names(columns, path, wanted)
+    is_one = isinstance(dataset.get("target"), str)
+    is_read = (
+        is_one and target.endswith("table") and dataset.get("separator") is None and _are_names(columns, path, wanted)
+    )
     if is_read and wanted not in columns and (near := nearest(wanted, columns)) is not None:
         override = f"dataset.target={quote_text(near)}"
         what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(columns)})"

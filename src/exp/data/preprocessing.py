@@ -15,7 +15,7 @@ from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
-from exp.data.dataset import Dataset
+from exp.data.dataset import Dataset, TargetColumn
 from exp.data.scalers._base import Scaler
 from exp.data.scalers.choose import SCALERS
 from exp.data.target_scale import TargetScale
@@ -40,6 +40,7 @@ class Preprocessing:
     class_weights: tuple[float, ...] | None = None  # of each class in the loss
     target_notation: Notation = PLAIN  # how the training table writes a target of numbers, and the weights of its rows
     weight_notation: Notation = PLAIN
+    targets: tuple[TargetColumn, ...] = ()  # each of several target columns
 
     @classmethod
     def fit(
@@ -71,6 +72,7 @@ class Preprocessing:
             outputs,
             target_notation=dataset.target_notation,
             weight_notation=dataset.weight_notation,
+            targets=dataset.targets,
         )
         return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
 
@@ -101,6 +103,18 @@ class Preprocessing:
         """For each of the features [F] 0 if it is a number, 1 if it is one of 0 and 1, n if it is one of 0 to n - 1."""
         return tuple(number for column in self.columns for number in column.cardinalities)
 
+    @property
+    def target_columns(self) -> tuple[TargetColumn, ...]:
+        """The target columns of a table."""
+        return self.targets or (TargetColumn(self.target, self.target_notation),)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The name of each of the K values that the model predicts; those of arrays without names have numbers."""
+        if len(self.target_columns) == self.values:
+            return tuple(column.name for column in self.target_columns)
+        return tuple(str(number + 1) for number in range(self.values))
+
     def text_columns(self, weight: str | None) -> list[str]:
         """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
 
@@ -108,7 +122,7 @@ class Preprocessing:
             weight: The column with the weights of the rows, dataset.weight.
         """
         names = [column.name for column in self.columns if column.is_read_as_text]
-        names += [self.target] * (self.target_notation != PLAIN)
+        names += [column.name for column in self.target_columns if column.notation != PLAIN]
         return names if weight is None or self.weight_notation == PLAIN else [*names, weight]
 
     def transform(self, x: Floats) -> Floats:
@@ -166,6 +180,8 @@ class Preprocessing:
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
+        if not self.targets:
+            del fields["targets"]
         for column in fields["columns"]:
             for key in ("is_spelled", "codes_above", "is_code"):
                 if not column.get(key, True):
@@ -191,4 +207,7 @@ class Preprocessing:
             fields["class_weights"] = tuple(weights)
         for key in _NOTATIONS:
             fields[key] = Notation(**fields.get(key, {}))
+        fields["targets"] = tuple(
+            TargetColumn(target["name"], Notation(**target["notation"])) for target in fields.get("targets", ())
+        )
         return cls(**fields)

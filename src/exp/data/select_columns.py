@@ -87,14 +87,23 @@ def _numbers_rows(name: str, values: Floats, is_first: bool) -> bool:
     )
 
 
-def find_target_copies(columns: Collection[Column], x: Floats, y: NDArray[Any]) -> list[str]:
-    """Return the names of columns that are the target in other words: classes renamed, or numbers in another unit."""
-    flat = y.reshape(len(y))
-    return [
-        column.name
+def find_target_copies(columns: Collection[Column], x: Floats, y: NDArray[Any]) -> dict[str, int]:
+    """Return which columns are a target in other words: classes renamed, or numbers in another unit.
+
+    Args:
+        y: Targets [N] or [N, K].
+
+    Returns:
+        The number of the target, from 0, by the name of the column.
+    """
+    is_same = _is_same_number if y.dtype.kind == "f" else _is_same_class
+    targets = y.reshape(len(y), -1).T
+    return {
+        column.name: number
         for column, values in zip(columns, x.T, strict=True)
-        if (_is_same_number(values, flat) if y.dtype.kind == "f" else _is_same_class(values, flat))
-    ]
+        for number, target in reversed([*enumerate(targets)])
+        if is_same(values, target)
+    }
 
 
 def _is_same_class(values: Floats, classes: NDArray[Any]) -> bool:

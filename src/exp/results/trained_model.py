@@ -118,7 +118,7 @@ class TrainedModel:
 
     def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
-        return prediction_columns(self.objective, self.preprocessing.classes, self.outputs(rows))
+        return prediction_columns(self.objective, self.preprocessing, self.outputs(rows))
 
     def outputs_of_table(self, frame: Frame, data: str) -> TableOutputs:
         """Return the outputs for the rows of the table in the file `data`. DataError if a column is missing."""

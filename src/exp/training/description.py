@@ -65,7 +65,8 @@ def _lines(
     config, data, batches, plan = experiment.config, experiment.data, experiment.batches, experiment.plan
     auto = {key: " (auto)" if key in decided else "" for key in ("epochs", "batching.batch_size", "loss")}
     target = "" if data.preprocessing.target == "target" else f"{data.preprocessing.target}: "
-    kind = target + ("regression" if data.classes is None else f"{len(data.classes)} classes")
+    values = f" of {data.preprocessing.values} values" if data.preprocessing.values > 1 else ""
+    kind = target + (f"regression{values}" if data.classes is None else f"{len(data.classes)} classes")
     rows = len(data.train)
     if data.train is data.val:
         split = "no split: trained and evaluated on all rows"
@@ -114,7 +115,10 @@ def _target_line(data: Splits, is_auto: bool) -> dict[str, str]:
     scale = data.preprocessing.target_scale
     if scale is None:
         return {}
-    sizes = ", ".join(f"{mean:,.6g} ± {size:,.6g}" for mean, size in zip(scale.mean, scale.scale, strict=True))
+    names = [f"{name} " for name in data.preprocessing.target_names] if len(scale.mean) > 1 else [""]
+    sizes = ", ".join(
+        f"{name}{mean:,.6g} ± {size:,.6g}" for name, mean, size in zip(names, scale.mean, scale.scale, strict=True)
+    )
     return {
         "target": f"{'its logarithm is ' if scale.log else ''}standardised by the training rows{' (auto)' * is_auto}: "
         f"{sizes}; the loss is in this unit, metrics and predictions in the target's own; to leave it as it is: "

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exp.data.columns.base import Floats
+from exp.data.preprocessing import Preprocessing
 from exp.training.build import Experiment, fold_of
 from exp.training.objectives import Objective
 
@@ -17,15 +18,17 @@ _MAX_WHOLE = 2.0**53
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
-def prediction_columns(objective: Objective, classes: Sequence[str] | None, outputs: Tensor) -> Columns:
+def prediction_columns(objective: Objective, preprocessing: Preprocessing, outputs: Tensor) -> Columns:
     """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`.
+
+    Several targets have the columns `prediction TARGET`.
 
     Args:
         outputs: The outputs of the model [N, K], on the CPU.
     """
-    predicted = objective.prediction(outputs).numpy()
+    predicted, classes = objective.prediction(outputs).numpy(), preprocessing.classes
     if classes is None:
-        return _number_columns("prediction", predicted)
+        return _number_columns("prediction", predicted, preprocessing.target_names)
     columns: Columns = {"prediction": np.array(classes)[predicted]}
     probabilities = objective.probabilities(outputs)
     if probabilities is not None:
@@ -47,11 +50,12 @@ def predict_fold(experiment: Experiment) -> Columns:
     if fold.repeats > 1:
         columns["repeat"] = np.full(len(test), fold.repeat)
     if data.classes is None:
-        columns |= _number_columns("target", test.values.numpy() if test.given is None else _as_written(test.given))
+        given = test.values.numpy() if test.given is None else _as_written(test.given)
+        columns |= _number_columns("target", given, data.preprocessing.target_names)
     else:
         columns["target"] = np.array(data.classes)[test.class_numbers]
     outputs = experiment.learner.predict(test.x).cpu()
-    return columns | prediction_columns(experiment.objective, data.classes, outputs)
+    return columns | prediction_columns(experiment.objective, data.preprocessing, outputs)
 
 
 def _as_written(values: Floats) -> NDArray[Any]:
@@ -60,7 +64,7 @@ def _as_written(values: Floats) -> NDArray[Any]:
     return values.astype(np.int64) if is_whole else values
 
 
-def _number_columns(name: str, values: NDArray[Any]) -> Columns:
-    """Return the columns of `values` [N, K] by name; the names have numbers if there are several."""
-    names = [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
+def _number_columns(name: str, values: NDArray[Any], targets: Sequence[str]) -> Columns:
+    """Return the columns of `values` [N, K] by name; those of several targets have their names."""
+    names = [name] if values.shape[1] == 1 else [f"{name} {target}" for target in targets]
     return dict(zip(names, values.T, strict=True))

@@ -38,6 +38,7 @@ PRESETS = {
     "experiment=xor_softmax": ["epochs=30"],
     "experiment=realmlp_s": ["dataset=iris", "epochs=6"],
     "experiment=realmlp": ["dataset=diabetes", "epochs=6"],
+    "experiment=tabm": ["dataset=iris", "epochs=6"],
 }
 LINES = [
     *([preset, *more] for preset, more in PRESETS.items()),
@@ -49,6 +50,9 @@ LINES = [
     ["dataset=wine", "model.norm=layer", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.norm=batch", "model.residual=true", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.embedding=periodic", "loss=cross_entropy", "epochs=3"],
+    ["dataset=moons", "model=tabm", "model.kind=full", "model.k=3", "loss=bce_with_logits", "epochs=2"],
+    [*"dataset=diabetes model=tabm model.k=2 model.dropout=0.3 ema=0.9 dataset.scale_target=true epochs=2".split()],
+    [*"dataset=wine model=tabm model.k=1 optimizer=lbfgs batching=full loss.class_weights=balanced epochs=2".split()],
     ["dataset=iris", "dataset.split=[.8,0,.2]", "early_stopping.restore_best=true", "epochs=3"],
     ["dataset=cancer", "dataset.train_on_val=true", "loss.class_weights=balanced", "scheduler=cosine", "epochs=3"],
     ["dataset=diabetes", "dataset.train_on_val=true", "dataset.scale_target=true", "batching=full", "epochs=3"],
@@ -83,6 +87,8 @@ LINES = [
             ("targets", "early_stopping.restore_best=true"),
             ("classes", "loss=cross_entropy", "loss.class_weights=balanced", "loss.label_smoothing=0.1"),
             ("classes", "loss=bce_with_logits", "batching.batch_size=7"),
+            ("classes", "model=tabm", "model.k=3", "loss=bce_with_logits", "batching.batch_size=7"),
+            ("targets", "model=tabm", "model.k=3", "model.kind=full"),
             ("classes", "loss=bce_with_logits", "loss.class_weights={1: 3.7}"),
             ("classes", "loss=bce", "model.output_activation=sigmoid", "optimizer=lbfgs", "batching=full"),
         )
@@ -225,7 +231,7 @@ def test_many_rows_are_predicted_a_part_at_a_time(folder: Path, monkeypatch):
     trained = load_trained(folder / "table")
     rows = np.random.default_rng(0).integers(0, 2, (250, len(trained.preprocessing.columns))).astype(np.float64)
     whole = trained.outputs(rows)
-    monkeypatch.setattr("exp.results.trained_model.MAX_ROWS", 100)
+    monkeypatch.setattr("exp.training.member_models.MAX_ROWS", 100)
     sizes: list[int] = []
     trained.model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     assert torch.allclose(trained.outputs(rows), whole, rtol=1e-5, atol=1e-6)

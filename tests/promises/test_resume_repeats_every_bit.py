@@ -41,6 +41,8 @@ KINDS = [
     "model=realmlp model.hidden=[8,8] model.dropout=0.3 model.parametric=true model.embedding=pbld model.init=data "
     "optimizer=adamw optimizer.lr_factors={scale:6} scheduler=coslog scheduler.weight_decay=flat_cosine metric=error "
     "early_stopping.restore_best=true early_stopping.on_tie=last",
+    "model=tabm model.hidden=8 model.k=3 model.kind=full model.dropout=0.3 model.embedding=piecewise optimizer=adamw "
+    "clip_grad_norm=1 metric=error early_stopping.restore_best=true",
 ]
 
 

@@ -55,7 +55,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
 
 
 # Arguments that exp passes if the target has them.
-GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {"model": ("cardinalities", "steps")}
+GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {"model": ("cardinalities", "columns", "output_meaning", "steps")}
 
 
 def given(group: str) -> tuple[str, ...]:

@@ -89,6 +89,8 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "model.category_dim": (Number(1, whole=True, null=True), "8"),
     "model.embedding": (OneOf((None, "none", "pbld", "periodic", "piecewise")), "piecewise"),
     "model.init": (OneOf(("normal", "data")), "normal"),
+    "model.k": (_COUNT, "16"),
+    "model.kind": (OneOf(("mini", "full")), "mini"),
     "optimizer.lr": (Number(0, 10**9, open_low=True), "0.02"),
     "optimizer.momentum": (_FRACTION, "0.9"),
     "optimizer.nesterov": (_SWITCH, "true"),

@@ -115,6 +115,11 @@ class Preprocessing:
             return tuple(column.name for column in self.target_columns)
         return tuple(str(number + 1) for number in range(self.values))
 
+    @property
+    def column_numbers(self) -> tuple[int, ...]:
+        """For each of the features [F]: the number of its column."""
+        return tuple(number for number, column in enumerate(self.columns) for _ in column.features)
+
     def text_columns(self, weight: str | None) -> list[str]:
         """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
 

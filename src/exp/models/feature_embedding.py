@@ -35,7 +35,11 @@ class FeatureEmbedding(nn.Module):
         self.embed = NUMBER_EMBEDDINGS[embedding](len(self.numbers)) if embedding in NUMBER_EMBEDDINGS else None
         self.tables = nn.ModuleList(nn.Embedding(n, category_dim, padding_idx=n - 1) for n in cardinalities if n > 1)
         dim = 1 if self.embed is None else self.embed.dim
-        self.width = len(self.numbers) * dim + len(self.others) + len(self.tables) * category_dim
+        # The feature of each output.
+        self.sources = torch.cat(
+            [self.numbers.repeat_interleave(dim), self.others, self.categories.repeat_interleave(category_dim)]
+        )
+        self.width = len(self.sources)
 
     def forward(self, x: Tensor) -> Tensor:
         numbers = x.index_select(1, self.numbers)

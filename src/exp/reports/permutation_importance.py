@@ -32,7 +32,7 @@ from exp.results.importance_csv import ColumnImportance, Importances
 from exp.results.t_tests import interval_reach
 from exp.results.trained_model import TrainedModel
 from exp.training.devices import use_threads
-from exp.training.learner import MAX_ROWS
+from exp.training.member_models import MAX_ROWS
 
 
 def compute_importances(

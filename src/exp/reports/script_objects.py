@@ -11,10 +11,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from exp.config.instantiate import resolve
 from exp.config.schema import Config
+from exp.models.members import MemberModel
 from exp.reports.inlined import inline
 from exp.reports.source import format_arguments, format_call, is_user_code
 from exp.training.build import Experiment
 from exp.training.build_model import model_arguments
+from exp.training.member_models import rows_per_pass
 from exp.training.objectives import Multiclass
 from exp.training.weights import WeightedLoss, has_class_weight, without_weights
 
@@ -28,6 +30,7 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
     return {
         "layers": _layers(experiment),
         "fits_initial": hasattr(experiment.model, "initialize") and not has_torch_layers(experiment),
+        "rows_per_pass": rows_per_pass(experiment.model) if isinstance(experiment.model, MemberModel) else None,
         **_loss(experiment),
         **_optimizer(config),
         "ema": config.ema,
@@ -91,7 +94,9 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
 def _layers(experiment: Experiment) -> list[str]:
     config, model = experiment.config, experiment.model
     if not has_torch_layers(experiment):
-        passed = model_arguments(experiment.data.preprocessing, experiment.objective.outputs, experiment.plan.steps)
+        passed = model_arguments(
+            config, experiment.data.preprocessing, experiment.objective.outputs, experiment.plan.steps
+        )
         accepted = inspect.signature(resolve("model", config.model)).parameters
         named = {name: value for name, value in passed.items() if name in accepted}
         return [format_call("model", config.model, format_arguments(named))]

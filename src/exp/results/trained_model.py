@@ -36,7 +36,8 @@ from exp.training.build_model import build_model
 from exp.training.calibration import Calibration, CalibrationLayer
 from exp.training.choices import resolve_by_target
 from exp.training.events import State
-from exp.training.learner import MAX_ROWS, compute_metrics
+from exp.training.learner import compute_metrics
+from exp.training.member_models import rows_per_pass
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Binary, Multiclass, Objective
 from exp.training.predictions import Columns, prediction_columns
@@ -108,13 +109,11 @@ class TrainedModel:
         return None if weight is None else str(weight)
 
     def outputs(self, rows: Floats) -> Tensor:
-        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing.
-
-        Features and outputs of hidden layers are in memory for MAX_ROWS rows at a time.
-        """
-        starts = range(0, max(1, len(rows)), MAX_ROWS)
+        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
+        step = rows_per_pass(self.model)
+        starts = range(0, max(1, len(rows)), step)
         with torch.no_grad():
-            return torch.cat([self.network(self.preprocessing.to_tensor(rows[i : i + MAX_ROWS])) for i in starts])
+            return torch.cat([self.network(self.preprocessing.to_tensor(rows[i : i + step])) for i in starts])
 
     def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""

@@ -33,6 +33,7 @@ from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
+from exp.training.member_models import count_members, training_loss
 from exp.training.metric_choice import check_metrics
 from exp.training.objectives import Objective
 from exp.training.parameter_groups import group_parameters
@@ -115,11 +116,11 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     with without_dynamo():
         optimizer = instantiate("optimizer", config.optimizer, params=group_parameters(model, config.optimizer))
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
-    work = batches.size * sum(parameter.numel() for parameter in model.parameters())
+    work = batches.size * count_members(model) * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
     plan = make_plan(config, batches, work)
     _check_schedule_length(config, scheduler, plan)
-    step: Step = EagerStep(model, objective.criterion, optimizer, config.clip_grad_norm)
+    step: Step = EagerStep(model, training_loss(model, objective.criterion), optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
         step = ReplayStep(step, to_train.compiled)

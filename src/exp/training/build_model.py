@@ -20,15 +20,17 @@ def build_model(config: Config, preprocessing: Preprocessing, outputs: int, step
         outputs: The number of outputs that the loss needs.
         steps: The number of steps of training.
     """
-    return instantiate("model", config.model, **model_arguments(preprocessing, outputs, steps))
+    return instantiate("model", config.model, **model_arguments(config, preprocessing, outputs, steps))
 
 
-def model_arguments(preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:
+def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:
     """Return the arguments that every model gets, and those of some models: GIVEN and GIVEN_IF_ACCEPTED of a config."""
     return {
         "in_features": len(preprocessing.features),
         "out_features": outputs,
         "cardinalities": preprocessing.cardinalities,
+        "columns": preprocessing.column_numbers,
+        "output_meaning": config.loss["output"],
         "steps": steps,
     }
 

@@ -23,12 +23,10 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
+from exp.training.member_models import average_members, rows_per_pass
 from exp.training.metrics import MetricSums, total_weights
 from exp.training.objectives import Objective, check_output, compute_loss
 from exp.training.weights import loss_weights, unpack_target
-
-# Rows per forward pass without training: limits the memory of the hidden layers.
-MAX_ROWS = 2**16
 
 _STEP = "in a training step"
 
@@ -78,7 +76,8 @@ class Learner:
         parts = [slice(end - window, end) for end, window in zip(ends, windows, strict=True)]
         sizes = [sum(counts[part]) for part in parts]
         y, row_weights = unpack_target(self.objective.criterion, target)
-        scores = self.objective.score(_concatenate(results.outputs), y, sizes, split, row_weights)
+        outputs = average_members(self.model, _concatenate(results.outputs))
+        scores = self.objective.score(outputs, y, sizes, split, row_weights)
         sums = [sum(weighted[part]) for part in parts]
         totals = [sum(weights[part]) if weights else None for part in parts]
         return losses, [MetricSums(*window) for window in zip(sizes, sums, scores, totals, strict=True)]
@@ -97,11 +96,11 @@ class Learner:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network = self.network.eval()
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            parts: list[Tensor] = [network(rows).detach() for rows in torch.split(x, MAX_ROWS)]
+            parts: list[Tensor] = [network(rows).detach() for rows in torch.split(x, rows_per_pass(network))]
         return _concatenate(parts)
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
-        """Return the gradient of the loss on the first 65,536 rows at most, for each parameter that has one.
+        """Return the gradient of the loss on the rows of one forward pass at most, for each parameter that has one.
 
         The model is in evaluation mode. Random state, buffers and the `grad` of the parameters are left unchanged.
 
@@ -109,7 +108,8 @@ class Learner:
             ConfigError: The model has no gradients in evaluation mode.
         """
         with self.unchanged(split.x.device):
-            _, gradients = self.differentiate(split.x[:MAX_ROWS], split.target[:MAX_ROWS])
+            rows = rows_per_pass(self.model)
+            _, gradients = self.differentiate(split.x[:rows], split.target[:rows])
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
     def differentiate(self, x: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:

@@ -139,15 +139,17 @@ def test_initial_scales_are_normal_with_an_embedding_and_otherwise_signs():
 @pytest.mark.parametrize("embedding", [None, "piecewise"])
 def test_all_inputs_of_a_column_have_the_same_initial_scale(embedding: str | None):
     torch.manual_seed(0)
-    cardinalities, columns = [0, 1, 1, 1, 0, 1, 1], [0, 1, 1, 1, 2, 2, 3]  # column 2 has a mark of empty cells
-    model = TabM(7, 1, k=40, embedding=embedding, cardinalities=cardinalities, columns=columns)
+    cardinalities = [0, 1, 1, 1, 0, 1, 1, 5]  # column 2 has a mark of empty cells, and column 4 is one of 5 categories
+    columns = [0, 1, 1, 1, 2, 2, 3, 4]
+    if embedding is None:
+        cardinalities[-1] = 1
+    model = TabM(8, 1, k=40, embedding=embedding, cardinalities=cardinalities, columns=columns)
     scale = first_scale(model)
-    numbers = 16 if embedding else 1
-    chunks = [numbers, numbers, 3, 1, 1] if embedding else [1, 3, 1, 1, 1]
+    chunks = [16, 16, 3, 1, 1, 8] if embedding else [1, 3, 1, 1, 1, 1]
     parts = scale.split(chunks, dim=1)
     for part in parts:
         assert (part == part[:, :1]).all()
-    assert len({tuple(part[:, 0].tolist()) for part in parts}) == 5
+    assert len({tuple(part[:, 0].tolist()) for part in parts}) == 6
 
 
 def test_initial_layers_are_those_of_torch_and_of_each_member():

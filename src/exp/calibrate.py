@@ -11,6 +11,7 @@ from exp.cli.commands import run_command
 from exp.cli.output import print_notes, print_table
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
+from exp.config.target_kind import TargetKind
 from exp.errors import ConfigError
 from exp.results.best_job import choose_jobs
 from exp.results.lock import folder_lock
@@ -140,9 +141,9 @@ def _score(name: str, classes: Sequence[str]) -> "Callable[[ClassRows], float | 
     from exp.training.class_metrics import accuracy, log_loss
     from exp.training.metric_choice import choose_metrics
 
-    if name in always_computed(has_classes=True):
+    if name in always_computed("classes"):
         return accuracy if name == "accuracy" else log_loss
-    chosen = choose_metrics([name], classes, gives_probabilities=True)
+    chosen = choose_metrics([name], TargetKind("classes", tuple(classes)), gives_probabilities=True)
     return lambda rows: chosen.of_classes(rows).get(name)
 
 

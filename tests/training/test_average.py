@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.target_scale import TargetScale
 from exp.training.average import average_outputs, to_values
 from exp.training.make_objective import make_objective
@@ -22,7 +23,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
 
 
 def test_probabilities_of_classes_are_averaged():
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c")))
     outputs = random_outputs(4, 3)
     expected = np.mean([softmax(output) for output in outputs], axis=0)
     average = average_outputs([objective] * 4, [torch.from_numpy(output) for output in outputs])
@@ -38,7 +39,7 @@ def test_probabilities_of_classes_are_averaged():
 
 @pytest.mark.parametrize(("criterion", "output"), [(nn.BCEWithLogitsLoss(), "logit"), (nn.BCELoss(), "probability")])
 def test_probabilities_of_the_second_class_are_averaged(criterion: nn.Module, output: str):
-    objective = make_objective(criterion, output, ("no", "yes"))
+    objective = make_objective(criterion, output, TargetKind("classes", ("no", "yes")))
     outputs = random_outputs(3, 1)
     second = [1 / (1 + np.exp(-one.astype(np.float64))) for one in outputs]
     given = outputs if output == "logit" else [one.astype(np.float32) for one in second]
@@ -52,7 +53,7 @@ def test_probabilities_of_the_second_class_are_averaged(criterion: nn.Module, ou
 
 
 def test_classes_as_values_are_averaged_as_values():
-    objective = make_objective(nn.MSELoss(), "value", ("no", "yes"))
+    objective = make_objective(nn.MSELoss(), "value", TargetKind("classes", ("no", "yes")))
     outputs = random_outputs(3, 1)
     average = average_outputs([objective] * 3, [torch.from_numpy(one) for one in outputs])
     assert np.allclose(average.numpy(), np.mean(outputs, axis=0), atol=1e-6)
@@ -62,7 +63,7 @@ def test_classes_as_values_are_averaged_as_values():
 def test_values_are_averaged_in_their_own_unit(log: bool):
     """Each model has the scale of its own training rows."""
     scales = [TargetScale((mean, 5.0), (deviation, 2.0), log) for mean, deviation in ((3.0, 0.5), (4.0, 0.25))]
-    objectives = [make_objective(nn.MSELoss(), "value", None, 2, scale) for scale in scales]
+    objectives = [make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("1", "2")), scale) for scale in scales]
     outputs = random_outputs(2, 2)
     own = [one.astype(np.float64) * scale.scale + scale.mean for one, scale in zip(outputs, scales, strict=True)]
     expected = np.mean([np.exp(values) for values in own] if log else own, axis=0)
@@ -71,18 +72,18 @@ def test_values_are_averaged_in_their_own_unit(log: bool):
 
 
 def test_values_without_a_scale_are_averaged():
-    objective = make_objective(nn.MSELoss(), "value", None)
+    objective = make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("y",)))
     outputs = random_outputs(3, 1)
     average = average_outputs([objective] * 3, [torch.from_numpy(one) for one in outputs])
     assert np.allclose(average.numpy(), np.mean(outputs, axis=0), atol=1e-6)
 
 
 def test_certain_models_have_a_finite_loss():
-    multiclass = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b"))
+    multiclass = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b")))
     sure = torch.tensor([[2000.0, -2000.0]])
     average = average_outputs([multiclass] * 2, [sure, sure])
     assert torch.isfinite(multiclass.criterion(average, torch.tensor([1])))
-    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", ("a", "b"))
+    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", TargetKind("classes", ("a", "b")))
     for logit in (-2000.0, 2000.0):
         average = average_outputs([binary] * 2, [torch.tensor([[logit]])] * 2)
         for y in (0.0, 1.0):

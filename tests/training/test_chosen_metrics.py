@@ -16,8 +16,8 @@ from exp.errors import ConfigError
 from exp.training.build import build
 from exp.training.learner import compute_metrics
 
-OF_CLASSES = [name for name in metric_names(has_classes=True) if name not in always_computed(has_classes=True)]
-OF_NUMBERS = [name for name in metric_names(has_classes=False) if name not in always_computed(has_classes=False)]
+OF_CLASSES = [name for name in metric_names("classes") if name not in always_computed("classes")]
+OF_NUMBERS = [name for name in metric_names("numbers") if name not in always_computed("numbers")]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@ import pytest
 import torch
 from torch import nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.splits import Split
 from exp.errors import ConfigError
 from exp.training.make_objective import make_objective
 from exp.training.metrics import AccuracySum
 
 
-def names(classes: int | None) -> tuple[str, ...] | None:
-    return None if classes is None else tuple(map(str, range(classes)))
+def names(classes: int | None) -> TargetKind:
+    return TargetKind("numbers", ("y",)) if classes is None else TargetKind("classes", tuple(map(str, range(classes))))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_a_loss_implies_width_and_target(criterion, output, classes, width, dtyp
 
 
 def test_there_is_one_output_per_target():
-    assert make_objective(nn.MSELoss(), "value", None, values=3).outputs == 3
+    assert make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("a", "b", "c"))).outputs == 3
 
 
 MEANINGS = [

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn, optim
 
+from exp.config.target_kind import TargetKind
 from exp.data.batches import Position
 from exp.errors import ConfigError
 from exp.training.baseline import compare_with_baseline
@@ -190,10 +191,10 @@ def test_a_loss_without_the_losses_of_rows_is_refused():
             return (output - y).square().mean()
 
     with pytest.raises(ConfigError, match="no argument 'reduction'"):
-        weigh(Own(), "value", ("a", "b"), [1.0, 2.0])
+        weigh(Own(), "value", TargetKind("classes", ("a", "b")), [1.0, 2.0])
 
     class Ignores(Own):
         reduction = "mean"
 
     with pytest.raises(ConfigError, match="must return the loss of each row"):
-        weigh(Ignores(), "value", ("a", "b"), [1.0, 2.0])(torch.zeros(3, 1), torch.zeros(3, 1))
+        weigh(Ignores(), "value", TargetKind("classes", ("a", "b")), [1.0, 2.0])(torch.zeros(3, 1), torch.zeros(3, 1))

@@ -71,7 +71,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.stratify": (OneOf(("auto", True, False)), "true"),
     "dataset.train_on_val": (_SWITCH, "true"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
-    "dataset.task": (OneOf(("auto", "classes", "regression")), "auto"),
+    "dataset.task": (OneOf(("auto", "classes", "regression", "labels")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),
     "dataset.max_categories": (Number(1, whole=True, null=True), "50"),
     "dataset.n_samples": (_COUNT, "1000"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from math import inf
 
 from exp.config import own_metrics
+from exp.config.target_kind import TargetKind
 from exp.errors import nearest
 
 # Whether a higher value is better. The first ones of a kind are in every run.
@@ -25,6 +26,19 @@ _OF_CLASSES = {
     "ece": False,
     "mcc": True,
 }
+_OF_LABELS = {
+    "label_accuracy": True,
+    "subset_accuracy": True,
+    "hamming_loss": False,
+    "f1": True,
+    "precision": True,
+    "recall": True,
+    "weighted_f1": True,
+    "weighted_precision": True,
+    "weighted_recall": True,
+    "auc": True,
+    "average_precision": True,
+}
 _OF_NUMBERS = {
     "rmse": False,
     "r2": True,
@@ -37,13 +51,23 @@ _OF_NUMBERS = {
 # The smallest and the largest value, where it is not 0 and infinity for a cost, and 0 and 1 for a score.
 _RANGES = {"loss": (-inf, inf), "mcc": (-1.0, 1.0), "spearman": (-1.0, 1.0), "r2": (-inf, 1.0)}
 
-_ALWAYS = {"classes": ("loss", "accuracy"), "numbers": ("loss", "rmse", "r2")}
-_BY_KIND = {"classes": _OF_ALL | _OF_CLASSES, "numbers": _OF_ALL | _OF_NUMBERS}
-_ALL = _BY_KIND["classes"] | _BY_KIND["numbers"]
+_ALWAYS = {
+    "classes": ("loss", "accuracy"),
+    "labels": ("loss", "label_accuracy", "subset_accuracy"),
+    "numbers": ("loss", "rmse", "r2"),
+}
+_BY_KIND = {"classes": _OF_ALL | _OF_CLASSES, "labels": _OF_ALL | _OF_LABELS, "numbers": _OF_ALL | _OF_NUMBERS}
+_ALL = _BY_KIND["classes"] | _BY_KIND["numbers"] | _BY_KIND["labels"]
 
-# f1:yes is the F1 of the class yes.
-_OF_ONE_CLASS = ("f1", "precision", "recall")
-_WITH_CLASS = re.compile(rf"({'|'.join(_OF_ONE_CLASS)}):(.+)")
+# f1:yes is the F1 of the class yes or of the label yes, rmse:price the RMSE of the target price.
+_OF_ONE = {
+    "classes": ("f1", "precision", "recall"),
+    "labels": ("accuracy", "f1", "precision", "recall", "auc", "average_precision"),
+    "numbers": ("rmse", "r2", "mae", "mape", "median_absolute_error", "spearman"),
+}
+_ONE = {"classes": "class", "labels": "label", "numbers": "target"}
+_OF_ANY_ONE = tuple(dict.fromkeys(name for names in _OF_ONE.values() for name in names))
+_WITH_CLASS = re.compile(rf"({'|'.join(_OF_ANY_ONE)}):(.+)")
 
 
 # More classes are not listed in a message.
@@ -61,7 +85,7 @@ def is_higher_better(name: str) -> bool:
     Raises:
         ConfigError: The metric is the user's, and its source does not state it.
     """
-    return own_metrics.is_higher_better(name) if own_metrics.is_own(name) else _ALL.get(name, True)
+    return own_metrics.is_higher_better(name) if own_metrics.is_own(name) else _ALL.get(split_class(name)[0], True)
 
 
 def metric_range(name: str) -> tuple[float, float]:
@@ -81,41 +105,42 @@ def chosen_metrics(metrics: str | Sequence[str], metric: str) -> list[str]:
 
 
 def split_class(name: str) -> tuple[str, str | None]:
-    """Return the name of a metric and the class that it is of: ("f1", "yes") for f1:yes, None for all classes."""
+    """Return the name of a metric and the class or target that it is of: ("f1", "yes") for f1:yes, None for all."""
     match = _WITH_CLASS.fullmatch(name)
     return (name, None) if match is None else (match[1], match[2])
 
 
-def metric_names(has_classes: bool) -> tuple[str, ...]:
-    """Return the names of all metrics of a target, of classes or of numbers."""
-    return tuple(_BY_KIND["classes" if has_classes else "numbers"])
+def metric_names(kind: str) -> tuple[str, ...]:
+    """Return the names of all metrics of a target: of classes, labels or numbers."""
+    return tuple(_BY_KIND[kind])
 
 
-def always_computed(has_classes: bool) -> tuple[str, ...]:
-    """Return the names of the metrics that every run has."""
-    return _ALWAYS["classes" if has_classes else "numbers"]
+def always_computed(kind: str) -> tuple[str, ...]:
+    """Return the names of the metrics that every run with a target of that kind has."""
+    return _ALWAYS[kind]
 
 
 def nearest_metric(text: str, names: Sequence[str] = NAMES) -> str | None:
     """Return the metric of `names` that `text` means, such as f1:yes for F1:yes; None if none is similar."""
     name, colon, of_class = text.partition(":")
     near = nearest(name, names)
-    return f"{near}:{of_class}" if near in _OF_ONE_CLASS and colon and of_class else near
+    return f"{near}:{of_class}" if near in _OF_ANY_ONE and colon and of_class else near
 
 
-def find_wrong_metric(name: str, classes: Sequence[str] | None) -> tuple[str, str | None] | None:
-    """Return what is wrong with the metric `name` for a target, and the metric that is meant, if one is similar.
-
-    Args:
-        classes: The class names of the target; None if it is numeric.
-    """
-    known, (metric, of_class) = metric_names(classes is not None), split_class(name)
-    if metric not in known and not own_metrics.is_own(name):
-        kind = "classes" if classes is not None else "a numeric target"
-        return f"{name} is no metric of {kind} (available: {', '.join(known)})", nearest_metric(name, known)
-    if of_class is None or classes is None or of_class in classes:
+def find_wrong_metric(name: str, target: TargetKind) -> tuple[str, str | None] | None:
+    """Return what is wrong with the metric `name` for a target, and the metric that is meant, if one is similar."""
+    known, of_one, (metric, of_name) = metric_names(target.kind), _OF_ONE[target.kind], split_class(name)
+    if metric not in (known if of_name is None else (*known, *of_one)) and not own_metrics.is_own(name):
+        meant = nearest_metric(name, known)
+        return f"{name} is no metric of {target} (available: {', '.join(known)})", meant
+    if of_name is None:
         return None
-    listed = [*classes[:_MAX_CLASSES], *(["..."] if len(classes) > _MAX_CLASSES else [])]
-    meant = nearest(of_class, classes)
-    what = f"the target has no class '{of_class}' (available: {', '.join(listed)})"
-    return what, f"{metric}:{meant or classes[-1]}"
+    one = _ONE[target.kind]
+    if metric not in of_one:
+        return f"{metric} has no value for one {one} alone (available: {', '.join(of_one)})", metric
+    if of_name in target.names:
+        return None
+    listed = [*target.names[:_MAX_CLASSES], *(["..."] if len(target.names) > _MAX_CLASSES else [])]
+    meant = nearest(of_name, target.names)
+    what = f"the target has no class '{of_name}'" if one == "class" else f"there is no {one} '{of_name}'"
+    return f"{what} (available: {', '.join(listed)})", f"{metric}:{meant or target.names[-1]}"

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.target_kind import TargetKind
 from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.number import NumberColumn
@@ -28,8 +29,10 @@ class Dataset:
     """Rows x, float64 [N, C], with a value for each of `columns`, and targets y.
 
     For classification, y holds indices into `classes`, int64 [N]. For regression, `classes` is None and y holds values,
-    float64 [N, K]. Rows with equal `groups`, int64 [N], stay in one split. `parts` and `order` [N] say which rows are
-    for what, if the user does.
+    float64 [N, K]. For several labels, `classes` is None and y holds 0 and 1, int64 [N, K].
+
+    Rows with equal `groups`, int64 [N], stay in one split. `parts` and `order` [N] say which rows are for what, if the
+    user does.
     """
 
     x: NDArray[np.float64]
@@ -48,6 +51,19 @@ class Dataset:
     targets: tuple[TargetColumn, ...] = ()  # each of several target columns; `target` is then all their names
 
     @property
+    def has_labels(self) -> bool:
+        """Whether each of the targets is 0 or 1."""
+        return self.classes is None and self.y.dtype.kind == "i"
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """What there is to predict."""
+        if self.classes is not None:
+            return TargetKind("classes", self.classes)
+        names = name_targets(self.targets or (TargetColumn(self.target),), self.y.shape[1])
+        return TargetKind("labels" if self.has_labels else "numbers", names)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
         categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]
@@ -55,6 +71,13 @@ class Dataset:
         for array in (self.x, self.y, *(() if self.weights is None else (self.weights,))):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def name_targets(columns: Sequence[TargetColumn], count: int) -> tuple[str, ...]:
+    """Return the names of `count` target columns; those of arrays without names have numbers."""
+    if len(columns) == count:
+        return tuple(column.name for column in columns)
+    return tuple(str(number + 1) for number in range(count))
 
 
 # Kinds of arrays that would lose their meaning as float64, and what to give instead.
@@ -88,10 +111,15 @@ def as_dataset(source: Any) -> Dataset:
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
     x = _check_features(x, y)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
-    if y.dtype.kind == "f":
+    if y.dtype.kind == "f" or (y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub"):
         if not np.isfinite(y).all():
             raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
-        return Dataset(x, y.astype(np.float64).reshape(len(y), -1), columns, None)
+        if y.dtype.kind != "f" and not np.isin(y, (0, 1)).all():
+            what = f"dataset: several targets of integers are labels, which must be 0 or 1, got {y.max()}"
+            raise DataError(what, "y.astype(float), for numbers")
+        y = y.reshape(len(y), -1)
+        values = y.astype(np.float64) if y.dtype.kind == "f" else y.astype(np.int64)
+        return Dataset(x, values, columns, None, targets=_target_columns(source, y.shape[1]))
     if y.ndim != 1:
         raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
     labels, indices = encode_classes(y)
@@ -101,6 +129,12 @@ def as_dataset(source: Any) -> Dataset:
             f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
         )
     return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
+
+
+def _target_columns(source: Any, count: int) -> tuple[TargetColumn, ...]:
+    """Return the columns of several targets by the names in a Bunch; none if it has no such names."""
+    names = _names(source, "target_names", [""] * count)
+    return tuple(map(TargetColumn, names)) if count > 1 and all(names) else ()
 
 
 def _check_features(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def encode_targets(
     """Encode the targets of new rows.
 
     Returns:
-        Class indices int64 [N] or values float64 [N, K], which rows [N] have all targets, and notes for the user.
+        Class indices int64 [N], or values or labels float64 [N, K]; which rows [N] have all targets; and notes.
 
     Raises:
         DataError: A target column is missing, or holds a class that the run was not trained on.
@@ -100,6 +100,11 @@ def encode_targets(
         return _encode_classes(targets[0].name, cells[targets[0].name], classes, path)
     encoded = [_encode_numbers(target, cells[target.name], len(targets) > 1, path) for target in targets]
     values = np.stack([values for values, _ in encoded], axis=1)
+    if preprocessing.has_labels:
+        for target, of_target in zip(targets, values.T, strict=True):
+            if not np.isin(of_target[~np.isnan(of_target)], (0, 1)).all():
+                what = f"data={path}: the label '{target.name}' has other values than 0 and 1, or true and false"
+                raise DataError(what, "a column of 0 and 1")
     is_present = np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
     notes = [note for _, notes in encoded for note in notes]
     return values, is_present, [*notes, *_skipped_notes([target.name for target in targets], is_present)]

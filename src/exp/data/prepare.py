@@ -64,7 +64,7 @@ def prepare(
         listed = ", ".join(column.name for column in dataset.columns)
         problem = f"dataset.split: no feature column has a value in the {pluralize(len(rows[0]), 'training row')}"
         raise DataError(f"{problem} ({listed})", "more training rows, or another dataset.seed")
-    scale = fit_target_scale(dataset.y, dataset.classes, rows[0], scale_target, dataset.target)
+    scale = fit_target_scale(dataset.y, dataset.target_kind, rows[0], scale_target, dataset.target)
     preprocessing = replace(preprocessing, target_scale=scale)
     parts = _make_splits(dataset, preprocessing, encoded, rows)
     if fold is not None and dataset.classes is None:
@@ -79,6 +79,7 @@ def prepare(
         *preprocessing.unknown_notes(encoded[_held_out(rows)]),
         *_describe_repeated_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
+        *_constant_labels(dataset, rows[0]),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
 
@@ -129,6 +130,16 @@ def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list
         f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
     )
     return [f"no training row has the class {listed}: the model cannot predict it"]
+
+
+def _constant_labels(dataset: Dataset, train: NDArray[np.int64]) -> list[str]:
+    """Return a note on the labels that are equal in all training rows."""
+    if not dataset.has_labels:
+        return []
+    first, labels = dataset.y[train[:1]], dataset.y[train]
+    constant = np.flatnonzero((labels == first).all(axis=0))
+    listed = ", ".join(f"{dataset.target_kind.names[number]} ({first[0, number]})" for number in constant)
+    return [f"labels that are equal in every training row: {listed}"] if listed else []
 
 
 def _held_out(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exp.config.target_kind import TargetKind
 from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
-from exp.data.dataset import Dataset, TargetColumn
+from exp.data.dataset import Dataset, TargetColumn, name_targets
 from exp.data.scalers._base import Scaler
 from exp.data.scalers.choose import SCALERS
 from exp.data.target_scale import TargetScale
@@ -29,7 +30,7 @@ _NOTATIONS = ("target_notation", "weight_notation")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How values of `columns` become features, and what the model predicts: one of `classes`, or `values` numbers."""
+    """How values of `columns` become features, and what the model predicts: a class, or `values` numbers or labels."""
 
     columns: tuple[Column, ...]
     scaler: Scaler | None  # of the features of numbers; None: they are not scaled
@@ -41,6 +42,7 @@ class Preprocessing:
     target_notation: Notation = PLAIN  # how the training table writes a target of numbers, and the weights of its rows
     weight_notation: Notation = PLAIN
     targets: tuple[TargetColumn, ...] = ()  # each of several target columns
+    has_labels: bool = False  # each of the values is 0 or 1
 
     @classmethod
     def fit(
@@ -73,6 +75,7 @@ class Preprocessing:
             target_notation=dataset.target_notation,
             weight_notation=dataset.weight_notation,
             targets=dataset.targets,
+            has_labels=dataset.has_labels,
         )
         return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
 
@@ -111,9 +114,14 @@ class Preprocessing:
     @property
     def target_names(self) -> tuple[str, ...]:
         """The name of each of the K values that the model predicts; those of arrays without names have numbers."""
-        if len(self.target_columns) == self.values:
-            return tuple(column.name for column in self.target_columns)
-        return tuple(str(number + 1) for number in range(self.values))
+        return name_targets(self.target_columns, self.values)
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """What the model predicts."""
+        if self.classes is not None:
+            return TargetKind("classes", self.classes)
+        return TargetKind("labels" if self.has_labels else "numbers", self.target_names)
 
     @property
     def column_numbers(self) -> tuple[int, ...]:
@@ -161,7 +169,7 @@ class Preprocessing:
         return features
 
     def encode_targets(self, y: NDArray[Any]) -> Tensor:
-        """Return class numbers [N] as they are, or values [N, K], scaled in float64, as float32."""
+        """Return class numbers [N] as they are, or values or labels [N, K], scaled in float64, as float32."""
         if self.classes is not None:
             return torch.from_numpy(y)
         return torch.from_numpy(y if self.target_scale is None else self.target_scale.transform(y)).float()
@@ -185,8 +193,9 @@ class Preprocessing:
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
-        if not self.targets:
-            del fields["targets"]
+        for key in ("targets", "has_labels"):
+            if not fields[key]:
+                del fields[key]
         for column in fields["columns"]:
             for key in ("is_spelled", "codes_above", "is_code"):
                 if not column.get(key, True):

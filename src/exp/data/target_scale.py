@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.columns.base import Floats
 from exp.errors import ConfigError, DataError
 
@@ -57,25 +58,27 @@ class OwnUnit(nn.Module):
 
 
 def fit_target_scale(
-    y: NDArray[Any], classes: tuple[str, ...] | None, train: NDArray[np.int64], choice: Any, name: str
+    y: NDArray[Any], target: TargetKind, train: NDArray[np.int64], choice: Any, name: str
 ) -> TargetScale | None:
     """Return the scale that `dataset.scale_target=choice` means for the targets of all rows; None: none.
 
     Args:
-        y: Class numbers [N], or values [N, K].
+        y: Class numbers [N], labels [N, K], or values [N, K].
         train: The training rows.
         choice: auto, true, false or log; auto standardises numeric targets.
         name: The target's name, for messages.
 
     Raises:
-        ConfigError: The target has classes.
+        ConfigError: The target has classes or labels.
         DataError: The logarithm of a target does not exist.
     """
-    if choice in (None, False) or (choice == "auto" and classes is not None):
+    if choice in (None, False) or (choice == "auto" and target.has_classes):
         return None
-    if classes is not None:
+    if target.has_classes:
         key = f"dataset.scale_target={str(choice).lower()}"
-        raise ConfigError(f"{key} needs a numeric target, but this target has classes", "dataset.scale_target=auto")
+        raise ConfigError(
+            f"{key} needs a numeric target, but this target has {target.kind}", "dataset.scale_target=auto"
+        )
     if choice == "log" and y.min() <= 0:
         raise DataError(
             f"dataset.scale_target=log: the target '{name}' must be > 0 in every row, got {y.min():g}",

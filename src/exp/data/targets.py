@@ -1,4 +1,4 @@
-"""The target columns of a table: one of classes or numbers, or several of numbers."""
+"""The target columns of a table: one of classes or numbers, or several of numbers or of labels."""
 
 import shlex
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def read_targets(frame: Frame, task: str, decimal: str | None = ".") -> Targets:
-    """Read the columns of `frame`, which are all targets; several targets are numbers.
+    """Read the columns of `frame`, which are all targets; several targets are numbers or labels.
 
     Raises:
         ConfigError: Several targets are to be classes.
@@ -83,8 +83,11 @@ def read_targets(frame: Frame, task: str, decimal: str | None = ".") -> Targets:
     """
     names = [str(name) for name in frame.columns]
     if len(names) > 1 and task == "classes":
-        what = f"dataset.task=classes: several targets must be numbers, got {quote_names(names)}"
-        raise ConfigError(what, "dataset.task=auto, or one column as dataset.target", key="dataset.task")
+        what = f"dataset.task=classes: several targets are numbers or labels, got {quote_names(names)}"
+        raise ConfigError(what, "dataset.task=labels, or one column as dataset.target", key="dataset.task")
+    if len(names) == 1 and task == "labels":
+        what = f"dataset.task=labels needs several targets, got {quote_names(names)}"
+        raise ConfigError(what, "dataset.task=classes", key="dataset.task", override="dataset.task=classes")
     if len(names) == 1:
         read = [read_target(names[0], frame[names[0]], task, decimal)]
     else:
@@ -95,7 +98,9 @@ def read_targets(frame: Frame, task: str, decimal: str | None = ".") -> Targets:
 
 
 def encode_targets(frame: Frame, task: str) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return class numbers int64 [N] and the classes' names, or values float64 [N, K] and None.
+    """Return class numbers int64 [N] and the classes' names, or values float64 [N, K] or labels int64 [N, K] and None.
+
+    Several targets that are all 0 or 1 are labels, unless the task is regression.
 
     Args:
         frame: What `read_targets` returned, without empty cells.
@@ -110,7 +115,13 @@ def encode_targets(frame: Frame, task: str) -> tuple[NDArray[Any], tuple[str, ..
         if not import_pandas().api.types.is_numeric_dtype(frame[name]):
             what = f"dataset.target={quote_names(names)}: several targets must be numbers, and '{name}' is not numeric"
             raise DataError(what, "one column as dataset.target, or other columns", key="dataset.target")
-    return np.concatenate([encode_target(name, frame[name], "regression")[0] for name in names], axis=1), None
+    values = np.concatenate([encode_target(name, frame[name], "regression")[0] for name in names], axis=1)
+    is_label = np.isin(values, (0, 1)).all(axis=0)
+    if task == "labels" and not is_label.all():
+        name = names[int(np.argmin(is_label))]
+        what = f"dataset.task=labels: the target '{name}' has other values than 0 and 1, or true and false"
+        raise DataError(what, "dataset.task=regression, or other columns", key="dataset.task")
+    return values.astype(np.int64) if is_label.all() and task != "regression" else values, None
 
 
 def as_numbers(cells: Cells) -> Cells:

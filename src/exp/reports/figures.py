@@ -40,7 +40,7 @@ def draw_figures(
         yield "confusion_matrix", partial(confusion_matrix, split, data.classes, objective, output, shown)
         if objective.log_odds(output[:1]) is not None:
             yield "scores", partial(scores, split, data.classes, objective, output)
-    else:
+    elif not data.preprocessing.has_labels:
         yield "predicted_against_true", partial(predicted_against_true, split, objective, predict, shown)
     if len(data.features) == 2:
         yield "decision_surface", partial(decision_surface, data, objective, predict)

@@ -1,10 +1,11 @@
 """The rows with the largest errors, and their unusual features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from exp.data.splits import Split, Splits
 from exp.reports.classification import truth_of
@@ -44,7 +45,13 @@ def hardest_rows(
     """
     true: list[str]
     predicted: list[str]
-    if data.classes is None:
+    if data.preprocessing.has_labels:
+        names, odds = data.preprocessing.target_names, objective.log_odds(output)
+        true, predicted = (_list_labels(names, one) for one in (split.y, objective.prediction(output)))
+        assert odds is not None
+        against = torch.where(split.y.cpu() > 0.5, -odds.cpu(), odds.cpu())  # of a wrong label
+        wrong, what = nn.functional.softplus(against.double()).sum(1).numpy(), "probability of the true labels"
+    elif data.classes is None:
         prediction, values = objective.prediction(output).cpu(), split.values
         true, predicted = _format_values(values), _format_values(prediction)
         units = data.train.values.double().std(0, correction=0) if split.y.shape[1] > 1 else torch.ones(1)
@@ -60,7 +67,7 @@ def hardest_rows(
         else:
             wrong, what = -odds.cpu().numpy()[np.arange(len(truth)), truth], "probability of the true class"
     hardest: list[int] = np.argsort(-wrong, kind="stable")[:count].tolist()
-    how = wrong if what == "error" else np.exp(-np.logaddexp(0.0, wrong))
+    how = wrong if what == "error" else np.exp(-wrong if data.classes is None else -np.logaddexp(0.0, wrong))
     remarks = unusual_features(data, split.x[hardest])
     return what, [
         HardRow(int(split.row_numbers[row]), true[row], predicted[row], f"{how[row]:.3g}", remark)
@@ -91,6 +98,12 @@ def unusual_features(data: Splits, x: Tensor) -> list[str]:
                 features.append(data.features[feature])  # a category that a row does not have is not unusual
         remarks.append(", ".join(features))
     return remarks
+
+
+def _list_labels(names: Sequence[str], labels: Tensor) -> list[str]:
+    """Return the names of the labels [N, K] that are 1, for each row."""
+    rows = labels.long().cpu().numpy()
+    return [", ".join(name for name, one in zip(names, row, strict=True) if one) or "none" for row in rows]
 
 
 def _format_values(values: Tensor) -> list[str]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from exp.data.preprocessing import Floats
 from exp.data.splits import Split
+from exp.training.labels import Labels
 from exp.training.objectives import Objective
 from exp.training.weights import has_class_weight, loss_weights, unpack_target, without_weights
 
@@ -39,6 +40,13 @@ def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> 
     if "accuracy" in values:
         count = len(split) if split.weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
         intervals["accuracy"] = wilson_interval(values["accuracy"] * count, count)
+    elif isinstance(objective, Labels):
+        count = len(split) if split.weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
+        intervals["subset_accuracy"] = wilson_interval(values["subset_accuracy"] * count, count)
+        if len(split) > 1:
+            is_right = (objective.prediction(output) == split.y.long()).double().mean(1).cpu().numpy()
+            low, high = _of_mean(is_right, weights)
+            intervals["label_accuracy"] = max(0.0, low), min(1.0, high)
     elif len(split) > 1:
         squares = (objective.prediction(output).cpu() - split.values).double().square().numpy()
         low, high = _of_mean(squares.mean(1), weights)

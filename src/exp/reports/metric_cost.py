@@ -43,7 +43,7 @@ class MetricCost:
             ConfigError: There is no such split, or the metric is not for the run's target or loss.
         """
         split, loss = trained.split(name), trained.config.loss
-        chosen = choose_metrics([metric], trained.preprocessing.classes, loss.get("output") != "value", "metric")
+        chosen = choose_metrics([metric], trained.preprocessing.target_kind, loss.get("output") != "value", "metric")
         dtype = torch.float32 if origin(loss.get("_target_")) == "user" else torch.float64
         given: Any = trained.objective
         objective: Objective = replace(given, criterion=copy.deepcopy(given.criterion).to(dtype), chosen=chosen)

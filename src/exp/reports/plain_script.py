@@ -18,6 +18,7 @@ from exp.reports.render import render
 from exp.reports.script_objects import has_torch_layers, object_sources, own_source
 from exp.reports.source import format_arguments, user_modules
 from exp.training.build import Experiment, split_seed
+from exp.training.labels import Labels
 from exp.training.objectives import Binary, Multiclass
 
 
@@ -158,10 +159,11 @@ def _metric(experiment: Experiment) -> str:
     is_weighted = experiment.data.train.weights is not None
     if isinstance(experiment.objective, Multiclass):
         return f"{_mean('(output.argmax(1) == y).double()', is_weighted)}.item()"
-    if isinstance(experiment.objective, Binary):
+    if isinstance(experiment.objective, Binary | Labels):
         threshold = 0.0 if experiment.objective.probability is torch.sigmoid else 0.5
         is_right = f"((output >= {threshold}) == (y == 1)).double()"
-        return f"{_mean(is_right + '.squeeze(1)' * is_weighted, is_weighted)}.item()"
+        reduced = ".squeeze(1)" if experiment.objective.outputs == 1 else ".mean(1)"
+        return f"{_mean(is_right + reduced * is_weighted, is_weighted)}.item()"
     scale = experiment.data.preprocessing.target_scale
     if scale is None:
         squares = "(output - y).double().square()"

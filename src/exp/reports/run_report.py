@@ -1,6 +1,5 @@
 """The page of a run: its config, metrics with confidence intervals, figures, scores by class, hardest rows, files."""
 
-import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
 from exp.reports import figures, html, importance_table
-from exp.reports.classification import confusion_counts, scores_by_class
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.html import Table
 from exp.reports.intervals import Interval, confidence_intervals
 from exp.reports.render import render
+from exp.reports.score_tables import score_table
 from exp.results import importance_csv, metrics_csv, run_folder
 from exp.results import summary as record
 from exp.results.formatting import format_metric, other_checkpoint
@@ -51,10 +50,6 @@ def draw_and_save(folder: Path, experiment: Experiment, at: Position) -> Iterato
             yield Drawn(at, name, path, *figures.save(draw(), path))
         except Exception as error:
             yield Noted(at, f"figures/{name}.png could not be drawn: {error}")
-
-
-# More classes are not listed.
-_MAX_CLASSES = 50
 
 
 # Characters; of a longer log or config, the middle is left out.
@@ -156,7 +151,7 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
         "metrics": metrics,
         "remark": remark,
         "rows": "all rows" if name == "all" else f"{name} split",
-        "classes": _classes(experiment, output),
+        "classes": score_table(experiment, output),
         "hardest": _hardest(experiment, output),
     }
 
@@ -203,20 +198,6 @@ def _with_interval(name: str, value: float | None, interval: Interval | None) ->
         return "" if value is None else format_metric(name, value)
     low, high = (format_metric(name, end).removesuffix(" %") for end in interval)
     return f"{format_metric(name, value)} [{low}, {high}]"
-
-
-def _classes(experiment: Experiment, output: Tensor) -> Table | None:
-    classes = experiment.data.classes
-    if classes is None or len(classes) > _MAX_CLASSES:
-        return None
-    split = experiment.data.splits[experiment.data.held_out]
-    counts = confusion_counts(split, len(classes), experiment.objective, output)
-    rows: list[tuple[str, ...]] = []
-    for scores in scores_by_class(classes, counts):
-        shares = (scores.precision, scores.recall, scores.f1)
-        cells = ("" if math.isnan(share) else f"{100 * share:.1f} %" for share in shares)
-        rows.append((scores.name, *cells, f"{scores.rows:,}"))
-    return Table(("", "precision", "recall", "F1", "rows"), rows)
 
 
 def _hardest(experiment: Experiment, output: Tensor) -> Table:

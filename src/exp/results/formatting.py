@@ -7,6 +7,9 @@ from typing import Any
 
 from exp.results.sweep_csv import Row
 
+# Metrics that are percentages.
+_SHARES = ("accuracy", "label_accuracy", "subset_accuracy")
+
 
 def format_metric(name: str, value: object) -> str:
     """Return four significant digits; an accuracy as a percentage; "" for None; other text unchanged."""
@@ -16,7 +19,7 @@ def format_metric(name: str, value: object) -> str:
         return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", text) else text
     if name.startswith("r2"):
         value = round(value, 6) + 0.0  # the mean as a guess has 0, not the -5.9e-10 of float32
-    return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:.4g}"
+    return f"{100 * value:.2f} %" if name.startswith(_SHARES) else f"{value:.4g}"
 
 
 def format_interval(name: str, row: Row) -> str:
@@ -24,7 +27,7 @@ def format_interval(name: str, row: Row) -> str:
     low, high = row.get(f"{name} low"), row.get(f"{name} high")
     if not isinstance(low, float) or not isinstance(high, float):
         return ""
-    scale, unit = (100, " %") if name.startswith("accuracy") else (1, "")
+    scale, unit = (100, " %") if name.startswith(_SHARES) else (1, "")
     low, high = scale * low, scale * high
     if not 1e-6 < high - low < 1e6:
         return f"{low:.4g} to {high:.4g}{unit}"
@@ -53,6 +56,6 @@ def format_mean_std(name: str, row: Row) -> str:
     if name not in row:
         return ""
     mean, deviation = float(row[name]), row[f"{name} std"]
-    if name.startswith("accuracy"):
+    if name.startswith(_SHARES):
         return f"{100 * mean:.2f} ± {f'{100 * deviation:.2f}' if isinstance(deviation, float) else '?'} %"
     return f"{mean:.4g} ± {f'{deviation:.2g}' if isinstance(deviation, float) else '?'}"

@@ -234,7 +234,7 @@ def load_trained(
     if (status := summary.read(folder).get("status")) not in ("finished", "pruned"):
         print(f"note: {folder} is {status}, not finished; to resume it: {resume_command(folder)}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])
-    config = resolve_by_target(config, preprocessing.classes)
+    config = resolve_by_target(config, preprocessing.target_kind)
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     with preserved_streams():

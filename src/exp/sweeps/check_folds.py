@@ -38,8 +38,8 @@ class CheckFolds:
         with preserved_streams():
             try:
                 dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
-                loss = resolve_by_target(config, dataset.classes).loss
-                check_metrics(config.metrics, config.metric, dataset.classes, loss.get("output") != "value")
+                loss = resolve_by_target(config, dataset.target_kind).loss
+                check_metrics(config.metrics, config.metric, dataset.target_kind, loss.get("output") != "value")
                 for number in self.folds:
                     fold = Fold(number, int(config.folds or 0), config.fold_repeats)
                     assign_fold(dataset, fold, split, seed, stratify)

@@ -8,6 +8,7 @@ from exp.errors import ConfigError
 from exp.sweeps.jobs import Job
 
 _CLASS_LOSSES = ("CrossEntropyLoss", "BCELoss", "BCEWithLogitsLoss")
+_WITH_LABELS = ("exp.data.files.arrays",)
 _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.distance")
 
 
@@ -31,12 +32,14 @@ def _list_computed(config: Config) -> tuple[str, ...] | None:
     """Return the metrics that a run computes, None if only the rows tell them."""
     chosen = chosen_metrics(config.metrics, config.metric)
     kind = _kind(config)
-    return None if kind is None else (*always_computed(kind == "classes"), *chosen)
+    return None if kind is None else (*always_computed(kind), *chosen)
 
 
 def _kind(config: Config) -> str | None:
     """Return the kind of the target, None if only the rows tell it."""
-    if str(config.loss.get("_target_")).rpartition(".")[2] in _CLASS_LOSSES:
+    loss, dataset = str(config.loss.get("_target_")).rpartition(".")[2], config.dataset
+    may_have_labels = isinstance(dataset.get("target"), list) or dataset.get("_target_") in _WITH_LABELS
+    if loss in _CLASS_LOSSES and not (may_have_labels and loss.startswith("BCE")):
         return "classes"
-    is_regression = config.dataset.get("task") == "regression" or config.dataset.get("_target_") in _REGRESSION_DATASETS
-    return "regression" if is_regression else None
+    is_regression = dataset.get("task") == "regression" or dataset.get("_target_") in _REGRESSION_DATASETS
+    return "numbers" if is_regression else None

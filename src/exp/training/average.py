@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from exp.training.labels import Labels
 from exp.training.objectives import Binary, Multiclass, Objective, Regression
 
 # The smallest distance of a probability from 1, and the smallest one: the loss of an average stays finite.
@@ -29,7 +30,7 @@ def to_values(objective: Objective, output: Tensor) -> Tensor:
     """
     if isinstance(objective, Multiclass):
         return output.double().softmax(1)
-    if isinstance(objective, Binary):
+    if isinstance(objective, Binary | Labels):
         return objective.probability(output.double())
     return objective.prediction(output).double()
 
@@ -38,7 +39,7 @@ def _from_values(objective: Objective, values: Tensor) -> Tensor:
     """Return the outputs of which `to_values` returns `values`."""
     if isinstance(objective, Multiclass):
         return values.clamp(min=_TINY).log()
-    if isinstance(objective, Binary) and objective.probability is torch.sigmoid:
+    if isinstance(objective, Binary | Labels) and objective.probability is torch.sigmoid:
         return torch.logit(values, eps=_EPS)
     if isinstance(objective, Regression) and objective.scale is not None:
         return torch.from_numpy(objective.scale.transform(values.numpy()))

@@ -10,7 +10,7 @@ from exp.data.batches import Position
 from exp.data.splits import Splits
 from exp.training.events import Baseline, Noted
 from exp.training.learner import compute_metrics
-from exp.training.metrics import MetricSums
+from exp.training.metrics import LabelSum, MetricSums
 from exp.training.objectives import Objective
 from exp.training.weights import weighs_classes
 
@@ -24,7 +24,7 @@ def compare_with_baseline(
     """
     baseline = compute_baseline(objective, data, data.held_out)
     yield baseline
-    metric = "accuracy" if "accuracy" in baseline.metrics else "rmse"
+    metric = objective.metrics[0]
     ours, guess = final[data.held_out].values()[metric], baseline.metrics[metric]
     if weighs_classes(objective.criterion) or not _is_worse(metric, ours, guess):
         return  # a loss with weights of classes gives up accuracy on purpose
@@ -45,19 +45,23 @@ def compare_with_baseline(
 
 
 def compute_baseline(objective: Objective, data: Splits, name: str) -> Baseline:
-    """Return the metrics of guessing on the split `name`; of classes the accuracy alone."""
+    """Return the metrics of guessing on the split `name`; of classes and labels the accuracies alone."""
     split = data.splits[name]
     if data.classes is not None:
         guess = int(data.class_totals.argmax())
         accuracy = float(np.average(split.class_numbers == guess, weights=split.row_weights))
         return Baseline(f"always {data.classes[guess]}", name, {"accuracy": accuracy}, len(split))
+    if data.preprocessing.has_labels:
+        guesses = (_training_mean(data) >= 0.5).expand_as(split.y)
+        (score,) = LabelSum.of_segments(guesses.long(), split.y.long(), [len(split)], split.weights)
+        return Baseline("always the most common", name, score.values(), len(split))
     metrics = compute_metrics(objective, _training_mean(data).expand_as(split.y), split)
     return Baseline("always the mean", name, metrics.values(), len(split))
 
 
 def _is_worse(metric: str, value: float, reference: float) -> bool:
     """Return whether `value` is a worse accuracy or RMSE than `reference`, by more than rounding."""
-    return value < reference if metric == "accuracy" else value > reference * (1 + 1e-6)
+    return value > reference * (1 + 1e-6) if metric == "rmse" else value < reference
 
 
 def _training_mean(data: Splits) -> Tensor:

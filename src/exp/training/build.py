@@ -94,9 +94,9 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         fold_of(config),
         codes_above(config),
     )
-    config = resolve(config, data)
-    check_metrics(config.metrics, config.metric, data.classes, config.loss.get("output") != "value")
-    class_weights = resolve_class_weights(config.loss.get("class_weights"), data.classes, data.class_totals)
+    config, target = resolve(config, data), data.preprocessing.target_kind
+    check_metrics(config.metrics, config.metric, target, config.loss.get("output") != "value")
+    class_weights = resolve_class_weights(config.loss.get("class_weights"), target, data.class_totals)
     data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))
     has_weights = data.train.weights is not None
     objective = build_objective(config.loss, data.preprocessing, has_weights, device, metric_names_of(config))
@@ -156,11 +156,9 @@ def build_objective(
         device: Where the loss keeps its tensors; None: on the CPU.
         metrics: The names of more metrics.
     """
-    classes, output = preprocessing.classes, node.get("output")
-    criterion = weigh(instantiate("loss", node), output, classes, preprocessing.class_weights, has_row_weights)
-    return make_objective(
-        criterion.to(device), output, classes, preprocessing.values, preprocessing.target_scale, metrics
-    )
+    target, output = preprocessing.target_kind, node.get("output")
+    criterion = weigh(instantiate("loss", node), output, target, preprocessing.class_weights, has_row_weights)
+    return make_objective(criterion.to(device), output, target, preprocessing.target_scale, metrics)
 
 
 def _check_weighted_batches(objective: Objective, batches: Batches) -> None:

@@ -1,22 +1,23 @@
 """Replace each `auto` of a config by the value that the data decide."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from exp.config.by_target import choose_by_target
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
+from exp.config.target_kind import TargetKind
 from exp.data.splits import Splits
 
-# The losses of loss=auto, by whether the target has classes.
-_LOSSES: dict[bool, dict[str, Any]] = {
-    True: {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"},
-    False: {"_target_": "torch.nn.MSELoss", "output": "value"},
+# The losses of loss=auto, by the kind of the target.
+_LOSSES: dict[str, dict[str, Any]] = {
+    "classes": {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"},
+    "labels": {"_target_": "torch.nn.BCEWithLogitsLoss", "output": "logit"},
+    "numbers": {"_target_": "torch.nn.MSELoss", "output": "value"},
 }
 
 
-# Arguments of loss=auto that the loss of numbers does not have.
+# Arguments of loss=auto that only the loss of classes has.
 _OF_CLASSES = ("label_smoothing",)
 
 
@@ -24,7 +25,11 @@ _BY_TARGET = ("model", "loss", "optimizer", "scheduler")
 
 
 # Their options in conf/loss.
-_OPTIONS = {"torch.nn.CrossEntropyLoss": "cross_entropy", "torch.nn.MSELoss": "mse"}
+_OPTIONS = {
+    "torch.nn.CrossEntropyLoss": "cross_entropy",
+    "torch.nn.BCEWithLogitsLoss": "bce_with_logits",
+    "torch.nn.MSELoss": "mse",
+}
 
 
 # Numbers of training rows below which a batch has so many rows; from the last one on, _LARGEST_BATCH.
@@ -53,7 +58,7 @@ def resolve(config: Config, data: Splits) -> Config:
     dataset = dict(config.dataset)
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None
-    config = resolve_by_target(config, data.classes)
+    config = resolve_by_target(config, data.preprocessing.target_kind)
     scheduler = config.scheduler
     if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and is_higher_better(config.metric):
         scheduler = {"mode": "max", **scheduler}
@@ -61,17 +66,16 @@ def resolve(config: Config, data: Splits) -> Config:
     return replace(decided, scheduler=scheduler)
 
 
-def resolve_by_target(config: Config, classes: Sequence[str] | None) -> Config:
-    """Return the config with the model, the loss and what trains it for a target of `classes`; None: of numbers.
+def resolve_by_target(config: Config, target: TargetKind) -> Config:
+    """Return the config with the model, the loss and what trains it for a target of that kind.
 
-    loss=auto is cross-entropy for classes, and mean squared error for numbers.
+    loss=auto is cross-entropy for classes, binary cross-entropy for labels, and mean squared error for numbers.
     """
-    has_classes = classes is not None
-    nodes = {group: choose_by_target(getattr(config, group), has_classes) for group in _BY_TARGET}
+    nodes = {group: choose_by_target(getattr(config, group), target.has_classes) for group in _BY_TARGET}
     loss = nodes["loss"]
     if loss["_target_"] == "auto":
-        arguments = {key: value for key, value in loss.items() if has_classes or key not in _OF_CLASSES}
-        nodes["loss"] = {**arguments, **_LOSSES[has_classes]}
+        arguments = {key: value for key, value in loss.items() if key not in _OF_CLASSES or target.kind == "classes"}
+        nodes["loss"] = {**arguments, **_LOSSES[target.kind]}
     return replace(config, **nodes)
 
 

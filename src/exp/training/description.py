@@ -65,8 +65,10 @@ def _lines(
     config, data, batches, plan = experiment.config, experiment.data, experiment.batches, experiment.plan
     auto = {key: " (auto)" if key in decided else "" for key in ("epochs", "batching.batch_size", "loss")}
     target = "" if data.preprocessing.target == "target" else f"{data.preprocessing.target}: "
-    values = f" of {data.preprocessing.values} values" if data.preprocessing.values > 1 else ""
-    kind = target + (f"regression{values}" if data.classes is None else f"{len(data.classes)} classes")
+    predicted = data.preprocessing.target_kind
+    values = f" of {len(predicted.names)} values" if len(predicted.names) > 1 else ""
+    numbered = f"{len(predicted.names)} {predicted.kind}"
+    kind = target + (numbered if predicted.has_classes else f"regression{values}")
     rows = len(data.train)
     if data.train is data.val:
         split = "no split: trained and evaluated on all rows"

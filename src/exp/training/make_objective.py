@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
+from exp.training.labels import Labels
 from exp.training.metric_choice import choose_metrics
 from exp.training.objectives import Binary, Multiclass, Objective, Regression
 from exp.training.weights import without_weights
@@ -27,8 +29,7 @@ _MEANINGS: dict[type[nn.Module], str] = {
 def make_objective(
     criterion: nn.Module,
     output: str | None,
-    classes: Sequence[str] | None,
-    values: int = 1,
+    target: TargetKind,
     scale: TargetScale | None = None,
     metrics: Sequence[str] = (),
 ) -> Objective:
@@ -36,8 +37,7 @@ def make_objective(
 
     Args:
         output: What the model's output means to the criterion: classes, logit, probability or value (loss.output).
-        classes: The class names of the target; None if it is numeric.
-        values: The number of columns of a numeric target.
+        target: What there is to predict.
         scale: How a numeric target is standardised; None: it is not.
         metrics: The names of metrics of whole splits, in addition to those of every run.
 
@@ -54,13 +54,22 @@ def make_objective(
         )
     if getattr(criterion, "reduction", "mean") != "mean":
         raise ConfigError(f"loss.reduction must be mean, got {criterion.reduction}", "loss.reduction=mean")
-    if classes is None:
-        if output != "value":
-            raise ConfigError(
-                f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
-            )
-        return Regression(criterion, values, scale, choose_metrics(metrics, None, gives_probabilities=False))
-    chosen = choose_metrics(metrics, classes, gives_probabilities=output != "value")
+    gives_probabilities, values, classes = output != "value", len(target.names), target.names
+    if target.kind == "labels" and output not in ("logit", "probability"):
+        raise ConfigError(
+            f"loss: {name} is no loss of labels, and this dataset has {values} targets that are 0 or 1",
+            f"loss=bce_with_logits{', or dataset.task=regression for a table' if output == 'value' else ''}",
+        )
+    if target.kind == "numbers" and gives_probabilities:
+        raise ConfigError(
+            f"loss: {name} needs a classification target, but this dataset's target is numeric", "loss=mse"
+        )
+    chosen = choose_metrics(metrics, target, gives_probabilities)
+    if target.kind == "numbers":
+        return Regression(criterion, values, scale, chosen)
+    probability = torch.sigmoid if output == "logit" else _identity
+    if target.kind == "labels":
+        return Labels(criterion, values, probability, chosen)
     if output == "classes":
         return Multiclass(criterion, len(classes), chosen)
     if len(classes) != 2:
@@ -68,7 +77,7 @@ def make_objective(
             f"loss: {name} with one output needs a target of 2 classes, but this dataset has {len(classes)}",
             f"loss=cross_entropy{', or dataset.task=regression for a table' if output == 'value' else ''}",
         )
-    return Binary(criterion, torch.sigmoid if output == "logit" else _identity, output != "value", chosen)
+    return Binary(criterion, probability, gives_probabilities, chosen)
 
 
 def _identity(output: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ import numpy as np
 from exp.config.metric_names import always_computed, find_wrong_metric, split_class
 from exp.config.overrides import quote_names, quote_text, text_override
 from exp.config.own_metrics import is_own
+from exp.config.target_kind import TargetKind
 from exp.data.columns.base import Floats
 from exp.errors import ConfigError
-from exp.training import class_metrics, number_metrics
+from exp.training import class_metrics, label_metrics, number_metrics
 from exp.training.class_metrics import ClassRows
+from exp.training.label_metrics import LabelRows
 from exp.training.number_metrics import NumberRows
 from exp.training.own_metric import OwnMetric
 
@@ -39,20 +41,22 @@ _OF_NUMBERS: dict[str, Callable[[NumberRows], float | None]] = {
     "median_absolute_error": number_metrics.median_absolute_error,
     "spearman": number_metrics.spearman,
 }
+_OF_ONE_NUMBER = {**_OF_NUMBERS, "rmse": number_metrics.error, "r2": number_metrics.r2}
 _OF_ONE_CLASS: dict[str, Callable[[ClassRows], Floats]] = {
     "f1": lambda rows: rows.f1,
     "precision": lambda rows: rows.precision,
     "recall": lambda rows: rows.recall,
 }
+_NUMBERS = TargetKind("numbers", ())
 _OF_PROBABILITIES = ("auc", "average_precision", "log_loss", "brier", "ece")
 
 
 @dataclass(frozen=True)
 class ChosenMetrics:
-    """The metrics `names`, of rows with one of `classes` or, if there are none, with numbers; `own` are the user's."""
+    """The metrics `names` of a `target`; `own` are the user's."""
 
     names: tuple[str, ...] = ()
-    classes: tuple[str, ...] | None = None
+    target: TargetKind = _NUMBERS
     own: Mapping[str, OwnMetric] = field(default_factory=dict[str, OwnMetric])
 
     def of_classes(self, rows: ClassRows) -> dict[str, float]:
@@ -63,11 +67,27 @@ class ChosenMetrics:
         """Return the metrics that the rows define."""
         return _drop_undefined({name: self._of_numbers(name, rows) for name in self.names})
 
+    def of_labels(self, rows: LabelRows) -> dict[str, float]:
+        """Return the metrics that the rows define."""
+        return _drop_undefined({name: self._of_labels(name, rows) for name in self.names})
+
     def _of_numbers(self, name: str, rows: NumberRows) -> float | None:
         if name in self.own:
             truth, predicted = (v[:, 0] if v.shape[1] == 1 else v for v in (rows.truth, rows.predicted))
             return self.own[name](truth, predicted, rows.weights)
-        return _OF_NUMBERS[name](rows)
+        metric, of_target = split_class(name)
+        if of_target is None:
+            return _OF_NUMBERS[name](rows)
+        one = [self.target.names.index(of_target)]
+        return _OF_ONE_NUMBER[metric](NumberRows(rows.truth[:, one], rows.predicted[:, one], rows.weights))
+
+    def _of_labels(self, name: str, rows: LabelRows) -> float | None:
+        if name in self.own:
+            return self.own[name](rows.truth, rows.probabilities, rows.weights)
+        metric, of_label = split_class(name)
+        if of_label is None:
+            return label_metrics.METRICS[name](rows)
+        return label_metrics.OF_ONE[metric](rows.of_label[self.target.names.index(of_label)])
 
     def _of_classes(self, name: str, rows: ClassRows) -> float | None:
         if name in self.own:
@@ -75,7 +95,7 @@ class ChosenMetrics:
         metric, of_class = split_class(name)
         if of_class is None:
             return _OF_CLASSES[name](rows)
-        number = (self.classes or ()).index(of_class)
+        number = self.target.names.index(of_class)
         return float(_OF_ONE_CLASS[metric](rows)[number]) if rows.has_class[number] else None
 
 
@@ -83,12 +103,11 @@ NO_METRICS = ChosenMetrics()
 
 
 def choose_metrics(
-    names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool, key: str = "metrics"
+    names: Sequence[str], target: TargetKind, gives_probabilities: bool, key: str = "metrics"
 ) -> ChosenMetrics:
     """Return the metrics `names` without those that every run has.
 
     Args:
-        classes: The class names of the target; None if it is numeric.
         gives_probabilities: Whether the loss makes probabilities of the outputs.
         key: The key of the names, for messages: metrics, or metric, which has one name.
 
@@ -96,26 +115,24 @@ def choose_metrics(
         ConfigError: A metric is not for such a target, or for such a loss.
     """
     for name in names:
-        _check(key, name, names, classes, gives_probabilities)
-    known = always_computed(classes is not None)
+        _check(key, name, names, target, gives_probabilities)
+    known = always_computed(target.kind)
     chosen = tuple(name for name in dict.fromkeys(names) if name not in known)
     own = {name: OwnMetric.load(name) for name in chosen if is_own(name)}
-    return ChosenMetrics(chosen, None if classes is None else tuple(classes), own)
+    return ChosenMetrics(chosen, target, own)
 
 
-def check_metrics(
-    metrics: str | Sequence[str], metric: str, classes: Sequence[str] | None, gives_probabilities: bool
-) -> None:
+def check_metrics(metrics: str | Sequence[str], metric: str, target: TargetKind, gives_probabilities: bool) -> None:
     """Raise ConfigError, as `choose_metrics` does, for the keys `metrics` and `metric` of a config."""
     names = [metrics] if isinstance(metrics, str) else metrics
     for name in names:
-        _check("metrics", name, names, classes, gives_probabilities)
-    _check("metric", metric, [metric], classes, gives_probabilities)
+        _check("metrics", name, names, target, gives_probabilities)
+    _check("metric", metric, [metric], target, gives_probabilities)
 
 
-def _check(key: str, name: str, names: Sequence[str], classes: Sequence[str] | None, gives_probabilities: bool) -> None:
+def _check(key: str, name: str, names: Sequence[str], target: TargetKind, gives_probabilities: bool) -> None:
     """Raise ConfigError if `name`, one of the `names` that `key` has, is no metric of the target or of the loss."""
-    wrong = find_wrong_metric(name, classes)
+    wrong = find_wrong_metric(name, target)
     if wrong is None and name in _OF_PROBABILITIES and not gives_probabilities:
         wrong = f"{name} needs probabilities, and with this loss the model's outputs are none", None
     if wrong is None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import fmean
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,36 @@ class AccuracySum:
 
     def values(self) -> dict[str, float]:
         return {"accuracy": self.correct / self.count}
+
+
+@dataclass(frozen=True)
+class LabelSum:
+    """The correct labels of `count` examples, or their weights: the mean over the K labels, and of all K at once."""
+
+    count: float
+    labels: float
+    subsets: float
+
+    names = ("label_accuracy", "subset_accuracy")
+
+    @classmethod
+    def of_segments(
+        cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
+    ) -> "list[LabelSum]":
+        """Compare labels [N, K] with `weights` [N]: one result for the first sizes[0] examples, and so on."""
+        is_correct = (prediction == truth).cpu().numpy()
+        both = np.stack([is_correct.mean(axis=1), is_correct.all(axis=1)], axis=1)
+        if weights is not None:
+            both = both * weights.double().cpu().numpy()[:, None]
+        counts = sizes if weights is None else total_weights(weights, sizes)
+        sums = segment_sums(both, sizes, np.float64).tolist()
+        return [cls(count, labels, subsets) for count, (labels, subsets) in zip(counts, sums, strict=True)]
+
+    def __add__(self, other: Self) -> "LabelSum":
+        return LabelSum(self.count + other.count, self.labels + other.labels, self.subsets + other.subsets)
+
+    def values(self) -> dict[str, float]:
+        return {"label_accuracy": self.labels / self.count, "subset_accuracy": self.subsets / self.count}
 
 
 @dataclass(frozen=True)
@@ -99,6 +129,9 @@ class SquaredErrorSum:
         return values
 
 
+Score: TypeAlias = AccuracySum | LabelSum | SquaredErrorSum
+
+
 def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Sum over the first sizes[0] > 0 rows of [N, ...], the next sizes[1], and so on; return [len(sizes), ...]."""
     starts = [0, *accumulate(sizes[:-1])]
@@ -119,7 +152,7 @@ class MetricSums:
 
     count: int
     loss_sum: float
-    score: AccuracySum | SquaredErrorSum
+    score: Score
     weight: float | None = None
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -136,17 +169,21 @@ class MetricSums:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "MetricSums":
         """Restore what `dataclasses.asdict` made of a MetricSums."""
-        kind = AccuracySum if "correct" in content["score"] else SquaredErrorSum
-        return cls(content["count"], content["loss_sum"], kind(**content["score"]), content.get("weight"))
+        score = content["score"]
+        kind = AccuracySum if "correct" in score else LabelSum if "labels" in score else SquaredErrorSum
+        return cls(content["count"], content["loss_sum"], kind(**score), content.get("weight"))
 
     def values(self) -> dict[str, float]:
         """Return every metric by name, the loss first."""
         return {"loss": self.loss, **self.score.values(), **self.chosen}
 
 
-def _add(a: AccuracySum | SquaredErrorSum, b: AccuracySum | SquaredErrorSum) -> AccuracySum | SquaredErrorSum:
+def _add(a: Score, b: Score) -> Score:
     if isinstance(a, AccuracySum):
         assert isinstance(b, AccuracySum)
+        return a + b
+    if isinstance(a, LabelSum):
+        assert isinstance(b, LabelSum)
         return a + b
     assert isinstance(b, SquaredErrorSum)
     return a + b

@@ -31,6 +31,15 @@ def error(rows: NumberRows) -> float:
     return float(np.sqrt(np.average(np.square(rows.errors), axis=0, weights=rows.weights).mean()))
 
 
+def r2(rows: NumberRows) -> float | None:
+    """Return the mean R^2 of the targets; None if one of them is constant."""
+    means = np.average(rows.truth, axis=0, weights=rows.weights)
+    variance = np.average(np.square(rows.truth - means), axis=0, weights=rows.weights)
+    if (rows.truth.min(0) == rows.truth.max(0)).any():
+        return None
+    return float(np.mean(1 - np.average(np.square(rows.errors), axis=0, weights=rows.weights) / variance))
+
+
 def mae(rows: NumberRows) -> float:
     return float(np.average(rows.errors, axis=0, weights=rows.weights).mean())
 

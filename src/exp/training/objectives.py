@@ -17,7 +17,7 @@ from exp.data.target_scale import TargetScale
 from exp.errors import ConfigError
 from exp.training.class_metrics import ClassRows
 from exp.training.metric_choice import NO_METRICS, ChosenMetrics
-from exp.training.metrics import AccuracySum, SquaredErrorSum
+from exp.training.metrics import AccuracySum, Score, SquaredErrorSum
 from exp.training.number_metrics import NumberRows
 from exp.training.weights import without_weights
 
@@ -47,7 +47,7 @@ class Objective(Protocol):
     def log_odds(self, output: Tensor) -> Tensor | None: ...
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> Sequence[AccuracySum | SquaredErrorSum]: ...
+    ) -> Sequence[Score]: ...
     def score_all(self, output: Tensor, split: Split) -> dict[str, float]: ...
 
 

@@ -21,14 +21,18 @@ Columns: TypeAlias = dict[str, NDArray[Any]]
 def prediction_columns(objective: Objective, preprocessing: Preprocessing, outputs: Tensor) -> Columns:
     """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`.
 
-    Several targets have the columns `prediction TARGET`.
+    Several targets have the columns `prediction TARGET`, and labels also `probability LABEL`.
 
     Args:
         outputs: The outputs of the model [N, K], on the CPU.
     """
     predicted, classes = objective.prediction(outputs).numpy(), preprocessing.classes
     if classes is None:
-        return _number_columns("prediction", predicted, preprocessing.target_names)
+        columns = _number_columns("prediction", predicted, preprocessing.target_names)
+        probabilities = objective.probabilities(outputs)
+        if probabilities is not None:
+            columns |= _number_columns("probability", probabilities.numpy(), preprocessing.target_names)
+        return columns
     columns: Columns = {"prediction": np.array(classes)[predicted]}
     probabilities = objective.probabilities(outputs)
     if probabilities is not None:

@@ -62,7 +62,7 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
-    if data.classes is None:
+    if data.preprocessing.target_kind.kind == "numbers":
         yield from _check_target_scale(data.train.y)
     yield from _check_initial_loss(learner.objective, trial.loss, is_scaled)
     yield from _check_gradients(learner.model, trial.gradients)
@@ -184,7 +184,7 @@ def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> I
         return
     if getattr(criterion, "pos_weight", None) is not None:  # guessing gives another loss then
         return
-    classes = max(2, objective.outputs)  # one output is for two classes
+    classes = max(2, objective.outputs) if isinstance(objective, Multiclass) else 2
     guessing = math.log(classes)
     if loss > _FAR_FROM_GUESSING * guessing:
         fix = "a model with smaller initial outputs" if is_scaled else "dataset.scaler=standard"

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.row_weights import unpack
 from exp.errors import ConfigError, as_yaml, nearest
 
@@ -80,7 +81,7 @@ class WeightedLoss(nn.Module):
 def weigh(
     criterion: nn.Module,
     output: str | None,
-    classes: Sequence[str] | None,
+    target: TargetKind,
     class_weights: Sequence[float] | None = None,
     has_row_weights: bool = False,
 ) -> nn.Module:
@@ -88,14 +89,14 @@ def weigh(
 
     Args:
         output: What the model's output means to the criterion (loss.output).
-        classes: The class names of the target; None if it is numeric.
+        target: What there is to predict.
         class_weights: The weight of each class; None: all weigh 1.
         has_row_weights: Whether the targets have the rows' own weights as their last column.
 
     Raises:
         ConfigError: The loss cannot be weighted, or its own weights do not fit the classes.
     """
-    _check_own_weights(criterion, classes)
+    _check_own_weights(criterion, target)
     if class_weights is not None:
         if getattr(criterion, "weight", None) is not None:
             raise ConfigError(
@@ -119,11 +120,12 @@ def weigh(
     return WeightedLoss(of_rows, of_class, has_row_weights, output == "classes")
 
 
-def _check_own_weights(criterion: nn.Module, classes: Sequence[str] | None) -> None:
+def _check_own_weights(criterion: nn.Module, target: TargetKind) -> None:
     """Raise ConfigError if torch would refuse loss.weight or loss.pos_weight, or broadcast it over rows."""
+    classes = target.names
     weight, pos_weight = getattr(criterion, "weight", None), getattr(criterion, "pos_weight", None)
     if isinstance(criterion, _WEIGHTED_BY_CLASS):
-        if weight is not None and classes is not None and weight.shape != (len(classes),):
+        if weight is not None and target.kind == "classes" and weight.shape != (len(classes),):
             raise ConfigError(
                 f"loss.weight must have a number for each of the {len(classes)} classes ({', '.join(classes)}), got "
                 f"{as_yaml(weight.tolist())}",
@@ -131,7 +133,16 @@ def _check_own_weights(criterion: nn.Module, classes: Sequence[str] | None) -> N
             )
         return
     for key, value in (("weight", weight), ("pos_weight", pos_weight)):
-        if isinstance(criterion, nn.BCELoss | nn.BCEWithLogitsLoss) and value is not None and value.numel() != 1:
+        is_binary = isinstance(criterion, nn.BCELoss | nn.BCEWithLogitsLoss)
+        if is_binary and value is not None and target.kind == "labels" and value.numel() in (1, len(classes)):
+            continue
+        if is_binary and value is not None and target.kind == "labels":
+            raise ConfigError(
+                f"loss.{key} must be one number, or one for each of the {len(classes)} labels ({', '.join(classes)}), "
+                f"got {as_yaml(value.tolist())}",
+                f"'loss.{key}={as_yaml([1] * len(classes))}'",
+            )
+        if is_binary and value is not None and value.numel() != 1:
             by_class = f"'loss.class_weights={as_yaml(value.tolist())}', and no loss.weight"
             raise ConfigError(
                 f"loss.{key} must be one number for {type(criterion).__name__}, got {as_yaml(value.tolist())}",
@@ -168,15 +179,13 @@ def has_class_weight(criterion: nn.Module) -> bool:
     return isinstance(criterion, _WEIGHTED_BY_CLASS) and criterion.weight is not None
 
 
-def resolve_class_weights(
-    choice: Any, classes: Sequence[str] | None, totals: NDArray[np.float64]
-) -> tuple[float, ...] | None:
+def resolve_class_weights(choice: Any, target: TargetKind, totals: NDArray[np.float64]) -> tuple[float, ...] | None:
     """Return the weight of each class that `loss.class_weights=choice` means; None if there are none.
 
     `balanced` gives every class the same total: n / (k * total), as scikit-learn's compute_class_weight does.
 
     Args:
-        classes: The names of the classes; None if the target is numeric.
+        target: What there is to predict.
         totals: The total weight of the training rows of each class: without dataset.weight, their number.
 
     Raises:
@@ -184,7 +193,13 @@ def resolve_class_weights(
     """
     if choice is None:
         return None
-    if classes is None:
+    classes = target.names
+    if target.kind == "labels":
+        raise ConfigError(
+            f"loss.class_weights={as_yaml(choice)} needs classes, but this dataset's targets are {len(classes)} labels",
+            f"'+loss.pos_weight={as_yaml([1] * len(classes))}', which is how much a 1 of each label weighs",
+        )
+    if target.kind == "numbers":
         raise ConfigError(
             f"loss.class_weights={as_yaml(choice)} needs classes, but this dataset's target is numeric",
             "loss.class_weights=null, or dataset.task=classes for a table",

@@ -99,6 +99,9 @@ def _rows(trained: "TrainedModel", split: str) -> "ClassRows":
     from exp.training.objectives import Binary, Multiclass, class_rows
 
     objective, data = trained.objective, trained.experiment.data
+    if trained.preprocessing.has_labels:
+        what = f"run={trained.folder}: it predicts labels, and only probabilities of classes can be calibrated"
+        raise ConfigError(what, "a run with one column as dataset.target")
     if not isinstance(objective, Multiclass | Binary) or getattr(objective, "is_probability", True) is False:
         fix = "a run with loss=cross_entropy or loss=bce_with_logits"
         raise ConfigError(f"run={trained.folder}: its model predicts no probabilities", fix)

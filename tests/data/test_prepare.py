@@ -93,7 +93,7 @@ def test_datasets_have_equal_fingerprints_only_if_they_are_equal():
             "2 of 3 rows have NaN or infinite features, the first is row 1",
         ),
         ((np.zeros((2, 1)), np.array([0.0, np.nan])), "the target has NaN"),
-        ((np.zeros((2, 1)), np.zeros((2, 2), dtype=int)), r"class labels must have shape \[N\], got \[2, 2\]"),
+        ((np.zeros((2, 1)), np.full((2, 2), "a")), r"class labels must have shape \[N\], got \[2, 2\]"),
     ],
 )
 def test_rows_that_cannot_be_trained_on_are_refused(source, problem: str):

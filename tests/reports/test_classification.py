@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn import metrics
 from torch import nn
 
+from exp.config.target_kind import TargetKind
 from exp.data.columns.number import NumberColumn
 from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.standard import StandardScaler
@@ -67,7 +68,7 @@ def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
 
 def test_scores_by_class_equal_those_of_scikit_learn():
     split, net = of_classes(4)
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c", "d"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c", "d")))
     output = net(split.x).detach()
     predicted = output.argmax(1)
     counts = confusion_counts(split, 4, objective, output)
@@ -91,10 +92,10 @@ def test_an_interval_contains_the_true_value_in_95_of_100_samples(kind: str):
     x = torch.randn(n, 2)
     noise = torch.randn(n, 1)
     if kind == "classes":
-        objective = make_objective(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+        objective = make_objective(nn.BCEWithLogitsLoss(), "logit", TargetKind("classes", ("no", "yes")))
         y = ((x.sum(1, keepdim=True) + noise) > 0).float()
     else:
-        objective = make_objective(nn.MSELoss(), "value", None)
+        objective = make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("y",)))
         y = x.sum(1, keepdim=True) + noise
 
     def predict(rows: torch.Tensor) -> torch.Tensor:
@@ -124,7 +125,9 @@ def test_a_loss_with_class_weights_has_the_interval_of_a_weighted_mean():
     """Its variance is the one of survey statistics: the sum of squared w (l - mean)."""
     split, net = of_classes(3)
     criterion, output = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), net(split.x).detach()
-    low, high = confidence_intervals(split, make_objective(criterion, "classes", ("a", "b", "c")), output)["loss"]
+    low, high = confidence_intervals(
+        split, make_objective(criterion, "classes", TargetKind("classes", ("a", "b", "c"))), output
+    )["loss"]
     losses, w = nn.CrossEntropyLoss(reduction="none")(output, split.y), torch.where(split.y == 1, 5.0, 1.0)
     mean, n = float(criterion(output, split.y)), len(split)
     variance = float((w * (losses - mean)).square().sum() / w.sum() ** 2) * n / (n - 1)
@@ -146,7 +149,9 @@ def test_a_negative_loss_has_an_interval():
     split = Split(torch.zeros(50, 1), torch.full((50, 1), 20.0) + torch.arange(50.0)[:, None], np.arange(50))
     output = torch.full((50, 1), 3.0)
     losses = nn.PoissonNLLLoss(reduction="none")(output, split.y).squeeze(1)
-    low, high = confidence_intervals(split, make_objective(nn.PoissonNLLLoss(), "value", None), output)["loss"]
+    low, high = confidence_intervals(
+        split, make_objective(nn.PoissonNLLLoss(), "value", TargetKind("numbers", ("y",))), output
+    )["loss"]
     assert low < float(losses.mean()) < high < 0
     assert high - low == pytest.approx(2 * stats.norm.ppf(0.975) * float(stats.sem(losses)), rel=1e-6)
 
@@ -160,7 +165,7 @@ def test_each_target_is_compared_in_its_own_unit():
     output[4, 1] += 1000  # one
     split = Split(torch.zeros(80, 1), y, np.arange(80) + 1)
     plain = Preprocessing((NumberColumn("a"),), None, "two", None, 2)
-    objective = make_objective(nn.MSELoss(), "value", None, 2)
+    objective = make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("1", "2")))
     what, hardest = hardest_rows(split, Splits(split, split, split, plain, ""), objective, output, count=2)
     assert (what, [one.number for one in hardest]) == ("error", [4, 5])
     assert [float(one.how) for one in hardest] == pytest.approx([5, 1], rel=0.15)
@@ -172,14 +177,17 @@ def test_each_target_is_compared_in_its_own_unit():
 
 def test_log_odds_distinguish_rows_that_probabilities_cannot():
     logits = torch.tensor([[0.0, 200.0, 3.0], [0.0, 100.0, 3.0], [1.0, 2.0, 3.0]])
-    odds = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c")).log_odds(logits)
+    odds = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c"))).log_odds(logits)
     assert odds[0, 1] > odds[1, 1] > 90
     assert odds[0, 0] < odds[1, 0] < -90
     p = logits[2].double().softmax(0)
     assert torch.allclose(odds[2], torch.log(p / (1 - p)))
-    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", ("no", "yes"))
+    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", TargetKind("classes", ("no", "yes")))
     assert binary.log_odds(torch.tensor([[300.0]])).tolist() == [[-300.0, 300.0]]
-    assert make_objective(nn.MSELoss(), "value", ("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
+    assert (
+        make_objective(nn.MSELoss(), "value", TargetKind("classes", ("no", "yes"))).log_odds(torch.tensor([[0.3]]))
+        is None
+    )
 
 
 def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
@@ -188,7 +196,7 @@ def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
     mean, scale = (40.0, 170.0, 70.0), (10.0, 8.0, 12.0)
     plain = Preprocessing(columns, StandardScaler(mean, scale), "who", ("a", "b", "c"))
     data = Splits(split, split, split, plain, "")
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("a", "b", "c"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c")))
     with torch.no_grad():
         what, hardest = hardest_rows(split, data, objective, net(split.x), count=5)
         of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
@@ -208,7 +216,7 @@ def test_the_figure_of_scores_shows_the_second_of_two_classes():
     """The points of the ROC and precision-recall lines are those of scikit-learn."""
     split, net = of_classes(2)
     output = net(split.x).detach()
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", ("no", "$x_{$"))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("no", "$x_{$")))
     figure = scores(split, ("no", "$x_{$"), objective, output)
     figure.draw_without_rendering()
     roc, precision, _ = figure.axes
@@ -224,7 +232,9 @@ def test_the_figure_of_scores_shows_the_second_of_two_classes():
 
 def test_a_confusion_matrix_of_200_classes_is_small_and_without_numbers():
     split, net = of_classes(200, n=2000)
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", tuple(f"class {n}" for n in range(200)))
+    objective = make_objective(
+        nn.CrossEntropyLoss(), "classes", TargetKind("classes", tuple(f"class {n}" for n in range(200)))
+    )
     figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach(), "test")
     assert max(figure.get_size_inches()) <= 14
     assert not figure.axes[0].texts

@@ -156,8 +156,8 @@ def test_a_copy_of_any_target_is_left_out(tmp_path: Path):
         (
             ["price", "area"],
             "classes",
-            "task=classes: several targets must be numbers",
-            "dataset.task=auto, or",
+            "several targets are numbers or labels",
+            "dataset.task=labels, or",
         ),
     ],
 )

@@ -60,6 +60,13 @@ def test_a_calibration_equals_that_of_scikit_learn():
     assert ours.error == pytest.approx((counts[counts > 0] * abs(shares - means)).sum() / 400)
 
 
+NUMBERS = TargetKind("numbers", ("y",))
+
+
+def classes(*names: str) -> TargetKind:
+    return TargetKind("classes", names)
+
+
 def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
     torch.manual_seed(1)
     net = nn.Linear(3, classes)
@@ -68,7 +75,7 @@ def of_classes(classes: int, n: int = 60) -> tuple[Split, nn.Linear]:
 
 def test_scores_by_class_equal_those_of_scikit_learn():
     split, net = of_classes(4)
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c", "d")))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", classes("a", "b", "c", "d"))
     output = net(split.x).detach()
     predicted = output.argmax(1)
     counts = confusion_counts(split, 4, objective, output)
@@ -92,10 +99,10 @@ def test_an_interval_contains_the_true_value_in_95_of_100_samples(kind: str):
     x = torch.randn(n, 2)
     noise = torch.randn(n, 1)
     if kind == "classes":
-        objective = make_objective(nn.BCEWithLogitsLoss(), "logit", TargetKind("classes", ("no", "yes")))
+        objective = make_objective(nn.BCEWithLogitsLoss(), "logit", classes("no", "yes"))
         y = ((x.sum(1, keepdim=True) + noise) > 0).float()
     else:
-        objective = make_objective(nn.MSELoss(), "value", TargetKind("numbers", ("y",)))
+        objective = make_objective(nn.MSELoss(), "value", NUMBERS)
         y = x.sum(1, keepdim=True) + noise
 
     def predict(rows: torch.Tensor) -> torch.Tensor:
@@ -125,9 +132,9 @@ def test_a_loss_with_class_weights_has_the_interval_of_a_weighted_mean():
     """Its variance is the one of survey statistics: the sum of squared w (l - mean)."""
     split, net = of_classes(3)
     criterion, output = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0])), net(split.x).detach()
-    low, high = confidence_intervals(
-        split, make_objective(criterion, "classes", TargetKind("classes", ("a", "b", "c"))), output
-    )["loss"]
+    low, high = confidence_intervals(split, make_objective(criterion, "classes", classes("a", "b", "c")), output)[
+        "loss"
+    ]
     losses, w = nn.CrossEntropyLoss(reduction="none")(output, split.y), torch.where(split.y == 1, 5.0, 1.0)
     mean, n = float(criterion(output, split.y)), len(split)
     variance = float((w * (losses - mean)).square().sum() / w.sum() ** 2) * n / (n - 1)
@@ -149,9 +156,7 @@ def test_a_negative_loss_has_an_interval():
     split = Split(torch.zeros(50, 1), torch.full((50, 1), 20.0) + torch.arange(50.0)[:, None], np.arange(50))
     output = torch.full((50, 1), 3.0)
     losses = nn.PoissonNLLLoss(reduction="none")(output, split.y).squeeze(1)
-    low, high = confidence_intervals(
-        split, make_objective(nn.PoissonNLLLoss(), "value", TargetKind("numbers", ("y",))), output
-    )["loss"]
+    low, high = confidence_intervals(split, make_objective(nn.PoissonNLLLoss(), "value", NUMBERS), output)["loss"]
     assert low < float(losses.mean()) < high < 0
     assert high - low == pytest.approx(2 * stats.norm.ppf(0.975) * float(stats.sem(losses)), rel=1e-6)
 
@@ -177,17 +182,14 @@ def test_each_target_is_compared_in_its_own_unit():
 
 def test_log_odds_distinguish_rows_that_probabilities_cannot():
     logits = torch.tensor([[0.0, 200.0, 3.0], [0.0, 100.0, 3.0], [1.0, 2.0, 3.0]])
-    odds = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c"))).log_odds(logits)
+    odds = make_objective(nn.CrossEntropyLoss(), "classes", classes("a", "b", "c")).log_odds(logits)
     assert odds[0, 1] > odds[1, 1] > 90
     assert odds[0, 0] < odds[1, 0] < -90
     p = logits[2].double().softmax(0)
     assert torch.allclose(odds[2], torch.log(p / (1 - p)))
-    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", TargetKind("classes", ("no", "yes")))
+    binary = make_objective(nn.BCEWithLogitsLoss(), "logit", classes("no", "yes"))
     assert binary.log_odds(torch.tensor([[300.0]])).tolist() == [[-300.0, 300.0]]
-    assert (
-        make_objective(nn.MSELoss(), "value", TargetKind("classes", ("no", "yes"))).log_odds(torch.tensor([[0.3]]))
-        is None
-    )
+    assert make_objective(nn.MSELoss(), "value", classes("no", "yes")).log_odds(torch.tensor([[0.3]])) is None
 
 
 def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
@@ -196,7 +198,7 @@ def test_the_hardest_rows_have_the_lowest_probability_of_their_class():
     mean, scale = (40.0, 170.0, 70.0), (10.0, 8.0, 12.0)
     plain = Preprocessing(columns, StandardScaler(mean, scale), "who", ("a", "b", "c"))
     data = Splits(split, split, split, plain, "")
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("a", "b", "c")))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", classes("a", "b", "c"))
     with torch.no_grad():
         what, hardest = hardest_rows(split, data, objective, net(split.x), count=5)
         of_truth = net(split.x).softmax(1)[torch.arange(60), split.y]
@@ -216,7 +218,7 @@ def test_the_figure_of_scores_shows_the_second_of_two_classes():
     """The points of the ROC and precision-recall lines are those of scikit-learn."""
     split, net = of_classes(2)
     output = net(split.x).detach()
-    objective = make_objective(nn.CrossEntropyLoss(), "classes", TargetKind("classes", ("no", "$x_{$")))
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", classes("no", "$x_{$"))
     figure = scores(split, ("no", "$x_{$"), objective, output)
     figure.draw_without_rendering()
     roc, precision, _ = figure.axes
@@ -232,9 +234,7 @@ def test_the_figure_of_scores_shows_the_second_of_two_classes():
 
 def test_a_confusion_matrix_of_200_classes_is_small_and_without_numbers():
     split, net = of_classes(200, n=2000)
-    objective = make_objective(
-        nn.CrossEntropyLoss(), "classes", TargetKind("classes", tuple(f"class {n}" for n in range(200)))
-    )
+    objective = make_objective(nn.CrossEntropyLoss(), "classes", classes(*(f"class {n}" for n in range(200))))
     figure = confusion_matrix(split, tuple(map(str, range(200))), objective, net(split.x).detach(), "test")
     assert max(figure.get_size_inches()) <= 14
     assert not figure.axes[0].texts

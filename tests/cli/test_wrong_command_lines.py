@@ -160,7 +160,7 @@ MISTAKES = [
     ("-m dataset=iris,cancr epochs=1 figures=false", "unknown dataset", "dataset=cancer"),
     # Variants, which run no line of exp that the lines above do not run.
     ("dataset=cancr", "unknown dataset 'cancr' (available: arrays, cancer, diabetes", "dataset=cancer"),
-    ("model=mpl", "unknown model 'mpl' (available: cnn, linear, mlp", "model=mlp"),
+    ("model=mpl", "unknown model 'mpl' (available: cnn, gru, linear, lstm, mlp", "model=mlp"),
     ("optimizer=admw", "unknown optimizer", "optimizer=adamw"),
     ("scheduler=cosin", "unknown scheduler", "scheduler=cosine"),
     ("loss=crossentropy", "unknown loss", "loss=cross_entropy"),

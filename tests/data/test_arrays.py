@@ -8,6 +8,8 @@ import pytest
 
 from exp.data.dataset import as_dataset
 from exp.data.files import arrays
+from exp.data.preprocessing import Preprocessing
+from exp.data.scalers.choose import SCALERS
 from exp.errors import DataError
 
 X, Y = np.arange(60.0).reshape(30, 2), np.arange(30) % 2
@@ -43,3 +45,40 @@ def test_many_whole_numbers_are_noted_as_classes():
     (note,) = as_dataset((X, np.arange(30))).notes
     assert note.startswith("y has 30 different integers in 30 rows, which are classes")
     assert as_dataset((X, Y)).notes == ()
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust", "quantile"])
+@pytest.mark.parametrize("shape", [(7, 2), (2, 3, 4)])
+def test_sequences_and_images_are_scaled_by_channel(shape: tuple[int, ...], kind: str):
+    x = np.random.default_rng(0).normal(size=(50, *shape)) * 3 + 1
+    dataset = as_dataset((x, np.arange(50) % 2))
+    assert dataset.shape == shape
+    preprocessing, values = Preprocessing.fit(dataset, np.arange(30), kind)
+    by_channel = np.moveaxis(x, 1, -1) if len(shape) == 3 else x
+    flat = by_channel.reshape(-1, 2)
+    reference = SCALERS[kind].fit(by_channel[:30].reshape(-1, 2))
+    expected = reference.transform(flat).reshape(by_channel.shape)
+    expected = (np.moveaxis(expected, -1, 1) if len(shape) == 3 else expected).reshape(50, -1)
+    got = preprocessing.transform(values)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_allclose(preprocessing.restore(got)[:30], values[:30], atol=1e-4)
+    again = Preprocessing.from_json(preprocessing.to_json())
+    assert again.shape == shape
+    np.testing.assert_array_equal(again.transform(values), got)
+
+
+def test_the_shape_is_in_the_fingerprint():
+    x, y = np.arange(48.0).reshape(4, 12), np.arange(4) % 2
+    shaped = [as_dataset((x.reshape(4, *shape), y)).fingerprint for shape in ((12,), (3, 4), (4, 3), (1, 3, 4))]
+    assert len(set(shaped)) == 4
+
+
+def test_x_and_y_in_files_of_their_own(tmp_path: Path):
+    np.save(tmp_path / "x.npy", X.reshape(30, 2, 1))
+    np.save(tmp_path / "y.npy", Y)
+    dataset = arrays(str(tmp_path / "x.npy"), y_path=str(tmp_path / "y.npy"))
+    np.testing.assert_array_equal(dataset.x, X)
+    np.testing.assert_array_equal(dataset.y, Y)
+    assert dataset.shape == (2, 1)
+    with pytest.raises(DataError, match=r"dataset\.y_path=.*: file not found"):
+        arrays(str(tmp_path / "x.npy"), y_path=str(tmp_path / "z.npy"))

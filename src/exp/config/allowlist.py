@@ -55,7 +55,9 @@ GIVEN: dict[str, tuple[str, ...]] = {
 
 
 # Arguments that exp passes if the target has them.
-GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {"model": ("cardinalities", "columns", "output_meaning", "steps")}
+GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {
+    "model": ("cardinalities", "columns", "output_meaning", "steps", "shape")
+}
 
 
 def given(group: str) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Dataset:
     target_notation: Notation = PLAIN  # how the file writes a target of numbers
     weight_notation: Notation = PLAIN
     targets: tuple[TargetColumn, ...] = ()  # each of several target columns; `target` is then all their names
+    shape: tuple[int, ...] = ()  # of a row that is a sequence [T, C] or an image [C, H, W], whose values are in x
 
     @property
     def has_labels(self) -> bool:
@@ -67,7 +68,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
         categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]
-        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories)).encode())
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories, *self.shape)).encode())
         for array in (self.x, self.y, *(() if self.weights is None else (self.weights,))):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -109,6 +110,7 @@ def as_dataset(source: Any) -> Dataset:
             "return x of shape [N, F] and y of shape [N]",
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
+    x, shape = _flatten(x)
     x = _check_features(x, y)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f" or (y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub"):
@@ -119,7 +121,7 @@ def as_dataset(source: Any) -> Dataset:
             raise DataError(what, "y.astype(float), for numbers")
         y = y.reshape(len(y), -1)
         values = y.astype(np.float64) if y.dtype.kind == "f" else y.astype(np.int64)
-        return Dataset(x, values, columns, None, targets=_target_columns(source, y.shape[1]))
+        return Dataset(x, values, columns, None, targets=_target_columns(source, y.shape[1]), shape=shape)
     if y.ndim != 1:
         raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
     labels, indices = encode_classes(y)
@@ -128,7 +130,14 @@ def as_dataset(source: Any) -> Dataset:
         notes = (
             f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
         )
-    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes)
+    return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes, shape=shape)
+
+
+def _flatten(x: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """Return x [N, F], and the shape of a row if it has more than one dimension."""
+    if x.ndim not in (3, 4) or not x.size:
+        return x, ()
+    return x.reshape(len(x), -1), x.shape[1:]
 
 
 def _target_columns(source: Any, count: int) -> tuple[TargetColumn, ...]:
@@ -141,7 +150,8 @@ def _check_features(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """Return the features in float64. DataError if they are not finite numbers [N, F], one row for each of `y`."""
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
-            f"dataset: x must have shape [N, F] and y shape [N] with N >= 1, got {list(x.shape)} and {list(y.shape)}",
+            "dataset: x must have shape [N, F], [N, T, F] or [N, C, H, W] and y shape [N] with N >= 1, got "
+            f"{list(x.shape)} and {list(y.shape)}",
             "one row of x for each value of y",
         )
     if x.shape[1] == 0:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,24 +112,23 @@ def table(
     return dataset_from_frame(frame, path, options, notes, parts, row_numbers)
 
 
-def arrays(path: str, weight: str | None = None) -> Dataset:
-    """Read x [N, F] and y [N] or [N, K] from an .npz file, and `feature_names` and `target_names` if it has them.
+def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> Dataset:
+    """Read x and y [N] or [N, K] from an .npz file, and `feature_names` and `target_names` if it has them.
+
+    x has the shape [N, F], [N, T, F] of sequences, or [N, C, H, W] of images.
 
     Args:
+        y_path: An .npy file with y; `path` is then an .npy file with x.
         weight: Name of the array with a number >= 0 for each row: its weight in the loss and in the metrics.
     """
-    try:
-        loaded = np.load(find_file(path), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):  # .npy
-            raise DataError(
-                f"dataset.path={path}: it holds one array, and not x and y", "an .npz file: numpy.savez(path, x=x, y=y)"
-            )
-        with loaded as file:
-            content = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    content = _read_arrays(path, "dataset.path")
+    if y_path is not None:
+        content |= {"y": _read_arrays(y_path, "dataset.y_path").get("x")}
+    if "y" not in content and [*content] == ["x"] and Path(path).suffix == ".npy":
         raise DataError(
-            f"dataset.path={path}: cannot read arrays of numbers: {error}", "numpy.savez(path, x=x, y=y)"
-        ) from error
+            f"dataset.path={path}: it holds one array, and not x and y",
+            "dataset.y_path=y.npy, or an .npz file: numpy.savez(path, x=x, y=y)",
+        )
     if not {"x", "y"} <= set(content):
         raise DataError(
             f"dataset.path={path}: the file must hold arrays x and y, got {', '.join(content) or 'none'}",
@@ -145,6 +145,19 @@ def arrays(path: str, weight: str | None = None) -> Dataset:
             f"an array of {len(dataset.x)} numbers",
         )
     return weigh_rows(dataset, weights.astype(np.float64), weight)
+
+
+def _read_arrays(path: str, key: str) -> dict[str, Any]:
+    """Return the arrays of an .npz file by name; that of an .npy file is x."""
+    try:
+        loaded = np.load(find_file(path, key), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        fix = "numpy.savez(path, x=x, y=y)"
+        raise DataError(f"{key}={path}: cannot read arrays of numbers: {error}", fix) from error
 
 
 class _Bunch:

@@ -14,7 +14,7 @@ from exp.errors import ConfigError, DataError, nearest
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
 # The keys of the files of a dataset.
-DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path")
+DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path", "dataset.y_path")
 
 
 def find_file(path: str, key: str = "dataset.path") -> Path:

@@ -17,6 +17,7 @@ from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset, TargetColumn, name_targets
+from exp.data.row_shape import from_channels, to_channels
 from exp.data.scalers._base import Scaler
 from exp.data.scalers.choose import SCALERS
 from exp.data.target_scale import TargetScale
@@ -43,6 +44,7 @@ class Preprocessing:
     weight_notation: Notation = PLAIN
     targets: tuple[TargetColumn, ...] = ()  # each of several target columns
     has_labels: bool = False  # each of the values is 0 or 1
+    shape: tuple[int, ...] = ()  # of a row that is a sequence or an image; the scaler is then of its channels
 
     @classmethod
     def fit(
@@ -76,6 +78,7 @@ class Preprocessing:
             weight_notation=dataset.weight_notation,
             targets=dataset.targets,
             has_labels=dataset.has_labels,
+            shape=dataset.shape,
         )
         return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
 
@@ -90,7 +93,9 @@ class Preprocessing:
         if not numbers:
             return self
         part = replace(self, columns=tuple(self.columns[index] for index in numbers))
-        return replace(self, scaler=SCALERS[kind].fit(part.transform(x[:, numbers])[:, part.is_scaled]))
+        return replace(
+            self, scaler=SCALERS[kind].fit(to_channels(part.transform(x[:, numbers])[:, part.is_scaled], self.shape))
+        )
 
     @cached_property
     def is_scaled(self) -> NDArray[np.bool_]:
@@ -147,7 +152,7 @@ class Preprocessing:
         if self.scaler is None:
             return features
         if self.is_scaled.all():
-            return self.scaler.transform(features)
+            return from_channels(self.scaler.transform(to_channels(features, self.shape)), self.shape)
         features[:, self.is_scaled] = self.scaler.transform(features[:, self.is_scaled])
         return features
 
@@ -155,6 +160,8 @@ class Preprocessing:
         """Return features [N, F] with those of numbers in their own units, up to rounding."""
         if self.scaler is None:
             return features
+        if self.shape:
+            return from_channels(self.scaler.restore(to_channels(features, self.shape)), self.shape)
         restored = features.copy()
         restored[:, self.is_scaled] = self.scaler.restore(features[:, self.is_scaled])
         return restored
@@ -193,7 +200,7 @@ class Preprocessing:
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del fields[key]
-        for key in ("targets", "has_labels"):
+        for key in ("targets", "has_labels", "shape"):
             if not fields[key]:
                 del fields[key]
         for column in fields["columns"]:
@@ -221,6 +228,7 @@ class Preprocessing:
             fields["class_weights"] = tuple(weights)
         for key in _NOTATIONS:
             fields[key] = Notation(**fields.get(key, {}))
+        fields["shape"] = tuple(fields.get("shape", ()))
         fields["targets"] = tuple(
             TargetColumn(target["name"], Notation(**target["notation"])) for target in fields.get("targets", ())
         )

@@ -152,6 +152,7 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
         "remark": remark,
         "rows": "all rows" if name == "all" else f"{name} split",
         "classes": score_table(experiment, output),
+        "scored": "label" if experiment.data.preprocessing.has_labels else "class",
         "hardest": _hardest(experiment, output),
     }
 

@@ -32,6 +32,7 @@ def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, 
         "columns": preprocessing.column_numbers,
         "output_meaning": config.loss["output"],
         "steps": steps,
+        "shape": preprocessing.shape or (len(preprocessing.features),),
     }
 
 

@@ -82,7 +82,7 @@ def _lines(
     size += auto["batching.batch_size"]
     order = ", shuffled" if batches.shuffle else ""
     lines = {
-        "data": f"{choices['dataset']}: {rows:,} x {len(data.features)}{_column_kinds(data)}, {kind}; {split}{scaled}",
+        "data": f"{choices['dataset']}: {rows:,} x {_sides(data)}{_column_kinds(data)}, {kind}; {split}{scaled}",
         **_target_line(data, "dataset.scale_target" in decided),
         "model": f"{_format_option(choices['model'], config.model)}: "
         f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
@@ -143,6 +143,11 @@ def _weights_line(data: Splits, choice: Any, column: str | None) -> dict[str, st
         more = f" and {len(classes) - len(shown)} more" if len(classes) > len(shown) else ""
         parts.append(f"{', '.join(shown)}{more}{' (balanced)' * (choice == 'balanced')}, in the loss alone")
     return {"weights": "; ".join(parts)} if parts else {}
+
+
+def _sides(data: Splits) -> str:
+    """Return the number of features, or the shape of a sequence or image: 1 x 8 x 8."""
+    return " x ".join(map(str, data.preprocessing.shape or (len(data.features),)))
 
 
 def _column_kinds(data: Splits) -> str:

@@ -89,7 +89,7 @@ def _check_features(data: Splits, is_scaled: bool) -> Iterator[str]:
     """Warn of features that are constant, or of very different scales."""
     mean, spread = data.train.feature_moments()
     constant = _features_where(data, spread == 0)
-    if constant and len(data.train) > 1:
+    if constant and len(data.train) > 1 and not data.preprocessing.shape:  # the corners of images may be
         are = "is" if len(constant) == 1 else "are"
         yield f"{_shorten(constant)} {are} constant in the {len(data.train):,} training rows"
     varying = spread[spread > 0]

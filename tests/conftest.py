@@ -155,3 +155,16 @@ def openml_cache_of_iris(folder: Path) -> None:
         there = folder / "openml/openml.org" / f"{path}.gz"
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(bundled / f"{name}.gz", there)
+
+
+def images_of_digits(folder: Path, count: int = 40) -> None:
+    """Write the first of scikit-learn's digits as PNG files, with a folder for each digit."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number in range(count):
+        path = folder / str(digits.target[number]) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((digits.images[number] * 15.9).astype(np.uint8)).save(path)

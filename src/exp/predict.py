@@ -1,6 +1,7 @@
 """`exp predict`: the predictions of a trained model for the rows of a table."""
 
 import sys
+from pathlib import Path
 
 from exp.cli.commands import new_file, run_command
 from exp.cli.output import print_notes
@@ -20,7 +21,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
 
     Args:
         run: Folder of the run; of a sweep, its best job is used.
-        data: Table with the rows, .csv, .tsv, .parquet or .xlsx.
+        data: Table with the rows, .csv, .tsv, .parquet or .xlsx; arrays, .npz or .npy; or a folder of images.
         out: File to write, .csv.
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
@@ -37,6 +38,8 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     lead, table = trained.lead, trained.read(data, keep_rows=True)
     outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
     predictions = prediction_columns(lead.objective, lead.preprocessing, outputs)
+    if Path(data).is_dir():
+        predictions = {"file": table.frame.index.to_numpy(str)[is_complete], **predictions}
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
     csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))

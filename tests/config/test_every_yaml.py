@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import compose_in_full, composed, config_of, openml_cache_of_iris
+from conftest import compose_in_full, composed, config_of, images_of_digits, openml_cache_of_iris
 from omegaconf import OmegaConf
 from sklearn.datasets import load_iris
 
@@ -23,6 +23,7 @@ COMPANIONS = {
     "model=cnn": ["dataset=digits"],
     "dataset=table": ["dataset.path=iris.csv", "dataset.target=target"],
     "dataset=arrays": ["dataset.path=iris.npz"],
+    "dataset=images": ["dataset.path=images", "early_stopping.restore_best=false"],
     "dataset=openml": ["dataset.name=iris", "dataset.target=class", "dataset.cache=."],
 }
 ELSEWHERE = {"device=cuda", "device=mps"}
@@ -35,6 +36,7 @@ def test_every_option_composes_builds_and_takes_two_steps(option: str, tmp_path:
     iris.frame.to_csv("iris.csv", index=False)
     np.savez("iris.npz", x=iris.data, y=iris.target)
     openml_cache_of_iris(tmp_path)
+    images_of_digits(tmp_path / "images")
     two = ["epochs=2", "batching.batch_size=null", "batching.drop_last=false"]
     experiment = build(config_of(option, *COMPANIONS.get(option, []), *two))
     assert experiment.plan.steps == 2

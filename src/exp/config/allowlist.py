@@ -26,7 +26,7 @@ USER_PACKAGES = tuple(name.strip() for name in os.environ.get(VARIABLE, "").spli
 
 # The packages of each group, and what a target in them must be.
 _ALLOWED = {
-    "dataset": (("exp.data.synthetic", "exp.data.files", "sklearn.datasets"), "dataset function"),
+    "dataset": (("exp.data.synthetic", "exp.data.files", "exp.data.images", "sklearn.datasets"), "dataset function"),
     "model": (("exp.models", "torch.nn"), "Module"),
     "loss": (("torch.nn",), "Module"),
     "optimizer": (("torch.optim",), "Optimizer"),

@@ -74,6 +74,8 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.task": (OneOf(("auto", "classes", "regression", "labels")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),
     "dataset.max_categories": (Number(1, whole=True, null=True), "50"),
+    "dataset.size": (Number(1, whole=True, null=True, many=True), "32"),
+    "dataset.color": (OneOf(("auto", True, False)), "true"),
     "dataset.n_samples": (_COUNT, "1000"),
     "dataset.noise": (Number(0), "0.1"),
     "dataset.random_state": (Number(0, 2**32 - 1, whole=True), "0"),

@@ -121,13 +121,19 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> D
         y_path: An .npy file with y; `path` is then an .npy file with x.
         weight: Name of the array with a number >= 0 for each row: its weight in the loss and in the metrics.
     """
-    content = _read_arrays(path, "dataset.path")
+    content = read_arrays(path, "dataset.path")
     if y_path is not None:
-        content |= {"y": _read_arrays(y_path, "dataset.y_path").get("x")}
+        content |= {"y": read_arrays(y_path, "dataset.y_path").get("x")}
     if "y" not in content and [*content] == ["x"] and Path(path).suffix == ".npy":
         raise DataError(
             f"dataset.path={path}: it holds one array, and not x and y",
             "dataset.y_path=y.npy, or an .npz file: numpy.savez(path, x=x, y=y)",
+        )
+    parts = [name for name, array in content.items() if name not in ("x", "y") and array.ndim > 1]
+    if "y" in content and len(parts) > 1:
+        raise DataError(
+            f"dataset.path={path}: a model has one input x, and the file holds {', '.join(parts)}",
+            f"x = numpy.concatenate([{', '.join(parts)}], axis=1), which a model of your own splits again",
         )
     if not {"x", "y"} <= set(content):
         raise DataError(
@@ -147,7 +153,7 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> D
     return weigh_rows(dataset, weights.astype(np.float64), weight)
 
 
-def _read_arrays(path: str, key: str) -> dict[str, Any]:
+def read_arrays(path: str, key: str) -> dict[str, Any]:
     """Return the arrays of an .npz file by name; that of an .npy file is x."""
     try:
         loaded = np.load(find_file(path, key), allow_pickle=False)

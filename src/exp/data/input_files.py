@@ -13,6 +13,7 @@ from exp.errors import ConfigError, DataError, nearest
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
+IMAGES = (".png", ".jpg", ".jpeg")
 # The keys of the files of a dataset.
 DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path", "dataset.y_path")
 
@@ -33,6 +34,15 @@ def find_file(path: str, key: str = "dataset.path") -> Path:
     return file
 
 
+def find_image_folder(path: str, key: str = "dataset.path") -> Path:
+    """Return the folder at `path`, with ~ expanded. DataError if there is none."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        what = "it is a file" if folder.exists() else "folder not found"
+        raise DataError(f"{key}={path}: {what}", "a folder with a folder of images for each class", key=key)
+    return folder
+
+
 def path_argument(key: str, path: str) -> str:
     """Return `path` as the value of a key of the config, quoted for Hydra, or as the argument of a command."""
     return text_override(key, path) if "." in key else f"{key}={path}"
@@ -46,6 +56,8 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         ConfigError: A table is given to dataset=arrays, or arrays to dataset=table.
     """
     target = str(dataset.get("_target_"))
+    if target == "exp.data.images.images" and isinstance(dataset.get("path"), str):
+        find_image_folder(dataset["path"])
     if target not in ("exp.data.files.table", "exp.data.files.arrays"):
         return
     for key in DATA_PATHS:

@@ -22,6 +22,7 @@ from exp.data.splits import Split
 from exp.data.target_scale import OwnUnit
 from exp.errors import ConfigError, DataError
 from exp.results import calibration_json, checkpoints, summary
+from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
 from exp.results.run_folder import (
     add_user_modules_to_path,
@@ -151,7 +152,7 @@ class TrainedModel:
         return experiment
 
     def read(self, data: str, keep_rows: bool = False) -> Table:
-        """Return the table in the file `data`, read with the run's options or without its separator.
+        """Return the table, the arrays or the images in `data`; a table is read with the run's options.
 
         Args:
             keep_rows: Whether to keep rows without cells and rows that repeat the names, except empty ones at the end.
@@ -159,7 +160,8 @@ class TrainedModel:
         Raises:
             DataError: It cannot be read.
         """
-        return read_new_table(data, self.config.dataset, self.preprocessing.text_columns(self.weight), keep_rows)
+        text = self.preprocessing.text_columns(self.weight)
+        return read_new_arrays(data, self.preprocessing) or read_new_table(data, self.config.dataset, text, keep_rows)
 
     def measure(self, outputs: Tensor, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
         """Return the metrics of outputs [N, K] and their targets: class numbers int64 [N], or values float64 [N, K].

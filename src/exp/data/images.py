@@ -1,0 +1,116 @@
+"""A folder of images: a folder for each class, or new images to predict."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.base import Floats
+from exp.data.dataset import Dataset, as_dataset
+from exp.data.input_files import IMAGES, find_image_folder
+from exp.errors import ConfigError, DataError, pluralize, require_extra
+
+# Folders with these names are splits, and no classes.
+_SPLITS = {"train", "training", "val", "valid", "validation", "test"}
+
+
+def images(path: str, size: int | Sequence[int] | None = None, color: str | bool = "auto") -> Dataset:
+    """Read the PNG and JPEG files of a folder that has a folder for each class.
+
+    The values are between 0 and 1. Images are turned as their EXIF data say, and transparency is ignored.
+
+    Args:
+        path: The folder.
+        size: Height and width to which the images are resized, or one number for both; null: all have the same.
+        color: Whether the images have the channels red, green and blue, or one that is grey; auto: grey if all are.
+
+    Raises:
+        DataError: The folder has no images, or images of several sizes, or one that cannot be read.
+        ConfigError: Pillow is not installed.
+    """
+    folder = find_image_folder(path)
+    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    found = {one.name: _list_images(one) for one in classes}
+    used = {name: files for name, files in found.items() if files}
+    if len(used) < 2:
+        what = f"it has images in {pluralize(len(used), 'folder')}" + f" ({', '.join(used)})" * bool(used)
+        raise DataError(f"dataset.path={path}: {what}", "a folder with a folder of images for each class")
+    if {name.lower() for name in used} <= _SPLITS:
+        what = f"dataset.path={path}: its folders ({', '.join(used)}) have the names of splits, not of classes"
+        fix = f"dataset.path={folder / next(iter(used))}, which is then split by dataset.split"
+        raise DataError(what, fix, key="dataset.path")
+    files = [file for files in used.values() for file in files]
+    x = read_images(files, _parse_size(size), None if color == "auto" else bool(color), "dataset.size")
+    dataset = as_dataset((x, np.repeat([*used], [len(files) for files in used.values()])))
+    empty = [name for name in found if name not in used]
+    notes = [f"folders without images are no classes: {', '.join(empty)}"] if empty else []
+    return replace(dataset, notes=(*dataset.notes, *notes))
+
+
+def list_new_images(folder: Path, key: str) -> list[Path]:
+    """Return the images in a folder and its folders, sorted. DataError if there are none."""
+    folders = [folder, *(one for one in folder.iterdir() if one.is_dir())]
+    files = sorted(file for one in folders for file in _list_images(one))
+    if not files:
+        raise DataError(f"{key}={folder}: the folder has no {', '.join(IMAGES)} files", "a folder of images")
+    return files
+
+
+def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool | None, key: str) -> Floats:
+    """Return the images as [N, C, H, W], between 0 and 1.
+
+    Args:
+        size: Height and width to which they are resized; None: they must be of equal size.
+        color: Whether they have three channels; None: if one of them has color.
+        key: The key that resizes, for messages.
+    """
+    with require_extra("PIL", "dataset=images", "images"):
+        importlib.import_module("PIL")
+    pillow: Any = importlib.import_module("PIL.Image")
+    ops: Any = importlib.import_module("PIL.ImageOps")
+    arrays: list[NDArray[np.float64]] = []
+    for file in files:
+        try:
+            with pillow.open(file) as opened:
+                image = _as_grey_or_color(ops.exif_transpose(opened), color)
+            if size is not None and image.size != (size[1], size[0]):
+                image = image.resize((size[1], size[0]), pillow.Resampling.BILINEAR, reducing_gap=3.0)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{file}: the image cannot be read: {error}", "remove this file") from error
+        # Pillow's grey images of 16 bits have the modes I;16 and I.
+        values = np.asarray(image, dtype=np.float64) / (65535 if image.mode.startswith("I") else 255)
+        arrays.append(values[:, :, None] if values.ndim == 2 else values)
+        if arrays[-1].shape[:2] != arrays[0].shape[:2]:
+            (h, w), (other_h, other_w) = arrays[0].shape[:2], arrays[-1].shape[:2]
+            what = f"images of several sizes: {files[0]} has {h} x {w} pixels, {file} has {other_h} x {other_w}"
+            raise DataError(what, f"'{key}=[{h},{w}]', which resizes all of them", key=key)
+    channels = 3 if color else max(array.shape[2] for array in arrays)
+    alike = [array if array.shape[2] == channels else np.repeat(array, channels, axis=2) for array in arrays]
+    return np.ascontiguousarray(np.stack(alike).transpose(0, 3, 1, 2))
+
+
+def _as_grey_or_color(image: Any, color: bool | None) -> Any:
+    """Return the image in grey, of 8 or 16 bits, or in red, green and blue; None: as it is."""
+    if image.mode.startswith("I"):
+        return image
+    is_grey = image.mode in ("1", "L", "LA") if color is None else not color
+    return image.convert("L" if is_grey else "RGB")
+
+
+def _list_images(folder: Path) -> list[Path]:
+    files = (file for file in folder.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith("."))
+    return sorted(file for file in files if file.is_file())
+
+
+def _parse_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """Return height and width. ConfigError if it is no such pair."""
+    if size is None:
+        return None
+    sides = [size, size] if isinstance(size, int) else [*size]
+    if len(sides) != 2 or min(sides) < 1:
+        raise ConfigError(f"dataset.size={size}: it must be one number, or the height and the width", "dataset.size=32")
+    return sides[0], sides[1]

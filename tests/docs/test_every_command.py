@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import config_of, one_in
+from conftest import config_of, images_of_digits, one_in
 from making.options import Option, group_names, read_options
 from making.pages import build_pages
 from reading import CHECKOUT, Block, Reader, blocks, differences, parse
@@ -138,3 +138,4 @@ def with_files(folder: Path) -> None:
     iris = load_iris(as_frame=True)
     iris.frame.rename(columns={"target": "label"}).to_csv(folder / "my.csv", index=False)
     np.savez(folder / "my.npz", x=iris.data, y=iris.target)
+    images_of_digits(folder / "my_images")

@@ -96,8 +96,8 @@ MISTAKES = [
         "'dataset.kinds={town: category}'",
     ),
     (
-        "dataset=table dataset.path=a.csv 'dataset.target=[age,town]'",
-        "dataset.target must be the name of one column, got [age,town]",
+        "dataset=table dataset.path=a.csv 'dataset.target={age:town}'",
+        "dataset.target must be the name of one column, or a list of names, got",
         "dataset.target=age",
     ),
     # names of metrics
@@ -122,6 +122,11 @@ MISTAKES = [
     ("seed=0,1 hydra.sweep.dir=b hydra.run.dir=a", "is for a sweep (-m)", "-m seed=0,1 hydra.sweep.dir=b"),
     ("seed=1 sweep.workers=2", "sweep.workers is for a sweep (-m)", "python -m exp seed=1"),
     # ranges of values
+    (
+        "dataset=table dataset.path=a.csv dataset.target=age,town",
+        "dataset.target=age,town: a list needs brackets",
+        "'dataset.target=[age,town]'",
+    ),
     ("seed=0..3 epochs=1", "several values are range(", "python -m exp -m 'seed=range(0,4)' epochs=1"),
     ("-m seed=1-3", "several values are range(", "'seed=range(1,4)'"),
     ("'seed=range(0,3)'", "several values need a sweep (-m)", "python -m exp -m 'seed=range(0,3)'"),

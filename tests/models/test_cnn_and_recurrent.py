@@ -69,7 +69,10 @@ def test_a_recurrent_model_is_torchs_layer_and_a_linear_one(
         (lambda: CNN(2 * 8 * 2, 2, shape=(2, 8, 2)), "too many for an image of 8 x 2"),
         (lambda: CNN(64, 2, pooling="min"), "pooling must be one of max, mean, not 'min'"),
         (lambda: CNN(64, 2, norm="group"), "norm must be one of batch, layer, not 'group'"),
-        (lambda: GRU(64, 2, shape=(1, 8, 8)), r"the rows must be sequences of shape \[T, C\], got \[1, 8, 8\]"),
+        (
+            lambda: GRU(64, 2, shape=(1, 8, 8)),
+            r"the rows must be sequences of shape \[T, C\], got images of shape \[1, 8, 8\]",
+        ),
         (lambda: LSTM(64, 2, pooling="max"), "pooling must be one of last, mean, not 'max'"),
     ],
 )
@@ -189,4 +192,4 @@ def test_a_model_that_does_not_fit_the_rows_is_refused(exp: Exp, tmp_path: Path)
     images(tmp_path)
     done = exp(*LINE, "model=gru")
     assert done.returncode == 1
-    assert "the rows must be sequences of shape [T, C], got [3, 4, 6]" in done.stderr
+    assert "the rows must be sequences of shape [T, C], got images of shape [3, 4, 6]" in done.stderr

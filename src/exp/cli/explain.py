@@ -138,6 +138,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     files = line.groups.get(inside, {})
     owners = [f"{inside}={name}" for name, path in files.items() if last in keys_in(path, inside)]
+    owners.sort(key=lambda option: option != f"{inside}={default_option(inside)}")
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
     fix = override or "python -m exp --cfg job, which prints every key"
     if last in READ_BY_EXP.get(inside, ()) and not sign:  # of every dataset, also where its YAML does not name it

@@ -182,9 +182,8 @@ def _closest_metric(key: str, value: object) -> str | None:
 def list_override(key: str, values: list[str]) -> str | None:
     """Return the override meant by a list without brackets or a decimal comma; None if it is neither."""
     limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
-    if isinstance(limit, ThreeParts | ColumnNames) or (
-        isinstance(limit, Number) and (limit.many or limit.length == len(values))
-    ):
+    takes_list = isinstance(limit, ThreeParts | ColumnNames) or (isinstance(limit, ColumnName) and limit.many)
+    if takes_list or (isinstance(limit, Number) and (limit.many or limit.length == len(values))):
         return f"{key}=[{','.join(values)}]"
     if isinstance(limit, Number) and len(values) == 2 and all(part.isdigit() for part in values):
         meant = float(".".join(values))

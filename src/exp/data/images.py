@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from exp.data.columns.base import Floats
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.input_files import IMAGES, find_image_folder
-from exp.errors import ConfigError, DataError, pluralize, require_extra
+from exp.errors import ConfigError, DataError, as_yaml, pluralize, require_extra
 
 # Folders with these names are splits, and no classes.
 _SPLITS = {"train", "training", "val", "valid", "validation", "test"}
@@ -112,5 +112,7 @@ def _parse_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
         return None
     sides = [size, size] if isinstance(size, int) else [*size]
     if len(sides) != 2 or min(sides) < 1:
-        raise ConfigError(f"dataset.size={size}: it must be one number, or the height and the width", "dataset.size=32")
+        raise ConfigError(
+            f"dataset.size={as_yaml(sides)}: it must be one number, or the height and the width", "dataset.size=32"
+        )
     return sides[0], sides[1]

@@ -62,9 +62,11 @@ class Result:
         return self.trained.model
 
     def predict(self, rows: Any) -> Any:
-        """Return predictions for a DataFrame with the run's feature columns, or for an array [N, C] of them.
+        """Return predictions for a DataFrame with the run's feature columns, or for an array [N, C] of them,
+        or of sequences or images in the run's shape.
 
         They are in the column `prediction`, and for classes also in a column `probability CLASS` for each class.
+        Several targets have a column each: `prediction TARGET`, and of labels also `probability TARGET`.
 
         Returns:
             A DataFrame if `rows` is one. Its rows are empty where a value is missing that the run does not fill, and
@@ -78,13 +80,16 @@ class Result:
             predictions = self.trained.predict(x[is_complete])
             print_notes(*notes, *nonfinite_notes(predictions))
             return type(rows)(predictions, index=rows.index[is_complete]).reindex(rows.index)
-        wanted = len(self.trained.preprocessing.columns)
+        wanted, shape = len(self.trained.preprocessing.columns), self.trained.preprocessing.shape
         try:
             x = np.asarray(rows, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"rows: {error}", "a DataFrame, or an array of numbers") from error
+        if shape and x.shape[1:] == shape:
+            x = x.reshape(len(x), wanted)
         if x.ndim != 2 or x.shape[1] != wanted:
-            what = f"rows must have the shape [N, {wanted}], got {list(x.shape)}"
+            sides = ", ".join(map(str, shape or (wanted,)))
+            what = f"rows must have the shape [N, {sides}], got {list(x.shape)}"
             raise ConfigError(what, "one column per feature column of the run")
         if not np.isfinite(x).all():
             raise ConfigError("rows contain NaN or infinite numbers", "a DataFrame, which may have gaps")

@@ -13,12 +13,14 @@ from conftest import images_of_digits
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from exp.api import Result
 from exp.data.files import arrays
 from exp.data.images import images, read_images
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError, DataError
 from exp.evaluate import evaluate
 from exp.predict import predict
+from exp.results.trained_model import load_trained
 
 Exp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -187,6 +189,13 @@ def test_a_run_on_arrays_predicts_and_evaluates_new_arrays(
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("accuracy")]
     assert len(lines) == 2
     assert lines[0] == lines[1]
+    trained = load_trained(Path("run"))
+    result = Result(Path("run"))
+    images = np.load("x.npy")
+    expected = trained.predict(images.reshape(50, 64))["prediction"]
+    np.testing.assert_array_equal(result.predict(images)["prediction"], expected)
+    with pytest.raises(ConfigError, match=r"rows must have the shape \[N, 1, 8, 8\], got \[50, 8, 8\]"):
+        result.predict(images[:, 0])
     with pytest.raises(DataError, match=r"its rows have shape \[8, 8\], and those of the run \[1, 8, 8\]"):
         predict("run", "other.npy", "other.csv")
 

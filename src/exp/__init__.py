@@ -1,9 +1,14 @@
 """Config-driven experiments with neural networks. From Python: `from exp import train, sweep, load`."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exp.api import Result, SweepResult, load, sweep, train
+
+# Before torch loads OpenMP: its threads would wait in a loop at the end of every operator. On a busy machine they then
+# keep the core that the last thread needs, and a step takes many times as long (benchmarks/busy_machine.py).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
 

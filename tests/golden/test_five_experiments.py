@@ -108,7 +108,7 @@ def test_both_engines_give_the_same_bits(name: str):
     assert preset(*GOLDEN[name], f"engine={other}").losses == default.losses
 
 
-FOR_ANY_TABLE = {"realmlp", "realmlp_s"}  # no notebook has them; tests/test_trained.py compares their scripts
+FOR_ANY_TABLE = {"realmlp", "realmlp_s", "tabm"}  # no notebook has them; tests/test_trained.py compares their scripts
 
 
 def test_every_preset_is_compared():

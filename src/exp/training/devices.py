@@ -9,7 +9,7 @@ _DEFAULT_THREADS = torch.get_num_threads()
 
 
 # Rows times parameters at which a second thread begins to make a step faster.
-_MIN_WORK_FOR_THREADS = 2**24
+_MIN_WORK_FOR_THREADS = 2**26
 
 
 def list_device_types() -> list[str]:

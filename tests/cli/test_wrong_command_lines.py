@@ -201,7 +201,7 @@ MISTAKES = [
     ("epochs=ten", "epochs must be an integer >= 1, or auto, got ten", "epochs=20"),
     ("seed=-1", "seed must be an integer >= 0", "seed=0"),
     ("threads=0", "threads must be an integer >= 1 and <= 1024, or null", "threads=1"),
-    ("batching.batch_size=0", "must be an integer >= 1, or null, or auto, got 0", "batching.batch_size=10"),
+    ("batching.batch_size=0", 'must be an integer >= 1, or null, or auto, or "<=N", got 0', "batching.batch_size=10"),
     ("clip_grad_norm=0", "clip_grad_norm must be a number > 0, or null", "clip_grad_norm=1.0"),
     ("early_stopping.patience=0", "must be an integer >= 1, or null", "early_stopping.patience=10"),
     ("log_every=sometimes", "log_every must be auto, or a number of steps or epochs", "log_every=auto"),
@@ -287,7 +287,7 @@ MISTAKES = [
     ("dataset=iris dataset=iris", "dataset=iris dataset=iris: dataset is given twice", "python -m exp dataset=iris"),
     (
         "run=R",
-        "run= is an argument of the commands evaluate, predict, importance, export",
+        "run= is an argument of the commands evaluate, predict, importance, calibrate, export",
         "python -m exp evaluate run=R",
     ),
     (

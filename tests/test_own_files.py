@@ -96,6 +96,21 @@ def test_their_trained_model_is_used_without_config_dir(typed: list[str], tmp_pa
     assert "EXP_ALLOW=mine" in refused.stderr
 
 
+def test_the_script_of_a_model_that_takes_any_argument_has_its_sizes(tmp_path: Path):
+    """The arguments that every model gets are passed where its signature names none."""
+    source = "class Any(nn.Linear):\n    def __init__(self, **sizes):\n        super().__init__(**sizes)\n"
+    (tmp_path / "any_sizes.py").write_text(f"from torch import nn\n\n\n{source}")
+    line = ["dataset=iris", "model=linear", "model._target_=any_sizes.Any", "figures=false", "threads=1", "epochs=1"]
+    began = forking.run("exp", [*line, "hydra.run.dir=run"], tmp_path, allow="any_sizes")
+    assert began.returncode == 0, began.stderr
+    exported = forking.run("exp.export", ["run=run", "format=script", "out=train.py"], tmp_path, allow="any_sizes")
+    assert exported.returncode == 0, exported.stderr
+    theirs = forking.begin("train", folder=tmp_path, PYTHONPATH=str(tmp_path)).completed()
+    assert theirs.returncode == 0, theirs.stderr
+    final = json.loads((tmp_path / "run/summary.json").read_text())["final"]["test"]
+    assert float(theirs.stdout.splitlines()[-1].split()[2]) == final["loss"]
+
+
 @pytest.mark.parametrize(
     "place", ["/run/my_conf", *(pytest.param(p, marks=pytest.mark.slow) for p in ("my_conf", "../x"))]
 )

@@ -46,9 +46,7 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
     function = resolve(group, node)
     _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
-    optional = GIVEN_IF_ACCEPTED.get(group, ())
-    accepted = inspect.signature(function).parameters
-    passed = {name: value for name, value in passed.items() if name not in optional or name in accepted}
+    passed = select_accepted(group, function, passed)
     try:
         return function(**{**arguments, **make_tensors(group, function, arguments)}, **passed)
     except ExpError:
@@ -61,6 +59,12 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
             f"{group}: {node['_target_']}({typed}) failed: {error}{place_of(error)}",
             f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
         ) from error
+
+
+def select_accepted(group: str, function: Callable[..., Any], passed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `passed` without those of GIVEN_IF_ACCEPTED that the signature does not name."""
+    optional, accepted = GIVEN_IF_ACCEPTED.get(group, ()), inspect.signature(function).parameters
+    return {name: value for name, value in passed.items() if name not in optional or name in accepted}
 
 
 def make_tensors(group: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Tensor]:

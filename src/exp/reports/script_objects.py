@@ -1,6 +1,5 @@
 """The source of the objects of a plain script: the model, the loss, the optimizer and the schedule."""
 
-import inspect
 import re
 from typing import Any, cast
 
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from exp.config.instantiate import resolve
+from exp.config.instantiate import resolve, select_accepted
 from exp.config.schema import Config
 from exp.models.members import MemberModel
 from exp.reports.inlined import inline
@@ -97,9 +96,8 @@ def _layers(experiment: Experiment) -> list[str]:
         passed = model_arguments(
             config, experiment.data.preprocessing, experiment.objective.outputs, experiment.plan.steps
         )
-        accepted = inspect.signature(resolve("model", config.model)).parameters
-        named = {name: value for name, value in passed.items() if name in accepted}
-        return [format_call("model", config.model, format_arguments(named))]
+        accepted = select_accepted("model", resolve("model", config.model), passed)
+        return [format_call("model", config.model, format_arguments(accepted))]
     # The usual spelling of nn.Linear(in_features=30, out_features=10, bias=True).
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
     return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in _list_layers(model)]

@@ -1,4 +1,4 @@
-"""Write a CSV file."""
+"""Write and read a CSV file."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +15,12 @@ def write(path: Path, columns: Iterable[str], lines: Iterable[Sequence[object]])
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(lines)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the lines of `path` by the names of its columns. OSError, ValueError or csv.Error if it cannot be read."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def lines_of(columns: "Iterable[NDArray[Any]]") -> Iterator[tuple[object, ...]]:

@@ -65,8 +65,7 @@ def read(folder: Path) -> Importances | None:
     if not path.exists():
         return None
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        lines = csv_file.read(path)
         first = lines[0]
         return Importances(
             tuple(_read_column(line) for line in lines),

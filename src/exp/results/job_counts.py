@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exp.config.metric_names import as_cost
 from exp.errors import pluralize
-from exp.results import sweep_csv
+from exp.results import csv_file, sweep_csv
 from exp.results.formatting import format_metric
 from exp.results.resume_line import is_search, resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
@@ -80,7 +80,6 @@ def _missing(folder: Path, rows: Sequence[Row]) -> list[Row]:
     """Return the rows of the finished jobs of sweep.csv that have no folder."""
     present = {str(row["job"]) for row in rows}
     with suppress(OSError, ValueError, KeyError, csv.Error):
-        with (folder / SWEEP_TABLE).open(newline="", encoding="utf-8") as file:
-            table = list(csv.DictReader(file))
+        table = csv_file.read(folder / SWEEP_TABLE)
         return [dict(row) for row in table if row["status"] == "finished" and row["job"] not in present]
     return []

@@ -57,10 +57,7 @@ def _read_columns(path: Path) -> list[str]:
 
 def _read_sorted(paths: Iterable[Path]) -> list[dict[str, str]]:
     """Return the lines of several folds, sorted by repeat and row."""
-    lines: list[dict[str, str]] = []
-    for path in paths:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines += csv.DictReader(file)
+    lines = [line for path in paths for line in csv_file.read(path)]
     return sorted(lines, key=lambda line: (int(line.get("repeat", 0)), int(line["row"])))
 
 

@@ -1,6 +1,7 @@
 """Recurrent networks for sequences: GRU and LSTM."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 class Recurrent(nn.Module):
     """Outputs [B, out_features] for inputs [B, in_features], which are sequences, step by step.
 
+    Each subclass names the class of its recurrent layers, `layer`.
+
     Args:
-        kind: The class of the recurrent layers.
         in_features: Number of values of a sequence.
         out_features: Number of outputs.
         hidden: Units of each recurrent layer.
@@ -24,17 +26,18 @@ class Recurrent(nn.Module):
         ValueError: The rows are not sequences, or `pooling` is unknown.
     """
 
+    layer: ClassVar[type[nn.GRU] | type[nn.LSTM]]
+
     def __init__(
         self,
-        kind: type[nn.GRU] | type[nn.LSTM],
         in_features: int,
         out_features: int,
-        hidden: int,
-        layers: int,
-        bidirectional: bool,
-        dropout: float,
-        pooling: str,
-        shape: Sequence[int],
+        hidden: int = 64,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        shape: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if len(shape) > 2:
@@ -45,7 +48,7 @@ class Recurrent(nn.Module):
         self.takes_mean = pooling == "mean"
         self.directions = 2 if bidirectional else 1
         between = dropout if layers > 1 else 0.0
-        self.recurrent = kind(
+        self.recurrent = self.layer(
             self.values, hidden, layers, batch_first=True, dropout=between, bidirectional=bidirectional
         )
         self.dropout = nn.Dropout(dropout)
@@ -67,32 +70,10 @@ class Recurrent(nn.Module):
 class GRU(Recurrent):
     """Gated recurrent units; the arguments are those of Recurrent."""
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        hidden: int = 64,
-        layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        pooling: str = "last",
-        shape: Sequence[int] = (),
-    ) -> None:
-        super().__init__(nn.GRU, in_features, out_features, hidden, layers, bidirectional, dropout, pooling, shape)
+    layer = nn.GRU
 
 
 class LSTM(Recurrent):
     """Long short-term memory; the arguments are those of Recurrent."""
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        hidden: int = 64,
-        layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        pooling: str = "last",
-        shape: Sequence[int] = (),
-    ) -> None:
-        super().__init__(nn.LSTM, in_features, out_features, hidden, layers, bidirectional, dropout, pooling, shape)
+    layer = nn.LSTM

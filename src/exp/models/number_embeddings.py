@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
+def _draw_uniform(shape: tuple[int, ...], bound: float) -> Tensor:
+    """Return random numbers between -bound and bound."""
+    return (torch.rand(shape) * 2 - 1) * bound
+
+
 class PBLD(nn.Module):
     """The number x beside cos(2 pi x frequency + phase) projection + offset, as in RealMLP-TD.
 
@@ -22,10 +27,10 @@ class PBLD(nn.Module):
         super().__init__()
         self.dim = dim
         self.frequency = nn.Parameter(torch.randn(numbers, 1, frequencies) * sigma)
-        self.phase = nn.Parameter((torch.rand(numbers, 1, frequencies) * 2 - 1) * math.pi)
+        self.phase = nn.Parameter(_draw_uniform((numbers, 1, frequencies), math.pi))
         bound = 1 / math.sqrt(frequencies)
-        self.projection = nn.Parameter((torch.rand(numbers, frequencies, dim - 1) * 2 - 1) * bound)
-        self.offset = nn.Parameter((torch.rand(numbers, 1, dim - 1) * 2 - 1) * bound)
+        self.projection = nn.Parameter(_draw_uniform((numbers, frequencies, dim - 1), bound))
+        self.offset = nn.Parameter(_draw_uniform((numbers, 1, dim - 1), bound))
 
     def forward(self, x: Tensor) -> Tensor:
         column = x.t().unsqueeze(2)  # [n, B, 1]
@@ -49,8 +54,8 @@ class Periodic(nn.Module):
         self.dim = dim
         self.frequency = nn.Parameter(torch.randn(numbers, 1, frequencies) * sigma)
         bound = 1 / math.sqrt(2 * frequencies)
-        self.projection = nn.Parameter((torch.rand(numbers, 2 * frequencies, dim) * 2 - 1) * bound)
-        self.offset = nn.Parameter((torch.rand(numbers, 1, dim) * 2 - 1) * bound)
+        self.projection = nn.Parameter(_draw_uniform((numbers, 2 * frequencies, dim), bound))
+        self.offset = nn.Parameter(_draw_uniform((numbers, 1, dim), bound))
 
     def forward(self, x: Tensor) -> Tensor:
         angle = x.t().unsqueeze(2) * self.frequency * (2 * math.pi)
@@ -79,8 +84,8 @@ class Piecewise(nn.Module):
         super().__init__()
         self.dim, self.bins = dim, bins
         bound = 1 / math.sqrt(dim)
-        self.weight = nn.Parameter((torch.rand(numbers, dim) * 2 - 1) * bound)
-        self.bias = nn.Parameter((torch.rand(numbers, dim) * 2 - 1) * bound)
+        self.weight = nn.Parameter(_draw_uniform((numbers, dim), bound))
+        self.bias = nn.Parameter(_draw_uniform((numbers, dim), bound))
         self.projection = nn.Parameter(torch.zeros(numbers, bins, dim))
         shape = (numbers, 1, bins)
         self.register_buffer("left", torch.zeros(shape))

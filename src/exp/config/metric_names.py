@@ -10,9 +10,7 @@ from exp.errors import nearest
 
 # Whether a higher value is better. The first ones of a kind are in every run.
 _OF_ALL = {"loss": False, "error": False}
-_OF_CLASSES = {
-    "accuracy": True,
-    "balanced_accuracy": True,
+_OF_CLASSES_AND_LABELS = {
     "f1": True,
     "precision": True,
     "recall": True,
@@ -21,6 +19,11 @@ _OF_CLASSES = {
     "weighted_recall": True,
     "auc": True,
     "average_precision": True,
+}
+_OF_CLASSES = {
+    "accuracy": True,
+    "balanced_accuracy": True,
+    **_OF_CLASSES_AND_LABELS,
     "log_loss": False,
     "brier": False,
     "ece": False,
@@ -30,14 +33,7 @@ _OF_LABELS = {
     "label_accuracy": True,
     "subset_accuracy": True,
     "hamming_loss": False,
-    "f1": True,
-    "precision": True,
-    "recall": True,
-    "weighted_f1": True,
-    "weighted_precision": True,
-    "weighted_recall": True,
-    "auc": True,
-    "average_precision": True,
+    **_OF_CLASSES_AND_LABELS,
 }
 _OF_NUMBERS = {
     "rmse": False,

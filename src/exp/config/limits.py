@@ -29,7 +29,7 @@ class Number:
         if value == "auto":
             return self.auto
         if self.at_most and isinstance(value, str):
-            return re.fullmatch(r"<=[1-9]\d*", value) is not None
+            return parse_at_most(value) is not None
         if self.length is not None and not (
             isinstance(value, list) and len(cast("list[object]", value)) == self.length
         ):
@@ -55,6 +55,12 @@ class Number:
             return f"a list of {self.length}, each {kind} {low}{high}"
         others = {"a list of them": self.many, "null": self.null, "auto": self.auto, '"<=N"': self.at_most}
         return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
+
+
+def parse_at_most(value: object) -> int | None:
+    """Return the number of a text such as <=256; None if `value` is no such text."""
+    match = re.fullmatch(r"<=([1-9]\d*)", value) if isinstance(value, str) else None
+    return None if match is None else int(match[1])
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from exp.config.by_target import choose_by_target
+from exp.config.limits import parse_at_most
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
 from exp.config.target_kind import TargetKind
@@ -88,12 +89,12 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
     }
     if typed.loss["_target_"] == "auto":
         pairs["loss"] = ("auto", _OPTIONS.get(resolved.loss["_target_"]))
-    return {key: decided for key, (value, decided) in pairs.items() if value == "auto" or str(value).startswith("<=")}
+    return {key: decided for key, (value, decided) in pairs.items() if value == "auto" or parse_at_most(value)}
 
 
 def _batch_size(batch_size: Any, rows: int) -> Any:
-    if isinstance(batch_size, str) and batch_size != "auto":
-        return min(int(batch_size.removeprefix("<=")), rows)
+    if (limit := parse_at_most(batch_size)) is not None:
+        return min(limit, rows)
     if batch_size != "auto":
         return batch_size
     size = next((size for limit, size in _BATCH_SIZES if rows < limit), _LARGEST_BATCH)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import config_of
+from models.each_engine import losses_by_engine
 from torch import Tensor, nn
 
 from exp.models.feature_embedding import FeatureEmbedding
@@ -16,8 +17,6 @@ from exp.models.number_embeddings import PBLD, Periodic, Piecewise
 from exp.models.realmlp import RealMLP
 from exp.models.scheduled_dropout import ScheduledDropout
 from exp.training.build import build
-from exp.training.events import Trained
-from exp.training.loop import Training
 
 
 def plain_td_s(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -162,15 +161,9 @@ def test_dropout_keeps_the_mean():
 
 @pytest.mark.parametrize("preset", ["realmlp", "realmlp_s"])
 def test_replay_has_the_bits_of_eager_steps(preset: str):
-    line = [f"experiment={preset}", "dataset=wine", "epochs=9", "threads=1", "log_every=1"]
-    losses: list[list[float]] = []
-    for engine in ("eager", "replay"):
-        experiment = build(config_of(*line, f"engine={engine}"))
-        events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-        losses.append([event.metrics.loss for event in events if isinstance(event, Trained)])
-        assert experiment.learner.step.fallback_reason is None
-    assert len(losses[0]) == 9
-    assert losses[0] == losses[1]
+    eager, replayed = losses_by_engine(f"experiment={preset}", "dataset=wine", "epochs=9", "log_every=1")
+    assert len(eager) == 9
+    assert eager == replayed
 
 
 def test_a_number_for_each_kind_of_target_is_that_of_the_datas_kind():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import config_of
+from models.each_engine import losses_by_engine
 from torch import Tensor, nn
 
 from exp.data.splits import Split
@@ -167,15 +168,9 @@ def test_initial_layers_are_those_of_torch_and_of_each_member():
 
 @pytest.mark.parametrize("line", ["experiment=tabm", "experiment=tabm model.kind=full loss.class_weights=balanced"])
 def test_replay_has_the_bits_of_eager_steps(line: str):
-    losses: list[list[float]] = []
-    for engine in ("eager", "replay"):
-        words = f"{line} dataset=wine model.k=4 epochs=4 threads=1 log_every=1 engine={engine}"
-        experiment = build(config_of(*words.split()))
-        events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-        losses.append([event.metrics.loss for event in events if isinstance(event, Trained)])
-        assert experiment.learner.step.fallback_reason is None
-    assert len(losses[0]) == 16
-    assert losses[0] == losses[1]
+    eager, replayed = losses_by_engine(*line.split(), "dataset=wine", "model.k=4", "epochs=4", "log_every=1")
+    assert len(eager) == 16
+    assert eager == replayed
 
 
 def test_a_pass_without_training_has_the_fewer_rows_the_more_members(monkeypatch: pytest.MonkeyPatch):

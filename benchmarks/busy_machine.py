@@ -1,4 +1,4 @@
-"""Seconds of a run with two threads beside processes that keep every core busy, by how OpenMP's threads wait.
+"""Seconds of a run with two threads while other processes keep every core busy, by how OpenMP's threads wait.
 
 `python benchmarks/busy_machine.py` trains `experiment=realmlp_s dataset=digits` on a quiet and on a busy machine, with
 OMP_WAIT_POLICY=passive, which exp sets, and active, which is the default of OpenMP. The four take turns.

@@ -1,4 +1,4 @@
-"""RealMLP and its parts beside the formulas of the papers, written again in NumPy and plain PyTorch."""
+"""RealMLP and its parts, compared with the formulas of the papers, written again in NumPy and plain PyTorch."""
 
 import math
 from typing import Any

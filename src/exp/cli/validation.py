@@ -132,5 +132,5 @@ def _folder(key: str, value: object) -> Path:
 
 
 def _find_unused(folder: Path) -> Path:
-    """Return a folder beside `folder` that does not exist: search-2."""
+    """Return a folder next to `folder` that does not exist: search-2."""
     return next(path for number in count(2) if not (path := folder.with_name(f"{folder.name}-{number}")).exists())

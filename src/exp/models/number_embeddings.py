@@ -14,7 +14,7 @@ def _draw_uniform(shape: tuple[int, ...], bound: float) -> Tensor:
 
 
 class PBLD(nn.Module):
-    """The number x beside cos(2 pi x frequency + phase) projection + offset, as in RealMLP-TD.
+    """cos(2 pi x frequency + phase) projection + offset, and the number x itself, as in RealMLP-TD.
 
     Args:
         numbers: n, for inputs [B, n] and outputs [B, n, dim].

@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 
 def flat_cosine(t: float, flat: float) -> float:
-    """Return 1 up to t = `flat`, and from there on a cosine to 0 at t = 1."""
+    """Return 1 up to t = `flat`, then a cosine that falls to 0 at t = 1."""
     return 1.0 if t <= flat or flat == 1 else 0.5 + 0.5 * math.cos(math.pi * (t - flat) / (1 - flat))
 
 

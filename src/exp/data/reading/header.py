@@ -39,11 +39,14 @@ def _is_title(row: Cells, following: Cells, later: Sequence[Cells], width: int) 
         return True
     if len(row) >= width:
         return False
-    # One cell fewer than the others: names, unless the next row holds them.
+    # One cell fewer than the others: names, unless a later row holds them.
+    if len(following) < width and later:
+        return _is_title(following, later[0], later[1:], width)
     if len(following) != width or not later or any(map(is_number, following)):
         return False
     full = [cells for cells in later if len(cells) == width]
-    return any(full and all(is_number(cells[place]) for cells in full) for place in range(width))
+    is_comment = len(row) == 1 and row[0].startswith("#")  # in quotes
+    return is_comment or any(full and all(is_number(cells[place]) for cells in full) for place in range(width))
 
 
 def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:

@@ -132,6 +132,11 @@ def _misfit(where: str, line: int, count: int, other: int, names: int, what: str
     )
 
 
+def _is_comment(line: str) -> bool:
+    """Return whether a line is a comment. A quoted cell is none, and a tab before the mark may be an empty cell."""
+    return line.lstrip(" ").startswith("#")
+
+
 def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
     """Return the number of blank lines and comments at the start, and the separator that Excel's `sep=` line names."""
     declared = None
@@ -139,26 +144,31 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
         text = line.strip().strip('"')
         if index == 0 and text.lower().startswith("sep=") and len(line.strip('\r\n"')) == 5:
             declared = check_separator(line.strip('\r\n"')[4])
-        elif text and not text.startswith("#"):
+        elif text and not _is_comment(line):
             return index, declared
     return len(lines), declared
 
 
 def _find_commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
     """Return the names if they are in the last comment (as numpy.savetxt writes them) and `first` is a row."""
-    comments = [(number, line) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
+    comments = [(number, line.strip(" \r\n")) for number, line in enumerate(lines, 1) if _is_comment(line)]
     if not comments:
         return None
     number, line = comments[-1]
-    columns = zip(*(row.cells for row in rows), strict=False)
-    is_header = any(all(map(is_number, column)) for column in columns)
-    if not any(map(is_number, first.cells)) and (is_header or re.match(r"\s*#\S", line) is None):
+    spelled = line.lstrip("# ")
+    record = next(read_records([spelled], separator), None)
+    if record and not record.cells[0].strip():  # the mark itself is the first name
+        record = next(read_records([line], separator), None)
+    (width, _), *_ = Counter(len(row.cells) for row in (first, *rows)).most_common(1)
+    if record is None or not len(record.cells) == len(first.cells) == width:
         return None
-    record = next(read_records([line.strip().lstrip("# ")], separator), None)
-    widths = {len(row.cells) for row in (first, *rows)}
-    if record is None or widths != {len(record.cells)} or looks_like_rows(record.cells, [first.cells]):
-        return None
-    return Record(record.cells, number, number)
+    if not any(map(is_number, first.cells)) and not looks_like_rows(first.cells, [row.cells for row in rows]):
+        columns = zip(*(row.cells for row in rows), strict=False)
+        is_header = any(all(map(is_number, column)) for column in columns)
+        is_prose = re.match(r"#\S", line) is None and (width == 1 or " " in spelled)
+        if is_header or is_prose:
+            return None
+    return None if looks_like_rows(record.cells, [first.cells]) else Record(record.cells, number, number)
 
 
 def _find_separator(lines: list[str], suffix: str) -> str:

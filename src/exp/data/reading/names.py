@@ -57,9 +57,11 @@ def drop_repeated_names(frame: Frame, names: Sequence[str], keep_rows: bool = Fa
     notes: list[str] = []
     may_repeat = not keep_rows and len(names) > 1 and all(names)
     if may_repeat and not any(types.is_numeric_dtype(dtype) for dtype in frame.dtypes):
-        is_repeated = (frame == list(names)).all(axis=1)
-        if count := int(is_repeated.sum()):
-            frame = frame[~is_repeated].reset_index(drop=True)
+        repeated = frame[(frame.iloc[:, 1:] == list(names[1:])).all(axis=1)]
+        first = repeated.iloc[:, 0].astype(str).str.lstrip("# ")  # the names may be in a comment
+        repeated = repeated[first == names[0].lstrip("# ")]
+        if count := len(repeated):
+            frame = frame.drop(index=repeated.index).reset_index(drop=True)
             notes.append(f"{pluralize(count, 'row')} repeated the column names: left out")
     end = len(frame)
     while end and frame.iloc[end - 1].isna().all():

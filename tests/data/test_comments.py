@@ -86,6 +86,8 @@ def test_a_quoted_name_above_row_names(tmp_path: Path):
         ("# id a y\n1 2 3\n4 5 6\n", "id a y"),
         ("#,a,y\n1,2,x\n1,4,z\n", "# a y"),
         ("#\ta\ty\np\tq\tx\nr\ts\tz\n", "# a y"),
+        ("#id,a,y\n,,x\nr,s,z\nt,u,w\n", "id a y"),
+        ("#id,a,y\n1,2,x\n3,4,5 %\n" + "1,6 %\n" * 3 + "1,6,7 %\n" * 3, "id a y"),
         ("# by\n#\n#,a,y\np,q,x\nr,s,z\n", "# a y"),
     ],
 )

@@ -62,15 +62,11 @@ def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> 
     lines = list(io.StringIO(sample, newline=""))
     start, declared = _skip_comments(lines)
     given = check_separator(separator)
-    separator = given or declared or _find_separator(lines[start:], suffix)
-    records = list(_take(read_records(lines[start:], separator), _MOST_RECORDS))
-    records = [replace(record, first=record.first + start, last=record.last + start) for record in records]
+    separator, records, commented = _find_separator_and_names(lines, start, given or declared, suffix)
     if not records:
         raise DataError(f"{where}: the file is empty", "a line of column names and a line for each row")
-    header = find_header([record.cells for record in records])
-    names, rows = records[header], records[header + 1 :]
-    if header == 0 and (commented := _find_commented_names(lines[:start], separator, rows, names)):
-        names, rows = commented, [names, *rows]
+    header = 0 if commented else find_header([record.cells for record in records])
+    names, rows = (commented, records) if commented else (records[header], records[header + 1 :])
     above = tuple(line.strip() for line in lines[int(declared is not None) : names.first - 1] if line.strip())
     if looks_like_rows(names.cells, [row.cells for row in rows]):
         if header:
@@ -149,26 +145,46 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
     return len(lines), declared
 
 
-def _find_commented_names(lines: list[str], separator: str, rows: list[Record], first: Record) -> Record | None:
-    """Return the names if they are in the last comment (as numpy.savetxt writes them) and `first` is a row."""
-    comments = [(number, line.strip(" \r\n")) for number, line in enumerate(lines, 1) if _is_comment(line)]
-    if not comments:
+def _find_separator_and_names(
+    lines: list[str], start: int, known: str | None, suffix: str
+) -> tuple[str, list[Record], Record | None]:
+    """Return the separator, the records from line `start` on, and the names if they are in the last comment above.
+
+    Such names show the separator, too.
+    """
+    comments = [(number, line.strip(" \r\n")) for number, line in enumerate(lines[:start], 1) if _is_comment(line)]
+    if comments:
+        number, line = comments[-1]
+        separator = known or _find_separator([line.lstrip("# "), *lines[start:]], suffix)
+        records = _number_records(lines, start, separator)
+        if cells := _find_commented_names(line, separator, [record.cells for record in records]):
+            return separator, records, Record(cells, number, number)
+    separator = known or _find_separator(lines[start:], suffix)
+    return separator, _number_records(lines, start, separator), None
+
+
+def _number_records(lines: list[str], start: int, separator: str) -> list[Record]:
+    records = _take(read_records(lines[start:], separator), _MOST_RECORDS)
+    return [replace(record, first=record.first + start, last=record.last + start) for record in records]
+
+
+def _find_commented_names(comment: str, separator: str, rows: list[list[str]]) -> list[str] | None:
+    """Return the names if they are in the comment (as numpy.savetxt writes them) and the first row holds none."""
+    spelled = comment.lstrip("# ")
+    names = next(read_records([spelled], separator), None)
+    if names and not names.cells[0].strip():  # the mark itself is the first name
+        names = next(read_records([comment], separator), None)
+    if names is None or not rows:
         return None
-    number, line = comments[-1]
-    spelled = line.lstrip("# ")
-    record = next(read_records([spelled], separator), None)
-    if record and not record.cells[0].strip():  # the mark itself is the first name
-        record = next(read_records([line], separator), None)
-    (width, _), *_ = Counter(len(row.cells) for row in (first, *rows)).most_common(1)
-    if record is None or not len(record.cells) == len(first.cells) == width:
+    first, others = rows[0], rows[1:]
+    (width, _), *_ = Counter(map(len, rows)).most_common(1)
+    if not len(names.cells) == len(first) == width or looks_like_rows(names.cells, [first]):
         return None
-    if not any(map(is_number, first.cells)) and not looks_like_rows(first.cells, [row.cells for row in rows]):
-        columns = zip(*(row.cells for row in rows), strict=False)
-        is_header = any(all(map(is_number, column)) for column in columns)
-        is_prose = re.match(r"#\S", line) is None and (width == 1 or " " in spelled)
-        if is_header or is_prose:
-            return None
-    return None if looks_like_rows(record.cells, [first.cells]) else Record(record.cells, number, number)
+    if any(map(is_number, first)) or looks_like_rows(first, others):
+        return names.cells
+    is_header = any(all(map(is_number, column)) for column in zip(*others, strict=False))
+    is_prose = re.match(r"#\S", comment) is None and (width == 1 or " " in spelled)
+    return None if is_header or is_prose else names.cells
 
 
 def _find_separator(lines: list[str], suffix: str) -> str:

@@ -84,6 +84,8 @@ def test_a_quoted_name_above_row_names(tmp_path: Path):
         ("# id, a, y\n" + "p,q,x\np,s,z\nr,q,z\nr,s,x\n" * 4, "id a y"),
         ("# id,a,y\np,q,x\nr,s\nt,u,z\n", "id a y"),
         ("# id a y\n1 2 3\n4 5 6\n", "id a y"),
+        ("# id of\ta\ty\np\tq\tx\nr\ts\tz\n", "id_of a y"),
+        ('#id,"a\n\nb",y\n1,2,x\n3,4,z\n', "id a_b y"),
         ("#,a,y\n1,2,x\n1,4,z\n", "# a y"),
         ("#\ta\ty\np\tq\tx\nr\ts\tz\n", "# a y"),
         ("#id,a,y\n,,x\nr,s,z\nt,u,w\n", "id a y"),
@@ -93,14 +95,17 @@ def test_a_quoted_name_above_row_names(tmp_path: Path):
 )
 def test_names_in_a_comment_are_names(content: str, names: str, tmp_path: Path):
     frame = read(tmp_path, content).frame
-    assert frame.columns.tolist() == names.split()
-    assert len(frame) == len(content.lstrip("# by\n").splitlines()) - 1
+    assert frame.columns.tolist() == [name.replace("_", " ") for name in names.split()]
+    assert len(frame) == content.replace("\n\n", " ").lstrip("# by\n").count("\n") - 1
 
 
-@pytest.mark.parametrize("above", ["# Graz, Wien\n", "# cm\n#\n", "# by hand\n", "#\n", "# by hand, in the lab\n"])
+@pytest.mark.parametrize(
+    "above", ["# Graz, Wien\n", "# cm\n#\n", "# by hand\n", "#\n", "# by hand, in the lab\n", "#\n# by\n"]
+)
 def test_words_above_the_names_are_no_names(above: str, tmp_path: Path):
     for rows in ("Graz,a\nLinz,b\n", "Graz,1\nLinz,2\n"):
         assert read(tmp_path, f"{above}town,kind\n{rows}").frame.columns.tolist() == ["town", "kind"]
+    assert read(tmp_path, f"{above}town\nGraz\nLinz\n").frame.columns.tolist() == ["town"]
 
 
 @pytest.mark.parametrize("again", ["#id,a,y", "# id,a,y"])

@@ -62,11 +62,16 @@ def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> 
     lines = list(io.StringIO(sample, newline=""))
     start, declared = _skip_comments(lines)
     given = check_separator(separator)
-    separator, records, commented = _find_separator_and_names(lines, start, given or declared, suffix)
+    known = given or declared
+    if commented := _find_commented_names(lines, start, known, suffix):
+        (separator, records), header = commented, 0
+    else:
+        separator = known or _find_separator(lines[start:], suffix)
+        records = _read_first_records(lines[start:], separator, start)
+        header = find_header([record.cells for record in records]) if records else 0
     if not records:
         raise DataError(f"{where}: the file is empty", "a line of column names and a line for each row")
-    header = 0 if commented else find_header([record.cells for record in records])
-    names, rows = (commented, records) if commented else (records[header], records[header + 1 :])
+    names, rows = records[header], records[header + 1 :]
     above = tuple(line.strip() for line in lines[int(declared is not None) : names.first - 1] if line.strip())
     if looks_like_rows(names.cells, [row.cells for row in rows]):
         if header:
@@ -145,46 +150,50 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
     return len(lines), declared
 
 
-def _find_separator_and_names(
+def _read_first_records(lines: list[str], separator: str, above: int) -> list[Record]:
+    """Return the first records of the lines, numbered as those below `above` lines."""
+    records = _take(read_records(lines, separator), _MOST_RECORDS)
+    return [replace(record, first=record.first + above, last=record.last + above) for record in records]
+
+
+def _find_commented_names(
     lines: list[str], start: int, known: str | None, suffix: str
-) -> tuple[str, list[Record], Record | None]:
-    """Return the separator, the records from line `start` on, and the names if they are in the last comment above.
+) -> tuple[str, list[Record]] | None:
+    """Return the separator and the records from the names on, if the last comment above line `start` holds the names.
 
-    Such names show the separator, too.
+    numpy.savetxt writes them there. Such names show the separator, too.
     """
-    comments = [(number, line.strip(" \r\n")) for number, line in enumerate(lines[:start], 1) if _is_comment(line)]
-    if comments:
-        number, line = comments[-1]
-        separator = known or _find_separator([line.lstrip("# "), *lines[start:]], suffix)
-        records = _number_records(lines, start, separator)
-        if cells := _find_commented_names(line, separator, [record.cells for record in records]):
-            return separator, records, Record(cells, number, number)
-    separator = known or _find_separator(lines[start:], suffix)
-    return separator, _number_records(lines, start, separator), None
-
-
-def _number_records(lines: list[str], start: int, separator: str) -> list[Record]:
-    records = _take(read_records(lines[start:], separator), _MOST_RECORDS)
-    return [replace(record, first=record.first + start, last=record.last + start) for record in records]
-
-
-def _find_commented_names(comment: str, separator: str, rows: list[list[str]]) -> list[str] | None:
-    """Return the names if they are in the comment (as numpy.savetxt writes them) and the first row holds none."""
+    above = max((index for index, line in enumerate(lines[:start]) if _is_comment(line)), default=None)
+    if above is None:
+        return None
+    comment, below = lines[above].lstrip(" "), lines[above + 1 :]
     spelled = comment.lstrip("# ")
-    names = next(read_records([spelled], separator), None)
-    if names and not names.cells[0].strip():  # the mark itself is the first name
-        names = next(read_records([comment], separator), None)
-    if names is None or not rows:
+    separator = known or _find_separator([spelled, *below], suffix)
+    records = _read_first_records([spelled, *below], separator, above)
+    if records and not records[0].cells[0].strip():  # the mark itself is the first name
+        records = _read_first_records([comment, *below], separator, above)
+    if not records or records[0].first != above + 1:
         return None
+    names, *rows = [record.cells for record in records]
+    is_prose = len(names) == 1 or separator == BLANKS or f"{separator} " in spelled
+    is_list = re.match(r"#\S", comment) is not None or not is_prose
+    return (separator, records) if _fit_names(names, rows, is_list) else None
+
+
+def _fit_names(names: list[str], rows: list[list[str]], is_list: bool) -> bool:
+    """Return whether the cells of a comment are names, and the first row holds none.
+
+    Args:
+        is_list: Whether the comment is written as a list of names rather than as prose.
+    """
+    if not rows or not Counter(map(len, rows)).most_common(1)[0][0] == len(rows[0]) == len(names):
+        return False
     first, others = rows[0], rows[1:]
-    (width, _), *_ = Counter(map(len, rows)).most_common(1)
-    if not len(names.cells) == len(first) == width or looks_like_rows(names.cells, [first]):
-        return None
+    if looks_like_rows(names, [first]):
+        return False
     if any(map(is_number, first)) or looks_like_rows(first, others):
-        return names.cells
-    is_header = any(all(map(is_number, column)) for column in zip(*others, strict=False))
-    is_prose = re.match(r"#\S", comment) is None and (width == 1 or " " in spelled)
-    return None if is_header or is_prose else names.cells
+        return True
+    return is_list and not any(all(map(is_number, column)) for column in zip(*others, strict=False))
 
 
 def _find_separator(lines: list[str], suffix: str) -> str:

@@ -177,10 +177,10 @@ def _find_commented_names(
     names, *rows = [record.cells for record in records]
     is_prose = len(names) == 1 or separator == BLANKS or f"{separator} " in spelled
     is_list = re.match(r"#\S", comment) is not None or not is_prose
-    return (separator, records) if _fit_names(names, rows, is_list) else None
+    return (separator, records) if _are_names(names, rows, is_list) else None
 
 
-def _fit_names(names: list[str], rows: list[list[str]], is_list: bool) -> bool:
+def _are_names(names: list[str], rows: list[list[str]], is_list: bool) -> bool:
     """Return whether the cells of a comment are names, and the first row holds none.
 
     Args:

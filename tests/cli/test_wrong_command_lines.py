@@ -220,6 +220,7 @@ MISTAKES = [
     ("threads=999999999", "threads must be an integer >= 1 and <= 1024", "threads=1"),
     ("figures=maybe", "figures must be one of auto, true, false, got maybe", "figures=auto"),
     ("model.output_activation=none", "must be one of null, relu", "model.output_activation=sigmoid"),
+    ("model=tabm model.output_activation=sigmoid", "(model has hidden", "model=mlp model.output_activation=sigmoid"),
     ("model.output_activation=relu", "model.output_activation=relu: CrossEntropyLoss needs logits (null)", "=null"),
     ("model.output_activation=sigmoid", "CrossEntropyLoss needs logits (null)", "model.output_activation=null"),
     ("optimizer=adam +optimizer.beta=[.9,.99]", "torch.optim.Adam has no argument", "optimizer.betas=[0.9,0.99]"),

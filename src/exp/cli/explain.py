@@ -138,12 +138,13 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     files = line.groups.get(inside, {})
     owners = [f"{inside}={name}" for name, path in files.items() if last in keys_in(path, inside)]
-    owners.sort(key=lambda option: option != f"{inside}={default_option(inside)}")
+    usual = f"{inside}={default_option(inside)}"
+    owners.sort(key=lambda option: option != usual)
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
     fix = override or "python -m exp --cfg job, which prints every key"
     if last in READ_BY_EXP.get(inside, ()) and not sign:  # of every dataset, also where its YAML does not name it
         override = fix = f"+{typed}"
-    elif owners and not meant:
+    elif owners and (not meant or owners[0] == usual):
         override = (owners[0], typed)
         fix = " ".join(override)
     return ConfigError(f"{typed}: unknown key '{key}' ({known})", fix, key=key, override=override)

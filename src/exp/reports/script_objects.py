@@ -115,10 +115,10 @@ def _list_layers(model: nn.Module) -> list[nn.Module]:
 
 
 def own_source(experiment: Experiment) -> dict[str, Any]:
-    """Return the source of exp's own classes in the run, and what it imports in addition to the script."""
+    """Return the source of exp's own classes in the run, and what it imports beyond NumPy and torch."""
     config = experiment.config
     nodes = [config.scheduler] if has_torch_layers(experiment) else [config.model, config.scheduler]
     targets = [str(node["_target_"]) for node in nodes if str(node.get("_target_")).startswith("exp.")]
     imports, source = inline(target.rpartition(".")[0] for target in targets)
-    known = ("import torch", "from torch import nn")
-    return {"own_imports": [line for line in imports if line not in known], "own_source": source}
+    in_every_script = {"import torch", "import numpy as np", "from torch import nn", "from torch import Tensor, nn"}
+    return {"own_imports": sorted(set(imports) - in_every_script), "own_source": source}

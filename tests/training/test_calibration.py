@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 from torch import nn
 
+from exp.errors import DataError
 from exp.training.calibration import Calibration, CalibrationLayer, best_threshold, fit_calibration
 from exp.training.class_metrics import ClassRows, log_loss
 
@@ -83,9 +84,17 @@ def test_with_a_bias_the_mean_probability_of_each_class_is_its_share():
     assert after < before
 
 
-def test_separated_rows_have_a_large_and_finite_scale():
-    found = fit_calibration(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0, 1]), None, has_bias=False)
-    assert 10 < found.scale <= 100
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_rows_that_are_all_predicted_right_fit_no_scale(has_bias: bool):
+    rows = np.array([[0.9, 0.1], [0.1, 0.9], [0.4, 0.6]])
+    with pytest.raises(DataError, match="all 3 validation rows are predicted right"):
+        fit_calibration(rows, np.array([0, 1, 1]), None, has_bias)
+    if has_bias:  # a bias predicts the third row right too
+        with pytest.raises(DataError):
+            fit_calibration(rows, np.array([0, 1, 0]), None, has_bias)
+    else:
+        fit_calibration(rows, np.array([0, 1, 0]), None, has_bias)
+    fit_calibration(rows, np.array([0, 0, 1]), None, has_bias)
 
 
 @pytest.mark.parametrize("of_probabilities", [False, True])

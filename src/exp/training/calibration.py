@@ -4,6 +4,7 @@ Temperature scaling is that of Guo et al., 2017, "On Calibration of Modern Neura
 it is their vector scaling with one scale for all classes, and for two classes Platt's sigmoid.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp.data.columns.base import Floats
+from exp.errors import DataError
 from exp.training.class_metrics import ClassRows
 
-# Of the scale. Where rows are separated without an error, the best scale is infinite.
+# Of the scale.
 _LIMITS = (1e-2, 1e2)
 
 # Thresholds that are tried.
@@ -71,6 +73,9 @@ def fit_calibration(
         probabilities: The predictions [N, K] for rows that the model was not trained on.
         truth: Their class numbers [N].
         weights: Their weights [N]; None: all weigh 1.
+
+    Raises:
+        DataError: All rows could be predicted right, and then the best scale is infinite.
     """
     optimize: Any = import_module("scipy.optimize")  # lazy: takes a fifth of a second
     labels = torch.from_numpy(truth)
@@ -91,6 +96,13 @@ def fit_calibration(
     options = {"maxiter": 10_000, "maxfun": 10_000, "ftol": 1e-16, "gtol": 1e-10}
     found: Floats = optimize.minimize(evaluate, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     bias = found[1:] - found[1:].mean() if has_bias else np.zeros(classes)
+    losses = nn.functional.cross_entropy(logs * found[0] + torch.from_numpy(bias), labels, reduction="none")
+    # One row that is predicted wrong loses log(2) or more.
+    if losses[share > 0].sum() < math.log(2):
+        raise DataError(
+            f"calibrate: all {len(truth)} validation rows are predicted right, which no finite scale fits best",
+            "more validation rows (dataset.split), or the probabilities as they are",
+        )
     return Calibration(float(found[0]), tuple(map(float, bias)))
 
 

@@ -7,7 +7,7 @@ from exp.models.members import MemberLoss, MemberModel
 from exp.training.weights import without_weights
 
 # Rows per forward pass without training, times members: limits the memory of the hidden layers.
-MAX_ROWS = 2**16
+MAX_ROWS = 2**13
 
 
 def count_members(model: nn.Module) -> int:

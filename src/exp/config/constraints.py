@@ -94,7 +94,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "model.norm": (OneOf((None, "batch", "layer")), "layer"),
     "model.residual": (_SWITCH, "true"),
     "model.category_dim": (Number(1, whole=True, null=True), "8"),
-    "model.embedding": (OneOf((None, "none", "pbld", "periodic", "piecewise")), "piecewise"),
+    "model.embedding": (OneOf(("auto", None, "none", "pbld", "periodic", "piecewise")), "piecewise"),
     "model.init": (OneOf(("normal", "data")), "normal"),
     "model.k": (_COUNT, "16"),
     "model.kind": (OneOf(("mini", "full")), "mini"),

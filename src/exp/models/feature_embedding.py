@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from exp.models.number_embeddings import NUMBER_EMBEDDINGS, Piecewise
 
+# Numbers above which embedding=auto embeds none: a training step would take several times as long.
+_MANY_NUMBERS = 100
+
 
 class FeatureEmbedding(nn.Module):
     """Outputs [B, width] for features [B, F]: the numbers, the features of 0 and 1, then the embedded categories.
@@ -28,7 +31,7 @@ class FeatureEmbedding(nn.Module):
     def __init__(self, cardinalities: Sequence[int], embedding: str | None, category_dim: int) -> None:
         super().__init__()
         if embedding not in (None, "none", *NUMBER_EMBEDDINGS):
-            raise ValueError(f"embedding must be one of none, {', '.join(NUMBER_EMBEDDINGS)}, not {embedding!r}")
+            raise ValueError(f"embedding must be one of auto, none, {', '.join(NUMBER_EMBEDDINGS)}, not {embedding!r}")
         sizes = torch.tensor(cardinalities)
         for name, mask in (("numbers", sizes == 0), ("others", sizes == 1), ("categories", sizes > 1)):
             self.register_buffer(name, mask.nonzero().flatten(), persistent=False)
@@ -57,7 +60,12 @@ class FeatureEmbedding(nn.Module):
 def make_feature_embedding(
     cardinalities: Sequence[int], embedding: str | None, category_dim: int | None
 ) -> FeatureEmbedding | None:
-    """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is."""
+    """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is.
+
+    The embedding auto is piecewise for at most 100 numbers, and none for more.
+    """
+    if embedding == "auto":
+        embedding = "piecewise" if sum(size == 0 for size in cardinalities) <= _MANY_NUMBERS else None
     if embedding in (None, "none") and max(cardinalities, default=0) <= 1:
         return None
     return FeatureEmbedding(cardinalities, embedding, category_dim or 8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -27,10 +28,9 @@ class ExpLauncher(Launcher):
         del settings  # read from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from exp.sweeps.launcher import missing_paths, runs_in_workers
+        from exp.sweeps.launcher import runs_in_workers
 
         self._context, self._function, self._config = hydra_context, task_function, config
-        self._new_paths = missing_paths(config)
         self.can_stream = runs_in_workers(task_function)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -48,14 +48,14 @@ class ExpLauncher(Launcher):
         if uses_cluster(self._config):
             with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
-        launch(self._context, self._function, self._config, source, self._new_paths)
+        launch(self._context, self._function, self._config, source)
 
 
 class ExpSweeper(BasicSweeper):
     """`hydra/sweeper=exp`, the default: Hydra's basic sweeper. exp's launcher composes and validates the jobs."""
 
     def __init__(self, params: "Mapping[str, Any] | None" = None, **search: Any) -> None:
-        super().__init__(max_batch_size=None)  # one batch: every job is validated before the first begins
+        super().__init__(max_batch_size=None)
         del search
         self._values = params
 
@@ -67,11 +67,11 @@ class ExpSweeper(BasicSweeper):
         assert self.hydra_context is not None
         overrides = with_folds(self.config, with_params(self._values, arguments))
         refuse_search_settings(self.config, self.hydra_context.config_loader, overrides)
-        return super().sweep(overrides)
-
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, ExpLauncher):
-            super().validate_batch_is_legal(batch)
+            return super().sweep(overrides)
+        parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(overrides)
+        (jobs,) = self.split_arguments(parsed, None)
+        return [self.launcher.launch(jobs, 0)]
 
 
 class OptunaSweeper(Sweeper):

@@ -9,6 +9,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
 from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
 from exp.sweeps.comparison import compare_jobs
@@ -27,13 +28,13 @@ def launch(
     function: TaskFunction,
     config: DictConfig,
     source: JobSource,
-    new_paths: Sequence[Path],
 ) -> None:
     """Run the jobs that `source` gives, and record their results there.
 
+    The folder of the sweep is as before if the sweep does not begin.
+
     Args:
         context, function, config: What Hydra passes to a launcher's setup().
-        new_paths: What the command has created for the sweep. It is removed if the sweep does not begin.
 
     Raises:
         ConfigError: An override, or a setting of the sweep, is invalid.
@@ -43,8 +44,10 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     if not runs_in_workers(function):
+        _save(config)
         composer = JobComposer(context.config_loader, config)
         for job in source.take():
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
@@ -55,8 +58,9 @@ def launch(
             sweep.prepare()
         except BaseException:
             if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
-                _remove(new_paths)
+                _remove(new_folders)
             raise
+        _save(config)
         sweep.run()
         if not is_search(config):
             compare_jobs(folder, executor)
@@ -78,17 +82,17 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
     return WorkerPool(workers) if workers else InProcess()
 
 
-def missing_paths(config: DictConfig) -> list[Path]:
-    """Return what Hydra is about to create for a sweep: its multirun.yaml, its folder, and the folders around it."""
-    folder = Path(str(config.hydra.sweep.dir))
-    return [path for path in (folder / MULTIRUN, folder, *folder.parents) if not path.exists()]
+def _save(config: DictConfig) -> None:
+    """Write the multirun.yaml of a sweep that begins."""
+    with replacement(Path(str(config.hydra.sweep.dir)) / MULTIRUN) as temporary:
+        OmegaConf.save(config, temporary)
 
 
-def _remove(paths: Sequence[Path]) -> None:
-    """Remove the files, and the folders that are empty."""
+def _remove(folders: Sequence[Path]) -> None:
+    """Remove the folders that are empty."""
     with suppress(OSError):  # a folder is not empty
-        for path in paths:
-            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        for folder in folders:
+            folder.rmdir()
 
 
 def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:

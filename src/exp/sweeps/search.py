@@ -49,8 +49,9 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
         print(f"the study already has {ended} trials; to continue: hydra.sweeper.n_trials={2 * ended}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / MULTIRUN)
+    if not can_stream:  # exp's own launcher writes it
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / MULTIRUN)
 
     def record(trials: Sequence[FrozenTrial], **more: Any) -> None:
         summary = summarize(trials, study.direction, space, metric, config_dir_in(config.hydra))

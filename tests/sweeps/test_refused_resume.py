@@ -1,0 +1,59 @@
+"""A resume of a sweep that is refused changes nothing in its folder."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from conftest import one_in
+
+from exp import sweep
+from exp.errors import ExpError
+
+LINE = "dataset=moons epochs=1 figures=false sweep.workers=0 folds=2 hydra.sweep.dir=sw".split()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("refused")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        sweep(*LINE)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    one_in(
+        3,
+        [
+            (["epochs=2"], "epochs was 1, is now 2"),
+            (["epochs=abc"], "epochs must be an integer"),
+            (["fold=1", "seed=1"], "seed was 0, is now 1"),
+            (["folds=3"], "folds was 2, is now 3"),
+            (["fold_repeats=2"], "fold_repeats was 1, is now 2"),
+            (["sweep.metric=r2/val"], "no job has this metric"),
+            (["hydra.sweep.subdir=a/b"], "cannot be the folder of a job"),
+            (["dataset=table", "dataset.path=none.csv", "dataset.target=y"], "file not found"),
+        ],
+    ),
+)
+def test_a_refused_resume_leaves_the_sweep_unchanged(
+    words: list[str], message: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(finished)
+    before = contents(finished)
+    with pytest.raises(ExpError, match=message):
+        sweep("sweep.resume=sw", *words)
+    assert contents(finished) == before
+
+
+def test_a_dry_run_of_a_resume_leaves_the_sweep_unchanged(finished: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished)
+    before = contents(finished)
+    sweep("sweep.resume=sw", "seed=0,1", "sweep.dry_run=true")
+    assert contents(finished) == before

@@ -8,7 +8,7 @@ from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError
 from exp.results.best_job import find_best
 from exp.results.refit_line import describe_split, refit_overrides
-from exp.results.run_folder import find_results
+from exp.results.summary import find_results_to_keep
 
 
 def refit(sweep: str, /, out: str | None = None, **moved: str) -> None:
@@ -26,7 +26,7 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> None:
         dataset.path: Where the data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     found = find_best(Path(sweep))
-    if out is not None and (results := find_results(Path(out))) is not None:
+    if out is not None and (results := find_results_to_keep(Path(out))) is not None:
         raise ConfigError(f"out={out}: the folder already contains {results}", "out=ANOTHER_FOLDER")
     folder = [text_override("hydra.run.dir", out)] if out is not None else []
     line = [*found.config_dir, *refit_overrides(found, moved), *folder]

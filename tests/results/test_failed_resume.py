@@ -1,4 +1,4 @@
-"""A resume that fails changes nothing in the folder of the run."""
+"""A resume that fails changes nothing in the folder of the run, and a new run may begin where one never did."""
 
 import hashlib
 from pathlib import Path
@@ -85,3 +85,27 @@ def test_a_schedule_that_is_shorter_than_the_run_is_refused_before_the_first_ste
     with pytest.raises(ExpError, match=r"ends after 6 updates.*\n  try: scheduler.total_steps=8\n"):
         train(*XOR, "scheduler=onecycle", epochs=4)
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+WRONG = {
+    "metric=f1:Benign": "metric=f1:benign",
+    "metrics=[rmse]": "metrics=[]",
+    "init=damaged": "init=null",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_run_that_failed_before_its_first_step_leaves_its_folder_to_the_corrected_line(wrong: str, tmp_path: Path):
+    line = ["dataset=cancer", "epochs=1", "figures=false"]
+    if wrong == "init=damaged":
+        train(*line, "hydra.run.dir=damaged")
+        (tmp_path / "damaged/checkpoints/last.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ExpError, match="try:"):
+        train(*line, wrong, "hydra.run.dir=run")
+    corrected = train(*line, WRONG[wrong], "hydra.run.dir=run").summary
+    alone = train(*line, WRONG[wrong], "hydra.run.dir=alone").summary
+    assert corrected["status"] == "finished"
+    assert corrected.keys() == alone.keys()
+    assert contents(tmp_path / "run")["checkpoints/last.pt"] == contents(tmp_path / "alone")["checkpoints/last.pt"]
+    with pytest.raises(ExpError, match="already contains a run"):
+        train(*line, "hydra.run.dir=run")

@@ -128,9 +128,9 @@ def job(cfg: DictConfig) -> float:
         return sweep_csv.metric_value(sweep_csv.read_row(folder), metric)
     except Exception as error:
         log.exception("the run failed")  # into exp.log
+        if not summary.read(folder):  # it did not begin
+            summary.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            if not summary.read(folder):  # it did not begin
-                summary.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
             return float("nan")  # an error would stop the other jobs; summary.json has it
         if isinstance(error, ExpError):
             raise Abort(error, folder) from error

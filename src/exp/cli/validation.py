@@ -14,6 +14,7 @@ from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.initial import find_initial
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
+from exp.results.summary import find_results_to_keep
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
 from exp.sweeps.yaml_params import refuse_typed_search_settings
 
@@ -38,7 +39,7 @@ def validate_run(config: DictConfig) -> None:
             f"resume={resume} without +",
             key="resume",
         )
-    if resume is None and (found := find_results(folder)) is not None:
+    if resume is None and (found := find_results_to_keep(folder)) is not None:
         onward = f"{text_override('resume', str(folder))} to resume it, or " if found == "a run" else ""
         raise ConfigError(
             f"hydra.run.dir={folder}: the folder already contains {found}",

@@ -48,14 +48,14 @@ class PreviousRun:
             CheckpointError: No checkpoint can be read.
         """
         folder, resumes = spec.folder, spec.config.resume is not None
-        if not resumes and (folder / SUMMARY).exists():
+        if not resumes and (folder / SUMMARY).exists() and not summary.has_nothing(folder):
             raise ConfigError(f"{folder} already contains a run", "hydra.run.dir=ANOTHER_FOLDER")
         checkpoint, damaged = checkpoints.newest(folder) if resumes else (None, [])
         initial = None
         if checkpoint is None and spec.config.init is not None:
             own = folder / INITIAL_PARAMETERS
-            initial = checkpoints.read(own) if own.exists() else read_initial(spec.config.init)
-        return cls(folder, summary.read(folder), checkpoint, damaged, initial)
+            initial = checkpoints.read(own) if resumes and own.exists() else read_initial(spec.config.init)
+        return cls(folder, summary.read(folder) if resumes else {}, checkpoint, damaged, initial)
 
     @property
     def step(self) -> int | None:

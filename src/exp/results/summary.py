@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.config.metric_names import as_cost
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
-from exp.results.run_folder import SUMMARY
+from exp.results.run_folder import LAST_CHECKPOINT, SUMMARY, find_results
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 if TYPE_CHECKING:
@@ -57,6 +57,19 @@ def write(folder: Path, content: dict[str, Any]) -> None:
 def write_failure(folder: Path, error: str, overrides: list[str]) -> None:
     """Write for a run whose process died that it failed."""
     write(folder, {"overrides": overrides, **read(folder), "status": "failed", "error": error})
+
+
+def has_nothing(folder: Path) -> bool:
+    """Return whether the run in `folder` ended before its first step, so that another may take its place."""
+    content = read(folder)
+    is_over = content.get("status") in ("failed", "diverged", "interrupted")
+    return is_over and not content.get("steps") and not (folder / LAST_CHECKPOINT).exists()
+
+
+def find_results_to_keep(folder: Path) -> str | None:
+    """Return what `folder` contains that a new run must not replace or mix with, as `find_results` does."""
+    found = find_results(folder)
+    return None if found == "a run" and has_nothing(folder) else found
 
 
 def _finite(value: Any) -> Any:

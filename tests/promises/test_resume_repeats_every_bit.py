@@ -324,6 +324,12 @@ def test_a_run_stopped_before_its_summary_was_saved_can_be_resumed(uninterrupted
         pytest.param("resume=nowhere", "resume=nowhere: no run is there", marks=pytest.mark.slow),
         ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001, is now 0.5"),
         ("resume=run epochs=3", "epochs=3 is less than the run's 160"),
+        ("resume=run epochs=abc", "epochs must be an integer >= 1, or auto, got abc\n  try: epochs=320\n"),
+        ("resume=run epochs=", "got \n  try: epochs=320\n"),
+        ("resume=run epochs=-1", "got -1\n  try: epochs=320\n"),
+        ("resume=run epochs=320 metric=F1", "metric was loss, is now F1\n  try: python -m exp resume=run epochs=320\n"),
+        ("resume=run fold=1", "fold was null, is now 1\n  try: python -m exp resume=run\n"),
+        ("resume=run folds=3", "one run, and folds=3 starts several\n  try: python -m exp resume=run\n"),
         pytest.param("resume=run -m", "resume= resumes one run, and -m starts several", marks=pytest.mark.slow),
     ],
 )

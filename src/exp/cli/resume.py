@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from exp.cli.command_line import CommandLine
-from exp.cli.resume_changes import refuse_changes
+from exp.cli.mode import is_cross_validation
+from exp.cli.resume_changes import kept_words, refuse_changes
 from exp.config.compose import override_key
 from exp.config.former_names import pin_former_defaults
 from exp.config.overrides import reads_as, shell_line, text_override
@@ -46,7 +47,9 @@ def resume_run(line: CommandLine) -> CommandLine:
         what = f"{' '.join(f'resume={name}' for name in given)}: resume takes one folder"
         raise ConfigError(what, "one resume=FOLDER", key="resume")
     if line.multirun:
-        raise ConfigError("resume= resumes one run, and -m starts several", "resume=FOLDER without -m", key="resume")
+        several = line.override_of("folds") if is_cross_validation((), line.overrides) else "-m"
+        fix = shell_line([f"resume={given[0]}", *kept_words(rest.overrides)])
+        raise ConfigError(f"resume= resumes one run, and {several} starts several", fix, key="resume")
     if given[0] == "auto":
         folder = _latest(rest.overrides)
         if folder is None:
@@ -64,7 +67,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     if rest.config_dir is None and (saved := read_config_dir(folder)):
         resumed = replace(resumed, flags=(*saved, *rest.flags), config_dir=saved[1])
     refuse_hydra_settings(overrides, list(rest.overrides), resumed.search)
-    refuse_changes(folder, resumed)
+    refuse_changes(folder, resumed, rest.overrides)
     added = (text_override("hydra.run.dir", str(folder)), text_override("resume", str(folder)))
     return resumed.with_overrides([*overrides, *added])
 

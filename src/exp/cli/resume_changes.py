@@ -1,17 +1,18 @@
 """What may change when a run is resumed: its length, its figures, and the places of its data files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
-from exp.config.compose import compose_config
+from exp.config.compose import compose_config, override_key
 from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line
-from exp.config.schema import flatten
+from exp.config.schema import flatten, validate
 from exp.data.input_files import DATA_PATHS, check_input_files
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, ExpError, display_path
 from exp.results import summary
 from exp.results.run_folder import LAST_CHECKPOINT, init_command, read_config, read_overrides, resume_command
 
@@ -32,8 +33,17 @@ class AlreadyFinished(Exception):  # noqa: N818  # not an error
         self.folder = folder
 
 
-def refuse_changes(folder: Path, line: CommandLine) -> None:
-    """Raise ConfigError, with the changes, if `line` composes another config than that of the run."""
+def kept_words(typed: Sequence[str]) -> list[str]:
+    """Return those of the overrides in `typed` that may change when a run is resumed."""
+    return [word for word in typed if override_key(word).startswith(_MAY_CHANGE)]
+
+
+def refuse_changes(folder: Path, line: CommandLine, typed: Sequence[str]) -> None:
+    """Raise ConfigError, with the changes, if `line` composes another config than that of the run, or an invalid one.
+
+    Args:
+        typed: The overrides of `line` that were typed with resume=.
+    """
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     then = flatten(read_config(folder))
@@ -45,7 +55,18 @@ def refuse_changes(folder: Path, line: CommandLine) -> None:
             what = f"{what}; the run has no checkpoint, so it can simply be started again"
         elif not any(key.startswith(("model.", "dataset.", "init")) for key in changed):  # of the same shapes
             fix = f"a new run from its parameters: {init_command(folder, *line.words)}"
+        try:
+            validate(config)
+        except ExpError:  # the changes are wrong in a new run, too
+            fix = resume_command(display_path(folder), *kept_words(typed))
         raise ConfigError(what, fix)
+    try:
+        validate(config)
+    except ConfigError as error:
+        if error.key == "epochs":
+            longer = f"epochs={_twice(then['epochs'])}"
+            raise ConfigError(error.problem, longer, key="epochs", override=longer) from None
+        raise
     _refuse_other_length(folder, line, now, then)
     _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True))
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import faster_hydra
 import forking
 import pytest
 from hydra import compose, initialize_config_dir
@@ -27,6 +28,7 @@ from exp.config.schema import CONF, Config, validate
 
 settings.register_profile("untimed", deadline=None)  # the time of a case depends on the machine
 settings.load_profile("untimed")
+faster_hydra.speed_up()
 
 
 _GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}

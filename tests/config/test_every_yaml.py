@@ -3,12 +3,16 @@
 import shlex
 from pathlib import Path
 
+import faster_hydra
 import numpy as np
 import pytest
 from conftest import compose_in_full, composed, config_of, images_of_digits, openml_cache_of_iris
+from hydra._internal import defaults_list
+from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 from sklearn.datasets import load_iris
 
+from exp.config.compose import compose_config
 from exp.config.schema import CONF
 from exp.training.build import build
 from exp.training.events import Evaluated
@@ -72,3 +76,12 @@ def test_every_yaml_opens_with_a_description_and_a_command(path):
 def test_the_cached_composition_equals_hydras(line: str):
     ours, theirs = composed(*shlex.split(line)), compose_in_full(*shlex.split(line))
     assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)
+
+
+@pytest.mark.parametrize("line", ["", "experiment=xor_mse dataset=moons", "dataset=table hydra/job_logging=disabled"])
+def test_hydra_composes_the_same_without_the_caches_of_the_tests(line: str, monkeypatch: pytest.MonkeyPatch):
+    ours = [compose_config(line.split(), with_hydra=True) for _ in range(2)]
+    monkeypatch.setattr(ConfigRepository, "load_config", faster_hydra.load_config)
+    monkeypatch.setattr(defaults_list, "_create_interpolation_map", faster_hydra.create_interpolation_map)
+    theirs = compose_config(line.split(), with_hydra=True)
+    assert [OmegaConf.to_container(one) for one in ours] == [OmegaConf.to_container(theirs)] * 2

@@ -4,6 +4,7 @@ Hydra's settings name callbacks, log handlers, folders and environment variables
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str])
     recorded = found.hydra.overrides
     if len(recorded.hydra) + len(recorded.task) != len(words) + bool(search):  # Hydra appends to what a file gives
         raise _set_by_file("overrides", where)
-    expected = compose_config(asked, with_hydra=True)
+    expected = compose_config(asked, with_hydra=True) if asked else _compose_defaults()
     refuse_other_settings(found, expected, where)
 
 
@@ -55,6 +56,12 @@ def refuse_other_settings(found: DictConfig, expected: DictConfig, where: str) -
             key = f"hydra.sweeper.{name}"
             what = f"{key}: {call} in a YAML file in {where} is a key of Hydra's, which can run any code"
             raise ConfigError(what, f"remove {call}", key=key)
+
+
+@cache
+def _compose_defaults() -> DictConfig:
+    """Return the config of a line without overrides, with Hydra's settings. Do not modify it."""
+    return compose_config([], with_hydra=True)
 
 
 def _settings(cfg: DictConfig) -> Iterator[tuple[str, Any]]:

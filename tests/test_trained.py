@@ -51,7 +51,7 @@ LINES = [
     ["dataset=wine", "model.norm=batch", "model.residual=true", "model.hidden=[8,8]", "epochs=3"],
     ["dataset=wine", "model.embedding=periodic", "loss=cross_entropy", "epochs=3"],
     ["dataset=moons", "model=tabm", "model.kind=full", "model.k=3", "loss=bce_with_logits", "epochs=2"],
-    [*"dataset=diabetes model=tabm model.k=2 model.dropout=0.3 ema=0.9 dataset.scale_target=true epochs=2".split()],
+    [*"dataset=diabetes model=tabm model.k=2 optimizer=adam ema=0.9 dataset.scale_target=true epochs=2".split()],
     [*"dataset=wine model=tabm model.k=1 optimizer=lbfgs batching=full loss.class_weights=balanced epochs=2".split()],
     ["dataset=iris", "dataset.split=[.8,0,.2]", "early_stopping.restore_best=true", "epochs=3"],
     ["dataset=cancer", "dataset.train_on_val=true", "loss.class_weights=balanced", "scheduler=cosine", "epochs=3"],
@@ -137,7 +137,7 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
             assert (int(step), float(loss)) == (finals[split][1], metrics["loss"])
             assert float(other) == pytest.approx(metrics.get("accuracy", metrics.get("rmse")), rel=1e-6)
     assert not re.search(r"(?<!\.)\bexp\b", script)
-    assert len(script.splitlines()) <= (80 if has_torch_layers(experiment) else 400)
+    assert len(script.splitlines()) <= (80 if has_torch_layers(experiment) else 410)
     assert max(map(len, script.splitlines())) <= (130 if has_torch_layers(experiment) else 220)
 
 

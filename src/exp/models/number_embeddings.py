@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+_LARGEST = torch.finfo(torch.float32).max
+
 
 def _draw_uniform(shape: tuple[int, ...], bound: float) -> Tensor:
     """Return random numbers between -bound and bound."""
@@ -89,9 +91,10 @@ class Piecewise(nn.Module):
         self.projection = nn.Parameter(torch.zeros(numbers, bins, dim))
         shape = (numbers, 1, bins)
         self.register_buffer("left", torch.zeros(shape))
-        self.register_buffer("width", torch.full(shape, torch.inf))  # of a bin that a number does not have: it is 0
+        self.register_buffer("width", torch.ones(shape))
+        # Limits of the part below x, both 0 for bins that a number does not have. Finite, because ema= averages them.
         self.register_buffer("lowest", torch.zeros(shape))
-        self.register_buffer("highest", torch.ones(shape))
+        self.register_buffer("highest", torch.zeros(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         parts = ((x.t().unsqueeze(2) - self.left) / self.width).clamp(self.lowest, self.highest)
@@ -108,9 +111,10 @@ class Piecewise(nn.Module):
             count = int((width > 0).sum())
             self.left[number, 0, :count] = left[width > 0]
             self.width[number, 0, :count] = width[width > 0]
+            self.highest[number, 0, :count] = 1
             if count > 0:
-                self.lowest[number, 0, 0] = -torch.inf
-                self.highest[number, 0, count - 1] = torch.inf
+                self.lowest[number, 0, 0] = -_LARGEST
+                self.highest[number, 0, count - 1] = _LARGEST
 
 
 NUMBER_EMBEDDINGS: dict[str, Callable[[int], PBLD | Periodic | Piecewise]] = {

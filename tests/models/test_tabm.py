@@ -88,8 +88,8 @@ LOSSES = {"iris": "cross_entropy", "moons": "bce_with_logits", "diabetes": "hube
 @pytest.mark.parametrize("dataset", LOSSES)
 def test_the_loss_of_training_is_the_mean_of_the_members_losses(dataset: str):
     weights = "" if dataset == "diabetes" else "loss.class_weights=balanced"
-    line = f"dataset={dataset} loss={LOSSES[dataset]} model=tabm model.k=3 batching=full epochs=1 threads=1 {weights}"
-    experiment = build(config_of(*line.split()))
+    line = f"dataset={dataset} loss={LOSSES[dataset]} model=tabm model.k=3 model.dropout=0 {weights}"
+    experiment = build(config_of(*line.split(), "batching=full", "epochs=1", "threads=1"))
     learner, train = experiment.learner, experiment.data.train
     members: Tensor = experiment.model.train()(train.x).detach()
     losses = [float(experiment.objective.criterion(members[:, member], train.target)) for member in range(3)]
@@ -102,7 +102,9 @@ def test_the_loss_of_training_is_the_mean_of_the_members_losses(dataset: str):
 
 
 def test_metrics_of_training_are_those_of_the_average():
-    experiment = build(config_of(*"dataset=iris model=tabm model.k=3 batching=full epochs=1 threads=1".split()))
+    experiment = build(
+        config_of(*"dataset=iris model=tabm model.k=3 model.dropout=0 batching=full epochs=1 threads=1".split())
+    )
     before = experiment.learner.evaluate(experiment.data.train).values()["accuracy"]
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     (trained,) = (event for event in events if isinstance(event, Trained))

@@ -4,35 +4,57 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 
-def inline(modules: Iterable[str]) -> tuple[list[str], str]:
-    """Return the imports and the source of modules of exp, after that of the modules of exp that they import.
+def inline(targets: Iterable[str]) -> tuple[list[str], str]:
+    """Return the imports and the source of classes of exp, after the source of what they use of exp.
 
-    Docstrings of modules and comments between their definitions are left out; of other docstrings, all but the first
-    line.
+    Comments between definitions are left out; of docstrings, all but the first line.
+
+    Args:
+        targets: The classes, as `exp.models.tabm.TabM`.
     """
-    imports, definitions = dict[str, None](), dict[str, str]()
-    for name in modules:
-        _add(name, imports, definitions)
-    return list(imports), "\n\n\n".join(text for text in definitions.values() if text)
+    found = _Found()
+    for target in targets:
+        module, _, name = target.rpartition(".")
+        found.add(module, name)
+    return list(found.imports), "\n\n\n".join(found.definitions.values())
 
 
-def _add(name: str, imports: dict[str, None], definitions: dict[str, str]) -> None:
-    if name in definitions:
-        return
-    source = _shorten_docstrings(inspect.getsource(importlib.import_module(name)))
-    lines, parts = source.splitlines(), list[str]()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("exp."):
-            _add(str(node.module), imports, definitions)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            imports[ast.unparse(node)] = None
-        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-            decorators = node.decorator_list if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
-            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-            parts.append("\n".join(lines[first - 1 : node.end_lineno]))
-    definitions[name] = "\n\n\n".join(parts)
+@dataclass
+class _Found:
+    """Imports, and definitions by their module and name, in an order in which each uses only those before it."""
+
+    imports: dict[str, None] = field(default_factory=dict[str, None])
+    definitions: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+    def add(self, module: str, name: str) -> None:
+        """Add a definition of a module, after the definitions that it uses."""
+        if (module, name) in self.definitions:
+            return
+        source = _shorten_docstrings(inspect.getsource(importlib.import_module(module)))
+        statements = {name: node for node in ast.parse(source).body for name in _names_bound_by(node)}
+        node = statements[name]
+        for used in dict.fromkeys(part.id for part in ast.walk(node) if isinstance(part, ast.Name)):
+            statement = statements.get(used)
+            if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith("exp."):
+                self.add(str(statement.module), used)
+            elif isinstance(statement, ast.Import | ast.ImportFrom):
+                self.imports[ast.unparse(statement)] = None
+            elif statement not in (None, node):
+                self.add(module, used)
+        decorators = node.decorator_list if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+        first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        self.definitions[module, name] = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+
+
+def _names_bound_by(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
 def _shorten_docstrings(source: str) -> str:

@@ -119,6 +119,7 @@ def own_source(experiment: Experiment) -> dict[str, Any]:
     config = experiment.config
     nodes = [config.scheduler] if has_torch_layers(experiment) else [config.model, config.scheduler]
     targets = [str(node["_target_"]) for node in nodes if str(node.get("_target_")).startswith("exp.")]
-    imports, source = inline(target.rpartition(".")[0] for target in targets)
+    targets += ["exp.models.members.MemberLoss"] if isinstance(experiment.model, MemberModel) else []
+    imports, source = inline(targets)
     in_every_script = {"import torch", "import numpy as np", "from torch import nn", "from torch import Tensor, nn"}
     return {"own_imports": sorted(set(imports) - in_every_script), "own_source": source}

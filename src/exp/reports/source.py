@@ -1,6 +1,7 @@
 """Calls in a plain script of what a config names: nn.BCELoss(), or a user's class by its name."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, cast
 
 from exp.config.allowlist import READ_BY_EXP, origin
@@ -14,6 +15,9 @@ _TORCH = {
     "optimizer": "torch.optim.{}",
     "scheduler": "torch.optim.lr_scheduler.{}",
 }
+
+# Numbers that are written one by one.
+_FEW = 4
 
 
 def format_call(group: str, node: dict[str, Any], *first: str) -> str:
@@ -39,10 +43,17 @@ def as_floats(value: Any) -> Any:
 
 def format_arguments(values: dict[str, Any]) -> str:
     """Return keyword arguments as source; lists become tuples."""
-    literals = {
-        key: tuple(cast("list[Any]", value)) if isinstance(value, list) else value for key, value in values.items()
-    }
-    return ", ".join(f"{key}={value!r}" for key, value in literals.items())
+    return ", ".join(f"{key}={_format_value(value)}" for key, value in values.items())
+
+
+def _format_value(value: Any) -> str:
+    """Return the value as source: a tuple for a list, and `range(9)` or `(0,) * 9` for many numbers."""
+    if not isinstance(value, list | tuple):
+        return repr(value)
+    values = tuple(cast("Sequence[Any]", value))
+    if len(values) > _FEW and values == tuple(range(len(values))):
+        return f"range({len(values)})"
+    return f"({values[0]!r},) * {len(values)}" if len(values) > _FEW and len(set(values)) == 1 else repr(values)
 
 
 def is_user_code(node: dict[str, Any]) -> bool:

@@ -185,7 +185,7 @@ def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Pa
     shutil.copytree(folder / "sweep", tmp_path / "sweep")
     done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)
     assert done.returncode == 1
-    what = "dataset.path=wine.csv: file not found\n  try: python -m exp refit sweep dataset.path=NEW\n"
+    what = "dataset.path=wine.csv: file not found\n  try: dataset.path=NEW, where the file is now\n"
     assert done.stderr.endswith(what)
     shutil.copy(folder / "wine.csv", tmp_path / "moved wine.csv")
     line = ["refit", "sweep", "dataset.path=moved wine.csv", "out=run"]
@@ -197,6 +197,13 @@ def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Pa
     done = forking.run("exp", [*line[:-1], "out=other"], tmp_path)
     assert done.returncode == 1
     assert "the rows differ from those that sweep was trained on" in done.stderr
+    (tmp_path / "moved wine.csv").rename(tmp_path / "wine.csv")  # fewer rows in the same place
+    done = forking.run("exp", ["refit", "sweep", "out=other"], tmp_path)
+    assert done.returncode == 1
+    assert "the rows differ from those that sweep was trained on" in done.stderr
+    (tmp_path / "wine.csv").rename(tmp_path / "wines.csv")  # a similar name is no sign of the same rows
+    done = forking.run("exp", ["refit", "sweep", "out=other"], tmp_path)
+    assert done.stderr.endswith(what)
 
 
 @pytest.mark.slow

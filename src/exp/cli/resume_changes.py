@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from exp.cli.command_line import CommandLine
 from exp.config.compose import compose_config, override_key
 from exp.config.former_names import describe_changes
-from exp.config.overrides import shell_line
+from exp.config.overrides import shell_line, text_override
 from exp.config.schema import flatten, validate
-from exp.data.input_files import DATA_PATHS, check_input_files
+from exp.data.input_files import DATA_PATHS, check_input_files, place_of
 from exp.errors import ConfigError, DataError, ExpError, display_path
 from exp.results import summary
 from exp.results.run_folder import LAST_CHECKPOINT, init_command, read_config, read_overrides, resume_command
@@ -68,18 +68,19 @@ def refuse_changes(folder: Path, line: CommandLine, typed: Sequence[str]) -> Non
             raise ConfigError(error.problem, longer, key="epochs", override=longer) from None
         raise
     _refuse_other_length(folder, line, now, then)
-    _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True))
+    _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True), typed)
 
 
-def _check_files(folder: Path, dataset: Any) -> None:
+def _check_files(folder: Path, dataset: Any, typed: Sequence[str]) -> None:
     """Raise DataError, with the command that names its new place, if a data file of the run is not found."""
     try:
         check_input_files(dataset)
     except DataError as error:
         if error.key not in DATA_PATHS:
             raise
-        new = error.override if isinstance(error.override, str) else f"{error.key}=NEW"
-        raise DataError(error.problem, resume_command(folder, new)) from error
+        new = text_override(error.key, place_of(error, {*map(override_key, typed)}))
+        kept = (word for word in kept_words(typed) if override_key(word) != error.key)
+        raise DataError(error.problem, resume_command(display_path(folder), *kept, new)) from error
 
 
 def has_stopped_early(folder: Path) -> bool:

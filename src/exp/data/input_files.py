@@ -3,11 +3,11 @@
 import csv
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exp.config.overrides import quote_text, text_override
+from exp.config.overrides import quote_text, reads_as, text_override
 from exp.data.reading.header import strip_name
 from exp.errors import ConfigError, DataError, nearest
 
@@ -108,6 +108,17 @@ def with_moved_files(dataset: dict[str, Any], moved: Mapping[str, str]) -> dict[
                 key=key,
             )
     return {**dataset, **{name: moved[key] for key, name in paths.items()}}
+
+
+def place_of(error: DataError, typed: Collection[str]) -> str:
+    """Return the path to try for the data file of a run that `error` does not find: one of a similar name, or NEW.
+
+    Args:
+        typed: The keys of the paths that were typed. The others are those that the run had, so they are not misspelled.
+    """
+    found = error.override if error.key in typed and isinstance(error.override, str) else None
+    path = reads_as(found.partition("=")[2]) if found is not None else None
+    return path if isinstance(path, str) else "NEW"
 
 
 def describe_moved(path: str) -> str:

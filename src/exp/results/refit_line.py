@@ -1,5 +1,6 @@
 """The overrides that train a choice of a sweep again, on the training and the validation rows. Imports no torch."""
 
+import shlex
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from exp.config.compose import compose_config, override_key
-from exp.config.overrides import quote_text, reads_as, shell_line
+from exp.config.overrides import quote_text, shell_line
 from exp.config.schema import validate
-from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, with_moved_files
+from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, place_of, with_moved_files
 from exp.errors import ConfigError, DataError
 from exp.results import summary
 from exp.results.best_job import BestChoice
@@ -54,7 +55,7 @@ def refit_overrides(best: BestChoice, moved: Mapping[str, str] | None = None) ->
     if moved:
         with_moved_files(config["dataset"], moved)
         line = _override(line, {key: quote_text(path) for key, path in moved.items()})
-    _check_files(best, line, bool(moved))
+    _check_files(best, line, moved or {})
     return _override(line, _keep_schedule(config, content, lambda: _count_refit_steps(best, line)))
 
 
@@ -68,24 +69,23 @@ def describe_split(best: BestChoice) -> str | None:
     )
 
 
-def _check_files(best: BestChoice, line: Sequence[str], is_moved: bool) -> None:
-    """Raise DataError, with the command that names its new place, if a data file is not found, or has other rows."""
+def _check_files(best: BestChoice, line: Sequence[str], moved: Mapping[str, str]) -> None:
+    """Raise DataError if a data file is not found, or has other rows than those that the jobs were trained on."""
     config = compose_config(line, best.config_dir[1:])
     try:
         check_input_files(cast("dict[str, Any]", OmegaConf.to_container(config.dataset, resolve=True)))
     except DataError as error:
         if error.key not in DATA_PATHS:
             raise
-        near = reads_as(error.override.partition("=")[2]) if isinstance(error.override, str) else "NEW"
-        fix = shell_line(["refit", str(best.sweep), f"{error.key}={near}"])
+        fix = f"{shlex.quote(f'{error.key}={place_of(error, moved)}')}, where the file is now"
         raise DataError(error.problem, fix, key=error.key) from error
-    recorded = summary.read(best.jobs[0]).get("data_sha256")
-    if is_moved and recorded is not None:
+    recorded = {summary.read(job).get("data_sha256") for job in best.jobs}
+    if config.dataset.get("path") is not None and len(recorded) == 1 and None not in recorded:
         # Lazy: it imports torch.
         from exp.training.build import load_dataset
 
-        if (found := load_dataset(validate(config)).fingerprint) != recorded:
-            how = describe_changed_rows(recorded, found)
+        if (found := load_dataset(validate(config)).fingerprint) not in recorded:
+            how = describe_changed_rows(str(*recorded), found)
             what = f"the rows differ from those that {best.sweep} was trained on: {how}"
             raise DataError(what, f"the original rows, or the line of {shell_line(['best', str(best.sweep)])}")
 

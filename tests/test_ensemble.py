@@ -81,6 +81,7 @@ def test_a_sweep_is_the_first_seed_of_its_best_choice(folder: Path, tmp_path: Pa
         f"uses job {first[-1]} (seed=0); ensemble=true averages all 3 seeds, and python -m exp refit wine trains one "
         "model on more rows"
     )
+    assert run(folder, "importance", "run=wine").splitlines()[1] == f"uses job {first[-1]} (seed=0)"
     alone = predicted(folder, tmp_path / "a.csv", f"run={first}", "data=wine.csv")
     pd.testing.assert_frame_equal(predicted(folder, tmp_path / "b.csv", "run=wine", "data=wine.csv"), alone)
 

@@ -121,6 +121,11 @@ def place_of(error: DataError, typed: Collection[str]) -> str:
     return path if isinstance(path, str) else "NEW"
 
 
+def describe_place(error: DataError, typed: Collection[str]) -> str:
+    """Return the argument of a command that names the place of that file; `typed` as in `place_of`."""
+    return f"{shlex.quote(f'{error.key}={place_of(error, typed)}')}, where the file is now"
+
+
 def describe_moved(path: str) -> str:
     """Return the note on a data file that is now at another `path`, as KEY=VALUE."""
     return f"{path}: its rows are those that the run was trained on"

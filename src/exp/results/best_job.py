@@ -152,11 +152,14 @@ def find_best(folder: Path) -> BestChoice:
     )
 
 
-def choose_jobs(run: str, ensemble: bool = False) -> tuple[tuple[Path, ...], list[str]]:
+def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...], list[str]]:
     """Return the folders of the runs whose models `run=` and `ensemble=` mean, and notes that say which and why.
 
     Of a sweep these are the jobs of its best choice for an ensemble, and otherwise the first of them: the one with the
     best value would be that of a lucky seed. A run has no notes.
+
+    Args:
+        ensemble: None: the command takes no ensemble.
 
     Raises:
         ConfigError: There is no run, nothing to average, or what `find_best` raises.
@@ -177,10 +180,11 @@ def choose_jobs(run: str, ensemble: bool = False) -> tuple[tuple[Path, ...], lis
         return best.jobs, notes
     if len(best.jobs) > 1:
         key, value = best.repeated[0], _value_of(best.jobs[0], best.repeated[0])
-        notes.append(
-            f"uses job {best.jobs[0].name} ({key}={value}); ensemble=true averages all {best.repeats}, and "
-            f"{shell_line(['refit', run])} trains one model on more rows"
+        other = (
+            f"; ensemble=true averages all {best.repeats}, and {shell_line(['refit', run])} trains one model on more "
+            "rows"
         )
+        notes.append(f"uses job {best.jobs[0].name} ({key}={value}){other if ensemble is not None else ''}")
     return best.jobs[:1], notes
 
 

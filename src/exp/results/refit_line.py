@@ -1,6 +1,5 @@
 """The overrides that train a choice of a sweep again, on the training and the validation rows. Imports no torch."""
 
-import shlex
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from omegaconf import OmegaConf
 from exp.config.compose import compose_config, override_key
 from exp.config.overrides import quote_text, shell_line
 from exp.config.schema import validate
-from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, place_of, with_moved_files
+from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, describe_place, with_moved_files
 from exp.errors import ConfigError, DataError
 from exp.results import summary
 from exp.results.best_job import BestChoice
@@ -77,8 +76,7 @@ def _check_files(best: BestChoice, line: Sequence[str], moved: Mapping[str, str]
     except DataError as error:
         if error.key not in DATA_PATHS:
             raise
-        fix = f"{shlex.quote(f'{error.key}={place_of(error, moved)}')}, where the file is now"
-        raise DataError(error.problem, fix, key=error.key) from error
+        raise DataError(error.problem, describe_place(error, moved), key=error.key) from error
     recorded = {summary.read(job).get("data_sha256") for job in best.jobs}
     if config.dataset.get("path") is not None and len(recorded) == 1 and None not in recorded:
         # Lazy: it imports torch.

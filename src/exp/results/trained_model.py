@@ -1,6 +1,5 @@
 """The trained model of a run folder."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from exp.config.schema import Config, config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
-from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved, place_of, with_moved_files
+from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved, describe_place, with_moved_files
 from exp.data.preprocessing import Floats, Preprocessing
 from exp.data.read_table import Table
 from exp.data.seeding import preserved_streams
@@ -141,9 +140,8 @@ class TrainedModel:
             with preserved_streams():
                 experiment = build(self.config)
         except DataError as error:
-            fix = "the same command from the folder in which the run was started, with the data file in place"
-            if error.key in DATA_PATHS:
-                fix = f"{shlex.quote(f'{error.key}={place_of(error, self.moved)}')}, where the file is now"
+            place = "the same command from the folder in which the run was started, with the data file in place"
+            fix = describe_place(error, self.moved) if error.key in DATA_PATHS else place
             raise DataError(f"cannot load the rows of {self.folder}: {error.problem}", fix, key=error.key) from error
         if experiment.data.fingerprint != self.state["data"]:
             how = describe_changed_rows(self.state["data"], experiment.data.fingerprint)

@@ -222,8 +222,8 @@ def test_a_study_has_one_metric_and_one_set_of_overrides(exp):
     assert again.returncode == 0
     assert "the study already has 2 trials; to continue: hydra.sweeper.n_trials=4" in again.stdout
     for more, message in (
-        (["seed=5"], "was started with"),
-        (["sweep.metric=accuracy/val"], "was started with 'loss/val'"),
+        (["seed=5"], "seed was not given, is now 5"),
+        (["sweep.metric=accuracy/val"], "sweep.metric was loss/val, is now accuracy/val"),
     ):
         refused = exp(*search, *more)
         assert refused.returncode == 1

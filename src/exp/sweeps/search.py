@@ -1,6 +1,5 @@
 """run_search: optuna chooses the jobs from the results of earlier ones. `hydra/sweeper=optuna`"""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from exp.sweeps.executors.worker_pool import worker_count
 from exp.sweeps.search_record import importances, summarize
 from exp.sweeps.search_space import read_space
 from exp.sweeps.source import JobSource
-from exp.sweeps.study import check_same_study, open_study, read_ended_trials
+from exp.sweeps.study import open_study, read_ended_trials
 from exp.sweeps.trials import TrialJobs
 
 if TYPE_CHECKING:
@@ -41,10 +40,9 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     n_trials = int(settings.n_trials)
     is_parallel = worker_count(config.sweep.workers, n_trials * len(space.repeats)) > 1
     can_stream = getattr(launcher, "can_stream", False)
-    study = open_study(settings, metric, config.epochs, len(space.repeats), is_parallel)
+    study = open_study(settings, metric, space, config.epochs, is_parallel)
     if not can_stream:
         study.pruner = NopPruner()
-    check_same_study(study, {"metric": metric, "fixed": shlex.join([*space.settings, *space.repeated])})
     if (ended := len(read_ended_trials(study))) >= n_trials:
         print(f"the study already has {ended} trials; to continue: hydra.sweeper.n_trials={2 * ended}")
         sys.exit(0)

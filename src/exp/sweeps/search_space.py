@@ -134,3 +134,15 @@ def _texts(override: Override) -> list[str]:
 def to_overrides(choices: dict[str, Any]) -> list[str]:
     """Return the overrides that set the parameters of a trial."""
     return [f"{key}={value}" for key, value in choices.items()]
+
+
+def to_range(distribution: BaseDistribution) -> str:
+    """Return what is typed for a distribution: the inverse of `distribution_of`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(map(str, distribution.choices))
+    ends = cast("FloatDistribution | IntDistribution", distribution)
+    low, high = (str(end).removesuffix(".0") for end in (ends.low, ends.high))
+    if isinstance(ends, IntDistribution) and ends.step > 1:
+        return f"range({low},{ends.high + 1},{ends.step})"
+    text = f"tag(log,interval({low},{high}))" if ends.log else f"interval({low},{high})"
+    return f"int({text})" if isinstance(ends, IntDistribution) else text

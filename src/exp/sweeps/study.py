@@ -1,6 +1,7 @@
 """The study of a search: its sampler, its pruner and its storage."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import optuna
 from omegaconf import DictConfig
@@ -13,10 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.config.metric_names import is_higher_better
 from exp.errors import ConfigError
+from exp.sweeps.same_study import find_difference, save_settings
+from exp.sweeps.search_space import SearchSpace
 from exp.sweeps.short_numbers import ShortNumbers
-
-ANOTHER = "another study: hydra.sweeper.study_name=NAME"
-
 
 # An attribute of a trial whose jobs were interrupted. It does not count as a trial.
 INTERRUPTED = "interrupted"
@@ -38,12 +38,12 @@ _PRUNERS: dict[str, Callable[[int | str, int], BasePruner]] = {
 
 
 def open_study(
-    settings: DictConfig, metric: str, epochs: int | str, jobs_per_trial: int, is_parallel: bool
+    settings: DictConfig, metric: str, space: SearchSpace, epochs: int | str, is_parallel: bool
 ) -> optuna.Study:
     """Create the study that `hydra.sweeper` describes, or load it from its storage.
 
     Raises:
-        ConfigError: A setting is invalid, or the storage cannot be used.
+        ConfigError: A setting is invalid, the storage cannot be used, or its study has other overrides or ranges.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for key, allowed in {"sampler": _SAMPLERS, "pruner": _PRUNERS}.items():
@@ -52,20 +52,24 @@ def open_study(
     for key, minimum in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < minimum:
             raise _wrong_setting(key, f"an integer >= {minimum}", settings[key], "20")
-    if jobs_per_trial == 1:  # with a good learning rate the loss may still jump in the first fifth
+    if (
+        jobs_per_trial := len(space.repeats)
+    ) == 1:  # with a good learning rate the loss may still jump in the first fifth
         steps, warmup = epochs, epochs // 5 if isinstance(epochs, int) else 2
     else:  # by the mean of the jobs that finished
         steps, warmup = jobs_per_trial, 0
     url: str | None = settings.storage
     try:
         storage = JournalStorage(JournalFileBackend(url)) if url is not None and "://" not in url else url
-        study = optuna.create_study(
+        create = partial(
+            optuna.create_study,
             storage=storage,
             study_name=settings.study_name,
             direction="maximize" if is_higher_better(metric.rpartition("/")[0]) else "minimize",
             load_if_exists=storage is not None,
             pruner=_PRUNERS[settings.pruner](steps, warmup),
         )
+        study = create()
     except Exception as error:
         raise ConfigError(
             f"hydra.sweeper.storage={url}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
@@ -73,19 +77,16 @@ def open_study(
             key="hydra.sweeper.storage",
             override="hydra.sweeper.storage=study.log",
         ) from error
+    if storage is not None and (difference := find_difference(study, metric, space)) is not None:
+        if any(INTERRUPTED not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
+            raise difference
+        optuna.delete_study(study_name=study.study_name, storage=storage)  # of a command that was refused
+        study = create()
+    save_settings(study, metric, space)
     # Another seed when the study continues, or it would suggest the same trials again.
     seed = settings.seed + len(study.get_trials(deepcopy=False))
     study.sampler = ShortNumbers(_SAMPLERS[settings.sampler](seed, is_parallel))
     return study
-
-
-def check_same_study(study: optuna.Study, facts: Mapping[str, str]) -> None:
-    """Raise ConfigError if the study was begun with other overrides or another metric."""
-    for name, current in facts.items():
-        saved = study.user_attrs.get(name, current)
-        if saved != current:
-            raise ConfigError(f"the study {study.study_name} was started with '{saved}', not '{current}'", ANOTHER)
-        study.set_user_attr(name, current)
 
 
 def read_ended_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -14,9 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from exp.errors import ConfigError
 from exp.results import summary
+from exp.sweeps.same_study import ANOTHER
 from exp.sweeps.search_space import SearchSpace, to_overrides
 from exp.sweeps.source import JobRequest
-from exp.sweeps.study import ANOTHER, INTERRUPTED, find_best_trial, read_ended_trials
+from exp.sweeps.study import INTERRUPTED, find_best_trial, read_ended_trials
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback

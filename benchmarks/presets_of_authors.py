@@ -1,11 +1,11 @@
-"""Train RealMLP here and in its authors' package on the same rows: the test errors must be equal up to the seeds.
+"""Train RealMLP and TabM here and in pytabkit on the same rows: the test errors must be equal up to the seeds.
 
-`python benchmarks/realmlp_of_authors.py FOLDER` reads FOLDER/tasks.json as benchmarks/real_tables.py does, and takes
+`python benchmarks/presets_of_authors.py FOLDER` reads FOLDER/tasks.json as benchmarks/real_tables.py does, and takes
 --tasks of them at random, half with classes and half with numbers. It needs `pip install pytabkit==1.7.3`. For each
-task and each of --seeds seeds, which also draw the split, it trains `experiment=realmlp_s` (or --preset realmlp) and
-pytabkit's RealMLP_TD_S_* (or RealMLP_TD_*) on the same training and validation rows, with the columns as numbers and
-categories. It prints the mean test errors (share of wrong classes, or RMSE over the deviation of the test targets), the
-mean difference with its standard error, and how often pytabkit is within one and within two of them.
+task and each of --seeds seeds, which also draw the split, it trains `experiment=realmlp_s` (or --preset realmlp, tabm)
+and the model of pytabkit with the same settings on the same training and validation rows, with the columns as numbers
+and categories. It prints the mean test errors (share of wrong classes, or RMSE over the deviation of the test targets),
+the mean difference with its standard error, and how often pytabkit is within one and within two of them.
 """
 
 import argparse
@@ -23,6 +23,18 @@ import numpy as np
 import pandas as pd
 import torch
 
+# The name in pytabkit, its settings, and those of exp that are equal to them.
+PRESETS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "realmlp_s": ("RealMLP_TD_S", {}, []),
+    "realmlp": ("RealMLP_TD", {}, []),
+    "tabm": (
+        "TabM_D",
+        {"arch_type": "tabm-mini", "tabm_k": 16, "d_block": 128, "n_blocks": 2, "num_emb_type": "pwl", "patience": 16}
+        | {"share_training_batches": True, "weight_decay": 0.0003, "gradient_clipping_norm": 1.0, "n_epochs": 200},
+        ["dataset.scaler=quantile", "metric=error", 'batching.batch_size="<=256"'],
+    ),
+}
+
 
 def errors_of(task: dict[str, Any], preset: str, seed: int) -> tuple[float, float, float, float]:
     """Return the test error here and of the authors' package, and the seconds of both."""
@@ -30,9 +42,10 @@ def errors_of(task: dict[str, Any], preset: str, seed: int) -> tuple[float, floa
     from exp.results.trained_model import load_trained
 
     line = [f'dataset.path="{task["path"]}"', f'dataset.target="{task["target"]}"', f"seed={seed}", "threads=1"]
+    line += [f"experiment={preset}", *PRESETS[preset][2], "figures=false"]
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         began = time.perf_counter()
-        result = train("dataset=table", *line, f"experiment={preset}", "figures=false", f"hydra.run.dir={folder}/run")
+        result = train("dataset=table", *line, f"hydra.run.dir={folder}/run")
         ours, needed = result.final["test"]["error"], time.perf_counter() - began
         data = load_trained(f"{folder}/run").experiment.data
         has_classes = data.classes is not None
@@ -61,15 +74,16 @@ def errors_of(task: dict[str, Any], preset: str, seed: int) -> tuple[float, floa
 def fit_theirs(preset: str, has_classes: bool, seed: int, frames: dict[str, Any], targets: dict[str, Any]) -> Any:
     import pytabkit
 
-    name = f"RealMLP_TD{'_S' if preset == 'realmlp_s' else ''}_{'Classifier' if has_classes else 'Regressor'}"
-    model = getattr(pytabkit, name)(random_state=seed, device="cpu", n_threads=1, verbosity=0)
+    name, settings, _ = PRESETS[preset]
+    model_class = getattr(pytabkit, f"{name}_{'Classifier' if has_classes else 'Regressor'}")
+    model = model_class(random_state=seed, device="cpu", n_threads=1, verbosity=0, **settings)
     return model.fit(frames["train"], targets["train"], frames["val"], targets["val"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--preset", choices=["realmlp_s", "realmlp"], default="realmlp_s")
+    parser.add_argument("--preset", choices=list(PRESETS), default="realmlp_s")
     parser.add_argument("--tasks", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()

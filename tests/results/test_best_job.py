@@ -132,6 +132,23 @@ def test_jobs_that_a_killed_sweep_did_not_finish_are_counted(tmp_path: Path):
     assert find_best(folder).warnings == ()  # a diverged job is not run again
 
 
+def as_search(folder: Path, storage: str = "null") -> Path:
+    """Make a written sweep a search with six trials."""
+    sweeper = f"{{_target_: hydra_plugins.exp_plugins.OptunaSweeper, n_trials: 6, storage: {storage}}}"
+    overrides = "{task: ['optimizer.lr=interval(0.1,1)'], hydra: [hydra.sweeper.n_trials=6]}"
+    sources = "{config_sources: []}"
+    settings = f"{{sweeper: {sweeper}, overrides: {overrides}, runtime: {sources}}}"
+    (folder / MULTIRUN).write_text(f"hydra: {settings}\nsweep: {{metric: loss/val}}\n")
+    return folder
+
+
+def test_a_killed_search_without_a_storage_cannot_be_resumed(tmp_path: Path):
+    folder = as_search(write_sweep(tmp_path, [("optimizer.lr=1", 0.3), ("optimizer.lr=2", "running")]))
+    plan(folder, *"01")
+    (warning,) = find_best(folder).warnings
+    assert warning == ("of 2 jobs: 1 finished, 1 unfinished; a search can only be resumed with hydra.sweeper.storage")
+
+
 @pytest.mark.parametrize(("metric", "value"), [("loss/val", 0.2), ("accuracy/val", 0.75)])
 def test_a_better_job_whose_folder_is_missing_is_named(metric: str, value: float, tmp_path: Path):
     jobs = [("optimizer.lr=1", 0.5), ("optimizer.lr=2", value), ("optimizer.lr=3", 0.5)]

@@ -104,13 +104,10 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
         name = str(config.sweep.metric).rpartition("/")[0]
         raise _unsupported(f"sweep.metric={config.sweep.metric}", what, f"sweep.metric={name}/val")
     if resume is not None and searched:
-        key, given = "hydra.sweeper.storage", config.hydra.sweeper.get("storage")
-        override = "" if given is not None else f"{key}=study.log"
         raise ConfigError(
-            f"sweep.resume={resume}: a search is continued by its {key}, in a new folder",
-            f"{override or f'{key}={given}'}, without sweep.resume",
+            f"sweep.resume={resume}: a search begins in a new folder, and continues a study by hydra.sweeper.storage",
+            "the search without sweep.resume",
             key="sweep.resume",
-            override=override,
         )
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(

@@ -11,7 +11,7 @@ from exp.config.metric_names import as_cost
 from exp.errors import pluralize
 from exp.results import csv_file, sweep_csv
 from exp.results.formatting import format_metric
-from exp.results.resume_line import is_search, resume_sweep_command
+from exp.results.resume_line import describe_resume, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
 from exp.results.sweep_csv import Row
 
@@ -44,7 +44,7 @@ def describe_unfinished(folder: Path, rows: Sequence[Row]) -> str | None:
     if not counts.keys() & to_run:
         return None
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    resume = f"; for the others: {resume_sweep_command(folder)}" if has_record else ""
+    resume = f"; {describe_resume(folder)}" if has_record else ""
     return f"of {pluralize(sum(counts.values()), 'job')}: {listed}{resume}"
 
 

@@ -9,6 +9,8 @@ from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
 from exp.results.run_folder import read_sweep_config_dir, read_sweep_overrides, read_sweep_settings
 
+NO_STORAGE = "a search can only be resumed with hydra.sweeper.storage"
+
 _SEARCHER = "hydra_plugins.exp_plugins.OptunaSweeper"
 
 # Hydra's settings that a search has besides the keys of its jobs. Others could run any code.
@@ -26,11 +28,18 @@ def has_storage(folder: Path) -> bool:
     return _sweeper(read_sweep_settings(folder)).get("storage") is not None
 
 
+def describe_resume(folder: Path) -> str:
+    """Return how to run the jobs of the sweep in `folder` that are left."""
+    if is_search(folder) and not has_storage(folder):
+        return NO_STORAGE
+    return f"for the others: {resume_sweep_command(folder)}"
+
+
 def resume_sweep_command(folder: Path, *overrides: str) -> str:
     """Return the command line that resumes the sweep in `folder` with further overrides.
 
     A search is not resumed in its folder: the line continues its study, and writes the other trials to a new folder.
-    Without a storage, the line begins the search again with one.
+    Without a storage, the line repeats the search.
 
     Raises:
         ConfigError: Hydra's record of the sweep is damaged, or changes Hydra's settings.
@@ -39,8 +48,7 @@ def resume_sweep_command(folder: Path, *overrides: str) -> str:
         return shell_line(["-m", text_override("sweep.resume", str(folder)), *overrides])
     settings, keys = read_sweep_settings(folder), {override_key(word) for word in overrides}
     of_hydra = [word for word in _read_typed(settings, "hydra") if override_key(word) in _SEARCH_KEYS]
-    storage = [] if has_storage(folder) else ["hydra.sweeper.storage=study.log"]
-    saved = ["hydra/sweeper=optuna", *of_hydra, *storage, *read_sweep_overrides(folder)]
+    saved = ["hydra/sweeper=optuna", *of_hydra, *read_sweep_overrides(folder)]
     kept = [word for word in saved if override_key(word) not in keys]
     line = shell_line(["-m", *read_sweep_config_dir(folder), *kept, *overrides])
     began = settings.get("runtime", {}).get("cwd")  # where a path of the storage begins

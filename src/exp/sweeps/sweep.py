@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from exp.errors import ConfigError, pluralize
 from exp.results import sweep_csv
+from exp.results.resume_line import NO_STORAGE
 from exp.results.run_folder import config_dir_in
 from exp.sweeps.check_folds import check_folds
 from exp.sweeps.executors._base import Executor
@@ -233,5 +234,5 @@ class Sweep:
         if not self._is_search:
             overrides.append(f"sweep.resume={self._folder}")
         elif self._config.hydra.sweeper.get("storage") is None:
-            return "a search can only be resumed with hydra.sweeper.storage"
+            return NO_STORAGE
         return f"to resume: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"

@@ -71,7 +71,7 @@ def test_a_recurrent_model_is_torchs_layer_and_a_linear_one(
         (lambda: CNN(64, 2, norm="group"), "norm must be one of batch, layer, not 'group'"),
         (
             lambda: GRU(64, 2, shape=(1, 8, 8)),
-            r"the rows must be sequences of shape \[T, C\], got images of shape \[1, 8, 8\]",
+            r"the rows must be sequences \[T, C\], got images of shape \[1, 8, 8\]",
         ),
         (lambda: LSTM(64, 2, pooling="max"), "pooling must be one of last, mean, not 'max'"),
     ],
@@ -192,4 +192,5 @@ def test_a_model_that_does_not_fit_the_rows_is_refused(exp: Exp, tmp_path: Path)
     images(tmp_path)
     done = exp(*LINE, "model=gru")
     assert done.returncode == 1
-    assert "the rows must be sequences of shape [T, C], got images of shape [3, 4, 6]" in done.stderr
+    assert "the rows must be sequences [T, C], got images of shape [3, 4, 6], for model=cnn" in done.stderr
+    assert "  try: model=cnn\n" in done.stderr

@@ -55,10 +55,13 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
         typed = ", ".join(f"{key}={as_yaml(value)}" for key, value in arguments.items())
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
-        raise kind(
-            f"{group}: {node['_target_']}({typed}) failed: {error}{place_of(error)}",
-            f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}",
-        ) from error
+        if option := re.search(rf"\b{group}=\w+", str(error)):
+            fix = option[0]
+        else:
+            fix = (
+                f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}"
+            )
+        raise kind(f"{group}: {node['_target_']}({typed}) failed: {error}{place_of(error)}", fix) from error
 
 
 def select_accepted(group: str, function: Callable[..., Any], passed: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from conftest import config_of
 from exp.config.cross_validation import refuse_all_folds
 from exp.data.assign_rows import assign_fold
 from exp.data.dataset import Dataset, as_dataset
-from exp.data.folds import Fold
+from exp.data.folds import Fold, describe_rare_classes
+from exp.data.prepare import prepare
 from exp.errors import ConfigError
 
 SPLIT = [0.6, 0.2, 0.2]
@@ -72,6 +73,13 @@ def test_rows_that_cannot_be_divided_so_are_refused(dataset: Dataset, fold: Fold
         assign_fold(dataset, fold, SPLIT, 0, stratify)
     assert message in error.value.problem
     assert error.value.fix
+
+
+def test_classes_with_fewer_rows_than_folds_are_noted():
+    dataset = as_dataset((np.arange(60.0).reshape(30, 2), np.array(["no"] * 26 + ["yes"] * 4)))
+    assert describe_rare_classes(dataset, Fold(0, 4)) == []
+    (note,) = prepare(dataset, SPLIT, "none", 0, fold=Fold(0, 5)).notes
+    assert note == "classes with fewer rows than folds=5: 'yes' (4); not every fold has them in its test rows"
 
 
 def test_a_split_that_does_not_sum_to_one_is_refused():

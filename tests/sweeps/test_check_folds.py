@@ -16,6 +16,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{i % 7},{i},{'abc'[i % 3]},{'yn'[i % 2]}" for i in range(30)]
     Path("data.csv").write_text("\n".join(["x,time,team,ill", *rows]) + "\n")
+    rare = [f"{i % 7},{i},{'abc'[i % 3]},{'yn'[i not in range(9, 13)]}" for i in range(30)]
+    Path("rare.csv").write_text("\n".join(["x,time,team,ill", *rare]) + "\n")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     one_in(
         4,
         [
-            ("folds=31", "folds=31: the dataset has 30 rows", "folds", "folds=30"),
+            ("folds=31", "folds=31: the dataset has 30 rows", "folds", "folds=15"),
+            (
+                "folds=4 metric=auc dataset.path=rare.csv",
+                "validation rows of fold . do not define it",
+                "metric",
+                "true",
+            ),
+            ("folds=25", r"every class has fewer rows than folds \(at most 15\)", "folds", "folds=15"),
+            ("folds=40", "the dataset has 30 rows", "folds", "folds=15"),
             ("folds=20", r"every class has fewer rows than folds \(at most 15\)", "folds", "folds=15"),
             ("folds=4 dataset.group=team", "folds=4: the dataset has 3 groups", "folds", "folds=3"),
             ("folds=30 dataset.order=time", "folds=30: the dataset has 30 rows", "folds", "folds=29"),

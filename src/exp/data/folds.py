@@ -44,23 +44,24 @@ def fold_rows(dataset: Dataset, fold: Fold, seed: int, stratify: bool) -> tuple[
     Raises:
         ConfigError: The rows cannot be divided into so many folds.
     """
-    _check(dataset, fold)
+    is_stratified = stratify and dataset.classes is not None and dataset.order is None
+    _check(dataset, fold, is_stratified)
     number = fold.number % fold.folds
     rows = np.arange(len(dataset.x)) if dataset.order is None else np.argsort(dataset.order, kind="stable")
-    is_stratified = stratify and dataset.classes is not None
-    try:
-        divided = _divide(dataset, fold.folds, (seed + fold.repeat) % 2**32, is_stratified)
-        outside, inside = next(islice(divided, number, None))
-    except ValueError as error:  # of the stratified splitters
-        largest = int(np.bincount(dataset.y.astype(np.int64)).max())
-        what = f"folds={fold.folds}: every class has fewer rows than folds (at most {largest})"
-        override = f"folds={largest}" if largest > 1 else "dataset.stratify=false"
-        key = override.partition("=")[0]
-        fix = f"{override}, or dataset.stratify=false" if largest > 1 else override
-        raise ConfigError(what, fix, key=key, override=override) from error
+    divided = _divide(dataset, fold.folds, (seed + fold.repeat) % 2**32, is_stratified)
+    outside, inside = next(islice(divided, number, None))
     if not len(inside):  # StratifiedGroupKFold puts large groups together
         raise ConfigError(f"folds={fold.folds}: fold {number} has no rows", _UNSTRATIFIED, key="folds")
     return rows[outside], rows[inside]
+
+
+def describe_rare_classes(dataset: Dataset, fold: Fold) -> list[str]:
+    """Return a note on the classes with fewer rows than folds."""
+    counts = [] if dataset.classes is None else np.bincount(dataset.y.astype(np.int64), minlength=len(dataset.classes))
+    rare = {name: count for name, count in zip(dataset.classes or (), counts, strict=True) if count < fold.folds}
+    listed = ", ".join(f"{name!r} ({count:,})" for name, count in rare.items())
+    what = f"classes with fewer rows than folds={fold.folds}: {listed}; not every fold has them in its test rows"
+    return [what] if rare else []
 
 
 def _divide(dataset: Dataset, folds: int, seed: int, is_stratified: bool) -> Iterator[tuple[Rows, Rows]]:
@@ -80,7 +81,7 @@ def _divide(dataset: Dataset, folds: int, seed: int, is_stratified: bool) -> Ite
         yield from splitter.split(dataset.x, y, dataset.groups)
 
 
-def _check(dataset: Dataset, fold: Fold) -> None:
+def _check(dataset: Dataset, fold: Fold, is_stratified: bool) -> None:
     """Raise ConfigError if the dataset cannot be divided into these folds."""
     key_value = f"folds={fold.folds}"
     if dataset.parts is not None:
@@ -103,7 +104,15 @@ def _check(dataset: Dataset, fold: Fold) -> None:
     what, count = "row", len(dataset.x)
     if dataset.groups is not None:
         what, count = "group", len(np.unique(dataset.groups))
-    if (most := count - (dataset.order is not None)) < fold.folds:
-        problem = f"{key_value}: the dataset has {pluralize(count, what)}"
-        fix = f"folds={most}" if most > 1 else "folds=null"
-        raise ConfigError(problem, fix, key="folds", override=fix)
+    largest = int(np.bincount(dataset.y.astype(np.int64)).max()) if is_stratified else count
+    most = min(largest, count - (dataset.order is not None))
+    if most >= fold.folds:
+        return
+    if largest < fold.folds <= count:
+        override = f"folds={most}" if most > 1 else "dataset.stratify=false"
+        problem = f"every class has fewer rows than folds (at most {largest})"
+        fix = f"{override}, or dataset.stratify=false" if most > 1 else override
+    else:
+        problem, fix = f"the dataset has {pluralize(count, what)}", f"folds={most}" if most > 1 else "folds=null"
+        override = fix
+    raise ConfigError(f"{key_value}: {problem}", fix, key=override.partition("=")[0], override=override)

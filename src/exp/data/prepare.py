@@ -11,7 +11,7 @@ from exp.data.assign_rows import assign_fold, assign_rows
 from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
-from exp.data.folds import Fold
+from exp.data.folds import Fold, describe_rare_classes
 from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split, Splits
@@ -79,6 +79,7 @@ def prepare(
         *preprocessing.unknown_notes(encoded[_held_out(rows)]),
         *_describe_repeated_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
+        *([] if fold is None else describe_rare_classes(dataset, fold)),
         *_constant_labels(dataset, rows[0]),
     )
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)

@@ -30,7 +30,7 @@ from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 PRESETS = {
-    "experiment=cancer_raw": ["epochs=3"],
+    "experiment=cancer_raw": ["epochs=1"],
     "experiment=distance": ["epochs=1"],
     "experiment=noisy_xor": ["epochs=2"],
     "experiment=signal_background": ["batching=online"],

@@ -119,7 +119,7 @@ def values_of(folder: Path, run: str) -> np.ndarray:
         pytest.param("cancer", "log_loss", "neg_log_loss", marks=pytest.mark.slow),
         pytest.param("cancer", "accuracy", "accuracy", marks=pytest.mark.slow),
         ("cancer", "auc", "roc_auc"),
-        ("dear", "loss", "neg_log_loss"),
+        pytest.param("dear", "loss", "neg_log_loss", marks=pytest.mark.slow),
         ("dear", "f1", "f1_macro"),
         pytest.param("diabetes", "loss", "neg_mean_squared_error", marks=pytest.mark.slow),
         ("diabetes", "r2", "r2"),

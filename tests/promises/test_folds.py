@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import sklearn.datasets as tables
 import torch
+from conftest import one_in
 from promises.plain_script import Script
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.preprocessing import StandardScaler
@@ -25,7 +27,8 @@ from torch.utils.data import random_split
 from exp.diff import find_differences
 
 FOLDS = 3
-SHARED = "epochs=4 model=mlp model.hidden=[7] optimizer=adam batching=minibatch threads=1 early_stopping.patience=null"
+SHARED = "epochs=4 model=mlp model.hidden=[7] optimizer=adam batching=minibatch threads=1 figures=false"
+SHARED += " early_stopping.patience=null"
 SHUFFLED: dict[str, Any] = {"n_splits": FOLDS, "shuffle": True}
 
 # The overrides, x, y, and for each fold the rows for training, validation and testing.
@@ -168,8 +171,10 @@ def test_repeats_divide_the_rows_anew_and_predict_each_once(exp: Any, tmp_path: 
             assert [int(row["row"]) - 1 for row in rows if row["fold"] == str(fold)] == test.tolist()
 
 
-@pytest.mark.parametrize("scale", ["auto", "log", "false"])
-@pytest.mark.parametrize("targets", ["89.75 0.1 1e-07 123456.7", "3 25 70000 1"])
+@pytest.mark.parametrize(
+    ("targets", "scale"),
+    one_in(2, product(["89.75 0.1 1e-07 123456.7", "3 25 70000 1"], ["auto", "log", "false"])),
+)
 def test_targets_are_written_as_the_file_has_them(targets: str, scale: str, exp: Any, tmp_path: Path):
     lines = [f"{i},{target}" for i, target in enumerate(5 * targets.split())]
     (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n", encoding="utf-8")

@@ -23,7 +23,10 @@ def contours(axis: Any, is_filled: bool) -> list[QuadContourSet]:
     return [one for one in found if one.filled is is_filled]
 
 
-@pytest.mark.parametrize("words", ["dataset=moons", "dataset=moons loss=mse", "dataset=distance loss=mse"])
+@pytest.mark.parametrize(
+    "words",
+    ["dataset=moons", pytest.param("dataset=moons loss=mse", marks=pytest.mark.slow), "dataset=distance loss=mse"],
+)
 def test_all_surfaces_have_one_scale(words: str):
     surfaces = {f"epochs={n}": surface_of(*words.split(), f"epochs={n}", "optimizer=adam") for n in (1, 3)}
     figure = side_by_side(surfaces)

@@ -84,15 +84,15 @@ def test_metrics_of_classes_are_those_of_scikit_learn(case: int):
     assert got == {n: None if v is None else pytest.approx(v, rel=1e-9, abs=1e-9) for n, v in expected.items()}
 
 
-@pytest.mark.parametrize("case", range(200))
-def test_metrics_of_numbers_are_those_of_scikit_learn(case: int):
-    rows, weight = random_numbers(case)
-    expected = expect_numbers(rows, weight)
-    got = {name: getattr(number_metrics, name)(rows) for name in expected}
-    assert got == {name: pytest.approx(value, rel=1e-9, abs=1e-9) for name, value in expected.items()}
+def test_metrics_of_numbers_are_those_of_scikit_learn():
+    for case in range(200):
+        rows, weight = random_numbers(case)
+        expected = expect_numbers(rows, weight)
+        got = {name: getattr(number_metrics, name)(rows) for name in expected}
+        assert got == {n: pytest.approx(value, rel=1e-9, abs=1e-9) for n, value in expected.items()}, case
 
 
-@pytest.mark.parametrize("case", range(60))
+@pytest.mark.parametrize("case", one_in(2, range(60)))
 def test_the_rank_correlation_is_that_of_scipy_and_a_weight_counts_rows(case: int):
     rows, _ = random_numbers(case)
     times = np.ones(len(rows.truth), dtype=int) if case % 3 != 2 or rows.weights is None else rows.weights.astype(int)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from exp.errors import ConfigError
-from exp.results import sweep_csv
-from exp.results.best_job import find_best
+from exp.results import search_json, sweep_csv
+from exp.results.best_job import choose_jobs, find_best
 from exp.results.refit_line import count_trained_epochs, refit_overrides
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
+from exp.results.search_json import SearchRecord
 
 CONFIG_OF_A_JOB = {
     "dataset": {"_target_": "sklearn.datasets.load_wine", "split": [0.6, 0.2, 0.2], "train_on_val": False},
@@ -147,6 +148,39 @@ def test_a_killed_search_without_a_storage_cannot_be_resumed(tmp_path: Path):
     plan(folder, *"01")
     (warning,) = find_best(folder).warnings
     assert warning == ("of 2 jobs: 1 finished, 1 unfinished; a search can only be resumed with hydra.sweeper.storage")
+
+
+def record(folder: Path, best_folder: Path | str, value: float = 0.1, trials: int = 6) -> None:
+    search_json.write(folder, SearchRecord("loss/val", "minimize", trials, value, best_folder=str(best_folder)))
+
+
+def test_the_best_job_of_a_continued_search_is_in_the_folder_of_the_best_trial(tmp_path: Path):
+    first = as_search(write_sweep(tmp_path / "a", [("optimizer.lr=1", 0.1), ("optimizer.lr=2", 0.2)]), "study.log")
+    second = as_search(write_sweep(tmp_path / "b", [("optimizer.lr=3", 0.3)]), "study.log")
+    record(first, first)
+    record(second, first)
+    assert find_best(first).warnings == ()
+    found = find_best(second)
+    assert (found.jobs, found.sweep) == ((first / "0",), first)
+    assert found.warnings == (f"the best of the 6 trials of the study is in {first}",)
+    assert choose_jobs(str(second))[1][0].startswith(f"{first}: job 0: loss/val 0.1, ")
+    shutil.rmtree(first)
+    found = find_best(second)
+    assert found.jobs == (second / "0",)
+    better = f"a trial of the study that is not in {second} was better, with loss/val 0.1"
+    assert found.warnings == (f"{better} (it began in {first})",)
+    record(second, "")
+    assert find_best(second).warnings == (better,)
+
+
+def test_a_killed_search_whose_study_was_continued_to_its_end_has_nothing_left(tmp_path: Path):
+    folder = as_search(write_sweep(tmp_path, [("optimizer.lr=1", 0.1), ("optimizer.lr=2", "running")]), "study.log")
+    plan(folder, *"01")
+    record(folder, folder, trials=5)
+    (warning,) = find_best(folder).warnings
+    assert "1 unfinished; for the others: " in warning
+    record(folder, folder, trials=6)
+    assert find_best(folder).warnings == ()
 
 
 @pytest.mark.parametrize(("metric", "value"), [("loss/val", 0.2), ("accuracy/val", 0.75)])

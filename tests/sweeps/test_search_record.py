@@ -59,6 +59,28 @@ def test_the_best_line_is_the_line_that_ran(exp, tmp_path: Path):
     assert "loss/val against optimizer.lr (log)" in page
 
 
+def test_a_continued_search_updates_the_records_of_its_study(exp, tmp_path: Path):
+    line = [*SEARCH, RATE, "sweep.workers=0", "hydra.sweeper.storage=study.log"]
+    folders = [tmp_path / name for name in "abc"]
+    for trials, folder in zip((3, 4, 6), folders, strict=True):
+        done = exp(*line, f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={folder.name}")
+        assert done.returncode == 0, done.stderr
+        if folder.name == "a":
+            (tmp_path / "a/search.json").unlink()  # as if it had been killed in its first trial
+    records = [json.loads((folder / "search.json").read_text()) for folder in folders]
+    assert records[0] == records[1] == records[2]
+    losses = {
+        folder.name: [json.loads(path.read_text()).get("final", {}) for path in folder.glob("?/summary.json")]
+        for folder in folders
+    }
+    best = {name: min(one["val"]["loss"] for one in final if one) for name, final in losses.items()}
+    place = min(best, key=lambda name: best[name])
+    assert records[0]["best_folder"] == str(tmp_path / place)
+    assert records[0]["trials"] == 6
+    lines = {exp("best", name).stdout.splitlines()[-1] for name in "abc"}
+    assert lines == {records[0]["best_command"]}
+
+
 @pytest.mark.slow
 def test_the_value_of_a_trial_is_the_mean_of_its_seeds_and_folds(exp, tmp_path: Path):
     line = [RATE, "seed=1,2", "folds=3", "hydra.sweeper.n_trials=2", "hydra.sweeper.pruner=none", "sweep.workers=2"]

@@ -25,7 +25,9 @@ def space_of(*words: str) -> SearchSpace:
 
 def jobs_of(space: SearchSpace, n_trials: int, pruner: optuna.pruners.BasePruner | None = None) -> TrialJobs:
     sampler = ShortNumbers(RandomSampler(seed=0))
-    return TrialJobs(optuna.create_study(sampler=sampler, pruner=pruner), space, "loss/val", n_trials, lambda _: None)
+    return TrialJobs(
+        optuna.create_study(sampler=sampler, pruner=pruner), space, "loss/val", n_trials, Path("sweep"), lambda _: None
+    )
 
 
 def take(jobs: TrialJobs) -> tuple[int, list[str]]:
@@ -126,11 +128,13 @@ def test_a_trial_is_pruned_by_the_mean_of_its_first_jobs_whichever_ends_first():
 def test_an_interrupted_trial_is_not_counted(tmp_path: Path):
     storage = f"sqlite:///{tmp_path}/study.db"
     study = optuna.create_study(storage=storage, study_name="a")
-    jobs = TrialJobs(study, space_of(RATE), "loss/val", 2, lambda _: None)
+    jobs = TrialJobs(study, space_of(RATE), "loss/val", 2, Path("sweep"), lambda _: None)
     finish(jobs, take(jobs)[0], 0.5)
     take(jobs)
     jobs.close()
-    again = TrialJobs(optuna.load_study(storage=storage, study_name="a"), space_of(RATE), "loss/val", 2, lambda _: None)
+    again = TrialJobs(
+        optuna.load_study(storage=storage, study_name="a"), space_of(RATE), "loss/val", 2, Path("sweep"), lambda _: None
+    )
     assert again.jobs == 1
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL]
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -13,6 +13,7 @@ from exp.config.metric_names import as_cost, is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
+from exp.results.best_trial import best_trial_notes, find_best_search
 from exp.results.formatting import format_metric
 from exp.results.job_counts import count_jobs, describe_missing, describe_unfinished
 from exp.results.job_rows import AllRows, mean_of_splits, read_job_rows
@@ -116,12 +117,21 @@ class BestChoice:
 def find_best(folder: Path) -> BestChoice:
     """Return the best choice of the sweep in `folder`: the best mean of its sweep.metric over the finished jobs.
 
-    Those of `repeats.find_complete_choices` are compared. The first one wins a tie.
+    Those of `repeats.find_complete_choices` are compared. The first one wins a tie. Of a search that continues a study,
+    or was continued, it is the best one in the folder of the best trial of the study.
 
     Raises:
         ConfigError: The folder is no sweep, no job finished, or none has the metric.
     """
     check_is_sweep(folder)
+    place = find_best_search(folder)
+    best = _find_best_in(place)
+    notes = best_trial_notes(folder, place, best.value)
+    return replace(best, warnings=(*map(_printable, notes), *best.warnings))
+
+
+def _find_best_in(folder: Path) -> BestChoice:
+    """Return the best choice of the jobs in `folder`."""
     rows, metric = list(sweep_csv.read_rows(folder).values()), read_sweep_metric(folder)
     complete = list(repeats.find_complete_choices(rows).values())
     if not complete:
@@ -175,7 +185,7 @@ def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...
     if ensemble and len(best.jobs) == 1:
         what = f"run={run} ensemble=true: the best choice, {best.jobs[0].name}, has one job, and no seeds or folds"
         raise ConfigError(what, f"run={run} without ensemble=true, or a sweep with seed=0,1,2")
-    notes = [f"{run}: {best}", *(f"note: {text}" for text in best.warnings)]
+    notes = [f"{run if best.sweep == folder else best.sweep}: {best}", *(f"note: {text}" for text in best.warnings)]
     if ensemble:
         return best.jobs, notes
     if len(best.jobs) > 1:

@@ -11,7 +11,7 @@ from exp.config.metric_names import as_cost
 from exp.errors import pluralize
 from exp.results import csv_file, sweep_csv
 from exp.results.formatting import format_metric
-from exp.results.resume_line import describe_resume, is_search
+from exp.results.resume_line import describe_resume, has_all_trials, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
 from exp.results.sweep_csv import Row
 
@@ -41,7 +41,7 @@ def describe_unfinished(folder: Path, rows: Sequence[Row]) -> str | None:
     """Return how many jobs finished, and how to run the others; None if none is left."""
     counts, has_record = count_jobs(folder, rows), (folder / SWEEP_MANIFEST).exists()
     to_run = {"unfinished"} if has_record and is_search(folder) else {"unfinished", "failed"}
-    if not counts.keys() & to_run:
+    if not counts.keys() & to_run or (has_record and is_search(folder) and has_all_trials(folder)):
         return None
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
     resume = f"; {describe_resume(folder)}" if has_record else ""

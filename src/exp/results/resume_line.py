@@ -7,6 +7,7 @@ from typing import Any
 
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
+from exp.results import search_json
 from exp.results.run_folder import read_sweep_config_dir, read_sweep_overrides, read_sweep_settings
 
 NO_STORAGE = "a search can only be resumed with hydra.sweeper.storage"
@@ -26,6 +27,18 @@ def is_search(folder: Path) -> bool:
 def has_storage(folder: Path) -> bool:
     """Return whether the search in `folder` has a storage, so that another command can continue its study."""
     return _sweeper(read_sweep_settings(folder)).get("storage") is not None
+
+
+def read_study(folder: Path) -> tuple[Any, Any]:
+    """Return the storage and the name of the study of the search in `folder`; None for each in another sweep."""
+    sweeper = _sweeper(read_sweep_settings(folder))
+    return sweeper.get("storage"), sweeper.get("study_name")
+
+
+def has_all_trials(folder: Path) -> bool:
+    """Return whether the study of the search in `folder` has as many trials as the search was to make."""
+    record, planned = search_json.read(folder), _sweeper(read_sweep_settings(folder)).get("n_trials")
+    return record is not None and isinstance(planned, int) and record.trials >= planned
 
 
 def describe_resume(folder: Path) -> str:

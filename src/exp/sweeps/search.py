@@ -13,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial
 
-from exp.results import search_json
 from exp.results.run_folder import MULTIRUN, SEARCH_RECORD, config_dir_in
 from exp.sweeps.executors.worker_pool import worker_count
-from exp.sweeps.search_record import importances, summarize
+from exp.sweeps.search_record import importances, summarize, write_record
 from exp.sweeps.search_space import read_space
 from exp.sweeps.source import JobSource
 from exp.sweeps.study import open_study, read_ended_trials
@@ -53,9 +52,9 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
 
     def record(trials: Sequence[FrozenTrial], **more: Any) -> None:
         summary = summarize(trials, study.direction, space, metric, config_dir_in(config.hydra))
-        search_json.write(folder, replace(summary, **more))
+        write_record(study, folder, replace(summary, **more))
 
-    jobs = TrialJobs(study, space, metric, n_trials, record)
+    jobs = TrialJobs(study, space, metric, n_trials, folder, record)
     try:
         if can_stream:
             cast("ExpLauncher", launcher).stream(jobs)

@@ -2,15 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from exp.config.overrides import shell_line
+from exp.errors import ConfigError
+from exp.results import search_json
+from exp.results.resume_line import read_study
 from exp.results.search_json import SearchRecord
 from exp.sweeps.search_space import SearchSpace, to_overrides
-from exp.sweeps.study import find_best_trial
+from exp.sweeps.study import FOLDER, find_best_trial
 
 # With fewer finished trials, importances would be noise.
 _MIN_TRIALS = 8
@@ -32,8 +38,23 @@ def summarize(
         best_value=None if best is None else best.value,
         best_params=params,
         best_command="" if best is None else shell_line(["-m", *words] if repeated else words),
+        best_folder="" if best is None else best.user_attrs.get(FOLDER, ""),
         log=[key for key, distribution in space.searched.items() if getattr(distribution, "log", False)],
     )
+
+
+def write_record(study: optuna.Study, folder: Path, record: SearchRecord) -> None:
+    """Write the record of a study into `folder`, and into those of earlier searches that began trials of it."""
+    search_json.write(folder, record)
+    trials = study.get_trials(deepcopy=False)
+    began = {str(trial.user_attrs[FOLDER]) for trial in trials if FOLDER in trial.user_attrs}
+    for other in began - {str(folder.absolute())}:
+        with suppress(OSError, ConfigError):  # it was moved, or is read-only
+            if _read_study(Path(other)) == _read_study(folder):
+                search_json.write(Path(other), record)
+
+
+_read_study = cache(read_study)
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

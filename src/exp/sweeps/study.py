@@ -21,6 +21,9 @@ from exp.sweeps.short_numbers import ShortNumbers
 # An attribute of a trial whose jobs were interrupted. It does not count as a trial.
 INTERRUPTED = "interrupted"
 
+# An attribute of a trial: the folder of the search that began it.
+FOLDER = "folder"
+
 
 # By the seed, and whether trials run at the same time. Then tpe counts running trials as bad, to try others.
 _SAMPLERS: dict[str, Callable[[int, bool], BaseSampler]] = {

@@ -17,7 +17,7 @@ from exp.results import summary
 from exp.sweeps.same_study import ANOTHER
 from exp.sweeps.search_space import SearchSpace, to_overrides
 from exp.sweeps.source import JobRequest
-from exp.sweeps.study import INTERRUPTED, find_best_trial, read_ended_trials
+from exp.sweeps.study import FOLDER, INTERRUPTED, find_best_trial, read_ended_trials
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -93,7 +93,7 @@ class _OpenTrial:
 
 
 class TrialJobs:
-    """The jobs of the trials of `study`, until `n_trials` have ended.
+    """The jobs of the trials of `study`, until `n_trials` have ended. They run in `folder`.
 
     After each trial a line is printed, and `after_trial` is called with all trials of the study that have ended.
     """
@@ -104,12 +104,14 @@ class TrialJobs:
         space: SearchSpace,
         metric: str,
         n_trials: int,
+        folder: Path,
         after_trial: Callable[[Sequence[FrozenTrial]], None],
     ) -> None:
         self._study = study
         self._space = space
         self._metric = metric
         self._n_trials = n_trials
+        self._folder = folder
         self._after_trial = after_trial
         self._open: list[_OpenTrial] = []
         self._given: dict[int, tuple[_OpenTrial, int]] = {}  # by the job's number: its trial, and its place there
@@ -138,6 +140,7 @@ class TrialJobs:
             trial = self._study.ask(self._space.searched)
         except ValueError as error:  # the study has other distributions
             raise ConfigError(f"the study has other ranges: {error}", ANOTHER) from error
+        trial.set_user_attr(FOLDER, str(self._folder.absolute()))
         choices = to_overrides(trial.params)
         jobs = [[*self._space.fixed, *choices, *repeat] for repeat in self._space.repeats]
         return _OpenTrial(trial, choices, jobs, self._metric.rpartition("/")[0])

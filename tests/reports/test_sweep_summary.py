@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from exp.reports.sweep_report import SweepResults
+from exp.reports.sweep_report import SweepResults, write_page
 from exp.reports.sweep_summary import print_summary
 from exp.results import terminal
 from exp.results.formatting import format_interval
@@ -95,6 +95,20 @@ def test_the_report_says_what_the_terminal_says(tmp_path: Path):
     assert table.head[:5] == ("lr", "n", "best?", "loss/val", "95 % interval")
     assert [row[:3] for row in table.rows] == [("0.1", "3", "yes"), ("1", "3", "no")]
     assert results.verdict().startswith("Best: lr=0.1; the other choice is worse (paired t-test over 3 folds")
+
+
+def test_what_all_jobs_note_is_printed_once_and_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rows = repeated(tmp_path, CLEAR)
+    for row in rows:
+        path = tmp_path / str(row["job"]) / "summary.json"
+        notes = ["left out 5 of 60 rows: y is empty", *(["of job 1"] * (row["job"] == "1"))]
+        path.write_text(json.dumps({**json.loads(path.read_text()), "notes": notes}))
+    print_summary(tmp_path, rows, "loss/val")
+    assert capsys.readouterr().out.count("note      left out 5 of 60 rows: y is empty\n") == 1
+    write_page(tmp_path, [{**row, "error": None} for row in rows])
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("left out 5 of 60 rows: y is empty") == 1
+    assert "of job 1" not in page
 
 
 @pytest.mark.parametrize("count", [1, 2])

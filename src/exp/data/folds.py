@@ -57,10 +57,13 @@ def fold_rows(dataset: Dataset, fold: Fold, seed: int, stratify: bool) -> tuple[
 
 def describe_rare_classes(dataset: Dataset, fold: Fold) -> list[str]:
     """Return a note on the classes with fewer rows than folds."""
-    counts = [] if dataset.classes is None else np.bincount(dataset.y.astype(np.int64), minlength=len(dataset.classes))
-    rare = {name: count for name, count in zip(dataset.classes or (), counts, strict=True) if count < fold.folds}
-    listed = ", ".join(f"{name!r} ({count:,})" for name, count in rare.items())
-    what = f"classes with fewer rows than folds={fold.folds}: {listed}; not every fold has them in its test rows"
+    if dataset.classes is None:
+        return []
+    counts = np.bincount(dataset.y.astype(np.int64), minlength=len(dataset.classes)).tolist()
+    rare = [f"{name!r} ({count:,})" for name, count in zip(dataset.classes, counts, strict=True) if count < fold.folds]
+    what = (
+        f"classes with fewer rows than folds={fold.folds}: {', '.join(rare)}; not every fold has them in its test rows"
+    )
     return [what] if rare else []
 
 

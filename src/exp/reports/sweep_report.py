@@ -20,7 +20,7 @@ from exp.reports.scatter import Point, Scatter, scatter
 from exp.reports.search_lines import importances_table
 from exp.results import repeats, run_folder, search_json, summary
 from exp.results.formatting import format_interval, format_mean_std, format_metric
-from exp.results.job_rows import AllRows, read_job_rows
+from exp.results.job_rows import AllRows, find_shared_notes, read_job_rows
 from exp.results.run_folder import config_dir_in
 from exp.results.search_json import SearchRecord
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
@@ -57,6 +57,7 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         metric=results.by,
         jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
+        notes=find_shared_notes(results.known),
         machine=summary.format_environment(folder / str(results.finished[0]["job"])) if results.finished else "",
     )
 
@@ -123,7 +124,7 @@ class SweepResults:
         """Return a row for each choice, with mean and deviation over its repeats; None if it has none."""
         choices, others = repeats.choice_columns(self.rows), [name for name in self.metrics if name != self.by]
         rows: list[tuple[str, ...]] = []
-        for row in repeats.sort_means(repeats.mean_rows(self.rows, self._known), self.by):
+        for row in repeats.sort_means(repeats.mean_rows(self.rows, self.known), self.by):
             values = tuple(str(row.get(name, "")) for name in choices)
             marks = [] if self._ties is None else [self._ties.mark(values)]
             means = [format_mean_std(self.by, row), format_interval(self.by, row)]
@@ -150,12 +151,12 @@ class SweepResults:
         return repeats.name_repeats(self.rows)
 
     @cached_property
-    def _known(self) -> AllRows:
+    def known(self) -> AllRows:
         return read_job_rows(self.folder, self.rows)
 
     @cached_property
     def _ties(self) -> Ties | None:
-        return find_ties(self.rows, self.by, self._known)
+        return find_ties(self.rows, self.by, self.known)
 
     def jobs(self) -> Table:
         """Return a row for each job, with a link to its page: the best first, unfinished jobs last."""

@@ -13,10 +13,14 @@ from exp.results.sweep_csv import Row
 
 @dataclass(frozen=True)
 class JobRows:
-    """The number of rows of each split of a job. `split` is equal for jobs with the same rows in the same splits."""
+    """The number of rows of each split of a job, and its notes.
+
+    `split` is equal for jobs with the same rows in the same splits.
+    """
 
     split: str
     counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     def ratio(self, split: str) -> float:
         """Return the rows of `split` for each training row; NaN if the job has no such rows."""
@@ -36,8 +40,15 @@ def read_job_rows(folder: Path, rows: Iterable[Row]) -> dict[str, JobRows]:
         # A run of an earlier version has no split_sha256: its split may be its own.
         split = f"{content.get('data_sha256')} {content.get('split_sha256', job)}"
         counts: dict[str, Any] = content.get("rows", {})
-        found[job] = JobRows(split, {name: count for name, count in counts.items() if isinstance(count, int)})
+        known = {name: count for name, count in counts.items() if isinstance(count, int)}
+        found[job] = JobRows(split, known, tuple(map(str, content.get("notes", []))))
     return found
+
+
+def find_shared_notes(known: AllRows) -> list[str]:
+    """Return the notes that all jobs have, such as those on the rows that were left out."""
+    first, *others = known.values() or [JobRows("", {})]
+    return [note for note in dict.fromkeys(first.notes) if all(note in other.notes for other in others)]
 
 
 def average_splits(

@@ -52,6 +52,15 @@ def test_a_test_file_is_the_test_split_and_the_other_rows_keep_their_proportions
     assert ages(data, "train") == people()["age"].to_numpy(np.float32)[order].tolist()
 
 
+def test_rows_without_a_group_are_one_group_with_a_note(tmp_path: Path):
+    frame = people().assign(doctor=[f"d{row % 29}" if row % 4 else None for row in range(100)])
+    data = split_of(tmp_path, frame, group="doctor")
+    assert "dataset.group=doctor is empty in 25 of 100 rows: these are one group" in data.notes
+    without = {int(number) for number in np.arange(1, 101, 4)}
+    assert sum(bool(without & set(split.row_numbers.tolist())) for split in data.splits.values()) == 1
+    assert not any("one group" in note for note in split_of(tmp_path, frame.fillna("d"), group="doctor").notes)
+
+
 def test_with_files_for_validation_and_test_the_table_is_for_training_in_its_order(tmp_path: Path):
     for name, seed in (("val", 1), ("test", 2)):
         people(30, seed).to_csv(tmp_path / f"{name}.csv", index=False)

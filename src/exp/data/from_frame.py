@@ -19,7 +19,7 @@ from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
 from exp.data.targets import encode_targets, find_targets, list_names, read_targets
 from exp.data.weight_column import parse_weights, weigh_rows
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import ConfigError, DataError, nearest, pluralize
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,14 @@ def dataset_from_frame(
         groups=None if group is None else _encode_groups(frame[group]),
         parts=None if parts is None else parts[rows] if split_column is None else parts,
         order=None if order is None else order_of_cells(order, frame[order], options.day_first),
-        notes=(*notes, *read.notes, *row_notes, *(one.note for one in left_out), *column_notes),
+        notes=(
+            *notes,
+            *read.notes,
+            *row_notes,
+            *_describe_groups(group, frame),
+            *(one.note for one in left_out),
+            *column_notes,
+        ),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
         target_notation=read.columns[0].notation if len(targets) == 1 else PLAIN,
         weight_notation=weight_notation,
@@ -184,6 +191,16 @@ def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] 
             raise DataError(what, fix, key=f"dataset.{key}", override=override)
 
 
+def _describe_groups(group: str | None, frame: Frame) -> list[str]:
+    """Return a note on the rows whose cell in the column `group` is empty."""
+    if group is None or not (empty := int(frame[group].isna().sum())):
+        return []
+    return [f"dataset.group={group} is empty in {empty:,} of {pluralize(len(frame), 'row')}: these are one group"]
+
+
 def _encode_groups(cells: Cells) -> NDArray[np.int64]:
-    """Return a number [N] for each group, in the order of their values, on which scikit-learn's splitters depend."""
+    """Return a number [N] for each group, in the order of their values, on which scikit-learn's splitters depend.
+
+    Rows with an empty cell are one group, -1: they may belong together.
+    """
     return import_pandas().factorize(cells, sort=True)[0].astype(np.int64)

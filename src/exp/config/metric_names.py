@@ -70,6 +70,9 @@ _WITH_CLASS = re.compile(rf"({'|'.join(_OF_ANY_ONE)}):(.+)")
 _MAX_CLASSES = 20
 
 
+# The names that every kind of target has.
+OF_ANY_TARGET = tuple(_OF_ALL)
+
 # Every name, for all kinds of targets.
 NAMES = tuple(_ALL)
 PATTERN = re.compile(rf"{'|'.join(NAMES)}|{_WITH_CLASS.pattern}|{own_metrics.PATTERN.pattern}")

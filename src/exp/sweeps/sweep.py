@@ -15,7 +15,7 @@ from exp.errors import ConfigError, pluralize
 from exp.results import sweep_csv
 from exp.results.resume_line import NO_STORAGE
 from exp.results.run_folder import config_dir_in
-from exp.sweeps.check_folds import check_folds
+from exp.sweeps.check_data import check_data
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
@@ -78,7 +78,7 @@ class Sweep:
             ConfigError: An override, or a setting of the sweep, is invalid.
             SystemExit: sweep.dry_run=true has listed the jobs.
         """
-        check_folds(compose_jobs(self._source.examples, 0, self._composer), self._executor)
+        check_data(compose_jobs(self._source.examples, 0, self._composer), self._executor)
         self._add(self._source.take())
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class Sweep:
             sys.exit(0)
         self._check_rows(jobs)
         if not self._is_search:  # whose examples were checked
-            check_folds((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)
+            check_data((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)
         self._folders.add(jobs, names)
         self._requests |= {request.number: request for request in requests}
         ended: list[Job] = []

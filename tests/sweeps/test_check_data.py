@@ -1,4 +1,4 @@
-"""Folds that the rows cannot be divided into are refused once, before a job begins."""
+"""Folds and metrics that the rows do not allow are refused once, before a job begins."""
 
 from pathlib import Path
 
@@ -47,6 +47,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                 "dataset.group=null",
             ),
             ("folds=3 metric=f1:yy", "metric=f1:yy: the target has no class 'yy'", "metric", "metric=f1:y"),
+            ("seed=0,1 metric=rmse", "metric=rmse: rmse is no metric of classes", "metric", "metric="),
+            ("seed=0,1 metric=f1:yy", "metric=f1:yy: the target has no class 'yy'", "metric", "metric=f1:y"),
+            ("seed=0,1 'metrics=[auc,f1:yy]'", r"metrics=\[auc,f1:yy\]: the target", "metrics", "metrics=[auc,f1:y]"),
+            ("seed=0,1 metric=accuracy,r2", "metric=r2: r2 is no metric of classes", "metric", "metric="),
+            (
+                "hydra/sweeper=optuna optimizer.lr=interval(0.01,0.1) metric=f1:yy sweep.metric=loss/val",
+                "metric=f1:yy: the target has no class 'yy'",
+                "metric",
+                "metric=f1:y",
+            ),
             ("folds=3 model=mlp,linear dataset.group=term", "dataset.group=term", "dataset.group", "=team"),
             ("folds=3 'dataset.order=time,tame'", "dataset.order=tame", "dataset.order", "="),
             (
@@ -58,7 +68,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         ],
     ),
 )
-def test_folds_that_cannot_be_made_are_refused_before_a_job_begins(words: str, message: str, key: str, override: str):
+def test_what_the_rows_do_not_allow_is_refused_before_a_job_begins(words: str, message: str, key: str, override: str):
     typed = words.replace("'", "").split()
     keys = {word.partition("=")[0] for word in typed}
     with pytest.raises(ExpError, match=message) as refused:

@@ -52,6 +52,25 @@ def test_a_refused_resume_leaves_the_sweep_unchanged(
     assert contents(finished) == before
 
 
+@pytest.mark.parametrize(
+    ("line", "words", "has_finished"),
+    [
+        (["seed=1"], ["seed=1", "scheduler=cosine"], True),
+        (["folds=2"], ["folds=3"], False),
+        pytest.param(["batching.batch_size=9999"], ["batching.batch_size=99"], False, marks=pytest.mark.slow),
+    ],
+)
+def test_values_are_added_to_those_of_jobs_that_finished(
+    line: list[str], words: list[str], has_finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    sweep("dataset=moons", "figures=false", "epochs=1", "sweep.workers=0", "hydra.sweep.dir=sw", *line)
+    with pytest.raises(ExpError) as refused:
+        sweep("sweep.resume=sw", *words)
+    more = "both values, separated by a comma, to add jobs, or "
+    assert refused.value.fix == f"{more if has_finished else ''}a new sweep, in another folder"
+
+
 def test_a_dry_run_of_a_resume_leaves_the_sweep_unchanged(finished: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(finished)
     before = contents(finished)

@@ -313,8 +313,13 @@ def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        pytest.param("dataset=diabetes sweep.metric=accuracy/test", "sweep.metric=rmse/test", marks=pytest.mark.slow),
-        ("dataset=moons sweep.metric=r2/val", "sweep.metric=accuracy/val"),
+        pytest.param("dataset=diabetes sweep.metric=accuracy/test", "sweep.metric=rmse/test\n", marks=pytest.mark.slow),
+        ("dataset=moons sweep.metric=r2/val", "sweep.metric=accuracy/val\n"),
+        pytest.param(
+            "dataset=moons sweep.metric=auc/val",
+            "sweep.metric=accuracy/val, or more metrics: 'metrics=[auc]'\n",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, message: str, exp, tmp_path: Path):

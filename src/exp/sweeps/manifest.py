@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from exp.config.former_names import describe_changes
 from exp.config.schema import flatten
 from exp.errors import ConfigError
+from exp.results import summary
 from exp.results.atomic import replacement
 from exp.results.run_folder import (
     COMPARISON,
@@ -34,6 +35,10 @@ _RESERVED = (
     *(FIGURES, SEED_BANDS, FOLD_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, FOLDS_TABLE),
     *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS, SEARCH_RECORD),
 )
+
+
+# Keys of the config that cannot vary between the jobs of a sweep.
+_OF_SWEEP = ("folds", "fold_repeats")
 
 
 # Of a name in the file systems of Linux, macOS and Windows.
@@ -115,17 +120,13 @@ class Manifest:
         varied = {name for job in jobs for name in {*first, *job.flat} if job.flat.get(name) != first.get(name)}
         varied |= set(self._varied)
         if self._base and jobs[0].number == 0:  # a search adds jobs as it runs, and checks its study instead
-            changed = [
-                change
+            changes = {
+                name: change
                 for name, change in describe_changes(self._base, first).items()
                 if name not in varied and not is_not_part_of_run(name)
-            ]
-            if changed:
-                raise ConfigError(
-                    f"cannot resume the sweep in {self._path.parent} with a different config: {'; '.join(changed)}",
-                    "both values, separated by a comma, to add jobs, or a new sweep without sweep.resume",
-                    key="sweep.resume",
-                )
+            }
+            if changes:
+                raise self._refuse(changes)
         for job, name in zip(jobs, names, strict=True):
             if job.key not in self.folders:
                 taken = set(self.folders.values())
@@ -137,3 +138,14 @@ class Manifest:
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
         return self.folders
+
+    def _refuse(self, changes: Mapping[str, str]) -> ConfigError:
+        """Return the error for a config that differs from the sweep's. Jobs are added to those that finished."""
+        folder = self._path.parent
+        has_finished = any(summary.read(folder / name).get("status") == "finished" for name in self.folders.values())
+        more = "both values, separated by a comma, to add jobs, or "
+        return ConfigError(
+            f"cannot resume the sweep in {folder} with a different config: {'; '.join(changes.values())}",
+            f"{more if has_finished and not changes.keys() & set(_OF_SWEEP) else ''}a new sweep, in another folder",
+            key="sweep.resume",
+        )

@@ -1,8 +1,11 @@
 """Whether the jobs of a sweep measure the metric that it is ordered by, before one begins."""
 
+import shlex
 from collections.abc import Sequence
 
-from exp.config.metric_names import always_computed, chosen_metrics
+from exp.config.metric_names import always_computed, chosen_metrics, metric_names, split_class
+from exp.config.overrides import quote_names
+from exp.config.own_metrics import is_own
 from exp.config.schema import Config
 from exp.errors import ConfigError
 from exp.sweeps.jobs import Job
@@ -15,24 +18,24 @@ _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.di
 def check_metric(jobs: Sequence[Job], metric: str) -> None:
     """Raise ConfigError if no job measures `metric`, such as the accuracy of a regression."""
     name, _, split = metric.rpartition("/")
-    computed = [_list_computed(job.config) for job in jobs]
-    if None in computed or any(name in names for names in computed if names is not None):
+    kinds = [_kind(job.config) for job in jobs]
+    computed = [_list_computed(job.config, kind) for job, kind in zip(jobs, kinds, strict=True) if kind is not None]
+    if len(computed) < len(jobs) or any(name in names for names in computed):
         return
-    available = [f"{one}/{split}" for one in dict.fromkeys(one for names in computed for one in names or ())]
+    available = [f"{one}/{split}" for one in dict.fromkeys(one for names in computed for one in names)]
     override = f"sweep.metric={available[1]}"
+    can_compute = is_own(name) or any(split_class(name)[0] in metric_names(kind) for kind in kinds if kind is not None)
     raise ConfigError(
         f"sweep.metric={metric}: no job has this metric (available: {', '.join(available)})",
-        f"{override}, or more metrics: 'metrics=[{name}]'",
+        f"{override}, or more metrics: {shlex.quote(f'metrics={quote_names([name])}')}" if can_compute else override,
         key="sweep.metric",
         override=override,
     )
 
 
-def _list_computed(config: Config) -> tuple[str, ...] | None:
-    """Return the metrics that a run computes, None if only the rows tell them."""
-    chosen = chosen_metrics(config.metrics, config.metric)
-    kind = _kind(config)
-    return None if kind is None else (*always_computed(kind), *chosen)
+def _list_computed(config: Config, kind: str) -> tuple[str, ...]:
+    """Return the metrics that a run computes."""
+    return (*always_computed(kind), *chosen_metrics(config.metrics, config.metric))
 
 
 def _kind(config: Config) -> str | None:

@@ -133,7 +133,9 @@ def test_other_parameters_are_not_calibrated(folder: Path):
             "auc does not depend on the predicted class (available: accuracy, balanced_accuracy, f1,",
             marks=pytest.mark.slow,
         ),
-        pytest.param(["run=numbers"], "run=numbers: its model predicts no probabilities", marks=pytest.mark.slow),
+        pytest.param(
+            ["run=numbers"], "run=numbers: it predicts numbers, and only probabilities of", marks=pytest.mark.slow
+        ),
         pytest.param(["run=nowhere"], "nowhere does not contain a run", marks=pytest.mark.slow),
     ],
 )
@@ -151,6 +153,10 @@ def test_a_run_without_validation_rows_is_refused(folder: Path):
     )
     result = run_module("exp", ["calibrate", "run=all"], folder)
     assert "run=all: it has no val rows that were not trained on" in result.stderr
+    do(folder, *"dataset=iris epochs=1 figures=false dataset.train_on_val=true hydra.run.dir=more".split())
+    result = run_module("exp", ["calibrate", "run=more"], folder)
+    assert "run=more: it was trained on its validation rows" in result.stderr
+    assert "try: a run without dataset.train_on_val" in result.stderr
 
 
 @pytest.mark.parametrize(

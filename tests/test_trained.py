@@ -261,6 +261,19 @@ def test_a_run_that_has_not_finished_is_used_with_a_note(folder: Path, tmp_path:
     assert "note:" not in tool(folder, "evaluate", "run=cancer").stdout
 
 
+def test_a_damaged_checkpoint_names_the_other_one(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "cancer", tmp_path / "cancer")
+    for name, fix in (
+        ("last", "checkpoint=best"),
+        ("best", "a new run with the overrides in cancer/.hydra/overrides.yaml"),
+    ):
+        path = tmp_path / f"cancer/checkpoints/{name}.pt"
+        path.write_bytes(path.read_bytes()[:900])
+        done = tool(tmp_path, "evaluate", "run=cancer", f"checkpoint={name}")
+        assert f"{name}.pt cannot be read" in done.stderr
+        assert done.stderr.endswith(f"\n  try: {fix}\n")
+
+
 def test_an_evaluation_of_a_table_agrees_with_its_predictions(folder: Path, tmp_path: Path):
     frame = pd.read_csv(folder / "cancer.csv")
     frame.loc[[1, 2], "diagnosis"] = np.nan

@@ -99,12 +99,16 @@ def _rows(trained: "TrainedModel", split: str) -> "ClassRows":
     from exp.training.objectives import Binary, Multiclass, class_rows
 
     objective, data = trained.objective, trained.experiment.data
-    if trained.preprocessing.has_labels:
-        what = f"run={trained.folder}: it predicts labels, and only probabilities of classes can be calibrated"
-        raise ConfigError(what, "a run with one column as dataset.target")
+    if trained.preprocessing.classes is None:
+        kind = "labels" if trained.preprocessing.has_labels else "numbers"
+        what = f"run={trained.folder}: it predicts {kind}, and only probabilities of classes can be calibrated"
+        raise ConfigError(what, "a run whose target is one column of classes")
     if not isinstance(objective, Multiclass | Binary) or getattr(objective, "is_probability", True) is False:
         fix = "a run with loss=cross_entropy or loss=bce_with_logits"
         raise ConfigError(f"run={trained.folder}: its model predicts no probabilities", fix)
+    if trained.config.dataset.get("train_on_val"):
+        what = f"run={trained.folder}: it was trained on its validation rows, as dataset.train_on_val=true says"
+        raise ConfigError(what, "a run without dataset.train_on_val, such as a job of the sweep")
     if split not in data.splits or data.val is data.train:
         fix = "a run with 'dataset.split=[.6,.2,.2]'"
         raise ConfigError(f"run={trained.folder}: it has no {split} rows that were not trained on", fix)

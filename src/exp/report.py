@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from exp.cli.commands import run_command
-from exp.errors import ExpError
+from exp.errors import CheckpointError, ExpError
 
 
 def report(run: str, **moved: str) -> None:
@@ -44,8 +44,8 @@ def report(run: str, **moved: str) -> None:
         except ExpError as error:
             if (folder / run_folder.REPORT).exists():
                 raise
-            missing = str(error)
-            print(f"without the model's results: {error}")
+            missing = error.problem if isinstance(error, CheckpointError) else str(error)  # it takes no other one
+            print(f"without the model's results: {missing}")
         if experiment is not None:
             for event in draw_and_save(folder, experiment, Position(0, 0, 0)):
                 if isinstance(event, Noted):

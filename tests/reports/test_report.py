@@ -177,7 +177,12 @@ def test_report_writes_the_page_of_a_diverged_run(exp, tmp_path: Path):
     assert done.returncode == 1
     asked = report(tmp_path, "run")
     assert asked.returncode == 0, asked.stderr
-    assert "saved no checkpoint" in asked.stdout
+    assert "last.pt does not exist" in asked.stdout
+    refused = forking.run("exp", ["importance", "run=run"], tmp_path)
+    assert refused.stderr.endswith("last.pt does not exist\n  try: checkpoint=best\n")
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    refused = forking.run("exp", ["importance", "run=run"], tmp_path)
+    assert refused.stderr.endswith("last.pt does not exist\n  try: a new run with a smaller optimizer.lr\n")
     page = Page(tmp_path / "run/report.html")
     assert re.search(r"diverged: the training loss became \S+ at step \d+\s+try: ", page.text)
     assert "without the model's results" in page.text

@@ -93,6 +93,7 @@ def test_a_sweep_is_sorted_by_one_of_them(exp: Any, tmp_path: Path):
         ("metrics=[mae]", "mae is no metric of classes"),
         ("dataset=diabetes metrics=[auc]", "auc is no metric of a numeric target"),
         ("metrics=[f1:yes]", "the target has no class 'yes'"),
+        ("metrics=[auc,f1:yes,mae]", r"class 'yes' \(available: malignant, benign\); mae is no metric of classes"),
         ("loss=mse metrics=[brier]", "brier needs probabilities"),
     ],
 )
@@ -126,6 +127,7 @@ def test_evaluate_computes_others_than_those_of_the_run(exp: Any, tmp_path: Path
     assert exp("evaluate", "run=run", "metrics=f1").stdout == expected
     for wrong, problem in {
         "[acc]": "metrics must be names of metrics",
+        "[auc,f1:no,mae]": "metrics=[auc,f1:no,mae]: the target has no class 'no'",
         "mae": "mae is no metric of classes",
         "f1:no": "the target has no class 'no'",
         "other.gain": "metrics=other.gain is not allowed",

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from exp.errors import CheckpointError
+from exp.results import summary
 from exp.results.atomic import replacement
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
@@ -62,10 +64,28 @@ def read(path: Path) -> State:
 
 def read_one(run: Path, which: str) -> State:
     """Return the state of the checkpoint `which`, best or last. CheckpointError if there is none, as in `read`."""
-    path = run / (BEST_CHECKPOINT if which == "best" else LAST_CHECKPOINT)
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint", resume_command(run))
-    return read(path)
+    path, other = (run / name for name in (BEST_CHECKPOINT, LAST_CHECKPOINT)[:: 1 if which == "best" else -1])
+    try:
+        if path.exists():
+            return read(path)
+        problem = f"{path} does not exist"
+    except CheckpointError as error:
+        problem = error.problem
+    raise CheckpointError(problem, f"checkpoint={other.stem}" if _is_readable(other) else _fix_without(run))
+
+
+def _is_readable(path: Path) -> bool:
+    with suppress(CheckpointError):
+        return path.exists() and bool(read(path))
+    return False
+
+
+def _fix_without(run: Path) -> str:
+    """Return what to do about a run that has no checkpoint."""
+    status = summary.read(run).get("status")
+    if status == "diverged":
+        return "a new run with a smaller optimizer.lr"
+    return f"a new run with the overrides in {run / OVERRIDES}" if status == "finished" else resume_command(run)
 
 
 def newest(run: Path) -> tuple[State | None, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.config.metric_names import as_cost
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
-from exp.results.run_folder import LAST_CHECKPOINT, SUMMARY, find_results
+from exp.results.run_folder import LAST_CHECKPOINT, SUMMARY, find_results, resume_command
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ def write(folder: Path, content: dict[str, Any]) -> None:
 def write_failure(folder: Path, error: str, overrides: list[str]) -> None:
     """Write for a run whose process died that it failed."""
     write(folder, {"overrides": overrides, **read(folder), "status": "failed", "error": error})
+
+
+def describe_unfinished(folder: Path) -> str | None:
+    """Return how the run in `folder` ended, and how to resume it, if it can be; None if it is finished or pruned."""
+    status = read(folder).get("status")
+    if status in ("finished", "pruned"):
+        return None
+    onward = "" if status == "diverged" else f"; to resume it: {resume_command(folder)}"
+    return f"{folder} is {status}, not finished{onward}"
 
 
 def has_nothing(folder: Path) -> bool:

@@ -21,17 +21,9 @@ from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.data.target_scale import OwnUnit
 from exp.errors import ConfigError, DataError
-from exp.results import calibration_json, checkpoints, summary
+from exp.results import calibration_json, checkpoints, run_folder, summary
 from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
-from exp.results.run_folder import (
-    add_user_modules_to_path,
-    check_checkpoint,
-    check_is_run,
-    final_checkpoint,
-    read_config,
-    resume_command,
-)
 from exp.training.build import Experiment, build, build_objective, metric_names_of
 from exp.training.build_model import build_model
 from exp.training.calibration import Calibration, CalibrationLayer
@@ -39,6 +31,7 @@ from exp.training.choices import resolve_by_target
 from exp.training.events import State
 from exp.training.learner import compute_metrics
 from exp.training.member_models import rows_per_pass
+from exp.training.metric_choice import check_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Binary, Multiclass, Objective
 from exp.training.predictions import Columns, prediction_columns
@@ -224,19 +217,20 @@ def load_trained(
         CheckpointError: There is no such checkpoint, or it is damaged.
     """
     folder = Path(folder)
-    check_checkpoint(which)
-    check_is_run(folder)
-    add_user_modules_to_path(folder)
-    config = config_from_saved(read_config(folder))
+    run_folder.check_checkpoint(which)
+    run_folder.check_is_run(folder)
+    run_folder.add_user_modules_to_path(folder)
+    config = config_from_saved(run_folder.read_config(folder))
     dataset = with_moved_files(config.dataset, moved or {})
     config = replace(config, dataset=dataset, metrics=[*metric_names_of(config), *metrics])
     if which == "auto":
-        which = final_checkpoint(folder, vars(config.early_stopping))
+        which = run_folder.final_checkpoint(folder, vars(config.early_stopping))
     state = checkpoints.read_one(folder, which)
-    if (status := summary.read(folder).get("status")) not in ("finished", "pruned"):
-        print(f"note: {folder} is {status}, not finished; to resume it: {resume_command(folder)}")
+    if (note := summary.describe_unfinished(folder)) is not None:
+        print(f"note: {note}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = resolve_by_target(config, preprocessing.target_kind)
+    check_metrics(metrics, "loss", preprocessing.target_kind, config.loss.get("output") != "value")
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     with preserved_streams():

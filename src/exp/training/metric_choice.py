@@ -114,8 +114,7 @@ def choose_metrics(
     Raises:
         ConfigError: A metric is not for such a target, or for such a loss.
     """
-    for name in names:
-        _check(key, name, names, target, gives_probabilities)
+    _check(key, names, target, gives_probabilities)
     known = always_computed(target.kind)
     chosen = tuple(name for name in dict.fromkeys(names) if name not in known)
     own = {name: OwnMetric.load(name) for name in chosen if is_own(name)}
@@ -124,26 +123,26 @@ def choose_metrics(
 
 def check_metrics(metrics: str | Sequence[str], metric: str, target: TargetKind, gives_probabilities: bool) -> None:
     """Raise ConfigError, as `choose_metrics` does, for the keys `metrics` and `metric` of a config."""
-    names = [metrics] if isinstance(metrics, str) else metrics
+    _check("metrics", [metrics] if isinstance(metrics, str) else metrics, target, gives_probabilities)
+    _check("metric", [metric], target, gives_probabilities)
+
+
+def _check(key: str, names: Sequence[str], target: TargetKind, gives_probabilities: bool) -> None:
+    """Raise ConfigError, with all of them, if some of the `names` that `key` has are no metrics of the target."""
+    problems, kept = list[str](), list[str]()
     for name in names:
-        _check("metrics", name, names, target, gives_probabilities)
-    _check("metric", metric, [metric], target, gives_probabilities)
-
-
-def _check(key: str, name: str, names: Sequence[str], target: TargetKind, gives_probabilities: bool) -> None:
-    """Raise ConfigError if `name`, one of the `names` that `key` has, is no metric of the target or of the loss."""
-    wrong = find_wrong_metric(name, target)
-    if wrong is None and name in _OF_PROBABILITIES and not gives_probabilities:
-        wrong = f"{name} needs probabilities, and with this loss the model's outputs are none", None
-    if wrong is None:
+        wrong = find_wrong_metric(name, target)
+        if wrong is None and name in _OF_PROBABILITIES and not gives_probabilities:
+            wrong = f"{name} needs probabilities, and with this loss the model's outputs are none", None
+        what, meant = wrong or (None, name)
+        problems += [] if what is None else [what]
+        kept += [] if meant is None else [meant]
+    if not problems:
         return
-    what, meant = wrong
+    value, override = quote_names(names), f"{key}={quote_names(dict.fromkeys(kept))}"
     if key == "metric":
-        value, override = quote_text(name), text_override(key, meant or "loss")
-    else:
-        value, replaced = quote_names(names), [meant if one == name else one for one in names]
-        override = f"{key}={quote_names([one for one in dict.fromkeys(replaced) if one is not None])}"
-    raise ConfigError(f"{key}={value}: {what}", shlex.quote(override), key=key, override=override)
+        value, override = quote_text(names[0]), text_override(key, kept[0] if kept else "loss")
+    raise ConfigError(f"{key}={value}: {'; '.join(problems)}", shlex.quote(override), key=key, override=override)
 
 
 def _drop_undefined(values: Mapping[str, float | None]) -> dict[str, float]:

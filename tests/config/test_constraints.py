@@ -19,3 +19,31 @@ def test_a_constraint_is_of_the_classes_in_conf_and_not_of_others_with_the_same_
     assert config.optimizer["eps"] == [1e-30, 1e-3]
     with pytest.raises(ConfigError, match=r"optimizer\.eps must be a number"):
         config_of("optimizer=adam", "optimizer.eps=[1e-30,1e-3]")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optimizer.lr_factors=[0.1]", r"optimizer\.lr_factors must be .*, got \[0\.1\]"),
+        ("optimizer.decay_factors=[0.1]", r"optimizer\.decay_factors must be .*, got \[0\.1\]"),
+        ("loss.class_weights=[1,-1]", r"loss\.class_weights must be .*, got \[1,-1\]"),
+    ],
+)
+def test_a_list_of_factors_is_refused(line: str, message: str):
+    config_of("loss.class_weights=[1,2]")
+    with pytest.raises(ConfigError, match=message):
+        config_of(line)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        constraints.CONSTRAINTS["dataset.size"][0],
+        constraints.Number(1, null=True, auto=True, length=2),
+        constraints.Number(1, whole=True, many=True, at_most=True),
+    ],
+)
+@pytest.mark.parametrize("item", [None, "auto", "<=4", [1]])
+def test_the_items_of_a_list_are_numbers(limit: constraints.Number, item: object):
+    assert limit.accepts([8, 32])
+    assert not limit.accepts([item, 32])

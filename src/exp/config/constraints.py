@@ -130,7 +130,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),
     "loss.label_smoothing": (Number(0, 1), "0.1"),
     "loss.delta": (_POSITIVE, "1.0"),
-    "loss.class_weights": (OneOfEach((None, "balanced"), "class: '{yes: 20}'", _POSITIVE), "balanced"),
+    "loss.class_weights": (OneOfEach((None, "balanced"), "class: '{yes: 20}'", _POSITIVE, lists=True), "balanced"),
     "loss.weight": (Number(0, many=True), "20"),
     "loss.pos_weight": (Number(0, many=True), "20"),
 }

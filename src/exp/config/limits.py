@@ -35,7 +35,7 @@ class Number:
         ):
             return False
         if (self.many or self.length is not None) and isinstance(value, list):
-            one = replace(self, length=None, many=False)
+            one = replace(self, length=None, many=False, null=False, auto=False, at_most=False)
             return all(one.accepts(item) for item in cast("list[object]", value))
         if (
             isinstance(value, bool)
@@ -105,14 +105,15 @@ class ThreeParts:
 
 @dataclass(frozen=True)
 class OneOfEach:
-    """One of the options, or a mapping with one of them for each name; or a list or mapping of `number`."""
+    """One of the options, or a mapping with one of them, or with a `number`, for each name."""
 
     options: tuple[object, ...]
     example: str  # such as "column: '{age: drop}'"
     number: Number | None = None
+    lists: bool = False  # or a list of such numbers
 
     def accepts(self, value: object) -> bool:
-        if self.number is not None and isinstance(value, list):
+        if self.lists and self.number is not None and isinstance(value, list):
             return all(self.number.accepts(item) for item in cast("list[object]", value))
         if isinstance(value, dict):
             limit = self.number or OneOf(self.options)

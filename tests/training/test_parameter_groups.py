@@ -70,5 +70,16 @@ def test_an_unknown_name_and_an_optimizer_without_groups_are_refused():
     model = nn.Linear(2, 3)
     with pytest.raises(ConfigError, match="no parameter of the model is called 'scale'"):
         group_parameters(model, {"_target_": "torch.optim.Adam", "decay_factors": {"scale": 0}})
-    with pytest.raises(ConfigError, match="LBFGS has one learning rate"):
-        group_parameters(model, {"_target_": "torch.optim.LBFGS", "lr_factors": {"bias": 1}})
+    for key, what in (("lr_factors", "one learning rate"), ("decay_factors", "no weight decay")):
+        with pytest.raises(ConfigError, match=rf"optimizer\.{key}: LBFGS has {what}"):
+            group_parameters(model, {"_target_": "torch.optim.LBFGS", key: {"bias": 1}})
+
+
+def test_the_fix_for_an_unknown_name_of_an_experiment_works():
+    line = ["dataset=diabetes", "experiment=realmlp_s", "model=tabular_mlp", "batching=full", "epochs=1"]
+    with pytest.raises(
+        ConfigError, match=r"optimizer\.lr_factors: no parameter of the model is called 'scale'"
+    ) as error:
+        build(config_of(*line))
+    assert error.value.override == error.value.fix == "optimizer.lr_factors=null"
+    assert build(config_of(*line, error.value.override)).config.optimizer["lr_factors"] is None

@@ -22,7 +22,10 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
     if not lr and not decay:
         return list(model.parameters())
     if str(node["_target_"]).endswith(f".{LBFGS.__name__}"):
-        raise ConfigError("optimizer.lr_factors: LBFGS has one learning rate for all parameters", "optimizer=adam")
+        key, what = (
+            ("lr_factors", "one learning rate for all parameters") if lr else ("decay_factors", "no weight decay")
+        )
+        raise ConfigError(f"optimizer.{key}: LBFGS has {what}", "optimizer=adam", key=f"optimizer.{key}")
     words = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
     for key, factors in (("lr_factors", lr), ("decay_factors", decay)):
         for word in factors:
@@ -30,8 +33,9 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
                 raise ConfigError(
                     f"optimizer.{key}: no parameter of the model is called '{word}' (available: "
                     f"{', '.join(sorted(words))})",
-                    f"'optimizer.{key}={{{min(words)}: 1.0}}'",
+                    f"optimizer.{key}=null",
                     key=f"optimizer.{key}",
+                    override=f"optimizer.{key}=null",
                 )
     groups: dict[tuple[float, float], list[nn.Parameter]] = {(1.0, 1.0): []}
     for name, parameter in model.named_parameters():

@@ -1,6 +1,7 @@
 """Folders of images. The references are the arrays they were written from, and Pillow."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,8 +82,18 @@ def test_the_modes_of_a_png_file_are_read(mode: str, tmp_path: Path):
         image = Image.fromarray(grey).convert("RGB" if mode == "P" else "L").convert(mode)
     image.save(tmp_path / "a.png")
     for color in (False, True):
-        x = read_images([tmp_path / "a.png"], None, color, "dataset.size")
+        x = read_images([tmp_path / "a.png"], None, color)
         np.testing.assert_allclose(x, np.repeat(grey[None, None], 3 if color else 1, axis=1) / 255)
+
+
+def test_a_large_grey_image_of_16_bits_is_resized(tmp_path: Path):
+    rows = np.linspace(0, 1, 512)
+    write(tmp_path / "a.png", (60_000 * rows[:, None] * rows[None]).astype(np.uint16))
+    x = read_images([tmp_path / "a.png"], (32, 32), None)
+    # A linear filter keeps the product of two lines, except near the border and for rounding.
+    centres = rows.reshape(32, 16).mean(axis=1)[1:-1]
+    expected = 60_000 / 65_535 * centres[:, None] * centres[None]
+    np.testing.assert_allclose(x[0, 0, 1:-1, 1:-1], expected, atol=2e-3)
 
 
 def test_jpeg_images_are_turned_as_their_exif_data_say(tmp_path: Path):
@@ -90,7 +101,7 @@ def test_jpeg_images_are_turned_as_their_exif_data_say(tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
-    assert read_images([tmp_path / "a.jpg"], None, None, "dataset.size").shape == (1, 1, 6, 4)
+    assert read_images([tmp_path / "a.jpg"], None, None).shape == (1, 1, 6, 4)
 
 
 def test_images_of_several_sizes_are_refused_or_resized(tmp_path: Path):
@@ -125,6 +136,20 @@ def test_folders_that_hold_no_classes_are_refused(make: Callable[[Path], object]
     make(tmp_path)
     with pytest.raises(DataError, match=message):
         images(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [(("test", "train"), "train"), (("Test", "Training"), "Training"), (("test", "val"), "test")],
+)
+def test_a_folder_of_splits_is_refused_with_the_one_to_train_on(names: tuple[str, str], first: str, tmp_path: Path):
+    folder = tmp_path / "my images"
+    rename(folder, dict(zip(("cat", "dog"), names, strict=True)))
+    with pytest.raises(DataError, match="have the names of splits") as raised:
+        images(str(folder))
+    override = f"dataset.path={folder / first}"
+    assert raised.value.override == override
+    assert raised.value.fix == f"{shlex.quote(override)}, which is then split by dataset.split"
 
 
 def test_a_path_that_is_no_folder_is_refused_before_anything_is_written(tmp_path: Path):
@@ -163,6 +188,10 @@ def test_a_run_predicts_and_evaluates_new_images(
     truth = predicted["file"].str.partition(os.sep)[0]
     assert float(lines["accuracy"]) == pytest.approx((truth == predicted["prediction"]).mean())
 
+    (tmp_path / "digits/.thumbnails").mkdir()
+    (tmp_path / "digits/.thumbnails/0.png").write_text("no image")
+    predict("run", "digits", "again.csv")
+    assert Path("again.csv").read_text() == Path("out.csv").read_text()
     Path("flat").mkdir()
     Path("flat/one.png").write_bytes(next(Path("digits/7").glob("*.png")).read_bytes())
     predict("run", "flat", "flat.csv")

@@ -1,6 +1,7 @@
 """A folder of images: a folder for each class, or new images to predict."""
 
 import importlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import text_override
 from exp.data.columns.base import Floats
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.input_files import IMAGES, find_image_folder
@@ -33,40 +35,39 @@ def images(path: str, size: int | Sequence[int] | None = None, color: str | bool
         ConfigError: Pillow is not installed.
     """
     folder = find_image_folder(path)
-    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-    found = {one.name: _list_images(one) for one in classes}
+    found = {one.name: _list_images(one) for one in sorted(_list_folders(folder))}
     used = {name: files for name, files in found.items() if files}
     if len(used) < 2:
         what = f"it has images in {pluralize(len(used), 'folder')}" + f" ({', '.join(used)})" * bool(used)
         raise DataError(f"dataset.path={path}: {what}", "a folder with a folder of images for each class")
     if {name.lower() for name in used} <= _SPLITS:
         what = f"dataset.path={path}: its folders ({', '.join(used)}) have the names of splits, not of classes"
-        fix = f"dataset.path={folder / next(iter(used))}, which is then split by dataset.split"
-        raise DataError(what, fix, key="dataset.path")
+        to_train = next((name for name in used if name.lower().startswith("train")), next(iter(used)))
+        override = text_override("dataset.path", str(folder / to_train))
+        fix = f"{shlex.quote(override)}, which is then split by dataset.split"
+        raise DataError(what, fix, key="dataset.path", override=override)
     files = [file for files in used.values() for file in files]
-    x = read_images(files, _parse_size(size), None if color == "auto" else bool(color), "dataset.size")
+    x = read_images(files, _parse_size(size), None if color == "auto" else bool(color))
     dataset = as_dataset((x, np.repeat([*used], [len(files) for files in used.values()])))
     empty = [name for name in found if name not in used]
     notes = [f"folders without images are no classes: {', '.join(empty)}"] if empty else []
     return replace(dataset, notes=(*dataset.notes, *notes))
 
 
-def list_new_images(folder: Path, key: str) -> list[Path]:
+def list_new_images(folder: Path) -> list[Path]:
     """Return the images in a folder and its folders, sorted. DataError if there are none."""
-    folders = [folder, *(one for one in folder.iterdir() if one.is_dir())]
-    files = sorted(file for one in folders for file in _list_images(one))
+    files = sorted(file for one in (folder, *_list_folders(folder)) for file in _list_images(one))
     if not files:
-        raise DataError(f"{key}={folder}: the folder has no {', '.join(IMAGES)} files", "a folder of images")
+        raise DataError(f"data={folder}: the folder has no {', '.join(IMAGES)} files", "a folder of images")
     return files
 
 
-def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool | None, key: str) -> Floats:
+def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool | None) -> Floats:
     """Return the images as [N, C, H, W], between 0 and 1.
 
     Args:
         size: Height and width to which they are resized; None: they must be of equal size.
         color: Whether they have three channels; None: if one of them has color.
-        key: The key that resizes, for messages.
     """
     with require_extra("PIL", "dataset=images", "images"):
         importlib.import_module("PIL")
@@ -81,13 +82,12 @@ def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool
                 image = image.resize((size[1], size[0]), pillow.Resampling.BILINEAR, reducing_gap=3.0)
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{file}: the image cannot be read: {error}", "remove this file") from error
-        # Pillow's grey images of 16 bits have the modes I;16 and I.
-        values = np.asarray(image, dtype=np.float64) / (65535 if image.mode.startswith("I") else 255)
+        values = np.asarray(image, dtype=np.float64) / (65535 if image.mode == "I" else 255)
         arrays.append(values[:, :, None] if values.ndim == 2 else values)
         if arrays[-1].shape[:2] != arrays[0].shape[:2]:
             (h, w), (other_h, other_w) = arrays[0].shape[:2], arrays[-1].shape[:2]
             what = f"images of several sizes: {files[0]} has {h} x {w} pixels, {file} has {other_h} x {other_w}"
-            raise DataError(what, f"'{key}=[{h},{w}]', which resizes all of them", key=key)
+            raise DataError(what, f"'dataset.size=[{h},{w}]', which resizes all of them", key="dataset.size")
     channels = 3 if color else max(array.shape[2] for array in arrays)
     alike = [array if array.shape[2] == channels else np.repeat(array, channels, axis=2) for array in arrays]
     return np.ascontiguousarray(np.stack(alike).transpose(0, 3, 1, 2))
@@ -95,10 +95,15 @@ def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool
 
 def _as_grey_or_color(image: Any, color: bool | None) -> Any:
     """Return the image in grey, of 8 or 16 bits, or in red, green and blue; None: as it is."""
+    # Grey images of 16 bits have the modes I and I;16. Pillow cannot reduce I;16.
     if image.mode.startswith("I"):
-        return image
+        return image.convert("I")
     is_grey = image.mode in ("1", "L", "LA") if color is None else not color
     return image.convert("L" if is_grey else "RGB")
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    return [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
 
 
 def _list_images(folder: Path) -> list[Path]:

@@ -51,8 +51,8 @@ def _read_folder(folder: Path, preprocessing: Preprocessing) -> Frame:
     if len(preprocessing.shape) != 3:
         raise DataError(f"data={folder}: it is a folder, and the run was not trained on images", "a table")
     channels, height, width = preprocessing.shape
-    files = list_new_images(folder, "data")
-    x = read_images(files, (height, width), channels == 3, "data")
+    files = list_new_images(folder)
+    x = read_images(files, (height, width), channels == 3)
     frame = _as_frame(x, preprocessing, str(folder))
     frame.index = [str(file.relative_to(folder)) for file in files]
     of_folder = [file.parent.name for file in files]

@@ -195,7 +195,7 @@ def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Pa
     assert "(of 0, 2); to calibrate: python -m exp calibrate run=cv/0\n" in printed
     assert run(tmp_path, "evaluate", "run=cv").splitlines()[1].startswith("uses job 0 (fold=0); ensemble=true averages")
     done = forking.run("exp", ["evaluate", "run=cv", "ensemble=true"], tmp_path)
-    assert "or cv/predictions.csv, in which each row is predicted by a model that did not train on it" in done.stderr
+    assert "cv/predictions.csv has predictions of each row by models that did not train on it" in done.stderr
 
 
 @pytest.mark.slow

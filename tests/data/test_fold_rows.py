@@ -106,7 +106,7 @@ TABLE = ["dataset=table", "dataset.path=t.csv", "dataset.target=y"]
         ([*TABLE, "folds=3", "dataset.order=t", "dataset.group=g"], "cannot have both dataset.order and dataset.group"),
         ([*TABLE, "folds=3", "dataset.order=t", "fold_repeats=2"], "no randomness to repeat"),
         ([*TABLE, "folds=3", "dataset.test_path=t.csv"], "dataset.test_path=t.csv: folds=3 chooses the rows"),
-        ([*TABLE, "folds=3", "dataset.val_path=t.csv"], "dataset.val_path=t.csv: folds=3 chooses the rows"),
+        ([*TABLE, "folds=3", "dataset.val_path=t.csv"], "this key gives the rows for validation"),
         ([*TABLE, "folds=3", "dataset.split_column=p"], "dataset.split_column=p: folds=3 chooses the rows"),
         ([*TABLE, "dataset.stratify=true", "dataset.group=g"], "cannot be combined with dataset.group"),
     ],

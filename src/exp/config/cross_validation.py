@@ -8,8 +8,12 @@ if TYPE_CHECKING:
     from exp.config.schema import Config
 
 
-# Keys that say which rows are for testing, or for validation.
-_PARTS = ("split_column", "val_path", "test_path")
+# Keys that say which rows are in which split, and what they give.
+_PARTS = {
+    "split_column": "the split of each row",
+    "val_path": "the rows for validation",
+    "test_path": "the rows for testing",
+}
 
 
 def check_fold(config: "Config") -> None:
@@ -49,11 +53,11 @@ def refuse_all_folds(config: "Config") -> None:
 
 def _check_dataset(config: "Config") -> None:
     dataset, folds = config.dataset, f"folds={config.folds}"
-    for name in _PARTS:
+    for name, rows in _PARTS.items():
         if (given := dataset.get(name)) is not None:
             key = f"dataset.{name}"
             raise ConfigError(
-                f"{key}={given}: {folds} chooses the rows for testing, and this key gives them",
+                f"{key}={given}: {folds} chooses the rows of each split, and this key gives {rows}",
                 f"{folds} without {key}, or {key} without folds",
                 key=key,
                 override="",

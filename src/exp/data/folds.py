@@ -89,7 +89,7 @@ def _check(dataset: Dataset, fold: Fold, is_stratified: bool) -> None:
     key_value = f"folds={fold.folds}"
     if dataset.parts is not None:
         raise ConfigError(
-            f"{key_value}: the rows for testing are given by dataset.split_column, val_path or test_path",
+            f"{key_value}: the rows of a split are given by dataset.split_column, val_path or test_path",
             "folds=null, or the rows in one file without dataset.split_column",
             key="folds",
         )

@@ -94,7 +94,7 @@ class TrainedEnsemble:
     def _other_rows(self, split: str) -> ConfigError:
         sweep = self.lead.folder.parent
         joined = sweep / PREDICTIONS
-        known = f", or {joined}, in which each row is predicted by a model that did not train on it"
+        known = f"; {joined} has predictions of each row by models that did not train on it"
         return ConfigError(
             f"split={split} ensemble=true: the models of {sweep} do not have the same {split} rows, so some were "
             f"trained on those of others",

@@ -1,5 +1,6 @@
 """A sweep is resumed, and a study continued, only on the rows that its jobs were trained on."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,30 @@ def test_a_sweep_whose_data_changed_is_refused_and_left_unchanged():
     assert not Path("sw/2").exists()
     write(0)
     assert len(sweep(*again).table) == 3
+
+
+def test_a_sweep_whose_data_file_moved_is_resumed_with_its_new_place():
+    write(0)
+    sweep(*LINE, "seed=0,1", "hydra.sweep.dir=sw")
+    shutil.rmtree("sw/1")
+    Path("new").mkdir()
+    shutil.move("data.csv", "new/d.csv")
+    write(1)
+    shutil.move("data.csv", "data2.csv")  # a similar name is no sign of the same rows
+    with pytest.raises(ExpError) as refused:
+        sweep("sweep.resume=sw")
+    assert refused.value.fix == 'sweep("sweep.resume=sw", "dataset.path=NEW")'
+    for more in ([], ["seed=2"]):
+        with pytest.raises(ExpError, match=r"rows of dataset.path=data2.csv changed: their fingerprint was"):
+            sweep("sweep.resume=sw", "dataset.path=data2.csv", *more)
+    assert len(sweep("sweep.resume=sw", "dataset.path=new/d.csv").table) == 2
+    resumed = sweep("sweep.resume=sw", "seed=0,1,2")
+    assert set(resumed.table["status"]) == {"finished"}
+    assert list(resumed.seeds["n"]) == [3]  # another path is no other choice
+    assert sorted(path.parent.name for path in Path("sw").glob("*/summary.json")) == ["0", "1", "2"]
+    with pytest.raises(ExpError, match=r"dataset.path=new/dd.csv: file not found") as refused:
+        sweep("sweep.resume=sw", "dataset.path=new/dd.csv")
+    assert refused.value.override == "dataset.path=new/d.csv"
 
 
 @pytest.mark.slow

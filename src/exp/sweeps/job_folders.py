@@ -49,18 +49,23 @@ class JobFolders:
         self._composer = composer
         self._draws_figures = draws_figures
         self._folder = Path(str(config.hydra.sweep.dir))
-        self._manifest = Manifest(self._folder)
+        self.manifest = Manifest(self._folder)
         self._rows = sweep_csv.read_rows(self._folder)
         self._written_at = time.perf_counter()
 
     def read_fingerprint(self, job: Job) -> str | None:
         """Return the fingerprint of the rows that the job was trained on; None if it has not begun."""
-        name = self._manifest.folders.get(job.key)
+        name = self.manifest.folders.get(job.key)
         return None if name is None else summary.read(self._folder / name).get("data_sha256")
+
+    def read_fingerprints(self) -> set[str]:
+        """Return the fingerprints of the rows that the jobs of the sweep were trained on."""
+        content = (summary.read(self._folder / name) for name in self.manifest.folders.values())
+        return {str(one["data_sha256"]) for one in content if one.get("data_sha256") is not None}
 
     def add(self, jobs: Sequence[Job], names: Sequence[str]) -> None:
         """Add jobs to the sweep, with the names that their folders get if these are free."""
-        self._manifest.add(jobs, names)
+        self.manifest.add(jobs, names)
 
     def has_ended(self, job: Job) -> bool:
         """Return whether the job needs not run again."""
@@ -130,10 +135,10 @@ class JobFolders:
         return result
 
     def _path(self, job: Job) -> Path:
-        return self._folder / self._manifest.folders[job.key]
+        return self._folder / self.manifest.folders[job.key]
 
     def _row(self, job: Job) -> sweep_csv.Row:
-        return self._rows.get(self._manifest.folders[job.key], {})
+        return self._rows.get(self.manifest.folders[job.key], {})
 
     def _notify_callbacks(self, job: Job, ended: bool = False) -> None:
         """Call the user's Hydra callbacks for a job that begins or has ended. exp's own callback does not need it."""

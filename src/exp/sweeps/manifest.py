@@ -3,15 +3,18 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from exp.config.former_names import describe_changes
 from exp.config.schema import flatten
-from exp.errors import ConfigError
+from exp.data.input_files import DATA_PATHS
+from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary
 from exp.results.atomic import replacement
+from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     COMPARISON,
     FIGURES,
@@ -106,6 +109,24 @@ class Manifest:
             self.folders = _compute_keys(folder, self.folders.values())
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
+
+    def with_former_paths(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs of a resumed sweep with keys as if a data file that moved were where it was."""
+        now, is_equal = jobs[0].flat, {key: len({job.flat.get(key) for job in jobs}) == 1 for key in DATA_PATHS}
+        kept = (key for key in DATA_PATHS if is_equal[key] and key not in self._varied)
+        former = {key: self._base[key] for key in kept if None not in (self._base.get(key), now.get(key))}
+        return [replace(job, flat={**job.flat, **former}) for job in jobs]
+
+    def name_new_place(self, error: DataError) -> DataError:
+        """Return the error for a data file that is not found, with the line that resumes the sweep with its new place.
+
+        A path that the sweep does not have was just typed, and keeps its error.
+        """
+        key = error.key or ""
+        if key not in DATA_PATHS or not error.problem.startswith(f"{key}={self._base.get(key)}:"):
+            return error
+        fix = resume_sweep_command(display_path(self._path.parent.absolute()), f"{key}=NEW")
+        return DataError(error.problem, fix, key=key)
 
     def add(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[str, str]:
         """Add jobs, write the file, and return the name of every job's folder by the job's key.

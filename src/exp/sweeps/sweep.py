@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from exp.errors import ConfigError, pluralize
+from exp.errors import ConfigError, DataError, pluralize
 from exp.results import sweep_csv
 from exp.results.resume_line import NO_STORAGE
 from exp.results.run_folder import config_dir_in
@@ -117,12 +117,17 @@ class Sweep:
 
     def _add(self, requests: Sequence[JobRequest]) -> None:
         """Check the requested jobs, and queue those that need to run."""
-        jobs = check_jobs(requests, self._config, self._composer)
+        try:
+            composed = check_jobs(requests, self._config, self._composer)
+        except DataError as error:
+            raise self._folders.manifest.name_new_place(error) from None
+        jobs = self._folders.manifest.with_former_paths(composed)
+        is_moved = jobs != composed
         names = folder_names(jobs, self._config, self._composer)
         if self._config.sweep.dry_run:
             print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
             sys.exit(0)
-        self._check_rows(jobs)
+        self._check_rows(jobs, is_moved)
         if not self._is_search:  # whose examples were checked
             check_data((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)
         self._folders.add(jobs, names)
@@ -140,14 +145,19 @@ class Sweep:
             print(f"note: {pluralize(equal, 'job')} equal to another one, which runs once")
         self._report(ended)
 
-    def _check_rows(self, jobs: Sequence[Job]) -> None:
-        """Raise ConfigError if the rows of a job are not those that an earlier job was trained on."""
+    def _check_rows(self, jobs: Sequence[Job], is_moved: bool) -> None:
+        """Raise ConfigError if the rows of a job are not those that an earlier job was trained on.
+
+        If the data file moved, jobs of other seeds were trained on the same rows.
+        """
         new = {key: job for job in jobs if (key := rows_key(job)) not in self._checked}
         self._checked |= new.keys()
         recorded = dict(self._source.rows)
         for job in jobs:
             if (key := rows_key(job)) in new and (rows := self._folders.read_fingerprint(job)):
                 recorded[key] = rows
+        if is_moved and len(known := self._folders.read_fingerprints()) == 1:
+            recorded = dict.fromkeys(new, *known) | recorded
         if (change := describe_changed_rows(new, recorded, self._executor)) is None:
             return
         if self._is_search:

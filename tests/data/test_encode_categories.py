@@ -61,7 +61,7 @@ def test_a_model_without_an_embedding_gets_features_or_is_refused(table: str):
 
 
 def test_a_new_category_is_predicted_as_zeros_and_an_empty_cell_as_in_training(table: str, tmp_path: Path):
-    train(*LINE, table, "dataset.encode=auto", "figures=false", f"hydra.run.dir={tmp_path}/run")
+    train(*LINE, table, "model=tabular_mlp", "dataset.encode=auto", "figures=false", f"hydra.run.dir={tmp_path}/run")
     trained = load_trained(tmp_path / "run")
     new = tmp_path / "new.csv"
     new.write_text("town,colour,size\nnowhere,red,0.1\n,red,0.1\ntown 3,red,0.1\n")

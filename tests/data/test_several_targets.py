@@ -51,7 +51,7 @@ def test_targets_of_a_table_train_as_those_of_arrays(tmp_path: Path, monkeypatch
     write(tmp_path)
     ours = of_table()
     results = final(ours)
-    theirs = build(config_of("dataset=arrays", "dataset.path=two.npz", *WORDS))
+    theirs = build(config_of("dataset=arrays", "dataset.path=two.npz", "model=tabm", "optimizer=tabular_adamw", *WORDS))
     assert ours.data.preprocessing.target_names == ("price", "area")
     assert theirs.data.preprocessing.target_names == ("1", "2")
     assert results == final(theirs)

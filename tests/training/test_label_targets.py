@@ -111,7 +111,7 @@ def test_a_run_is_the_plain_loop_and_its_script(
     train, val, _ = torch.utils.data.random_split(range(120), [0.6, 0.2, 0.2])  # pyright: ignore[reportArgumentType]
     torch.manual_seed(0)
     model, loss = torch.nn.Linear(4, 3), torch.nn.BCEWithLogitsLoss()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0.0003)
     rows = torch.utils.data.TensorDataset(x[train.indices], y[train.indices])
     losses = [float(loss(model(x[val.indices]), y[val.indices]).detach())]
     for _ in range(3):

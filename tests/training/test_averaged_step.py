@@ -33,6 +33,19 @@ def test_the_average_is_the_recurrence_of_the_parameters_after_each_update(engin
         assert torch.equal(parameter, dict(plain.model.named_parameters())[name])
 
 
+@pytest.mark.parametrize("decay", ["0.9", "0.99"])
+def test_buffers_of_integers_are_not_averaged(decay: str):
+    """Such as the columns of an embedding, and the number of batches that a batch norm has seen."""
+    line = "dataset=iris model.embedding=piecewise model.norm=batch epochs=3 optimizer.lr=0.5 threads=1"
+    experiment = build(config_of(*line.split(), f"ema={decay}"))
+    list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+    averaged, trained = (dict(one.named_buffers()) for one in (experiment.learner.network, experiment.model))
+    integers = [name for name, buffer in trained.items() if not buffer.is_floating_point()]
+    assert len(integers) == 4
+    assert all(torch.equal(averaged[name], trained[name]) for name in integers)
+    assert not torch.equal(averaged["2.running_mean"], trained["2.running_mean"])
+
+
 def test_a_trained_model_has_the_averages_and_the_metrics_of_the_run(tmp_path: Path):
     result = train(*LINE, "ema=0.99", "figures=false", f"hydra.run.dir={tmp_path}/run")
     plain = train(*LINE, "figures=false", f"hydra.run.dir={tmp_path}/plain")

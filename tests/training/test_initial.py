@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import config_of
 
 from exp import load, train
 from exp.errors import ExpError
 from exp.export import export
+from exp.models.scheduled_dropout import ScheduledDropout
 from exp.results import checkpoints
+from exp.training.build import build
 
 IRIS = ["dataset=iris", "figures=false", "threads=1"]
 
@@ -47,6 +50,20 @@ def test_it_is_that_of_a_plain_script_that_loads_the_parameters(capsys: pytest.C
         capsys.readouterr()
         runpy.run_path(f"{model}.py")
         assert capsys.readouterr().out.splitlines()[-1].split()[2] == repr(final["test"]["loss"])
+
+
+def test_a_schedule_of_dropout_begins_anew(capsys: pytest.CaptureFixture[str]):
+    line = [*IRIS, "experiment=realmlp", "model.hidden=8", "early_stopping.restore_best=false"]
+    train(*line, "hydra.run.dir=first", epochs=3)
+    experiment = build(config_of(*line, "epochs=3"))
+    model = train(*line, "init=first", "hydra.run.dir=second", epochs=3).model
+    counts = [part.step.item() for part in model.modules() if isinstance(part, ScheduledDropout)]
+    assert counts
+    assert set(counts) == {experiment.plan.steps}
+    export(run="second", format="script", out="script.py")
+    capsys.readouterr()
+    runpy.run_path("script.py")
+    assert capsys.readouterr().out.splitlines()[-1].split()[2] == repr(load("second").final["test"]["loss"])
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """optimizer.lr_factors and decay_factors: groups of torch.optim, with the bits of a plain loop in every engine."""
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from exp.errors import ConfigError
 from exp.training.build import build
 from exp.training.events import Trained
 from exp.training.loop import Training
-from exp.training.parameter_groups import group_parameters
+from exp.training.parameter_groups import make_optimizer
 
 FACTORS = ["optimizer.lr_factors={bias: 0.1}", "optimizer.decay_factors={bias: 0}", "optimizer.weight_decay=0.1"]
 
@@ -60,19 +61,41 @@ def test_the_losses_are_those_of_a_plain_loop_with_groups(option: str, make: Any
 def test_parameters_with_the_same_factors_are_one_group():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     node = {"_target_": "torch.optim.Adam", "lr": 0.5, "lr_factors": {"bias": 2.0}}
-    groups = group_parameters(model, node)
+    groups = make_optimizer(model, node).param_groups
     assert [len(group["params"]) for group in groups] == [2, 2]
     assert [group["lr"] for group in groups] == [0.5, 1.0]
-    assert group_parameters(model, {**node, "lr_factors": None}) == list(model.parameters())
+    (group,) = make_optimizer(model, {**node, "lr_factors": None}).param_groups
+    assert group["params"] == list(model.parameters())
+
+
+def test_factors_are_of_the_optimizers_own_defaults_where_a_config_has_none():
+    factors = {"lr_factors": {"bias": 2.0}, "decay_factors": {"bias": 0.5}}
+    optimizer = make_optimizer(nn.Linear(2, 3), {"_target_": "torch.optim.AdamW", **factors})
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(1e-3, 0.01), (2e-3, 0.005)]
+
+
+@pytest.mark.parametrize("scheduler", [["scheduler=one_cycle"], ["scheduler=cosine", "scheduler.every=step"]])
+def test_a_schedule_keeps_the_factors(scheduler: list[str]):
+    line = "dataset=moons batching=full optimizer=adam optimizer.lr=0.05 threads=1 epochs=9".split()
+    experiment = build(config_of(*line, "optimizer.lr_factors={bias: 0.1}", *scheduler))
+    learner = experiment.learner
+    for batch in islice(experiment.batches.stream(), 8):
+        one, other = (group["lr"] for group in learner.optimizer.param_groups)
+        assert other == pytest.approx(0.1 * one)
+        with torch.no_grad():
+            learner.step([batch])
+        learner.step_scheduler(None)
 
 
 def test_an_unknown_name_and_an_optimizer_without_groups_are_refused():
     model = nn.Linear(2, 3)
     with pytest.raises(ConfigError, match="no parameter of the model is called 'scale'"):
-        group_parameters(model, {"_target_": "torch.optim.Adam", "decay_factors": {"scale": 0}})
+        make_optimizer(model, {"_target_": "torch.optim.Adam", "decay_factors": {"scale": 0}})
     for key, what in (("lr_factors", "one learning rate"), ("decay_factors", "no weight decay")):
         with pytest.raises(ConfigError, match=rf"optimizer\.{key}: LBFGS has {what}"):
-            group_parameters(model, {"_target_": "torch.optim.LBFGS", key: {"bias": 1}})
+            make_optimizer(model, {"_target_": "torch.optim.LBFGS", key: {"bias": 1}})
+    with pytest.raises(ConfigError, match="Rprop has no weight decay"):
+        make_optimizer(model, {"_target_": "torch.optim.Rprop", "lr": 0.1, "decay_factors": {"bias": 0}})
 
 
 def test_the_fix_for_an_unknown_name_of_an_experiment_works():

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from exp.config.instantiate import resolve, select_accepted
 from exp.config.schema import Config
 from exp.models.members import MemberModel
 from exp.reports.inlined import inline
-from exp.reports.source import format_arguments, format_call, is_user_code
+from exp.reports.source import Source, format_arguments, format_call, is_user_code
 from exp.training.build import Experiment
 from exp.training.build_model import model_arguments
 from exp.training.member_models import rows_per_pass
@@ -24,7 +23,13 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
     """Return the calls that build the model's layers, or the user's model, and what trains it."""
     config = experiment.config
     scheduler: Any = experiment.learner.scheduler
-    given = {key: getattr(scheduler, key) for key in ("T_max", "total_steps") if key in config.scheduler}
+    given: dict[str, Any] = {
+        key: getattr(scheduler, key) for key in ("T_max", "total_steps") if key in config.scheduler
+    }
+    max_lr = ""
+    if "max_lr" in config.scheduler and len(experiment.learner.optimizer.param_groups) > 1:
+        max_lr = repr(config.scheduler["max_lr"])
+        given["max_lr"] = Source("max_lr")
     is_scheduled = bool(config.scheduler.get("_target_"))
     return {
         "layers": _layers(experiment),
@@ -33,9 +38,11 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
         **_loss(experiment),
         **_optimizer(config),
         "ema": config.ema,
+        "has_other_buffers": not all(buffer.is_floating_point() for buffer in experiment.model.buffers()),
         "network": "model" if config.ema is None else "average.module",
         "is_lbfgs": isinstance(experiment.learner.optimizer, torch.optim.LBFGS),
         "scheduler": format_call("scheduler", {**config.scheduler, **given}, "optimizer") if is_scheduled else "",
+        "max_lr": max_lr,
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
         "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
     }
@@ -51,12 +58,10 @@ def _optimizer(config: Config) -> dict[str, Any]:
             "optimizer": format_call("optimizer", node, "model.parameters()"),
             "clipped": "model.parameters()",
         }
-    settings = f'"lr": {node.get("lr", 1.0)} * one, "weight_decay": {node.get("weight_decay", 0.0)} * other'
-    groups = f'[{{"params": members, {settings}}} for (one, other), members in groups.items() if members]'
     return {
         "lr_factors": repr(lr),
-        "decay_factors": repr(decay),
-        "optimizer": format_call("optimizer", node, groups),
+        "decay_factors": repr(decay) if decay else "",
+        "optimizer": format_call("optimizer", node, '[{"params": parameters} for parameters in groups.values()]'),
         "clipped": '[parameter for group in optimizer.param_groups for parameter in group["params"]]',
     }
 
@@ -93,11 +98,9 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
 def _layers(experiment: Experiment) -> list[str]:
     config, model = experiment.config, experiment.model
     if not has_torch_layers(experiment):
-        passed = model_arguments(
-            config, experiment.data.preprocessing, experiment.objective.outputs, experiment.plan.steps
-        )
-        accepted = select_accepted("model", resolve("model", config.model), passed)
-        return [format_call("model", config.model, format_arguments(accepted))]
+        data, objective = experiment.data, experiment.objective
+        passed = model_arguments(config, data.preprocessing, objective.outputs, experiment.plan.steps)
+        return [format_call("model", config.model, format_arguments(passed))]
     # The usual spelling of nn.Linear(in_features=30, out_features=10, bias=True).
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"
     return [re.sub(linear, r"Linear(\1, \2)", f"nn.{layer!r}") for layer in _list_layers(model)]

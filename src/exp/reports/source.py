@@ -20,6 +20,12 @@ _TORCH = {
 _FEW = 4
 
 
+class Source(str):
+    """An argument that is an expression, which a call has as it is."""
+
+    __repr__ = str.__str__
+
+
 def format_call(group: str, node: dict[str, Any], *first: str) -> str:
     """Return the call: positional arguments `first`, then those of the node that differ from their defaults."""
     function = resolve(group, node)

@@ -25,7 +25,7 @@ from exp.results import calibration_json, checkpoints, run_folder, summary
 from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
 from exp.training.build import Experiment, build, build_objective, metric_names_of
-from exp.training.build_model import build_model
+from exp.training.build_model import build_model, model_arguments
 from exp.training.calibration import Calibration, CalibrationLayer
 from exp.training.choices import resolve_by_target
 from exp.training.events import State
@@ -234,7 +234,7 @@ def load_trained(
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     with preserved_streams():
-        model = build_model(config, preprocessing, objective.outputs)
+        model = build_model(config, model_arguments(config, preprocessing, objective.outputs, steps=1))
     model.load_state_dict(state["model"])
     for name, buffer in model.named_buffers():
         if name in state["buffers"]:

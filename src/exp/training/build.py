@@ -26,7 +26,13 @@ from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError
 from exp.training.averaged_step import AveragedStep, make_average
-from exp.training.build_model import build_model, check_output_activation, codes_above, fit_initial
+from exp.training.build_model import (
+    build_model,
+    check_output_activation,
+    codes_above,
+    fit_initial,
+    model_arguments,
+)
 from exp.training.choices import resolve
 from exp.training.devices import select_device, use_threads
 from exp.training.events import State
@@ -36,7 +42,7 @@ from exp.training.make_objective import make_objective
 from exp.training.member_models import count_members, training_loss
 from exp.training.metric_choice import check_metrics
 from exp.training.objectives import Objective
-from exp.training.parameter_groups import group_parameters
+from exp.training.parameter_groups import make_optimizer
 from exp.training.plan import Plan, make_plan
 from exp.training.reuse import JobCache
 from exp.training.weights import loss_weights, resolve_class_weights, weigh
@@ -106,15 +112,16 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     batches = Batches(data.train, **vars(config.batching))
     _check_weighted_batches(objective, batches)
     steps = config.epochs * batches.steps_per_epoch
-    built = build_model(config, data.preprocessing, objective.outputs, steps).to(device)
+    passed = model_arguments(config, data.preprocessing, objective.outputs, steps)
+    built = build_model(config, passed).to(device)
     fit_initial(built, data.train)
     if initial is not None:
         load_initial(built, initial["model"], str(config.init))
-    to_train = cache.reuse_model(config, built, objective.criterion)
+    to_train = cache.reuse_model(config, passed, built, objective.criterion)
     model = to_train.model
     check_output_activation(config, objective.criterion)
     with without_dynamo():
-        optimizer = instantiate("optimizer", config.optimizer, params=group_parameters(model, config.optimizer))
+        optimizer = make_optimizer(model, config.optimizer)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
     work = batches.size * count_members(model) * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
@@ -201,6 +208,9 @@ def make_scheduler(
     every = node.get("every", "epoch")
     length = config.epochs * (batches.steps_per_epoch if every == "step" else 1)
     node = {**node, **{key: length for key in ("T_max", "total_steps") if key in node and node[key] is None}}
+    if "max_lr" in node and len(optimizer.param_groups) > 1:  # a single number would be that of all groups
+        rate = optimizer.defaults["lr"]
+        node["max_lr"] = [node["max_lr"] * group["lr"] / rate for group in optimizer.param_groups]
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
         raise ConfigError("scheduler: ReduceLROnPlateau needs validation rows, and there are none", "scheduler=cosine")

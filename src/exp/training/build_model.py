@@ -1,11 +1,12 @@
 """Build the model of a run for its features and outputs."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from exp.config.instantiate import instantiate, resolve
+from exp.config.instantiate import instantiate, resolve, select_accepted
 from exp.config.schema import Config
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
@@ -13,19 +14,19 @@ from exp.errors import ConfigError, as_yaml
 from exp.training.weights import without_weights
 
 
-def build_model(config: Config, preprocessing: Preprocessing, outputs: int, steps: int = 1) -> nn.Module:
-    """Return the model, on the CPU, with parameters drawn from torch's random stream.
+def build_model(config: Config, passed: Mapping[str, Any]) -> nn.Module:
+    """Return the model, on the CPU, with parameters drawn from torch's random stream, and with `model_arguments`."""
+    return instantiate("model", config.model, **passed)
+
+
+def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:
+    """Return what exp passes to the model: GIVEN always, and GIVEN_IF_ACCEPTED if its signature has it.
 
     Args:
         outputs: The number of outputs that the loss needs.
         steps: The number of steps of training.
     """
-    return instantiate("model", config.model, **model_arguments(config, preprocessing, outputs, steps))
-
-
-def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:
-    """Return the arguments that every model gets, and those of some models: GIVEN and GIVEN_IF_ACCEPTED of a config."""
-    return {
+    arguments = {
         "in_features": len(preprocessing.features),
         "out_features": outputs,
         "cardinalities": preprocessing.cardinalities,
@@ -34,6 +35,7 @@ def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, 
         "steps": steps,
         "shape": preprocessing.shape or (len(preprocessing.features),),
     }
+    return select_accepted("model", resolve("model", config.model), arguments)
 
 
 # Categories above which dataset.encode=auto makes a column one feature, as RealMLP-TD.

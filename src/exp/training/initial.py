@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Splits
 from exp.errors import ConfigError
+from exp.models.scheduled_dropout import ScheduledDropout
 from exp.training.events import State
 
 
 def load_initial(model: nn.Module, parameters: Mapping[str, Tensor], init: str) -> None:
-    """Copy parameters and buffers into `model`, in place.
+    """Copy parameters and buffers into `model`, in place. Schedules of dropout begin anew.
 
     Args:
         init: The value of init=, for messages.
@@ -31,6 +32,9 @@ def load_initial(model: nn.Module, parameters: Mapping[str, Tensor], init: str) 
             )
     with torch.no_grad():
         model.load_state_dict(parameters)
+        for module in model.modules():
+            if isinstance(module, ScheduledDropout):
+                module.step.zero_()
 
 
 def initial_notes(initial: State, data: Splits) -> Iterator[str]:

@@ -4,23 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
-from torch.optim import LBFGS
+from torch.optim import LBFGS, Optimizer
 
+from exp.config.instantiate import instantiate
 from exp.errors import ConfigError
 
 
-def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
-    """Return the parameters for the optimizer that `node` describes: a list of them, or of groups of torch.optim.
+def make_optimizer(model: nn.Module, node: Mapping[str, Any]) -> Optimizer:
+    """Return the optimizer that `node` describes, for the parameters of the model.
 
     `lr_factors` and `decay_factors` map the last word of a parameter's name, such as bias, to a factor of `lr` or
     `weight_decay`. Parameters with the same two factors are one group: first those without, whose rate is the run's lr.
 
     Raises:
-        ConfigError: The model has no such parameter, or the optimizer has no groups.
+        ConfigError: The model has no such parameter, or the optimizer has no groups or no weight decay.
     """
     lr, decay = (dict[str, float](node.get(key) or {}) for key in ("lr_factors", "decay_factors"))
     if not lr and not decay:
-        return list(model.parameters())
+        return instantiate("optimizer", dict(node), params=model.parameters())
     if str(node["_target_"]).endswith(f".{LBFGS.__name__}"):
         key, what = (
             ("lr_factors", "one learning rate for all parameters") if lr else ("decay_factors", "no weight decay")
@@ -41,9 +42,15 @@ def group_parameters(model: nn.Module, node: Mapping[str, Any]) -> list[Any]:
     for name, parameter in model.named_parameters():
         word = name.rpartition(".")[2]
         groups.setdefault((lr.get(word, 1.0), decay.get(word, 1.0)), []).append(parameter)
-    settings = {"lr": node.get("lr", 1.0), "weight_decay": node.get("weight_decay", 0.0)}
-    return [
-        {"params": members, "lr": settings["lr"] * one, "weight_decay": settings["weight_decay"] * other}
-        for (one, other), members in groups.items()
-        if members
-    ]
+    groups = {factors: parameters for factors, parameters in groups.items() if parameters}
+    params = [{"params": parameters} for parameters in groups.values()]
+    optimizer: Optimizer = instantiate("optimizer", dict(node), params=params)
+    if decay and "weight_decay" not in optimizer.defaults:
+        raise ConfigError(
+            f"optimizer.decay_factors: {type(optimizer).__name__} has no weight decay", "optimizer.decay_factors=null"
+        )
+    for group, (lr_factor, decay_factor) in zip(optimizer.param_groups, groups, strict=True):
+        group["lr"] *= lr_factor
+        if decay:
+            group["weight_decay"] *= decay_factor
+    return optimizer

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,9 @@ class JobCache:
             _add(self._datasets, key, dataset)
         return dataset
 
-    def reuse_model(self, config: Config, model: nn.Module, criterion: nn.Module) -> ModelToTrain:
+    def reuse_model(
+        self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module
+    ) -> ModelToTrain:
         """Return the model to train in place of `model`, with its compiled steps.
 
         If a job with an equal model and loss was trained before, this is that job's model, with the state of `model`
@@ -53,13 +55,14 @@ class JobCache:
         `model` itself. Classes of the user's own packages are never reused.
 
         Args:
+            passed: The arguments of the model that are not in the config.
             model: The model just built from `config`; discard it after the call.
             criterion: The loss just built from `config`.
         """
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
             return ModelToTrain(model, CompiledSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
-        key = _key([config.model, config.loss, repr(criterion), config.clip_grad_norm, shapes])
+        key = _key([config.model, passed, config.loss, repr(criterion), config.clip_grad_norm, shapes])
         if key not in self._models:
             _add(self._models, key, ModelToTrain(model, CompiledSteps()))
             return self._models[key]

@@ -175,6 +175,8 @@ def test_report_writes_the_page_of_a_run_without_figures(exp, tmp_path: Path):
 def test_report_writes_the_page_of_a_diverged_run(exp, tmp_path: Path):
     done = exp("dataset=diabetes", "optimizer.lr=1e6", "preflight=off", "hydra.run.dir=run")
     assert done.returncode == 1
+    again = exp("dataset=diabetes", "hydra.run.dir=run")
+    assert again.stderr.endswith("already contains a run\n  try: hydra.run.dir=ANOTHER_FOLDER\n")
     asked = report(tmp_path, "run")
     assert asked.returncode == 0, asked.stderr
     assert "last.pt does not exist" in asked.stdout

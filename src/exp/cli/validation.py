@@ -12,6 +12,7 @@ from exp.config.own_metrics import refuse_metric
 from exp.config.schema import validate, without_hydra
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
+from exp.results import summary
 from exp.results.initial import find_initial
 from exp.results.run_folder import SWEEP_MANIFEST, find_results
 from exp.results.summary import find_results_to_keep
@@ -40,7 +41,8 @@ def validate_run(config: DictConfig) -> None:
             key="resume",
         )
     if resume is None and (found := find_results_to_keep(folder)) is not None:
-        onward = f"{text_override('resume', str(folder))} to resume it, or " if found == "a run" else ""
+        can_resume = found == "a run" and summary.read(folder).get("status") != "diverged"  # it would diverge again
+        onward = f"{text_override('resume', str(folder))} to resume it, or " if can_resume else ""
         raise ConfigError(
             f"hydra.run.dir={folder}: the folder already contains {found}",
             f"{onward}hydra.run.dir=ANOTHER_FOLDER",

@@ -56,6 +56,14 @@ def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
         assert (series.value, series.lower, series.upper) == tags
 
 
+def test_jobs_without_validation_rows_are_compared_without_curves(exp, tmp_path: Path):
+    line = "-m dataset=moons folds=2 model=mlp,linear dataset.split=[1,0,0] epochs=1 sweep.workers=0 hydra.sweep.dir=sw"
+    done = exp(*line.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "could not be compared" not in done.stdout
+    assert [path.name for path in (tmp_path / "sw/figures").iterdir()] == ["decision_surfaces.png"]
+
+
 def test_folds_have_bands_of_their_own(sweep: Path, tmp_path: Path):
     for job in "01":
         shutil.copytree(sweep / job, tmp_path / job)

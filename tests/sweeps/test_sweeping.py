@@ -330,6 +330,29 @@ def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, mes
     assert not (tmp_path / "sweep").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("seed=0,1 dataset.split=[.8,0,.2]", "sweep.metric=loss/test"),
+        pytest.param(
+            "folds=2 dataset.split=[1,0,0] sweep.metric=accuracy/val", "=accuracy/test", marks=pytest.mark.slow
+        ),
+        ("folds=2 dataset.split=[1,0,0] hydra/sweeper=optuna optimizer.lr=0.1,0.2", "'dataset.split=[.6,.2,.2]'"),
+        pytest.param(
+            "dataset.train_on_val=true hydra/sweeper=optuna optimizer.lr=0.1,0.2",
+            "dataset.train_on_val=false",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_metric_of_validation_rows_that_no_job_has_is_refused(line: str, fix: str, exp, tmp_path: Path):
+    done = exp("-m", *line.split(), *SHORT, HERE, "hydra.sweep.dir=sweep")
+    assert done.returncode == 1
+    assert "/val: the jobs do not have validation rows\n" in done.stderr
+    assert f"{fix}\n" in done.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.slow
 def test_auto_resumes_the_sweep_in_hydra_sweep_dir(exp, tmp_path: Path):
     assert exp("-m", *SHORT, "seed=1", "hydra.sweep.dir=mine/a").returncode == 0

@@ -42,7 +42,8 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> N
         paths = list(
             draw_comparison(folder / FIGURES, curves, {name: folder / names[0] for name, names in jobs.items()})
         )
-        event_file.write(folder / COMPARISON, [event_file.picture(path.stem, path) for path in paths])
+        if paths:  # without validation rows there may be nothing to draw
+            event_file.write(folder / COMPARISON, [event_file.picture(path.stem, path) for path in paths])
 
 
 def _band(

@@ -20,8 +20,12 @@ _LOG_SCALE_RATIO = 20.0
 
 
 def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
-    """Write the figures to `folder`; yield their paths. `jobs` has the folder of one job for each curve."""
-    for column, axis in AXES.items():
+    """Write the figures to `folder`; yield their paths. `jobs` has the folder of one job for each curve.
+
+    Jobs without validation rows have no curves.
+    """
+    has_val = any(mean for mean, _ in curves.values())
+    for column, axis in AXES.items() if has_val else ():
         path = folder / f"loss_against_{axis}.png"
         save(against(curves, column, axis), path)
         yield path

@@ -11,6 +11,7 @@ from exp.results.initial import find_initial
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config, compose_jobs
 from exp.sweeps.manifest import check_job_names
 from exp.sweeps.metric import check_metric
+from exp.sweeps.plugins import is_search
 from exp.sweeps.source import JobRequest
 
 # Overrides that hold for the whole sweep.
@@ -30,7 +31,7 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     lines = [request.overrides for request in requests]
     _check_sweep(lines)
     jobs = compose_jobs(lines, requests[0].number, composer)
-    check_metric(jobs, config.sweep.metric)
+    check_metric(jobs, config.sweep.metric, is_search(config))
     for job in jobs:
         refuse_all_folds(job.config)
         check_input_files(job.config.dataset)

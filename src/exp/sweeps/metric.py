@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from exp.config.allowlist import origin
 from exp.config.metric_names import always_computed, chosen_metrics, metric_names, split_class
 from exp.config.overrides import quote_names
 from exp.config.own_metrics import is_own
@@ -15,9 +16,11 @@ _WITH_LABELS = ("exp.data.files.arrays",)
 _REGRESSION_DATASETS = ("sklearn.datasets.load_diabetes", "exp.data.synthetic.distance")
 
 
-def check_metric(jobs: Sequence[Job], metric: str) -> None:
-    """Raise ConfigError if no job measures `metric`, such as the accuracy of a regression."""
+def check_metric(jobs: Sequence[Job], metric: str, is_search: bool) -> None:
+    """Raise ConfigError if no job measures `metric`, such as the accuracy of a regression, or has rows for it."""
     name, _, split = metric.rpartition("/")
+    if split == "val" and not any(_may_have_val(job.config) for job in jobs):
+        _refuse_val(jobs, name, is_search)
     kinds = [_kind(job.config) for job in jobs]
     computed = [_list_computed(job.config, kind) for job, kind in zip(jobs, kinds, strict=True) if kind is not None]
     if len(computed) < len(jobs) or any(name in names for names in computed):
@@ -31,6 +34,31 @@ def check_metric(jobs: Sequence[Job], metric: str) -> None:
         key="sweep.metric",
         override=override,
     )
+
+
+def _may_have_val(config: Config) -> bool:
+    """Return whether the run has validation rows, or only the rows tell it."""
+    dataset, split = config.dataset, config.dataset.get("split")
+    if dataset.get("train_on_val"):
+        return False
+    is_given = any(dataset.get(key) is not None for key in ("val_path", "split_column"))
+    if config.fold is None and (split is None or is_given or origin(dataset.get("_target_")) == "user"):
+        return True
+    return split is not None and bool(split[1])
+
+
+def _refuse_val(jobs: Sequence[Job], name: str, is_search: bool) -> None:
+    """Raise ConfigError for jobs without validation rows, if another override gives them the metric `name`."""
+    what = f"sweep.metric={name}/val: the jobs do not have validation rows"
+    if is_search and any(job.config.dataset.get("train_on_val") for job in jobs):
+        override = "dataset.train_on_val=false"
+        raise ConfigError(what, override, key="dataset.train_on_val", override=override)
+    if is_search:
+        override = "dataset.split=[.6,.2,.2]"
+        raise ConfigError(what, shlex.quote(override), key="dataset.split", override=override)
+    if any(job.config.fold is not None or (job.config.dataset.get("split") or (1, 0, 0))[2] for job in jobs):
+        override = f"sweep.metric={name}/test"
+        raise ConfigError(what, override, key="sweep.metric", override=override)
 
 
 def _list_computed(config: Config, kind: str) -> tuple[str, ...]:

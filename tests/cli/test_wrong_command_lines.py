@@ -40,6 +40,11 @@ MISTAKES = [
     ("dataset=signal_background dataset.signal=0", "all rows have the same class '0'", "rows of at least two classes"),
     ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=ANOTHER_FOLDER"),
     ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "failed:", "another scheduler"),
+    (
+        "scheduler=one_cycle optimizer=adagrad",
+        "optimizer must support momentum or beta1 with `cycle_momentum`",
+        "scheduler.cycle_momentum=false",
+    ),
     # combinations that make no sense
     ("loss.output=value", "loss.output must be classes for CrossEntropyLoss, got value", "loss.output=classes"),
     ("loss=bce", "model.output_activation=null: BCELoss needs probabilities (sigmoid)", "=sigmoid"),

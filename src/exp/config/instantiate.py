@@ -57,6 +57,8 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
         kind = DataError if group == "dataset" else ConfigError
         if option := re.search(rf"\b{group}=\w+", str(error)):
             fix = option[0]
+        elif len(blamed) == 1 and isinstance(arguments[blamed[0]], bool):
+            fix = f"{group}.{blamed[0]}={as_yaml(not arguments[blamed[0]])}"
         else:
             fix = (
                 f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}"

@@ -32,6 +32,12 @@ class Late(Net):
 class Odd(Net):
     def __init__(self, in_features, out_features):
         raise ValueError("odd")  # init
+class Fitted(Net):
+    def initialize(self, x):
+        self.layer(x.T)  # initialize
+class Unfitted(Net):
+    def initialize(self):
+        pass
 class Loss(nn.Module):
     def forward(self, output, target):
         return output.sum() * missing  # loss
@@ -63,6 +69,7 @@ CASES = [
     ),
     (["model._target_={0}.Late", *MODEL], "# in a step", "a training step failed: KeyError: 'late'"),
     (["model._target_={0}.Odd", *MODEL], "# init", "model: {0}.Odd() failed: odd"),
+    (["model._target_={0}.Fitted", *MODEL], "# initialize", "model: Fitted.initialize(x) failed: mat1 and mat2"),
     (
         ["~loss.label_smoothing", "loss._target_={0}.Loss"],
         "# loss",
@@ -105,6 +112,15 @@ def test_the_line_of_the_users_code_is_named(
     number, line = next((n, line) for n, line in enumerate(SOURCE.splitlines(), 1) if mark in line)
     assert error.value.problem.startswith(problem.format(name))
     assert error.value.problem.endswith(f"\n  at: {name}.py:{number}: {line.strip()}")
+
+
+def test_an_initialize_without_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "unfitted.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("unfitted",))
+    with pytest.raises(ConfigError, match=r"model: Unfitted\.initialize\(x\) failed: .*takes 1 positional") as error:
+        build(config_of("model._target_=unfitted.Unfitted", *MODEL))
+    assert error.value.fix == "a method initialize(self, x) that takes the training rows [N, F], or none"
 
 
 def train(words: list[str]) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from exp.config.instantiate import instantiate, resolve, select_accepted
 from exp.config.schema import Config
+from exp.config.user_code import place_of
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
 from exp.errors import ConfigError, as_yaml
@@ -62,10 +63,20 @@ def codes_above(config: Config) -> int | None:
 
 
 def fit_initial(model: nn.Module, train: Split) -> None:
-    """Fit the initial parameters to the training rows, if the model has a method `initialize(x)`."""
+    """Fit the initial parameters to the training rows, if the model has a method `initialize(x)`.
+
+    Raises:
+        ConfigError: The method fails.
+    """
     initialize = getattr(model, "initialize", None)
-    if callable(initialize):
+    if not callable(initialize):
+        return
+    try:
         initialize(train.x)
+    except Exception as error:
+        what = f"model: {type(model).__name__}.initialize(x) failed: {error}{place_of(error)}"
+        fix = "a method initialize(self, x) that takes the training rows [N, F], or none"
+        raise ConfigError(what, fix, key="model") from error
 
 
 def check_output_activation(config: Config, criterion: nn.Module) -> None:

@@ -21,6 +21,7 @@ from conftest import config_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exp.config import allowlist
 from exp.results import checkpoints
 from exp.training.build import build
 from exp.training.events import Evaluated, Event, Resumed, Snapshot, Trained
@@ -142,6 +143,30 @@ def test_a_run_with_weighted_rows_resumes_from_a_checkpoint(kind: str, engine: s
     )
     more = f"batching.batch_size=7 model.dropout=0.3 engine={engine} epochs=4 threads=1"
     assert_every_checkpoint_resumes_to_the_same_end([*words.split(), *options, *more.split()])
+
+
+COUNTING = """
+import torch
+from torch import nn
+
+class Counting(nn.Linear):
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+        return super().forward(x) * (1 + self.calls / 100)
+"""
+
+
+@pytest.mark.parametrize("ema", ["null", "0.9"])
+def test_a_run_with_a_buffer_outside_the_state_dict_resumes(ema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("counting",))
+    model = f"model=linear ~model.bias model._target_=counting.Counting ema={ema}"
+    assert_every_checkpoint_resumes_to_the_same_end(overrides_of(MODES[2], model, "eager"))
 
 
 RANDOM = given(

@@ -34,6 +34,7 @@ from exp.training.member_models import rows_per_pass
 from exp.training.metric_choice import check_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Binary, Multiclass, Objective
+from exp.training.parameters import set_parameters
 from exp.training.predictions import Columns, prediction_columns
 
 
@@ -235,10 +236,7 @@ def load_trained(
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     with preserved_streams():
         model = build_model(config, model_arguments(config, preprocessing, objective.outputs, steps=1))
-    model.load_state_dict(state["model"])
-    for name, buffer in model.named_buffers():
-        if name in state["buffers"]:
-            buffer.copy_(state["buffers"][name])
+    set_parameters(model, state)
     trained = TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
     classes = len(preprocessing.classes or ())
     return trained.calibrate(calibration_json.read(folder, trained.step, classes)) if calibrated else trained

@@ -26,6 +26,7 @@ from exp.training.events import State
 from exp.training.member_models import average_members, rows_per_pass
 from exp.training.metrics import MetricSums, total_weights
 from exp.training.objectives import Objective, check_output, compute_loss
+from exp.training.parameters import get_parameters, set_parameters
 from exp.training.weights import loss_weights, unpack_target
 
 _STEP = "in a training step"
@@ -190,28 +191,23 @@ class Learner:
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
         if self.average is not None:
-            state["average"] = {"trained": self.model.state_dict(), "updates": self.average.n_averaged}
+            state["average"] = {"trained": get_parameters(self.model), "updates": self.average.n_averaged}
         return state
 
     def get_parameters(self) -> State:
         """Return the part of the state that predictions depend on: parameters and buffers, live."""
-        saved = self.network.state_dict()
-        unsaved = {name: buffer for name, buffer in self.network.named_buffers() if name not in saved}
-        return {"model": saved, "buffers": unsaved}
+        return get_parameters(self.network)
 
-    @torch.no_grad()
     def set_parameters(self, state: State) -> None:
         """Restore what `get_parameters` returned."""
-        self.network.load_state_dict(state["model"])
-        for name, buffer in self.network.named_buffers():
-            if name in state["buffers"]:
-                buffer.copy_(state["buffers"][name])
+        set_parameters(self.network, state)
 
     def set_state(self, state: State) -> None:
         """Restore what `get_state` returned."""
         self.set_parameters(state)
         if self.average is not None:
-            self.model.load_state_dict(state["average"]["trained"])
+            trained = state["average"]["trained"]  # an older run has only its state dict
+            set_parameters(self.model, trained if "buffers" in trained else {"model": trained, "buffers": {}})
             self.average.n_averaged.copy_(state["average"]["updates"])
         with without_dynamo():
             self.optimizer.load_state_dict(state["optimizer"])

@@ -41,6 +41,11 @@ MISTAKES = [
     ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=ANOTHER_FOLDER"),
     ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "failed:", "another scheduler"),
     (
+        "scheduler=warmup_cosine scheduler.every=epoch",
+        "scheduler.every=epoch: the learning rate of WarmupCosine starts at 0, and the first 35 steps would have it",
+        "scheduler.every=step",
+    ),
+    (
         "scheduler=one_cycle optimizer=adagrad",
         "optimizer must support momentum or beta1 with `cycle_momentum`",
         "scheduler.cycle_momentum=false",

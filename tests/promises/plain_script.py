@@ -60,6 +60,7 @@ class Script:
     seed: int = 0
     clip: float | None = None
     scheduler: Callable[[torch.optim.Optimizer], Any] | None = None
+    schedule_every: str = "epoch"  # or "step"
 
     def run(self) -> tuple[list[float], list[float], nn.Module]:
         """The training loss before every update, the validation loss after every epoch, and the trained model."""
@@ -104,6 +105,8 @@ class Script:
                 closure()
                 optimizer.step()
             losses.append(first[0])
+            if scheduler is not None and self.schedule_every == "step":
+                scheduler.step()
 
         loader = DataLoader(train, self.batch_size or len(train), shuffle=self.shuffle, drop_last=self.drop_last)
         for _ in range(self.epochs):
@@ -118,6 +121,6 @@ class Script:
                 val_losses.append(self.criterion(model(val.tensors[0]), val.tensors[1]).item())
             if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 scheduler.step(val_losses[-1])
-            elif scheduler is not None:
+            elif scheduler is not None and self.schedule_every == "epoch":
                 scheduler.step()
         return losses, val_losses, model

@@ -65,17 +65,17 @@ SCHEDULERS: dict[str, Any] = {
     "scheduler=none": None,
     "scheduler=step scheduler.step_size=1": lambda o: lr_scheduler.StepLR(o, 1, 0.1),
     "scheduler=cosine scheduler.T_max=4": lambda o: lr_scheduler.CosineAnnealingLR(o, 4),
-    "scheduler=coslog scheduler.every=epoch scheduler.T_max=4": lambda o: lr_scheduler.LambdaLR(
-        o, lambda epoch: 0.5 - 0.5 * math.cos(2 * math.pi * math.log2(1 + 15 * min(1, epoch / 4)))
+    "scheduler=coslog scheduler.every=step scheduler.T_max=40": lambda o: lr_scheduler.LambdaLR(
+        o, lambda step: 0.5 - 0.5 * math.cos(2 * math.pi * math.log2(1 + 15 * min(1, step / 40)))
     ),
     "scheduler=flat_cosine scheduler.every=epoch scheduler.T_max=4": lambda o: lr_scheduler.LambdaLR(
         o, lambda epoch: 1 if epoch <= 2 else 0.5 + 0.5 * math.cos(math.pi * (min(1, epoch / 4) - 0.5) / 0.5)
     ),
-    "scheduler=warmup_cosine scheduler.every=epoch scheduler.T_max=4 scheduler.warmup=0.5": lambda o: (
+    "scheduler=warmup_cosine scheduler.every=step scheduler.T_max=16 scheduler.warmup=0.5": lambda o: (
         lr_scheduler.LambdaLR(
             o,
-            lambda epoch: (
-                epoch / 4 / 0.5 if epoch < 2 else 0.5 + 0.5 * math.cos(math.pi * (min(1, epoch / 4) - 0.5) / 0.5)
+            lambda step: (
+                step / 16 / 0.5 if step < 8 else 0.5 + 0.5 * math.cos(math.pi * (min(1, step / 16) - 0.5) / 0.5)
             ),
         )
     ),
@@ -174,6 +174,7 @@ def compare(
         seed=seed,
         clip=clip,
         scheduler=SCHEDULERS[scheduler],
+        schedule_every="step" if "scheduler.every=step" in scheduler else "epoch",
     )
     assert_same_bits(script, overrides, engine)
 

@@ -3,6 +3,7 @@
 import pytest
 from conftest import config_of
 
+from exp.errors import ConfigError
 from exp.training.build import build
 
 ONE_CYCLE = ["dataset=moons", "scheduler=one_cycle", "epochs=2"]
@@ -17,3 +18,18 @@ def test_one_cycle_may_leave_the_momentum_as_it_is(cycle: str, momentum: float):
 def test_one_cycle_without_momentum_trains_any_optimizer():
     experiment = build(config_of(*ONE_CYCLE, "optimizer=adagrad", "scheduler.cycle_momentum=false"))
     assert experiment.learner.lr == pytest.approx(experiment.config.optimizer["lr"] / 25)  # torch's div_factor
+
+
+@pytest.mark.parametrize(
+    ("line", "steps"),
+    [("scheduler=coslog scheduler.every=epoch", 19), ("scheduler=warmup_cosine scheduler.every=evaluation", 7)],
+)
+def test_a_rate_of_0_must_not_last_longer_than_one_step(line: str, steps: int):
+    words = ["dataset=moons", "batching.batch_size=32", "eval_every=7", "epochs=1", *line.split()]
+    with pytest.raises(ConfigError, match=rf"starts at 0, and the first {steps} steps would have it") as error:
+        build(config_of(*words))
+    assert error.value.override == "scheduler.every=step"
+    build(config_of(*words, error.value.override))
+    build(config_of(*words, "batching.batch_size=null", "eval_every=1", "epochs=20"))  # an epoch is one step
+    if "warmup" in line:
+        build(config_of(*words, "scheduler.warmup=0"))

@@ -1,11 +1,14 @@
 """Plan: after how many steps to log, evaluate, save and stop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from exp.config.constraints import CADENCE
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.batches import Batches
+from exp.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,16 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
 
     Args:
         work: Rows of a step times parameters.
+
+    Raises:
+        ConfigError: The first steps would have a learning rate of 0.
     """
     per_epoch = batches.steps_per_epoch
     steps = config.epochs * per_epoch
     evaluate = parse_cadence(config.eval_every, per_epoch, per_epoch * compute_period(config.epochs, MAX_EVALUATIONS))
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
+    schedule = {None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every]
+    _check_first_rate(config.scheduler, schedule)
     return Plan(
         steps=steps,
         log=parse_cadence(config.log_every, per_epoch, compute_period(steps)),
@@ -96,13 +104,31 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         save=parse_cadence(config.save_every, per_epoch, compute_period(steps, 10)),
         min_seconds_between_saves=_MIN_SECONDS_BETWEEN_SAVES if config.save_every == "auto" else 0.0,
         metric=config.metric,
-        schedule={None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every],
+        schedule=schedule,
         patience=config.early_stopping.patience,
         min_delta=config.early_stopping.min_delta,
         restore_best=config.early_stopping.restore_best,
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
         max_steps_per_call=max(1, min(256, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
+    )
+
+
+# Schedules whose first learning rate is 0.
+_START_AT_ZERO = ("exp.schedulers.coslog.CosLog", "exp.schedulers.warmup_cosine.WarmupCosine")
+
+
+def _check_first_rate(node: Mapping[str, Any], period: int | None) -> None:
+    """Raise ConfigError if a schedule with this period in steps keeps its first rate, 0, for more than one step."""
+    if period in (None, 1) or node["_target_"] not in _START_AT_ZERO or node.get("warmup") == 0:
+        return
+    every, name = node.get("every", "epoch"), node["_target_"].rpartition(".")[2]
+    raise ConfigError(
+        f"scheduler.every={every}: the learning rate of {name} starts at 0, and the first "
+        f"{period:,} steps would have it",
+        "scheduler.every=step",
+        key="scheduler.every",
+        override="scheduler.every=step",
     )
 
 

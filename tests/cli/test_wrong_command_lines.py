@@ -233,6 +233,11 @@ MISTAKES = [
     ("model=tabm model.output_activation=sigmoid", "(model has hidden", "model=mlp model.output_activation=sigmoid"),
     ("model.output_activation=relu", "model.output_activation=relu: CrossEntropyLoss needs logits (null)", "=null"),
     ("model.output_activation=sigmoid", "CrossEntropyLoss needs logits (null)", "model.output_activation=null"),
+    (
+        "experiment=noisy_xor model=linear",
+        "model.hidden: torch.nn.Linear has no argument",
+        "~model.hidden, which leaves",
+    ),
     ("optimizer=adam +optimizer.beta=[.9,.99]", "torch.optim.Adam has no argument", "optimizer.betas=[0.9,0.99]"),
     ("dataset=moons +dataset.nsamples=300", "sklearn.datasets.make_moons has no argument", "dataset.n_samples=300"),
     ("dataset=moons +dataset.standardise=true", "has no argument", "dataset.scaler=standard"),

@@ -25,6 +25,8 @@ COMPANIONS = {
     "loss=bce": ["model.output_activation=sigmoid"],
     "experiment=signal_background": ["batching=minibatch"],
     "model=cnn": ["dataset=digits"],
+    "optimizer=realmlp_adam": ["model=realmlp_s"],
+    "optimizer=realmlp_adamw": ["model=realmlp"],
     "dataset=table": ["dataset.path=iris.csv", "dataset.target=target"],
     "dataset=arrays": ["dataset.path=iris.npz"],
     "dataset=images": ["dataset.path=images", "early_stopping.restore_best=false"],

@@ -174,3 +174,24 @@ def test_a_number_for_each_kind_of_target_is_that_of_the_datas_kind():
         assert config.loss["_target_"].endswith(loss)
     config = build(config_of("experiment=realmlp_s", "dataset=iris", "optimizer.lr=0.5", "epochs=1")).config
     assert config.optimizer["lr"] == 0.5
+
+
+@pytest.mark.parametrize("preset", ["realmlp", "realmlp_s", "tabm"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "optimizer=sgd optimizer.momentum=0.5",
+        "model=tabular_mlp optimizer=adam",
+        "model=linear optimizer=lbfgs",
+        "scheduler=cosine",
+        "loss=huber",
+        "batching=online",
+        "batching=full",
+    ],
+)
+def test_another_option_takes_the_place_of_the_presets(preset: str, other: str):
+    """Without an argument that only the preset's own option has, and with the batches of the option."""
+    experiment = build(config_of("dataset=diabetes", f"experiment={preset}", *other.split(), "epochs=1"))
+    train = len(experiment.data.train)
+    sizes = {"batching=online": 1, "batching=full": train}
+    assert experiment.batches.size == sizes.get(other, 32 if preset == "tabm" else min(256, train))

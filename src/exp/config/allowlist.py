@@ -159,7 +159,7 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
             override = override or (f"{group}.{near}={as_yaml(value)}" if near else None if free else "")
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",
-                override or (f"one of {', '.join(free)}" if free else f"remove {group}.{key}"),
+                override or f"~{group}.{key}, which leaves it out" + (f", or one of {', '.join(free)}" if free else ""),
                 key=f"{group}.{key}",
                 override=override,
             )

@@ -28,7 +28,8 @@ class OverRun(LRScheduler):
         self.weight_decay = weight_decay
         if weight_decay == "flat_cosine":
             for group in optimizer.param_groups:
-                group.setdefault("initial_weight_decay", group["weight_decay"])
+                if "weight_decay" in group:  # not all optimizers have it
+                    group.setdefault("initial_weight_decay", group["weight_decay"])
         super().__init__(optimizer, last_epoch)
 
     def factor(self, t: float) -> float:
@@ -42,7 +43,8 @@ class OverRun(LRScheduler):
         super().step(epoch)
         if self.weight_decay == "flat_cosine":
             for group in self.optimizer.param_groups:
-                group["weight_decay"] = group["initial_weight_decay"] * flat_cosine(self._t, 0.5)
+                if "initial_weight_decay" in group:
+                    group["weight_decay"] = group["initial_weight_decay"] * flat_cosine(self._t, 0.5)
 
     @property
     def _t(self) -> float:

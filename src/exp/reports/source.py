@@ -63,14 +63,15 @@ def _format_value(value: Any) -> str:
 
 
 def is_user_code(node: dict[str, Any]) -> bool:
-    return origin(node.get("_target_", "exp")) == "user"
+    """Return whether the class that `node` names is the user's; a node without one, such as scheduler=none, is not."""
+    return origin(node.get("_target_") or "exp") == "user"
 
 
 def user_modules(config: Config) -> dict[str, list[str]]:
     """Return the user's modules, and the classes that a script imports from each."""
     modules: dict[str, list[str]] = {}
     for node in (config.model, config.loss, config.optimizer, config.scheduler):
-        if is_user_code(node) and node.get("_target_") is not None:
+        if is_user_code(node):
             module, _, name = str(node["_target_"]).rpartition(".")
             modules.setdefault(module, []).append(name)
     return modules

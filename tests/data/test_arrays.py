@@ -9,7 +9,7 @@ import pytest
 from exp.data.dataset import as_dataset
 from exp.data.files import arrays
 from exp.data.preprocessing import Preprocessing
-from exp.data.scalers.choose import SCALERS
+from exp.data.scalers.registry import SCALERS
 from exp.errors import DataError
 
 X, Y = np.arange(60.0).reshape(30, 2), np.arange(30) % 2

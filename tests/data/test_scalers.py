@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
-from exp.data.scalers.choose import SCALERS
 from exp.data.scalers.quantile import QuantileScaler
+from exp.data.scalers.registry import SCALERS
 from exp.data.scalers.robust import RobustScaler
 from exp.data.scalers.standard import StandardScaler
 

@@ -18,8 +18,8 @@ from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset, TargetColumn, name_targets
 from exp.data.row_shape import from_channels, to_channels
-from exp.data.scalers._base import Scaler
-from exp.data.scalers.choose import SCALERS
+from exp.data.scalers.base import Scaler
+from exp.data.scalers.registry import SCALERS
 from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 

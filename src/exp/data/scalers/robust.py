@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from exp.data.columns.base import Floats
-from exp.data.scalers._base import Scaler
+from exp.data.scalers.base import Scaler
 
 # A column with a narrower range is constant, and larger values count as this one: their product stays finite.
 _NARROWEST, _LARGEST = 1e-200, 1e100

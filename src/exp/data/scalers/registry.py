@@ -1,6 +1,6 @@
 """Which class a value of dataset.scaler names."""
 
-from exp.data.scalers._base import Scaler
+from exp.data.scalers.base import Scaler
 from exp.data.scalers.quantile import QuantileScaler
 from exp.data.scalers.robust import RobustScaler
 from exp.data.scalers.standard import StandardScaler

@@ -13,6 +13,6 @@ def list_values(value: Any) -> list[Any]:
     return [value]
 
 
-def choose_by_target(node: Mapping[str, Any], has_classes: bool) -> dict[str, Any]:
+def choose_by_target(node: Mapping[str, Any], is_categorical: bool) -> dict[str, Any]:
     """Return the arguments in `node`, each of them with its value for a target of classes or of numbers."""
-    return {key: list_values(value)[0 if has_classes else -1] for key, value in node.items()}
+    return {key: list_values(value)[0 if is_categorical else -1] for key, value in node.items()}

@@ -10,7 +10,7 @@ class TargetKind(NamedTuple):
     names: tuple[str, ...]
 
     @property
-    def has_classes(self) -> bool:
+    def is_categorical(self) -> bool:
         """Whether metrics are of classes or labels, and not of numbers."""
         return self.kind != "numbers"
 

@@ -72,9 +72,9 @@ def fit_target_scale(
         ConfigError: The target has classes or labels.
         DataError: The logarithm of a target does not exist.
     """
-    if choice in (None, False) or (choice == "auto" and target.has_classes):
+    if choice in (None, False) or (choice == "auto" and target.is_categorical):
         return None
-    if target.has_classes:
+    if target.is_categorical:
         key = f"dataset.scale_target={str(choice).lower()}"
         raise ConfigError(
             f"{key} needs a numeric target, but this target has {target.kind}", "dataset.scale_target=auto"

@@ -72,7 +72,7 @@ def resolve_by_target(config: Config, target: TargetKind) -> Config:
 
     loss=auto is cross-entropy for classes, binary cross-entropy for labels, and mean squared error for numbers.
     """
-    nodes = {group: choose_by_target(getattr(config, group), target.has_classes) for group in _BY_TARGET}
+    nodes = {group: choose_by_target(getattr(config, group), target.is_categorical) for group in _BY_TARGET}
     loss = nodes["loss"]
     if loss["_target_"] == "auto":
         arguments = {key: value for key, value in loss.items() if key not in _OF_CLASSES or target.kind == "classes"}

@@ -68,7 +68,7 @@ def _lines(
     predicted = data.preprocessing.target_kind
     values = f" of {len(predicted.names)} values" if len(predicted.names) > 1 else ""
     numbered = f"{len(predicted.names)} {predicted.kind}"
-    kind = target + (numbered if predicted.has_classes else f"regression{values}")
+    kind = target + (numbered if predicted.is_categorical else f"regression{values}")
     rows = len(data.train)
     if data.train is data.val:
         split = "no split: trained and evaluated on all rows"

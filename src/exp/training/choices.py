@@ -10,11 +10,11 @@ from exp.config.schema import Config, restores_best
 from exp.config.target_kind import TargetKind
 from exp.data.splits import Splits
 
-# The losses of loss=auto, by the kind of the target.
-_LOSSES: dict[str, dict[str, Any]] = {
-    "classes": {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"},
-    "labels": {"_target_": "torch.nn.BCEWithLogitsLoss", "output": "logit"},
-    "numbers": {"_target_": "torch.nn.MSELoss", "output": "value"},
+# By the kind of the target: the option of conf/loss that loss=auto stands for, and its node.
+_LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "classes": ("cross_entropy", {"_target_": "torch.nn.CrossEntropyLoss", "output": "classes"}),
+    "labels": ("bce_with_logits", {"_target_": "torch.nn.BCEWithLogitsLoss", "output": "logit"}),
+    "numbers": ("mse", {"_target_": "torch.nn.MSELoss", "output": "value"}),
 }
 
 
@@ -22,21 +22,12 @@ _LOSSES: dict[str, dict[str, Any]] = {
 _OF_CLASSES = ("label_smoothing",)
 
 
+# Groups that may have values by the kind of the target.
 _BY_TARGET = ("model", "loss", "optimizer", "scheduler")
 
 
-# Their options in conf/loss.
-_OPTIONS = {
-    "torch.nn.CrossEntropyLoss": "cross_entropy",
-    "torch.nn.BCEWithLogitsLoss": "bce_with_logits",
-    "torch.nn.MSELoss": "mse",
-}
-
-
-# Numbers of training rows below which a batch has so many rows; from the last one on, _LARGEST_BATCH.
+# Batch size for fewer training rows than the first number; _LARGEST_BATCH for more.
 _BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
-
-
 _LARGEST_BATCH = 1024
 
 
@@ -50,7 +41,7 @@ _MIN_EPOCHS, _MAX_EPOCHS = 10, 200
 def resolve(config: Config, data: Splits) -> Config:
     """Return the config without `auto` in the keys that the data decide."""
     rows = len(data.train)
-    batching = replace(config.batching, batch_size=_batch_size(config.batching.batch_size, rows))
+    batching = replace(config.batching, batch_size=_choose_batch_size(config.batching.batch_size, rows))
     epochs = _choose_epochs(rows, batching.batch_size) if config.epochs == "auto" else config.epochs
     stopping = config.early_stopping
     stopping = replace(stopping, restore_best=restores_best(stopping.restore_best, stopping.patience))
@@ -76,7 +67,7 @@ def resolve_by_target(config: Config, target: TargetKind) -> Config:
     loss = nodes["loss"]
     if loss["_target_"] == "auto":
         arguments = {key: value for key, value in loss.items() if key not in _OF_CLASSES or target.kind == "classes"}
-        nodes["loss"] = {**arguments, **_LOSSES[target.kind]}
+        nodes["loss"] = {**arguments, **_LOSSES[target.kind][1]}
     return replace(config, **nodes)
 
 
@@ -88,11 +79,12 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
         "dataset.scale_target": (typed.dataset.get("scale_target"), resolved.dataset.get("scale_target")),
     }
     if typed.loss["_target_"] == "auto":
-        pairs["loss"] = ("auto", _OPTIONS.get(resolved.loss["_target_"]))
+        options = {node["_target_"]: option for option, node in _LOSSES.values()}
+        pairs["loss"] = ("auto", options.get(resolved.loss["_target_"]))
     return {key: decided for key, (value, decided) in pairs.items() if value == "auto" or parse_at_most(value)}
 
 
-def _batch_size(batch_size: Any, rows: int) -> Any:
+def _choose_batch_size(batch_size: Any, rows: int) -> Any:
     if (limit := parse_at_most(batch_size)) is not None:
         return min(limit, rows)
     if batch_size != "auto":

@@ -1,4 +1,4 @@
-"""Values that depend on the target: {classes: 0.04, numbers: 0.07} is 0.04 for classes and 0.07 for numbers."""
+"""Values that depend on the target: {classes: 0.04, numbers: 0.07} is 0.04 for classes and labels, 0.07 for numbers."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,5 +14,5 @@ def list_values(value: Any) -> list[Any]:
 
 
 def choose_by_target(node: Mapping[str, Any], is_categorical: bool) -> dict[str, Any]:
-    """Return the arguments in `node`, each of them with its value for a target of classes or of numbers."""
+    """Return the arguments in `node`, each with its value for a target of classes or labels, or of numbers."""
     return {key: list_values(value)[0 if is_categorical else -1] for key, value in node.items()}

@@ -11,7 +11,7 @@ class TargetKind(NamedTuple):
 
     @property
     def is_categorical(self) -> bool:
-        """Whether metrics are of classes or labels, and not of numbers."""
+        """Whether the target has classes or labels, and not numbers."""
         return self.kind != "numbers"
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ class CNN(nn.Sequential):
         norm: Normalisation before each ReLU: batch, or layer, which is over all channels of an image; None: none.
         pooling: What a block makes of 2 x 2 values, a key of POOLINGS.
         average: Whether the linear layer gets the mean of each channel, and not all its values.
-        shape: Of the images: [C, H, W], or [H, W] of grey ones. [F] is that of square grey ones.
+        shape: Shape of an image: [C, H, W], or [H, W] if it is grey; [F] is a square grey image.
 
     Raises:
         ValueError: The rows are not images, or too small for the number of blocks, or an option is unknown.

@@ -20,7 +20,7 @@ class Recurrent(nn.Module):
         bidirectional: Whether each layer also reads the sequence backwards, with units of its own.
         dropout: Probability of dropping a unit between two recurrent layers, and before the last layer.
         pooling: What the last, linear layer gets: the state after the last step, or the mean over all steps.
-        shape: Of the sequences: [T, C] for T steps of C values. [F] is that of F steps of one value.
+        shape: Shape of a sequence: [T, C] for T steps of C values; [F] is F steps of one value.
 
     Raises:
         ValueError: The rows are not sequences, or `pooling` is unknown.

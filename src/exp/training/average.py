@@ -8,7 +8,8 @@ from torch import Tensor
 from exp.training.labels import Labels
 from exp.training.objectives import Binary, Multiclass, Objective, Regression
 
-# The smallest distance of a probability from 1, and the smallest one: the loss of an average stays finite.
+# Limits that keep the loss of an average finite: the smallest distance of a probability from 1, and the smallest
+# probability.
 _EPS, _TINY = 2.0**-53, 2.0**-1022
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from exp.data.columns.base import Floats
 from exp.data.scalers.base import Scaler
 
-# A column with a narrower range is constant, and larger values count as this one: their product stays finite.
+# A narrower column counts as constant, and larger values are clipped to _LARGEST, so that value * factor stays finite.
 _NARROWEST, _LARGEST = 1e-200, 1e100
 
 # Scaled values stay between -3 and 3, whatever outliers there are.

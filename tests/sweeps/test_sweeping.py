@@ -458,3 +458,21 @@ def test_a_job_killed_while_its_overrides_were_saved_counts_as_not_begun(tmp_pat
         (tmp_path / "1/.hydra/overrides.yaml").write_text(torn)
         (tmp_path / "1/.hydra/config.yaml").write_text("seed: 2\n")
     assert {row["status"] for row in sweep_csv.read_rows(tmp_path).values()} == {"not begun"}
+
+
+@pytest.mark.parametrize(
+    ("words", "differing"),
+    [
+        (["dataset=iris", "loss.label_smoothing=0,0.1"], "loss.label_smoothing"),
+        (["dataset=diabetes", "loss=mse,huber"], "loss"),
+        (["dataset=diabetes", "dataset.scale_target=true,false"], "dataset.scale_target"),
+        (["dataset=iris", "loss.label_smoothing=0,0.1", "sweep.metric=accuracy/val"], None),
+        (["dataset=iris", "model=mlp,linear"], None),
+    ],
+)
+def test_losses_that_cannot_be_compared_are_noted(exp, words: list[str], differing: str | None):
+    done = exp("-m", *words, "epochs=1", "figures=false", HERE)
+    assert done.returncode == 0, done.stderr
+    expected = f"note: the jobs differ in {differing}, so that their losses cannot be compared"
+    assert (expected in done.stdout) == (differing is not None)
+    assert ("cannot be compared" in done.stdout) == (differing is not None)

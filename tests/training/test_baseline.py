@@ -112,6 +112,18 @@ def test_the_best_parameters_are_not_advised_twice():
         assert warning.text.count("restore_best") == count
 
 
+@pytest.mark.parametrize(("share", "why"), [(0.5, "overfits"), (0.88, "overfits"), (0.92, "has not"), (1.2, "has not")])
+def test_a_model_that_leaves_most_of_the_error_of_training_has_not_learned(share: float, why: str):
+    experiment = build(config_of("dataset=diabetes"))
+    objective, train = experiment.objective, experiment.data.train
+    bad = {name: experiment.learner.evaluate(split) for name, split in experiment.data.splits.items()}
+    outputs = train.y.mean() * share + train.y * (1 - share)  # the RMSE is that share of the RMSE of the mean
+    final = {**bad, "train": compute_metrics(objective, outputs, train)}
+    *_, warning = compare_with_baseline(objective, experiment.data, final, experiment.batches.position(0))
+    assert isinstance(warning, Noted)
+    assert why in warning.text
+
+
 def test_a_run_that_is_as_good_as_guessing_has_no_warning():
     experiment = build(config_of("dataset=cancer"))
     data = experiment.data

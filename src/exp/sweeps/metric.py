@@ -36,6 +36,26 @@ def check_metric(jobs: Sequence[Job], metric: str, is_search: bool) -> None:
     )
 
 
+def note_different_losses(jobs: Sequence[Job], metric: str) -> str | None:
+    """Return a note if the jobs are ordered by their losses, and these differ by more than the model's outputs."""
+    if metric.partition("/")[0] != "loss":
+        return None
+    losses = [
+        {"dataset.scale_target": job.config.dataset.get("scale_target")}
+        | {f"loss.{key}": value for key, value in job.config.loss.items()}
+        for job in jobs
+    ]
+    keys = dict.fromkeys(key for loss in losses for key in loss)
+    differing = [key for key in keys if len({repr(loss.get(key)) for loss in losses}) > 1]
+    if not differing:
+        return None
+    named = "loss" if "loss._target_" in differing else ", ".join(differing)
+    return (
+        f"the jobs differ in {named}, so that their losses cannot be compared; order them by another metric: "
+        "sweep.metric=accuracy/val, or r2/val for numbers"
+    )
+
+
 def _may_have_val(config: Config) -> bool:
     """Return whether the run has validation rows, or only the rows tell it."""
     dataset, split = config.dataset, config.dataset.get("split")

@@ -55,8 +55,8 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
         typed = ", ".join(f"{key}={as_yaml(value)}" for key, value in arguments.items())
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
-        if option := re.search(rf"\b{group}=\w+", str(error)):
-            fix = option[0]
+        if (notes := getattr(error, "__notes__", None)) is not None:  # of exp's models: the option that fits
+            fix = notes[0]
         elif len(blamed) == 1 and isinstance(arguments[blamed[0]], bool):
             fix = f"{group}.{blamed[0]}={as_yaml(not arguments[blamed[0]])}"
         else:

@@ -41,7 +41,9 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if len(shape) > 2:
-            raise ValueError(f"the rows must be sequences [T, C], got images of shape {list(shape)}, for model=cnn")
+            error = ValueError(f"the rows must be sequences [T, C], got images of shape {list(shape)}")
+            error.add_note("model=cnn")
+            raise error
         if pooling not in ("last", "mean"):
             raise ValueError(f"pooling must be one of last, mean, not {pooling!r}")
         self.steps, self.values = (shape[0], shape[1]) if len(shape) == 2 else (in_features, 1)

@@ -96,4 +96,6 @@ class TabM(MemberModel):
         shape = (self.members, 2 * features)
         is_normal = self.features is not None and self.features.embed is not None and bool(is_number.any())
         drawn = torch.randn(shape) if is_normal else torch.randint(2, shape) * 2.0 - 1
-        next(self.layers.parameters()).copy_(drawn[:, drawn_for])
+        scale = self.layers[0].scale
+        assert isinstance(scale, nn.Parameter)
+        scale.copy_(drawn[:, drawn_for])

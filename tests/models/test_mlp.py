@@ -4,12 +4,24 @@ from models.each_engine import losses_by_engine
 from torch import nn
 
 from exp.models.mlp import MLP
+from exp.models.realmlp import RealMLP
+from exp.models.tabm import TabM
 
 
 def test_layers_are_in_order():
     model = MLP(30, 2, hidden=[4, 3], activation="tanh", dropout=0.1, output_activation="sigmoid")
     assert [type(layer).__name__ for layer in model] == "Linear Tanh Dropout Linear Tanh Dropout Linear Sigmoid".split()
     assert model(torch.zeros(5, 30)).shape == (5, 2)
+
+
+@pytest.mark.parametrize("model", [MLP, RealMLP, TabM])
+def test_all_features_are_numbers_without_cardinalities(model: type[MLP] | type[RealMLP] | type[TabM]):
+    for embedding in ("pbld", "piecewise", "auto"):
+        torch.manual_seed(0)
+        one = model(2, 1, embedding=embedding)
+        torch.manual_seed(0)
+        other = model(2, 1, embedding=embedding, cardinalities=(0, 0))
+        assert [tuple(p.shape) for p in one.parameters()] == [tuple(p.shape) for p in other.parameters()]
 
 
 def test_an_integer_is_one_hidden_layer():

@@ -58,12 +58,15 @@ class FeatureEmbedding(nn.Module):
 
 
 def make_feature_embedding(
-    cardinalities: Sequence[int], embedding: str | None, category_dim: int | None
+    in_features: int, cardinalities: Sequence[int], embedding: str | None, category_dim: int | None
 ) -> FeatureEmbedding | None:
     """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is.
 
+    Without `cardinalities`, all features are numbers.
+
     The embedding auto is piecewise for at most 100 numbers, and none for more.
     """
+    cardinalities = cardinalities or (0,) * in_features
     if embedding == "auto":
         embedding = "piecewise" if sum(size == 0 for size in cardinalities) <= _MANY_NUMBERS else None
     if embedding in (None, "none") and max(cardinalities, default=0) <= 1:

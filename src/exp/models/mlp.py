@@ -35,7 +35,7 @@ class MLP(nn.Sequential):
         residual: Whether a hidden layer as wide as the one before it is added to its input.
         embedding: How numbers are embedded first, a key of NUMBER_EMBEDDINGS; None or none: they are not.
         category_dim: Values for each embedded category; None: 8.
-        cardinalities: What each input is, as in FeatureEmbedding.
+        cardinalities: What each input is, as in FeatureEmbedding; empty: all are numbers.
 
     Raises:
         ValueError: An activation, the norm or the embedding is unknown.
@@ -57,7 +57,7 @@ class MLP(nn.Sequential):
     ) -> None:
         if norm is not None and norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
-        features = make_feature_embedding(cardinalities, embedding, category_dim)
+        features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if features is None else features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
         layers: list[nn.Module] = [] if features is None else [features]

@@ -30,7 +30,7 @@ class RealMLP(nn.Module):
         dropout: Probability of dropping a hidden unit at first; it falls to 0 at the end of training.
         init: `normal`: parameters are drawn, and the last layer is 0; `data`: layers are fitted to the training rows.
         category_dim: Values for each embedded category; None: 8.
-        cardinalities: What each input is, as in FeatureEmbedding.
+        cardinalities: What each input is, as in FeatureEmbedding; empty: all are numbers.
         steps: The number of steps of training, for `dropout`.
 
     Raises:
@@ -55,7 +55,7 @@ class RealMLP(nn.Module):
         if init not in ("normal", "data"):
             raise ValueError(f"init must be normal or data, not {init!r}")
         self.init = init
-        self.features = make_feature_embedding(cardinalities, embedding, category_dim)
+        self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if self.features is None else self.features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
         self.scale = nn.Parameter(torch.ones(first))

@@ -28,7 +28,7 @@ class TabM(MemberModel):
             hidden layer, and has its own biases.
         embedding: How numbers are embedded, a key of NUMBER_EMBEDDINGS; None or none: they are not.
         category_dim: Values for each embedded category; None: 8.
-        cardinalities: What each input is, as in FeatureEmbedding.
+        cardinalities: What each input is, as in FeatureEmbedding; empty: all are numbers.
         columns: For each input the number of its column: the categories of a column have the same initial scale.
         output_meaning: What an output means to the loss: classes, logit, probability or value.
 
@@ -54,7 +54,7 @@ class TabM(MemberModel):
         super().__init__(k, output_meaning)
         if kind not in ("mini", "full"):
             raise ValueError(f"kind must be mini or full, not {kind!r}")
-        self.features = make_feature_embedding(cardinalities, embedding, category_dim)
+        self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if self.features is None else self.features.width
         self.layers = nn.Sequential(MemberScale(k, first))
         for before, after in pairwise([first, *([hidden] if isinstance(hidden, int) else hidden)]):

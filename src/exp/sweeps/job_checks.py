@@ -10,7 +10,7 @@ from exp.errors import ConfigError
 from exp.results.initial import find_initial
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config, compose_jobs
 from exp.sweeps.manifest import check_job_names
-from exp.sweeps.metric import check_metric
+from exp.sweeps.metric import check_metric, note_different_losses
 from exp.sweeps.plugins import is_search
 from exp.sweeps.source import JobRequest
 
@@ -32,6 +32,8 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     _check_sweep(lines)
     jobs = compose_jobs(lines, requests[0].number, composer)
     check_metric(jobs, config.sweep.metric, is_search(config))
+    if (note := note_different_losses(jobs, config.sweep.metric)) is not None:
+        print(f"note: {note}")
     for job in jobs:
         refuse_all_folds(job.config)
         check_input_files(job.config.dataset)

@@ -20,7 +20,6 @@ from exp.sweeps.executors._base import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer, compose_jobs
-from exp.sweeps.metric import note_different_losses
 from exp.sweeps.plugins import is_search
 from exp.sweeps.same_data import describe_changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
@@ -142,8 +141,6 @@ class Sweep:
             else:
                 self._equal[job.key] = [job]
                 self._queue.append(job)
-        if note := note_different_losses(jobs, self._config.sweep.metric):
-            print(f"note: {note}")
         if (equal := len(jobs) - len({job.key for job in jobs})) and not self._is_search:
             print(f"note: {pluralize(equal, 'job')} equal to another one, which runs once")
         self._report(ended)

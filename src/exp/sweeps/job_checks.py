@@ -32,7 +32,7 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     _check_sweep(lines)
     jobs = compose_jobs(lines, requests[0].number, composer)
     check_metric(jobs, config.sweep.metric, is_search(config))
-    if (note := note_different_losses(jobs, config.sweep.metric)) is not None:
+    if not is_search(config) and (note := note_different_losses(jobs, config.sweep.metric)) is not None:
         print(f"note: {note}")
     for job in jobs:
         refuse_all_folds(job.config)

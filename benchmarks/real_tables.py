@@ -99,7 +99,9 @@ def others(run: str) -> dict[str, tuple[float, float, float]]:
             score, loss = r2_score(targets["test"], predicted), np.nan
         else:
             score = (predicted == targets["test"]).mean()
-            loss = log_loss(targets["test"], model.predict_proba(features["test"]), labels=model.classes_)
+            probabilities = np.zeros((len(predicted), len(data.classes)))  # 0 for a class that no row of x has
+            probabilities[:, model.classes_.astype(int)] = model.predict_proba(features["test"])
+            loss = log_loss(targets["test"], probabilities, labels=range(len(data.classes)))
         found[name] = float(score), float(loss), time.perf_counter() - began
     return found
 
@@ -121,10 +123,11 @@ def installed_boosters(is_number: bool) -> dict[str, Any]:
 
 
 def ranks(results: list[dict[str, Any]], kind: str) -> dict[str, float]:
-    """Return the mean rank of each model over the tasks of a kind, 1 for the best; equal scores share their ranks."""
+    """Return the mean rank of each model over the tasks of a kind, or all; 1 is the best, equal scores share ranks."""
     from scipy.stats import rankdata
 
-    rows = [result["scores"] for result in results if result["kind"] == kind and len(result.get("scores", ())) > 1]
+    of_kind = [result for result in results if kind in ("all", result["kind"])]
+    rows = [result["scores"] for result in of_kind if len(result.get("scores", ())) > 1]
     names = list(rows[0]) if rows else []
     table = np.array([[-row[name] for name in names] for row in rows])
     return dict(zip(names, rankdata(table.round(6), axis=1).mean(axis=0).tolist(), strict=True)) if rows else {}
@@ -145,13 +148,13 @@ def report(results: list[dict[str, Any]]) -> None:
     for result in far:
         scores = " ".join(f"{name} {score:.3f}" for name, score in result["scores"].items())
         print(f"  {Path(result['path']).stem} {result['target']} ({result['rows']} rows): {scores}")
-    for kind in FAR_BELOW:
+    for kind in (*FAR_BELOW, "all"):
         mean = ranks(results, kind)
         print(
             f"mean rank, {kind}: "
             + ", ".join(f"{name} {rank:.2f}" for name, rank in sorted(mean.items(), key=lambda item: item[1]))
         )
-        of_kind = [result for result in trained if result["kind"] == kind]
+        of_kind = [result for result in trained if kind in ("all", result["kind"])]
         for what in ("seconds", "log_losses") if kind == "classes" else ("seconds",):
             names = {name: [result[what][name] for result in of_kind if name in result[what]] for name in mean}
             print(f"  median {what}: " + ", ".join(f"{name} {np.median(v):.3g}" for name, v in names.items() if v))

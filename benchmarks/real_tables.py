@@ -155,7 +155,7 @@ def report(results: list[dict[str, Any]]) -> None:
             + ", ".join(f"{name} {rank:.2f}" for name, rank in sorted(mean.items(), key=lambda item: item[1]))
         )
         of_kind = [result for result in trained if kind in ("all", result["kind"])]
-        for what in ("seconds", "log_losses") if kind == "classes" else ("seconds",):
+        for what in ("scores", "seconds", "log_losses") if kind == "classes" else ("scores", "seconds"):
             names = {name: [result[what][name] for result in of_kind if name in result[what]] for name in mean}
             print(f"  median {what}: " + ", ".join(f"{name} {np.median(v):.3g}" for name, v in names.items() if v))
     for result in sorted(trained, key=lambda result: -result["rows"])[:20]:

@@ -233,6 +233,9 @@ MISTAKES = [
     ("model=tabm model.output_activation=sigmoid", "(model has hidden", "model=mlp model.output_activation=sigmoid"),
     ("model.output_activation=relu", "model.output_activation=relu: CrossEntropyLoss needs logits (null)", "=null"),
     ("model.output_activation=sigmoid", "CrossEntropyLoss needs logits (null)", "model.output_activation=null"),
+    ("'optimizer.lr={class: 0.04, numbers: 0.1}'", "or {classes: A, numbers: B}", "{classes: 0.04, numbers: 0.1}"),
+    ("'optimizer.lr={classes: 0.04}'", "or {classes: A, numbers: B}", "{classes: 0.04, numbers: 0.04}"),
+    ("'model.dropout={classes: 0.04, numbers: 2}'", "and < 1, or {classes: A", "{classes: 0.04, numbers: 0.04}"),
     (
         "experiment=noisy_xor model=linear",
         "model.hidden: torch.nn.Linear has no argument",

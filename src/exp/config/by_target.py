@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-_KINDS = ("classes", "numbers")
+KINDS = ("classes", "numbers")
+
+# Groups whose arguments may have a value for each kind.
+GROUPS = ("model", "loss", "optimizer", "scheduler")
 
 
 def list_values(value: Any) -> list[Any]:
     """Return the two values of a mapping by kind of target; any other value alone."""
-    if isinstance(value, Mapping) and set(cast("Mapping[str, Any]", value)) == set(_KINDS):
-        return [value[kind] for kind in _KINDS]
+    if isinstance(value, Mapping) and set(cast("Mapping[str, Any]", value)) == set(KINDS):
+        return [value[kind] for kind in KINDS]
     return [value]
 
 

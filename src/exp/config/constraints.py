@@ -2,10 +2,11 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TypeAlias, cast
 
+from exp.config.by_target import GROUPS, KINDS
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
 from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
 from exp.config.metric_names import NAMES as METRIC_NAMES
@@ -139,9 +140,26 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
 
 def violation(key: str, value: object) -> ConfigError:
     """Return the error for a `value` that the constraint of `key` rejects."""
+    limit = CONSTRAINTS[key][0]
+    is_by_target = hasattr(value, "keys") and key.partition(".")[0] in GROUPS
+    if is_by_target and isinstance(limit, Number | OneOf):
+        return _violation_by_target(key, cast("Mapping[str, object]", value), limit)
     corrected = suggest_override(key, value)
-    what = f"{key} must be {CONSTRAINTS[key][0]}, got {as_yaml(value)}"
+    what = f"{key} must be {limit}, got {as_yaml(value)}"
     return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
+
+
+def _violation_by_target(key: str, values: Mapping[str, object], limit: Number | OneOf) -> ConfigError:
+    """Return the error for values by the kind of the target, of which the fix keeps those that `limit` accepts."""
+    fitting = [value for value in values.values() if limit.accepts(value)]
+    kept = {kind: values[kind] if values.get(kind) in fitting else fitting[0] for kind in KINDS if fitting}
+    corrected = f"{key}={_as_flow(kept)}" if kept else suggest_override(key)
+    what = f"{key} must be {limit}, or {{classes: A, numbers: B}} of such values, got {_as_flow(values)}"
+    return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
+
+
+def _as_flow(values: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{name}: {as_yaml(value)}" for name, value in values.items()) + "}"
 
 
 def example(key: str) -> str:

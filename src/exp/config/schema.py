@@ -123,9 +123,8 @@ def validate(cfg: DictConfig) -> Config:
             refuse_syntax_error(f"{group}._target_", content[group]["_target_"])
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _find_value(content, key)
-        for one in list_values(value) if found else ():
-            if not limit.accepts(one):
-                raise violation(key, one)
+        if found and not all(limit.accepts(one) for one in list_values(value)):
+            raise violation(key, value)
     config = cast(Config, OmegaConf.to_object(cfg))
     check_stratify(config)
     check_fold(config)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from exp.config.by_target import choose_by_target
+from exp.config.by_target import GROUPS, choose_by_target
 from exp.config.limits import parse_at_most
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
@@ -20,10 +20,6 @@ _LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
 
 # Arguments of loss=auto that only the loss of classes has.
 _OF_CLASSES = ("label_smoothing",)
-
-
-# Groups that may have values by the kind of the target.
-_BY_TARGET = ("model", "loss", "optimizer", "scheduler")
 
 
 # Batch size for fewer training rows than the first number; _LARGEST_BATCH for more.
@@ -63,7 +59,7 @@ def resolve_by_target(config: Config, target: TargetKind) -> Config:
 
     loss=auto is cross-entropy for classes, binary cross-entropy for labels, and mean squared error for numbers.
     """
-    nodes = {group: choose_by_target(getattr(config, group), target.is_categorical) for group in _BY_TARGET}
+    nodes = {group: choose_by_target(getattr(config, group), target.is_categorical) for group in GROUPS}
     loss = nodes["loss"]
     if loss["_target_"] == "auto":
         arguments = {key: value for key, value in loss.items() if key not in _OF_CLASSES or target.kind == "classes"}

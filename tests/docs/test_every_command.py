@@ -96,6 +96,8 @@ def test_commands_for_the_checkout_name_existing_files():
             assert f"\n{match[1]}: " in makefile
         elif match := re.fullmatch(r"python (?:-m pytest )?((?:(?:tests|benchmarks)/\S+ ?)+)", line):
             assert [path for path in match[1].split() if not (ROOT / path).exists()] == []
+        elif match := re.fullmatch(r"python (benchmarks/\S+) tables\b.*", line):
+            assert (ROOT / match[1]).exists()
         elif match := re.fullmatch(r"\.venv/bin/pip install (-c constraints\.txt) (-e \"\.\[dev\]\")", line):
             assert [words for words in match.groups() if words not in makefile] == []
         else:

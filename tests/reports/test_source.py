@@ -15,6 +15,8 @@ def test_a_class_that_is_neither_of_torch_nor_of_exp_is_the_users(target: str | 
 
 
 def test_the_users_classes_are_imported_from_their_modules(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("mine",))
-    config = config_of("model=linear", "model._target_=mine.Net", "loss._target_=mine.Loss", "scheduler=none")
-    assert user_modules(config) == {"mine": ["Net", "Loss"]}
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("their_nets",))
+    config = config_of(
+        "model=linear", "model._target_=their_nets.Net", "loss._target_=their_nets.Loss", "scheduler=none"
+    )
+    assert user_modules(config) == {"their_nets": ["Net", "Loss"]}

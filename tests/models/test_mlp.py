@@ -16,7 +16,7 @@ def test_layers_are_in_order():
 
 @pytest.mark.parametrize("model", [MLP, RealMLP, TabM])
 def test_all_features_are_numbers_without_cardinalities(model: type[MLP] | type[RealMLP] | type[TabM]):
-    for embedding in ("pbld", "piecewise", "auto"):
+    for embedding in ("pbld", "piecewise"):
         torch.manual_seed(0)
         one = model(2, 1, embedding=embedding)
         torch.manual_seed(0)

@@ -192,14 +192,3 @@ def test_an_unknown_kind_is_refused():
 def test_a_loss_of_log_probabilities_is_refused():
     with pytest.raises(ConfigError, match="NLLLoss needs log-probabilities, and the members of TabM have logits"):
         build(config_of("dataset=iris", "model=tabm", "loss._target_=torch.nn.NLLLoss", "~loss.label_smoothing"))
-
-
-@pytest.mark.parametrize(("numbers", "embeds"), [(3, True), (100, True), (101, False)])
-def test_embedding_auto_is_piecewise_for_at_most_100_numbers(numbers: int, embeds: bool):
-    sizes = [0] * numbers + [1] * 30
-    torch.manual_seed(0)
-    auto = TabM(numbers + 30, 2, embedding="auto", cardinalities=sizes)
-    torch.manual_seed(0)
-    same = TabM(numbers + 30, 2, embedding="piecewise" if embeds else None, cardinalities=sizes)
-    assert auto.state_dict().keys() == same.state_dict().keys()
-    assert all(torch.equal(value, same.state_dict()[name]) for name, value in auto.state_dict().items())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import config_of
 
+from exp.models.number_embeddings import Piecewise
 from exp.training.build import build
 from exp.training.choices import list_decided
 from exp.training.events import Evaluated
@@ -155,3 +156,16 @@ def test_a_wrong_word_is_answered(words: str, message: str, exp: Callable[..., A
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("numbers", "embedding"), [(3, "piecewise"), (100, "piecewise"), (101, None)])
+def test_embedding_auto_is_piecewise_for_at_most_100_numbers(
+    numbers: int, embedding: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.savez("x.npz", x=np.random.default_rng(0).normal(size=(40, numbers)), y=np.arange(40) % 2)
+    typed = config_of("dataset=arrays", "dataset.path=x.npz", "model=tabm", "epochs=1")
+    experiment = build(typed)
+    assert experiment.config.model["embedding"] == embedding
+    assert list_decided(typed, experiment.config)["model.embedding"] == embedding
+    assert any(isinstance(module, Piecewise) for module in experiment.model.modules()) == (embedding is not None)

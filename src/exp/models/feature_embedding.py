@@ -7,9 +7,6 @@ from torch import Tensor, nn
 
 from exp.models.number_embeddings import NUMBER_EMBEDDINGS, Piecewise
 
-# Numbers above which embedding=auto embeds none: a training step would take several times as long.
-_MANY_NUMBERS = 100
-
 
 class FeatureEmbedding(nn.Module):
     """Outputs [B, width] for features [B, F]: the numbers, the features of 0 and 1, then the embedded categories.
@@ -31,7 +28,7 @@ class FeatureEmbedding(nn.Module):
     def __init__(self, cardinalities: Sequence[int], embedding: str | None, category_dim: int) -> None:
         super().__init__()
         if embedding not in (None, "none", *NUMBER_EMBEDDINGS):
-            raise ValueError(f"embedding must be one of auto, none, {', '.join(NUMBER_EMBEDDINGS)}, not {embedding!r}")
+            raise ValueError(f"embedding must be one of none, {', '.join(NUMBER_EMBEDDINGS)}, not {embedding!r}")
         sizes = torch.tensor(cardinalities)
         for name, mask in (("numbers", sizes == 0), ("others", sizes == 1), ("categories", sizes > 1)):
             self.register_buffer(name, mask.nonzero().flatten(), persistent=False)
@@ -63,12 +60,8 @@ def make_feature_embedding(
     """Return a FeatureEmbedding for these arguments; None if it would leave every feature as it is.
 
     Without `cardinalities`, all features are numbers.
-
-    The embedding auto is piecewise for at most 100 numbers, and none for more.
     """
     cardinalities = cardinalities or (0,) * in_features
-    if embedding == "auto":
-        embedding = "piecewise" if sum(size == 0 for size in cardinalities) <= _MANY_NUMBERS else None
     if embedding in (None, "none") and max(cardinalities, default=0) <= 1:
         return None
     return FeatureEmbedding(cardinalities, embedding, category_dim or 8)

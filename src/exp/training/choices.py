@@ -8,6 +8,7 @@ from exp.config.limits import parse_at_most
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
 from exp.config.target_kind import TargetKind
+from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Splits
 
 # By the kind of the target: the option of conf/loss that loss=auto stands for, and its node.
@@ -25,6 +26,10 @@ _OF_CLASSES = ("label_smoothing",)
 # Batch size for fewer training rows than the first number; _LARGEST_BATCH for more.
 _BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
 _LARGEST_BATCH = 1024
+
+
+# Numbers above which model.embedding=auto embeds none: a step of training would take several times as long.
+_MANY_NUMBERS = 100
 
 
 # Updates that epochs=auto aims at, and the limits of the epochs.
@@ -46,7 +51,7 @@ def resolve(config: Config, data: Splits) -> Config:
     dataset = dict(config.dataset)
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None
-    config = resolve_by_target(config, data.preprocessing.target_kind)
+    config = resolve_embedding(resolve_by_target(config, data.preprocessing.target_kind), data.preprocessing)
     scheduler = config.scheduler
     if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and is_higher_better(config.metric):
         scheduler = {"mode": "max", **scheduler}
@@ -67,11 +72,21 @@ def resolve_by_target(config: Config, target: TargetKind) -> Config:
     return replace(config, **nodes)
 
 
+def resolve_embedding(config: Config, preprocessing: Preprocessing) -> Config:
+    """Return the config with model.embedding=auto replaced: piecewise for at most 100 numbers, else null."""
+    if config.model.get("embedding") != "auto":
+        return config
+    numbers = sum(size == 0 for size in preprocessing.cardinalities)
+    embedding = "piecewise" if 0 < numbers <= _MANY_NUMBERS else None
+    return replace(config, model={**config.model, "embedding": embedding})
+
+
 def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
     """Return the keys that were `auto`, with what was decided; the loss by its option's name."""
     pairs = {
         "epochs": (typed.epochs, resolved.epochs),
         "batching.batch_size": (typed.batching.batch_size, resolved.batching.batch_size),
+        "model.embedding": (typed.model.get("embedding"), resolved.model.get("embedding")),
         "dataset.scale_target": (typed.dataset.get("scale_target"), resolved.dataset.get("scale_target")),
     }
     if typed.loss["_target_"] == "auto":

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import forking
 import pytest
+from conftest import config_of
 
 from exp.diff import find_differences
 from exp.reports import sweep_summary
 from exp.results import sweep_csv
+from exp.sweeps.jobs import Job
+from exp.sweeps.metric import note_different_losses
 
 # A job takes most of a second: enough time to stop or kill it.
 LONG = "dataset=moons batching=full epochs=6000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -461,18 +464,23 @@ def test_a_job_killed_while_its_overrides_were_saved_counts_as_not_begun(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("words", "differing"),
+    ("lines", "differing"),
     [
-        (["dataset=iris", "loss.label_smoothing=0,0.1"], "loss.label_smoothing"),
-        (["dataset=diabetes", "loss=mse,huber"], "loss"),
-        (["dataset=diabetes", "dataset.scale_target=true,false"], "dataset.scale_target"),
-        (["dataset=iris", "loss.label_smoothing=0,0.1", "sweep.metric=accuracy/val"], None),
-        (["dataset=iris", "model=mlp,linear"], None),
+        (["dataset=iris loss.label_smoothing=0", "dataset=iris loss.label_smoothing=0.1"], "loss.label_smoothing"),
+        (["dataset=diabetes loss=mse", "dataset=diabetes loss=huber"], "loss"),
+        (["dataset=diabetes dataset.scale_target=true", "dataset=diabetes"], "dataset.scale_target"),
+        (["dataset=iris model=mlp", "dataset=iris model=linear"], None),
     ],
 )
-def test_losses_that_cannot_be_compared_are_noted(exp, words: list[str], differing: str | None):
-    done = exp("-m", *words, "epochs=1", "figures=false", HERE)
+def test_losses_that_cannot_be_compared_are_noted(lines: list[str], differing: str | None):
+    jobs = [Job(number, [], config_of(*line.split()), {}) for number, line in enumerate(lines)]
+    note = note_different_losses(jobs, "loss/val")
+    assert (note is not None) == (differing is not None)
+    assert f"the jobs differ in {differing}, so" in (note or "the jobs differ in None, so")
+    assert note_different_losses(jobs, "accuracy/val") is None
+
+
+def test_a_sweep_prints_the_note_on_losses(exp):
+    done = exp("-m", "dataset=diabetes", "loss=mse,huber", "epochs=1", "figures=false", HERE)
     assert done.returncode == 0, done.stderr
-    expected = f"note: the jobs differ in {differing}, so that their losses cannot be compared"
-    assert (expected in done.stdout) == (differing is not None)
-    assert ("cannot be compared" in done.stdout) == (differing is not None)
+    assert "note: the jobs differ in loss, so that their losses cannot be compared" in done.stdout

@@ -14,7 +14,14 @@ from exp.config.schema import flatten, validate
 from exp.data.input_files import DATA_PATHS, check_input_files, place_of
 from exp.errors import ConfigError, DataError, ExpError, display_path
 from exp.results import summary
-from exp.results.run_folder import LAST_CHECKPOINT, init_command, read_config, read_overrides, resume_command
+from exp.results.run_folder import (
+    LAST_CHECKPOINT,
+    add_user_modules_to_path,
+    init_command,
+    read_config,
+    read_overrides,
+    resume_command,
+)
 
 # Keys that may differ in a resumed run.
 _MAY_CHANGE = ("epochs", "figures", "watch", "resume", "sweep.", *DATA_PATHS)
@@ -44,6 +51,7 @@ def refuse_changes(folder: Path, line: CommandLine, typed: Sequence[str]) -> Non
     Args:
         typed: The overrides of `line` that were typed with resume=.
     """
+    add_user_modules_to_path(folder)
     config = compose_config(line.overrides, line.search)
     now = flatten(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     then = flatten(read_config(folder))

@@ -181,6 +181,7 @@ def test_best_refit_and_predict_say_that_the_best_job_is_missing(folder: Path, t
     assert f"\n{note}" in forking.run("exp", ["predict", "run=sweep", "data=wine.csv", "out=p.csv"], tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_a_refit_takes_the_new_place_of_the_data_file(folder: Path, tmp_path: Path):
     shutil.copytree(folder / "sweep", tmp_path / "sweep")
     done = forking.run("exp", ["refit", "sweep", "out=run"], tmp_path)

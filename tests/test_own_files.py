@@ -68,6 +68,7 @@ def test_a_yaml_cannot_allow_its_own_module(typed: list[str], tmp_path: Path):
     assert "EXP_ALLOW=mine python -m exp" in stderr
 
 
+@pytest.mark.slow
 def test_their_trained_model_is_used_without_config_dir(typed: list[str], tmp_path: Path):
     """Their module is found in the run's --config-dir. The exported script imports it and has the run's losses."""
     line = [*typed, "figures=false", "threads=1", "epochs=3", "hydra.run.dir=run"]

@@ -56,6 +56,7 @@ def test_seeds_have_a_mean_and_a_band_in_tensorboard(sweep: Path):
         assert (series.value, series.lower, series.upper) == tags
 
 
+@pytest.mark.slow
 def test_jobs_without_validation_rows_are_compared_without_curves(exp, tmp_path: Path):
     line = "-m dataset=moons folds=2 model=mlp,linear dataset.split=[1,0,0] epochs=1 sweep.workers=0 hydra.sweep.dir=sw"
     done = exp(*line.split())

@@ -35,6 +35,7 @@ def test_a_sweep_whose_data_changed_is_refused_and_left_unchanged():
     assert len(sweep(*again).table) == 3
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_data_file_moved_is_resumed_with_its_new_place():
     write(0)
     sweep(*LINE, "seed=0,1", "hydra.sweep.dir=sw")

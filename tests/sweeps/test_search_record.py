@@ -59,6 +59,7 @@ def test_the_best_line_is_the_line_that_ran(exp, tmp_path: Path):
     assert "loss/val against optimizer.lr (log)" in page
 
 
+@pytest.mark.slow
 def test_a_continued_search_updates_the_records_of_its_study(exp, tmp_path: Path):
     line = [*SEARCH, RATE, "sweep.workers=0", "hydra.sweeper.storage=study.log"]
     folders = [tmp_path / name for name in "abc"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
+from exp.config.allowlist import READ_BY_EXP
 from exp.config.schema import CONF, validate
 from exp.training.build import build
 
@@ -22,12 +23,13 @@ def write_task(overrides: list[str], path: Path) -> None:
     parameters = [parameter.detach().numpy() for parameter in experiment.model.parameters()]
     layers = {f"weight{i}": weight.T for i, weight in enumerate(parameters[::2])}
     layers |= {f"bias{i}": bias for i, bias in enumerate(parameters[1::2])}
+    of_exp = ("_target_", *READ_BY_EXP["optimizer"])
     settings = {
         "activation": config.model["activation"],
         "output_activation": config.model["output_activation"],
         "loss": type(experiment.objective.criterion).__name__,
         "optimizer": type(experiment.learner.optimizer).__name__,
-        "hyperparameters": {key: value for key, value in config.optimizer.items() if key != "_target_"},
+        "hyperparameters": {key: value for key, value in config.optimizer.items() if key not in of_exp},
         "epochs": config.epochs,
         "batch_size": experiment.batches.size,
         "shuffle": experiment.batches.shuffle,

@@ -38,7 +38,7 @@ _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|l
 
 
 def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
-    """Call the target of `node` with the node's arguments and those of `passed` that it has, and return the result.
+    """Call the target of `node` with the node's arguments and those of `passed`, and return the result.
 
     Raises:
         ConfigError, DataError: The target is not allowed, does not exist, or raises an error. The fix has the key.
@@ -46,7 +46,6 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
     function = resolve(group, node)
     _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
-    passed = select_accepted(group, function, passed)
     try:
         return function(**{**arguments, **make_tensors(group, function, arguments)}, **passed)
     except ExpError:

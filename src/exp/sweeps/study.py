@@ -55,9 +55,8 @@ def open_study(
     for key, minimum in {"n_trials": 1, "seed": 0}.items():
         if settings[key] < minimum:
             raise _wrong_setting(key, f"an integer >= {minimum}", settings[key], "20")
-    if (
-        jobs_per_trial := len(space.repeats)
-    ) == 1:  # with a good learning rate the loss may still jump in the first fifth
+    jobs_per_trial = len(space.repeats)
+    if jobs_per_trial == 1:  # with a good learning rate the loss may still jump in the first fifth
         steps, warmup = epochs, epochs // 5 if isinstance(epochs, int) else 2
     else:  # by the mean of the jobs that finished
         steps, warmup = jobs_per_trial, 0

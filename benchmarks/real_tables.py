@@ -158,6 +158,11 @@ def report(results: list[dict[str, Any]]) -> None:
         for what in ("scores", "seconds", "log_losses") if kind == "classes" else ("scores", "seconds"):
             names = {name: [result[what][name] for result in of_kind if name in result[what]] for name in mean}
             print(f"  median {what}: " + ", ".join(f"{name} {np.median(v):.3g}" for name, v in names.items() if v))
+    names = [name for name in dict.fromkeys(name for result in trained for name in result["scores"]) if name != "exp"]
+    for name in names:
+        pairs = [result["scores"] for result in trained if name in result["scores"]]
+        gains = np.array([scores["exp"] - scores[name] for scores in pairs]).round(6)
+        print(f"exp has the higher score in {np.mean(gains > 0):.0%} of the tasks, {name} in {np.mean(gains < 0):.0%}")
     for result in sorted(trained, key=lambda result: -result["rows"])[:20]:
         size = (
             f"{result['rows']:6} x {result['cols']:2} {result['seconds']['exp']:6.1f} s {result['peak_mib']:6.0f} MiB"

@@ -49,19 +49,10 @@ def errors_of(task: dict[str, Any], preset: str, seed: int) -> tuple[float, floa
         ours, needed = result.final["test"]["error"], time.perf_counter() - began
         data = load_trained(f"{folder}/run").experiment.data
         has_classes = data.classes is not None
-        kinds = data.preprocessing.cardinalities
-        frames, targets = {}, {}
-        for name, split in data.splits.items():
-            raw = data.preprocessing.restore(split.x.double().numpy())
-            frames[name] = pd.DataFrame(
-                {
-                    f"c{number}": raw[:, number]
-                    if size == 0
-                    else pd.Categorical(raw[:, number].round().astype(int), categories=range(max(2, size)))
-                    for number, size in enumerate(kinds)
-                }
-            )
-            targets[name] = split.y.numpy() if has_classes else split.values[:, 0].numpy()
+        frames = raw_frames(data)
+        targets = {
+            name: split.y.numpy() if has_classes else split.values[:, 0].numpy() for name, split in data.splits.items()
+        }
         began = time.perf_counter()
         predicted = np.ravel(fit_theirs(preset, has_classes, seed, frames, targets).predict(frames["test"]))
         theirs_needed = time.perf_counter() - began
@@ -69,6 +60,23 @@ def errors_of(task: dict[str, Any], preset: str, seed: int) -> tuple[float, floa
     wrong = predicted != targets["test"] if has_classes else np.square(predicted - targets["test"])
     theirs = float(wrong.mean()) if has_classes else float(np.sqrt(wrong.mean()))
     return ours / deviation, theirs / deviation, needed, theirs_needed
+
+
+def raw_frames(data: Any) -> dict[str, pd.DataFrame]:
+    """Return the features of each split before they are scaled; a column of words is one of categories."""
+    kinds = data.preprocessing.cardinalities
+    frames: dict[str, pd.DataFrame] = {}
+    for name, split in data.splits.items():
+        raw = data.preprocessing.restore(split.x.double().numpy())
+        frames[name] = pd.DataFrame(
+            {
+                f"c{number}": raw[:, number]
+                if size == 0
+                else pd.Categorical(raw[:, number].round().astype(int), categories=range(max(2, size)))
+                for number, size in enumerate(kinds)
+            }
+        )
+    return frames
 
 
 def fit_theirs(preset: str, has_classes: bool, seed: int, frames: dict[str, Any], targets: dict[str, Any]) -> Any:

@@ -5,17 +5,19 @@ is classes or number. For each task it runs what `python -m exp dataset=table da
 fits scikit-learn's models at their defaults to the same training and validation rows and the same features. It prints
 how many tasks train, why the others do not, where the test score is far below the worst of the four models, and the
 mean ranks. Scores are accuracy for classes and R^2 for numbers, of the test rows; log losses of classes and seconds are
-printed too. `--recipes realmlp=experiment=realmlp` also trains with these overrides, under that name; LightGBM and
-CatBoost are compared where they are installed. `--rows` leaves out larger tables, `--sample N` takes N tasks at random,
-`--largest N` the N largest tables, `--seed` is that of the runs, `--set KEY=VALUE` adds overrides, and --out gets the
-results, a line of JSON each. `--read RESULTS` prints the report of such a file without a run, and
-`--beside NAME=RESULTS` adds the runs of another version of exp to the ranks; a task that did not train there is last.
+printed too. `--recipes realmlp=experiment=realmlp` also trains with these overrides, under that name; LightGBM,
+CatBoost and pytabkit's RealMLP are compared where they are installed. `--rows` leaves out larger tables, `--sample N`
+takes N tasks at random, `--largest N` the N largest tables, `--seed` is that of the runs, `--set KEY=VALUE` adds
+overrides, and --out gets the results, a line of JSON each. `--read RESULTS` prints the report of such a file without a
+run, and `--beside NAME=RESULTS` adds the runs of another version of exp to the ranks; a task that did not train there
+is last.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import logging
 import multiprocessing
 import random
 import resource
@@ -89,37 +91,50 @@ def others(run: str) -> dict[str, tuple[float, float, float]]:
             "forest": ensemble.RandomForestClassifier(random_state=0),
             "boosting": ensemble.HistGradientBoostingClassifier(random_state=0),
         }
-    models |= installed_boosters(data.classes is None)
+    models |= installed_models(data.classes is None)
     x, y = (np.concatenate([part["train"], part["val"]]) for part in (features, targets))
     found: dict[str, tuple[float, float, float]] = {}
     for name, model in models.items():
         began = time.perf_counter()
-        predicted = np.ravel(model.fit(x, y).predict(features["test"]))
+        to_fit, to_predict = x, features["test"]
+        if name == "pytabkit_realmlp":  # it scales numbers and embeds categories itself
+            import pandas as pd
+            from presets_of_authors import raw_frames
+
+            frames = raw_frames(data)
+            to_fit, to_predict = pd.concat([frames["train"], frames["val"]]), frames["test"]
+        predicted = np.ravel(model.fit(to_fit, y).predict(to_predict))
         if data.classes is None:
             score, loss = r2_score(targets["test"], predicted), np.nan
         else:
             score = (predicted == targets["test"]).mean()
             probabilities = np.zeros((len(predicted), len(data.classes)))  # 0 for a class that no row of x has
-            probabilities[:, model.classes_.astype(int)] = model.predict_proba(features["test"])
+            probabilities[:, model.classes_.astype(int)] = model.predict_proba(to_predict)
             loss = log_loss(targets["test"], probabilities, labels=range(len(data.classes)))
         found[name] = float(score), float(loss), time.perf_counter() - began
     return found
 
 
-def installed_boosters(is_number: bool) -> dict[str, Any]:
-    """Return LightGBM and CatBoost at their defaults, if they are installed."""
-    boosters: dict[str, Any] = {}
+def installed_models(is_number: bool) -> dict[str, Any]:
+    """Return LightGBM, CatBoost and pytabkit's RealMLP at their defaults, if they are installed."""
+    models: dict[str, Any] = {}
     with contextlib.suppress(ImportError):
         import lightgbm
 
         model = lightgbm.LGBMRegressor if is_number else lightgbm.LGBMClassifier
-        boosters["lightgbm"] = model(random_state=0, n_jobs=1, verbose=-1)
+        models["lightgbm"] = model(random_state=0, n_jobs=1, verbose=-1)
     with contextlib.suppress(ImportError):
         import catboost
 
         model = catboost.CatBoostRegressor if is_number else catboost.CatBoostClassifier
-        boosters["catboost"] = model(random_state=0, thread_count=1, verbose=False, allow_writing_files=False)
-    return boosters
+        models["catboost"] = model(random_state=0, thread_count=1, verbose=False, allow_writing_files=False)
+    with contextlib.suppress(ImportError):
+        import pytabkit
+
+        logging.disable(logging.INFO)  # Lightning's lines about every fit
+        model = pytabkit.RealMLP_TD_Regressor if is_number else pytabkit.RealMLP_TD_Classifier
+        models["pytabkit_realmlp"] = model(random_state=0, device="cpu", n_threads=1, verbosity=0)
+    return models
 
 
 def ranks(results: list[dict[str, Any]], kind: str) -> dict[str, float]:

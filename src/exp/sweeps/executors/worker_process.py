@@ -1,0 +1,96 @@
+"""WorkerProcess: one process of `exp.sweeps.worker`, which runs many tasks."""
+
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable
+
+if TYPE_CHECKING:
+    from exp.training.events import PruningCallback
+
+
+class WorkerDied(Exception):  # noqa: N818
+    """The process of a worker ended while it had a task. The text says how."""
+
+
+def run_task(
+    exchange: "Callable[[Assignment | bool], Evaluation | Outcome]",
+    task: Runnable,
+    should_prune: "PruningCallback | None",
+) -> Outcome:
+    """Run a task in a worker.
+
+    Args:
+        exchange: Sends a message to the worker, and returns the reply.
+    """
+    message = exchange(Assignment(task, is_prunable=should_prune is not None))
+    while isinstance(message, Evaluation):
+        message = exchange(should_prune is not None and should_prune(message.epoch, message.metrics))
+    return message
+
+
+class WorkerProcess:
+    """A worker process with these environment variables, in the folder `cwd`. It is started again if it dies."""
+
+    def __init__(self, environment: Mapping[str, str], cwd: Path | None = None) -> None:
+        self._environment = dict(environment)
+        self._cwd = cwd
+        self.start()
+
+    def start(self) -> None:
+        # In its own session, so that Ctrl-C reaches only the sweep, which forwards it once.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "exp.sweeps.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env=self._environment,
+            cwd=self._cwd,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._tasks, self._outcomes = self._process.stdin, self._process.stdout
+
+    def exchange(self, message: Assignment | bool) -> Evaluation | Outcome:
+        """Send a message, and return the reply.
+
+        Raises:
+            WorkerDied: The process ended. A new one is started.
+        """
+        try:
+            pickle.dump(message, self._tasks)
+            self._tasks.flush()
+            return cast("Evaluation | Outcome", pickle.load(self._outcomes))
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            self.close()
+            reason = _death_message(self._process.returncode)
+            self.start()
+            raise WorkerDied(reason) from error
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the process: between jobs it holds nothing, and during its imports it does not handle signals."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._tasks.close()
+        self._process.wait()
+        self._outcomes.close()
+
+
+def _death_message(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    reason = ", by a user or by the system when memory ran out" if -code == signal.SIGKILL else ""
+    return f"its process was killed by {name}{reason}"

@@ -258,7 +258,7 @@ def test_a_run_that_has_not_finished_is_used_with_a_note(folder: Path, tmp_path:
     path = tmp_path / "cancer/summary.json"
     path.write_text(path.read_text().replace('"status": "finished"', '"status": "running"'))  # as kill -9 leaves it
     printed = tool(tmp_path, "evaluate", "run=cancer").stdout
-    assert "note: cancer is running, not finished; to resume it: python -m exp resume=cancer\n" in printed
+    assert "note: cancer died, not finished; to resume it: python -m exp resume=cancer\n" in printed
     assert "note:" not in tool(folder, "evaluate", "run=cancer").stdout
 
 

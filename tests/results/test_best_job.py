@@ -125,7 +125,7 @@ def test_jobs_that_a_killed_sweep_did_not_finish_are_counted(tmp_path: Path):
     folder = write_sweep(tmp_path, [*jobs, ("optimizer.lr=4", "diverged")])
     plan(folder, *"0123456")
     (warning,) = find_best(folder).warnings
-    counts = "of 7 jobs: 1 finished, 1 failed, 1 diverged, 4 unfinished"
+    counts = "of 7 jobs: 1 finished, 1 failed, 1 died, 1 diverged, 3 unfinished"
     assert warning == f"{counts}; for the others: python -m exp -m sweep.resume={folder}"
     plan(folder, "0", "3")
     for name in "12":
@@ -147,7 +147,7 @@ def test_a_killed_search_without_a_storage_cannot_be_resumed(tmp_path: Path):
     folder = as_search(write_sweep(tmp_path, [("optimizer.lr=1", 0.3), ("optimizer.lr=2", "running")]))
     plan(folder, *"01")
     (warning,) = find_best(folder).warnings
-    assert warning == ("of 2 jobs: 1 finished, 1 unfinished; a search can only be resumed with hydra.sweeper.storage")
+    assert warning == ("of 2 jobs: 1 finished, 1 died; a search can only be resumed with hydra.sweeper.storage")
 
 
 def record(folder: Path, best_folder: Path | str, value: float = 0.1, trials: int = 6) -> None:
@@ -178,7 +178,7 @@ def test_a_killed_search_whose_study_was_continued_to_its_end_has_nothing_left(t
     plan(folder, *"01")
     record(folder, folder, trials=5)
     (warning,) = find_best(folder).warnings
-    assert "1 unfinished; for the others: " in warning
+    assert "1 died; for the others: " in warning
     record(folder, folder, trials=6)
     assert find_best(folder).warnings == ()
 
@@ -215,7 +215,7 @@ def test_the_jobs_of_a_preset_with_folds_are_trained_without_them(typed: str, tm
     ("jobs", "message", "fix"),
     [
         ([], "no job finished (no jobs)", "python -m exp -m sweep.resume="),
-        ([("seed=0", "failed"), ("seed=1", "running")], "no job finished (1 failed, 1 unfinished)", "sweep.resume="),
+        ([("seed=0", "failed"), ("seed=1", "running")], "no job finished (1 failed, 1 died)", "sweep.resume="),
         ([("seed=0", "diverged"), ("seed=1", "diverged")], "no job finished (2 diverged)", "a new sweep"),
     ],
 )

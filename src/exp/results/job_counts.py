@@ -16,7 +16,7 @@ from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
 from exp.results.sweep_csv import Row
 
 # The statuses of jobs that are over. The others run, or were stopped.
-_OVER = ("finished", "failed", "diverged", "pruned")
+_OVER = ("finished", "failed", "died", "diverged", "pruned")
 
 # Folders that are listed by name.
 _MAX_NAMES = 10
@@ -40,7 +40,7 @@ def count_jobs(folder: Path, rows: Sequence[Row]) -> dict[str, int]:
 def describe_unfinished(folder: Path, rows: Sequence[Row]) -> str | None:
     """Return how many jobs finished, and how to run the others; None if none is left."""
     counts, has_record = count_jobs(folder, rows), (folder / SWEEP_MANIFEST).exists()
-    to_run = {"unfinished"} if has_record and is_search(folder) else {"unfinished", "failed"}
+    to_run = {"unfinished", "died"} if has_record and is_search(folder) else {"unfinished", "died", "failed"}
     if not counts.keys() & to_run or (has_record and is_search(folder) and has_all_trials(folder)):
         return None
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())

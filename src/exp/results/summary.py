@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.config.metric_names import as_cost
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
-from exp.results.run_folder import LAST_CHECKPOINT, SUMMARY, find_results, resume_command
+from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive
+from exp.results.run_folder import LAST_CHECKPOINT, METRICS, SUMMARY, find_results, resume_command
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ _EXPECTED_TYPES = {
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the content of `folder`/summary.json, without values of an unexpected type; empty if it cannot be read."""
+    """Return the content of `folder`/summary.json, without values of an unexpected type; empty if it cannot be read.
+
+    The status is `died` where the file says `running`, but the process of the run is gone. Every status is read here.
+    """
     try:
         content: Any = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -39,6 +43,9 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         return {}
     known = cast("dict[str, Any]", content)
+    process = known.get("process")
+    if known.get("status") == "running" and not is_alive(process, folder / SUMMARY):
+        known |= {"status": "died", "error": describe_death(process)}
     return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
 
 
@@ -64,13 +71,15 @@ def describe_unfinished(folder: Path) -> str | None:
     status = read(folder).get("status")
     if status in ("finished", "pruned"):
         return None
-    onward = "" if status == "diverged" else f"; to resume it: {resume_command(folder)}"
-    return f"{folder} is {status}, not finished{onward}"
+    onward = "" if status in ("diverged", "running") else f"; to resume it: {resume_command(folder)}"
+    return f"{folder} {'died' if status == 'died' else f'is {status}'}, not finished{onward}"
 
 
 def has_nothing(folder: Path) -> bool:
     """Return whether the run in `folder` ended before its first step, so that another may take its place."""
     content = read(folder)
+    if content.get("status") == "died":  # while it was built, if it has no metrics.csv
+        return not (folder / METRICS).exists()
     is_over = content.get("status") in ("failed", "diverged", "interrupted")
     return is_over and not content.get("steps") and not (folder / LAST_CHECKPOINT).exists()
 
@@ -91,6 +100,8 @@ def _finite(value: Any) -> Any:
 class SummarySink:
     """Writes `folder`/summary.json: with status `running` from the start, and at the end with how the run ended.
 
+    Until then the time of the file is the run's heartbeat: see `read`.
+
     `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
     then `last` has the validation metrics of the last step. `best` holds each split's best logged metric (metric=; the
     loss of train) and its step, `baseline` the metrics of guessing.
@@ -108,10 +119,11 @@ class SummarySink:
         self._metric = "loss"
         self._restores_best = False
         self._last: dict[str, Any] = {}  # the latest validation metrics
-        self._content: dict[str, Any] = {**known, "status": "running", "error": None}
+        self._content: dict[str, Any] = {**known, "status": "running", "error": None, "process": describe_process()}
         for name in ("restored_step", "last"):  # of a run that is trained longer now
             self._content.pop(name, None)
         self._write()
+        self._heartbeat = Heartbeat(folder / SUMMARY)
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Built):
@@ -148,6 +160,7 @@ class SummarySink:
                 self._update_best(event.split, event.at.step, event.metrics.values())
 
     def close(self, ending: Ending) -> None:
+        self._heartbeat.stop()
         if ending.status != "finished" and self._restores_best and self._best.get("val", self._last) != self._last:
             # The parameters that the commands use: the run ended before it could restore them itself.
             best = self._best["val"]

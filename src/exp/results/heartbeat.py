@@ -1,0 +1,105 @@
+"""Whether the process that writes a folder is alive: its record, its heartbeat, and the one function that decides.
+
+A process that is killed cannot write that it ended, so the reader decides. On the machine of the process, the reader
+checks the process. On another machine, the process is alive while its heartbeat, the time of a file, is recent.
+"""
+
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+# A thread of the process touches its file this often.
+SECONDS_BETWEEN_BEATS = 30.0
+
+# A process on another machine counts as dead if its heartbeat is older. File servers may show a time a minute late.
+MAX_SECONDS_WITHOUT_BEAT = 300.0
+
+# The states of a process in /proc that has ended.
+_ENDED = ("Z", "X", "x")
+
+
+def describe_process() -> dict[str, Any]:
+    """Return what identifies this process: `start_ticks`, the time of its start, tells it from a later one of its id.
+
+    Ids are unique in a `pid_namespace` (a container has its own) until the machine boots, which changes `boot_id`.
+    """
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "began": datetime.now().astimezone().isoformat(timespec="seconds"),
+        **_read_place(),
+        "start_ticks": _read_start(os.getpid()),
+    }
+
+
+def is_alive(process: object, touched: Path) -> bool:
+    """Return whether the process that `describe_process` described is alive.
+
+    Args:
+        process: The record. Without one, as in a folder of an older version, the process counts as dead.
+        touched: The file that a `Heartbeat` of the process touches.
+    """
+    if not isinstance(process, dict):
+        return False
+    known, place = cast("dict[str, Any]", process), _read_place()
+    if None not in place.values() and all(known.get(key) == value for key, value in place.items()):
+        start = _read_start(known.get("pid"))
+        return start is not None and start == known.get("start_ticks")
+    return seconds_since_beat(touched) <= MAX_SECONDS_WITHOUT_BEAT
+
+
+def describe_death(process: object) -> str:
+    """Return the error of a run whose process, by its record, is gone."""
+    known = cast("dict[str, Any]", process) if isinstance(process, dict) else {}
+    which = f" {known['pid']} on {known['host']}" if {"pid", "host"} <= known.keys() else ""
+    return f"its process{which} is gone: it was killed, or the machine stopped"
+
+
+def seconds_since_beat(touched: Path) -> float:
+    """Return the age of the heartbeat; infinity if the file does not exist."""
+    try:
+        return max(0.0, time.time() - touched.stat().st_mtime)
+    except OSError:
+        return float("inf")
+
+
+class Heartbeat:
+    """Touches `path` every SECONDS_BETWEEN_BEATS in a thread, also during a long step, until `stop` is called."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stopped = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(SECONDS_BETWEEN_BEATS):
+            with suppress(OSError):  # the folder was removed, or its disk is gone: the run itself reports it
+                os.utime(self._path)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def _read_place() -> dict[str, str | None]:
+    """Return where the ids of processes mean the same as here. The values are None on systems without /proc."""
+    place: dict[str, str | None] = {"boot_id": None, "pid_namespace": None}
+    with suppress(OSError):
+        place["boot_id"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        place["pid_namespace"] = os.readlink("/proc/self/ns/pid")
+    return place
+
+
+def _read_start(pid: object) -> int | None:
+    """Return the start of a process, in ticks since the machine booted; None if it has ended."""
+    try:
+        # The name of the program is in parentheses, and may contain some itself.
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        state, *fields = text.rpartition(")")[2].split()
+        return None if state in _ENDED else int(fields[18])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -137,6 +137,7 @@ _SYNONYMS = {
     "rms": "rmsprop",
     "lr_scheduler": "scheduler",
     "cuda": "device",
+    "gpu": "cuda",
     "measure": "metric",
 }
 

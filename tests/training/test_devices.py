@@ -1,9 +1,12 @@
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import config_of
 
 from exp.errors import ConfigError
 from exp.training.devices import select_device
@@ -27,3 +30,16 @@ def test_threads_of_torch_sleep_while_they_wait_unless_the_user_decides(given: s
     line = "import os, sys, exp; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", line], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [expected, "False"]
+
+
+@pytest.mark.parametrize("name", ["cuda:0", "cuda:1", "cuda:63"])
+def test_an_option_with_an_index_is_the_device_of_that_name(name: str):
+    assert config_of(f"device={name}").device == config_of(f"device.name={name}").device
+
+
+def test_a_sweep_has_a_job_on_each_device(exp: Callable[..., subprocess.CompletedProcess[str]]):
+    done = exp("-m", "device=cuda:0,cuda:1", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    words = [shlex.split(line)[1] for line in done.stdout.splitlines() if "cuda" in line]
+    assert words == [r"device=cuda\:0", r"device=cuda\:1"]
+    assert [config_of(word).device.name for word in words] == ["cuda:0", "cuda:1"]

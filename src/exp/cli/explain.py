@@ -69,7 +69,7 @@ def _unknown_option(match: re.Match[str], error: Exception, line: CommandLine) -
     group, _, option = match[1].rpartition("/")
     typed = (word.partition("=")[::2] for word in line.overrides)
     group, option = next((pair for pair in typed if "/".join(pair) == match[1]), (group, option))
-    options = list(error.options)
+    options = [one for one in error.options if ":" not in one]  # device=cuda:0 to cuda:63 would be a long list
     override = (
         line.nearest_option(group, option, options) if option else f"{group}={default_option(group) or options[0]}"
     )

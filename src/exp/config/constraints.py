@@ -23,6 +23,7 @@ _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
 _METRICS = f"{', '.join(METRIC_NAMES)}, or a function MODULE.NAME of your own"
+_ONE_DEVICE = "the name of one device, such as cuda:1; -m hydra/launcher=ray uses several, one job on each"
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus")
 
 
@@ -52,6 +53,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "batching.shuffle": (_SWITCH, "true"),
     "batching.drop_last": (_SWITCH, "false"),
     "engine": (OneOf(("auto", "eager", "replay")), "auto"),
+    "device.name": (Text(re.compile(r"[^\s,\[\]]+"), _ONE_DEVICE), "cuda:0"),
     "preflight": (OneOf(("on", "off")), "on"),
     "threads": (Number(1, 1024, whole=True, null=True), "1"),
     "ema": (Number(0, 1, open_low=True, open_high=True, null=True), "0.99"),

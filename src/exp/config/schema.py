@@ -45,7 +45,7 @@ class BatchingConfig:
 
 @dataclass
 class DeviceConfig:
-    name: str
+    name: Any  # a text; Any, so that the constraint says what is wrong with a list
 
 
 @dataclass
@@ -100,6 +100,10 @@ class Config:
 
 
 ConfigStore.instance().store("schema", Config)
+
+# device=cuda:1 is device.name=cuda:1. Not YAML files, because Windows allows no colon in their names.
+for _index in range(64):
+    ConfigStore.instance().store(f"cuda:{_index}", {"name": f"cuda:{_index}"}, group="device")
 
 
 def validate(cfg: DictConfig) -> Config:

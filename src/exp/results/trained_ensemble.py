@@ -16,7 +16,7 @@ from exp.data.read_table import Table
 from exp.errors import ConfigError
 from exp.results.run_folder import PREDICTIONS
 from exp.results.trained_model import TableOutputs, TrainedModel, load_trained
-from exp.training.average import average_outputs, average_values
+from exp.training.average_outputs import average_outputs, average_values
 from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Regression

@@ -25,7 +25,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError
-from exp.training.averaged_step import AveragedStep, make_average
+from exp.training.moving_average import AveragedStep, make_average
 from exp.training.build_model import (
     build_model,
     check_output_activation,

@@ -7,7 +7,7 @@ from torch import nn
 
 from exp.config.target_kind import TargetKind
 from exp.data.target_scale import TargetScale
-from exp.training.average import average_outputs, to_values
+from exp.training.average_outputs import average_outputs, to_values
 from exp.training.make_objective import make_objective
 
 RNG = np.random.default_rng(0)

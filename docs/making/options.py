@@ -11,7 +11,7 @@ import yaml
 
 from exp.config.allowlist import given
 from exp.config.constraints import CONSTRAINTS
-from exp.config.instantiate import resolve
+from exp.config.instantiate import import_target
 from exp.config.schema import CONF
 from exp.config.signatures import parameters
 from exp.config.yaml_comments import parse_opening, read_commented_keys
@@ -70,7 +70,7 @@ def read_option(path: Path) -> Option:
     node: dict[str, Any] = dict((content.get(group) or {}) if is_global else content)
     node.pop("defaults", None)
     target = node.get("_target_") if node.get("_target_") != "auto" else None
-    function = resolve(group, node) if target else None
+    function = import_target(group, node) if target else None
     return Option(
         group=group,
         name=path.stem,

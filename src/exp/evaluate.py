@@ -60,12 +60,12 @@ def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "Me
     """Return the metrics of the rows in the file `data` that have a target and can be predicted; print notes."""
     import torch
 
-    from exp.data.encode import encode_targets
+    from exp.data.encode import encode_new_targets
     from exp.data.weight_column import encode_weights
 
     lead, table = trained.lead, trained.read(data)
     outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
-    y, has_target, more = encode_targets(table.frame, lead.preprocessing, data)
+    y, has_target, more = encode_new_targets(table.frame, lead.preprocessing, data)
     weights = None
     if lead.weight is not None:
         notation = lead.preprocessing.weight_notation

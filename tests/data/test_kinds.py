@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from exp.data.columns.base import Floats
-from exp.data.encode import encode_rows, encode_targets
+from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.preprocessing import Preprocessing
@@ -140,7 +140,7 @@ def test_a_class_of_zero_that_training_did_not_have_is_refused(later: Any):
     preprocessing, _ = fitted(frame)
     new = frame.assign(ill=[later, *frame["ill"][1:]])
     with pytest.raises(DataError, match="unknown class"):
-        encode_targets(new, preprocessing, "new.csv")
+        encode_new_targets(new, preprocessing, "new.csv")
 
 
 def test_a_single_new_row_is_read_in_the_notation_of_the_run(exp, tmp_path: Path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exp.data.encode import encode_rows, encode_targets
+from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.preprocessing import Preprocessing
@@ -59,9 +59,12 @@ def test_classes_keep_their_spelling():
     dataset = dataset_from_frame(frame, "x.csv", TableOptions("y", task="classes"))
     assert dataset.classes == ("1.1", "1.10", "1.20", "rc")
     preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), scaler="none")
-    y, _, _ = encode_targets(frame[:4], preprocessing, "x.csv")
+    y, _, _ = encode_new_targets(frame[:4], preprocessing, "x.csv")
     assert y.tolist() == [0, 1, 2, 3]
-    numbers, _, _ = encode_targets(pd.DataFrame({"y": [1.2, 1.1]}), preprocessing, "x.csv")  # pandas lost the spelling
+    frame = pd.DataFrame({"y": [1.2, 1.1]})  # pandas lost the spelling
+    numbers, _, _ = encode_new_targets(frame, preprocessing, "x.csv")
+        pd.DataFrame({"y": [1.2, 1.1]}), preprocessing, "x.csv"
+    )  # pandas lost the spelling
     assert numbers.tolist() == [2, 0]
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import config_of
 from sklearn.metrics import mean_squared_error, r2_score
 
-from exp.data.encode import encode_targets
+from exp.data.encode import encode_new_targets
 from exp.data.files import table
 from exp.data.preprocessing import Preprocessing
 from exp.errors import ConfigError, DataError
@@ -117,7 +117,7 @@ def test_a_row_without_one_of_the_targets_is_left_out(tmp_path: Path):
     preprocessing, _ = Preprocessing.fit(dataset, np.arange(50), "none")
     again = Preprocessing.from_json(preprocessing.to_json())
     assert again == preprocessing
-    y, is_present, notes = encode_targets(frame, again, "new.csv")
+    y, is_present, notes = encode_new_targets(frame, again, "new.csv")
     assert np.flatnonzero(~is_present).tolist() == [2, 5]
     assert notes == ["2 rows without price or area: skipped"]
     np.testing.assert_array_equal(y[is_present], dataset.y)

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import allowlist
 from exp.config.compose import compose_config
-from exp.config.instantiate import resolve
+from exp.config.instantiate import import_target
 from exp.errors import CheckpointError, ConfigError
 from exp.results import checkpoints, search_json, sweep_csv
 from exp.training.build import build
@@ -74,7 +74,7 @@ REFUSED = [
 @pytest.mark.parametrize(("group", "target"), REFUSED, ids=str)
 def test_a_target_outside_the_allow_list_is_refused(group: str, target: object):
     with pytest.raises(ConfigError, match=r"is not allowed|does not exist") as caught:
-        resolve(group, {"_target_": target})
+        import_target(group, {"_target_": target})
     assert caught.value.fix.startswith((f"another {group}", f"{group}._target_="))
     # The message does not suggest allowing os, torch or exp itself.
     assert ("EXP_ALLOW" in caught.value.fix) == (target == "torchvision.models.resnet18")

@@ -43,7 +43,7 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
     Raises:
         ConfigError, DataError: The target is not allowed, does not exist, or raises an error. The fix has the key.
     """
-    function = resolve(group, node)
+    function = import_target(group, node)
     _refuse_unknown_arguments(group, node, function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
     try:
@@ -83,7 +83,7 @@ def make_tensors(group: str, function: Callable[..., Any], arguments: Mapping[st
     }
 
 
-def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
+def import_target(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     """Import the function or class that `node` names. ConfigError if it is not allowed for that group."""
     refuse_target(group, node)
     target: str = node["_target_"]
@@ -108,7 +108,7 @@ def resolve(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", imported)
 
 
-def resolve_metric(name: str) -> Callable[..., Any]:
+def import_metric(name: str) -> Callable[..., Any]:
     """Import the function of the user's own metric `name`. ConfigError if it is not allowed or not a metric."""
     refuse_metric("metrics", name)
     module = _import_module("metrics", name)

@@ -72,7 +72,7 @@ def nonfinite_notes(predictions: Mapping[str, NDArray[Any]]) -> list[str]:
     )
 
 
-def encode_targets(
+def encode_new_targets(
     frame: Frame, preprocessing: Preprocessing, path: str
 ) -> tuple[NDArray[Any], NDArray[np.bool_], list[str]]:
     """Encode the targets of new rows.

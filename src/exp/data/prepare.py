@@ -90,7 +90,7 @@ def _make_splits(
 ) -> list[Split]:
     """Return the split of each of `rows`. DataError if there is not enough memory."""
     n = len(dataset.x)
-    y = preprocessing.encode_targets(dataset.y)
+    y = preprocessing.targets_to_tensor(dataset.y)
     numbers = dataset.row_numbers if dataset.row_numbers is not None else np.arange(1, n + 1)
     check_memory(n, len(preprocessing.features))
     weights = None if dataset.weights is None else torch.from_numpy(dataset.weights).float()

@@ -175,7 +175,7 @@ class Preprocessing:
             features[start : start + len(part)] = part
         return features
 
-    def encode_targets(self, y: NDArray[Any]) -> Tensor:
+    def targets_to_tensor(self, y: NDArray[Any]) -> Tensor:
         """Return class numbers [N] as they are, or values or labels [N, K], scaled in float64, as float32."""
         if self.classes is not None:
             return torch.from_numpy(y)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from exp.config.allowlist import READ_BY_EXP, origin
-from exp.config.instantiate import resolve
+from exp.config.instantiate import import_target
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config
 from exp.data.seeding import numpy_seed
@@ -77,7 +77,7 @@ def _data(experiment: Experiment, rows: str) -> dict[str, Any]:
     is_split = node.get("split") is not None
     return {
         "rows_file": "",
-        "source": _source_without_annotations(resolve("dataset", node)) if is_ours else "",
+        "source": _source_without_annotations(import_target("dataset", node)) if is_ours else "",
         "sklearn_module": "" if is_ours else module,
         "dataset": name,
         "dataset_arguments": format_arguments(arguments),

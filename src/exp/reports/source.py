@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from exp.config.allowlist import READ_BY_EXP, origin
-from exp.config.instantiate import make_tensors, resolve
+from exp.config.instantiate import import_target, make_tensors
 from exp.config.schema import Config
 
 # How a script names torch's class for each group.
@@ -28,7 +28,7 @@ class Source(str):
 
 def format_call(group: str, node: dict[str, Any], *first: str) -> str:
     """Return the call: positional arguments `first`, then those of the node that differ from their defaults."""
-    function = resolve(group, node)
+    function = import_target(group, node)
     defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
     given = {key: value for key, value in node.items() if key not in ("_target_", *READ_BY_EXP[group])}
     arguments = {

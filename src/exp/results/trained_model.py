@@ -27,7 +27,7 @@ from exp.results.new_table import read_new_table
 from exp.training.build import Experiment, build, build_objective, metric_names_of
 from exp.training.build_model import build_model, model_arguments
 from exp.training.calibration import Calibration, CalibrationLayer
-from exp.training.choices import resolve_by_target, resolve_embedding
+from exp.training.choices import decide_by_target, decide_embedding
 from exp.training.events import State
 from exp.training.learner import compute_metrics
 from exp.training.member_models import rows_per_pass
@@ -163,7 +163,7 @@ class TrainedModel:
         Args:
             weights: Those of the rows [N], if the run has dataset.weight; None: all weigh 1.
         """
-        target = self.objective.target(self.preprocessing.encode_targets(y))
+        target = self.objective.target(self.preprocessing.targets_to_tensor(y))
         of_row = None
         if self.weight is not None:
             of_row = torch.ones(len(y)) if weights is None else torch.from_numpy(weights).float()
@@ -230,7 +230,7 @@ def load_trained(
     if (note := summary.describe_unfinished(folder)) is not None:
         print(f"note: {note}")
     preprocessing = Preprocessing.from_json(state["preprocessing"])
-    config = resolve_embedding(resolve_by_target(config, preprocessing.target_kind), preprocessing)
+    config = decide_embedding(decide_by_target(config, preprocessing.target_kind), preprocessing)
     check_metrics(metrics, "loss", preprocessing.target_kind, config.loss.get("output") != "value")
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))

@@ -37,7 +37,7 @@ class CheckData:
         from exp.data.folds import Fold
         from exp.data.seeding import preserved_streams
         from exp.training.build import load_dataset, split_seed, stratify_of
-        from exp.training.choices import resolve_by_target
+        from exp.training.choices import decide_by_target
         from exp.training.metric_choice import check_metrics
 
         first = next(iter(self.configs.values()))
@@ -47,7 +47,7 @@ class CheckData:
             try:
                 dataset = cache.reuse_dataset(first.dataset, lambda: load_dataset(first))
                 for config in self.configs.values():
-                    loss = resolve_by_target(config, dataset.target_kind).loss
+                    loss = decide_by_target(config, dataset.target_kind).loss
                     check_metrics(config.metrics, config.metric, dataset.target_kind, loss.get("output") != "value")
                 val = [assign_fold(dataset, fold, split, seed, stratify_of(first))[1] for fold in folds]
                 for metric in {config.metric: None for config in self.configs.values() if config.metric != "loss"}:

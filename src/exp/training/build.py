@@ -25,7 +25,6 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
 from exp.errors import ConfigError
-from exp.training.moving_average import AveragedStep, make_average
 from exp.training.build_model import (
     build_model,
     check_output_activation,
@@ -33,7 +32,7 @@ from exp.training.build_model import (
     fit_initial,
     model_arguments,
 )
-from exp.training.choices import resolve
+from exp.training.choices import decide
 from exp.training.devices import select_device, use_threads
 from exp.training.events import State
 from exp.training.initial import load_initial
@@ -41,6 +40,7 @@ from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
 from exp.training.member_models import count_members, training_loss
 from exp.training.metric_choice import check_metrics
+from exp.training.moving_average import AveragedStep, make_average
 from exp.training.objectives import Objective
 from exp.training.parameter_groups import make_optimizer
 from exp.training.plan import Plan, make_plan
@@ -100,7 +100,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
         fold_of(config),
         codes_above(config),
     )
-    config, target = resolve(config, data), data.preprocessing.target_kind
+    config, target = decide(config, data), data.preprocessing.target_kind
     check_metrics(config.metrics, config.metric, target, config.loss.get("output") != "value")
     class_weights = resolve_class_weights(config.loss.get("class_weights"), target, data.class_totals)
     data = replace(data, preprocessing=replace(data.preprocessing, class_weights=class_weights))

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from exp.config.instantiate import instantiate, resolve, select_accepted
+from exp.config.instantiate import import_target, instantiate, select_accepted
 from exp.config.schema import Config
 from exp.config.user_code import place_of
 from exp.data.preprocessing import Preprocessing
@@ -36,7 +36,7 @@ def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, 
         "steps": steps,
         "shape": preprocessing.shape or (len(preprocessing.features),),
     }
-    return select_accepted("model", resolve("model", config.model), arguments)
+    return select_accepted("model", import_target("model", config.model), arguments)
 
 
 # Categories above which dataset.encode=auto makes a column one feature, as RealMLP-TD.
@@ -50,7 +50,7 @@ def codes_above(config: Config) -> int | None:
         ConfigError: dataset.encode=embedding, and the model has no embedding.
     """
     encode = config.dataset.get("encode", "onehot")
-    has_embedding = "cardinalities" in inspect.signature(resolve("model", config.model)).parameters
+    has_embedding = "cardinalities" in inspect.signature(import_target("model", config.model)).parameters
     if encode == "embedding" and not has_embedding:
         raise ConfigError(
             f"dataset.encode=embedding: {config.model['_target_']} has no embedding of categories (no argument "

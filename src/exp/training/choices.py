@@ -39,7 +39,7 @@ _STEPS = 4_000
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 200
 
 
-def resolve(config: Config, data: Splits) -> Config:
+def decide(config: Config, data: Splits) -> Config:
     """Return the config without `auto` in the keys that the data decide."""
     rows = len(data.train)
     batching = replace(config.batching, batch_size=_choose_batch_size(config.batching.batch_size, rows))
@@ -51,7 +51,7 @@ def resolve(config: Config, data: Splits) -> Config:
     dataset = dict(config.dataset)
     if dataset.get("scale_target") == "auto":
         dataset["scale_target"] = data.preprocessing.target_scale is not None
-    config = resolve_embedding(resolve_by_target(config, data.preprocessing.target_kind), data.preprocessing)
+    config = decide_embedding(decide_by_target(config, data.preprocessing.target_kind), data.preprocessing)
     scheduler = config.scheduler
     if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and is_higher_better(config.metric):
         scheduler = {"mode": "max", **scheduler}
@@ -59,7 +59,7 @@ def resolve(config: Config, data: Splits) -> Config:
     return replace(decided, scheduler=scheduler)
 
 
-def resolve_by_target(config: Config, target: TargetKind) -> Config:
+def decide_by_target(config: Config, target: TargetKind) -> Config:
     """Return the config with the model, the loss and what trains it for a target of that kind.
 
     loss=auto is cross-entropy for classes, binary cross-entropy for labels, and mean squared error for numbers.
@@ -72,7 +72,7 @@ def resolve_by_target(config: Config, target: TargetKind) -> Config:
     return replace(config, **nodes)
 
 
-def resolve_embedding(config: Config, preprocessing: Preprocessing) -> Config:
+def decide_embedding(config: Config, preprocessing: Preprocessing) -> Config:
     """Return the config with model.embedding=auto replaced: piecewise for at most 100 numbers, else null."""
     if config.model.get("embedding") != "auto":
         return config

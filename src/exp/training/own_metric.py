@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.instantiate import resolve_metric
+from exp.config.instantiate import import_metric
 from exp.config.user_code import errors_of
 from exp.data.columns.base import Floats
 from exp.data.seeding import preserved_streams
@@ -26,7 +26,7 @@ class OwnMetric:
     @classmethod
     def load(cls, name: str) -> "OwnMetric":
         """Import the function. ConfigError if it is not allowed or not a metric."""
-        function = resolve_metric(name)
+        function = import_metric(name)
         return cls(name, function, "weights" in inspect.signature(function).parameters)
 
     def __call__(self, targets: NDArray[Any], predictions: Floats, weights: Floats | None) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exp.data.encode import encode_targets
+from exp.data.encode import encode_new_targets
 from exp.data.files import table
 from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import read_frame
@@ -25,7 +25,7 @@ def fit(folder: Path, targets: list[str], **options: Any) -> tuple[Preprocessing
 def encode(folder: Path, preprocessing: Preprocessing, targets: list[str]) -> tuple[Any, Any, list[str]]:
     (folder / "new.csv").write_text("\n".join(("x;y", *(f"{row};{y}" for row, y in enumerate(targets)))))
     frame = read_frame(str(folder / "new.csv"), text=preprocessing.text_columns(None)).frame
-    return encode_targets(frame, preprocessing, "new.csv")
+    return encode_new_targets(frame, preprocessing, "new.csv")
 
 
 def test_a_mark_in_a_target_of_yes_and_no_is_an_empty_cell(tmp_path: Path):

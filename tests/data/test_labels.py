@@ -63,8 +63,6 @@ def test_classes_keep_their_spelling():
     assert y.tolist() == [0, 1, 2, 3]
     frame = pd.DataFrame({"y": [1.2, 1.1]})  # pandas lost the spelling
     numbers, _, _ = encode_new_targets(frame, preprocessing, "x.csv")
-        pd.DataFrame({"y": [1.2, 1.1]}), preprocessing, "x.csv"
-    )  # pandas lost the spelling
     assert numbers.tolist() == [2, 0]
 
 

@@ -149,7 +149,7 @@ def _training(experiment: Experiment) -> dict[str, Any]:
         "evaluates_within_epoch": bool(steps_between),
         "evaluate_if": every_steps if steps_between else every_epochs,
         "metric": _metric(experiment),
-        "measure": f"measures[{0 if plan.metric == 'loss' else 1}]",
+        "measure_index": 0 if plan.metric == "loss" else 1,
         "sign": "-" if is_higher_better(metric) else "",
         "is_below": "<=" if plan.on_tie == "last" else "<",
     }

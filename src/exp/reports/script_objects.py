@@ -34,7 +34,8 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
     return {
         "layers": _layers(experiment),
         "fits_initial": hasattr(experiment.model, "initialize") and not has_torch_layers(experiment),
-        "rows_per_pass": rows_per_pass(experiment.model) if isinstance(experiment.model, MemberModel) else None,
+        "has_members": isinstance(experiment.model, MemberModel),
+        "rows_per_pass": rows_per_pass(experiment.model),
         **_loss(experiment),
         **_optimizer(config),
         "ema": config.ema,
@@ -77,20 +78,24 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
         node = {**node, "weight": weights}
     if not isinstance(criterion, WeightedLoss):
         return {"criterion": format_call("loss", node), "w": "", "val_rows": "val_x, val_y", "weighted_mean": {}}
-    numbers = "y" if isinstance(experiment.objective, Multiclass) else "y.squeeze(1).long()"
-    of_class = "loss_of_rows.weight" if has_own else "class_weights" if weights else ""
     has_rows = experiment.data.train.weights is not None
-    reduced = ".squeeze(1)" if experiment.objective.outputs == 1 else ".mean(1)"
+    of_class = "loss_of_rows.weight" if has_own else "class_weights" if weights else ""
+    is_multiclass = isinstance(experiment.objective, Multiclass)
+    losses = "loss_of_rows(output, y)"
+    if not is_multiclass:
+        losses += ".squeeze(1)" if experiment.objective.outputs == 1 else ".mean(1)"
+    row_weights = [*(["of_class"] if of_class else []), *(["w"] if has_rows else [])]
+    factors = [name for name in row_weights if name != "of_class" or not has_own]  # torch's loss has applied its own
     return {
         "criterion": format_call("loss", {**node, "reduction": "none"}),
         "w": ", w" if has_rows else "",
-        "val_rows": "val_x, val_y" + ", val_w" * has_rows,
+        "val_rows": "val_x, val_y, val_w" if has_rows else "val_x, val_y",
         "weighted_mean": {
             "class_weights": "" if has_own or weights is None else repr(weights),
-            "losses": "loss_of_rows(output, y)" + ("" if numbers == "y" else reduced),
-            "of_class": f"{of_class}[{numbers}]" if of_class else "",
-            "factors": " * of_class" * bool(of_class and not has_own) + " * w" * has_rows,
-            "total": " * ".join(["of_class"] * bool(of_class) + ["w"] * has_rows),
+            "losses": losses,
+            "of_class": f"{of_class}[{'y' if is_multiclass else 'y.squeeze(1).long()'}]" if of_class else "",
+            "weighted_losses": " * ".join(["losses", *factors]),
+            "row_weights": " * ".join(row_weights),
         },
     }
 

@@ -22,7 +22,10 @@ OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
 PAGES = [page for page in build_pages() if page not in OF_OPTIONS and blocks(page)]
 
 # What a block may need that a test does not have.
-NEEDS = {CHECKOUT, "needs a browser", "needs a cluster", "needs a database", "needs your Ctrl-C"}
+NEEDS = {
+    CHECKOUT,
+    *(f"needs {what}" for what in ("a browser", "a cluster", "a database", "a folder that stays", "your Ctrl-C")),
+}
 # Options for another machine, which are only composed.
 ELSEWHERE = {"openml", "cuda", "mps"}
 

@@ -10,6 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from exp.cli.detach import Detach, take_folder
 from exp.cli.finish import finish_job, finish_sweep
 from exp.cli.validation import validate_run, validate_sweep
 from exp.errors import ExpError
@@ -32,8 +33,11 @@ class ExpCallback(Callback):
         _validate(validate_run, config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        is_detached = take_folder(config)
         _validate(validate_sweep, config)
         set_sweep_metric(config)
+        if config.sweep.detach and not is_detached and not config.sweep.dry_run:
+            raise Detach(Path(str(config.hydra.sweep.dir)))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         if config.hydra.mode == RunMode.MULTIRUN:

@@ -17,6 +17,7 @@ from yaml import YAMLError
 from exp.cli.callback import Abort, output_folder
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load, run_command
+from exp.cli.detach import Detach, start_detached
 from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose, with_lower_rate
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
@@ -67,6 +68,13 @@ class Completed(NamedTuple):
 
 def train_or_sweep(arguments: Sequence[str]) -> Completed:
     """Train or sweep as the arguments say. CommandError if the command is wrong or its run fails."""
+    try:
+        return _train_or_sweep(arguments)
+    except Detach as detach:
+        return Completed(detach.folder, start_detached(arguments, detach.folder))
+
+
+def _train_or_sweep(arguments: Sequence[str]) -> Completed:
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
     with own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:

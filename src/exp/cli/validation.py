@@ -117,6 +117,8 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
             f"sweep.resume={resume} without +",
             key="sweep.resume",
         )
+    if config.sweep.detach and not ours:
+        raise _unsupported("sweep.detach=true", "only exp's own launchers can detach", "sweep.detach=false")
     if ours and config.hydra.job.chdir:
         raise _unsupported("hydra.job.chdir=true", "jobs of a sweep run in the current folder", "hydra.job.chdir=false")
 

@@ -43,6 +43,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "sweep.workers": (Number(0, 1024, whole=True, auto=True), "1"),
     "sweep.on_error": (OneOf(("continue", "stop")), "continue"),
     "sweep.dry_run": (_SWITCH, "true"),
+    "sweep.detach": (_SWITCH, "true"),
     "sweep.metric": (
         Text(
             re.compile(f"auto|({METRIC.pattern})/(val|test)"),

@@ -63,6 +63,7 @@ class SweepConfig:
     metric: str
     resume: str | None
     dry_run: bool
+    detach: bool = False  # folders of older runs do not have it
 
 
 @dataclass

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -44,13 +45,19 @@ def is_alive(process: object, touched: Path) -> bool:
         process: The record. Without one, as in a folder of an older version, the process counts as dead.
         touched: The file that a `Heartbeat` of the process touches.
     """
-    if not isinstance(process, dict):
+    if not isinstance(process, dict) or "pid" not in process:
         return False
     known, place = cast("dict[str, Any]", process), _read_place()
     if None not in place.values() and all(known.get(key) == value for key, value in place.items()):
         start = _read_start(known.get("pid"))
         return start is not None and start == known.get("start_ticks")
     return seconds_since_beat(touched) <= MAX_SECONDS_WITHOUT_BEAT
+
+
+def is_own(process: Mapping[str, Any]) -> bool:
+    """Return whether the record is that of this process."""
+    own = describe_process()
+    return all(process.get(key) == own[key] for key in ("pid", "boot_id", "pid_namespace", "start_ticks"))
 
 
 def describe_death(process: object) -> str:

@@ -30,8 +30,9 @@ CHECKPOINTS = ("last", "best", "auto")
 
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
-SEARCH_RECORD = "search.json"
+SEARCH_RECORD, SWEEP_LOG = "search.json", "sweep.log"
 SEEDS_TABLE, FOLDS_TABLE = "seeds.csv", "folds.csv"
+_OF_ONE_COMMAND = ("sweep.resume", "sweep.dry_run", "sweep.detach")  # not of the line that resumes a sweep
 SEED_BANDS, FOLD_BANDS, COMPARISON = "seeds", "folds", "comparison"
 
 # In both.
@@ -154,7 +155,7 @@ def read_sweep_overrides(folder: Path) -> list[str]:
     for word in saved:
         if override_key(word).startswith("hydra") or "@" in word.partition("=")[0]:
             raise ConfigError(f"{folder}/multirun.yaml: {word} is not allowed", "start a new sweep")
-    return [word for word in rename_overrides(saved) if override_key(word) not in ("sweep.resume", "sweep.dry_run")]
+    return [word for word in rename_overrides(saved) if override_key(word) not in _OF_ONE_COMMAND]
 
 
 def _read_words(saved: Any, path: Path, fix: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import summary, sweep_csv
+from exp.results.heartbeat import Heartbeat
 from exp.results.lock import folder_lock
-from exp.results.run_folder import OVERRIDES, SUMMARY
+from exp.results.run_folder import OVERRIDES, SUMMARY, SWEEP_MANIFEST
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
 from exp.sweeps.plugins import is_search
@@ -52,6 +54,16 @@ class JobFolders:
         self.manifest = Manifest(self._folder)
         self._rows = sweep_csv.read_rows(self._folder)
         self._written_at = time.perf_counter()
+
+    @contextmanager
+    def heartbeat(self) -> Generator[None]:
+        """Keep the heartbeat of the sweep, and remove its process from sweep.json when the context exits."""
+        beat = Heartbeat(self._folder / SWEEP_MANIFEST)
+        try:
+            yield
+        finally:
+            beat.stop()
+            self.manifest.close()
 
     def read_fingerprint(self, job: Job) -> str | None:
         """Return the fingerprint of the rows that the job was trained on; None if it has not begun."""

@@ -18,6 +18,7 @@ from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config
+from exp.sweeps.manifest import refuse_running
 from exp.sweeps.plugins import is_search, uses_cluster
 from exp.sweeps.source import JobSource
 from exp.sweeps.sweep import Sweep
@@ -53,6 +54,7 @@ def launch(
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
     with folder_lock(folder), make_executor(config, source.jobs) as executor:
+        refuse_running(folder)
         sweep = Sweep(context, function, config, source, executor)
         try:
             sweep.prepare()

@@ -14,6 +14,7 @@ from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary
 from exp.results.atomic import replacement
+from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_own
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     COMPARISON,
@@ -26,6 +27,7 @@ from exp.results.run_folder import (
     SEARCH_RECORD,
     SEED_BANDS,
     SEEDS_TABLE,
+    SWEEP_LOG,
     SWEEP_MANIFEST,
     SWEEP_TABLE,
     is_run,
@@ -36,7 +38,7 @@ from exp.sweeps.jobs import Job, hash_config, is_not_part_of_run
 # Names in a sweep folder that are not jobs.
 _RESERVED = (
     *(FIGURES, SEED_BANDS, FOLD_BANDS, COMPARISON, SWEEP_TABLE, SEEDS_TABLE, FOLDS_TABLE),
-    *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS, SEARCH_RECORD),
+    *(REPORT, SWEEP_MANIFEST, MULTIRUN, PREDICTIONS, SEARCH_RECORD, SWEEP_LOG),
 )
 
 
@@ -68,6 +70,18 @@ def read(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         pass
     raise ConfigError(f"{path} is damaged: it does not list the jobs", "a new sweep, in another folder")
+
+
+def refuse_running(folder: Path) -> None:
+    """Raise ConfigError if a process on another machine, where the lock of the folder may not reach, runs the sweep."""
+    path = folder / SWEEP_MANIFEST
+    process: dict[str, Any] = read(folder).get("process", {}) if path.exists() else {}
+    if is_alive(process, path) and not is_own(process):
+        minutes = f"{MAX_SECONDS_WITHOUT_BEAT / 60:.0f} minutes"
+        raise ConfigError(
+            f"{folder} is in use by process {process.get('pid')} on {process.get('host')}",
+            f"another folder, or wait: without a heartbeat for {minutes} the process counts as dead",
+        )
 
 
 def _is_job_name(name: str) -> bool:
@@ -155,10 +169,19 @@ class Manifest:
                 self.folders[job.key] = name if name not in taken else next(n for n in numbers if n not in taken)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
+        self._write(describe_process())
+        return self.folders
+
+    def close(self) -> None:
+        """Write the file without the process that runs the sweep, which has ended."""
+        if self._path.exists():
+            self._write(None)
+
+    def _write(self, process: Mapping[str, Any] | None) -> None:
         content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
+        content |= {} if process is None else {"process": process}
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-        return self.folders
 
     def _refuse(self, changes: Mapping[str, str]) -> ConfigError:
         """Return the error for a config that differs from the sweep's. Jobs are added to those that finished."""

@@ -90,6 +90,7 @@ class Sweep:
         from exp.sweeps.progress import SweepProgress
 
         with (
+            self._folders.heartbeat(),
             graceful_stop() as stop_requested,
             SweepProgress(self._source.jobs, self._done, self._config.sweep.metric) as progress,
         ):
@@ -238,7 +239,7 @@ class Sweep:
 
     def _resume_hint(self) -> str:
         settings = self._config.hydra.overrides
-        omitted = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+        omitted = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=", "sweep.detach=")
         overrides = [item for item in (*settings.hydra, *settings.task) if not item.startswith(omitted)]
         config_dir = config_dir_in(self._config.hydra)
         if not self._is_search:

@@ -1,0 +1,105 @@
+"""`sweep.detach=true`: the command returns when the sweep has begun, and a process of its own runs the jobs."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import forking
+import pytest
+
+from exp.results import heartbeat
+
+LINE = "-m dataset=xor epochs=30 figures=false seed=1,2,3 hydra.sweep.dir=sweep".split()
+LONG = "-m dataset=xor epochs=100000000 figures=false save_every=1epoch seed=1,2 hydra.sweep.dir=sweep".split()
+
+
+def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp", list(words), folder)
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "sweep.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def process_of(sweep: Path) -> dict[str, object] | None:
+    return json.loads((sweep / "sweep.json").read_text()).get("process")
+
+
+def wait_until_it_ends(sweep: Path) -> None:
+    deadline = time.monotonic() + 60
+    while process_of(sweep) is not None or "\nreport " not in (sweep / "sweep.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
+    done = exp_in(tmp_path, *LINE, "sweep.detach=true")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["folder    sweep", "log       sweep/sweep.log"]
+    assert lines[-1] == "resume    python -m exp -m sweep.resume=sweep"
+    wait_until_it_ends(tmp_path / "sweep")
+    attached = exp_in(tmp_path, *LINE[:-1], "hydra.sweep.dir=attached")
+    assert table(tmp_path / "sweep") == table(tmp_path / "attached")
+    printed = (tmp_path / "sweep/sweep.log").read_text()
+    assert printed.splitlines()[0].split() == attached.stdout.splitlines()[0].split()
+    assert process_of(tmp_path / "sweep") is None
+    again = exp_in(tmp_path, "-m", "sweep.resume=sweep")
+    assert again.returncode == 0
+    assert "sweep.detach" not in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer.lr=-1,0.1"], "optimizer.lr must be"),
+        (["hydra/launcher=basic"], "sweep.detach=true: only exp's own launchers can detach"),
+    ],
+)
+def test_a_wrong_line_is_answered_as_without_it_and_leaves_nothing(words: list[str], message: str, tmp_path: Path):
+    done = exp_in(tmp_path, *LINE, *words, "sweep.detach=true")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "EXP_" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_sweep_is_resumed_by_the_same_line(tmp_path: Path):
+    done = exp_in(tmp_path, *LONG, "sweep.detach=true")
+    assert done.returncode == 0, done.stderr
+    sweep = tmp_path / "sweep"
+    process = process_of(sweep)
+    assert process is not None
+    assert f"stop      kill {process['pid']}" in done.stdout
+    deadline = time.monotonic() + 60
+    while not (sweep / "0/checkpoints/last.pt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert os.getsid(int(str(process["pid"]))) != os.getsid(0)  # it survives the terminal
+    refused = exp_in(tmp_path, "-m", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert "sweep is in use by another process" in refused.stderr
+    os.kill(int(str(process["pid"])), signal.SIGTERM)
+    while heartbeat.is_alive(process, sweep / "sweep.json"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "interrupted and saved" in (sweep / "sweep.log").read_text()
+    assert json.loads((sweep / "0/summary.json").read_text())["status"] == "interrupted"
+
+
+def test_a_sweep_that_another_machine_runs_is_not_resumed(tmp_path: Path):
+    assert exp_in(tmp_path, *LINE).returncode == 0
+    path = tmp_path / "sweep/sweep.json"
+    content = json.loads(path.read_text())
+    process = {**heartbeat.describe_process(), "host": "other", "boot_id": "other"}
+    path.write_text(json.dumps({**content, "process": process}))
+    refused = exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4")
+    assert refused.returncode == 1
+    assert f"is in use by process {os.getpid()} on other" in refused.stderr
+    os.utime(path, (0, 0))  # its heartbeat has stopped
+    assert exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4").returncode == 0

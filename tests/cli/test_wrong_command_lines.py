@@ -226,6 +226,8 @@ MISTAKES = [
     ("dataset.standardize=false", "this key has another name now", "dataset.scaler=none"),
     ("dataset.scaler=maybe", "must be one of standard, robust, quantile, none, got maybe", "dataset.scaler=standard"),
     ("optimizer.nesterov=true", "Nesterov momentum requires a momentum", "optimizer.momentum or optimizer.nesterov"),
+    ("dataset=digits model=cnn model.pooling=last", "model.pooling must be one of max, mean,", "model.pooling=max"),
+    ("model.residual=true", "residual needs a hidden layer as wide as the one before it, got [10]", "residual=false"),
     ("optimizer.lr=inf", "optimizer.lr must be a number > 0", "optimizer.lr=0.02"),
     ("threads=999999999", "threads must be an integer >= 1 and <= 1024", "threads=1"),
     ("figures=maybe", "figures must be one of auto, true, false, got maybe", "figures=auto"),

@@ -152,6 +152,13 @@ def test_a_folder_of_splits_is_refused_with_the_one_to_train_on(names: tuple[str
     assert raised.value.fix == f"{shlex.quote(override)}, which is then split by dataset.split"
 
 
+def test_the_folder_of_one_class_is_refused_with_the_folder_around_it(tmp_path: Path):
+    colors(tmp_path)
+    with pytest.raises(DataError, match="it has images, but no folder of images for each class") as raised:
+        images(str(tmp_path / "dog"))
+    assert raised.value.override == f"dataset.path={tmp_path}"
+
+
 def test_a_path_that_is_no_folder_is_refused_before_anything_is_written(tmp_path: Path):
     (tmp_path / "a.png").touch()
     for name, message in (("a.png", "it is a file"), ("b", "folder not found")):

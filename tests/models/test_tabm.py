@@ -185,7 +185,7 @@ def test_a_pass_without_training_has_the_fewer_rows_the_more_members(monkeypatch
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind must be mini or full, not 'packed'"):
+    with pytest.raises(ValueError, match="kind must be one of mini, full, not 'packed'"):
         TabM(2, 1, kind="packed")
 
 

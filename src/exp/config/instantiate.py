@@ -37,6 +37,10 @@ _KINDS: dict[str, type] = {"model": nn.Module, "loss": nn.Module, "optimizer": O
 _SCIKIT_LEARN = re.compile(r"make_\w+|load_(breast_cancer|diabetes|digits|iris|linnerud|wine)")
 
 
+# How exp's models refuse a value that only other models have.
+_ONE_OF = re.compile(r"(?P<key>\w+) must be one of (?P<first>\w+)")
+
+
 def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
     """Call the target of `node` with the node's arguments and those of `passed`, and return the result.
 
@@ -54,6 +58,10 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
         typed = ", ".join(f"{key}={as_yaml(value)}" for key, value in arguments.items())
         blamed = [key for key in arguments if re.search(rf"\b{key}\b", str(error), re.IGNORECASE)] or list(arguments)
         kind = DataError if group == "dataset" else ConfigError
+        option = _ONE_OF.match(str(error))
+        if option is not None and option["key"] in arguments:
+            key, override = f"{group}.{option['key']}", f"{group}.{option['key']}={option['first']}"
+            raise kind(f"{group}.{error}", override, key=key, override=override) from error
         if (notes := getattr(error, "__notes__", None)) is not None:  # of exp's models: the option that fits
             fix = notes[0]
         elif len(blamed) == 1 and isinstance(arguments[blamed[0]], bool):

@@ -38,6 +38,10 @@ def images(path: str, size: int | Sequence[int] | None = None, color: str | bool
     found = {one.name: _list_images(one) for one in sorted(_list_folders(folder))}
     used = {name: files for name, files in found.items() if files}
     if len(used) < 2:
+        if not used and _list_images(folder):  # the folder of one class
+            override = text_override("dataset.path", str(folder.parent))
+            what = f"dataset.path={path}: it has images, but no folder of images for each class"
+            raise DataError(what, shlex.quote(override), key="dataset.path", override=override)
         what = f"it has images in {pluralize(len(used), 'folder')}" + f" ({', '.join(used)})" * bool(used)
         raise DataError(f"dataset.path={path}: {what}", "a folder with a folder of images for each class")
     if {name.lower() for name in used} <= _SPLITS:

@@ -38,7 +38,7 @@ class MLP(nn.Sequential):
         cardinalities: What each input is, as in FeatureEmbedding; empty: all are numbers.
 
     Raises:
-        ValueError: An activation, the norm or the embedding is unknown.
+        ValueError: An activation, the norm or the embedding is unknown, or no layer can be `residual`.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class MLP(nn.Sequential):
         features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if features is None else features.width
         widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
+        if residual and all(before != after for before, after in pairwise(widths[1:])):
+            raise ValueError(f"residual needs a hidden layer as wide as the one before it, got {widths[1:]}")
         layers: list[nn.Module] = [] if features is None else [features]
         for number, (before, after) in enumerate(pairwise(widths)):
             block: list[nn.Module] = [nn.Linear(before, after)]

@@ -53,7 +53,7 @@ class RealMLP(nn.Module):
     ) -> None:
         super().__init__()
         if init not in ("normal", "data"):
-            raise ValueError(f"init must be normal or data, not {init!r}")
+            raise ValueError(f"init must be one of normal, data, not {init!r}")
         self.init = init
         self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if self.features is None else self.features.width

@@ -53,7 +53,7 @@ class TabM(MemberModel):
     ) -> None:
         super().__init__(k, output_meaning)
         if kind not in ("mini", "full"):
-            raise ValueError(f"kind must be mini or full, not {kind!r}")
+            raise ValueError(f"kind must be one of mini, full, not {kind!r}")
         self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         first = in_features if self.features is None else self.features.width
         self.layers = nn.Sequential(MemberScale(k, first))

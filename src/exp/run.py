@@ -18,6 +18,7 @@ from exp.results.summary import SummarySink
 from exp.results.tensorboard import TensorBoardSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
+from exp.training.choices import list_unused
 from exp.training.description import describe
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, PruningCallback, Resumed
 from exp.training.initial import initial_notes
@@ -97,6 +98,7 @@ def _events(
     yield from _notes(previous.warnings(experiment, built.facts["environment"]))
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)
+        yield from _notes(list_unused(spec.config, experiment.config, spec.overrides))
         if spec.config.metric != "loss" and not len(experiment.data.val):
             yield from _notes([f"metric={spec.config.metric} decides nothing, because there are no validation rows"])
         if previous.initial is not None:

@@ -11,7 +11,7 @@ from conftest import config_of
 
 from exp.models.number_embeddings import Piecewise
 from exp.training.build import build
-from exp.training.choices import list_decided
+from exp.training.choices import list_decided, list_unused
 from exp.training.events import Evaluated
 from exp.training.loop import Training
 
@@ -169,3 +169,16 @@ def test_embedding_auto_is_piecewise_for_at_most_100_numbers(
     assert experiment.config.model["embedding"] == embedding
     assert list_decided(typed, experiment.config)["model.embedding"] == embedding
     assert any(isinstance(module, Piecewise) for module in experiment.model.modules()) == (embedding is not None)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "typed", "notes"),
+    [
+        ("diabetes", ["loss.label_smoothing=0.3"], ["loss.label_smoothing has no effect: the target has no classes"]),
+        ("diabetes", [], []),
+        ("iris", ["loss.label_smoothing=0.3"], []),
+    ],
+)
+def test_an_argument_that_the_loss_does_not_have_is_told(dataset: str, typed: list[str], notes: list[str]):
+    config = config_of(f"dataset={dataset}", "loss=auto_smooth", *typed)
+    assert list_unused(config, build(config).config, [f"dataset={dataset}", *typed]) == notes

@@ -1,5 +1,6 @@
 """Replace each `auto` of a config by the value that the data decide."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +94,13 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
         options = {node["_target_"]: option for option, node in _LOSSES.values()}
         pairs["loss"] = ("auto", options.get(resolved.loss["_target_"]))
     return {key: decided for key, (value, decided) in pairs.items() if value == "auto" or parse_at_most(value)}
+
+
+def list_unused(typed: Config, resolved: Config, overrides: Sequence[str]) -> list[str]:
+    """Return notes on the typed arguments of loss=auto that the loss of this target does not have."""
+    unused = [f"loss.{key}" for key in _OF_CLASSES if key in typed.loss and key not in resolved.loss]
+    typed_keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    return [f"{key} has no effect: the target has no classes" for key in unused if key in typed_keys]
 
 
 def _choose_batch_size(batch_size: Any, rows: int) -> Any:

@@ -19,7 +19,7 @@ from exp.errors import ConfigError
 from exp.results import checkpoints
 from exp.results.trained_model import load_trained
 from exp.training.build import build
-from exp.training.learner import compute_metrics
+from exp.training.split_metrics import compute_metrics
 
 PAGE = (Path(__file__).parents[1] / "docs/pages/how-to/model.md").read_text()
 SOURCE = re.search(r'```python title="my_conf/mymetrics.py"\n(.*?)```', PAGE, re.DOTALL)

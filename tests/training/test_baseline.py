@@ -14,8 +14,8 @@ from exp.reports.run_report import final_table
 from exp.training.baseline import compare_with_baseline, compute_baseline
 from exp.training.build import build
 from exp.training.events import Baseline, Noted
-from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
+from exp.training.split_metrics import compute_metrics
 
 
 @pytest.mark.parametrize("choice", ["true", "log", "false"])

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from exp.config.metric_names import always_computed, metric_names
 from exp.errors import ConfigError
 from exp.training.build import build
-from exp.training.learner import compute_metrics
+from exp.training.split_metrics import compute_metrics
 
 OF_CLASSES = [name for name in metric_names("classes") if name not in always_computed("classes")]
 OF_NUMBERS = [name for name in metric_names("numbers") if name not in always_computed("numbers")]

@@ -26,8 +26,8 @@ from exp.reports.intervals import confidence_intervals
 from exp.training.build import build
 from exp.training.label_metrics import METRICS, LabelRows
 from exp.training.labels import Labels
-from exp.training.learner import compute_metrics
 from exp.training.metrics import LabelSum, MetricSums
+from exp.training.split_metrics import compute_metrics
 
 TARGETS = ["old", "big", "sold"]
 LINE = ("dataset=table", "dataset.path=labels.csv", "dataset.target=[old,big,sold]", "threads=1")

@@ -26,7 +26,7 @@ from exp.results.run_folder import read_arguments
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted
-from exp.training.learner import compute_metrics
+from exp.training.split_metrics import compute_metrics
 
 
 def write_report(folder: Path, experiment: Experiment, at: Position) -> Iterator[Drawn | Noted]:

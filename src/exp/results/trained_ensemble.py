@@ -17,9 +17,9 @@ from exp.errors import ConfigError
 from exp.results.run_folder import PREDICTIONS
 from exp.results.trained_model import TableOutputs, TrainedModel, load_trained
 from exp.training.average_outputs import average_outputs, average_values
-from exp.training.learner import compute_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Regression
+from exp.training.split_metrics import compute_metrics
 
 
 @dataclass(frozen=True)

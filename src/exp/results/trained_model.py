@@ -29,13 +29,13 @@ from exp.training.build_model import build_model, model_arguments
 from exp.training.calibration import Calibration, CalibrationLayer
 from exp.training.choices import decide_by_target, decide_embedding
 from exp.training.events import State
-from exp.training.learner import compute_metrics
 from exp.training.member_models import rows_per_pass
 from exp.training.metric_choice import check_metrics
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Binary, Multiclass, Objective
 from exp.training.parameters import set_parameters
 from exp.training.predictions import Columns, prediction_columns
+from exp.training.split_metrics import compute_metrics
 
 
 class TableOutputs(NamedTuple):

@@ -9,9 +9,9 @@ from torch import Tensor
 from exp.data.batches import Position
 from exp.data.splits import Splits
 from exp.training.events import Baseline, Noted
-from exp.training.learner import compute_metrics
 from exp.training.metrics import LabelSum, MetricSums
 from exp.training.objectives import Objective
+from exp.training.split_metrics import compute_metrics
 from exp.training.weights import weighs_classes
 
 # A model has learned from the training rows if it leaves less than this share of the error of guessing.

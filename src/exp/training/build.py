@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
@@ -38,6 +36,7 @@ from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
+from exp.training.make_scheduler import check_schedule_length, make_scheduler
 from exp.training.member_models import count_members, training_loss
 from exp.training.metric_choice import check_metrics
 from exp.training.moving_average import AveragedStep, make_average
@@ -126,7 +125,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     work = batches.size * count_members(model) * sum(parameter.numel() for parameter in model.parameters())
     use_threads(config.threads, work)
     plan = make_plan(config, batches, work)
-    _check_schedule_length(config, scheduler, plan)
+    check_schedule_length(config, scheduler, plan)
     step: Step = EagerStep(model, training_loss(model, objective.criterion), optimizer, config.clip_grad_norm)
     pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     if config.engine == "replay" or (config.engine == "auto" and pays):
@@ -193,47 +192,3 @@ def fold_of(config: Config) -> Fold | None:
     """Return the fold of a cross-validation that the run is; None for an ordinary run. ConfigError if it is all."""
     refuse_all_folds(config)
     return None if config.fold is None else Fold(config.fold, int(config.folds or 0), config.fold_repeats)
-
-
-def make_scheduler(
-    config: Config, optimizer: Optimizer, batches: Batches, has_validation: bool = True
-) -> LRScheduler | None:
-    """Return the learning rate scheduler; None for a constant rate.
-
-    T_max=null and total_steps=null are the length of the run.
-    """
-    node = config.scheduler
-    if node.get("_target_") is None:
-        return None
-    every = node.get("every", "epoch")
-    length = config.epochs * (batches.steps_per_epoch if every == "step" else 1)
-    node = {**node, **{key: length for key in ("T_max", "total_steps") if key in node and node[key] is None}}
-    if "max_lr" in node and len(optimizer.param_groups) > 1:  # a single number would be that of all groups
-        rate = optimizer.defaults["lr"]
-        node["max_lr"] = [node["max_lr"] * group["lr"] / rate for group in optimizer.param_groups]
-    scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
-    if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
-        raise ConfigError("scheduler: ReduceLROnPlateau needs validation rows, and there are none", "scheduler=cosine")
-    if isinstance(scheduler, ReduceLROnPlateau) and every != "evaluation":
-        raise ConfigError(
-            f"scheduler.every={every}: ReduceLROnPlateau steps after each evaluation",
-            "scheduler.every=evaluation",
-        )
-    return scheduler
-
-
-def _check_schedule_length(config: Config, scheduler: LRScheduler | None, plan: Plan) -> None:
-    """Raise ConfigError if a schedule of a fixed length, which torch does not step further, is shorter than the run."""
-    if not isinstance(scheduler, OneCycleLR) or plan.schedule is None:
-        return
-    updates = plan.steps // plan.schedule
-    if updates > scheduler.total_steps:
-        given = config.scheduler.get("total_steps")
-        length = f"scheduler.total_steps={updates}"
-        raise ConfigError(
-            f"scheduler{f'.total_steps={given}' if given else ''}: the schedule ends after {scheduler.total_steps:,} "
-            f"updates of the learning rate, and the run has {updates:,}",
-            length if given else f"{length} in place of scheduler.epochs and scheduler.steps_per_epoch",
-            key="scheduler.total_steps" if given else "scheduler",
-            override=length if given else "",
-        )

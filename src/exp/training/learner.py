@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -24,10 +23,11 @@ from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
 from exp.training.member_models import average_members, rows_per_pass
-from exp.training.metrics import MetricSums, total_weights
-from exp.training.objectives import Objective, check_output, compute_loss
+from exp.training.metrics import MetricSums
+from exp.training.objectives import Objective, compute_loss
 from exp.training.parameters import get_parameters, set_parameters
-from exp.training.weights import loss_weights, unpack_target
+from exp.training.split_metrics import compute_metrics, total_loss_weights
+from exp.training.weights import unpack_target
 
 _STEP = "in a training step"
 
@@ -70,7 +70,7 @@ class Learner:
             losses = cast(list[float], torch.stack(results.losses).tolist())
         counts = [y.size(0) for y in results.targets]
         target = _concatenate(results.targets)
-        weights = _loss_weights(self.objective, target, counts)
+        weights = total_loss_weights(self.objective, target, counts)
         # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.
         weighted = [loss * weight for loss, weight in zip(losses, weights or counts, strict=True)]
         ends = list(accumulate(windows))
@@ -213,29 +213,6 @@ class Learner:
             self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-
-
-def compute_metrics(objective: Objective, output: Tensor, split: Split) -> MetricSums:
-    """Return the metrics of outputs [N, K] for all rows of the split.
-
-    Raises:
-        ConfigError: The outputs have the wrong shape or range for the loss.
-    """
-    check_output(objective, output, len(split))
-    loss = float(compute_loss(objective.criterion, output, split.target))
-    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
-    (weight,) = _loss_weights(objective, split.target, [len(split)]) or (None,)
-    total = len(split) if weight is None else weight
-    return MetricSums(len(split), loss * total, score, weight, objective.score_all(output, split))
-
-
-def _loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -> list[float] | None:
-    """Return the total weight in the loss of the first counts[0] rows of `target`, of the next counts[1], and so on.
-
-    They are rounded to float32, as in the loss. None if all rows weigh the same.
-    """
-    weights = loss_weights(objective.criterion, target)
-    return None if weights is None else np.asarray(total_weights(weights, counts), dtype=np.float32).tolist()
 
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:

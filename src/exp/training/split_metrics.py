@@ -1,0 +1,34 @@
+"""The metrics of a whole split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from exp.data.splits import Split
+from exp.training.metrics import MetricSums, total_weights
+from exp.training.objectives import Objective, check_output, compute_loss
+from exp.training.weights import loss_weights
+
+
+def compute_metrics(objective: Objective, output: Tensor, split: Split) -> MetricSums:
+    """Return the metrics of outputs [N, K] for all rows of the split.
+
+    Raises:
+        ConfigError: The outputs have the wrong shape or range for the loss.
+    """
+    check_output(objective, output, len(split))
+    loss = float(compute_loss(objective.criterion, output, split.target))
+    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
+    (weight,) = total_loss_weights(objective, split.target, [len(split)]) or (None,)
+    total = len(split) if weight is None else weight
+    return MetricSums(len(split), loss * total, score, weight, objective.score_all(output, split))
+
+
+def total_loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -> list[float] | None:
+    """Return the total weight in the loss of the first counts[0] rows of `target`, of the next counts[1], and so on.
+
+    They are rounded to float32, as in the loss. None if all rows weigh the same.
+    """
+    weights = loss_weights(objective.criterion, target)
+    return None if weights is None else np.asarray(total_weights(weights, counts), dtype=np.float32).tolist()

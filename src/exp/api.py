@@ -223,9 +223,10 @@ def _run(arguments: list[str]) -> Path:
 
 @contextmanager
 def _isolated_state() -> Generator[None]:
-    """Restore the random state, the number of threads and the log handlers of the caller when the context exits."""
+    """Restore the random state, threads, precision and log handlers of the caller when the context exits."""
     root = logging.getLogger()
-    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
+    handlers, level = root.handlers[:], root.level
+    threads, matmul = torch.get_num_threads(), torch.get_float32_matmul_precision()
     try:
         with preserved_streams():
             yield
@@ -236,6 +237,7 @@ def _isolated_state() -> Generator[None]:
         root.handlers[:] = handlers
         root.setLevel(level)
         torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(matmul)
 
 
 def _frame(path: Path) -> Any:

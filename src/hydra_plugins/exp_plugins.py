@@ -1,4 +1,7 @@
-"""exp's launchers and sweepers, found by Hydra. It imports this module at every start: import nothing slow."""
+"""exp's launchers and sweepers, and options without a file, found by Hydra.
+
+Hydra imports this module at every start: import nothing slow.
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -192,3 +195,8 @@ ConfigStore.instance().store("optuna", OptunaSweeperConf, group="hydra/sweeper",
 
 
 ConfigStore.instance().store("exp", ExpSweeperConf, group="hydra/sweeper", provider="exp")
+
+
+# device=cuda:1 is device.name=cuda:1. Not YAML files, because Windows allows no colon in their names.
+for index in range(64):
+    ConfigStore.instance().store(f"cuda:{index}", {"name": f"cuda:{index}"}, group="device", provider="exp")

@@ -13,6 +13,7 @@ _FORMER_DEFAULTS: dict[str, Any] = {
     "fold_repeats": 1,
     "metric": "loss",
     "metrics": [],
+    "precision": "fp32",
 }
 
 # Those of them whose default means something else now, in every config.

@@ -45,7 +45,7 @@ class BatchingConfig:
 
 @dataclass
 class DeviceConfig:
-    name: Any  # a text; Any, so that the constraint says what is wrong with a list
+    name: Any  # a text; the constraint refuses a list
 
 
 @dataclass
@@ -98,13 +98,10 @@ class Config:
     fold_repeats: int = 1
     fold: int | None = None
     ema: float | None = None
+    precision: str = "fp32"
 
 
 ConfigStore.instance().store("schema", Config)
-
-# device=cuda:1 is device.name=cuda:1. Not YAML files, because Windows allows no colon in their names.
-for _index in range(64):
-    ConfigStore.instance().store(f"cuda:{_index}", {"name": f"cuda:{_index}"}, group="device")
 
 
 def validate(cfg: DictConfig) -> Config:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from exp.data.batches import Batch
 from exp.engine.optimizers import needs_closure, step_function
+from exp.engine.precision import Precision
 
 # Loss, outputs, and the gradient of each parameter, None if the loss does not depend on it.
 Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -53,6 +54,7 @@ class EagerStep:
     criterion: nn.Module
     optimizer: Optimizer
     clip_grad_norm: float | None = None
+    precision: Precision = field(default_factory=Precision)
 
     @property
     def fallback_reason(self) -> None:
@@ -94,15 +96,20 @@ class EagerStep:
             step_function(self.optimizer)(None)
         return before[0]  # the optimizer may have called the closure again after updates of its own
 
-    def compute_gradients(self, x: Tensor, y: Tensor) -> Gradients:
-        """Compute the batch's loss, outputs and clipped gradients."""
+    def compute_gradients(self, x: Tensor, y: Tensor, scale: Callable[[Tensor], Tensor] | None = None) -> Gradients:
+        """Compute the batch's loss, outputs and clipped gradients.
+
+        Args:
+            scale: Returns a multiple of the loss whose gradients to return instead, not clipped.
+        """
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         with torch.enable_grad():
-            output: Tensor = self.model(x)
+            output = self.precision.compute_outputs(self.model, x)
             loss: Tensor = self.criterion(output, y)
-            by_parameter = dict(zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True))
+            scaled = loss if scale is None else scale(loss)
+            by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
         gradients = [by_parameter.get(parameter) for parameter in self.parameters]
-        if self.clip_grad_norm is not None:
+        if self.clip_grad_norm is not None and scale is None:
             gradients = _clip(gradients, self.clip_grad_norm)
         return loss.detach(), output.detach(), gradients
 

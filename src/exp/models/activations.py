@@ -33,4 +33,4 @@ class ParametricActivation(nn.Module):
         self.blend = nn.Parameter(torch.ones(features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.lerp(x, self.activation(x), self.blend)
+        return torch.lerp(x, self.activation(x), self.blend.to(x.dtype))  # under autocast, x is narrower

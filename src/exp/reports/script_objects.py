@@ -38,6 +38,7 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
         "rows_per_pass": rows_per_pass(experiment.model),
         **_loss(experiment),
         **_optimizer(config),
+        **_precision(experiment),
         "ema": config.ema,
         "has_other_buffers": not all(buffer.is_floating_point() for buffer in experiment.model.buffers()),
         "network": "model" if config.ema is None else "average.module",
@@ -46,6 +47,15 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
         "max_lr": max_lr,
         "schedule_every": config.scheduler.get("every", "epoch") if is_scheduled else "",
         "is_plateau": isinstance(scheduler, ReduceLROnPlateau),
+    }
+
+
+def _precision(experiment: Experiment) -> dict[str, Any]:
+    """`autocast` with its arguments, empty for float32, and whether the loss `is_scaled`. The script uses the CPU."""
+    dtype = experiment.learner.precision.dtype
+    return {
+        "autocast": "" if dtype is None else f'"cpu", {dtype}',
+        "is_scaled": experiment.learner.scaler is not None,
     }
 
 

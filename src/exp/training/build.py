@@ -20,8 +20,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
 from exp.engine.optimizers import without_dynamo
-from exp.engine.replay import ReplayStep
-from exp.engine.step import EagerStep, Step
+from exp.engine.step import EagerStep
 from exp.errors import ConfigError
 from exp.training.build_model import (
     build_model,
@@ -37,21 +36,16 @@ from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
 from exp.training.make_scheduler import check_schedule_length, make_scheduler
+from exp.training.make_step import make_step
 from exp.training.member_models import count_members, training_loss
 from exp.training.metric_choice import check_metrics
 from exp.training.moving_average import AveragedStep, make_average
 from exp.training.objectives import Objective
 from exp.training.parameter_groups import make_optimizer
 from exp.training.plan import Plan, make_plan
+from exp.training.precision import check_loss, make_scaler, select_precision
 from exp.training.reuse import JobCache
 from exp.training.weights import loss_weights, resolve_class_weights, weigh
-
-# Number of steps above which replay saves more time than the capture costs: some 10 ms for each batch size.
-_MIN_STEPS_TO_REPLAY = 200
-
-
-# Rows times parameters of a step above which the arithmetic takes nearly all the time, and replay saves nothing.
-_MAX_WORK_TO_REPLAY = 2**30
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     """
     cache = cache or JobCache()
     device = select_device(config.device.name)
+    precision = select_precision(config.precision, device)
     seed_everything(config.seed)  # a dataset function may draw
     dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
     data = prepare(
@@ -119,6 +114,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     to_train = cache.reuse_model(config, passed, built, objective.criterion)
     model = to_train.model
     check_output_activation(config, objective.criterion)
+    check_loss(config.precision, objective.criterion)
     with without_dynamo():
         optimizer = make_optimizer(model, config.optimizer)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
@@ -126,14 +122,13 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     use_threads(config.threads, work)
     plan = make_plan(config, batches, work)
     check_schedule_length(config, scheduler, plan)
-    step: Step = EagerStep(model, training_loss(model, objective.criterion), optimizer, config.clip_grad_norm)
-    pays = plan.steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
-    if config.engine == "replay" or (config.engine == "auto" and pays):
-        step = ReplayStep(step, to_train.compiled)
+    scaler = make_scaler(precision, optimizer)
+    eager = EagerStep(model, training_loss(model, objective.criterion), optimizer, config.clip_grad_norm, precision)
+    step = make_step(config.engine, eager, scaler, to_train.compiled, plan.steps, work)
     average = None if config.ema is None else make_average(model, config.ema)
     if average is not None:
         step = AveragedStep(step, model, average)
-    learner = Learner(model, objective, optimizer, step, scheduler, average, has_user_code(config))
+    learner = Learner(model, objective, optimizer, step, scheduler, average, has_user_code(config), precision, scaler)
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 

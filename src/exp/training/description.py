@@ -12,6 +12,7 @@ from exp.training.build import Experiment
 from exp.training.choices import list_decided
 from exp.training.environment import describe_environment
 from exp.training.events import Built
+from exp.training.precision import describe_precision
 
 # Keys that do not change the model.
 _NOT_HYPERPARAMETERS = (
@@ -98,6 +99,7 @@ def _lines(
         f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
+    lines |= describe_precision(config.precision)
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"
     stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []

@@ -5,12 +5,13 @@ import math
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
@@ -19,6 +20,7 @@ from exp.config.user_code import errors_of, place_of
 from exp.data.batches import Batch
 from exp.data.splits import Split
 from exp.engine.optimizers import without_dynamo
+from exp.engine.precision import Precision
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
@@ -38,6 +40,8 @@ class Learner:
 
     `average`: The moving average of the model's parameters that is evaluated instead of them; None: there is none.
     `has_user_code`: One of them may draw from the global random streams of NumPy and Python.
+    `precision`: How the model computes, also when it is evaluated.
+    `scaler`: The scale of the loss, which `step` changes; None: it has none.
     """
 
     model: nn.Module
@@ -47,6 +51,8 @@ class Learner:
     scheduler: LRScheduler | None = None
     average: AveragedModel | None = None
     has_user_code: bool = False
+    precision: Precision = field(default_factory=Precision)
+    scaler: GradScaler | None = None
 
     def advance(
         self, batches: Iterable[Batch], windows: Sequence[int], split: Split
@@ -97,7 +103,8 @@ class Learner:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network = self.network.eval()
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            parts: list[Tensor] = [network(rows).detach() for rows in torch.split(x, rows_per_pass(network))]
+            pieces = torch.split(x, rows_per_pass(network))
+            parts = [self.precision.compute_outputs(network, rows).detach() for rows in pieces]
         return _concatenate(parts)
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
@@ -121,7 +128,7 @@ class Learner:
         """
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         with self._model_errors("to compute its gradients"), torch.enable_grad():
-            output: Tensor = self.model(x)
+            output = self.precision.compute_outputs(self.model, x)
             loss = compute_loss(self.objective.criterion, output, target)
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
@@ -153,6 +160,8 @@ class Learner:
                 "batching.drop_last=true, with a batching.batch_size of at least 2"
                 if "more than 1 value per channel" in str(error)
                 else "another model"
+                if self.precision.dtype is None
+                else "precision=fp32, or another model"
             )
             raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error
 
@@ -192,6 +201,8 @@ class Learner:
             state["scheduler"] = self.scheduler.state_dict()
         if self.average is not None:
             state["average"] = {"trained": get_parameters(self.model), "updates": self.average.n_averaged}
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
         return state
 
     def get_parameters(self) -> State:
@@ -213,6 +224,8 @@ class Learner:
             self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
 
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:

@@ -128,7 +128,15 @@ def _try_first_rows(learner: Learner, x: Tensor, target: Tensor) -> _Trial:
             output, gradients = learner.differentiate(x, target)
         except ConfigError as error:
             return _Trial(loss, failure=error.problem)
-    return _Trial(loss, type(output.grad_fn).__name__, gradients)
+    return _Trial(loss, _last_operation(output), gradients)
+
+
+def _last_operation(output: Tensor) -> str:
+    """Return the name of the autograd node of the model's outputs, before their conversion to float32."""
+    node = output.grad_fn
+    if node is not None and type(node).__name__.startswith("ToCopy"):
+        node = node.next_functions[0][0]
+    return type(node).__name__
 
 
 def _check_target(objective: Objective, output: Tensor, y: Tensor) -> None:

@@ -62,7 +62,9 @@ class JobCache:
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
             return ModelToTrain(model, CompiledSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
-        key = _key([config.model, passed, config.loss, repr(criterion), config.clip_grad_norm, shapes])
+        key = _key(
+            [config.model, passed, config.loss, repr(criterion), config.clip_grad_norm, config.precision, shapes]
+        )
         if key not in self._models:
             _add(self._models, key, ModelToTrain(model, CompiledSteps()))
             return self._models[key]

@@ -1,0 +1,44 @@
+"""The step of float16, in which small gradients would become 0: the loss is multiplied by a scale."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.amp import GradScaler
+
+from exp.data.batches import Batch
+from exp.engine.step import EagerStep, StepOutputs
+
+
+@dataclass(frozen=True)
+class ScaledStep:
+    """The eager step with a GradScaler, as in PyTorch's documentation of automatic mixed precision.
+
+    A step whose gradients are not finite changes no parameter and halves the scale. It counts as a step.
+
+    Args:
+        fallback_reason: Why no step is replayed, if replay was requested.
+    """
+
+    eager: EagerStep
+    scaler: GradScaler
+    fallback_reason: str | None = None
+
+    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
+        outputs = StepOutputs()
+        for x, y in batches:
+            outputs.add(*self._update(x, y), y)
+        return outputs
+
+    def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Make one update; return the loss and the outputs before it."""
+        eager, scaler = self.eager, self.scaler
+        eager.set_gradients([None] * len(eager.parameters))  # first, to hold one set of gradients at a time
+        loss, output, gradients = eager.compute_gradients(x, y, scaler.scale)
+        eager.set_gradients(gradients)
+        if eager.clip_grad_norm is not None:
+            scaler.unscale_(eager.optimizer)
+            nn.utils.clip_grad_norm_(eager.parameters, eager.clip_grad_norm)
+        scaler.step(eager.optimizer)
+        scaler.update()
+        return loss, output

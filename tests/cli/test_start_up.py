@@ -21,7 +21,14 @@ def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
 @pytest.mark.parametrize(
     "typed",
     [
-        *("--help", "optimiser.lr=0.1", "-m epochs=1,x", "refit nowhere", "export run=nowhere format=exe out=out.py"),
+        *(
+            "--help",
+            "optimiser.lr=0.1",
+            "-m epochs=1,x",
+            "status nowhere",
+            "refit nowhere",
+            "export run=nowhere format=exe out=out.py",
+        ),
         *(
             pytest.param(typed, marks=pytest.mark.slow)
             for typed in (
@@ -37,6 +44,12 @@ def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_pat
     modules = imported(tmp_path, *typed.split())
     assert "hydra" in modules
     assert modules.isdisjoint(HEAVY)
+
+
+def test_the_status_of_a_sweep_is_read_without_torch(tmp_path: Path):
+    line = "-m dataset=xor epochs=1 figures=false seed=1,2 optimizer.lr=0.1,0.2 hydra.sweep.dir=sweep".split()
+    subprocess.run([sys.executable, "-m", "exp", *line], cwd=tmp_path, check=True, capture_output=True)
+    assert imported(tmp_path, "status", "sweep", "sweep/0").isdisjoint(HEAVY)
 
 
 def test_completion_does_not_import_torch(tmp_path: Path):

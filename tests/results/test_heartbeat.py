@@ -40,7 +40,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wait_for(folder / "run/checkpoints/last.pt")
     assert summary.read(folder / "run")["status"] == "running"
     process.kill()
-    process.wait()
+    process.communicate()
     return folder / "run"
 
 

@@ -15,7 +15,7 @@ from exp.results.run_folder import MULTIRUN
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
 # Names for the argument that is the folder of a run.
-_FOLDERS = ("run", "resume", "sweep", "folder", "path", "dir", "model", "other")
+_FOLDERS = ("run", "resume", "sweep", "folder", "path", "dir", "model", "other", "folders")
 
 # What a word alone can be the value of.
 WORDS_OF = {
@@ -23,6 +23,10 @@ WORDS_OF = {
     "checkpoint": ("last", "best", "auto"),
     "format": ("script", "pt2", "onnx"),
 }
+# Arguments that are written without a value.
+FLAGS = ("--json",)
+
+_WITHOUT_KEY = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -33,18 +37,25 @@ def correct_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
     """
     parameters = parameters_of(command)
     given: dict[str, str] = {}
+    more: list[str] = []  # further values of an argument that takes several
     pairs = list(_pairs(arguments, parameters))
     for key, value in sorted(pairs, key=lambda pair: not pair[0]):  # the words without a key last
         free = {name: parameter for name, parameter in parameters.items() if name not in given}
         meant = _key_like(key, free) if key else _key_of_word(value, free)
         if meant is not None and value:
             given[meant] = value
+        elif not key and any(one.kind is Parameter.VAR_POSITIONAL for one in parameters.values()):
+            more.append(value)
     examples = dict(zip(_required(parameters), example_words(command), strict=True))
     line: list[str] = []
     for key, parameter in parameters.items():
         if key in given or key in examples:
             value = given.get(key) or _example_of(key, examples[key].rpartition("=")[2], given)
-            line.append(value if parameter.kind is Parameter.POSITIONAL_ONLY else f"{key}={value}")
+            line.append(value if parameter.kind in _WITHOUT_KEY else f"{key}={value}")
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            line += more
+        if f"--{key}" in FLAGS and (f"--{key}" in arguments or line[-1:] == [f"{key}=true"]):
+            line = [word for word in line if word != f"{key}=true"] + [f"--{key}"]
     return shell_line([command.__name__, *line])
 
 

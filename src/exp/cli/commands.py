@@ -17,14 +17,17 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.cli.command_correction import correct_line, example_words, parameters_of
+from exp.cli.command_correction import FLAGS, correct_line, example_words, parameters_of
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError, as_yaml
 from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
-COMMANDS = ("predict", "evaluate", "importance", "calibrate", "export", "best", "refit", "report", "diff", "verify")
+COMMANDS = (
+    *("status", "predict", "evaluate", "importance", "calibrate", "export"),
+    *("best", "refit", "report", "diff", "verify"),
+)
 
 Command: TypeAlias = Callable[..., None]
 
@@ -66,15 +69,21 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
     """
     name, parameters = command.__name__, parameters_of(command)
     bare = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
-    takes = " ".join(key.upper() if key in bare else f"{key}=" for key in parameters)
+    several = next((key for key, parameter in parameters.items() if parameter.kind is Parameter.VAR_POSITIONAL), None)
+    takes = " ".join(_usage(key, parameter) for key, parameter in parameters.items())
     found: dict[str, Any] = {}
+    folders: list[str] = []
     for word in arguments:
         key, equals, value = word.partition("=")
         free = [key for key in parameters if key not in found]
         if word == "--version":
             raise ConfigError(f"{word}: {name} takes {takes}", "python -m exp --version")
-        if not equals and free and free[0] in bare and not word.startswith("-"):
+        if several is not None and not word.startswith("-") and (not equals or Path(word).exists()):
+            folders.append(word)
+        elif not equals and free and free[0] in bare and not word.startswith("-"):
             found[free[0]] = word
+        elif word in FLAGS and word.removeprefix("--") in free:
+            found[word.removeprefix("--")] = True
         elif key not in parameters or not equals or not value:
             raise ConfigError(f"{word}: {name} takes {takes}", correct_line(command, arguments))
         elif key in found:
@@ -82,10 +91,19 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
         else:
             found[key] = _convert(key, value, parameters[key])
     for key, parameter in parameters.items():
-        if parameter.default is Parameter.empty and key not in found:
-            what = f"{name} takes {takes}" if key in bare else f"{key}= is missing"
+        if parameter.default is Parameter.empty and key not in found and not (key == several and folders):
+            what = f"{name} takes {takes}" if key in bare or key == several else f"{key}= is missing"
             raise ConfigError(what, correct_line(command, arguments))
-    return [found.pop(key) for key in bare], found
+    return [*(found.pop(key) for key in bare), *folders], found
+
+
+def _usage(key: str, parameter: Parameter) -> str:
+    """Return how an argument is written: RUN, FOLDER..., --json or split=."""
+    if parameter.kind is Parameter.VAR_POSITIONAL:
+        return f"{key.upper().removesuffix('S')}..."
+    if parameter.kind is Parameter.POSITIONAL_ONLY:
+        return key.upper()
+    return f"--{key}" if f"--{key}" in FLAGS else f"{key}="
 
 
 def help_of(command: Command) -> str:
@@ -93,8 +111,10 @@ def help_of(command: Command) -> str:
     parameters = parameters_of(command)
     examples = {word.partition("=")[0]: word for word in example_words(command)}
     words = [
-        key.upper()
-        if parameter.kind is Parameter.POSITIONAL_ONLY
+        _usage(key, parameter)
+        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
+        else f"[--{key}]"
+        if f"--{key}" in FLAGS
         else examples.get(key, f"{key}=FOLDER")
         if parameter.default is Parameter.empty
         else f"[{key}={as_yaml(parameter.default) if parameter.default is not None else 'VALUE'}]"
@@ -105,7 +125,7 @@ def help_of(command: Command) -> str:
     text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
     text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
     clauses = [
-        textwrap.fill(f"  {key:<11} {clause}", 100, subsequent_indent=" " * 14)
+        textwrap.fill(f"  {f'--{key}' if f'--{key}' in FLAGS else key:<11} {clause}", 100, subsequent_indent=" " * 14)
         for key, clause in argument_clauses(command).items()
     ]
     usage = textwrap.fill(

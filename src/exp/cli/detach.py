@@ -105,6 +105,7 @@ def _print_how_to_follow(pid: int, folder: Path) -> None:
     shown = display_path(folder)
     print(f"folder    {shown}")
     print(f"log       {shown / SWEEP_LOG}")
+    print(f"follow    {shell_line(['status', str(shown)])}")
     print(f"stop      kill {pid}")
     print(f"resume    {shell_line(['-m', text_override('sweep.resume', str(shown))])}")
 

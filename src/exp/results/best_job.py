@@ -7,21 +7,19 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from exp.config import own_metrics
 from exp.config.compose import compose_config, override_key
-from exp.config.metric_names import as_cost, is_higher_better
+from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.best_trial import best_trial_notes, find_best_search
-from exp.results.formatting import format_metric
+from exp.results.choice_means import average_choices
+from exp.results.formatting import format_metric, printable
 from exp.results.job_counts import count_jobs, describe_missing, describe_unfinished
-from exp.results.job_rows import AllRows, mean_of_splits, read_job_rows
 from exp.results.repeats import REPEATED
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     OVERRIDES,
-    add_user_modules_to_path,
     check_is_run,
     is_run,
     is_sweep,
@@ -87,7 +85,7 @@ class BestChoice:
         in_brackets = f" ({'; '.join(notes)})" if notes else ""
         value = format_metric(self.metric, self.value)
         line = f"job{'s' * (len(names) > 1)} {', '.join(listed)}: {self.metric} {value}{mean}{order}{in_brackets}"
-        return _printable(line)
+        return printable(line)
 
     @property
     def config_dir(self) -> list[str]:
@@ -127,38 +125,33 @@ def find_best(folder: Path) -> BestChoice:
     place = find_best_search(folder)
     best = _find_best_in(place)
     notes = best_trial_notes(folder, place, best.value)
-    return replace(best, warnings=(*map(_printable, notes), *best.warnings))
+    return replace(best, warnings=(*map(printable, notes), *best.warnings))
 
 
 def _find_best_in(folder: Path) -> BestChoice:
     """Return the best choice of the jobs in `folder`."""
     rows, metric = list(sweep_csv.read_rows(folder).values()), read_sweep_metric(folder)
-    complete = list(repeats.find_complete_choices(rows).values())
-    if not complete:
+    averages = average_choices(folder, rows, metric)
+    if not averages.choices:
         raise _none_finished(folder, rows)
-    name = metric.rpartition("/")[0]
-    if own_metrics.is_own(name):
-        add_user_modules_to_path(folder / str(rows[0]["job"]))
-    varied, compared = repeats.find_varied_columns(rows), [row for members in complete for row in members]
-    job_rows = read_job_rows(folder, compared)
-    means = [_mean(members, metric, job_rows) for members in complete]
-    known = [(as_cost(name, mean), place) for place, mean in enumerate(means) if not math.isnan(mean)]
-    if not known:
+    if averages.best is None:
         raise _no_metric(folder, rows, metric)
-    _, place = min(known)
+    complete, job_rows = [members for members, _ in averages.choices], averages.job_rows
+    members, value = averages.best
+    varied, compared = repeats.find_varied_columns(rows), [row for members in complete for row in members]
     ties = find_ties(compared, metric, job_rows)
-    warnings = describe_missing(folder, rows, metric, means[place]), describe_unfinished(folder, rows)
+    warnings = describe_missing(folder, rows, metric, value), describe_unfinished(folder, rows)
     return BestChoice(
         sweep=folder,
-        jobs=tuple(folder / str(row["job"]) for row in sorted(complete[place], key=_by_repeat)),
+        jobs=tuple(folder / str(row["job"]) for row in members),
         metric=metric,
-        value=means[place],
+        value=value,
         repeated=tuple(key for key in REPEATED if key in varied),
-        compared=len(known),
+        compared=sum(not math.isnan(mean) for _, mean in averages.choices),
         tied=len(ties.tied) - 1 if ties is not None else 0,
         incomplete=len(repeats.group_finished(rows)) - len(complete),
         note=repeats.other_units_note(compared, metric) or "",
-        warnings=tuple(_printable(text) for text in warnings if text is not None),
+        warnings=tuple(printable(text) for text in warnings if text is not None),
     )
 
 
@@ -207,21 +200,6 @@ def check_is_sweep(folder: Path) -> None:
         fix = f"its sweep, {above}" if is_sweep(above) else "the folder of a sweep (-m)"
         raise ConfigError(f"{folder} is a run, not a sweep", fix)
     raise ConfigError(f"{folder} does not contain a sweep", "the folder that a sweep printed at its end")
-
-
-def _printable(line: str) -> str:
-    """Return the text on one line: a name may have a line break, after which a shell would read a command."""
-    return "".join(letter if letter.isprintable() else " " for letter in line)
-
-
-def _mean(members: Sequence[Row], metric: str, known: AllRows) -> float:
-    values, jobs = [sweep_csv.read_metric(row, metric) for row in members], [str(row["job"]) for row in members]
-    return mean_of_splits(values, jobs, metric.rpartition("/")[2], known)
-
-
-def _by_repeat(row: Row) -> tuple[int, ...]:
-    """Sort by seed, then by fold."""
-    return tuple(int(value) if (value := str(row.get(key, ""))).isdecimal() else 0 for key in REPEATED)
 
 
 def _value_of(job: Path, key: str) -> str:

@@ -11,6 +11,11 @@ from exp.results.sweep_csv import Row
 _SHARES = ("accuracy", "label_accuracy", "subset_accuracy")
 
 
+def printable(line: str) -> str:
+    """Return the text on one line: a name may have a line break, after which a shell would read a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
 def format_metric(name: str, value: object) -> str:
     """Return four significant digits; an accuracy as a percentage; "" for None; other text unchanged."""
     if not isinstance(value, float):

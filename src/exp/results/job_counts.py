@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from exp.config.metric_names import as_cost
 from exp.errors import pluralize
@@ -32,7 +33,7 @@ def count_jobs(folder: Path, rows: Sequence[Row]) -> dict[str, int]:
     """
     statuses = [str(row["status"]) for row in rows]
     counts = {status: statuses.count(status) for status in _OVER}
-    total = len({*(str(row["job"]) for row in rows), *_read_names(folder)})
+    total = len({*(str(row["job"]) for row in rows), *read_manifest(folder).get("folders", {}).values()})
     counts["unfinished"] = total - sum(counts.values()) - len(_missing(folder, rows))
     return {status: count for status, count in counts.items() if count}
 
@@ -69,11 +70,13 @@ def describe_missing(folder: Path, rows: Sequence[Row], metric: str, best: float
     return what
 
 
-def _read_names(folder: Path) -> list[str]:
-    """Return the names of the folders of all jobs that the sweep planned; none if its record cannot be read."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        return list(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"].values())
-    return []
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the content of the sweep's sweep.json; empty if it cannot be read."""
+    with suppress(OSError, ValueError):
+        content: Any = json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))
+        if isinstance(content, dict) and isinstance(cast("dict[str, Any]", content).get("folders"), dict):
+            return cast("dict[str, Any]", content)
+    return {}
 
 
 def _missing(folder: Path, rows: Sequence[Row]) -> list[Row]:

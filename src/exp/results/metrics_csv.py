@@ -27,6 +27,10 @@ class Row(NamedTuple):
 _MAX_SECONDS_UNFLUSHED = 0.2
 
 
+# Bytes at the end of the file that are read first.
+_TAIL = 1 << 14
+
+
 _FIXED_COLUMNS = ["step", "epoch", "samples", "seconds", "split"]
 
 
@@ -86,6 +90,23 @@ def read_rows(folder: Path) -> Iterator[Row]:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             names = _metric_names(file.readline())
             yield from (row for line in file if (row := _parse_row(names, line)) is not None)
+
+
+def read_last(folder: Path) -> dict[str, Row]:
+    """Return the last row of each split, read from the end of `folder`/metrics.csv: a long run has millions of rows."""
+    path = folder / METRICS
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        names, first, end = _metric_names(file.readline().decode(errors="replace")), file.tell(), file.seek(0, 2)
+        for size in (_TAIL, 64 * _TAIL, end):
+            start = file.seek(max(first, end - size))
+            lines = file.read(end - start).decode(errors="replace").splitlines(keepends=True)
+            rows = (row for line in lines[start > first :] if (row := _parse_row(names, line)) is not None)
+            found = {row.split: row for row in rows}
+            if {"train", "val"} <= found.keys():
+                break
+    return found
 
 
 def read_curves(folder: Path, max_points: int) -> dict[str, list[Row]]:

@@ -58,7 +58,7 @@ def format_environment(folder: Path) -> str:
 def write(folder: Path, content: dict[str, Any]) -> None:
     """Write `content` to `folder`/summary.json."""
     with replacement(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(_finite(content), indent=2, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(finite(content), indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def write_failure(folder: Path, error: str, overrides: list[str]) -> None:
@@ -90,10 +90,10 @@ def find_results_to_keep(folder: Path) -> str | None:
     return None if found == "a run" and has_nothing(folder) else found
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return `value` with NaN and infinity, which JSON does not have, as strings."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: finite(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,0 +1,98 @@
+"""How far a run is, from its files, while it runs or after it. Imports no torch."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from exp.errors import ConfigError
+from exp.results import metrics_csv, summary
+from exp.results.heartbeat import seconds_since_beat
+from exp.results.run_folder import SUMMARY, check_is_run, read_config
+
+
+@dataclass(frozen=True)
+class Process:
+    """The process that writes a folder, or wrote it last. Values are None in a folder of an older version.
+
+    Attributes:
+        began: Local time of its start, ISO 8601.
+        seconds_since_heartbeat: None unless it runs.
+    """
+
+    host: str | None
+    pid: int | None
+    began: str | None
+    seconds_since_heartbeat: float | None
+
+    @classmethod
+    def read(cls, record: Any, touched: Path, is_running: bool) -> "Process":
+        """Return the process that `record` describes; `touched` is the file of its heartbeat."""
+        known: dict[str, Any] = record or {}
+        age = round(seconds_since_beat(touched), 1) if is_running else None
+        return cls(known.get("host"), known.get("pid"), known.get("began"), age)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far the run in `folder` is.
+
+    Attributes:
+        status: not begun, running, died, finished, failed, interrupted, diverged or pruned.
+        step: Of the last row of metrics.csv, as `epoch`; None before the first one.
+        steps: That the run is to make, as `epochs`; None before it is built.
+        seconds: That it took; None unless it ended.
+        metrics: The last metrics of each split and their step; of a run that ended, its final ones.
+    """
+
+    kind: ClassVar[str] = "run"
+
+    folder: str
+    status: str
+    step: int | None
+    steps: int | None
+    epoch: float | None
+    epochs: int | None
+    seconds: float | None
+    process: Process
+    metrics: dict[str, dict[str, Any]]
+    error: str | None
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self.status in ("finished", "pruned")
+
+
+def read_run_status(folder: Path) -> RunStatus:
+    """Read the status of a run. ConfigError if there is none in `folder`."""
+    check_is_run(folder)
+    content = summary.read(folder)
+    status = content.get("status", "not begun")
+    last = metrics_csv.read_last(folder)
+    latest = max(last.values(), key=lambda row: row.step, default=None)
+    splits = (split for split in ("train", "val", "test") if split in last)
+    metrics: dict[str, dict[str, Any]] = {split: {"step": last[split].step, **last[split].metrics} for split in splits}
+    if status not in ("running", "died"):
+        metrics |= content.get("final", {})
+    step, epoch = (None, None) if latest is None else (latest.step, latest.epoch)
+    if status == "finished":
+        step, epoch = content.get("steps", step), content.get("epochs", epoch)
+    return RunStatus(
+        folder=str(folder),
+        status=status,
+        step=step,
+        steps=content.get("planned_steps"),
+        epoch=epoch,
+        epochs=_planned_epochs(folder, content),
+        seconds=content.get("seconds") if status not in ("running", "died") else None,
+        process=Process.read(content.get("process"), folder / SUMMARY, status == "running"),
+        metrics=metrics,
+        error=content.get("error"),
+    )
+
+
+def _planned_epochs(folder: Path, content: dict[str, Any]) -> int | None:
+    epochs: Any = content.get("decided", {}).get("epochs")
+    with suppress(ConfigError):
+        epochs = read_config(folder)["epochs"] if epochs is None else epochs
+    return epochs if isinstance(epochs, int) else None

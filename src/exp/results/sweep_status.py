@@ -1,0 +1,125 @@
+"""How far a sweep is, from its files, while it runs or after it. Imports no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from exp.errors import ConfigError, ExpError
+from exp.results import sweep_csv
+from exp.results.best_job import check_is_sweep
+from exp.results.choice_means import average_choices
+from exp.results.heartbeat import is_alive
+from exp.results.job_counts import read_manifest
+from exp.results.repeats import find_varied_columns
+from exp.results.resume_line import count_left_trials, is_search
+from exp.results.run_folder import SWEEP_MANIFEST, read_sweep_metric
+from exp.results.run_status import Process
+from exp.results.sweep_csv import Row
+
+# Jobs with one of these are not run again, except failed ones if the sweep is resumed.
+_DONE = ("finished", "failed", "diverged", "pruned")
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """The choice with the best mean so far, of those with the most finished jobs.
+
+    Attributes:
+        jobs: The names of its jobs: one, or those of its seeds and folds.
+        value: The mean of the metric over them.
+        choices: The values in which it differs from others, by key.
+    """
+
+    jobs: list[str]
+    value: float
+    choices: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """How far the sweep in `folder` is.
+
+    Attributes:
+        status: running; finished: no job is left; died: its process is gone; unfinished: it was stopped.
+        jobs: The number of jobs: all, done (finished, failed, diverged or pruned), each status, and left, which did not
+            begin. Those of a search are its trials.
+        seconds: Of all jobs that ended, together.
+        is_search: Whether it is a search, in which failed trials are no failure.
+    """
+
+    kind: ClassVar[str] = "sweep"
+
+    folder: str
+    status: str
+    jobs: dict[str, int]
+    metric: str | None
+    best: BestSoFar | None
+    seconds: float
+    process: Process
+    is_search: bool
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether every job finished or was pruned; of a search, whether it ended and one trial finished."""
+        if self.status != "finished":
+            return False
+        return self.jobs["finished"] > 0 if self.is_search else not self.jobs["failed"] and not self.jobs["diverged"]
+
+
+def read_sweep_status(folder: Path) -> SweepStatus:
+    """Read the status of a sweep. ConfigError if there is none in `folder`."""
+    check_is_sweep(folder)
+    rows, record = list(sweep_csv.read_rows(folder).values()), read_manifest(folder)
+    searches = is_search(folder)
+    jobs = _count(rows, record, count_left_trials(folder) if searches else None)
+    process = record.get("process")
+    is_running = is_alive(process, folder / SWEEP_MANIFEST)
+    if is_running or jobs["running"]:
+        status = "running"
+    elif jobs["all"] == jobs["done"]:
+        status = "finished"
+    else:
+        status = "unfinished" if process is None else "died"
+    metric = _read_metric(folder)
+    return SweepStatus(
+        folder=str(folder),
+        status=status,
+        jobs=jobs,
+        metric=metric,
+        best=None if metric is None else _find_best(folder, rows, metric),
+        seconds=round(sum(float(row["seconds"] or 0) for row in rows), 3),
+        process=Process.read(process, folder / SWEEP_MANIFEST, is_running),
+        is_search=searches,
+    )
+
+
+def _count(rows: Sequence[Row], record: dict[str, Any], left: int | None) -> dict[str, int]:
+    """Return the numbers of jobs. `left`: of the trials that a search has not begun."""
+    statuses = [str(row["status"]) for row in rows]
+    begun = len(statuses) - statuses.count("not begun")
+    if left is None:
+        left = len({*(str(row["job"]) for row in rows), *record.get("folders", {}).values()}) - begun
+    names = ("finished", "failed", "diverged", "pruned", "running", "died", "interrupted")
+    counts = {name: statuses.count(name) for name in names}
+    return {"all": begun + left, "done": sum(counts[name] for name in _DONE), **counts, "left": left}
+
+
+def _read_metric(folder: Path) -> str | None:
+    try:
+        return read_sweep_metric(folder)
+    except ConfigError:
+        return None
+
+
+def _find_best(folder: Path, rows: Sequence[Row], metric: str) -> BestSoFar | None:
+    try:
+        best = average_choices(folder, rows, metric).best
+    except ExpError:  # a metric of the user's own, in a module that is not allowed here
+        return None
+    if best is None:
+        return None
+    members, value = best
+    varied = find_varied_columns(rows)
+    choices = {name: str(members[0].get(name, "")) for name in varied if len({row.get(name) for row in members}) == 1}
+    return BestSoFar([str(row["job"]) for row in members], value, choices)

@@ -1,0 +1,98 @@
+"""`exp status`: how far runs and sweeps are."""
+
+import json as json_format
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from exp.cli.commands import run_command
+from exp.results.formatting import format_metric, printable
+from exp.results.resume_line import describe_resume
+from exp.results.run_folder import is_sweep, resume_command
+from exp.results.run_status import Process, RunStatus, read_run_status
+from exp.results.summary import finite
+from exp.results.sweep_status import SweepStatus, read_sweep_status
+
+# Of --json: a number that changes when a name or a meaning does.
+_FORMAT = 1
+
+# Exit codes.
+_FAILED, _RUNNING = 1, 2
+
+
+def status(*folders: str, json: bool = False) -> None:
+    """Print how far runs and sweeps are.
+
+        python -m exp status FOLDER
+
+    It reads the folders, also while they are written, on any machine that sees them. Of a run: its status, step, epoch
+    and last metrics. Of a sweep: the number of its jobs by status, and the best choice so far. A run or sweep whose
+    process is gone has died.
+
+    Exit code 2 while one of them runs, else 1 if one did not finish or has failed jobs, else 0.
+
+    Args:
+        folders: Folders of runs and sweeps.
+        json: Print one JSON object instead: `format` is 1, and `folders` has an object for each folder.
+    """
+    found = [_read(Path(folder)) for folder in folders]
+    if json:
+        objects = [{"kind": one.kind, **asdict(one)} for one in found]
+        print(json_format.dumps({"format": _FORMAT, "folders": list(map(finite, objects))}, indent=2))
+    else:
+        print("\n\n".join("\n".join(map(printable, _lines(one))) for one in found))
+    if any(one.status == "running" for one in found):
+        sys.exit(_RUNNING)
+    if not all(one.has_succeeded for one in found):
+        sys.exit(_FAILED)
+
+
+def _read(folder: Path) -> RunStatus | SweepStatus:
+    return read_sweep_status(folder) if is_sweep(folder) else read_run_status(folder)
+
+
+def _lines(one: RunStatus | SweepStatus) -> Iterator[str]:
+    yield from _run_lines(one) if isinstance(one, RunStatus) else _sweep_lines(one)
+
+
+def _run_lines(run: RunStatus) -> Iterator[str]:
+    step = "" if run.step is None else f", step {run.step:,}{'' if run.steps is None else f' of {run.steps:,}'}"
+    epoch = "" if run.epoch is None else f", epoch {run.epoch:.4g}{'' if run.epochs is None else f' of {run.epochs:,}'}"
+    yield f"{run.folder}: {run.status}{step}{epoch}"
+    yield from _process_line(run.process, run.status)
+    if run.seconds is not None:
+        yield f"seconds   {run.seconds:.3g}"
+    for split, values in run.metrics.items():
+        metrics = "  ".join(f"{name} {format_metric(name, value)}" for name, value in values.items() if name != "step")
+        yield f"{split:<9} {metrics}" + (f"  (step {values['step']:,})" if "step" in values else "")
+    if run.error:
+        yield f"error     {run.error}"
+    if run.status in ("died", "failed", "interrupted"):
+        yield f"resume    {resume_command(Path(run.folder))}"
+
+
+def _sweep_lines(sweep: SweepStatus) -> Iterator[str]:
+    yield f"{sweep.folder}: {sweep.status}, {sweep.jobs['done']:,} of {sweep.jobs['all']:,} jobs done"
+    yield from _process_line(sweep.process, sweep.status)
+    counts = ((name, count) for name, count in sweep.jobs.items() if name not in ("all", "done") and count)
+    yield f"jobs      {', '.join(f'{count:,} {name}' for name, count in counts)}"
+    if sweep.best is not None and sweep.metric is not None:
+        jobs = f"job{'s' * (len(sweep.best.jobs) > 1)} {', '.join(sweep.best.jobs)}"
+        choices = "".join(f" {name}={value}" for name, value in sweep.best.choices.items())
+        yield f"best      {jobs}: {sweep.metric} {format_metric(sweep.metric, sweep.best.value)}{choices}"
+    yield f"seconds   {sweep.seconds:.4g} in all jobs"
+    if sweep.status in ("died", "unfinished"):
+        yield f"resume    {describe_resume(Path(sweep.folder)).removeprefix('for the others: ')}"
+
+
+def _process_line(process: Process, status: str) -> Iterator[str]:
+    if process.began is not None and status in ("running", "died"):
+        began = process.began.replace("T", " ")[:19]
+        age = process.seconds_since_heartbeat
+        beat = "" if age is None else f", last heartbeat {age:.0f} s ago"
+        yield f"since     {began}, process {process.pid} on {process.host}{beat}"
+
+
+if __name__ == "__main__":
+    run_command(status, sys.argv[1:])

@@ -1,0 +1,168 @@
+"""`exp status`: how far runs and sweeps are, while they run, after kill -9, and at their end."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import forking
+import pytest
+
+from exp.results import metrics_csv
+from exp.results.best_job import find_best
+
+ENDLESS = "dataset=xor epochs=100000000 figures=false save_every=1epoch log_every=1epoch".split()
+
+
+def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp", list(words), folder)
+
+
+def status(folder: Path, *words: str) -> tuple[int, str]:
+    done = exp_in(folder, "status", *words)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def documents(folder: Path, *words: str) -> list[dict[str, Any]]:
+    content = json.loads(exp_in(folder, "status", "--json", *words).stdout)
+    assert list(content) == ["format", "folders"]
+    assert content["format"] == 1
+    return content["folders"]
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_is_followed_to_its_end(tmp_path: Path):
+    process = forking.begin("exp", *ENDLESS, "hydra.run.dir=run", folder=tmp_path)
+    wait_until((tmp_path / "run/checkpoints/last.pt").exists)
+    code, printed = status(tmp_path, "run")
+    assert code == 2
+    first, since, *metrics = printed.splitlines()
+    assert first.startswith("run: running, step ")
+    assert first.endswith(" of 100,000,000")
+    assert f"process {process.pid} on " in since
+    assert [line.split()[0] for line in metrics] == ["train", "val"]
+    process.kill()
+    process.communicate()
+    code, printed = status(tmp_path, "run")
+    assert code == 1
+    assert printed.startswith("run: died, step ")
+    assert printed.splitlines()[-1] == "resume    python -m exp resume=run"
+    (document,) = documents(tmp_path, "run")
+    rows = list(metrics_csv.read_rows(tmp_path / "run"))
+    assert (document["step"], document["epoch"]) == (rows[-1].step, rows[-1].epoch)
+    assert document["metrics"]["val"]["loss"] == [row for row in rows if row.split == "val"][-1].metrics["loss"]
+    assert (document["steps"], document["seconds"]) == (100_000_000, None)
+
+
+def test_a_finished_run_has_its_final_metrics(tmp_path: Path):
+    assert exp_in(tmp_path, "dataset=xor", "epochs=20", "figures=false", "hydra.run.dir=run").returncode == 0
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    (document,) = documents(tmp_path, "run")
+    assert document["metrics"] == summary["final"]
+    assert document["process"] == {
+        **{key: summary["process"][key] for key in ("host", "pid", "began")},
+        "seconds_since_heartbeat": None,
+    }
+    names = "kind folder status step steps epoch epochs seconds process metrics error"
+    assert list(document) == names.split()
+    assert status(tmp_path, "run")[0] == 0
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    line = "-m dataset=diabetes epochs=3 figures=false optimizer.lr=0.0005,0.001,10 seed=1,2 hydra.sweep.dir=sweep"
+    assert exp_in(folder, *line.split()).returncode == 1  # the last rate diverges
+    return folder / "sweep"
+
+
+def test_the_jobs_of_a_sweep_are_counted_and_the_best_is_that_of_exp_best(sweep: Path):
+    (document,) = documents(sweep.parent, "sweep")
+    names = "kind folder status jobs metric best seconds process is_search"
+    assert list(document) == names.split()
+    counts = dict.fromkeys("failed pruned running died interrupted left".split(), 0)
+    assert document["jobs"] == {"all": 6, "done": 6, "finished": 4, "diverged": 2, **counts}
+    best = find_best(sweep)
+    assert document["best"]["jobs"] == [job.name for job in best.jobs]
+    assert (document["metric"], document["best"]["value"]) == (best.metric, best.value)
+    assert document["best"]["choices"].keys() == {"optimizer.lr"}
+    code, printed = status(sweep.parent, "sweep")
+    assert code == 1
+    assert printed.splitlines()[:2] == ["sweep: finished, 6 of 6 jobs done", "jobs      4 finished, 2 diverged"]
+
+
+def test_several_folders_have_the_code_of_the_worst(sweep: Path):
+    assert status(sweep.parent, "sweep/0")[0] == 0
+    code, printed = status(sweep.parent, "sweep/0", "sweep/5", "sweep")
+    assert code == 1
+    assert [part.partition(":")[0] for part in printed.split("\n\n")] == ["sweep/0", "sweep/5", "sweep"]
+
+
+def test_a_sweep_that_is_killed_died_and_is_finished_by_a_resume(tmp_path: Path):
+    line = "-m dataset=xor figures=false save_every=1epoch epochs=20,100000000 seed=1 hydra.sweep.dir=sweep".split()
+    process = forking.begin("exp", *line, folder=tmp_path)
+    wait_until((tmp_path / "sweep/1/checkpoints/last.pt").exists)
+    code, printed = status(tmp_path, "sweep")
+    assert code == 2
+    assert printed.startswith("sweep: running, 1 of 2 jobs done\n")
+    assert "\njobs      1 finished, 1 running\n" in printed
+    worker = json.loads((tmp_path / "sweep/1/summary.json").read_text())["process"]["pid"]
+    os.kill(worker, signal.SIGSTOP)  # it would save when the sweep is gone
+    process.kill()
+    process.communicate()
+    assert status(tmp_path, "sweep")[1].startswith("sweep: running, ")  # its job does
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: status(tmp_path, "sweep")[0] == 1)
+    _, printed = status(tmp_path, "sweep")
+    assert printed.startswith("sweep: died, 1 of 2 jobs done\n")
+    assert "\njobs      1 finished, 1 died\n" in printed
+    assert printed.endswith("\nresume    python -m exp -m sweep.resume=sweep\n")
+    shutil.rmtree(tmp_path / "sweep/1")
+    assert "\njobs      1 finished, 1 left\n" in status(tmp_path, "sweep")[1]
+
+
+def test_the_trials_that_a_search_has_not_begun_are_left(tmp_path: Path):
+    line = "-m dataset=moons hydra/sweeper=optuna optimizer.lr=interval(0.1,1) figures=false hydra.sweep.dir=sweep"
+    assert exp_in(tmp_path, *line.split(), "epochs=1", "hydra.sweeper.n_trials=3").returncode == 0
+    (document,) = documents(tmp_path, "sweep")
+    assert (document["status"], document["jobs"]["all"], document["jobs"]["left"]) == ("finished", 3, 0)
+    path = tmp_path / "sweep/multirun.yaml"
+    path.write_text(path.read_text().replace("n_trials: 3", "n_trials: 5"))
+    assert documents(tmp_path, "sweep")[0]["jobs"]["left"] == 2
+    assert documents(tmp_path, "sweep")[0]["status"] == "unfinished"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "status takes FOLDER... --json\n  try: python -m exp status FOLDER\n"),
+        ("nowhere", "nowhere does not contain a run"),
+        ("run=a b --json", "run=a: status takes FOLDER... --json\n  try: python -m exp status a b --json\n"),
+    ],
+)
+def test_a_wrong_line_is_answered(words: str, message: str, tmp_path: Path):
+    done = exp_in(tmp_path, "status", *words.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+
+
+def test_the_last_rows_of_a_long_table_are_read_from_its_end(tmp_path: Path):
+    lines = ["step,epoch,samples,seconds,split,loss"]
+    lines += [f"{step},{step},1,0.5,{'train' if step > 2 else 'val'},0.5" for step in range(1, 300_000)]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n12345")
+    last = metrics_csv.read_last(tmp_path)
+    assert {split: row.step for split, row in last.items()} == {"train": 299_999, "val": 2}
+    (tmp_path / "metrics.csv").write_text("\n".join(lines[:1]))
+    assert metrics_csv.read_last(tmp_path) == {}

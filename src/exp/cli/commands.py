@@ -26,7 +26,7 @@ from exp.training.interrupts import Terminated
 # Modules of `exp` with a function of the same name.
 COMMANDS = (
     *("status", "predict", "evaluate", "importance", "calibrate", "export"),
-    *("best", "refit", "report", "diff", "verify"),
+    *("best", "refit", "report", "diff", "verify", "cache"),
 )
 
 Command: TypeAlias = Callable[..., None]
@@ -94,7 +94,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
         if parameter.default is Parameter.empty and key not in found and not (key == several and folders):
             what = f"{name} takes {takes}" if key in bare or key == several else f"{key}= is missing"
             raise ConfigError(what, correct_line(command, arguments))
-    return [*(found.pop(key) for key in bare), *folders], found
+    return [*(found.pop(key) for key in bare if key in found), *folders], found
 
 
 def _usage(key: str, parameter: Parameter) -> str:

@@ -36,7 +36,7 @@ _ALLOWED = {
 
 # Keys next to a target's arguments that exp itself reads, for every target.
 READ_BY_EXP: dict[str, tuple[str, ...]] = {
-    "dataset": ("split", "scaler", "encode", "stratify", "train_on_val", "scale_target", "seed"),
+    "dataset": ("split", "scaler", "encode", "stratify", "train_on_val", "scale_target", "seed", "storage"),
     "model": (),
     "optimizer": ("lr_factors", "decay_factors"),
     "scheduler": ("every",),
@@ -56,7 +56,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
 
 # Arguments that exp passes if the target has them.
 GIVEN_IF_ACCEPTED: dict[str, tuple[str, ...]] = {
-    "model": ("cardinalities", "columns", "output_meaning", "steps", "shape")
+    "dataset": ("scratch",),
+    "model": ("cardinalities", "columns", "output_meaning", "steps", "shape"),
 }
 
 

@@ -75,6 +75,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.encode": (OneOf(("onehot", "embedding", "auto")), "auto"),
     "dataset.stratify": (OneOf(("auto", True, False)), "true"),
     "dataset.train_on_val": (_SWITCH, "true"),
+    "dataset.storage": (OneOf(("auto", "memory", "mapped")), "mapped"),
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
     "dataset.task": (OneOf(("auto", "classes", "regression", "labels")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from exp.data.mapped.maps import release_pages, take_rows
 from exp.data.seeding import epoch_order
 from exp.data.splits import Split
 from exp.errors import ConfigError
@@ -97,10 +98,11 @@ class Batches:
             end = min(start + size, self.samples_per_epoch)
             with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts
                 if order is None:
-                    part = x[start:end].clone(), y[start:end].clone()
+                    part = x[start:end].to(y.device, copy=True), y[start:end].clone()
+                    release_pages(x)
                 else:
-                    rows = order[start:end].to(x.device)
-                    part = x.index_select(0, rows), y.index_select(0, rows)
+                    rows = order[start:end]
+                    part = take_rows(x, rows.to(x.device)).to(y.device), take_rows(y, rows.to(y.device))
             yield part
 
 
@@ -121,7 +123,7 @@ class Stream:
         if batches.batch_size is None and not batches.shuffle:
             # The plain script trains on all rows without a DataLoader, so it draws no random number.
             while True:
-                yield batches.rows.x, batches.rows.target
+                yield batches.rows.x.to(batches.rows.device), batches.rows.target
         if self._done:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()

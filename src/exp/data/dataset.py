@@ -13,6 +13,8 @@ from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
+from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
+from exp.data.mapped.scratch import Scratch
 from exp.errors import DataError
 
 
@@ -27,6 +29,8 @@ class TargetColumn:
 @dataclass(frozen=True)
 class Dataset:
     """Rows x, float64 [N, C], with a value for each of `columns`, and targets y.
+
+    Rows in a mapped file have the type of the file, and are converted a block at a time.
 
     For classification, y holds indices into `classes`, int64 [N]. For regression, `classes` is None and y holds values,
     float64 [N, K]. For several labels, `classes` is None and y holds 0 and 1, int64 [N, K].
@@ -69,8 +73,11 @@ class Dataset:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
         categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]
         digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, *categories, *self.shape)).encode())
-        for array in (self.x, self.y, *(() if self.weights is None else (self.weights,))):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for _, block in iterate_blocks(self.x):
+            digest.update(as_bytes(np.ascontiguousarray(block, dtype=np.float64)))
+        for array in (self.y, *(() if self.weights is None else (self.weights,))):
+            for _, block in iterate_blocks(array):
+                digest.update(as_bytes(np.ascontiguousarray(block)))
         return digest.hexdigest()
 
 
@@ -93,10 +100,13 @@ _NOT_NUMBERS = {
 _USUAL_CLASSES = 20
 
 
-def as_dataset(source: Any) -> Dataset:
+def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
     """Convert a scikit-learn Bunch (`data`, `target`, and names if it has them) or a pair (x, y) to a Dataset.
 
     A float target means regression. Integers, booleans and text mean classes, numbered in sorted order.
+
+    Args:
+        scratch: Where y is written, for rows x in a mapped file, which stay there; None: both are in memory.
 
     Raises:
         DataError: The arrays are empty, have other shapes, or hold NaN or infinite values.
@@ -111,20 +121,20 @@ def as_dataset(source: Any) -> Dataset:
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
     x, shape = _flatten(x)
-    x = _check_features(x, y)
+    x = _check_features(x, y, is_converted=scratch is None)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f" or (y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub"):
-        if not np.isfinite(y).all():
+        if not all(np.isfinite(block).all() for _, block in iterate_blocks(y)):
             raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
         if y.dtype.kind != "f" and not np.isin(y, (0, 1)).all():
             what = f"dataset: several targets of integers are labels, which must be 0 or 1, got {y.max()}"
             raise DataError(what, "y.astype(float), for numbers")
         y = y.reshape(len(y), -1)
-        values = y.astype(np.float64) if y.dtype.kind == "f" else y.astype(np.int64)
+        values = convert(y, np.float64 if y.dtype.kind == "f" else np.int64, scratch)
         return Dataset(x, values, columns, None, targets=_target_columns(source, y.shape[1]), shape=shape)
     if y.ndim != 1:
         raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
-    labels, indices = encode_classes(y)
+    labels, indices = encode_classes(y, scratch)
     notes = ()
     if y.dtype.kind in "iu" and len(labels) > max(_USUAL_CLASSES, len(y) // 10):
         notes = (
@@ -146,8 +156,12 @@ def _target_columns(source: Any, count: int) -> tuple[TargetColumn, ...]:
     return tuple(map(TargetColumn, names)) if count > 1 and all(names) else ()
 
 
-def _check_features(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the features in float64. DataError if they are not finite numbers [N, F], one row for each of `y`."""
+def _check_features(x: NDArray[Any], y: NDArray[Any], is_converted: bool) -> NDArray[Any]:
+    """Return the features, in float64 if `is_converted`.
+
+    Raises:
+        DataError: They are not finite numbers [N, F], one row for each of `y`.
+    """
     if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
         raise DataError(
             "dataset: x must have shape [N, F], [N, T, F] or [N, C, H, W] and y shape [N] with N >= 1, got "
@@ -161,12 +175,14 @@ def _check_features(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
             what, fix = _NOT_NUMBERS[array.dtype.kind]
             raise DataError(f"dataset: {name} holds {what} ({array.dtype})", fix.format(name=name))
     try:
-        x = x.astype(np.float64)
+        x = x.astype(np.float64) if is_converted or x.dtype.kind not in "fiub" else x
     except (ValueError, TypeError) as error:
         raise DataError(f"dataset: the features must be numbers: {error}", "encode text as numbers") from error
     # The model computes in float32, where 1e300 is infinite.
+    finite = np.empty(len(x), dtype=np.bool_)
     with np.errstate(over="ignore"):
-        finite = np.isfinite(x.astype(np.float32)).all(axis=1)
+        for start, block in iterate_blocks(x):
+            finite[start : start + len(block)] = np.isfinite(block.astype(np.float32)).all(axis=1)
     if not finite.all():
         raise DataError(
             f"dataset: {int((~finite).sum())} of {len(x)} rows have NaN or infinite features, the first is row "
@@ -190,12 +206,27 @@ def _as_array(name: str, part: Any) -> NDArray[Any]:
     )
 
 
-def encode_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def encode_classes(y: NDArray[Any], scratch: Scratch | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the sorted labels, and the index [N] of each row's label. DataError if all labels are equal."""
-    labels, indices = np.unique(y, return_inverse=True)
+    labels = np.unique(np.concatenate([np.unique(block) for _, block in iterate_blocks(y)]))
     if len(labels) < 2:
         raise DataError(f"dataset: all rows have the same class '{labels[0]}'", "rows of at least two classes")
-    return labels, indices.astype(np.int64)
+    indices = np.empty(len(y), dtype=np.int64) if scratch is None else scratch.empty(y.shape, np.int64)
+    for start, block in iterate_blocks(y):
+        indices[start : start + len(block)] = np.searchsorted(labels, block)
+        release_pages(indices)
+    return labels, indices
+
+
+def convert(y: NDArray[Any], dtype: type[np.generic], scratch: Scratch | None) -> NDArray[Any]:
+    """Return a copy of `y` with that type, in a file of `scratch` if there is one."""
+    if scratch is None:
+        return y.astype(dtype)
+    converted = scratch.empty(y.shape, dtype)
+    for start, block in iterate_blocks(y):
+        converted[start : start + len(block)] = block
+        release_pages(converted)
+    return converted
 
 
 def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str, ...]:

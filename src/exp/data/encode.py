@@ -49,7 +49,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         if is_unfit.any():
             notes.append(unfit_note(column, cells, is_unfit))
     rows = np.stack(encoded, axis=1)
-    notes += preprocessing.unknown_notes(rows)
+    notes += preprocessing.describe_unknown(preprocessing.count_unknown(rows))
     is_complete = np.ones(len(rows), dtype=np.bool_)
     for column, values in zip(preprocessing.columns, rows.T, strict=True):
         is_missing = column.is_missing(values)

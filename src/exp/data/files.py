@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
+from exp.data.mapped.npy import map_arrays
+from exp.data.mapped.scratch import Scratch
 from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, read_frame
 from exp.data.weight_column import weigh_rows
@@ -112,7 +114,7 @@ def table(
     return dataset_from_frame(frame, path, options, notes, parts, row_numbers)
 
 
-def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> Dataset:
+def arrays(path: str, weight: str | None = None, y_path: str | None = None, scratch: Scratch | None = None) -> Dataset:
     """Read x and y [N] or [N, K] from an .npz file, and `feature_names` and `target_names` if it has them.
 
     x has the shape [N, F], [N, T, F] of sequences, or [N, C, H, W] of images.
@@ -120,10 +122,11 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> D
     Args:
         y_path: An .npy file with y; `path` is then an .npy file with x.
         weight: Name of the array with a number >= 0 for each row: its weight in the loss and in the metrics.
+        scratch: Where copies are written for rows that stay in their file; None: they are in memory.
     """
-    content = read_arrays(path, "dataset.path")
+    content = read_arrays(path, "dataset.path", scratch)
     if y_path is not None:
-        content |= {"y": read_arrays(y_path, "dataset.y_path").get("x")}
+        content |= {"y": read_arrays(y_path, "dataset.y_path", scratch).get("x")}
     if "y" not in content and [*content] == ["x"] and Path(path).suffix == ".npy":
         raise DataError(
             f"dataset.path={path}: it holds one array, and not x and y",
@@ -140,7 +143,7 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> D
             f"dataset.path={path}: the file must hold arrays x and y, got {', '.join(content) or 'none'}",
             "numpy.savez(path, x=x, y=y)",
         )
-    dataset = as_dataset(_Bunch(content))
+    dataset = as_dataset(_Bunch(content), scratch)
     if weight is None:
         return dataset
     weights = content.get(weight)
@@ -153,9 +156,11 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None) -> D
     return weigh_rows(dataset, weights.astype(np.float64), weight)
 
 
-def read_arrays(path: str, key: str) -> dict[str, Any]:
-    """Return the arrays of an .npz file by name; that of an .npy file is x."""
+def read_arrays(path: str, key: str, scratch: Scratch | None = None) -> dict[str, Any]:
+    """Return the arrays of an .npz file by name; that of an .npy file is x. With `scratch` they are mapped files."""
     try:
+        if scratch is not None:
+            return map_arrays(find_file(path, key), scratch)
         loaded = np.load(find_file(path, key), allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"x": loaded}

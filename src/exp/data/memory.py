@@ -1,13 +1,52 @@
-"""Whether the rows of a dataset fit into memory, before they are laid out."""
+"""Whether the rows of a dataset fit into memory, before they are loaded and before they are laid out."""
 
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from exp.data.mapped.npy import read_shapes
 from exp.errors import DataError
 
 _BYTES = 4  # of a feature in float32
 
 # Training keeps the rows in the order of the epoch beside the rows themselves.
 _COPIES = 2
+
+# Smaller files are not looked at: what they need is less than what the libraries take.
+_SMALL = 2**25
+
+# Bytes for a value of an array, besides the array: a copy in float64 of all rows, another one of their columns, and
+# a third one of the training rows while the scaler is fitted.
+_OF_ARRAYS = 28
+
+
+def estimate_memory(node: Mapping[str, Any], files: Sequence[Path]) -> int | None:
+    """Return about how many bytes of memory it takes to load and prepare the `files` of a dataset; None: few.
+
+    Args:
+        node: The dataset of the config.
+    """
+    if sum(file.stat().st_size for file in files) < _SMALL:
+        return None
+    if str(node["_target_"]).endswith(".arrays"):
+        return _estimate_arrays(files)
+    return None
+
+
+def _estimate_arrays(files: Sequence[Path]) -> int | None:
+    total = 0
+    for file in files:
+        try:
+            shapes = read_shapes(file)
+        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+            return None  # the reader says what is wrong
+        for shape, dtype in shapes.values():
+            values = 1
+            for side in shape:
+                values *= side
+            total += values * (dtype.itemsize + _OF_ARRAYS)
+    return total
 
 
 def check_memory(rows: int, features: int) -> None:

@@ -8,12 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from exp.data.assign_rows import assign_fold, assign_rows
-from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
-from exp.data.duplicates import count_repeated
-from exp.data.folds import Fold, describe_rare_classes
+from exp.data.folds import Fold
 from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
+from exp.data.split_notes import describe_splits
 from exp.data.splits import Split, Splits
 from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError, DataError, pluralize
@@ -50,39 +49,52 @@ def prepare(
         ConfigError: The split does not fit the rows, a split would be empty, or there is none to train on.
         DataError: The training rows have no features.
     """
-    if fold is not None:
-        rows = assign_fold(dataset, fold, split, seed, stratify)
-    elif split is None and dataset.parts is None:
-        rows = [np.arange(len(dataset.x))]
-    else:
-        rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, bool(stratify))
-    validation_rows = len(rows[1]) if train_on_val and len(rows) == 3 else 0
-    if train_on_val:
-        rows = _merge_validation(rows)
+    rows, validation_rows = divide_rows(dataset, split, seed, stratify, train_on_val, fold)
     preprocessing, encoded = Preprocessing.fit(dataset, rows[0], scaler, codes_above)
-    if not preprocessing.features and dataset.columns:
-        listed = ", ".join(column.name for column in dataset.columns)
-        problem = f"dataset.split: no feature column has a value in the {pluralize(len(rows[0]), 'training row')}"
-        raise DataError(f"{problem} ({listed})", "more training rows, or another dataset.seed")
+    check_has_features(dataset, preprocessing, len(rows[0]))
     scale = fit_target_scale(dataset.y, dataset.target_kind, rows[0], scale_target, dataset.target)
     preprocessing = replace(preprocessing, target_scale=scale)
     parts = _make_splits(dataset, preprocessing, encoded, rows)
     if fold is not None and dataset.classes is None:
         parts[2] = replace(parts[2], given=dataset.y[rows[2]].astype(np.float64).reshape(len(rows[2]), -1))
     train, val, test = parts if len(parts) == 3 else parts * 3
-    left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
-    notes = (
-        *dataset.notes,
-        *([f"the training rows include the {pluralize(validation_rows, 'validation row')}"] * bool(validation_rows)),
-        *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
-        *_rare_categories(preprocessing),
-        *preprocessing.unknown_notes(encoded[_held_out(rows)]),
-        *_describe_repeated_rows(dataset, rows),
-        *_unseen_classes(dataset, rows),
-        *([] if fold is None else describe_rare_classes(dataset, fold)),
-        *_constant_labels(dataset, rows[0]),
-    )
+    unknown = preprocessing.count_unknown(encoded[np.concatenate([*rows[1:], np.zeros(0, dtype=np.int64)])])
+    notes = describe_splits(dataset, preprocessing, rows, unknown, validation_rows, fold)
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
+
+
+def divide_rows(
+    dataset: Dataset,
+    split: Sequence[float] | None,
+    seed: int,
+    stratify: bool | None,
+    train_on_val: bool,
+    fold: Fold | None,
+) -> tuple[list[NDArray[np.int64]], int]:
+    """Return the row numbers of train, val and test, and how many validation rows were added to train.
+
+    Without a split, there is one array of all rows. `prepare` describes the arguments.
+
+    Raises:
+        ConfigError: The split does not fit the rows, a split would be empty, or there is none to train on.
+    """
+    if fold is not None:
+        rows = assign_fold(dataset, fold, split, seed, stratify)
+    elif split is None and dataset.parts is None:
+        rows = [np.arange(len(dataset.x))]
+    else:
+        rows = assign_rows(dataset, split or (1.0, 0.0, 0.0), seed, bool(stratify))
+    if not train_on_val:
+        return rows, 0
+    return _merge_validation(rows), len(rows[1]) if len(rows) == 3 else 0
+
+
+def check_has_features(dataset: Dataset, preprocessing: Preprocessing, rows: int) -> None:
+    """Raise DataError if no column has a value in the training rows, of which there are that many `rows`."""
+    if not preprocessing.features and dataset.columns:
+        listed = ", ".join(column.name for column in dataset.columns)
+        problem = f"dataset.split: no feature column has a value in the {pluralize(rows, 'training row')}"
+        raise DataError(f"{problem} ({listed})", "more training rows, or another dataset.seed")
 
 
 def _make_splits(
@@ -117,57 +129,3 @@ def _merge_validation(rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int6
         )
     train, val, test = rows
     return [np.concatenate([train, val]), val[:0], test]
-
-
-def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """Return a note on the classes that no training row has."""
-    if dataset.classes is None or len(rows) < 3:
-        return []
-    counts = [np.bincount(dataset.y[part].astype(np.int64), minlength=len(dataset.classes)) for part in rows]
-    unseen = [number for number in range(len(dataset.classes)) if not counts[0][number]]
-    if not unseen:
-        return []
-    listed = ", ".join(
-        f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
-    )
-    return [f"no training row has the class {listed}: the model cannot predict it"]
-
-
-def _constant_labels(dataset: Dataset, train: NDArray[np.int64]) -> list[str]:
-    """Return a note on the labels that are equal in all training rows."""
-    if not dataset.has_labels:
-        return []
-    first, labels = dataset.y[train[:1]], dataset.y[train]
-    constant = np.flatnonzero((labels == first).all(axis=0))
-    listed = ", ".join(f"{dataset.target_kind.names[number]} ({first[0, number]})" for number in constant)
-    return [f"labels that are equal in every training row: {listed}"] if listed else []
-
-
-def _held_out(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return the rows that are not for training."""
-    return np.concatenate([*rows[1:], np.zeros(0, dtype=np.int64)])
-
-
-def _rare_categories(preprocessing: Preprocessing) -> list[str]:
-    """Return a note on the columns of which some categories share a feature."""
-    rare = [column for column in preprocessing.columns if isinstance(column, CategoryColumn) and column.rare]
-    listed = ", ".join(f"{column.name} ({column.rare:,})" for column in rare)
-    return (
-        [f"rare categories that share one feature: {listed}; dataset.max_categories=null gives each its own"]
-        if rare
-        else []
-    )
-
-
-def _describe_repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """Return notes on rows of a table that are in the training rows too."""
-    if dataset.row_numbers is None or len(rows) == 1:
-        return []
-    notes: list[str] = []
-    for name, part in zip(("val", "test"), rows[1:], strict=True):
-        if count := count_repeated(dataset.x, dataset.y, rows[0], part):
-            notes.append(
-                f"{count:,} of {len(part):,} {name} rows equal a training row, target included: the {name} metrics "
-                "favor a model that memorizes"
-            )
-    return notes

@@ -1,7 +1,7 @@
 """From the columns of a dataset to the features of a model, as fitted on the training rows and kept with the run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from exp.config.target_kind import TargetKind
 from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
+from exp.data.columns.fit import fit_column
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset, TargetColumn, name_targets
@@ -59,28 +60,30 @@ class Preprocessing:
             The preprocessing, without columns that have no value in these rows; and the values [N, C] of all rows of
             the dataset in its encoding.
         """
-        columns = [
-            replace(column, codes_above=codes_above) if isinstance(column, CategoryColumn) else column
-            for column in dataset.columns
+        fitted = [
+            fit_column(column, values, train, codes_above)
+            for column, values in zip(dataset.columns, dataset.x.T, strict=True)
         ]
-        fitted = [column.fit(values, train) for column, values in zip(columns, dataset.x.T, strict=True)]
-        columns = tuple(column for column, _ in fitted if column is not None)
         kept = [values for column, values in fitted if column is not None]
         x = np.stack(kept, axis=1) if kept else np.zeros((len(dataset.x), 0))
-        outputs = dataset.y.shape[1] if dataset.classes is None else 1
-        plain = cls(
-            columns,
+        plain = cls.of_columns(dataset, [column for column, _ in fitted if column is not None])
+        return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
+
+    @classmethod
+    def of_columns(cls, dataset: Dataset, columns: Sequence[Column]) -> "Preprocessing":
+        """Return the preprocessing of fitted columns, without a scaler."""
+        return cls(
+            tuple(columns),
             None,
             dataset.target,
             dataset.classes,
-            outputs,
+            dataset.y.shape[1] if dataset.classes is None else 1,
             target_notation=dataset.target_notation,
             weight_notation=dataset.weight_notation,
             targets=dataset.targets,
             has_labels=dataset.has_labels,
             shape=dataset.shape,
         )
-        return (plain if scaler == "none" else plain.with_scaler(scaler, x[train])), x
 
     def with_scaler(self, kind: str, x: Floats) -> "Preprocessing":
         """Return a copy that scales the features of numbers by values [N, C] of the training rows.
@@ -181,11 +184,16 @@ class Preprocessing:
             return torch.from_numpy(y)
         return torch.from_numpy(y if self.target_scale is None else self.target_scale.transform(y)).float()
 
-    def unknown_notes(self, x: Floats) -> Iterator[str]:
-        """Yield notes on the columns with categories in values [N, C] that no training row has."""
+    def count_unknown(self, x: Floats) -> dict[str, int]:
+        """Return how many of the values [N, C] are categories that no training row has, by column."""
+        columns = zip(self.columns, x.T, strict=True)
+        return {one.name: int((values == UNKNOWN).sum()) for one, values in columns if isinstance(one, CategoryColumn)}
+
+    def describe_unknown(self, counts: Mapping[str, int]) -> Iterator[str]:
+        """Yield notes on the columns with categories that no training row has, by what `count_unknown` returned."""
         unknown: dict[bool, list[str]] = {True: [], False: []}
-        for column, values in zip(self.columns, x.T, strict=True):
-            if isinstance(column, CategoryColumn) and (count := int((values == UNKNOWN).sum())):
+        for column in self.columns:
+            if isinstance(column, CategoryColumn) and (count := counts.get(column.name)):
                 unknown[bool(column.rare)].append(f"{column.name} in {pluralize(count, 'row')}")
         if unknown[False]:
             yield f"categories that are not in the training rows, encoded as zeros: {', '.join(unknown[False])}"

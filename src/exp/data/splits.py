@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exp.data.mapped.maps import is_mapped, iterate_parts
 from exp.data.preprocessing import Preprocessing
 from exp.data.row_weights import pack
 from exp.data.target_scale import TargetScale
@@ -40,9 +41,15 @@ class Split:
         return len(self.x)
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split with its tensors on `device`."""
+        """Return the split with its tensors on `device`, except rows x in a mapped file, which stay there."""
         weights = None if self.weights is None else self.weights.to(device)
-        return replace(self, x=self.x.to(device), y=self.y.to(device), weights=weights)
+        x = self.x if is_mapped(self.x) else self.x.to(device)
+        return replace(self, x=x, y=self.y.to(device), weights=weights)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the rows are trained on."""
+        return self.y.device
 
     @property
     def class_numbers(self) -> NDArray[np.int64]:
@@ -66,10 +73,19 @@ class Split:
 
     def feature_moments(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the standard deviation of each feature, float64 [F]."""
-        width = max(1, _MAX_VALUES // max(1, len(self.x)))  # all features in float64 would take twice their memory
-        parts = [torch.std_mean(part.double(), 0, correction=0) for part in torch.split(self.x, width, dim=1)]
-        spreads, means = zip(*parts, strict=True)
-        return torch.cat(means), torch.cat(spreads)
+        mean = spread = torch.zeros(self.x.shape[1], dtype=torch.float64, device=self.x.device)
+        count = 0
+        # A part at a time: all rows in float64 would take twice their memory.
+        for part in iterate_parts(self.x, max(1, _MAX_VALUES // max(1, self.x.shape[1]))):
+            own_spread, own_mean = torch.std_mean(part.double(), 0, correction=0)
+            if not count:
+                mean, spread, count = own_mean, own_spread, len(part)
+                continue
+            share, difference = len(part) / (count + len(part)), own_mean - mean
+            variance = (1 - share) * spread.square() + share * own_spread.square()
+            spread = (variance + share * (1 - share) * difference.square()).sqrt()
+            mean, count = mean + share * difference, count + len(part)
+        return mean, spread
 
     @cached_property
     def variance(self) -> tuple[float, ...]:
@@ -104,6 +120,10 @@ class Splits:
         """Return the splits on `device`, with `target` applied to their y."""
         moved = {id(split): replace(split, y=target(split.y)).to(device) for split in (self.train, self.val, self.test)}
         return replace(self, train=moved[id(self.train)], val=moved[id(self.val)], test=moved[id(self.test)])
+
+    def with_note(self, note: str) -> "Splits":
+        """Return the splits with one more note, the first."""
+        return replace(self, notes=(note, *self.notes))
 
     @property
     def features(self) -> tuple[str, ...]:

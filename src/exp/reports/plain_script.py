@@ -17,9 +17,10 @@ from exp.errors import ConfigError
 from exp.reports.render import render
 from exp.reports.script_objects import has_torch_layers, object_sources, own_source
 from exp.reports.source import format_arguments, user_modules
-from exp.training.build import Experiment, split_seed
+from exp.training.build import Experiment
 from exp.training.labels import Labels
 from exp.training.objectives import Binary, Multiclass
+from exp.training.rows import split_seed
 
 
 def write_script(experiment: Experiment, threads: int, rows: str, parameters: str = "") -> str:

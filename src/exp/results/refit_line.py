@@ -80,7 +80,7 @@ def _check_files(best: BestChoice, line: Sequence[str], moved: Mapping[str, str]
     recorded = {summary.read(job).get("data_sha256") for job in best.jobs}
     if config.dataset.get("path") is not None and len(recorded) == 1 and None not in recorded:
         # Lazy: it imports torch.
-        from exp.training.build import load_dataset
+        from exp.training.rows import load_dataset
 
         if (found := load_dataset(validate(config)).fingerprint) not in recorded:
             how = describe_changed_rows(str(*recorded), found)

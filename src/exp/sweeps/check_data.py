@@ -36,9 +36,9 @@ class CheckData:
         from exp.data.assign_rows import assign_fold
         from exp.data.folds import Fold
         from exp.data.seeding import preserved_streams
-        from exp.training.build import load_dataset, split_seed, stratify_of
         from exp.training.choices import decide_by_target
         from exp.training.metric_choice import check_metrics
+        from exp.training.rows import load_dataset, split_seed, stratify_of
 
         first = next(iter(self.configs.values()))
         seed, split = split_seed(first), first.dataset.get("split")

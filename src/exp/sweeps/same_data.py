@@ -27,7 +27,7 @@ class CheckData:
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Load the rows. Rows that cannot be loaded are no difference: each job tells why."""
         del cache, should_prune
-        from exp.training.build import load_dataset
+        from exp.training.rows import load_dataset
 
         try:
             fingerprint = load_dataset(self.config).fingerprint

@@ -7,15 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
 from exp.config.metric_names import chosen_metrics
 from exp.config.schema import Config
 from exp.config.user_code import has_user_code
 from exp.data.batches import Batches
-from exp.data.dataset import Dataset, as_dataset
-from exp.data.folds import Fold
-from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
@@ -25,7 +21,6 @@ from exp.errors import ConfigError
 from exp.training.build_model import (
     build_model,
     check_output_activation,
-    codes_above,
     fit_initial,
     model_arguments,
 )
@@ -45,6 +40,7 @@ from exp.training.parameter_groups import make_optimizer
 from exp.training.plan import Plan, make_plan
 from exp.training.precision import check_loss, make_scaler, select_precision
 from exp.training.reuse import JobCache
+from exp.training.rows import load_splits
 from exp.training.weights import loss_weights, resolve_class_weights, weigh
 
 
@@ -82,18 +78,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     device = select_device(config.device.name)
     precision = select_precision(config.precision, device)
     seed_everything(config.seed)  # a dataset function may draw
-    dataset = cache.reuse_dataset(config.dataset, lambda: load_dataset(config))
-    data = prepare(
-        dataset,
-        config.dataset.get("split"),
-        config.dataset.get("scaler", "none"),
-        split_seed(config),
-        stratify_of(config),
-        config.dataset.get("scale_target"),
-        bool(config.dataset.get("train_on_val")),
-        fold_of(config),
-        codes_above(config),
-    )
+    data = load_splits(config, cache)
     config, target = decide(config, data), data.preprocessing.target_kind
     check_metrics(config.metrics, config.metric, target, config.loss.get("output") != "value")
     class_weights = resolve_class_weights(config.loss.get("class_weights"), target, data.class_totals)
@@ -137,12 +122,6 @@ def metric_names_of(config: Config) -> list[str]:
     return chosen_metrics(config.metrics, config.metric)
 
 
-def load_dataset(config: Config) -> Dataset:
-    """Return the rows of the run's dataset, with random streams seeded before. DataError if they cannot be loaded."""
-    seed_everything(config.seed)
-    return as_dataset(instantiate("dataset", config.dataset))
-
-
 def build_objective(
     node: dict[str, Any],
     preprocessing: Preprocessing,
@@ -170,20 +149,3 @@ def _check_weighted_batches(objective: Objective, batches: Batches) -> None:
             "its rows",
             "batching=minibatch, or no weights",
         )
-
-
-def split_seed(config: Config) -> int:
-    """Return the seed of the split: that of the run, unless the dataset has its own."""
-    seed = config.dataset.get("seed")
-    return config.seed if seed is None else int(seed)
-
-
-def stratify_of(config: Config) -> bool | None:
-    """Return dataset.stratify; None for auto."""
-    return {True: True, False: False}.get(config.dataset.get("stratify", "auto"))
-
-
-def fold_of(config: Config) -> Fold | None:
-    """Return the fold of a cross-validation that the run is; None for an ordinary run. ConfigError if it is all."""
-    refuse_all_folds(config)
-    return None if config.fold is None else Fold(config.fold, int(config.folds or 0), config.fold_repeats)

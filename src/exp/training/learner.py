@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from exp.config.user_code import errors_of, place_of
 from exp.data.batches import Batch
+from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Split
 from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
@@ -101,9 +102,9 @@ class Learner:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
-        network = self.network.eval()
+        network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            pieces = torch.split(x, rows_per_pass(network))
+            pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
             parts = [self.precision.compute_outputs(network, rows).detach() for rows in pieces]
         return _concatenate(parts)
 
@@ -115,9 +116,9 @@ class Learner:
         Raises:
             ConfigError: The model has no gradients in evaluation mode.
         """
-        with self.unchanged(split.x.device):
+        with self.unchanged(split.device):
             rows = rows_per_pass(self.model)
-            _, gradients = self.differentiate(split.x[:rows], split.target[:rows])
+            _, gradients = self.differentiate(split.x[:rows].to(split.device), split.target[:rows])
         return {name: gradient for name, gradient in gradients.items() if gradient is not None}
 
     def differentiate(self, x: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor | None]]:

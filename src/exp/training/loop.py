@@ -86,7 +86,7 @@ class Training:
         if self._state.step < self._plan.steps:
             self._learner.check_scheduler()
         self._best = checkpoint.get("best")
-        set_random_state(checkpoint["random"], self._data.train.x.device)
+        set_random_state(checkpoint["random"], self._data.train.device)
         set_global_streams(checkpoint["random"])
         self._stream = self._batches.stream(self._state.step, checkpoint["epoch_began"])
         return Resumed(self._at(), self._state.best_value, self._state.best_step)
@@ -185,7 +185,7 @@ class Training:
 
     def _random_state(self) -> State:
         """Return the states of torch's random streams, and those of NumPy and Python if the user's code may draw."""
-        states = get_random_state(self._data.train.x.device)
+        states = get_random_state(self._data.train.device)
         return {**states, **get_global_streams()} if self._learner.has_user_code else states
 
     def _should_save(self) -> bool:

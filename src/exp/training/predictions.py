@@ -9,8 +9,9 @@ from torch import Tensor
 
 from exp.data.columns.base import Floats
 from exp.data.preprocessing import Preprocessing
-from exp.training.build import Experiment, fold_of
+from exp.training.build import Experiment
 from exp.training.objectives import Objective
+from exp.training.rows import fold_of
 
 # Float64 tells whole numbers apart below it.
 _MAX_WHOLE = 2.0**53

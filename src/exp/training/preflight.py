@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
+from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
 from exp.training.learner import Learner
@@ -18,6 +20,10 @@ from exp.training.weights import unpack_target, without_weights
 
 # Training rows that the model is checked on.
 _ROWS = 256
+
+
+# Values of features that are checked at a time.
+_MAX_VALUES = 2**22
 
 
 # Root mean square of a feature at which it begins to dominate the others and to saturate the model.
@@ -58,7 +64,8 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     """
     _check_finite(data)
     yield from _check_features(data, is_scaled)
-    trial = _try_first_rows(learner, data.train.x[:_ROWS], data.train.target[:_ROWS])
+    first = data.train.x[:_ROWS].to(data.train.device)
+    trial = _try_first_rows(learner, first, data.train.target[:_ROWS])
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
@@ -70,7 +77,9 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
 
 def _check_finite(data: Splits) -> None:
     for name, split in data.splits.items():
-        finite = split.x.isfinite().all(0)
+        finite = torch.ones(split.x.shape[1], dtype=torch.bool, device=split.x.device)
+        for part in iterate_parts(split.x, max(1, _MAX_VALUES // max(1, split.x.shape[1]))):
+            finite &= part.isfinite().all(0)
         if not bool(finite.all()):
             bad = _shorten(_features_where(data, ~finite))
             raise DataError(

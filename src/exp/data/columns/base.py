@@ -66,7 +66,7 @@ class Column(ABC):
         """Return the cells of new rows as values [N], and which cells do not fit the kind; those are missing."""
 
     @abstractmethod
-    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
+    def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         """Return the column with what its rows `train` teach, and all its values [N] encoded by that column.
 
         The column is None if these rows have no value.

@@ -60,7 +60,7 @@ class CategoryColumn(Column):
         codes = category_codes(cells, self.categories, by_value=not (self.is_spelled and has_spelling))
         return codes, np.zeros(len(codes), dtype=np.bool_)
 
-    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
+    def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         codes = values[train].astype(np.int64)
         present, counts = np.unique(codes[codes >= 0], return_counts=True)
         has_missing = self.missing == "auto" and bool((codes == EMPTY).any())

@@ -47,7 +47,7 @@ class DateColumn(Column):
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         return read_dates(cells, self.format)
 
-    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
+    def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         known = values[train][~np.isnan(values[train])]
         if not len(known):
             return None, values
@@ -57,7 +57,7 @@ class DateColumn(Column):
             parts=tuple(differing or _PARTS[:1]),
             first=float(known.min()),
             fill=float(np.median(known)) if self.missing != "error" else None,
-            has_indicator=self.missing == "auto" and len(known) < len(train),
+            has_indicator=self.missing == "auto" and len(known) < len(values[train]),
         )
         return fitted, values
 

@@ -68,7 +68,7 @@ class NumberColumn(Column):
         is_unfit |= np.abs(values) > _LARGEST
         return np.where(is_unfit, np.nan, values), is_unfit
 
-    def fit(self, values: Floats, train: NDArray[np.int64]) -> tuple[Self | None, Floats]:
+    def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         if self.missing == "error":
             return self, values
         is_missing = np.isnan(values[train])

@@ -1,8 +1,8 @@
 """A scaler: how the features of numbers are scaled, as fitted on the training rows (dataset.scaler)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 from exp.data.columns.base import Floats
@@ -22,6 +22,14 @@ class Scaler(ABC):
     @abstractmethod
     def fit(cls, x: Floats) -> Self:
         """Return the scaler for the features [N, S] of the training rows."""
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the scaler of the features of all `parts`, one part after the other."""
+        joined: dict[str, tuple[Any, ...]] = {
+            field.name: tuple(value for part in parts for value in getattr(part, field.name)) for field in fields(cls)
+        }
+        return cls(**joined)
 
     @classmethod
     @abstractmethod

@@ -1,0 +1,155 @@
+"""The folder of prepared datasets: a folder for each, named by a hash of what it is made of."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exp.errors import DataError, pluralize
+
+try:
+    import fcntl
+except ImportError:  # Windows, where two processes may prepare the same dataset
+    fcntl = None
+
+VARIABLE = "EXP_CACHE"
+
+# What a dataset is made of, for people.
+LABEL = "dataset.txt"
+_LOCK, _UNFINISHED = ".lock", "unfinished-"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A prepared dataset: its folder, what it is made of, and its bytes on the disk."""
+
+    folder: Path
+    label: str
+    size: int
+
+
+def cache_folder(create: bool = False) -> Path:
+    """Return the folder of prepared datasets: EXP_CACHE, or exp in the user's folder of caches.
+
+    Args:
+        create: Whether to create it, for its owner only, if it does not exist.
+    """
+    given, home = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    if given:
+        cache = Path(given).expanduser().absolute()
+    else:
+        cache = (Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache") / "exp"
+    if create:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return cache
+
+
+def find_or_write(key: str, label: str, write: Callable[[Path], None]) -> Path:
+    """Return the folder of the dataset `key`; if there is none, what `write` writes to a folder becomes it.
+
+    One process writes, and others that need the same dataset wait for it. What a killed process left is removed.
+
+    Args:
+        label: What the dataset is made of, for people.
+    """
+    cache = cache_folder(create=True)
+    folder = cache / key
+    if folder.is_dir():
+        return folder
+    with _lock(cache / f"{key}{_LOCK}"):
+        for left in cache.glob(f"{_UNFINISHED}{key}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if folder.is_dir():
+            return folder
+        unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{key}-"))  # only its owner may read it
+        try:
+            write(unfinished)
+            (unfinished / LABEL).write_text(label, encoding="utf-8")
+            unfinished.rename(folder)
+        except BaseException as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if isinstance(error, OSError) and folder.is_dir():  # without locks: another process was faster
+                return folder
+            raise
+    return folder
+
+
+def check_disk(needed: int) -> None:
+    """Raise DataError if the disk of the cache has less than `needed` bytes."""
+    cache = cache_folder(create=True)
+    free = shutil.disk_usage(cache).free
+    if needed > free:
+        raise DataError(
+            f"dataset.storage=mapped: the prepared dataset needs {needed / 2**30:.1f} GiB in {cache}, but "
+            f"{free / 2**30:.1f} GiB are free",
+            f"exp cache clear, or {VARIABLE}=FOLDER of another disk",
+        )
+
+
+def list_entries() -> list[Entry]:
+    """Return the prepared datasets, the largest first, and what killed processes left."""
+    cache = cache_folder()
+    if not cache.is_dir():
+        return []
+    entries: list[Entry] = []
+    for folder in cache.iterdir():
+        if not folder.is_dir():
+            continue
+        label = folder / LABEL
+        is_whole = label.is_file()
+        text = label.read_text(encoding="utf-8") if is_whole else "unfinished"
+        entries.append(Entry(folder, text, sum(file.stat().st_size for file in folder.iterdir())))
+    return sorted(entries, key=lambda entry: -entry.size)
+
+
+def clear() -> str:
+    """Remove all prepared datasets, except those that are being written; return what was done."""
+    count, size, kept = 0, 0, 0
+    for entry in list_entries():
+        key = entry.folder.name.removeprefix(_UNFINISHED).partition("-")[0]
+        with _lock(cache_folder() / f"{key}{_LOCK}", wait=False) as is_free:
+            if not is_free:
+                kept += 1
+                continue
+            shutil.rmtree(entry.folder)
+            (cache_folder() / f"{key}{_LOCK}").unlink(missing_ok=True)
+            count, size = count + 1, size + entry.size
+    rest = f"; {pluralize(kept, 'dataset')} in use by another process" if kept else ""
+    return f"removed {pluralize(count, 'dataset')}, {size / 1e6:,.0f} MB{rest}"
+
+
+@contextmanager
+def _lock(path: Path, wait: bool = True) -> Generator[bool]:
+    """Lock the file for this process; yield whether it is locked. The lock ends with the process."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            is_locked = _try_lock(handle, wait)
+            if is_locked and not _is_at(path, handle):  # `clear` removed the file in the meantime
+                continue
+            yield is_locked
+            return
+        finally:
+            os.close(handle)
+
+
+def _try_lock(handle: int, wait: bool) -> bool:
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
+    return True
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Return whether the open file `handle` is the one at `path`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,108 @@
+"""Arrays in files, mapped into memory: the system reads their pages from the file as they are used."""
+
+import mmap
+import os
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+# Linux: private pages do not count as promised memory, so a file may be larger than memory.
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+
+# Rows to take from a large file before its pages are released. A row can bring 2 MiB of the file into memory.
+_ROWS_TO_TAKE = 256
+
+# Bytes of a file that may stay in memory: those of a smaller one are not released.
+_MAY_STAY = 2**28
+
+_maps: dict[int, "weakref.ref[mmap.mmap]"] = {}  # by the address of the first byte
+
+
+def map_array(
+    path: Path, dtype: DTypeLike, shape: Sequence[int], offset: int = 0, *, writable: bool = False
+) -> NDArray[Any]:
+    """Return the array of that `dtype` and `shape` in a file, from the byte `offset` on.
+
+    Args:
+        writable: Write changes to the file. Otherwise they stay in this process, until `release_pages` drops them.
+    """
+    kind = mmap.MAP_SHARED if writable else mmap.MAP_PRIVATE | _NO_RESERVE
+    handle = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+    try:
+        mapped = mmap.mmap(handle, 0, flags=kind, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    finally:
+        os.close(handle)
+    count = int(np.prod(shape))
+    array = np.frombuffer(mapped, dtype, count, offset).reshape(shape)
+    _maps[np.frombuffer(mapped, np.uint8, 1).ctypes.data] = weakref.ref(mapped)
+    return array
+
+
+def release_pages(rows: Tensor | NDArray[Any]) -> None:
+    """Let go of the pages of a large mapped file that `rows` is a part of. Nothing happens to other rows.
+
+    The next use reads them again, as a rule from the system's cache.
+    """
+    mapped = _find(rows)
+    if mapped is not None and len(mapped) > _MAY_STAY:
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def is_mapped(rows: Tensor | NDArray[Any]) -> bool:
+    """Return whether `rows` are in a mapped file."""
+    return _find(rows) is not None
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Return a copy of the `rows` [B] of x [N, ...]."""
+    mapped = _find(x)
+    if mapped is None or len(mapped) <= _MAY_STAY:
+        return x.index_select(0, rows)
+    taken = x.new_empty(len(rows), *x.shape[1:])
+    for start in range(0, len(rows), _ROWS_TO_TAKE):
+        part = slice(start, start + _ROWS_TO_TAKE)
+        torch.index_select(x, 0, rows[part], out=taken[part])
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return taken
+
+
+def iterate_parts(x: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield x [N, ...] in parts of `size` rows, one part of no rows if there are none. Pages are released after each.
+
+    Use a part before the next one is taken.
+    """
+    for part in torch.split(x, size):
+        yield part
+        release_pages(x)
+
+
+def iterate_blocks(x: NDArray[Any], values: int = 2**22) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield x [N, ...] in blocks of about that many `values`, each with the number of its first row."""
+    size = max(1, values // max(1, int(np.prod(x.shape[1:]))))
+    for start in range(0, len(x), size):
+        yield start, x[start : start + size]
+        release_pages(x)
+
+
+def as_bytes(array: NDArray[Any]) -> memoryview:
+    """Return the content of a contiguous array."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _find(rows: Tensor | NDArray[Any]) -> mmap.mmap | None:
+    """Return the map that holds `rows`; None if they are in ordinary memory."""
+    address = rows.data_ptr() if isinstance(rows, Tensor) else rows.ctypes.data
+    for start, reference in [*_maps.items()]:
+        mapped = reference()
+        if mapped is None:
+            del _maps[start]
+        elif start <= address < start + len(mapped):
+            return mapped
+    return None

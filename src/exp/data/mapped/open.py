@@ -1,0 +1,66 @@
+"""Open the prepared splits of a dataset in the cache, or write them first."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from exp.data.dataset import Dataset
+from exp.data.mapped.cache import cache_folder, check_disk, find_or_write
+from exp.data.mapped.read import read_splits
+from exp.data.mapped.scratch import Scratch
+from exp.data.mapped.write import Choices, check_scaler, write_splits
+from exp.data.splits import Splits
+
+# To be raised when the files of prepared datasets change.
+_FORMAT = 1
+
+# What the values of a table may depend on.
+_LIBRARIES = ("exp", "numpy", "pandas", "scikit-learn")
+
+
+def open_splits(
+    node: Mapping[str, Any], choices: Choices, files: Sequence[Path], load: Callable[[Scratch], Dataset]
+) -> Splits:
+    """Return the splits that `prepare` returns, with rows in mapped files of the cache.
+
+    Args:
+        node: The dataset of the config, without what `choices` has.
+        files: The files of its rows. Equal files have the same path, size and times of change. Without files, the
+            dataset is loaded every time, and its values are compared.
+        load: Loads the dataset; what is too large for memory is written to the scratch folder.
+    """
+    check_scaler(choices.scaler)
+    label = f"{node.get('path') or node['_target_']}, split {choices.split}, seed {choices.seed}"
+    if files:
+        stats = [(str(file.resolve()), *_identify(file)) for file in files]
+        return read_splits(
+            find_or_write(_key([dict(node), stats], choices), label, lambda to: _write(load, choices, to))
+        )
+    dataset = load(Scratch(cache_folder(create=True)))
+    names = [dataset.target, dataset.notes, dataset.classes, dataset.shape, *(asdict(one) for one in dataset.targets)]
+    key = _key([dataset.fingerprint, names, *(asdict(one) for one in dataset.columns)], choices)
+    return read_splits(find_or_write(key, label, lambda to: _write(lambda _: dataset, choices, to)))
+
+
+def _write(load: Callable[[Scratch], Dataset], choices: Choices, folder: Path) -> None:
+    scratch = Scratch(folder)
+    dataset = load(scratch)
+    rows, columns = dataset.x.shape
+    check_disk(rows * (columns * (dataset.x.dtype.itemsize + 4) + 16))
+    write_splits(dataset, choices, folder, scratch)
+
+
+def _identify(file: Path) -> tuple[int, ...]:
+    """Return numbers that change with the content of a file: the kernel sets the time of the last change itself."""
+    stat = file.stat()
+    return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _key(content: Sequence[Any], choices: Choices) -> str:
+    versions = [version(name) for name in _LIBRARIES]
+    text = json.dumps([_FORMAT, versions, content, asdict(choices)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,169 @@
+"""Write the splits of a dataset to files, with a column or a block of rows in memory at a time."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.base import Column
+from exp.data.columns.category import UNKNOWN, CategoryColumn
+from exp.data.columns.fit import fit_column
+from exp.data.dataset import Dataset
+from exp.data.folds import Fold
+from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
+from exp.data.mapped.scratch import ColumnFile, Scratch
+from exp.data.prepare import check_has_features, divide_rows
+from exp.data.preprocessing import Preprocessing
+from exp.data.split_notes import describe_splits
+from exp.data.target_scale import fit_target_scale
+from exp.errors import ConfigError
+
+# The files of a prepared dataset: META, and x, y, ... of each split.
+META, SPLITS = "meta.json", ("train", "val", "test")
+
+# Values of a block of rows.
+_VALUES = 2**22
+
+_Rows = Sequence[NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How rows are divided and scaled; `exp.data.prepare.prepare` describes the fields."""
+
+    split: Sequence[float] | None
+    scaler: str
+    seed: int
+    stratify: bool | None = None
+    scale_target: bool | str | None = False
+    train_on_val: bool = False
+    fold: Fold | None = None
+    codes_above: int | None = None
+
+
+def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scratch) -> None:
+    """Write the splits that `prepare` returns for the dataset to files in `folder`.
+
+    Raises:
+        ConfigError, DataError: As `prepare`; or the scaler needs all rows in memory.
+    """
+    check_scaler(choices.scaler, dataset)
+    rows, validation_rows = divide_rows(
+        dataset, choices.split, choices.seed, choices.stratify, choices.train_on_val, choices.fold
+    )
+    ends = np.cumsum([0, *map(len, rows)]).tolist()
+    with closing(scratch.columns(len(dataset.x), dataset.x.shape[1], dataset.x.dtype)) as columns:
+        _copy_columns(dataset.x, columns)
+        for number in range(columns.count):
+            columns.permute(number, rows)
+        preprocessing, kept, unknown = _fit(dataset, columns, ends, choices)
+        check_has_features(dataset, preprocessing, len(rows[0]))
+        scale = fit_target_scale(dataset.y, dataset.target_kind, rows[0], choices.scale_target, dataset.target)
+        preprocessing = replace(preprocessing, target_scale=scale)
+        notes = describe_splits(dataset, preprocessing, rows, unknown, validation_rows, choices.fold)
+        for name, part in zip(SPLITS, rows, strict=False):
+            _write_vectors(dataset, preprocessing, part, folder, name)
+            if name == "test" and choices.fold is not None and dataset.classes is None:
+                _write(folder / "test.given", [dataset.y[part].astype(np.float64)])
+        del rows  # of 100 million rows, 800 MB
+        for name, start, stop in zip(SPLITS, ends, ends[1:], strict=False):
+            blocks = columns.blocks(kept, start, stop, _VALUES)
+            _write(folder / f"{name}.x", (preprocessing.transform(block).astype(np.float32) for block in blocks))
+    y = preprocessing.targets_to_tensor(dataset.y[:1]).numpy()
+    meta = {
+        "sizes": np.diff(ends).tolist(),
+        "features": len(preprocessing.features),
+        "y": [str(y.dtype), list(y.shape[1:])],
+        "fingerprint": dataset.fingerprint,
+        "preprocessing": preprocessing.to_json(),
+        "notes": notes,
+    }
+    _write(folder / META, [np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)])
+
+
+def check_scaler(scaler: str, dataset: Dataset | None = None) -> None:
+    """Raise ConfigError if the scaler cannot be fitted a column at a time."""
+    fix = "dataset.scaler=robust" if dataset is None or not dataset.shape else "dataset.scaler=none"
+    if scaler == "quantile" or (dataset is not None and dataset.shape and scaler != "none"):
+        what = "of sequences and images" if scaler != "quantile" else "needs all rows in memory, it"
+        raise ConfigError(
+            f"dataset.scaler={scaler}: the scaler {what} cannot be fitted with dataset.storage=mapped",
+            f"{fix}, or dataset.storage=memory",
+            key="dataset.scaler",
+            override=fix,
+        )
+
+
+def _copy_columns(x: NDArray[Any], columns: ColumnFile) -> None:
+    """Write the columns of x [N, C] to a file."""
+    if x.flags.f_contiguous and x.shape[1] > 1:
+        for number in range(x.shape[1]):
+            for start, block in iterate_blocks(x[:, number]):
+                columns.write(number, block, start)
+        return
+    for start, block in iterate_blocks(x):
+        for number, values in enumerate(np.ascontiguousarray(block.T)):
+            columns.write(number, values, start)
+
+
+def _fit(
+    dataset: Dataset, file: ColumnFile, ends: Sequence[int], choices: Choices
+) -> tuple[Preprocessing, list[int], dict[str, int]]:
+    """Fit each column on the training rows, those before ends[1], and write those of categories again as encoded.
+
+    A column alone has the bits that it has beside others: a scaler sums the values of each column by themselves.
+
+    Returns:
+        The preprocessing, the numbers of its columns, and how many other rows have an unknown category, by column.
+    """
+    fitted: list[Column] = []
+    kept: list[int] = []
+    scalers: list[Any] = []
+    unknown: dict[str, int] = {}
+    for number, column in enumerate(dataset.columns):
+        is_category = isinstance(column, CategoryColumn)
+        values = file.read(number, 0, None if is_category else ends[1]).astype(np.float64, copy=False)
+        one, values = fit_column(column, values, slice(0, ends[1]), choices.codes_above)
+        if one is None:
+            continue
+        fitted.append(one)
+        kept.append(number)
+        if is_category:
+            file.write(number, values)
+            unknown[one.name] = int((values[ends[1] :] == UNKNOWN).sum())
+        elif choices.scaler != "none":
+            alone = Preprocessing.of_columns(dataset, [one]).with_scaler(choices.scaler, values[:, None])
+            scalers += [] if alone.scaler is None else [alone.scaler]
+    preprocessing = Preprocessing.of_columns(dataset, fitted)
+    if scalers:
+        preprocessing = replace(preprocessing, scaler=type(scalers[0]).join(scalers))
+    return preprocessing, kept, unknown
+
+
+def _write_vectors(
+    dataset: Dataset, preprocessing: Preprocessing, rows: NDArray[np.int64], folder: Path, name: str
+) -> None:
+    """Write targets, weights and row numbers of the `rows` of a split."""
+    parts = [rows[start : start + _VALUES] for start in range(0, len(rows), _VALUES)]
+    _write(folder / f"{name}.y", (preprocessing.targets_to_tensor(dataset.y[part]).numpy() for part in parts))
+    release_pages(dataset.y)
+    numbers = dataset.row_numbers
+    _write(folder / f"{name}.rows", (part + 1 if numbers is None else numbers[part] for part in parts))
+    if dataset.weights is not None:
+        weights = dataset.weights
+        _write(folder / f"{name}.weights", (weights[part].astype(np.float32) for part in parts))
+
+
+def _write(path: Path, blocks: Any) -> None:
+    """Write blocks of numbers to a file, and wait until they are on the disk."""
+    with path.open("wb") as file:
+        for block in blocks:
+            file.write(as_bytes(np.ascontiguousarray(block)))
+        file.flush()
+        os.fsync(file.fileno())

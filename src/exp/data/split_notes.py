@@ -1,0 +1,104 @@
+"""What a user should know of the splits of a dataset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exp.data.columns.category import CategoryColumn
+from exp.data.dataset import Dataset
+from exp.data.duplicates import count_repeated
+from exp.data.folds import Fold, describe_rare_classes
+from exp.data.mapped.maps import is_mapped
+from exp.data.preprocessing import Preprocessing
+from exp.errors import pluralize
+
+# Rows of which the classes are counted at a time.
+_MAX_ROWS = 2**22
+
+
+def describe_splits(
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    rows: Sequence[NDArray[np.int64]],
+    unknown: Mapping[str, int],
+    validation_rows: int,
+    fold: Fold | None,
+) -> tuple[str, ...]:
+    """Return the notes on a dataset and its splits.
+
+    Args:
+        rows: The row numbers of train, val and test; train alone if it is not split.
+        unknown: How many of the rows that are not for training have an unknown category, by column.
+        validation_rows: How many validation rows were added to the training rows.
+    """
+    left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
+    return (
+        *dataset.notes,
+        *([f"the training rows include the {pluralize(validation_rows, 'validation row')}"] * bool(validation_rows)),
+        *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
+        *_rare_categories(preprocessing),
+        *preprocessing.describe_unknown(unknown),
+        *_describe_repeated_rows(dataset, rows),
+        *_unseen_classes(dataset, rows),
+        *([] if fold is None else describe_rare_classes(dataset, fold)),
+        *_constant_labels(dataset, rows[0]),
+    )
+
+
+def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return a note on the classes that no training row has."""
+    if dataset.classes is None or len(rows) < 3:
+        return []
+    counts = [_count_classes(dataset.y, part, len(dataset.classes)) for part in rows]
+    unseen = [number for number in range(len(dataset.classes)) if not counts[0][number]]
+    if not unseen:
+        return []
+    listed = ", ".join(
+        f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
+    )
+    return [f"no training row has the class {listed}: the model cannot predict it"]
+
+
+def _count_classes(y: NDArray[Any], rows: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the number of `rows` of each class; with a slice of the rows at a time in memory."""
+    counts = np.zeros(classes, dtype=np.int64)
+    for start in range(0, len(rows), _MAX_ROWS):
+        counts += np.bincount(y[rows[start : start + _MAX_ROWS]].astype(np.int64), minlength=classes)
+    return counts
+
+
+def _constant_labels(dataset: Dataset, train: NDArray[np.int64]) -> list[str]:
+    """Return a note on the labels that are equal in all training rows."""
+    if not dataset.has_labels:
+        return []
+    first, labels = dataset.y[train[:1]], dataset.y[train]
+    constant = np.flatnonzero((labels == first).all(axis=0))
+    listed = ", ".join(f"{dataset.target_kind.names[number]} ({first[0, number]})" for number in constant)
+    return [f"labels that are equal in every training row: {listed}"] if listed else []
+
+
+def _rare_categories(preprocessing: Preprocessing) -> list[str]:
+    """Return a note on the columns of which some categories share a feature."""
+    rare = [column for column in preprocessing.columns if isinstance(column, CategoryColumn) and column.rare]
+    listed = ", ".join(f"{column.name} ({column.rare:,})" for column in rare)
+    return (
+        [f"rare categories that share one feature: {listed}; dataset.max_categories=null gives each its own"]
+        if rare
+        else []
+    )
+
+
+def _describe_repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return notes on rows of a table that are in the training rows too."""
+    if dataset.row_numbers is None or len(rows) == 1 or is_mapped(dataset.x):
+        return []
+    notes: list[str] = []
+    for name, part in zip(("val", "test"), rows[1:], strict=True):
+        if count := count_repeated(dataset.x, dataset.y, rows[0], part):
+            notes.append(
+                f"{count:,} of {len(part):,} {name} rows equal a training row, target included: the {name} metrics "
+                "favor a model that memorizes"
+            )
+    return notes

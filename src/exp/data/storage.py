@@ -1,0 +1,48 @@
+"""dataset.storage: whether the rows of a dataset are in memory or in mapped files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exp.data.input_files import find_file
+from exp.data.memory import available_memory, estimate_memory
+from exp.errors import DataError
+
+_MAPPED = "dataset.storage=mapped"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where the rows are, and a note for the user if `auto` chose mapped files."""
+
+    is_mapped: bool
+    note: str | None = None
+
+
+def choose_storage(node: Mapping[str, Any]) -> Storage:
+    """Return where the rows of the dataset that `node` describes are to be.
+
+    auto is memory, unless the files of the dataset would need more of it than there is.
+
+    Raises:
+        DataError: dataset.storage=memory, and they would.
+    """
+    choice = node.get("storage", "auto")
+    if choice == "mapped":
+        return Storage(is_mapped=True)
+    needed, available = estimate_memory(node, list_files(node)), available_memory()
+    if needed is None or available is None or needed <= available:
+        return Storage(is_mapped=False)
+    what = f"to load {node['path']} needs about {needed / 2**30:.1f} GiB of memory, and {available / 2**30:.1f} GiB are"
+    if choice == "memory":
+        raise DataError(f"dataset.storage=memory: {what} available", _MAPPED, key="dataset.storage", override=_MAPPED)
+    return Storage(is_mapped=True, note=f"rows in mapped files ({_MAPPED}): {what} available")
+
+
+def list_files(node: Mapping[str, Any]) -> list[Path]:
+    """Return the files that hold the rows of the dataset; none if it is made by a function."""
+    if node["_target_"] not in ("exp.data.files.table", "exp.data.files.arrays"):
+        return []
+    names = ("path", "y_path", "val_path", "test_path")
+    return [find_file(str(node[name]), f"dataset.{name}") for name in names if node.get(name) is not None]

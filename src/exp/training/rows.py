@@ -1,0 +1,87 @@
+"""The rows of a run: its dataset loaded and divided, in memory or in mapped files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from exp.config.cross_validation import refuse_all_folds
+from exp.config.instantiate import instantiate
+from exp.config.schema import Config
+from exp.data.dataset import Dataset, as_dataset
+from exp.data.folds import Fold
+from exp.data.mapped.cache import cache_folder
+from exp.data.mapped.open import open_splits
+from exp.data.mapped.scratch import Scratch
+from exp.data.mapped.write import Choices
+from exp.data.prepare import prepare
+from exp.data.seeding import seed_everything
+from exp.data.splits import Splits
+from exp.data.storage import choose_storage, list_files
+from exp.training.build_model import codes_above
+from exp.training.reuse import JobCache
+
+# Keys of a dataset that `Choices` has, or that do not change its rows.
+_NOT_OF_ROWS = ("split", "scaler", "encode", "stratify", "train_on_val", "scale_target", "seed", "storage")
+
+
+def load_splits(config: Config, cache: JobCache) -> Splits:
+    """Return the splits of the run, on the CPU.
+
+    Raises:
+        ConfigError, DataError: The dataset cannot be loaded or divided, or does not fit into memory.
+    """
+    storage = choose_storage(config.dataset)
+    choices = _choices_of(config)
+    if storage.is_mapped:
+        node = {key: value for key, value in config.dataset.items() if key not in _NOT_OF_ROWS}
+        data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
+        return data if storage.note is None else data.with_note(storage.note)
+    dataset = cache.reuse_dataset(config.dataset, lambda: _load(config, None))
+    return prepare(dataset, **vars(choices))
+
+
+def load_dataset(config: Config) -> Dataset:
+    """Return the rows of the run's dataset, with random streams seeded before. DataError if they cannot be loaded."""
+    if not choose_storage(config.dataset).is_mapped:
+        return _load(config, None)
+    return _load(config, Scratch(cache_folder(create=True)))
+
+
+def _load(config: Config, scratch: Scratch | None) -> Dataset:
+    seed_everything(config.seed)  # a dataset function may draw
+    passed = {"scratch": scratch} if scratch is not None and _reads_files(config.dataset) else {}
+    return as_dataset(instantiate("dataset", config.dataset, **passed), scratch)
+
+
+def _reads_files(node: Mapping[str, Any]) -> bool:
+    return node["_target_"] in ("exp.data.files.table", "exp.data.files.arrays")
+
+
+def _choices_of(config: Config) -> Choices:
+    node = config.dataset
+    return Choices(
+        node.get("split"),
+        node.get("scaler", "none"),
+        split_seed(config),
+        stratify_of(config),
+        node.get("scale_target"),
+        bool(node.get("train_on_val")),
+        fold_of(config),
+        codes_above(config),
+    )
+
+
+def split_seed(config: Config) -> int:
+    """Return the seed of the split: that of the run, unless the dataset has its own."""
+    seed = config.dataset.get("seed")
+    return config.seed if seed is None else int(seed)
+
+
+def stratify_of(config: Config) -> bool | None:
+    """Return dataset.stratify; None for auto."""
+    return {True: True, False: False}.get(config.dataset.get("stratify", "auto"))
+
+
+def fold_of(config: Config) -> Fold | None:
+    """Return the fold of a cross-validation that the run is; None for an ordinary run. ConfigError if it is all."""
+    refuse_all_folds(config)
+    return None if config.fold is None else Fold(config.fold, int(config.folds or 0), config.fold_repeats)

@@ -65,3 +65,9 @@ def make_feature_embedding(
     if embedding in (None, "none") and max(cardinalities, default=0) <= 1:
         return None
     return FeatureEmbedding(cardinalities, embedding, category_dim or 8)
+
+
+def layer_widths(in_features: int, features: FeatureEmbedding | None, hidden: int | Sequence[int]) -> list[int]:
+    """Return the width of what the first layer gets, and of each hidden layer."""
+    first = in_features if features is None else features.width
+    return [first, *([hidden] if isinstance(hidden, int) else hidden)]

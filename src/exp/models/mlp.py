@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from exp.models.activations import make_activation
-from exp.models.feature_embedding import FeatureEmbedding, make_feature_embedding
+from exp.models.feature_embedding import FeatureEmbedding, layer_widths, make_feature_embedding
 
 NORMS: dict[str, type[nn.BatchNorm1d] | type[nn.LayerNorm]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
@@ -58,8 +58,7 @@ class MLP(nn.Sequential):
         if norm is not None and norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
         features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
-        first = in_features if features is None else features.width
-        widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
+        widths = layer_widths(in_features, features, hidden)
         if residual and all(before != after for before, after in pairwise(widths[1:])):
             raise ValueError(f"residual needs a hidden layer as wide as the one before it, got {widths[1:]}")
         layers: list[nn.Module] = [] if features is None else [features]

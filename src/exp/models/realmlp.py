@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.models.activations import ParametricActivation, make_activation
-from exp.models.feature_embedding import make_feature_embedding
+from exp.models.feature_embedding import layer_widths, make_feature_embedding
 from exp.models.ntk_linear import NTKLinear
 from exp.models.scheduled_dropout import ScheduledDropout
 
@@ -56,9 +56,8 @@ class RealMLP(nn.Module):
             raise ValueError(f"init must be one of normal, data, not {init!r}")
         self.init = init
         self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
-        first = in_features if self.features is None else self.features.width
-        widths = [first, *([hidden] if isinstance(hidden, int) else hidden)]
-        self.scale = nn.Parameter(torch.ones(first))
+        widths = layer_widths(in_features, self.features, hidden)
+        self.scale = nn.Parameter(torch.ones(widths[0]))
         self.layers = nn.Sequential()
         for before, after in pairwise(widths):
             one = make_activation("activation", activation)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.models.activations import make_activation
-from exp.models.feature_embedding import make_feature_embedding
+from exp.models.feature_embedding import layer_widths, make_feature_embedding
 from exp.models.member_layers import MemberLinear, MemberScale, draw_uniform
 from exp.models.members import MemberModel
 
@@ -55,9 +55,9 @@ class TabM(MemberModel):
         if kind not in ("mini", "full"):
             raise ValueError(f"kind must be one of mini, full, not {kind!r}")
         self.features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
-        first = in_features if self.features is None else self.features.width
-        self.layers = nn.Sequential(MemberScale(k, first))
-        for before, after in pairwise([first, *([hidden] if isinstance(hidden, int) else hidden)]):
+        widths = layer_widths(in_features, self.features, hidden)
+        self.layers = nn.Sequential(MemberScale(k, widths[0]))
+        for before, after in pairwise(widths):
             if kind == "mini":
                 self.layers.append(nn.Linear(before, after))
             else:
@@ -68,8 +68,7 @@ class TabM(MemberModel):
             self.layers.append(make_activation("activation", activation))
             if dropout:
                 self.layers.append(nn.Dropout(dropout))
-            first = after
-        self.layers.append(MemberLinear(k, first, out_features))
+        self.layers.append(MemberLinear(k, widths[-1], out_features))
         self._draw_scales(cardinalities or [0] * in_features, columns or range(in_features))
 
     def compute_members(self, x: Tensor) -> Tensor:

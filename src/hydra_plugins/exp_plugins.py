@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ExpLauncher(Launcher):
-    """`hydra/launcher=exp`, the default: runs jobs in worker processes; `submitit_slurm`: on a cluster."""
+    """`hydra/launcher=exp`, the default: runs jobs in worker processes; `submitit_slurm`, `ray`: on a cluster."""
 
     def __init__(self, **settings: Any) -> None:
         del settings  # read from the config
@@ -46,11 +46,14 @@ class ExpLauncher(Launcher):
     def stream(self, source: "JobSource") -> None:
         """Run the jobs that `source` gives while others run. A source that decides by results needs `can_stream`."""
         from exp.sweeps.launcher import launch
-        from exp.sweeps.plugins import uses_cluster
+        from exp.sweeps.plugins import uses_cluster, uses_ray
 
         if uses_cluster(self._config):
             with require_extra("submitit", f"hydra/launcher=submitit_{self._config.hydra.launcher.cluster}", "cluster"):
                 import submitit  # pyright: ignore[reportUnusedImport]  # noqa: F401
+        if uses_ray(self._config):
+            with require_extra("ray", "hydra/launcher=ray", "ray"):
+                import ray  # pyright: ignore[reportUnusedImport]  # noqa: F401
         launch(self._context, self._function, self._config, source)
 
 
@@ -159,6 +162,20 @@ class SubmititSlurmConf(SubmititConf):
 
 
 @dataclass
+class RayConf(ExpLauncherConf):
+    """Runs on a Ray cluster, https://docs.ray.io."""
+
+    address: str | None = (
+        None  # auto: the cluster that this machine is in; HOST:PORT or ray://HOST:PORT; null: start one
+    )
+    cpus_per_job: float = 1
+    gpus_per_job: float | None = None  # 0.5: two jobs on a GPU; null: 1 if the cluster has GPUs and device is not cpu
+    timeout: float = 60  # seconds to wait for the cluster, and for a node that is free for a job
+    max_retries: int = 3  # how often a job is run again whose worker, actor or node died
+    copy_every: float = 30  # seconds between copies of a run from a node that does not share the folder of the sweep
+
+
+@dataclass
 class ExpSweeperConf:
     _target_: str = "hydra_plugins.exp_plugins.ExpSweeper"
     _recursive_: bool = False  # Hydra would call a _target_ in params
@@ -174,6 +191,7 @@ for name, node in {
     "exp": ExpLauncherConf,
     "submitit_local": SubmititLocalConf,
     "submitit_slurm": SubmititSlurmConf,
+    "ray": RayConf,
 }.items():
     ConfigStore.instance().store(name, node, group="hydra/launcher", provider="exp")
 

@@ -19,7 +19,7 @@ from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config
 from exp.sweeps.manifest import refuse_running
-from exp.sweeps.plugins import is_search, uses_cluster
+from exp.sweeps.plugins import is_search, uses_cluster, uses_ray
 from exp.sweeps.source import JobSource
 from exp.sweeps.sweep import Sweep
 
@@ -53,19 +53,19 @@ def launch(
         for job in source.take():
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
-    with folder_lock(folder), make_executor(config, source.jobs) as executor:
-        refuse_running(folder)
-        sweep = Sweep(context, function, config, source, executor)
-        try:
+    try:
+        with folder_lock(folder), make_executor(config, source.jobs) as executor:
+            refuse_running(folder)
+            sweep = Sweep(context, function, config, source, executor)
             sweep.prepare()
-        except BaseException:
-            if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
-                _remove(new_folders)
-            raise
-        _save(config)
-        sweep.run()
-        if not is_search(config):
-            compare_jobs(folder, executor)
+            _save(config)
+            sweep.run()
+            if not is_search(config):
+                compare_jobs(folder, executor)
+    except BaseException:
+        if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
+            _remove(new_folders)
+        raise
 
 
 def runs_in_workers(function: TaskFunction) -> bool:
@@ -81,7 +81,22 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
 
         settings = cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True))
         return Cluster(settings, workers if is_search(config) else jobs)
+    if uses_ray(config):
+        from exp.sweeps.executors.ray import RayCluster  # Lazy: it imports Ray.
+        from exp.sweeps.executors.ray_connection import read_settings
+
+        return RayCluster(read_settings(config), Path(str(config.hydra.sweep.dir)), _limit(config), jobs)
     return WorkerPool(workers) if workers else InProcess()
+
+
+def _limit(config: DictConfig) -> int | None:
+    """Return the number of jobs that sweep.workers allows at a time on a cluster; None if it is auto or not given.
+
+    A search has its default, one: with several, the trials depend on the order in which they end.
+    """
+    workers = config.sweep.workers
+    is_given = any(str(word).startswith("sweep.workers=") for word in config.hydra.overrides.task)
+    return None if workers == "auto" or not (is_given or is_search(config) or workers != 1) else max(1, int(workers))
 
 
 def _save(config: DictConfig) -> None:

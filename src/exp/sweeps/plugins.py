@@ -22,3 +22,8 @@ def uses_our_launcher(config: DictConfig) -> bool:
 def uses_cluster(config: DictConfig) -> bool:
     """Return whether exp's own launcher runs the jobs on a cluster."""
     return uses_our_launcher(config) and "cluster" in config.hydra.launcher
+
+
+def uses_ray(config: DictConfig) -> bool:
+    """Return whether exp's own launcher runs the jobs on a Ray cluster."""
+    return uses_our_launcher(config) and "address" in config.hydra.launcher

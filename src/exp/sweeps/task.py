@@ -5,11 +5,12 @@ import logging.config
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.config.run_spec import RunSpec
 from exp.errors import ExpError, Pruned
+from exp.results.run_folder import SUMMARY
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
@@ -61,6 +62,13 @@ class Task:
     spec: RunSpec
     logging: dict[str, Any]
     environment: Mapping[str, str]
+
+    def resumed(self) -> "Task":
+        """Return the task that resumes the run if it has begun, after its process or machine was lost."""
+        spec = self.spec
+        begun = str(spec.folder) if (spec.folder / SUMMARY).exists() else None
+        config = replace(spec.config, resume=spec.config.resume or begun)
+        return replace(self, spec=replace(spec, config=config))
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Train the run. An error is written to its exp.log and summary.json, and returned as one line."""

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from submitit import AutoExecutor, Job
@@ -15,7 +14,6 @@ from submitit.helpers import DelayedSubmission
 
 from exp.config import allowlist
 from exp.errors import ConfigError
-from exp.results.run_folder import SUMMARY
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
@@ -46,10 +44,7 @@ class _ClusterTask:
         allowlist.add_to_path(None)
         from exp.training.reuse import JobCache
 
-        spec = task.spec
-        begun = str(spec.folder) if (spec.folder / SUMMARY).exists() else None
-        config = replace(spec.config, resume=spec.config.resume or begun)
-        return replace(task, spec=replace(spec, config=config)).run(JobCache(), None)
+        return task.resumed().run(JobCache(), None)
 
     def checkpoint(self, task: Task) -> DelayedSubmission:
         """Called by submitit before it queues a preempted job again. The run has saved, so the same task resumes it."""

@@ -1,0 +1,162 @@
+"""Connect to a Ray cluster, or start one, and count the jobs that it has room for."""
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import ray
+from omegaconf import DictConfig
+
+from exp.errors import ConfigError
+
+# Nothing large is in the object store: the workers write files.
+_STORE_BYTES = 100 * 2**20
+
+
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """The settings of hydra/launcher=ray, which `RayConf` in hydra_plugins describes."""
+
+    address: str | None
+    cpus_per_job: float
+    gpus_per_job: float | None
+    timeout: float
+    max_retries: int
+    copy_every: float
+
+    def no_cluster(self, reason: str) -> ConfigError:
+        return _error(
+            f"hydra.launcher.address={self.address}: no Ray cluster within {self.timeout:g} seconds: {reason}",
+            "ray start --head on the first machine, or hydra.launcher.address=null, which starts a cluster here",
+            "address",
+        )
+
+    def no_room(self) -> ConfigError:
+        gpus = "" if not self.gpus_per_job else f", hydra.launcher.gpus_per_job={self.gpus_per_job:g}"
+        return _error(
+            f"hydra.launcher.cpus_per_job={self.cpus_per_job:g}{gpus}: no node of the Ray cluster was free for a job "
+            f"within {self.timeout:g} seconds ({_describe_nodes()})",
+            "fewer CPUs or GPUs per job, more nodes, or a longer hydra.launcher.timeout",
+            "cpus_per_job",
+        )
+
+    def other_versions(self, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> ConfigError:
+        different = [f"{name} {theirs[name]} there, {own} here" for name, own in ours.items() if theirs[name] != own]
+        return _error(
+            f"hydra/launcher=ray: a node has other versions, which may change the numbers: {', '.join(different)}",
+            "the same versions on all nodes",
+        )
+
+    def cannot_start(self, reason: str) -> ConfigError:
+        return _error(
+            f"hydra/launcher=ray: a worker could not be started: {reason.strip().splitlines()[-1]}",
+            "a Python environment with exp on all nodes, at the same path as here or active at `ray start`",
+        )
+
+
+def read_settings(config: DictConfig) -> RaySettings:
+    """Return the settings of hydra/launcher=ray. ConfigError if one is not allowed."""
+    given = config.hydra.launcher
+    gpus = given.gpus_per_job
+    if gpus is None and config.device.name == "cpu":
+        gpus = 0
+    settings = RaySettings(given.address, given.cpus_per_job, gpus, given.timeout, given.max_retries, given.copy_every)
+    for name, number in {"cpus_per_job": settings.cpus_per_job, "gpus_per_job": gpus or 0}.items():
+        if number < 0 or (number > 1 and number != int(number)):
+            what = f"hydra.launcher.{name} must be a number from 0 to 1, or a whole number, got {number:g}"
+            raise _error(what, f"hydra.launcher.{name}=1", name)
+    if settings.cpus_per_job == 0 and not gpus:
+        raise _error(
+            "hydra.launcher.cpus_per_job must be > 0 for a job without GPUs, got 0",
+            "hydra.launcher.cpus_per_job=1",
+            "cpus_per_job",
+        )
+    for name, least in {"timeout": 0, "max_retries": 0, "copy_every": 0}.items():
+        if getattr(settings, name) < least:
+            what = f"hydra.launcher.{name} must be >= {least}, got {getattr(settings, name):g}"
+            raise _error(what, f"hydra.launcher.{name}={least}", name)
+    return settings
+
+
+def _error(problem: str, fix: str, setting: str | None = None) -> ConfigError:
+    key = f"hydra.launcher.{setting}" if setting else "hydra/launcher"
+    return ConfigError(problem, fix, key=key)
+
+
+def connect(settings: RaySettings) -> bool:
+    """Connect to the cluster. Return whether to shut the connection down; a connection of the caller is used.
+
+    Raises:
+        ConfigError: There is no cluster at the address within the timeout.
+    """
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.address is None:
+        _init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES)
+        return True
+    deadline, is_told = time.monotonic() + settings.timeout, False
+    while True:
+        try:
+            _check_listens(settings.address)
+            _init(address=settings.address)
+            return True
+        except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, ValueError) or time.monotonic() > deadline:
+                reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise settings.no_cluster(reason) from error
+            if not is_told:
+                print(f"waiting for the Ray cluster at {settings.address}, at most {settings.timeout:g} seconds")
+                is_told = True
+            time.sleep(_RETRY_SECONDS)
+
+
+def _check_listens(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT. Ray would end this process after a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def _init(**arguments: Any) -> None:
+    """Call ray.init() without its log lines. It replaces the handler of SIGTERM, which is restored."""
+    before = signal.getsignal(signal.SIGTERM)
+    init = cast("Any", ray.init)  # pyright: ignore[reportUnknownMemberType]
+    init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Return the resources of each node that is alive."""
+    nodes: list[dict[str, Any]] = cast("Any", ray).nodes()
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def has_gpus() -> bool:
+    return any(node.get("GPU", 0) > 0 for node in _nodes())
+
+
+def count_room(cpus: float, gpus: float) -> int:
+    """Return how many jobs with so many CPUs and GPUs the nodes can run at the same time."""
+    needed = {"CPU": cpus, "GPU": gpus}
+    room = (
+        min(math.floor(node.get(name, 0) / amount + 1e-9) for name, amount in needed.items() if amount > 0)
+        for node in _nodes()
+    )
+    return sum(room)
+
+
+def _describe_nodes() -> str:
+    texts = [f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in _nodes()]
+    return f"its nodes: {'; '.join(texts)}" if texts else "it has no nodes"

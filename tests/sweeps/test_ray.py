@@ -1,0 +1,275 @@
+"""A sweep on a Ray cluster of three nodes, real processes on this machine, which die or are stopped."""
+
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from exp.diff import find_differences
+from exp.sweeps.executors.ray_worker import read_files, write_files
+
+needs_ray = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+LONG = (
+    "device=cpu dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200"
+).split()
+
+
+class Nodes:
+    """The nodes of a cluster, by the order in which they were added. The first one is the head."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(num_gpus=2))
+        self._nodes = [self._cluster.head_node, self.add(), self.add()]
+
+    @staticmethod
+    def _settings(**more: int) -> dict[str, Any]:
+        return {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False, **more}
+
+    @property
+    def address(self) -> str:
+        return f"hydra.launcher.address={self._cluster.address}"
+
+    def add(self) -> Any:
+        return self._cluster.add_node(**self._settings())
+
+    def processes(self, number: int) -> list[psutil.Process]:
+        """The raylet of a node and everything that it started."""
+        (raylet,) = self._nodes[number].all_processes["raylet"]
+        top = psutil.Process(raylet.process.pid)
+        return [top, *top.children(recursive=True)]
+
+    def replace(self, number: int) -> None:
+        """Clean up after a node was killed, and add another one."""
+        self._cluster.remove_node(self._nodes[number], allow_graceful=False)
+        self._nodes[number] = self.add()
+
+    def shutdown(self) -> None:
+        everything = [process for number in range(3) for process in self.processes(number)]
+        self._cluster.shutdown()
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Generator[Nodes]:
+    pytest.importorskip("ray", reason="needs pip install 'exp[ray]'")
+    cluster = Nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep in local workers, which no process left."""
+    folder = tmp_path_factory.mktemp("local")
+    run(folder, *LONG, "seed=1,2,3", "sweep.workers=2", "hydra.sweep.dir=sweep")
+    return folder / "sweep"
+
+
+_started: "list[subprocess.Popen[str]]" = []
+
+
+@pytest.fixture(autouse=True)
+def killed() -> Generator[None]:
+    """Kill what a test that failed has left."""
+    yield
+    while _started:
+        if (process := _started.pop()).poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def start(folder: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    return popen(folder, [sys.executable, "-m", "exp", "-m", *words], **environment)
+
+
+def popen(folder: Path, command: list[str], **environment: str) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **environment}, stdout=-1, stderr=-1, text=True, start_new_session=True
+    )
+    _started.append(process)
+    return process
+
+
+def run(folder: Path, *words: str, code: int = 0, **environment: str) -> str:
+    process = start(folder, *words, **environment)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == code, stdout + stderr
+    return stdout + stderr
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    """Assert that two sweeps have the same table, and their jobs the same bits and the same environment."""
+    assert table(folder) == table(other)
+    for row in table(folder):
+        kinds = {kind for kind, _ in find_differences(folder / row["job"], other / row["job"])}
+        assert not {"metrics", "parameters", "status"} & kinds
+        one, two = (summary(path / row["job"])["environment"] for path in (folder, other))
+        assert one == two
+
+
+def summary(job: Path) -> dict[str, Any]:
+    return json.loads((job / "summary.json").read_text())
+
+
+def wait_until_saved(*jobs: Path) -> None:
+    for _ in range(6000):
+        if all((job / "checkpoints/last.pt").exists() for job in jobs):
+            return
+        time.sleep(0.01)
+    raise AssertionError("a job never saved")
+
+
+class TestCluster:
+    pytestmark = needs_ray
+
+    def test_a_job_equals_that_of_a_local_sweep_and_a_failed_neighbour_changes_nothing(
+        self, nodes: Nodes, tmp_path: Path
+    ):
+        """The step of the large model has torch's default number of threads, which Ray changes."""
+        line = "device=cpu dataset=moons epochs=2 figures=false batching=full,minibatch model.hidden=[8],[400,400]"
+        for name, more in {"ours": [], "ray": ["hydra/launcher=ray", nodes.address]}.items():
+            printed = run(tmp_path, *line.split(), "optimizer.lr=.1,1e8", *more, f"hydra.sweep.dir={name}", code=1)
+            assert "diverged  " in printed
+        assert_same(tmp_path / "ray", tmp_path / "ours")
+        assert {
+            summary(tmp_path / "ray" / row["job"])["environment"]["threads"] for row in table(tmp_path / "ray")
+        } == {
+            1,
+            os.cpu_count(),
+        }
+
+    @pytest.mark.parametrize("victim", ["worker", "actor", "node"])
+    def test_a_job_whose_worker_actor_or_node_dies_resumes_and_others_do_not_notice(
+        self, nodes: Nodes, local: Path, tmp_path: Path, victim: str
+    ):
+        process = start(tmp_path, *LONG, "seed=1,2,3", "hydra/launcher=ray", nodes.address, "hydra.sweep.dir=ray")
+        wait_until_saved(*(tmp_path / "ray" / job for job in "012"))
+        raylet, *others = nodes.processes(2)
+        workers = [one for one in others if "exp.sweeps.worker" in one.cmdline()]
+        assert len(workers) == 1
+        for one in {"worker": workers, "actor": [workers[0].parent()], "node": [raylet, *others]}[victim]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        _, stderr = process.communicate(timeout=120)
+        if victim == "node":
+            nodes.replace(2)
+        assert process.returncode == 0, stderr
+        logs = [(tmp_path / "ray" / job / "exp.log").read_text() for job in "012"]
+        assert sorted(log.count("resumed   after step") for log in logs) == [0, 0, 1]
+        assert_same(tmp_path / "ray", local)
+
+    def test_a_stopped_sweep_has_saved_and_is_resumed_on_this_machine(self, nodes: Nodes, tmp_path: Path):
+        process = start(tmp_path, *LONG, "seed=1,2", "hydra/launcher=ray", nodes.address, "hydra.sweep.dir=ray")
+        wait_until_saved(tmp_path / "ray/0", tmp_path / "ray/1")
+        os.killpg(process.pid, signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, stderr
+        assert "interrupted and saved; to resume: python -m exp -m hydra/launcher=ray" in stdout
+        assert [summary(tmp_path / "ray" / job)["status"] for job in "01"] == ["interrupted"] * 2
+        run(tmp_path, *LONG, "seed=1,2", "sweep.resume=ray")
+        assert [row["status"] for row in table(tmp_path / "ray")] == ["finished"] * 2
+        assert "resumed   after step" in (tmp_path / "ray/0/exp.log").read_text()
+
+    def test_a_search_asks_tells_and_prunes(self, nodes: Nodes, tmp_path: Path):
+        line = "device=cpu dataset=moons epochs=8 hydra/sweeper=optuna hydra.sweeper.n_trials=8".split()
+        line += ["optimizer.lr=tag(log,interval(.001,1))"]
+        for name, more in {"ours": [], "ray": ["hydra/launcher=ray", nodes.address]}.items():
+            printed = run(tmp_path, *line, *more, f"hydra.sweep.dir={name}")
+            assert "pruned after epoch" in printed
+        assert table(tmp_path / "ray") == table(tmp_path / "ours")
+
+    def test_each_job_has_a_gpu_or_a_part_of_one(self, nodes: Nodes, tmp_path: Path):
+        """The head says that it has two GPUs."""
+        model = (
+            "import os\nimport time\nfrom pathlib import Path\nfrom torch import nn\n\n\nclass Seeing(nn.Linear):\n"
+            "    def __init__(self, in_features, out_features):\n"
+            "        with Path('seen').open('a') as file:\n"
+            "            file.write(os.environ['CUDA_VISIBLE_DEVICES'] + '\\n')\n"
+            "        time.sleep(2)\n"
+            "        super().__init__(in_features, out_features)\n"
+        )
+        (tmp_path / "conf/model").mkdir(parents=True)
+        (tmp_path / "conf/seeing.py").write_text(model)
+        (tmp_path / "conf/model/seeing.yaml").write_text("_target_: seeing.Seeing\n")
+        line = ["--config-dir", "conf", "model=seeing", "dataset=moons", "epochs=1", "figures=false", "seed=range(0,4)"]
+        ray = ["hydra/launcher=ray", nodes.address, "hydra.launcher.cpus_per_job=0", "hydra.launcher.gpus_per_job=0.5"]
+        run(tmp_path, *line, *ray, "hydra.sweep.dir=half", EXP_ALLOW="seeing")
+        assert set((tmp_path / "seen").read_text().split("\n")) == {"0", "1", ""}
+        (tmp_path / "seen").unlink()
+        run(tmp_path, *line, *ray[:2], "device=cpu", "hydra.sweep.dir=none", EXP_ALLOW="seeing")
+        assert (tmp_path / "seen").read_text() == "\n" * 4
+
+    def test_nodes_that_do_not_share_the_folder_return_the_files_of_each_run(
+        self, nodes: Nodes, local: Path, tmp_path: Path
+    ):
+        """The sweep runs in a file system that the nodes do not see. A worker dies once its checkpoint was copied."""
+        hidden = tmp_path / "hidden"
+        hidden.mkdir()
+        mount = f"mount -t tmpfs none {hidden} && cd {hidden} && "
+        if subprocess.run(["unshare", "-rm", "sh", "-c", f"{mount} true"], capture_output=True).returncode:
+            pytest.skip("this machine does not let a process mount a file system")
+        words = [*LONG, "seed=1,2,3", "hydra/launcher=ray", nodes.address, "hydra.launcher.copy_every=0.2"]
+        sweep = f"{sys.executable} -m exp -m {shlex.join(words)} hydra.sweep.dir=sweep"
+        script = f"{mount} ({sweep}; cp -r sweep {tmp_path}/ray)"
+        process = popen(tmp_path, ["unshare", "-rm", "sh", "-c", script])
+        seen = Path(f"/proc/{process.pid}/root/{hidden}")
+        wait_until_saved(*(seen / "sweep" / job for job in "012"))
+        workers = [one for one in nodes.processes(2) if "exp.sweeps.worker" in one.cmdline()]
+        workers[0].kill()
+        stdout, stderr = process.communicate(timeout=120)
+        assert "3 of 3" in stdout or "loss/val" in stdout, stderr
+        assert_same(tmp_path / "ray", local)
+        logs = [(tmp_path / "ray" / job / "exp.log").read_text() for job in "012"]
+        assert sorted(log.count("resumed   after step") for log in logs) == [0, 0, 1]
+        assert list(hidden.iterdir()) == []
+
+    def test_a_cluster_without_room_is_an_error_with_a_cure(self, nodes: Nodes, tmp_path: Path):
+        line = ["device=cpu", "seed=1,2", "hydra/launcher=ray", "hydra.launcher.timeout=2", "hydra.sweep.dir=sweep"]
+        printed = run(tmp_path, *line, nodes.address, "hydra.launcher.cpus_per_job=4", code=1)
+        assert "no node of the Ray cluster was free for a job within 2 seconds (its nodes: 1 CPUs and " in printed
+        assert "\n  try: fewer CPUs or GPUs per job" in printed
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_cluster_that_does_not_come_is_an_error_with_a_cure(self, tmp_path: Path):
+        pytest.importorskip("ray", reason="needs pip install 'exp[ray]'")
+        line = ["seed=1,2", "hydra/launcher=ray", "hydra.launcher.timeout=1", "hydra.launcher.address=127.0.0.1:1"]
+        printed = run(tmp_path, *line, code=1)
+        assert "waiting for the Ray cluster at 127.0.0.1:1, at most 1 seconds\n" in printed
+        assert "hydra.launcher.address=127.0.0.1:1: no Ray cluster within 1 seconds: " in printed
+        assert "\n  try: ray start --head on the first machine, or hydra.launcher.address=null" in printed
+        assert "Traceback" not in printed
+
+
+def test_files_of_a_run_are_copied_with_what_was_removed(tmp_path: Path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    (one / "checkpoints").mkdir(parents=True)
+    (one / "checkpoints/last.pt").write_bytes(b"1")
+    (one / "unfinished.tmp").write_bytes(b"2")
+    two.mkdir()
+    (two / "old").touch()
+    write_files(two, read_files(one))
+    assert [path.relative_to(two).as_posix() for path in sorted(two.rglob("*"))] == [
+        "checkpoints",
+        "checkpoints/last.pt",
+    ]
+    assert (two / "checkpoints/last.pt").read_bytes() == b"1"

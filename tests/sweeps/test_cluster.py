@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from conftest import config_of
 from exp.config.run_spec import RunSpec
 from exp.diff import find_differences
 from exp.errors import ConfigError
+from exp.results import summary
 from exp.sweeps.executors.cluster import Cluster
 from exp.sweeps.task import Task
 
@@ -119,6 +121,84 @@ def test_a_stopped_cluster_sweep_is_resumed_on_this_machine(tmp_path: Path):
     assert json.loads((tmp_path / "sweep/1/summary.json").read_text())["steps"] == 12000
 
 
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def status_of(job: Path) -> str:
+    return summary.read(job).get("status", "")
+
+
+def test_the_jobs_of_a_killed_cluster_sweep_are_collected_not_started_twice(tmp_path: Path):
+    long = [word.replace("12000", "40000") for word in LONG]
+    process = start(tmp_path, *long, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")
+    jobs = [tmp_path / "sweep" / name for name in "01"]
+    for job in jobs:
+        wait_until_saved(job)
+    before = [summary.read(job)["process"] for job in jobs]
+    process.kill()
+    process.communicate()
+    again = start(tmp_path, *long, "seed=1,2", LOCAL, "sweep.resume=sweep")
+    _, stderr = again.communicate()
+    assert again.returncode == 0, stderr
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished"] * 2
+    assert [summary.read(job)["process"] for job in jobs] == before
+    assert not any("resumed" in (job / "exp.log").read_text() for job in jobs)
+
+
+SBATCH = r"""#!/bin/bash
+# Runs a job, or each job of an array, in a session of its own, with its state in a file of $SLURM_FAKE.
+last=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\).*/\1/p' "$1")
+export SLURM_JOB_ID=$(( $(ls "$SLURM_FAKE" | wc -l) + 100 ))
+export SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_JOB_NODELIST=here
+for task in $(seq 0 "${last:-0}"); do
+  state="$SLURM_FAKE/$SLURM_JOB_ID${last:+_$task}"
+  [ -n "$last" ] && export SLURM_ARRAY_JOB_ID=$SLURM_JOB_ID SLURM_ARRAY_TASK_ID=$task
+  echo RUNNING > "$state"
+  (setsid bash "$1" && echo COMPLETED > "$state" || echo FAILED > "$state") < /dev/null > /dev/null 2>&1 &
+done
+echo "Submitted batch job $SLURM_JOB_ID"
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" == -* ]]; do [[ "$1" == --output || "$1" == --error ]] && shift; shift; done
+exec "$@"
+"""
+SACCT = """#!/bin/bash
+echo "JobID|State|NodeList"
+for path in "$SLURM_FAKE"/*; do echo "$(basename "$path")|$(cat "$path")|here"; done
+"""
+
+
+@pytest.mark.slow
+def test_a_slurm_sweep_is_detached_killed_and_collected(tmp_path: Path):
+    """With a scheduler of shell scripts, which answers as Slurm does."""
+    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scancel": "#!/bin/bash\n"}.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    (tmp_path / "states").mkdir()
+    slurm = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_FAKE": str(tmp_path / "states")}
+    line = [*(word.replace("12000", "40000") for word in LONG), "seed=1,2", "hydra/launcher=submitit_slurm"]
+    detached = start(tmp_path, *line, "hydra.sweep.dir=sweep", "sweep.detach=true", **slurm)
+    stdout, stderr = detached.communicate()
+    assert detached.returncode == 0, stdout + stderr
+    jobs = [tmp_path / "sweep" / name for name in "01"]
+    for job in jobs:
+        wait_until_saved(job)
+    before = [summary.read(job)["process"] for job in jobs]
+    os.kill(json.loads((tmp_path / "sweep/sweep.json").read_text())["process"]["pid"], signal.SIGKILL)
+    again = start(tmp_path, *line, "sweep.resume=sweep", **slurm)
+    _, stderr = again.communicate()
+    assert again.returncode == 0, stderr
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["finished"] * 2
+    assert [summary.read(job)["process"] for job in jobs] == before
+    assert len(list((tmp_path / "states").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -173,7 +253,7 @@ def test_a_job_that_is_submitted_during_an_interrupt_is_cancelled(
         is_submitting.set()
         assert is_interrupted.wait(10)
         paths = SimpleNamespace(result_pickle=tmp_path / "none")
-        return [SimpleNamespace(cancel=cancel, done=is_cancelled.is_set, paths=paths)]
+        return [SimpleNamespace(cancel=cancel, done=is_cancelled.is_set, paths=paths, job_id="1")]
 
     monkeypatch.setattr(cluster._executor, "map_array", submit)
     future = cluster.submit(task_in(tmp_path))

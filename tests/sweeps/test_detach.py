@@ -11,7 +11,9 @@ from pathlib import Path
 import forking
 import pytest
 
+from exp.errors import ConfigError
 from exp.results import heartbeat
+from exp.results.run_folder import refuse_links
 
 LINE = "-m dataset=xor epochs=30 figures=false seed=1,2,3 hydra.sweep.dir=sweep".split()
 LONG = "-m dataset=xor epochs=100000000 figures=false save_every=1epoch seed=1,2 hydra.sweep.dir=sweep".split()
@@ -46,8 +48,10 @@ def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
     wait_until_it_ends(tmp_path / "sweep")
     attached = exp_in(tmp_path, *LINE[:-1], "hydra.sweep.dir=attached")
     assert table(tmp_path / "sweep") == table(tmp_path / "attached")
-    printed = (tmp_path / "sweep/sweep.log").read_text()
-    assert printed.splitlines()[0].split() == attached.stdout.splitlines()[0].split()
+    texts = ((tmp_path / "sweep/sweep.log").read_text(), attached.stdout)
+    rows = [[line.split() for line in text.splitlines() if line.startswith(("n ", "3 "))] for text in texts]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 2
     assert process_of(tmp_path / "sweep") is None
     again = exp_in(tmp_path, "-m", "sweep.resume=sweep")
     assert again.returncode == 0
@@ -103,3 +107,24 @@ def test_a_sweep_that_another_machine_runs_is_not_resumed(tmp_path: Path):
     assert f"is in use by process {os.getpid()} on other" in refused.stderr
     os.utime(path, (0, 0))  # its heartbeat has stopped
     assert exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4").returncode == 0
+
+
+def test_a_job_that_another_machine_runs_is_not_started_twice(tmp_path: Path):
+    assert exp_in(tmp_path, *LINE).returncode == 0
+    path = tmp_path / "sweep/1/summary.json"
+    content = {**json.loads(path.read_text()), "status": "running"}
+    path.write_text(json.dumps({**content, "process": {**content["process"], "host": "other", "boot_id": "other"}}))
+    refused = exp_in(tmp_path, "-m", "sweep.resume=sweep")
+    assert refused.returncode == 1
+    assert f"sweep/1 is running: process {content['process']['pid']} on other" in refused.stderr
+    os.utime(path, (0, 0))  # its heartbeat has stopped
+    assert exp_in(tmp_path, "-m", "sweep.resume=sweep").returncode == 0
+
+
+def test_a_link_inside_the_folder_may_stay_there(tmp_path: Path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/link").symlink_to("submitted.sh")
+    refuse_links(tmp_path / "sweep")
+    (tmp_path / "sweep/outside").symlink_to("../other")
+    with pytest.raises(ConfigError, match="sweep/outside is a link"):
+        refuse_links(tmp_path / "sweep")

@@ -24,17 +24,20 @@ MAX_SECONDS_WITHOUT_BEAT = 300.0
 _ENDED = ("Z", "X", "x")
 
 
-def describe_process() -> dict[str, Any]:
-    """Return what identifies this process: `start_ticks`, the time of its start, tells it from a later one of its id.
+def describe_process(pid: int | None = None) -> dict[str, Any]:
+    """Return what identifies a process of this machine, by default this one.
+
+    `start_ticks`, the time of its start, tells it from a later process with its id.
 
     Ids are unique in a `pid_namespace` (a container has its own) until the machine boots, which changes `boot_id`.
     """
+    pid = os.getpid() if pid is None else pid
     return {
         "host": socket.gethostname(),
-        "pid": os.getpid(),
+        "pid": pid,
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
         **_read_place(),
-        "start_ticks": _read_start(os.getpid()),
+        "start_ticks": _read_start(pid),
     }
 
 

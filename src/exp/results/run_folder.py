@@ -19,7 +19,7 @@ from exp.errors import ConfigError, display_path
 # In the folder of a run.
 CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"
 SUMMARY, METRICS, LOG, FIGURES = "summary.json", "metrics.csv", "exp.log", "figures"
-IMPORTANCE = "importance.csv"
+IMPORTANCE, CLUSTER_JOB = "importance.csv", "cluster_job.json"
 PREDICTIONS = "predictions.csv"  # of a fold; also in the folder of a sweep
 LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previous.pt"
 CALIBRATION = "calibration.json"
@@ -244,6 +244,7 @@ def _read_hydra_file(folder: Path, name: str) -> Any:
 
 def refuse_links(folder: Path) -> None:
     """Raise ConfigError if `folder` contains or, in a sweep, is a link, through which a run would write elsewhere."""
+    top = folder.resolve()
     for path in (*([folder] if is_sweep(folder.parent) else []), *folder.rglob("*")):
-        if path.is_symlink():
+        if path.is_symlink() and (path == folder or not path.resolve().is_relative_to(top)):  # submitit links inside
             raise ConfigError(f"{path} is a link, but a run may write only in its own folder", f"rm {path}")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from exp.config.metric_names import as_cost
+from exp.config.overrides import shell_line
+from exp.errors import ConfigError
 from exp.results import metrics_csv
 from exp.results.atomic import replacement
-from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive
+from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive, is_own
 from exp.results.run_folder import LAST_CHECKPOINT, METRICS, SUMMARY, find_results, resume_command
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
@@ -82,6 +84,15 @@ def has_nothing(folder: Path) -> bool:
         return not (folder / METRICS).exists()
     is_over = content.get("status") in ("failed", "diverged", "interrupted")
     return is_over and not content.get("steps") and not (folder / LAST_CHECKPOINT).exists()
+
+
+def refuse_running(folder: Path) -> None:
+    """Raise ConfigError if a process, which may be on another machine, runs the run in `folder`."""
+    content = read(folder)
+    if content.get("status") == "running" and not is_own(content["process"]):
+        process: dict[str, Any] = content["process"]
+        what = f"{folder} is running: process {process.get('pid')} on {process.get('host')}"
+        raise ConfigError(what, f"wait for its end: {shell_line(['status', str(folder)])}")
 
 
 def find_results_to_keep(folder: Path) -> str | None:

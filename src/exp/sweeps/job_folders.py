@@ -85,11 +85,12 @@ class JobFolders:
 
     def make_task(self, job: Job) -> Task:
         """Create the job's folder with Hydra's files in it, and return the task to submit."""
-        folder = self._path(job)
+        folder = self.path(job)
         is_begun = (folder / SUMMARY).exists()
         if is_begun:
             with folder_lock(folder, _LOCK_TIMEOUT):
                 pass
+            summary.refuse_running(folder)
         task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
         shared.files.write(folder, task, job.overrides, job.number, self._composer.override_dirname(job.overrides))
         log, environment = shared.files.resolve_logging(
@@ -107,7 +108,7 @@ class JobFolders:
 
     def remove_unstarted(self, job: Job) -> None:
         """Remove the folder of a job that did not begin."""
-        folder = self._path(job)
+        folder = self.path(job)
         if not (folder / SUMMARY).exists():
             shutil.rmtree(folder)
 
@@ -116,7 +117,7 @@ class JobFolders:
 
         A process that died could not write the failure into summary.json itself, and a resume that fails does not.
         """
-        folder = self._path(job)
+        folder = self.path(job)
         if not (folder / OVERRIDES).exists():
             self.make_task(job)  # sweep.csv has a row per job folder
             summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
@@ -142,11 +143,12 @@ class JobFolders:
                 override=override,
             )
         result = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-        result.working_dir = str(self._path(job))
+        result.working_dir = str(self.path(job))
         result.return_value = sweep_csv.metric_value(row, metric)
         return result
 
-    def _path(self, job: Job) -> Path:
+    def path(self, job: Job) -> Path:
+        """Return the folder of the job."""
         return self._folder / self.manifest.folders[job.key]
 
     def _row(self, job: Job) -> sweep_csv.Row:

@@ -188,7 +188,8 @@ class Sweep:
         while not self._is_stopping and len(self._running) < limit and self._has_queued():
             job = self._queue.popleft()
             should_prune = self._requests[job.number].should_prune
-            self._running[self._executor.submit(self._folders.make_task(job), should_prune)] = job
+            running = self._executor.find_running(self._folders.path(job))
+            self._running[running or self._executor.submit(self._folders.make_task(job), should_prune)] = job
         return bool(self._running)
 
     def _may_submit_ahead(self) -> bool:

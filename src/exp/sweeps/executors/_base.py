@@ -4,6 +4,7 @@ Another kind, such as Ray, is a file here, a line in `make_executor`, and a laun
 """
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from exp.sweeps.task import Outcome, Runnable
@@ -24,6 +25,11 @@ class Executor(Protocol):
         `should_prune` may be called in another thread. Executors that cannot call it ignore it.
         """
         ...
+
+    def find_running(self, folder: Path) -> "Future[Outcome] | None":
+        """Return the future of the run in `folder` if a sweep that has ended submitted it, and it is queued or runs."""
+        del folder
+        return None
 
     def interrupt(self) -> None:
         """Ask every running task to save and end. Its outcome is then `interrupted`."""

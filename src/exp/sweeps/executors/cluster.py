@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from submitit import AutoExecutor, Job
@@ -14,6 +16,7 @@ from submitit.helpers import DelayedSubmission
 
 from exp.config import allowlist
 from exp.errors import ConfigError
+from exp.sweeps.executors import cluster_jobs
 from exp.sweeps.executors._base import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
@@ -76,11 +79,13 @@ class Cluster(Executor):
                 key="hydra/launcher",
                 override="hydra/launcher=exp",
             ) from error
+        self._kind, self._folder = str(kind), str(settings["submitit_folder"])
         self.workers = jobs
         self.has_queue = False  # each task is a cluster job
         self._max_file_delay = 0.0 if kind == "local" else _MAX_FILE_DELAY
         self._waiting: dict[Future[Outcome], Task] = {}
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}
+        self._collected: dict[Future[Outcome], Path] = {}  # the folders of runs that another sweep submitted
         self._ended: dict[Future[Outcome], float] = {}  # when the job was first seen to have ended
         self._is_interrupted = self._is_closed = False
         self._thread = threading.Thread(target=self._poll)
@@ -99,6 +104,15 @@ class Cluster(Executor):
             return InProcess().submit(task, should_prune)
         future: Future[Outcome] = Future()
         self._waiting[future] = task
+        return future
+
+    def find_running(self, folder: Path) -> "Future[Outcome] | None":
+        job = cluster_jobs.find_running(folder, self._kind, self._folder)
+        if job is None:
+            return None
+        future: Future[Outcome] = Future()
+        future.set_running_or_notify_cancel()
+        self._queued[future], self._collected[future] = job, folder
         return future
 
     def interrupt(self) -> None:
@@ -128,6 +142,9 @@ class Cluster(Executor):
                 future.set_result(Outcome(f"the job could not be submitted: {error}"))
             return
         self._queued |= zip(tasks, jobs, strict=True)
+        for task, job in zip(tasks.values(), jobs, strict=True):
+            with suppress(OSError):  # the folder was removed: the job itself reports it
+                cluster_jobs.write(task.spec.folder, job)
         if self._is_interrupted:  # during the submission: interrupt() did not find these jobs
             self.interrupt()
 
@@ -142,6 +159,8 @@ class Cluster(Executor):
                 return None
             if self._is_interrupted:
                 return Outcome(interrupted=True)
+            if future in self._collected:
+                return cluster_jobs.read_outcome(self._collected.pop(future), job)
             if not has_result:
                 return Outcome(f"cluster job {job.job_id} ended without a result: {job.paths.stdout}")
             return job.result()

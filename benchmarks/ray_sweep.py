@@ -3,8 +3,8 @@
 python benchmarks/ray_sweep.py               200 jobs and 60 trials, ten sweeps of each
 python benchmarks/ray_sweep.py --kills 2     two of each
 
-A node is killed with everything that it started (SIGKILL), at moments spread over the sweep. Prints one row per kill;
-exit code 1 if a table, a metric or a parameter differs. At the end: seconds per job, the median of three differences.
+A node is killed with everything that it started (SIGKILL), once so many jobs have begun. Prints one row per kill;
+exit code 1 if a table, or a bit of a resumed job, differs. At the end: seconds per job, the median of three.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from exp.diff import find_differences
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 COMMON = ["device=cpu", "figures=false"]
-JOBS = [*COMMON, "dataset=xor", "epochs=200", "model.hidden=4,8,16,32", "optimizer.lr=.02,.05,.1,.2,.5"]
+JOBS = [*COMMON, "dataset=xor", "epochs=50", "model.hidden=4,8,16,32", "optimizer.lr=.02,.05,.1,.2,.5"]
 TRIALS = [*COMMON, "dataset=moons", "epochs=8", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=60"]
 TRIALS += ["model.hidden=int(interval(2,32))", "optimizer.lr=tag(log,interval(0.001,1))"]
 
@@ -52,11 +51,14 @@ def read_table(sweep: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
+def resumed_jobs(sweep: Path) -> list[str]:
+    return [path.parent.name for path in sweep.glob("*/exp.log") if "resumed   after" in path.read_text()]
+
+
 def find_changes(sweep: Path, other: Path) -> list[str]:
-    """Return what differs between two sweeps, except seconds."""
-    table = read_table(other)
-    changes = [] if read_table(sweep) == table else ["sweep.csv"]
-    for name in [row["job"] for row in table if row["status"] == "finished"]:
+    """Return what differs between two sweeps, except seconds: the tables, and every bit of the resumed jobs."""
+    changes = [] if read_table(sweep) == read_table(other) else ["sweep.csv"]
+    for name in resumed_jobs(sweep):
         kinds = [kind for kind, _ in find_differences(sweep / name, other / name)]
         changes += [f"{name}: {kind}" for kind in kinds if kind in ("metrics", "parameters")]
     return changes
@@ -69,45 +71,59 @@ def processes_of(node: Any) -> list[psutil.Process]:
     return [top, *top.children(recursive=True)]
 
 
-def kill_node(cluster: Any, number: int) -> str:
-    """Kill a node that runs a worker with all its processes, in turn. Return which one it was."""
+def kill_node(cluster: Any, number: int) -> bool:
+    """Kill a node that runs a worker, in turn, with all its processes. Return False if none does."""
     nodes = sorted(cluster.worker_nodes, key=lambda node: node.node_id)
-    with_worker = [
-        node for node in nodes if any("exp.sweeps.worker" in process.cmdline() for process in processes_of(node))
-    ]
-    chosen = (with_worker or nodes)[number % len(with_worker or nodes)]
-    for process in processes_of(chosen):
+    busy = [node for node in nodes if any("exp.sweeps.worker" in one.cmdline() for one in processes_of(node))]
+    if not busy:
+        return False
+    node = busy[number % len(busy)]
+    for process in processes_of(node):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    return "yes" if with_worker else "no"
+    cluster.remove_node(node, allow_graceful=False)
+    return True
 
 
-def compare_kills(
-    what: str, lines: Callable[[Path], list[str]], serial: Path, seconds: float, kills: int, cluster: Any
-) -> bool:
+def compare_kills(what: str, line: list[str], jobs: int, serial: Path, kills: int, cluster: Any) -> bool:
     """Print a row per kill. Return whether all sweeps equal that in `serial`."""
-    print(f"\n| {what}: node killed after | it ran a worker | jobs resumed | rows | equal |\n|---|---|---|---|---|")
+    print(f"\n| {what}: a node killed when so many had begun | resumed | rows | equal |\n|---|---|---|---|")
     all_equal = True
     for number in range(kills):
         sweep = serial.with_name(f"{serial.name}-killed{number}")
-        process = start(*lines(sweep))
-        delay = 2.0 + (number + 0.5) / kills * (seconds - 2.5)
-        time.sleep(delay)
-        nodes = {node.node_id: node for node in cluster.worker_nodes}
-        has_worker = kill_node(cluster, number)
+        process = start(*line, f"hydra.sweep.dir='{sweep}'")
+        begun = 0
+        while begun < int((number + 0.5) / kills * jobs) and process.poll() is None:
+            time.sleep(0.05)
+            begun = len(list(sweep.glob("*/summary.json")))
+        is_killed = kill_node(cluster, number)
         code = process.wait()
-        for node in nodes.values():
-            if node.all_processes["raylet"][0].process.poll() is not None:
-                cluster.remove_node(node, allow_graceful=False)
-                cluster.add_node(**NODE)
+        if is_killed:
+            cluster.add_node(**NODE)
         changes = find_changes(sweep, serial) if code == 0 else [f"exit code {code}"]
         all_equal &= not changes
-        resumed = sum("resumed   after" in path.read_text() for path in sweep.glob("*/exp.log"))
         names = [row["job"] for row in read_table(sweep)]
-        rows = f"{len(names)}, each once" if len(set(names)) == len(names) else f"{len(names)}, not each once"
+        rows = f"{len(names)}, each once" if len(set(names)) == len(names) == jobs else f"{len(names)}, not each once"
         said = ", ".join(changes[:5]) or "yes"
-        print(f"| {delay:.1f} s | {has_worker} | {resumed} | {rows} | {said} |", flush=True)
+        print(
+            f"| {begun if is_killed else 'no worker there'} | {len(resumed_jobs(sweep))} | {rows} | {said} |",
+            flush=True,
+        )
     return all_equal
+
+
+def print_overhead(ray: list[str], folder: Path) -> None:
+    """Print the seconds per job of a sweep of 120 jobs, by its difference to one of 20, and the others."""
+    print("\n| one worker | s per job | the rest of the sweep |\n|---|---|---|")
+    for what, words in {"local": [], "Ray": [*ray, "sweep.workers=1"]}.items():
+        pairs: list[tuple[float, float]] = []
+        for number in range(3):
+            few, many = (
+                run(*seeds(count), *words, f"hydra.sweep.dir='{folder}/{what} {number} {count}'") for count in (1, 6)
+            )
+            pairs.append(((many - few) / 100, few - (many - few) / 5))
+        job, rest = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"| {what} | {job:.3f} | {rest:.1f} s |", flush=True)
 
 
 def main() -> None:
@@ -115,41 +131,24 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     kills = parser.parse_args().kills
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
+    equal: list[bool] = []
     try:
         for _ in range(2):
             cluster.add_node(**NODE)
         ray = ["hydra/launcher=ray", f"hydra.launcher.address={cluster.address}"]
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            equal = []
-            for what, words, workers in (("200 jobs", seeds(10), "auto"), ("60 trials", TRIALS, "1")):
-                serial, plain = folder / what, folder / f"{what} on ray"
-                one = run(*words, f"hydra.sweep.dir='{serial}'")
-                on_ray = [*words, *ray, f"sweep.workers={workers}"]
-                seconds = run(*on_ray, f"hydra.sweep.dir='{plain}'")
-                print(f"{what}: {one:.1f} s in one worker, {seconds:.1f} s on Ray, workers={workers}", flush=True)
-                equal.append(not find_changes(plain, serial))
-                equal.append(
-                    compare_kills(
-                        what,
-                        lambda sweep, line=on_ray: [*line, f"hydra.sweep.dir='{sweep}'"],
-                        serial,
-                        seconds,
-                        kills,
-                        cluster,
-                    )
+            for what, jobs, words, workers in (("jobs", 200, seeds(10), "auto"), ("trials", 60, TRIALS, "1")):
+                line = [*words, *ray, f"sweep.workers={workers}"]
+                one, on_ray = (
+                    run(*words, f"hydra.sweep.dir='{folder / what}'"),
+                    run(*line, f"hydra.sweep.dir='{folder}/ray'"),
                 )
-            print("\n| one worker | s per job | the rest of the sweep |\n|---|---|---|")
-            for what, words in {"local": [], "Ray": [*ray, "sweep.workers=1"]}.items():
-                pairs = []
-                for number in range(3):
-                    few, many = (
-                        run(*seeds(count), *words, f"hydra.sweep.dir='{folder}/{what} {number} {count}'")
-                        for count in (1, 6)
-                    )
-                    pairs.append(((many - few) / 100, few - (many - few) / 5))
-                job, rest = (statistics.median(column) for column in zip(*pairs, strict=True))
-                print(f"| {what} | {job:.3f} | {rest:.1f} s |", flush=True)
+                print(f"{jobs} {what}: {one:.1f} s in one worker, {on_ray:.1f} s on Ray, sweep.workers={workers}")
+                equal.append(not find_changes(folder / "ray", folder / what))
+                (folder / "ray").rename(folder / f"{what} on ray")
+                equal.append(compare_kills(what, line, jobs, folder / what, kills, cluster))
+            print_overhead(ray, folder)
     finally:
         cluster.shutdown()
     sys.exit(not all(equal))

@@ -43,7 +43,7 @@ _PLUGINS = {
     "hydra/sweeper": "how the jobs of a sweep (-m) are chosen. exp: every combination (the default); optuna: a search; "
     "--cfg hydra hydra/sweeper=optuna prints its keys.",
     "hydra/launcher": "where the jobs of a sweep (-m) run. exp: in worker processes of this machine (the default); "
-    "submitit_slurm: on a Slurm cluster; submitit_local: the same on this machine; "
+    "submitit_slurm: on a Slurm cluster; submitit_local: the same on this machine; ray: on a Ray cluster; "
     "--cfg hydra hydra/launcher=submitit_slurm prints its keys.",
 }
 

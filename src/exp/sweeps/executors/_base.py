@@ -1,6 +1,6 @@
 """Executor: where the jobs of a sweep run. One small file per kind; `launcher.make_executor` chooses.
 
-Another kind, such as Ray, is a file here, a line in `make_executor`, and a launcher config in `hydra_plugins`.
+Another kind is a file here, a line in `make_executor`, and a launcher config in `hydra_plugins`.
 """
 
 from concurrent.futures import Future

@@ -71,6 +71,8 @@ class RayCluster(Executor):
         content = uuid4().hex
         self._token.write_text(content, encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
+        if path := environment.get("PYTHONPATH"):  # the actor has another current folder
+            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in path.split(os.pathsep))
         if not gpus:  # Ray hides no GPU from a job that has none
             environment["CUDA_VISIBLE_DEVICES"] = ""
         options = {
@@ -139,8 +141,11 @@ class RayCluster(Executor):
                     return outcome
                 reason = "its process was stopped"
             if isinstance(task, Task):
-                with folder_lock(task.spec.folder, _LOCK_TIMEOUT):  # the run that was stopped saves
-                    task = task.resumed()
+                try:
+                    with folder_lock(task.spec.folder, _LOCK_TIMEOUT):  # the run that was stopped saves
+                        task = task.resumed()
+                except (ConfigError, OSError) as error:
+                    return Outcome(f"{reason}, and it cannot be run again: {error}")
         return Outcome(f"{reason}, {self._settings.max_retries + 1} times")
 
     def _take(self) -> RaySlot | None:

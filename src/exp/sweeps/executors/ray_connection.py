@@ -37,7 +37,8 @@ class RaySettings:
     def no_cluster(self, reason: str) -> ConfigError:
         return _error(
             f"hydra.launcher.address={self.address}: no Ray cluster within {self.timeout:g} seconds: {reason}",
-            "ray start --head on the first machine, or hydra.launcher.address=null, which starts a cluster here",
+            "ray start --head on the first machine; RAY_AUTH_MODE=token here if the cluster asks for a token; or "
+            "hydra.launcher.address=null, which starts a cluster here",
             "address",
         )
 
@@ -81,16 +82,15 @@ def read_settings(config: DictConfig) -> RaySettings:
             "hydra.launcher.cpus_per_job=1",
             "cpus_per_job",
         )
-    for name, least in {"timeout": 0, "max_retries": 0, "copy_every": 0}.items():
+    for name, least in {"timeout": 0, "max_retries": 0, "copy_every": 0.1}.items():
         if getattr(settings, name) < least:
-            what = f"hydra.launcher.{name} must be >= {least}, got {getattr(settings, name):g}"
-            raise _error(what, f"hydra.launcher.{name}={least}", name)
+            what = f"hydra.launcher.{name} must be >= {least:g}, got {getattr(settings, name):g}"
+            raise _error(what, f"hydra.launcher.{name}={least:g}", name)
     return settings
 
 
 def _error(problem: str, fix: str, setting: str | None = None) -> ConfigError:
-    key = f"hydra.launcher.{setting}" if setting else "hydra/launcher"
-    return ConfigError(problem, fix, key=key)
+    return ConfigError(problem, fix, key=f"hydra.launcher.{setting}" if setting else None)
 
 
 def connect(settings: RaySettings) -> bool:

@@ -41,6 +41,7 @@ class BatchingConfig:
     batch_size: Any  # a number, null, auto, or "<=256"
     shuffle: bool
     drop_last: bool
+    accumulate: Any = 1  # folders of older runs do not have it
 
 
 @dataclass

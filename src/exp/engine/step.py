@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from exp.data.batches import Batch
 from exp.engine.optimizers import needs_closure, step_function
+from exp.engine.pieces import Piece, Pieces
 from exp.engine.precision import Precision
 
 # Loss, outputs, and the gradient of each parameter, None if the loss does not depend on it.
@@ -48,13 +49,18 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class EagerStep:
-    """The step of a plain script: autograd, then `optimizer.step()`."""
+    """The step of a plain script: autograd, then `optimizer.step()`.
+
+    Args:
+        pieces: How each batch is cut into pieces, whose gradients are added; None: it is not.
+    """
 
     model: nn.Module
     criterion: nn.Module
     optimizer: Optimizer
     clip_grad_norm: float | None = None
     precision: Precision = field(default_factory=Precision)
+    pieces: Pieces | None = None
 
     @property
     def fallback_reason(self) -> None:
@@ -102,16 +108,39 @@ class EagerStep:
         Args:
             scale: Returns a multiple of the loss whose gradients to return instead, not clipped.
         """
+        losses: list[Tensor] = []
+        outputs: list[Tensor] = []
+        total: list[Tensor | None] = [None] * len(self.parameters)
+        for piece in self._cut(x, y):
+            loss, output, gradients = self._differentiate(piece, scale)
+            losses.append(loss)
+            outputs.append(output)
+            for place, gradient in enumerate(gradients):
+                total[place] = _add(total[place], gradient)
+                gradients[place] = None  # to hold few gradients twice
+        if self.clip_grad_norm is not None and scale is None:
+            total = _clip(total, self.clip_grad_norm)
+        is_whole = len(losses) == 1
+        return (
+            losses[0] if is_whole else sum(losses[1:], losses[0]),
+            outputs[0] if is_whole else torch.cat(outputs),
+            total,
+        )
+
+    def _cut(self, x: Tensor, y: Tensor) -> Iterable[Piece]:
+        return [(x, y, None)] if self.pieces is None else self.pieces.cut(x, y)
+
+    def _differentiate(self, piece: Piece, scale: Callable[[Tensor], Tensor] | None) -> Gradients:
+        """Compute the piece's part of the batch's loss, its outputs and its part of the gradients."""
+        x, y, share = piece
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         with torch.enable_grad():
             output = self.precision.compute_outputs(self.model, x)
             loss: Tensor = self.criterion(output, y)
+            loss = loss if share is None else loss * share
             scaled = loss if scale is None else scale(loss)
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
-        gradients = [by_parameter.get(parameter) for parameter in self.parameters]
-        if self.clip_grad_norm is not None and scale is None:
-            gradients = _clip(gradients, self.clip_grad_norm)
-        return loss.detach(), output.detach(), gradients
+        return loss.detach(), output.detach(), [by_parameter.get(parameter) for parameter in self.parameters]
 
     def set_gradients(self, gradients: list[Tensor | None]) -> None:
         """Set the `grad` of every parameter."""
@@ -119,10 +148,17 @@ class EagerStep:
             parameter.grad = gradient
 
 
+def _add(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    """Return the sum; not in place, because autograd returns the same tensor for two parameters that are added."""
+    if total is None or gradient is None:
+        return gradient if total is None else total
+    return total + gradient
+
+
 def _clip(gradients: list[Tensor | None], max_norm: float) -> list[Tensor | None]:
     """Scale the gradients down to a total norm of `max_norm`, with the operations of `clip_grad_norm_`.
 
-    Not in place: autograd returns the same tensor as the gradient of two parameters that are added.
+    Not in place, as in `_add`.
     """
     total = nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
     scale = torch.clamp(max_norm / (total + 1e-6), max=1.0)

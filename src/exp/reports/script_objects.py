@@ -36,7 +36,8 @@ def object_sources(experiment: Experiment) -> dict[str, Any]:
         "fits_initial": hasattr(experiment.model, "initialize") and not has_torch_layers(experiment),
         "has_members": isinstance(experiment.model, MemberModel),
         "rows_per_pass": rows_per_pass(experiment.model),
-        **_loss(experiment),
+        **(loss := _loss(experiment)),
+        **_pieces(experiment, loss["weighted_mean"]),
         **_optimizer(config),
         **_precision(experiment),
         "ema": config.ema,
@@ -107,6 +108,22 @@ def _loss(experiment: Experiment) -> dict[str, Any]:
             "weighted_losses": " * ".join(["losses", *factors]),
             "row_weights": " * ".join(row_weights),
         },
+    }
+
+
+def _pieces(experiment: Experiment, weighted_mean: dict[str, str]) -> dict[str, Any]:
+    """`piece_rows`, None if batches are not cut; `piece_weight` is what y weighs in the loss, empty if rows count."""
+    count, batches, criterion = (
+        experiment.config.batching.accumulate,
+        experiment.batches,
+        experiment.objective.criterion,
+    )
+    weight = "criterion.weight[y]" if has_class_weight(criterion) else ""
+    if weighted_mean:
+        weight = weighted_mean["row_weights"].replace("of_class", weighted_mean["of_class"])
+    return {
+        "piece_rows": -(-batches.size // count) if count > 1 else None,
+        "piece_weight": weight if count > 1 else "",
     }
 
 

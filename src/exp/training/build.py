@@ -30,6 +30,7 @@ from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
+from exp.training.make_pieces import make_pieces
 from exp.training.make_scheduler import check_schedule_length, make_scheduler
 from exp.training.make_step import make_step
 from exp.training.member_models import count_members, training_loss
@@ -88,7 +89,8 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     data = data.with_targets(objective.target, device)
 
     seed_everything(config.seed)
-    batches = Batches(data.train, **vars(config.batching))
+    batching = config.batching
+    batches = Batches(data.train, batching.batch_size, batching.shuffle, batching.drop_last)
     _check_weighted_batches(objective, batches)
     steps = config.epochs * batches.steps_per_epoch
     passed = model_arguments(config, data.preprocessing, objective.outputs, steps)
@@ -96,7 +98,8 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     fit_initial(built, data.train)
     if initial is not None:
         load_initial(built, initial["model"], str(config.init))
-    to_train = cache.reuse_model(config, passed, built, objective.criterion)
+    pieces = make_pieces(config, batches, built, objective.criterion)
+    to_train = cache.reuse_model(config, passed, built, objective.criterion, pieces)
     model = to_train.model
     check_output_activation(config, objective.criterion)
     check_loss(config.precision, objective.criterion)
@@ -108,7 +111,8 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     plan = make_plan(config, batches, work)
     check_schedule_length(config, scheduler, plan)
     scaler = make_scaler(precision, optimizer)
-    eager = EagerStep(model, training_loss(model, objective.criterion), optimizer, config.clip_grad_norm, precision)
+    criterion = training_loss(model, objective.criterion)
+    eager = EagerStep(model, criterion, optimizer, config.clip_grad_norm, precision, pieces)
     step = make_step(config.engine, eager, scaler, to_train.compiled, plan.steps, work)
     average = None if config.ema is None else make_average(model, config.ema)
     if average is not None:

@@ -99,6 +99,11 @@ def _lines(
         f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
         f"seed {config.seed}",
     }
+    if config.batching.accumulate > 1:
+        lines["pieces"] = (
+            f"each batch in pieces of at most {-(-batches.size // config.batching.accumulate):,} rows, one after the "
+            "other; loss and gradients are those of the batch up to rounding"
+        )
     lines |= describe_precision(config.precision)
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"

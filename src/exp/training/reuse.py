@@ -13,6 +13,7 @@ from exp.config.schema import Config
 from exp.data.dataset import Dataset
 from exp.data.seeding import is_drawn_from, stream_positions
 from exp.engine.codegen import CompiledSteps
+from exp.engine.pieces import Pieces
 
 # Entries of each kind; a sweep over more shapes captures some of its steps again.
 _MAX_ENTRIES = 8
@@ -46,7 +47,7 @@ class JobCache:
         return dataset
 
     def reuse_model(
-        self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module
+        self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module, pieces: Pieces | None
     ) -> ModelToTrain:
         """Return the model to train in place of `model`, with its compiled steps.
 
@@ -58,13 +59,13 @@ class JobCache:
             passed: The arguments of the model that are not in the config.
             model: The model just built from `config`; discard it after the call.
             criterion: The loss just built from `config`.
+            pieces: How the batches are cut.
         """
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
             return ModelToTrain(model, CompiledSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
-        key = _key(
-            [config.model, passed, config.loss, repr(criterion), config.clip_grad_norm, config.precision, shapes]
-        )
+        of_step = [config.clip_grad_norm, config.precision, pieces and pieces.rows]
+        key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
         if key not in self._models:
             _add(self._models, key, ModelToTrain(model, CompiledSteps()))
             return self._models[key]

@@ -5,19 +5,25 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
+from any_tables import KINDS, make_table
 from conftest import config_of
 
 from exp.data import storage
+from exp.data.dataset import Dataset
+from exp.data.files import table
 from exp.data.mapped import cache, maps
 from exp.data.mapped.cache import cache_folder, find_or_write
+from exp.data.mapped.scratch import Scratch
 from exp.data.scalers.registry import SCALERS
 from exp.data.splits import Splits
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, ExpError
 from exp.training.build import build
 
 
@@ -36,7 +42,7 @@ def assert_same(one: Splits, other: Splits) -> None:
                 continue
             assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
             assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
-    assert one.preprocessing == other.preprocessing
+    assert one.preprocessing.to_json() == other.preprocessing.to_json()
     assert (one.fingerprint, one.split_fingerprint) == (other.fingerprint, other.split_fingerprint)
     assert one.notes == other.notes
     assert (one.train is one.val) == (other.train is other.val)
@@ -206,3 +212,120 @@ def test_a_dataset_that_is_being_written_is_not_cleared():
     assert lines_of(process) == [str(cache_folder() / "key")]
     assert cache.clear() == "removed 1 dataset, 0 MB"
     assert list(cache_folder().iterdir()) == []
+
+
+def write_table(path: str, rows: int = 400, seed: int = 0) -> None:
+    draw = np.random.default_rng(seed)
+    town = draw.choice(["Graz", "Linz", "NA", "None", "Wien "], rows)
+    number = np.where(draw.random(rows) < 0.1, "", [f"{value:.3f}" for value in draw.normal(size=rows)])
+    count = draw.integers(0, 5, rows).astype(str)
+    count[: rows // 2] = draw.integers(0, 5, rows // 2).astype(str)
+    late = np.where(np.arange(rows) == rows - 1, "3.5", draw.integers(10**15, 10**16, rows).astype(str))
+    code = np.where(np.arange(rows) == rows - 3, "x1", draw.integers(0, 9, rows).astype(str))
+    date = [
+        f"2020-{month:02}-{day:02}"
+        for month, day in zip(draw.integers(1, 13, rows), draw.integers(1, 28, rows), strict=True)
+    ]
+    flag = draw.choice(["True", "False", ""], rows)
+    money = [f"${value:,.2f}" for value in draw.uniform(0, 5000, rows)]
+    price = [f"{value:.2f}" for value in draw.uniform(1, 9, rows)]
+    price[5] = ""
+    group = draw.integers(0, 40, rows)
+    cells = (range(1, rows + 1), town, number, count, late, code, date, flag, money, group, price)
+    names = "id,town,number,count,late,code,date,flag,money,group,price"
+    lines = [
+        ",".join(f'"{cell}"' if "," in str(cell) else str(cell) for cell in row) for row in zip(*cells, strict=True)
+    ]
+    Path(path).write_text("\n".join([names, *lines]) + "\n")
+
+
+TABLE = "dataset=table dataset.path=rows.csv dataset.target=price model=mlp"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "dataset.missing=median dataset.scaler=robust dataset.max_categories=2",
+        "dataset.group=group dataset.drop=[date]",
+        "dataset.order=date dataset.kinds={code:category,count:category}",
+        "dataset.target=town dataset.weight=group dataset.na_values=[None]",
+        "dataset.target=[price,group] dataset.missing={number:median,flag:auto}",
+        "dataset.target=code dataset.keep_words=[NA] dataset.stratify=true dataset.encode=onehot folds=3 fold=2",
+        "dataset.target=10 dataset.encode=embedding model=realmlp",
+    ],
+)
+def test_a_mapped_table_is_the_one_in_memory(options: str, monkeypatch: pytest.MonkeyPatch):
+    """Although its types show in different parts of the file, and a few columns are read at a time."""
+    monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 11 * 50)
+    monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 400 * 8 * 3)
+    write_table("rows.csv")
+    words = {word.partition("=")[0]: word for word in f"{TABLE} {options}".split()}
+    in_memory, mapped = both(" ".join(words.values()))
+    assert sorted(in_memory.notes) != []
+    assert_same(replace(in_memory, notes=()), replace(mapped, notes=()))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_of_a_folder_or_a_pattern_are_one_table(suffix: str, monkeypatch: pytest.MonkeyPatch):
+    pd = pytest.importorskip("pandas")
+    write_table("rows.csv")
+    whole = pd.read_csv("rows.csv", dtype=str, keep_default_na=False)
+    Path("parts").mkdir()
+    for number, start in enumerate(range(0, 400, 150)):
+        part = whole.iloc[start : start + 150]
+        if suffix == "csv":
+            part.to_csv(f"parts/{number}.csv", index=False)
+        else:
+            part.assign(number=pd.to_numeric(part["number"]), count=part["count"].astype(int)).to_parquet(
+                f"parts/{number}.parquet"
+            )
+    monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 400 * 8 * 3)
+    in_folder = both(TABLE.replace("rows.csv", "parts"))
+    by_pattern = both(TABLE.replace("rows.csv", f"parts/*.{suffix}"))
+    one_file = both(TABLE)
+    for in_memory, mapped in (in_folder, by_pattern):
+        assert "3 files: 0" in in_memory.notes[0]
+        for one in (in_memory, mapped):
+            assert_same(replace(one, notes=()), replace(one_file[0], notes=()))
+
+
+def load(path: str, target: str | int, scratch: Scratch | None) -> Dataset | str:
+    try:
+        return table(path, target, scratch=scratch)
+    except ExpError as error:
+        return str(error)
+
+
+def check_any_table(seed: int, tmp_path: Path) -> bool:
+    """Return whether the table is read; assert that it is the same, or refused by both."""
+    random = Random(seed)
+    kinds = random.choices([*KINDS], k=random.randint(1, 6))
+    made = make_table(random, random.randint(1, 40), [*kinds, "integer"], random.choice((0.0, 0.0, 0.1)))
+    path = str(made.write(tmp_path))
+    in_memory, mapped = (load(path, len(kinds), scratch) for scratch in (None, Scratch(tmp_path)))
+    if isinstance(in_memory, str) or isinstance(mapped, str):
+        assert isinstance(in_memory, str) == isinstance(mapped, str), (in_memory, mapped)
+        return False
+    assert in_memory.columns == mapped.columns
+    assert in_memory.fingerprint == mapped.fingerprint
+    assert np.array_equal(in_memory.row_numbers, mapped.row_numbers)
+    assert (in_memory.classes, in_memory.targets) == (mapped.classes, mapped.targets)
+    return True
+
+
+def test_any_table_is_mapped_as_in_memory_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 30)
+    monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 300)
+    assert sum(check_any_table(seed, tmp_path) for seed in range(60)) > 20
+
+
+def test_rows_that_depend_on_all_columns_are_refused():
+    write_table("rows.csv")
+    for options, fix in (
+        ("dataset.missing=drop", "dataset.missing=auto, or dataset.storage=memory"),
+        ("dataset.test_path=rows.csv", "the rows in one table with dataset.split_column, or dataset.storage=memory"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            build(config_of(*TABLE.split(), options, "dataset.storage=mapped"))
+        assert caught.value.fix == fix

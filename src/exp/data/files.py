@@ -13,8 +13,10 @@ from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.mapped.npy import map_arrays
 from exp.data.mapped.scratch import Scratch
+from exp.data.mapped.table import dataset_from_table
 from exp.data.parts import find_mixed_columns, join_files
-from exp.data.read_table import find_file, read_frame
+from exp.data.read_table import find_file, open_table, read_frame
+from exp.data.reading.gaps import parse_empty_values
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
 
@@ -40,11 +42,12 @@ def table(
     na_values: Sequence[object] | None = None,
     keep_words: Sequence[object] | None = None,
     weight: str | None = None,
+    scratch: Scratch | None = None,
 ) -> Dataset:
     """Read a table with column names from a .csv, .tsv, .txt, .parquet or .xlsx file; text may be compressed.
 
     Args:
-        path: Path of the file.
+        path: Path of the file; of a folder, or a pattern such as rows/*.csv, for files with the same columns.
         target: Name of the target column, or its position: 0 is the first column, -1 the last one. A list has several
             target columns: numbers, or labels that are 0 or 1.
         task: classes, regression, labels or auto: classes if the target is text, booleans or at most 20 different
@@ -73,6 +76,7 @@ def table(
         na_values: More words and numbers that stand for an empty cell.
         keep_words: Words such as NA and null that are words, and do not stand for an empty cell.
         weight: Column with a number >= 0 for each row: its weight in the loss and in the metrics. It is no feature.
+        scratch: Where the values are written if the table is too large for memory; None: they are in memory.
 
     Raises:
         DataError: The file cannot be read, or the table cannot be trained on.
@@ -81,6 +85,15 @@ def table(
         target, task, missing, kinds, drop, group, max_categories, order, split_column, decimal, day_first, weight
     )
     text = [str(name) for name, kind in (kinds or {}).items() if kind == "category"]
+    if scratch is not None:
+        if (key := "val_path" if val_path is not None else "test_path" if test_path is not None else None) is not None:
+            raise ConfigError(
+                f"dataset.{key}={val_path or test_path}: dataset.storage=mapped reads one table",
+                "the rows in one table with dataset.split_column, or dataset.storage=memory",
+            )
+        empty = parse_empty_values(na_values, keep_words)
+        streamed = open_table(path, "dataset.path", separator, decimal, encoding, empty, text)
+        return dataset_from_table(streamed, path, options, scratch)
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
     readers = {
         key: partial(

@@ -55,12 +55,32 @@ def dataset_from_frame(
         parts: The part of each row, as in Dataset.
         row_numbers: The position of each row in its file, counted from 1; None: those in `frame`.
     """
+    dataset, left_out = columns_from_frame(frame, path, options, notes, parts, row_numbers)
+    if not dataset.columns:
+        raise no_features(path, left_out, bool(len(options.drop)))
+    return dataset
+
+
+def columns_from_frame(
+    frame: Frame,
+    path: str,
+    options: TableOptions,
+    notes: Sequence[str] = (),
+    parts: NDArray[np.int8] | None = None,
+    row_numbers: NDArray[np.int64] | None = None,
+    first: str | None = None,
+) -> tuple[Dataset, list[LeftOut]]:
+    """Return the dataset in `frame`, which may have no columns, and the columns that are left out.
+
+    Args:
+        first: The first feature of the table, if `frame` has only some of its columns.
+    """
     frame = frame.rename(columns=str).reset_index(drop=True)
     if row_numbers is not None and parts is not None:
         frame.index = label_rows(row_numbers, parts)
     names = list(map(str, frame.columns))
     targets = find_targets(options.target, names, path)
-    options = _check_options(options, targets, names, path)
+    options = check_options(options, targets, names, path)
     group, order, split_column, weight = options.group, options.order, options.split_column, options.weight
     kinds = options.kinds or {}
     missing, default_missing = missing_policies(options.missing)
@@ -82,7 +102,7 @@ def dataset_from_frame(
     rows = given.index.get_indexer(frame.index).astype(np.int64)
     y, classes = encode_targets(frame[targets], options.task)
     parsed_before = {name: one._replace(values=one.values[rows]) for name, one in parsed_before.items()}
-    parsed, left_out = _parse_columns(frame[features], column_options, parsed_before)
+    parsed, left_out = _parse_columns(frame[features], column_options, parsed_before, first)
     columns = tuple(one.column for one in parsed)
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = {name: targets[n] for name, n in find_target_copies(columns, x, y).items() if name not in kinds}
@@ -92,8 +112,6 @@ def dataset_from_frame(
     ]
     kept = [index for index, column in enumerate(columns) if column.name not in copies]
     column_notes = [note for index in kept for note in parsed[index].notes]
-    if not kept:
-        raise _no_features(path, left_out, bool(len(options.drop)))
     if split_column is not None:
         parts = parts_of_cells(split_column, frame[split_column])
     dataset = Dataset(
@@ -119,12 +137,13 @@ def dataset_from_frame(
         targets=read.columns if len(targets) > 1 else (),
     )
     if weight is None:
-        return dataset
-    return weigh_rows(dataset, frame[weight].to_numpy(copy=True), weight, is_joined=row_numbers is not None)
+        return dataset, left_out
+    weights = frame[weight].to_numpy(copy=True)
+    return weigh_rows(dataset, weights, weight, is_joined=row_numbers is not None), left_out
 
 
 def _parse_columns(
-    frame: Frame, options: ColumnOptions, parsed_before: Mapping[str, Parsed]
+    frame: Frame, options: ColumnOptions, parsed_before: Mapping[str, Parsed], first: str | None
 ) -> tuple[list[Parsed], list[LeftOut]]:
     """Return the columns that can be used, and those that cannot.
 
@@ -138,7 +157,7 @@ def _parse_columns(
             left_out.append(LeftOut(name, useless, may_be_used=False))
             continue
         one = parsed_before.get(name) or parse_column(name, cells, options)
-        identifies = find_identifier(one.column, one.values, is_first=name == str(frame.columns[0]))
+        identifies = find_identifier(one.column, one.values, is_first=name == (first or str(frame.columns[0])))
         if identifies is not None and name not in options.kinds:
             left_out.append(LeftOut(name, identifies, may_be_used=True))
         else:
@@ -146,7 +165,7 @@ def _parse_columns(
     return parsed, left_out
 
 
-def _no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> DataError:
+def no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> DataError:
     """Return the error for a table of which no column can be used."""
     problem = f"dataset.path={path}: the table has no feature columns"
     if left_out:
@@ -157,7 +176,7 @@ def _no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> D
     return DataError(problem, fix)
 
 
-def _check_options(options: TableOptions, targets: Sequence[str], names: list[str], path: str) -> TableOptions:
+def check_options(options: TableOptions, targets: Sequence[str], names: list[str], path: str) -> TableOptions:
     """Return the options with the names of columns as text. DataError, ConfigError if a column cannot be what it is."""
     roles = {key: getattr(options, key) for key in ("group", "order", "split_column", "weight")}
     roles = {key: str(name) for key, name in roles.items() if name is not None}

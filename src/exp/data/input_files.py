@@ -34,6 +34,25 @@ def find_file(path: str, key: str = "dataset.path") -> Path:
     return file
 
 
+def find_files(path: str, key: str = "dataset.path") -> list[Path]:
+    """Return the files of a table at `path`: the file, the tables in a folder, or those that a pattern names, sorted.
+
+    Raises:
+        DataError: There is none.
+        ConfigError: `path` is a URL.
+    """
+    place = Path(path).expanduser()
+    is_pattern = any(mark in path for mark in "*?[") and not place.exists()
+    if not place.is_dir() and not is_pattern:
+        return [find_file(path, key)]
+    found = sorted(place.parent.glob(place.name)) if is_pattern else sorted(place.iterdir())
+    files = [file for file in found if file.is_file() and file.suffix.lower() in TABLES]
+    if not files:
+        what = "no table matches the pattern" if is_pattern else "the folder has no tables"
+        raise DataError(f"{key}={path}: {what}", f"a folder with {', '.join(TABLES[:4])} files", key=key)
+    return files
+
+
 def find_image_folder(path: str, key: str = "dataset.path") -> Path:
     """Return the folder at `path`, with ~ expanded. DataError if there is none."""
     folder = Path(path).expanduser()
@@ -60,10 +79,13 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         find_image_folder(dataset["path"])
     if target not in ("exp.data.files.table", "exp.data.files.arrays"):
         return
+    find = find_files if target.endswith("table") else find_file
     for key in DATA_PATHS:
         if isinstance(path := dataset.get(key.removeprefix("dataset.")), str):
-            find_file(path, key)
+            find(path, key)
     path = str(dataset["path"])
+    if target.endswith("table"):
+        path = str(find_files(path)[0])
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if target.endswith("arrays") and suffix in TABLES:
         columns = columns_of(path)

@@ -1,17 +1,19 @@
 """Read the file of a table: separated text, Parquet or Excel."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.input_files import find_file
+from exp.data.input_files import find_file, find_files
 from exp.data.reading.delimited import read_delimited
 from exp.data.reading.excel import read_excel
-from exp.data.reading.gaps import clean_cells, parse_empty_values
+from exp.data.reading.gaps import EmptyValues, clean_cells, parse_empty_values
 from exp.data.reading.names import drop_repeated_names, name_columns
-from exp.data.reading.parquet import read_parquet
+from exp.data.reading.parquet import ParquetParts
 from exp.data.reading.source import DAMAGES, open_source
+from exp.data.reading.streamed import StreamedTable
 from exp.errors import DataError
 
 __all__ = ["Cells", "Frame", "Table", "find_file", "import_pandas", "read_frame"]
@@ -63,14 +65,22 @@ def read_frame(
         DataError: The file cannot be read, has no rows, or has no usable column names.
         ConfigError: A package is not installed, or an option has no such value.
     """
-    file = find_file(path, key)
+    files = find_files(path, key)
     where = f"{key}={path}"
     empty = parse_empty_values(na_values, keep_words)
-    try:
+    if len(files) > 1:
+        with _reading_errors(path, where, encoding):
+            table = open_table(path, key, separator, decimal, encoding, empty, text)
+            frame, notes = table.read([*table.places])
+        return Table(frame, (f"{len(files):,} files: {files[0].name} to {files[-1].name}", *table.notes, *notes))
+    (file,) = files
+    with _reading_errors(path, where, encoding):
         source = open_source(file, where)
         if source.kind == "parquet":
-            frame, names, notes = read_parquet(source)
-            has_row_names = False
+            parts = ParquetParts([source])
+            frame, notes = parts.read(range(len(parts.names)))
+            names, has_row_names = [parts.names[place] for place in map(int, frame.columns)], False
+            frame.columns = range(len(names))
         elif source.kind == "excel":
             frame, names, notes = read_excel(source, sheet, text, keep_rows)
             has_row_names = False
@@ -78,6 +88,34 @@ def read_frame(
             frame, names, has_row_names, notes = read_delimited(
                 source, separator, decimal or ".", encoding, empty, text
             )
+    frame, row_notes = drop_repeated_names(frame, names, keep_rows)
+    if not len(frame):
+        raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
+    frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
+    frame, cell_notes = clean_cells(frame, empty, text, decimal)
+    return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))
+
+
+def open_table(
+    path: str,
+    key: str,
+    separator: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    empty: EmptyValues,
+    text: Collection[str],
+) -> StreamedTable:
+    """Return the table in a file, or in several, to read some columns at a time. `read_frame` describes the others."""
+    where = f"{key}={path}"
+    with _reading_errors(path, where, encoding):
+        return StreamedTable(find_files(path, key), where, separator, decimal, encoding, empty, text)
+
+
+@contextmanager
+def _reading_errors(path: str, where: str, encoding: str | None) -> Generator[None]:
+    """Turn what a damaged file raises into a DataError."""
+    try:
+        yield
     except UnicodeError as error:
         raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error
     except PermissionError as error:
@@ -85,9 +123,3 @@ def read_frame(
     except (ValueError, OverflowError, *DAMAGES) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error
-    frame, row_notes = drop_repeated_names(frame, names, keep_rows)
-    if not len(frame):
-        raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
-    frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
-    frame, cell_notes = clean_cells(frame, empty, text, decimal)
-    return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exp.data.input_files import find_file
+from exp.data.input_files import find_files
 from exp.data.memory import available_memory, estimate_memory
 from exp.errors import DataError
 
@@ -45,4 +45,5 @@ def list_files(node: Mapping[str, Any]) -> list[Path]:
     if node["_target_"] not in ("exp.data.files.table", "exp.data.files.arrays"):
         return []
     names = ("path", "y_path", "val_path", "test_path")
-    return [find_file(str(node[name]), f"dataset.{name}") for name in names if node.get(name) is not None]
+    given = {name: str(node[name]) for name in names if node.get(name) is not None}
+    return [file for name, path in given.items() for file in find_files(path, f"dataset.{name}")]

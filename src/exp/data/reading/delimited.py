@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,34 @@ def read_delimited(
         DataError: The lines are no table.
         ConfigError: An option has no such value.
     """
+    found = find_text(source, separator, decimal, encoding)
+    layout, notes = found.layout, list(found.notes)
+    frame = _read_cells(found, decimal, empty, text)
+    _check_extra_columns(frame, found)
+    if layout.has_empty_end:
+        frame, layout.names[-1:] = frame.iloc[:, :-1], []
+    if layout.separator == ";" and decimal == ".":
+        notes += describe_thousands(frame, layout.names)
+    return frame, layout.names, layout.has_row_names, tuple(notes)
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """A text file, its encoding, how its cells become columns, and notes."""
+
+    source: Source
+    encoding: str
+    layout: Layout
+    notes: tuple[str, ...]
+
+
+def find_text(source: Source, separator: str | None, decimal: str, encoding: str | None) -> FoundText:
+    """Return the encoding and the layout of a text file.
+
+    Raises:
+        DataError: The lines are no table.
+        ConfigError: An option has no such value.
+    """
     encoding, encoding_notes = find_encoding(source, encoding)
     notes = list(encoding_notes)
     if len(decimal) != 1:
@@ -60,40 +89,32 @@ def read_delimited(
         raise ConfigError(
             f"dataset.decimal={decimal}: it is also the separator of the cells", "another dataset.separator"
         )
-    frame = _read_cells(source, encoding, layout, decimal, empty, text)
-    _check_extra_columns(frame, source, encoding, layout)
-    if layout.has_empty_end:
-        frame, layout.names[-1:] = frame.iloc[:, :-1], []
-    if layout.separator == ";" and decimal == ".":
-        notes += _thousands_notes(frame, layout.names)
-    return frame, layout.names, layout.has_row_names, tuple(notes)
+    return FoundText(source, encoding, layout, tuple(notes))
 
 
-def _read_cells(
-    source: Source, encoding: str, layout: Layout, decimal: str, empty: EmptyValues, text: Collection[str]
-) -> Frame:
+def _read_cells(found: FoundText, decimal: str, empty: EmptyValues, text: Collection[str]) -> Frame:
     """Return the frame of the lines below the names, its columns numbered."""
-    pd = import_pandas()
+    pd, layout = import_pandas(), found.layout
     gaps = [word for word in EMPTY_WORDS if word not in empty.kept]
     options = {"sep": layout.separator, "header": None, "names": range(len(layout.names)), "index_col": False}
     options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
     options["skip_blank_lines"] = len(layout.names) > 1  # in a single column, a blank line is an empty cell
     as_text = {place: str for place, name in enumerate(layout.names) if name in text}
     try:
-        with _open_rows(source, encoding, layout) as stream, warnings.catch_warnings():
+        with open_rows(found) as stream, warnings.catch_warnings():
             # A warning for lines with more cells than names, which pandas would leave out.
             warnings.filterwarnings("error", "Length of header or names", pd.errors.ParserWarning)
             frame = pd.read_csv(stream, dtype=as_text, decimal=decimal, na_values=[*gaps, *empty.words], **options)
         # NA among words may be a word: these columns are read again, as they are spelled.
         words = [place for place in frame if frame[place].hasnans and isinstance(frame[place].dtype, pd.StringDtype)]
         if words:
-            with _open_rows(source, encoding, layout) as stream:
+            with open_rows(found) as stream:
                 spelled = pd.read_csv(stream, dtype=str, na_values=[""], usecols=words, **options)
             frame[words] = spelled[words]
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame(columns=range(len(layout.names)))
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise _explain(error, source, encoding, layout) from error
+        raise explain_line(error, found) from error
     for place, cells in frame.items():
         if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) == "integer":  # beyond int64
             frame[place] = cells.astype(np.float64)
@@ -104,7 +125,7 @@ def _is_whole(values: Floats) -> NDArray[np.bool_]:
     return np.isclose(values, np.round(values), rtol=0, atol=1e-6)
 
 
-def _thousands_notes(frame: Frame, names: Sequence[str]) -> list[str]:
+def describe_thousands(frame: Frame, names: Sequence[str]) -> list[str]:
     """Return a note for columns such as 415, 4.098, 40.642, whose points may be marks of the thousands."""
     doubtful: list[str] = []
     for name, (_, cells) in zip(names, frame.items(), strict=True):
@@ -129,10 +150,10 @@ def _open_text(source: Source, encoding: str) -> Generator[Any]:
 
 
 @contextmanager
-def _open_rows(source: Source, encoding: str, layout: Layout) -> Generator[Any]:
+def open_rows(found: FoundText) -> Generator[Any]:
     """Open the text below the names."""
-    with _open_text(source, encoding) as stream:
-        for _ in range(layout.header_end):
+    with _open_text(found.source, found.encoding) as stream:
+        for _ in range(found.layout.header_end):
             next(stream, None)
         yield stream
 
@@ -150,17 +171,18 @@ def _read_sample(stream: Any) -> str:
     return sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1]
 
 
-def _scan(source: Source, encoding: str, layout: Layout) -> Iterator[Record]:
+def _scan(found: FoundText) -> Iterator[Record]:
     """Yield the records below the names. It takes far longer than pandas: to find the line that is at fault."""
-    with _open_rows(source, encoding, layout) as stream:
-        for record in read_records(stream, layout.separator):
-            yield Record(record.cells, record.first + layout.header_end, record.last + layout.header_end)
+    with open_rows(found) as stream:
+        above = found.layout.header_end
+        for record in read_records(stream, found.layout.separator):
+            yield Record(record.cells, record.first + above, record.last + above)
 
 
-def _explain(error: Exception, source: Source, encoding: str, layout: Layout) -> DataError:
+def explain_line(error: Exception, found: FoundText) -> DataError:
     """Return the error that says which line pandas could not read."""
-    last = None
-    for last in _scan(source, encoding, layout):
+    source, layout, last = found.source, found.layout, None
+    for last in _scan(found):
         if len(last.cells) > len(layout.names):
             return refuse_record(source.where, last, layout)
     if "EOF inside string" in str(error) and last is not None:
@@ -171,16 +193,17 @@ def _explain(error: Exception, source: Source, encoding: str, layout: Layout) ->
     return DataError(f"{source.where}: {message}", "a file with as many cells in each line as column names")
 
 
-def _check_extra_columns(frame: Frame, source: Source, encoding: str, layout: Layout) -> None:
+def _check_extra_columns(frame: Frame, found: FoundText) -> None:
     """Raise DataError if a line does not have the cells for which a column without a name was added."""
+    source, layout = found.source, found.layout
     if layout.has_empty_end and frame.iloc[:, -1].notna().any():
-        for record in _scan(source, encoding, layout):
+        for record in _scan(found):
             if len(record.cells) == len(layout.names) and record.cells[-1].strip():
                 raise refuse_record(source.where, record, layout)
     if layout.has_row_names:
         if frame.iloc[:, -1].hasnans:  # otherwise no line lacks a cell
-            for record in _scan(source, encoding, layout):
+            for record in _scan(found):
                 if len(record.cells) != len(layout.names):
                     raise refuse_record(source.where, record, layout)
         if not frame.iloc[:, 0].is_unique:
-            raise refuse_record(source.where, next(_scan(source, encoding, layout)), layout)
+            raise refuse_record(source.where, next(_scan(found)), layout)

@@ -14,25 +14,35 @@ def name_columns(
     """Return the frame with its names, and notes; columns that only number or name the rows are left out.
 
     Args:
-        names: A stripped name for each column, "" for none.
+        frame: Columns named by their places.
+        names: A stripped name for each place, "" for none.
         has_row_names: Whether the first column holds the row names.
         keep_row_names: Whether to keep a column of row names, as `column 1`.
 
     Raises:
         DataError: Two columns have the same name.
     """
+    kept, notes = choose_names(frame, names, where, has_row_names, keep_row_names)
+    frame = frame[[*kept]]
+    frame.columns = import_pandas().Index([*kept.values()])
+    return frame, notes
+
+
+def choose_names(
+    frame: Frame, names: Sequence[str], where: str, has_row_names: bool, keep_row_names: bool
+) -> tuple[dict[int, str], list[str]]:
+    """Return the names of the columns to keep by their places, and notes. `name_columns` describes the arguments."""
     if duplicates := sorted(name for name, count in Counter(names).items() if name and count > 1):
         raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
     notes: list[str] = []
-    kept: list[int] = []
-    given: list[str] = []
-    for place, name in enumerate(names):
-        cells = frame.iloc[:, place]
+    kept: dict[int, str] = {}
+    for place in map(int, frame.columns):
+        name, cells = names[place], frame[place]
         own = name or _invent_name(place, names)
-        if (not name or _is_index_name(name)) and not cells.notna().any():
+        if (not name or is_index_name(name)) and not cells.notna().any():
             continue
         is_first = place == 0 and (has_row_names or (not name and cells.is_unique))
-        is_index = _is_index_name(name) and _is_count(cells)
+        is_index = is_index_name(name) and _is_count(cells)
         if not keep_row_names and len(names) > 1 and (is_first or is_index):
             what = "has no name and" if not name else f"'{name}'"
             does = "numbers" if _is_count(cells) else "names"
@@ -40,11 +50,8 @@ def name_columns(
             continue
         if not name:
             notes.append(f"column {place + 1} has no name: '{own}' here")
-        kept.append(place)
-        given.append(own)
-    frame = frame.iloc[:, kept] if len(kept) < len(names) else frame
-    frame.columns = import_pandas().Index(given)
-    return frame, notes
+        kept[place] = own
+    return kept, notes
 
 
 def drop_repeated_names(frame: Frame, names: Sequence[str], keep_rows: bool = False) -> tuple[Frame, list[str]]:
@@ -79,7 +86,7 @@ def _invent_name(place: int, names: Sequence[str]) -> str:
     return name
 
 
-def _is_index_name(name: str) -> bool:
+def is_index_name(name: str) -> bool:
     """Return whether pandas gave this name to a column without one."""
     return re.fullmatch(r"Unnamed: \d+(\.\d+)?|__index_level_\d+__", name) is not None
 

@@ -1,6 +1,8 @@
-"""Read a Parquet file."""
+"""Read some columns of a table in one or more Parquet files, or all of them."""
 
 import importlib
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,41 +13,80 @@ from exp.data.reading.source import Source
 from exp.errors import DataError, require_extra
 
 
-def read_parquet(source: Source) -> tuple[Frame, list[str], tuple[str, ...]]:
-    """Return the frame, its columns numbered; their stripped names; and notes on columns that are left out.
-
-    Decimals, nullable numbers and durations (in seconds) become numbers, dates and times with zones UTC times.
+class ParquetParts:
+    """A table in one or more Parquet files with the same columns, of which some are read at a time.
 
     Raises:
-        DataError: The file is damaged.
+        DataError: A file is damaged, or has other columns than the first one.
         ConfigError: pyarrow is not installed.
     """
-    with require_extra("pyarrow", source.where, "parquet"):
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    notes: list[str] = []
-    names: list[str] = []
-    columns: list[Cells] = []
-    try:
-        with source.open() as stream:
-            file = parquet.ParquetFile(stream)
-            table = file.read()
-            for name, column in zip(table.column_names, table.columns, strict=True):
-                cells = _convert(column, arrow)
-                if cells is None:
-                    notes.append(f"column '{name}' holds {column.type}, not numbers or words: left out")
-                    continue
-                names.append(strip_name(name))
-                columns.append(cells)
-    except arrow.ArrowException as error:
-        message = " ".join(str(error).split())
-        raise DataError(
-            f"{source.where}: not a Parquet file, or damaged: {message}", "the table saved again"
-        ) from error
-    pd = import_pandas()
-    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(table.num_rows))
-    frame.columns = range(len(columns))
-    return frame, names, tuple(notes)
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        with require_extra("pyarrow", sources[0].where, "parquet"):
+            self._arrow = importlib.import_module("pyarrow")
+            self._parquet = importlib.import_module("pyarrow.parquet")
+        self._sources = sources
+        self.rows, self._bytes = 0, dict[str, int]()
+        schema: Any = None
+        for source in sources:
+            with self._open(source) as file:
+                own = file.schema_arrow
+                if schema is not None and own.names != schema.names:
+                    raise DataError(
+                        f"{source.where}: {source.name} has other columns than {sources[0].name}",
+                        "files with the same columns in the same order",
+                    )
+                schema = schema or own
+                self.rows += file.metadata.num_rows
+                for group in range(file.metadata.num_row_groups):
+                    for place in range(file.metadata.num_columns):
+                        chunk = file.metadata.row_group(group).column(place)
+                        name = chunk.path_in_schema.partition(".")[0]
+                        self._bytes[name] = self._bytes.get(name, 0) + chunk.total_uncompressed_size
+        self._in_file: list[str] = list(schema.names)
+        self._types = dict(zip(schema.names, schema.types, strict=True))
+        self.names = [strip_name(name) for name in self._in_file]
+        self.has_row_names, self.notes = False, ()
+
+    def count_bytes(self, place: int) -> int:
+        """Return about how many bytes a cell of the column at `place` needs in memory."""
+        name, types = self._in_file[place], self._arrow.types
+        kind = self._types[name]
+        if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_temporal(kind):
+            return 8
+        return 60 + self._bytes.get(name, 0) // max(1, self.rows)
+
+    def read(self, places: Sequence[int]) -> tuple[Frame, list[str]]:
+        """Return the columns at these places, named by them, and notes on columns that are left out."""
+        pd, notes = import_pandas(), list[str]()
+        wanted = [self._in_file[place] for place in places]
+        tables: list[Any] = []
+        for source in self._sources:
+            with self._open(source) as file:
+                tables.append(file.read(columns=wanted).select(wanted))
+        table = tables[0] if len(tables) == 1 else self._arrow.concat_tables(tables, promote_options="permissive")
+        columns: dict[int, Cells] = {}
+        for place, name, column in zip(places, wanted, table.columns, strict=True):
+            cells = _convert(column, self._arrow)
+            if cells is None:
+                notes.append(f"column '{name}' holds {column.type}, not numbers or words: left out")
+            else:
+                columns[place] = cells
+        frame = pd.concat([*columns.values()], axis=1) if columns else pd.DataFrame(index=range(table.num_rows))
+        frame.columns = [*columns]
+        return frame, notes
+
+    @contextmanager
+    def _open(self, source: Source) -> Generator[Any]:
+        """Open a file. DataError if it is damaged, also while it is read."""
+        try:
+            with source.open() as stream:
+                yield self._parquet.ParquetFile(stream)
+        except self._arrow.ArrowException as error:
+            message = " ".join(str(error).split())
+            raise DataError(
+                f"{source.where}: not a Parquet file, or damaged: {message}", "the table saved again"
+            ) from error
 
 
 def _convert(column: Any, arrow: Any) -> Cells | None:

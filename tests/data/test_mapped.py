@@ -114,7 +114,7 @@ def test_rows_of_a_large_map_are_taken_and_its_pages_released(tmp_path: Path, mo
 
 def test_files_too_large_for_memory_are_mapped_or_refused(monkeypatch: pytest.MonkeyPatch):
     write_arrays()
-    monkeypatch.setattr("exp.data.memory._SMALL", 0)
+    monkeypatch.setattr("exp.data.estimate.SMALL", 0)
     monkeypatch.setattr(storage, "available_memory", lambda: 2**17)
     line = "dataset=arrays dataset.path=x.npy dataset.y_path=y.npy".split()
     with pytest.raises(DataError) as caught:

@@ -1,11 +1,8 @@
-"""Whether the rows of a dataset fit into memory, before they are loaded and before they are laid out."""
+"""How much memory there is, and whether the features of a dataset fit."""
 
-import zipfile
-from collections.abc import Mapping, Sequence
+import resource
 from pathlib import Path
-from typing import Any
 
-from exp.data.mapped.npy import read_shapes
 from exp.errors import DataError
 
 _BYTES = 4  # of a feature in float32
@@ -13,72 +10,93 @@ _BYTES = 4  # of a feature in float32
 # Training keeps the rows in the order of the epoch beside the rows themselves.
 _COPIES = 2
 
-# Smaller files are not looked at: what they need is less than what the libraries take.
-_SMALL = 2**25
-
-# Bytes for a value of an array, besides the array: a copy in float64 of all rows, another one of their columns, and
-# a third one of the training rows while the scaler is fitted.
-_OF_ARRAYS = 28
+# A limit as large as this is none.
+_NO_LIMIT = 2**60
 
 
-def estimate_memory(node: Mapping[str, Any], files: Sequence[Path]) -> int | None:
-    """Return about how many bytes of memory it takes to load and prepare the `files` of a dataset; None: few.
-
-    Args:
-        node: The dataset of the config.
-    """
-    if sum(file.stat().st_size for file in files) < _SMALL:
-        return None
-    if str(node["_target_"]).endswith(".arrays"):
-        return _estimate_arrays(files)
-    return None
-
-
-def _estimate_arrays(files: Sequence[Path]) -> int | None:
-    total = 0
-    for file in files:
-        try:
-            shapes = read_shapes(file)
-        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
-            return None  # the reader says what is wrong
-        for shape, dtype in shapes.values():
-            values = 1
-            for side in shape:
-                values *= side
-            total += values * (dtype.itemsize + _OF_ARRAYS)
-    return total
+class FeaturesTooLargeError(DataError):
+    """The features of a dataset do not fit into memory."""
 
 
 def check_memory(rows: int, features: int) -> None:
-    """Raise DataError if `rows` x `features` in float32 need more memory than there is."""
+    """Raise FeaturesTooLargeError if `rows` x `features` in float32 need more memory than there is."""
     needed, available = rows * features * _BYTES * _COPIES, available_memory()
     if available is not None and needed > available:
-        raise DataError(
+        raise FeaturesTooLargeError(
             f"dataset: {rows:,} rows of {features:,} features need {needed / 2**30:.1f} GiB of memory, but "
             f"{available / 2**30:.1f} GiB are available",
-            "fewer features, such as dataset.max_categories=20 or 'dataset.drop=[...]'",
+            "dataset.storage=mapped, or fewer features, such as dataset.max_categories=20 or 'dataset.drop=[...]'",
         )
 
 
 def available_memory() -> int | None:
     """Return the bytes of memory that this process can still get; None if the system does not say."""
-    limits = [_read_meminfo(), _read_group_limit()]
-    return min((limit for limit in limits if limit is not None), default=None)
+    limits = [_read_meminfo(), *_list_group_limits(), *_list_process_limits()]
+    return min((max(0, limit) for limit in limits if limit is not None), default=None)
 
 
 def _read_meminfo() -> int | None:
-    path = Path("/proc/meminfo")
+    return _read_size(Path("/proc/meminfo"), "MemAvailable")
+
+
+def _read_size(path: Path, name: str) -> int | None:
+    """Return the bytes that a file of /proc says in a line such as `VmData: 12 kB`."""
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return None
 
 
-def _read_group_limit() -> int | None:
-    """Return what is left of the limit of this process's control group, such as that of a container."""
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+def _list_process_limits() -> list[int]:
+    """Return what is left of the limits that `ulimit -v` and `ulimit -d` set."""
+    limits: list[int] = []
+    for kind, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+        limit, _ = resource.getrlimit(kind)
+        used = _read_size(Path("/proc/self/status"), name)
+        if limit != resource.RLIM_INFINITY and used is not None:
+            limits.append(limit - used)
+    return limits
+
+
+def _list_group_limits() -> list[int]:
+    """Return what is left of the limits of this process's control groups, such as those of a container or a job."""
     try:
-        return int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8"))
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    limits: list[int] = []
+    for line in ["0::/", *lines]:  # in a container, its own group is the root
+        _, controllers, group = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root, names = _ROOTS[controllers]
+            for folder in (Path(f"{root}/{group}"), *Path(f"{root}/{group}").parents):
+                limits += _read_limit(folder, *names) if str(folder).startswith(root) else []
+    return limits
+
+
+# Of the second and the first version of control groups: where they are, and the files of the limit and of what is used.
+_ROOTS = {
+    "": ("/sys/fs/cgroup", ("memory.max", "memory.current")),
+    "memory": ("/sys/fs/cgroup/memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+}
+
+
+def _read_limit(folder: Path, limit: str, used: str) -> list[int]:
+    """Return what is left of the limit of a control group; nothing if it has none."""
+    try:
+        most = int((folder / limit).read_text(encoding="utf-8"))
+        left = most - int((folder / used).read_text(encoding="utf-8")) + _read_cache(folder)
     except (OSError, ValueError):  # none, or "max"
-        return None
+        return []
+    return [left] if most < _NO_LIMIT else []
+
+
+def _read_cache(folder: Path) -> int:
+    """Return the bytes of files that count as used, and that the system gives up when memory is short."""
+    try:
+        lines = (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    values = dict(line.split() for line in lines if line.startswith(("inactive_file ", "total_inactive_file ")))
+    return int(values.get("total_inactive_file", values.get("inactive_file", "0")))

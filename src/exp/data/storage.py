@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exp.data.estimate import estimate_memory
 from exp.data.input_files import find_files
-from exp.data.memory import available_memory, estimate_memory
+from exp.data.memory import available_memory
 from exp.errors import DataError
 
 _MAPPED = "dataset.storage=mapped"

@@ -12,10 +12,11 @@ from exp.data.mapped.cache import cache_folder
 from exp.data.mapped.open import open_splits
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.write import Choices
+from exp.data.memory import FeaturesTooLargeError
 from exp.data.prepare import prepare
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
-from exp.data.storage import choose_storage, list_files
+from exp.data.storage import Storage, choose_storage, list_files
 from exp.training.build_model import codes_above
 from exp.training.reuse import JobCache
 
@@ -31,12 +32,18 @@ def load_splits(config: Config, cache: JobCache) -> Splits:
     """
     storage = choose_storage(config.dataset)
     choices = _choices_of(config)
-    if storage.is_mapped:
-        node = {key: value for key, value in config.dataset.items() if key not in _NOT_OF_ROWS}
-        data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
-        return data if storage.note is None else data.with_note(storage.note)
-    dataset = cache.reuse_dataset(config.dataset, lambda: _load(config, None))
-    return prepare(dataset, **vars(choices))
+    if not storage.is_mapped:
+        dataset = cache.reuse_dataset(config.dataset, lambda: _load(config, None))
+        try:
+            return prepare(dataset, **vars(choices))
+        except FeaturesTooLargeError as error:
+            if config.dataset.get("storage", "auto") == "memory":
+                raise
+            storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
+        del dataset
+    node = {key: value for key, value in config.dataset.items() if key not in _NOT_OF_ROWS}
+    data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
+    return data if storage.note is None else data.with_note(storage.note)
 
 
 def load_dataset(config: Config) -> Dataset:

@@ -36,7 +36,10 @@ def map_array(
     kind = mmap.MAP_SHARED if writable else mmap.MAP_PRIVATE | _NO_RESERVE
     handle = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
     try:
-        mapped = mmap.mmap(handle, 0, flags=kind, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        try:
+            mapped = mmap.mmap(handle, 0, flags=kind, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        except OSError:  # `ulimit -d` counts private pages that may be written
+            mapped = mmap.mmap(handle, 0, flags=kind, prot=mmap.PROT_READ)
     finally:
         os.close(handle)
     count = int(np.prod(shape))

@@ -1,6 +1,7 @@
 """Read the splits that `write_splits` wrote: tensors over mapped files."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,20 @@ def _read_split(folder: Path, name: str, size: int, meta: dict[str, Any], prepro
         return map_array(path, dtype, (size, *shape)) if size else np.zeros((0, *shape), dtype)
 
     y_type, y_shape = meta["y"]
-    weights = torch.from_numpy(read("weights", np.float32)) if (folder / f"{name}.weights").exists() else None
+    weights = _to_tensor(read("weights", np.float32)) if (folder / f"{name}.weights").exists() else None
     has_given = (folder / f"{name}.given").exists()
     return Split(
-        torch.from_numpy(read("x", np.float32, meta["features"])),
-        torch.from_numpy(read("y", y_type, *y_shape)),
+        _to_tensor(read("x", np.float32, meta["features"])),
+        _to_tensor(read("y", y_type, *y_shape)),
         read("rows", np.int64),
         preprocessing.target_scale,
         weights,
         np.array(read("given", np.float64, preprocessing.values)) if has_given else None,
     )
+
+
+def _to_tensor(array: NDArray[Any]) -> torch.Tensor:
+    """Return the array as a tensor, also if it must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)

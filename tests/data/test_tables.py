@@ -218,7 +218,7 @@ BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
      "90 distinct values in 90 rows: too many for classes", "another column"),
     ("x.json", '{"age": [20]}', {}, "the file is JSON", "the table saved as .csv"),
     ("x.parquet", GOOD, {}, "not a Parquet file, or damaged", "the table saved again"),
-    ("folder.csv/x", GOOD, {"path": "folder.csv"}, "the folder has no tables", "a folder with .csv, .tsv, .txt, .parquet files"),
+    ("folder.csv/x", GOOD, {"path": "folder.csv"}, "the folder has no tables", "a folder with .csv"),
     ("data.csv", GOOD, {"path": "dta.csv"}, "file not found", "data.csv"),
     ("x.csv", GOOD, {"path": "https://somewhere.org/x.csv"}, "URLs are not supported", "download the file"),
 ]  # fmt: skip

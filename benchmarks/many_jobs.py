@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -41,10 +42,17 @@ def children(pid: int) -> Iterator[int]:
                 yield from children(int(child))
 
 
-def timed(what: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def cpu_seconds() -> float:
+    """Return the processor time of all processes that this one started, and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def timed(what: Callable[[], object]) -> str:
+    """Return how long a command takes, and its processor time, which a busy machine does not change."""
+    start, cpu = time.perf_counter(), cpu_seconds()
     what()
-    return time.perf_counter() - start
+    return f"{time.perf_counter() - start:.1f} s, {cpu_seconds() - cpu:.1f} s of a core"
 
 
 def run_exp(folder: Path, *words: str) -> None:
@@ -58,7 +66,7 @@ def run_sweep(folder: Path, jobs: int, workers: int) -> None:
     rates = ",".join(f"{0.001 * 1.05**number:.6g}" for number in range(RATES))
     line = f"-m dataset=xor epochs=1 figures=false optimizer.lr={rates} seed=range(0,{jobs // RATES})"
     line += f" sweep.workers={workers} hydra.sweep.dir=sweep"
-    start, peak, jobs_began, jobs_ended = time.perf_counter(), 0.0, None, None
+    start, peak, jobs_began, jobs_ended, cpu = time.perf_counter(), 0.0, None, None, cpu_seconds()
     with open(folder / "sweep.out", "w") as out:
         process = subprocess.Popen([sys.executable, "-m", "exp", *line.split()], cwd=folder, stdout=out, stderr=out)
         last = folder / f"sweep/{jobs - 1}/summary.json"
@@ -70,12 +78,13 @@ def run_sweep(folder: Path, jobs: int, workers: int) -> None:
             if jobs_ended is None and last.exists():
                 jobs_ended = now
             time.sleep(0.05)
-    total = time.perf_counter() - start
+    total, cpu = time.perf_counter() - start, cpu_seconds() - cpu
     if process.returncode != 0:
         sys.exit((folder / "sweep.out").read_text()[-2000:])
     assert jobs_began is not None
     assert jobs_ended is not None
     print(f"sweep          {total:.1f} s, {1000 * total / jobs:.1f} ms a job, {workers} workers")
+    print(f"  processor    {cpu:.1f} s of all its processes, {1000 * cpu / jobs:.1f} ms a job")
     print(f"  checks       {jobs_began:.1f} s before the first job, {1000 * jobs_began / jobs:.2f} ms a job")
     print(f"  jobs         {jobs_ended - jobs_began:.1f} s, {1000 * (jobs_ended - jobs_began) / jobs:.1f} ms a job")
     print(f"  end          {total - jobs_ended:.1f} s: tables, comparison, report, summary")
@@ -142,11 +151,11 @@ def main() -> None:
         table += "u = time.perf_counter(); s.write(Path('sweep'), r)\n"
         table += "print(f'sweep.csv      {u - t:.2f} s to read the jobs, {time.perf_counter() - u:.2f} s to write')"
         subprocess.run([sys.executable, "-c", table], cwd=folder, check=True)
-        print(f"exp status     {timed(lambda: run_exp(folder, 'status', 'sweep')):.1f} s")
-        print(f"exp best       {timed(lambda: run_exp(folder, 'best', 'sweep')):.1f} s")
-        print(f"exp report     {timed(lambda: run_exp(folder, 'report', 'run=sweep')):.1f} s")
+        print(f"exp status     {timed(lambda: run_exp(folder, 'status', 'sweep'))}")
+        print(f"exp best       {timed(lambda: run_exp(folder, 'best', 'sweep'))}")
+        print(f"exp report     {timed(lambda: run_exp(folder, 'report', 'run=sweep'))}")
         again = timed(lambda: run_exp(folder, "-m", "sweep.resume=sweep"))
-        print(f"resume         {again:.1f} s of a sweep that is finished")
+        print(f"resume         {again}, of a sweep that is finished")
         time_tensorboard(folder / "sweep", jobs)
 
 

@@ -30,7 +30,6 @@ from exp.errors import ConfigError, as_yaml, nearest
 
 _HERE = Path(__file__).resolve().parents[1]
 
-
 # In a wheel, conf/ is in the package; in a checkout, at the top.
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parents[1] / "conf") if (folder / "config.yaml").is_file())
 
@@ -105,11 +104,14 @@ class Config:
 ConfigStore.instance().store("schema", Config)
 
 
-def validate(cfg: DictConfig) -> Config:
-    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid."""
+def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
+    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid.
+
+    `accepted` has the groups that are known to be valid, which many jobs share; others are added.
+    """
     try:
-        missing = sorted(OmegaConf.missing_keys(cfg))
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+        missing = sorted(OmegaConf.missing_keys(cfg)) if "'???'" in str(content) else []
     except OmegaConfBaseException as error:
         raise _unresolved(error, cfg) from error
     if missing:
@@ -121,9 +123,12 @@ def validate(cfg: DictConfig) -> Config:
                 f"{group} has no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
             )
     for group in READ_BY_EXP:
-        if content[group].get("_target_") is not None:
+        key = f"{group} {content[group]}"
+        if content[group].get("_target_") is not None and key not in (accepted or ()):
             refuse_target(group, content[group])
             refuse_syntax_error(f"{group}._target_", content[group]["_target_"])
+            if accepted is not None:
+                accepted.add(key)
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _find_value(content, key)
         if found and not all(limit.accepts(one) for one in list_values(value)):
@@ -208,11 +213,12 @@ def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
     Arguments count only if conf/ names their class: in another class the same name may mean something else.
     """
     node: Any = content
+    group, _, name = key.partition(".")
     for part in key.split("."):
         if not isinstance(node, dict) or part not in node:
             return False, None
         target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and target not in _targets_in_conf() and not _is_read_by_exp(key):
+        if isinstance(target, str) and target not in _targets_in_conf() and name not in READ_BY_EXP.get(group, ()):
             return False, None
         node = cast("dict[str, Any]", node)[part]
     return True, node
@@ -222,11 +228,6 @@ def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
 def _targets_in_conf() -> frozenset[str]:
     texts = [path.read_text(encoding="utf-8") for path in CONF.rglob("*.yaml")]
     return frozenset(target for text in texts for target in re.findall(r"^ *_target_: (\S+)", text, re.MULTILINE))
-
-
-def _is_read_by_exp(key: str) -> bool:
-    group, _, name = key.partition(".")
-    return name in READ_BY_EXP.get(group, ())
 
 
 def _refuse_unknown_keys(content: dict[str, Any], schema: type, prefix: str) -> None:

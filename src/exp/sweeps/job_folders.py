@@ -29,6 +29,9 @@ _FINAL_STATUSES = ("finished", "diverged", "pruned")
 
 _SECONDS_BETWEEN_TABLES = 1.0
 
+# Of the time of the sweep's process that writing sweep.csv may take: it is written as a whole, with a row for each job.
+_SHARE_OF_TABLES = 0.02
+
 
 # How long to wait until the worker of a killed sweep has saved its job.
 _LOCK_TIMEOUT = 20.0
@@ -53,7 +56,7 @@ class JobFolders:
         self._folder = Path(str(config.hydra.sweep.dir))
         self.manifest = Manifest(self._folder)
         self._rows = sweep_csv.read_rows(self._folder)
-        self._written_at = time.perf_counter()
+        self._next_table = time.perf_counter() + _SECONDS_BETWEEN_TABLES
 
     @contextmanager
     def heartbeat(self) -> Generator[None]:
@@ -124,9 +127,10 @@ class JobFolders:
         if outcome.error is not None and summary.read(folder).get("status") not in ("failed", "diverged"):
             summary.write_failure(folder, outcome.error, job.overrides)
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
-        if time.perf_counter() - self._written_at > _SECONDS_BETWEEN_TABLES:
-            self._written_at = time.perf_counter()
+        if (began := time.perf_counter()) > self._next_table:
             sweep_csv.write(self._folder, self._rows.values())
+            now = time.perf_counter()
+            self._next_table = now + max(_SECONDS_BETWEEN_TABLES, (now - began) / _SHARE_OF_TABLES)
         self._notify_callbacks(job, ended=True)
         return row
 

@@ -69,11 +69,12 @@ def compose_jobs(overrides: Sequence[Sequence[str]], first: int, composer: "JobC
         Exception: The error itself, if there is one job.
     """
     jobs: list[Job] = []
+    accepted: set[str] = set()
     for number, line in enumerate(overrides, first):
         own = [override for override in line if not override.startswith("sweep.")]
         try:
             task = composer.compose_task(own)
-            config = validate(task)
+            config = validate(task, accepted)
         except Exception as error:
             if len(overrides) == 1:
                 raise

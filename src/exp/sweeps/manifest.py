@@ -162,11 +162,13 @@ class Manifest:
             }
             if changes:
                 raise self._refuse(changes)
+        taken = set(self.folders.values())
         for job, name in zip(jobs, names, strict=True):
             if job.key not in self.folders:
-                taken = set(self.folders.values())
                 numbers = map(str, count(len(taken)))
-                self.folders[job.key] = name if name not in taken else next(n for n in numbers if n not in taken)
+                free = name if name not in taken else next(number for number in numbers if number not in taken)
+                self.folders[job.key] = free
+                taken.add(free)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
         self._write(describe_process())

@@ -4,7 +4,7 @@ python benchmarks/ray_sweep.py               200 jobs and 60 trials, ten sweeps 
 python benchmarks/ray_sweep.py --kills 2     two of each
 
 A node is killed with everything that it started (SIGKILL), once so many jobs have begun. Prints one row per kill;
-exit code 1 if a table, or a bit of a resumed job, differs. At the end: seconds per job, the median of three.
+exit code 1 if a table, or a bit of a job that was run again, differs. At the end: seconds per job, the median of three.
 """
 
 import argparse
@@ -51,14 +51,15 @@ def read_table(sweep: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def resumed_jobs(sweep: Path) -> list[str]:
-    return [path.parent.name for path in sweep.glob("*/exp.log") if "resumed   after" in path.read_text()]
+def find_rerun(sweep: Path) -> list[str]:
+    """Return the jobs that began more than once."""
+    return [path.parent.name for path in sweep.glob("*/exp.log") if path.read_text().count("] data ") > 1]
 
 
 def find_changes(sweep: Path, other: Path) -> list[str]:
-    """Return what differs between two sweeps, except seconds: the tables, and every bit of the resumed jobs."""
+    """Return what differs between two sweeps, except seconds: the tables, and all bits of the jobs run again."""
     changes = [] if read_table(sweep) == read_table(other) else ["sweep.csv"]
-    for name in resumed_jobs(sweep):
+    for name in find_rerun(sweep):
         kinds = [kind for kind, _ in find_differences(sweep / name, other / name)]
         changes += [f"{name}: {kind}" for kind in kinds if kind in ("metrics", "parameters")]
     return changes
@@ -87,7 +88,7 @@ def kill_node(cluster: Any, number: int) -> bool:
 
 def compare_kills(what: str, line: list[str], jobs: int, serial: Path, kills: int, cluster: Any) -> bool:
     """Print a row per kill. Return whether all sweeps equal that in `serial`."""
-    print(f"\n| {what}: a node killed when so many had begun | resumed | rows | equal |\n|---|---|---|---|")
+    print(f"\n| {what}: a node killed when so many had begun | run again | rows | equal |\n|---|---|---|---|")
     all_equal = True
     for number in range(kills):
         sweep = serial.with_name(f"{serial.name}-killed{number}")
@@ -106,7 +107,7 @@ def compare_kills(what: str, line: list[str], jobs: int, serial: Path, kills: in
         rows = f"{len(names)}, each once" if len(set(names)) == len(names) == jobs else f"{len(names)}, not each once"
         said = ", ".join(changes[:5]) or "yes"
         print(
-            f"| {begun if is_killed else 'no worker there'} | {len(resumed_jobs(sweep))} | {rows} | {said} |",
+            f"| {begun if is_killed else 'no worker there'} | {len(find_rerun(sweep))} | {rows} | {said} |",
             flush=True,
         )
     return all_equal

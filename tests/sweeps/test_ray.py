@@ -63,7 +63,10 @@ class Nodes:
         self._nodes[number] = self.add()
 
     def shutdown(self) -> None:
-        everything = [process for number in range(3) for process in self.processes(number)]
+        everything: list[psutil.Process] = []
+        for number in range(3):
+            with suppress(KeyError, psutil.NoSuchProcess):  # a test that failed has killed it
+                everything += self.processes(number)
         self._cluster.shutdown()
         for process in everything:
             with suppress(psutil.NoSuchProcess):

@@ -128,6 +128,7 @@ class SubmititConf(ExpLauncherConf):
     name: str = "${hydra.job.name}"
     timeout_min: int = 60
     max_num_timeout: int = 3  # how often a job that timed out is queued again
+    max_queued: int = 1000  # jobs in the queue at a time; Slurm refuses arrays of more than MaxArraySize, often 1001
     cpus_per_task: int | None = None
     gpus_per_node: int | None = None
     mem_gb: float | None = None
@@ -157,7 +158,7 @@ class SubmititSlurmConf(SubmititConf):
     mem_per_gpu: str | None = None
     mem_per_cpu: str | None = None
     signal_delay_s: int = 120  # seconds before the time limit
-    array_parallelism: int = 256  # jobs that run at the same time
+    array_parallelism: int = 256  # jobs that run at the same time, of those that were queued together
     additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # further options of sbatch
 
 

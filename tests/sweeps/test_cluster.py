@@ -88,6 +88,19 @@ def test_a_killed_job_does_not_affect_the_others(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_at_most_max_queued_jobs_are_in_the_queue(tmp_path: Path):
+    line = "dataset=xor epochs=1 figures=false seed=1,2,3 hydra.launcher.max_queued=1 hydra.sweep.dir=sweep".split()
+    process = start(tmp_path, *line, LOCAL)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    began = [summary.read(tmp_path / f"sweep/{name}")["process"]["pid"] for name in range(3)]
+    ended = [(tmp_path / f"sweep/{name}/summary.json").stat().st_mtime for name in range(3)]
+    queued = sorted(path.stat().st_mtime for path in (tmp_path / "sweep/.submitit").glob("*/*_submitted.pkl"))
+    assert len(set(began)) == len(queued) == 3
+    assert all(end <= begin for end, begin in zip(ended, queued[1:], strict=False))  # one after the other
+
+
+@pytest.mark.slow
 def test_a_preempted_job_is_queued_again_and_resumes(tmp_path: Path):
     """With submitit, a cluster sends SIGUSR2 before it preempts a job."""
     process = start(tmp_path, *LONG, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")

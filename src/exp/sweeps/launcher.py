@@ -80,7 +80,7 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
         from exp.sweeps.executors.cluster import Cluster  # Lazy: it imports submitit.
 
         settings = cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True))
-        return Cluster(settings, workers if is_search(config) else jobs)
+        return Cluster(settings, workers if is_search(config) else min(jobs, settings["max_queued"]))
     if uses_ray(config):
         from exp.sweeps.executors.ray import RayCluster  # Lazy: it imports Ray.
         from exp.sweeps.executors.ray_connection import read_settings

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 # Settings that are not passed to submitit.
-_OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
+_OURS = ("_target_", "cluster", "submitit_folder", "max_num_timeout", "max_queued")
 
 
 # Settings without a prefix in submitit, because every kind of cluster has them.

@@ -57,6 +57,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "engine": (OneOf(("auto", "eager", "replay")), "auto"),
     "device.name": (Text(re.compile(r"[^\s,\[\]]+"), _ONE_DEVICE), "cuda:0"),
     "precision": (OneOf(("fp32", "tf32", "bf16", "fp16")), "bf16"),
+    "compile": (_SWITCH, "true"),
     "preflight": (OneOf(("on", "off")), "on"),
     "threads": (Number(1, 1024, whole=True, null=True), "1"),
     "ema": (Number(0, 1, open_low=True, open_high=True, null=True), "0.99"),

@@ -8,6 +8,7 @@ from exp.errors import as_yaml
 # Keys of every config that older versions did not have, or had with another default: what their runs did.
 _FORMER_DEFAULTS: dict[str, Any] = {
     "batching.accumulate": 1,
+    "compile": False,
     "dataset.storage": "auto",
     "dataset.stratify": False,
     "dataset.train_on_val": False,

@@ -99,6 +99,7 @@ class Config:
     fold: int | None = None
     ema: float | None = None
     precision: str = "fp32"
+    compile: bool = False
 
 
 ConfigStore.instance().store("schema", Config)

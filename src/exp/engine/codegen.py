@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from exp.data.batches import Batch
+from exp.engine.compiled_forward import CompiledForward
 from exp.engine.memory_plan import MemoryPlan
 from exp.engine.operators import fastest_callable, out_variant
 from exp.engine.step import Gradients, StepOutputs
@@ -237,4 +238,5 @@ class CompiledSteps:
 
     by_batch_size: dict[int, CompiledStep] = field(default_factory=dict[int, CompiledStep])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
+    forward: CompiledForward | None = None  # by torch.compile
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

@@ -1,6 +1,6 @@
 """Capture the step once per batch size, and replay it once it has reproduced the bits of the eager step."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from itertools import chain
@@ -14,7 +14,7 @@ from exp.engine.codegen import CompiledStep, CompiledSteps, compile_trace
 from exp.engine.cuda_graph import capture_cuda_graph
 from exp.engine.optimizers import is_plain_torch, needs_closure, step_function
 from exp.engine.side_effects import first_difference, observable_state
-from exp.engine.step import EagerStep, Gradients, StepOutputs
+from exp.engine.step import EagerStep, Gradients, StepOutputs, eager_notes
 from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
 from exp.engine.updates import make_update
@@ -57,6 +57,10 @@ class ReplayStep:
         self.fallback_reason: str | None = (
             _SEVERAL.format(type(eager.optimizer).__name__) if needs_closure(eager.optimizer) else None
         )
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return eager_notes(self.fallback_reason)
 
     def stage(self, batch_size: int) -> Stage:
         """Return how the next step is made if its batch has `batch_size` rows."""

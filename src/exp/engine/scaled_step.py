@@ -1,13 +1,13 @@
 """The step of float16, in which small gradients would become 0: the loss is multiplied by a scale."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from exp.data.batches import Batch
-from exp.engine.step import EagerStep, StepOutputs
+from exp.engine.step import EagerStep, StepOutputs, eager_notes
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class ScaledStep:
     eager: EagerStep
     scaler: GradScaler
     fallback_reason: str | None = None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return [*eager_notes(self.fallback_reason), *self.eager.notes]
 
     def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
         outputs = StepOutputs()

@@ -1,6 +1,7 @@
 """One optimizer step: forward, loss, gradients, update."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from exp.data.batches import Batch
+from exp.engine.compiled_forward import CompiledForward
 from exp.engine.optimizers import needs_closure, step_function
 from exp.engine.pieces import Piece, Pieces
 from exp.engine.precision import Precision
@@ -46,6 +48,11 @@ class Step(Protocol):
         """Why replay was requested and eager steps are made instead; None if that is not the case."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to print about the steps made so far, in order."""
+        ...
+
 
 @dataclass(frozen=True)
 class EagerStep:
@@ -53,6 +60,7 @@ class EagerStep:
 
     Args:
         pieces: How each batch is cut into pieces, whose gradients are added; None: it is not.
+        compiled: What computes `forward` in its place; None: nothing.
     """
 
     model: nn.Module
@@ -61,10 +69,15 @@ class EagerStep:
     clip_grad_norm: float | None = None
     precision: Precision = field(default_factory=Precision)
     pieces: Pieces | None = None
+    compiled: CompiledForward | None = None
 
     @property
     def fallback_reason(self) -> None:
         return None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return () if self.compiled is None else self.compiled.notes
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -134,9 +147,12 @@ class EagerStep:
         """Compute the piece's part of the batch's loss, its outputs and its part of the gradients."""
         x, y, share = piece
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
-        with torch.enable_grad():
-            output = self.precision.compute_outputs(self.model, x)
-            loss: Tensor = self.criterion(output, y)
+        compiling = nullcontext() if self.compiled is None else self.compiled.compiling(len(x))
+        with torch.enable_grad(), compiling:
+            if self.compiled is None:
+                loss, output = forward(self.model, self.criterion, self.precision, x, y)
+            else:
+                loss, output = self.compiled(x, y)
             loss = loss if share is None else loss * share
             scaled = loss if scale is None else scale(loss)
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
@@ -146,6 +162,19 @@ class EagerStep:
         """Set the `grad` of every parameter."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
+
+
+def forward(
+    model: nn.Module, criterion: nn.Module, precision: Precision, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the loss and the outputs."""
+    output = precision.compute_outputs(model, x)
+    return criterion(output, y), output
+
+
+def eager_notes(fallback_reason: str | None) -> list[str]:
+    """Return the note that eager steps are made instead of replayed ones."""
+    return [] if fallback_reason is None else [f"engine=eager is in use: {fallback_reason}"]
 
 
 def _add(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:

@@ -113,7 +113,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     scaler = make_scaler(precision, optimizer)
     criterion = training_loss(model, objective.criterion)
     eager = EagerStep(model, criterion, optimizer, config.clip_grad_norm, precision, pieces)
-    step = make_step(config.engine, eager, scaler, to_train.compiled, plan.steps, work)
+    step = make_step(config, eager, scaler, to_train.compiled, plan.steps, work)
     average = None if config.ema is None else make_average(model, config.ema)
     if average is not None:
         step = AveragedStep(step, model, average)

@@ -53,7 +53,7 @@ class Training:
         self._lr = learner.lr  # of the latest update
         self._saved_at = 0.0
         self._has_gradients = True  # False once the model has failed to give them for histograms
-        self._fallback_noted = False
+        self._noted = 0  # notes of the step
 
     def __iter__(self) -> Iterator[Event]:
         plan = self._plan
@@ -98,10 +98,10 @@ class Training:
         windows = [b - a for a, b in pairwise([start, *logged])]
         self._lr = self._learner.lr
         losses, sums = self._learner.advance(islice(self._stream, sum(windows)), windows, self._batches.rows)
-        reason = self._learner.step.fallback_reason
-        if reason is not None and not self._fallback_noted:
-            self._fallback_noted = True
-            yield Noted(self._at(), f"engine=eager is in use: {reason}")
+        notes = self._learner.step.notes
+        while self._noted < len(notes):
+            self._noted += 1
+            yield Noted(self._at(), notes[self._noted - 1])
         for step, metrics in zip(logged, sums, strict=True):
             if not math.isfinite(metrics.loss_sum):
                 raise _diverged(losses, start + 1, "training", self._lr)

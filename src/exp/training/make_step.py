@@ -1,11 +1,17 @@
-"""Make the step of a run: eager or replayed, and with a scale for float16."""
+"""Make the step of a run: eager, replayed or compiled, and with a scale for float16."""
+
+from dataclasses import replace
+from functools import partial
 
 from torch.amp import GradScaler
 
+from exp.config.schema import Config
 from exp.engine.codegen import CompiledSteps
+from exp.engine.compiled_forward import CompiledForward
 from exp.engine.replay import ReplayStep
 from exp.engine.scaled_step import ScaledStep
-from exp.engine.step import EagerStep, Step
+from exp.engine.step import EagerStep, Step, forward
+from exp.errors import ConfigError
 
 # Number of steps above which replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
@@ -19,19 +25,35 @@ _SCALED = "precision=fp16 reads in each step whether the gradients are finite"
 
 
 def make_step(
-    engine: str, eager: EagerStep, scaler: GradScaler | None, compiled: CompiledSteps, steps: int, work: int
+    config: Config, eager: EagerStep, scaler: GradScaler | None, compiled: CompiledSteps, steps: int, work: int
 ) -> Step:
     """Return the step that makes the updates of `eager`.
 
     Args:
-        engine: `replay` or `eager`; auto: replay if it saves time.
+        config: Its `engine` is `replay` or `eager`; auto: replay if it saves time, unless torch.compile is used.
         scaler: The scale of the loss, for float16.
-        compiled: The compiled steps of the model.
+        compiled: What earlier jobs have compiled for the model; `forward` is set for later ones.
         steps: Number of updates in all.
         work: Rows of a step times parameters.
+
+    Raises:
+        ConfigError: The step is to be both replayed and compiled.
     """
+    if config.compile and config.engine == "replay":
+        raise ConfigError(
+            "engine=replay compile=true: a step is replayed or compiled, not both",
+            "engine=auto",
+            key="engine",
+            override="engine=auto",
+        )
     pays = steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
-    is_replayed = engine == "replay" or (engine == "auto" and pays)
+    is_replayed = config.engine == "replay" or (config.engine == "auto" and pays and not config.compile)
+    if config.compile:
+        if compiled.forward is None:
+            # Of an eager step without its optimizer, whose state is as large as the model, for later jobs.
+            compiled.forward = CompiledForward(partial(forward, eager.model, eager.criterion, eager.precision))
+        compiled.forward.notes.clear()
+        eager = replace(eager, compiled=compiled.forward)
     if scaler is not None:
         return ScaledStep(eager, scaler, _SCALED if is_replayed else None)
     return ReplayStep(eager, compiled) if is_replayed else eager

@@ -40,6 +40,10 @@ class AveragedStep:
     def fallback_reason(self) -> str | None:
         return self.inner.fallback_reason
 
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.inner.notes
+
     def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
         outputs = StepOutputs()
         for batch in batches:

@@ -64,7 +64,7 @@ class JobCache:
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
             return ModelToTrain(model, CompiledSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
-        of_step = [config.clip_grad_norm, config.precision, pieces and pieces.rows]
+        of_step = [config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
         key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
         if key not in self._models:
             _add(self._models, key, ModelToTrain(model, CompiledSteps()))

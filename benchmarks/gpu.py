@@ -1,19 +1,23 @@
-"""Print a table of the seven workloads on a GPU: eager, replayed and captured steps.
+"""Print a table of the seven workloads on a GPU: how many microseconds a step takes in each engine.
 
 python benchmarks/gpu.py                            all of it, in at most five minutes
 python benchmarks/gpu.py cancer --seconds 30        one workload
 python benchmarks/gpu.py --device cpu --seconds 60  where there is no GPU: whether this script works
 python benchmarks/gpu.py --check                    whether there is a GPU at all
 
-`eager` is the step as torch runs it, `replayed` the list of its operator calls, `captured` that list in a CUDA graph.
-Each trains in this process, with the default logging and validation and no files, for its share of the seconds.
-The first steps, in which a step is traced and captured, are not counted. A line below the table says whether the losses
-of each engine equal the eager ones to the bit.
+`plain` is a loop without exp, `eager` the step as torch runs it, `replayed` the list of its operator calls,
+`captured` that list in a CUDA graph, one for each step, and `compiled` the step with compile=true. Each trains in
+this process, with the default logging and validation and no files, for its share of the seconds. The first steps, in
+which a step is traced, captured or compiled, are not counted. Compiling takes longest, so it comes last, and may find
+no time left. A line below the table says whether the losses of an engine equal the eager ones to the bit, or how far
+apart they are. The last line is the time of a sweep of 64 jobs.
 """
 
 import argparse
 import platform
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,15 +27,23 @@ from typing import Any
 import torch
 from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
+from sweeps import RATES, SEEDS
 
-from exp.config.schema import CONF, validate
+from exp.config.schema import CONF, Config, validate
 from exp.engine import replay
 from exp.training.build import build
 from exp.training.events import Trained
 from exp.training.learner import Learner
 from exp.training.loop import Training
 
-ENGINES = {"eager": "eager", "replayed": "replay", "captured": "replay"}
+ENGINES = {
+    "eager": ["engine=eager"],
+    "replayed": ["engine=replay"],
+    "captured": ["engine=replay"],
+    "compiled": ["compile=true"],
+}
+ROWS = ["plain", *ENGINES]
+SWEEP_SECONDS = 90  # after which it is stopped
 WARM_UP = 100  # steps; a step proves itself in the first few, and a GPU's clocks rise
 
 
@@ -69,12 +81,14 @@ class Watched(Learner):
         return told
 
 
-def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
-    """Train until it is done, or the seconds are over."""
+def config_of(overrides: str, *more: str) -> Config:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = validate(
-            compose("config", [*overrides.split(), f"device={device}", f"engine={ENGINES[engine]}", "threads=1"])
-        )
+        return validate(compose("config", [*overrides.split(), *more, "threads=1"]))
+
+
+def time_engine(overrides: str, engine: str, device: str, seconds: float) -> Timed:
+    """Train until the run is over, or the seconds are."""
+    config = config_of(overrides, f"device={device}", *ENGINES[engine])
     with capturing(engine == "captured"):
         it = build(config)
         end = time.perf_counter() + seconds
@@ -93,6 +107,44 @@ def timed(overrides: str, engine: str, device: str, seconds: float) -> Timed:
     return found
 
 
+def time_plain(overrides: str, device: str, seconds: float) -> Timed:
+    """Train with a plain loop on the device, as contestants/plain.py does, without logging and validation."""
+    it = build(config_of(overrides, f"device={device}", "engine=eager"))
+    net, loss_of, update = it.model.train(), it.objective.criterion, it.learner.optimizer
+    x, y, size = it.data.train.x, it.data.train.target, it.batches.size
+    found, end = Timed(), time.perf_counter() + seconds
+    while found.made < it.plan.steps and time.perf_counter() < end:
+        order = torch.randperm(len(x), device=x.device) if it.batches.shuffle else None
+        xs, ys = (x, y) if order is None else (x[order], y[order])
+        if found.begun is None and found.made >= WARM_UP:
+            found.begun = time.perf_counter()
+        batches = list(zip(xs.split(size), ys.split(size), strict=True))[: it.batches.steps_per_epoch]
+        for xb, yb in batches:
+            update.zero_grad()
+            loss_of(net(xb), yb).backward()
+            update.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()  # once per epoch, where exp waits for the losses
+        found.made += len(batches)
+        if found.begun is not None:
+            found.timed += len(batches)
+            found.seconds = time.perf_counter() - found.begun
+    return found
+
+
+def time_sweep(device: str) -> str:
+    """Return the seconds of the sweep of benchmarks/sweeps.py, the whole process."""
+    values = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, SEEDS))}", f"device={device}"]
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-m", "exp", "-m", *values, "figures=false", "hydra.sweep.dir=sweep"]
+        start = time.perf_counter()
+        try:
+            subprocess.run(line, cwd=folder, check=True, capture_output=True, timeout=SWEEP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"more than {SWEEP_SECONDS} s"
+        return f"{time.perf_counter() - start:.1f} s"
+
+
 @contextmanager
 def capturing(wanted: bool) -> Iterator[None]:
     """Replay call by call, as on a CPU, unless CUDA graphs are `wanted`."""
@@ -105,53 +157,72 @@ def capturing(wanted: bool) -> Iterator[None]:
         replay.capture_cuda_graph = kept
 
 
-def verdict(eager: Timed, other: Timed) -> str:
-    """Whether the losses that both have are equal to the bit, and else the first step at which they are not."""
+def compare(eager: Timed, other: Timed) -> str:
+    """Return whether the losses that both have are equal to the bit, and otherwise how far apart they are."""
     both = sorted(eager.losses.keys() & other.losses.keys())
     apart = next((step for step in both if eager.losses[step] != other.losses[step]), None)
-    same = f"the same {len(both):,} losses" if apart is None else f"another loss at step {apart:,}"
+    if apart is None:
+        same = f"the same {len(both):,} losses"
+    else:
+        far = max(abs(eager.losses[step] - other.losses[step]) / abs(eager.losses[step]) for step in both)
+        same = f"another loss at step {apart:,}, up to {far:.1g} of it in {len(both):,} losses"
     return same if other.fallback_reason is None else f"{same}; eager after all: {other.fallback_reason}"
 
 
 def main() -> None:
-    arguments = parsed()
+    arguments = parse_arguments()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         sys.exit(
             f"make gpu: torch {torch.__version__} sees no CUDA device here (python benchmarks/gpu.py --device cpu)"
         )
     where = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.processor() or platform.machine()
-    told = f"{where}, torch {torch.__version__}, Python {platform.python_version()}"
+    described = f"{where}, torch {torch.__version__}, Python {platform.python_version()}"
     if arguments.check:
-        print(told)
+        print(described)
         return
-    engines = [engine for engine in ENGINES if arguments.device == "cuda" or engine != "captured"]
+    rows = [row for row in arguments.only if row in ROWS and (arguments.device == "cuda" or row != "captured")]
     workloads = arguments.workloads or list(WORKLOADS)
-    cells = [(workload, engine) for workload in workloads for engine in engines]
+    first = [(workload, row) for workload in workloads for row in rows if row != "compiled"]
+    cells = [*first, *((workload, "compiled") for workload in workloads if "compiled" in rows)]
     end = time.perf_counter() + arguments.seconds
     results: dict[str, dict[str, Timed]] = {workload: {} for workload in workloads}
-    for number, (workload, engine) in enumerate(cells):
-        share = (end - time.perf_counter()) / (len(cells) - number)
-        found = timed(WORKLOADS[workload], engine, arguments.device, share)
-        results[workload][engine] = found
-        print(f"{workload}, {engine}: {found.us} in {found.made:,} steps", file=sys.stderr, flush=True)
-    print(f"\nMicroseconds a step on {told}\n\n| | {' | '.join(workloads)} |\n|---|{'---|' * len(workloads)}")
-    for engine in engines:
-        print(f"| {engine} | {' | '.join(results[workload][engine].us for workload in workloads)} |")
-    print("\nLosses beside the eager ones, to the bit\n")
-    for workload, found in results.items():
-        for engine in engines[1:]:
-            print(f"{workload:18} {engine:9} {verdict(found['eager'], found[engine])}")
+    for number, (workload, row) in enumerate(cells):
+        left = end - time.perf_counter()
+        if left <= 0:
+            continue
+        share = left / (len(cells) - number)
+        if row == "plain":
+            found = time_plain(WORKLOADS[workload], arguments.device, share)
+        else:
+            found = time_engine(WORKLOADS[workload], row, arguments.device, share)
+        results[workload][row] = found
+        print(f"{workload}, {row}: {found.us} in {found.made:,} steps", file=sys.stderr, flush=True)
+    if rows:
+        print(f"\nMicroseconds a step on {described}\n\n| | {' | '.join(workloads)} |\n|---|{'---|' * len(workloads)}")
+    for row in rows:
+        cell = (results[workload][row].us if row in results[workload] else "no time left" for workload in workloads)
+        print(f"| {row} | {' | '.join(cell)} |")
+    if "eager" in rows:
+        print("\nLosses beside the eager ones\n")
+    for workload, by_row in results.items():
+        for row in ENGINES:
+            if row != "eager" and row in by_row and "eager" in by_row:
+                print(f"{workload:18} {row:9} {compare(by_row['eager'], by_row[row])}")
+    if "sweep" in arguments.only:
+        print(f"\nA sweep of {len(RATES) * len(SEEDS)} jobs in one worker: {time_sweep(arguments.device)}")
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all of them if none is named")
+    parser.add_argument("workloads", nargs="*", help=f"{', '.join(WORKLOADS)}; default: all")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--seconds", type=float, default=300.0, help="for all of it")
-    parser.add_argument("--check", action="store_true", help="only say what the device is")
+    everything = [*ROWS, "sweep"]
+    parser.add_argument("--only", nargs="+", choices=everything, default=everything, metavar="ROW")
+    parser.add_argument("--seconds", type=float, default=270.0, help="for the table")
+    parser.add_argument("--check", action="store_true", help="only print the device")
     arguments = parser.parse_args()
     if unknown := set(arguments.workloads) - set(WORKLOADS):
-        parser.error(f"no workload is called {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+        parser.error(f"unknown workload {', '.join(sorted(unknown))} (available: {', '.join(WORKLOADS)})")
     return arguments
 
 

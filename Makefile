@@ -51,10 +51,10 @@ notebooks: $(DEV)
 bench: $(BENCH)
 	$(py) benchmarks/bench.py $(ARGS)
 
-# Where there is a CUDA device, in eight minutes: the tests that need one, and a table of the seven workloads.
+# Where there is a CUDA device, in eight minutes: the tests that need one, a table of the seven workloads, and a sweep.
 gpu: $(DEV)
 	@$(py) benchmarks/gpu.py --check
-	$(py) -m pytest -m gpu -p no:cacheprovider tests/engine tests/config
+	$(py) -m pytest -m gpu -p no:cacheprovider tests/engine tests/config tests/training
 	$(py) benchmarks/gpu.py $(ARGS)
 
 # What a run needs, and what a developer needs too. Rebuilt when one of the two files changes.

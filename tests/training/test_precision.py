@@ -182,3 +182,13 @@ def test_tf32_is_set_for_the_run_alone():
 def test_what_does_not_fit_a_precision_is_refused(line: str, message: str):
     with pytest.raises(ConfigError, match=message):
         build(config_of(*line.split(), "device=cpu"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])
+def test_on_a_gpu_the_first_loss_is_within_the_bound(name: str):
+    line = "dataset=digits model=cnn batching=full epochs=3 log_every=1 device=cuda"
+    exact, _, _ = trained(build(config_of(*line.split())))
+    narrow, _, _ = trained(build(config_of(*line.split(), f"precision={name}")))
+    assert narrow[0] == pytest.approx(exact[0], rel=BOUNDS.get(name, 0.005))
+    assert narrow != exact

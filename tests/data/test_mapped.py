@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,9 @@ def assert_same(one: Splits, other: Splits) -> None:
 
 
 def both(line: str) -> tuple[Splits, Splits]:
-    in_memory, mapped = (build(config_of(*line.split(), f"dataset.storage={one}")).data for one in ("memory", "mapped"))
+    in_memory, mapped = (
+        build(config_of(*line.split(), f"++dataset.storage={one}")).data for one in ("memory", "mapped")
+    )
     assert maps.is_mapped(mapped.train.x)
     assert not maps.is_mapped(in_memory.train.x)
     return in_memory, mapped
@@ -88,7 +91,7 @@ def test_mapped_arrays_are_those_in_memory(source: str, options: str):
 def test_classes_divided_evenly_and_a_dataset_of_a_function():
     write_arrays()
     assert_same(*both("dataset=arrays dataset.path=columns.npz dataset.stratify=true"))
-    assert_same(*both("dataset=cancer +dataset.storage=memory"))
+    assert_same(*both("dataset=cancer"))
 
 
 @pytest.mark.parametrize("kind", ["standard", "robust"])
@@ -138,6 +141,16 @@ def test_what_cannot_be_fitted_a_column_at_a_time_is_refused():
             )
         assert caught.value.override == f"dataset.scaler={fix}"
     assert_same(*both("dataset=arrays dataset.path=sequences.npz dataset.scaler=none model=gru"))
+
+
+def test_an_embedding_that_needs_all_rows_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch):
+    write_arrays()
+    monkeypatch.setattr("exp.training.build_model.available_memory", lambda: 2**10)
+    line = "dataset=arrays dataset.path=wide.npz dataset.storage=mapped".split()
+    with pytest.raises(ConfigError, match="MLP fits its embedding to all training rows in memory") as caught:
+        build(config_of(*line, "model=mlp", "model.embedding=piecewise"))
+    assert caught.value.override == "model.embedding=null"
+    build(config_of(*line, "model=mlp"))
 
 
 def test_a_full_disk_is_an_error_before_anything_is_written(monkeypatch: pytest.MonkeyPatch):
@@ -329,3 +342,65 @@ def test_rows_that_depend_on_all_columns_are_refused():
         with pytest.raises(ConfigError) as caught:
             build(config_of(*TABLE.split(), options, "dataset.storage=mapped"))
         assert caught.value.fix == fix
+
+
+MINE = """
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset
+
+class Rows(Dataset):
+    target_names = ("no", "yes")
+
+    def __init__(self, rows=200):
+        self.x = torch.from_numpy(np.random.default_rng(0).normal(size=(rows, 4)).astype(np.float32))
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, number):
+        return self.x[number], int(self.x[number].sum() > 0)
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield from Rows()
+
+class Ragged(Rows):
+    def __getitem__(self, number):
+        return self.x[number, : 3 + (number < 7)], 0
+
+def arrays():
+    rows = Rows()
+    return rows.x.numpy(), np.array([y for _, y in (rows[i] for i in range(len(rows)))])
+"""
+
+
+def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
+    Path("mine_mapped.py").write_text(MINE)
+    monkeypatch.syspath_prepend(".")
+    monkeypatch.setattr("exp.config.allowlist.USER_PACKAGES", ("mine_mapped",))
+    line = "dataset=iris dataset._target_=mine_mapped."
+    data = both(f"{line}Rows +dataset.rows=150")
+    assert_same(*data)
+    assert data[0].classes == ("no", "yes")
+    assert sum(map(len, data[0].splits.values())) == 150
+    rows, arrays = (build(config_of(*f"{line}{name}".split())).data for name in ("Rows", "arrays"))
+    assert torch.equal(rows.train.x, arrays.train.x)
+    assert torch.equal(rows.train.y, arrays.train.y)
+    for name, problem in (("Stream", "Stream is an iterable dataset"), ("Ragged", r"row 7 of Ragged is float32 \[3\]")):
+        with pytest.raises(DataError, match=problem):
+            build(config_of(*f"{line}{name}".split()))
+
+
+def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
+    assert exp("cache").stdout == f"{tmp_path}/cache: 0 datasets, 0 MB\n"
+    find_or_write("key", "rows.csv, split null", lambda to: (to / "x").write_bytes(bytes(2_000_000)) and None)
+    listed = exp("cache")
+    assert listed.stdout == f"         2 MB  rows.csv, split null\n{tmp_path}/cache: 1 dataset, 2 MB\n"
+    refused = exp("cache", "clear")
+    assert refused.returncode == 1
+    assert "try: exp cache clear yes=true" in refused.stderr
+    assert exp("cache", "clear", "yes=true").stdout == "removed 1 dataset, 2 MB\n"
+    assert not [*(tmp_path / "cache").iterdir()]
+    wrong = exp("cache", "empty")
+    assert (wrong.returncode, "must be one of list, clear" in wrong.stderr) == (1, True)

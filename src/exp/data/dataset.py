@@ -15,6 +15,7 @@ from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import Scratch
+from exp.data.user_dataset import is_torch_dataset, read_rows
 from exp.errors import DataError
 
 
@@ -101,7 +102,7 @@ _USUAL_CLASSES = 20
 
 
 def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
-    """Convert a scikit-learn Bunch (`data`, `target`, and names if it has them) or a pair (x, y) to a Dataset.
+    """Convert a Bunch of scikit-learn (`data`, `target`, and names), a pair (x, y) or a torch Dataset to a Dataset.
 
     A float target means regression. Integers, booleans and text mean classes, numbered in sorted order.
 
@@ -113,6 +114,8 @@ def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
     """
     if isinstance(source, Dataset):
         return source
+    if is_torch_dataset(source):
+        source = read_rows(source, scratch)
     pair: Any = (source.data, source.target) if hasattr(source, "target") else source
     if not (isinstance(pair, tuple) and len(cast("tuple[Any, ...]", pair)) == 2):
         raise DataError(

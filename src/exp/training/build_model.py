@@ -9,10 +9,16 @@ from torch import nn
 from exp.config.instantiate import import_target, instantiate, select_accepted
 from exp.config.schema import Config
 from exp.config.user_code import place_of
+from exp.data.mapped.maps import is_mapped
+from exp.data.memory import available_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
 from exp.errors import ConfigError, as_yaml
+from exp.models.number_embeddings import Piecewise
 from exp.training.weights import without_weights
+
+# Bytes for a feature of a row while piecewise embeddings find their bins: copies in float32 and twice in float64.
+_TO_INITIALIZE = 20
 
 
 def build_model(config: Config, passed: Mapping[str, Any]) -> nn.Module:
@@ -66,11 +72,21 @@ def fit_initial(model: nn.Module, train: Split) -> None:
     """Fit the initial parameters to the training rows, if the model has a method `initialize(x)`.
 
     Raises:
-        ConfigError: The method fails.
+        ConfigError: The method fails, or rows in a mapped file are too large for it.
     """
     initialize = getattr(model, "initialize", None)
     if not callable(initialize):
         return
+    needed, available = train.x.numel() * _TO_INITIALIZE, available_memory()
+    is_fitted = any(isinstance(module, Piecewise) for module in model.modules())
+    if is_fitted and is_mapped(train.x) and available is not None and needed > available:
+        raise ConfigError(
+            f"model: {type(model).__name__} fits its embedding to all training rows in memory, which needs "
+            f"{needed / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are available",
+            "model.embedding=null, or model=mlp",
+            key="model.embedding",
+            override="model.embedding=null",
+        )
     try:
         initialize(train.x)
     except Exception as error:

@@ -1,0 +1,79 @@
+"""Rows of a map-style torch Dataset of the user's: `len(dataset)` pairs of x and y."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset
+
+from exp.data.mapped.maps import release_pages
+from exp.data.mapped.scratch import Scratch
+from exp.errors import DataError
+
+# Rows after which the pages of a file are released.
+_ROWS = 2**14
+
+
+def is_torch_dataset(source: object) -> bool:
+    """Return whether `source` is a dataset of torch, or has its methods and is no sequence of another kind."""
+    return isinstance(source, TorchDataset) or (
+        hasattr(source, "__getitem__")
+        and hasattr(source, "__len__")
+        and not hasattr(source, "keys")
+        and not isinstance(source, list | tuple | str | np.ndarray)
+    )
+
+
+def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
+    """Return `data` [N, ...] and `target` [N, ...] of a dataset, read once from its first row to its last.
+
+    Args:
+        scratch: Where they are written if they are too large for memory; None: they are in memory.
+
+    Raises:
+        DataError: It has no length, or its rows are not pairs of equal shapes and types.
+    """
+    name = type(source).__name__
+    if isinstance(source, IterableDataset) or not hasattr(source, "__len__"):
+        raise DataError(
+            f"dataset: {name} is an iterable dataset: its rows have no numbers, so they cannot be divided, shuffled "
+            "with the bits of the plain script, or found again when the run is resumed",
+            "a map-style torch Dataset, with __len__ and __getitem__",
+        )
+    count = len(source)
+    if not count:
+        raise DataError(f"dataset: {name} has no rows", "a dataset with rows")
+    x, y = (_make_array(part, count, scratch) for part in _get_row(source, 0, name))
+    for number in range(count):
+        for array, part in zip((x, y), _get_row(source, number, name), strict=True):
+            if part.shape != array.shape[1:] or (part.dtype != array.dtype and part.dtype.kind not in "US"):
+                raise DataError(
+                    f"dataset: row {number} of {name} is {part.dtype} {list(part.shape)}, and row 0 is "
+                    f"{array.dtype} {list(array.shape[1:])}",
+                    "rows of the same shape and type",
+                )
+            array[number] = part
+        if number % _ROWS == 0:
+            release_pages(x)
+    names = {key: getattr(source, key, None) for key in ("feature_names", "target_names")}
+    return SimpleNamespace(data=x, target=y if y.dtype != object else y.astype(str), **names)
+
+
+def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    row: Any = source[number]
+    if not isinstance(row, list | tuple) or len(cast("tuple[Any, ...]", row)) != 2:
+        raise DataError(
+            f"dataset: {name} must return a pair (x, y) for each row, got {type(row).__name__}",
+            "return x, y in __getitem__",
+        )
+    x, y = cast("tuple[Any, Any]", row)
+    return np.asarray(x), np.asarray(y)
+
+
+def _make_array(part: NDArray[Any], count: int, scratch: Scratch | None) -> NDArray[Any]:
+    if part.dtype.kind in "US":
+        return np.empty((count, *part.shape), dtype=object)
+    shape = (count, *part.shape)
+    return np.empty(shape, part.dtype) if scratch is None else scratch.empty(shape, part.dtype)

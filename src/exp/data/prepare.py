@@ -12,7 +12,7 @@ from exp.data.dataset import Dataset
 from exp.data.folds import Fold
 from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
-from exp.data.split_notes import describe_splits
+from exp.data.split_notes import describe_columns, describe_rows
 from exp.data.splits import Split, Splits
 from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError, DataError, pluralize
@@ -59,7 +59,8 @@ def prepare(
         parts[2] = replace(parts[2], given=dataset.y[rows[2]].astype(np.float64).reshape(len(rows[2]), -1))
     train, val, test = parts if len(parts) == 3 else parts * 3
     unknown = preprocessing.count_unknown(encoded[np.concatenate([*rows[1:], np.zeros(0, dtype=np.int64)])])
-    notes = describe_splits(dataset, preprocessing, rows, unknown, validation_rows, fold)
+    about_columns = describe_columns(dataset, preprocessing, unknown, validation_rows)
+    notes = (*about_columns, *describe_rows(dataset, rows, fold))
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
 
 

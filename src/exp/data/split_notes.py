@@ -18,18 +18,12 @@ from exp.errors import pluralize
 _MAX_ROWS = 2**22
 
 
-def describe_splits(
-    dataset: Dataset,
-    preprocessing: Preprocessing,
-    rows: Sequence[NDArray[np.int64]],
-    unknown: Mapping[str, int],
-    validation_rows: int,
-    fold: Fold | None,
+def describe_columns(
+    dataset: Dataset, preprocessing: Preprocessing, unknown: Mapping[str, int], validation_rows: int
 ) -> tuple[str, ...]:
-    """Return the notes on a dataset and its splits.
+    """Return the notes on a dataset and its columns.
 
     Args:
-        rows: The row numbers of train, val and test; train alone if it is not split.
         unknown: How many of the rows that are not for training have an unknown category, by column.
         validation_rows: How many validation rows were added to the training rows.
     """
@@ -40,6 +34,12 @@ def describe_splits(
         *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
         *_rare_categories(preprocessing),
         *preprocessing.describe_unknown(unknown),
+    )
+
+
+def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold | None) -> tuple[str, ...]:
+    """Return the notes on the splits; `rows` are the row numbers of train, val and test, or of train alone."""
+    return (
         *_describe_repeated_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
         *([] if fold is None else describe_rare_classes(dataset, fold)),

@@ -20,7 +20,9 @@ from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import ColumnFile, Scratch
 from exp.data.prepare import check_has_features, divide_rows
 from exp.data.preprocessing import Preprocessing
-from exp.data.split_notes import describe_splits
+from exp.data.scalers.base import Scaler
+from exp.data.scalers.registry import SCALERS
+from exp.data.split_notes import describe_columns, describe_rows
 from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError
 
@@ -58,23 +60,26 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
         dataset, choices.split, choices.seed, choices.stratify, choices.train_on_val, choices.fold
     )
     ends = np.cumsum([0, *map(len, rows)]).tolist()
+    scale = fit_target_scale(dataset.y, dataset.target_kind, rows[0], choices.scale_target, dataset.target)
+    targets = replace(Preprocessing.of_columns(dataset, []), target_scale=scale)
+    for name, part in zip(SPLITS, rows, strict=False):
+        _write_vectors(dataset, targets, part, folder, name)
+        if name == "test" and choices.fold is not None and dataset.classes is None:
+            _write(folder / "test.given", [dataset.y[part].astype(np.float64)])
+    row_notes = describe_rows(dataset, rows, choices.fold)
+    release_pages(dataset.y)
     with closing(scratch.columns(len(dataset.x), dataset.x.shape[1], dataset.x.dtype)) as columns:
         _copy_columns(dataset.x, columns)
         for number in range(columns.count):
             columns.permute(number, rows)
+        del rows, part  # of 100 million rows, 800 MB
         preprocessing, kept, unknown = _fit(dataset, columns, ends, choices)
-        check_has_features(dataset, preprocessing, len(rows[0]))
-        scale = fit_target_scale(dataset.y, dataset.target_kind, rows[0], choices.scale_target, dataset.target)
+        check_has_features(dataset, preprocessing, ends[1])
         preprocessing = replace(preprocessing, target_scale=scale)
-        notes = describe_splits(dataset, preprocessing, rows, unknown, validation_rows, choices.fold)
-        for name, part in zip(SPLITS, rows, strict=False):
-            _write_vectors(dataset, preprocessing, part, folder, name)
-            if name == "test" and choices.fold is not None and dataset.classes is None:
-                _write(folder / "test.given", [dataset.y[part].astype(np.float64)])
-        del rows  # of 100 million rows, 800 MB
         for name, start, stop in zip(SPLITS, ends, ends[1:], strict=False):
             blocks = columns.blocks(kept, start, stop, _VALUES)
             _write(folder / f"{name}.x", (preprocessing.transform(block).astype(np.float32) for block in blocks))
+    notes = (*describe_columns(dataset, preprocessing, unknown, validation_rows), *row_notes)
     y = preprocessing.targets_to_tensor(dataset.y[:1]).numpy()
     meta = {
         "sizes": np.diff(ends).tolist(),
@@ -124,7 +129,7 @@ def _fit(
     """
     fitted: list[Column] = []
     kept: list[int] = []
-    scalers: list[Any] = []
+    scalers: list[Scaler] = []
     unknown: dict[str, int] = {}
     for number, column in enumerate(dataset.columns):
         is_category = isinstance(column, CategoryColumn)
@@ -138,8 +143,12 @@ def _fit(
             file.write(number, values)
             unknown[one.name] = int((values[ends[1] :] == UNKNOWN).sum())
         elif choices.scaler != "none":
-            alone = Preprocessing.of_columns(dataset, [one]).with_scaler(choices.scaler, values[:, None])
-            scalers += [] if alone.scaler is None else [alone.scaler]
+            features = one.transform(values)
+            del values
+            scalers += [
+                SCALERS[choices.scaler].fit(features[:, place : place + 1])
+                for place in np.flatnonzero(one.is_scaled).tolist()
+            ]
     preprocessing = Preprocessing.of_columns(dataset, fitted)
     if scalers:
         preprocessing = replace(preprocessing, scaler=type(scalers[0]).join(scalers))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column
+from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.fit import fit_column
 from exp.data.dataset import Dataset
@@ -143,16 +143,19 @@ def _fit(
             file.write(number, values)
             unknown[one.name] = int((values[ends[1] :] == UNKNOWN).sum())
         elif choices.scaler != "none":
-            features = one.transform(values)
-            del values
-            scalers += [
-                SCALERS[choices.scaler].fit(features[:, place : place + 1])
-                for place in np.flatnonzero(one.is_scaled).tolist()
-            ]
+            scalers += _fit_scalers(one, values, choices.scaler)
+        del values  # before the next column is read
     preprocessing = Preprocessing.of_columns(dataset, fitted)
     if scalers:
         preprocessing = replace(preprocessing, scaler=type(scalers[0]).join(scalers))
     return preprocessing, kept, unknown
+
+
+def _fit_scalers(column: Column, values: Floats, kind: str) -> list[Scaler]:
+    """Return a scaler for each feature of the column that is scaled, fitted on values [N] of the training rows."""
+    features = column.transform(values)
+    scaled = np.flatnonzero(column.is_scaled).tolist()
+    return [SCALERS[kind].fit(np.ascontiguousarray(features[:, place : place + 1])) for place in scaled]
 
 
 def _write_vectors(

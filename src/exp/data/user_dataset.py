@@ -63,7 +63,8 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
 
 def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     row: Any = source[number]
-    if not isinstance(row, list | tuple) or len(cast("tuple[Any, ...]", row)) != 2:
+    is_pair = isinstance(row, list | tuple) and len(cast("tuple[Any, ...]", row)) == 2
+    if not is_pair:
         raise DataError(
             f"dataset: {name} must return a pair (x, y) for each row, got {type(row).__name__}",
             "return x, y in __getitem__",

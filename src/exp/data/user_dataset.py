@@ -63,10 +63,10 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
 
 def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     row: Any = source[number]
-    is_pair = isinstance(row, list | tuple) and len(cast("tuple[Any, ...]", row)) == 2
-    if not is_pair:
+    kind: type[Any] = type(row)
+    if not (issubclass(kind, list | tuple) and len(row) == 2):
         raise DataError(
-            f"dataset: {name} must return a pair (x, y) for each row, got {type(row).__name__}",
+            f"dataset: {name} must return a pair (x, y) for each row, got {kind.__name__}",
             "return x, y in __getitem__",
         )
     x, y = cast("tuple[Any, Any]", row)

@@ -63,10 +63,10 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
 
 def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     row: Any = source[number]
-    kind: type[Any] = type(row)
-    if not (issubclass(kind, list | tuple) and len(row) == 2):
+    kind: str = row.__class__.__name__
+    if not isinstance(row, list | tuple) or len(cast("tuple[Any, ...]", row)) != 2:
         raise DataError(
-            f"dataset: {name} must return a pair (x, y) for each row, got {kind.__name__}",
+            f"dataset: {name} must return a pair (x, y) for each row, got {kind}",
             "return x, y in __getitem__",
         )
     x, y = cast("tuple[Any, Any]", row)

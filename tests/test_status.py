@@ -133,6 +133,7 @@ def test_a_sweep_that_is_killed_died_and_is_finished_by_a_resume(tmp_path: Path)
     assert "\njobs      1 finished, 1 left\n" in status(tmp_path, "sweep")[1]
 
 
+@pytest.mark.slow
 def test_the_trials_that_a_search_has_not_begun_are_left(tmp_path: Path):
     line = "-m dataset=moons hydra/sweeper=optuna optimizer.lr=interval(0.1,1) figures=false hydra.sweep.dir=sweep"
     assert exp_in(tmp_path, *line.split(), "epochs=1", "hydra.sweeper.n_trials=3").returncode == 0

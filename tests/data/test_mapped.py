@@ -217,6 +217,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next():
     assert [path.name for path in cache_folder().iterdir() if path.is_dir()] == ["key"]
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_being_written_is_not_cleared():
     process = writer(3)
     assert process.stdout is not None

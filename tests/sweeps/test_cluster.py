@@ -145,6 +145,7 @@ def status_of(job: Path) -> str:
     return summary.read(job).get("status", "")
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_killed_cluster_sweep_are_collected_not_started_twice(tmp_path: Path):
     long = [word.replace("12000", "40000") for word in LONG]
     process = start(tmp_path, *long, "seed=1,2", LOCAL, "hydra.sweep.dir=sweep")

@@ -96,6 +96,7 @@ def test_a_killed_sweep_is_resumed_by_the_same_line(tmp_path: Path):
     assert json.loads((sweep / "0/summary.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_another_machine_runs_is_not_resumed(tmp_path: Path):
     assert exp_in(tmp_path, *LINE).returncode == 0
     path = tmp_path / "sweep/sweep.json"
@@ -109,6 +110,7 @@ def test_a_sweep_that_another_machine_runs_is_not_resumed(tmp_path: Path):
     assert exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_another_machine_runs_is_not_started_twice(tmp_path: Path):
     assert exp_in(tmp_path, *LINE).returncode == 0
     path = tmp_path / "sweep/1/summary.json"

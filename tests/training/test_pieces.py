@@ -32,7 +32,7 @@ LOSSES = [
     "dataset=diabetes loss=huber dataset.scale_target=true",
     "dataset=diabetes dataset._target_=sklearn.datasets.load_linnerud dataset.scale_target=true",
     "dataset=wine model=tabm model.k=3 loss.class_weights=balanced",
-    "dataset=digits model=gru",
+    pytest.param("dataset=digits model=gru", marks=pytest.mark.slow),
     "dataset=arrays dataset.path=rows.npz dataset.weight=w loss=mse",
     "dataset=wine clip_grad_norm=0.1",
 ]

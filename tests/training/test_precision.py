@@ -29,7 +29,7 @@ MODELS = [
     "dataset=wine model.hidden=[64,64]",
     "dataset=wine model=tabm model.k=4",
     "dataset=iris model=realmlp model.hidden=[32,32]",
-    "dataset=digits model=gru batching=full",
+    pytest.param("dataset=digits model=gru batching=full", marks=pytest.mark.slow),
     "dataset=digits model=cnn batching=full",
     "dataset=diabetes loss=huber dataset.scale_target=true",
     "dataset=moons loss=bce_with_logits",

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exp.data.mapped.maps import is_mapped, iterate_parts
+from exp.data.mapped.maps import as_bytes, is_mapped, iterate_parts, release_pages
 from exp.data.preprocessing import Preprocessing
 from exp.data.row_weights import pack
 from exp.data.target_scale import TargetScale
@@ -139,14 +139,18 @@ class Splits:
         if self.classes is None:
             return np.zeros(0)
         y, of_row = self.train.class_numbers, self.train.row_weights
-        return np.bincount(y, of_row, len(self.classes)).astype(np.float64)
+        totals = np.bincount(y, of_row, len(self.classes)).astype(np.float64)
+        release_pages(y)
+        return totals
 
     @property
     def split_fingerprint(self) -> str:
         """SHA-256 of the numbers of the rows in each split: equal for the same division of the same dataset only."""
         digest = hashlib.sha256()
         for split in (self.train, self.val, self.test):
-            digest.update(len(split).to_bytes(8, "little") + np.sort(split.row_numbers).tobytes())
+            digest.update(len(split).to_bytes(8, "little"))
+            digest.update(as_bytes(np.sort(split.row_numbers)))  # tobytes() would copy 8 bytes a row
+            release_pages(split.row_numbers)
         return digest.hexdigest()
 
     @property

@@ -22,6 +22,7 @@ from exp.data.files import table
 from exp.data.mapped import cache, maps
 from exp.data.mapped.cache import cache_folder, find_or_write
 from exp.data.mapped.scratch import Scratch
+from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.registry import SCALERS
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError, ExpError
@@ -332,6 +333,26 @@ def test_any_table_is_mapped_as_in_memory_or_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 30)
     monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 300)
     assert sum(check_any_table(seed, tmp_path) for seed in range(60)) > 20
+
+
+def test_categories_of_many_words_are_written_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    """4,000 features of a column in float64 would take gigabytes for the rows of a block of columns."""
+    words = [f"w{number}" for number in range(300)]
+    Path("rows.csv").write_text("\n".join(["word,number,y", *(f"{w},{i},{i % 7}.5" for i, w in enumerate(words * 4))]))
+    sizes: list[int] = []
+    transform = Preprocessing.transform
+
+    def record(self: Preprocessing, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        features = transform(self, x)
+        sizes.append(features.size)
+        return features
+
+    monkeypatch.setattr("exp.data.mapped.write._VALUES", 10_000)
+    monkeypatch.setattr(Preprocessing, "transform", record)
+    line = "dataset=table dataset.path=rows.csv dataset.target=y dataset.max_categories=null model=mlp"
+    data = build(config_of(*line.split(), "dataset.storage=mapped")).data
+    assert len(data.features) > 250
+    assert max(sizes) <= 10_000
 
 
 def test_rows_that_depend_on_all_columns_are_refused():

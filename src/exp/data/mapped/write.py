@@ -16,6 +16,7 @@ from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.fit import fit_column
 from exp.data.dataset import Dataset
 from exp.data.folds import Fold
+from exp.data.mapped.cache import check_disk
 from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import ColumnFile, Scratch
 from exp.data.prepare import check_has_features, divide_rows
@@ -76,14 +77,17 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
         preprocessing, kept, unknown = _fit(dataset, columns, ends, choices)
         check_has_features(dataset, preprocessing, ends[1])
         preprocessing = replace(preprocessing, target_scale=scale)
+        features = len(preprocessing.features)
+        check_disk(ends[-1] * features * np.dtype(np.float32).itemsize)
+        values = _VALUES * len(kept) // max(len(kept), features)  # of the columns: a category has many features
         for name, start, stop in zip(SPLITS, ends, ends[1:], strict=False):
-            blocks = columns.blocks(kept, start, stop, _VALUES)
+            blocks = columns.blocks(kept, start, stop, values)
             _write(folder / f"{name}.x", (preprocessing.transform(block).astype(np.float32) for block in blocks))
     notes = (*describe_columns(dataset, preprocessing, unknown, validation_rows), *row_notes)
     y = preprocessing.targets_to_tensor(dataset.y[:1]).numpy()
     meta = {
         "sizes": np.diff(ends).tolist(),
-        "features": len(preprocessing.features),
+        "features": features,
         "y": [str(y.dtype), list(y.shape[1:])],
         "fingerprint": dataset.fingerprint,
         "preprocessing": preprocessing.to_json(),

@@ -8,8 +8,9 @@ import forking
 import pytest
 from conftest import one_in
 
-from exp.cli.commands import COMMANDS
+from exp.cli.commands import COMMANDS, help_of, load, parse_arguments
 from exp.config.schema import CONF
+from exp.errors import ConfigError
 
 
 def lines_of(exp, *arguments: str) -> list[str]:
@@ -102,6 +103,21 @@ def test_an_unknown_topic_is_an_error(exp):
 
 def test_version_prints_the_version_of_exp(exp):
     assert lines_of(exp, "--version")[0].startswith(f"exp {version('exp')} (torch {version('torch')}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_an_answer_to_an_unknown_argument(command: str):
+    function = load(command)
+    assert help_of(function).startswith(f"usage: python -m exp {command}")
+    with pytest.raises(ConfigError) as error:
+        parse_arguments(function, ["ys=true"])
+    assert f"python -m exp {command}" in error.value.fix
+
+
+def test_an_unknown_argument_leaves_the_action_in_the_corrected_line():
+    with pytest.raises(ConfigError) as error:
+        parse_arguments(load("cache"), ["clear", "ys=true"])
+    assert error.value.fix == "python -m exp cache clear yes=true"
 
 
 @pytest.mark.parametrize("command", one_in(3, COMMANDS))

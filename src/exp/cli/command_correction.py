@@ -114,7 +114,8 @@ def _key_of_word(word: str, free: _Parameters) -> str | None:
         if word in WORDS_OF.get(key, ()) or is_table or is_out or (free[key].annotation is int and word.isdecimal()):
             return key
     folder = next((key for key in required if key in _FOLDERS), None)
-    return folder or next(iter(required), None)
+    bare = [key for key in free if free[key].kind is Parameter.POSITIONAL_ONLY]
+    return folder or next(iter([*required, *bare]), None)
 
 
 def _required(parameters: _Parameters) -> list[str]:
@@ -123,7 +124,7 @@ def _required(parameters: _Parameters) -> list[str]:
 
 def example_words(command: Callable[..., None]) -> list[str]:
     """Return the arguments of the docstring's example: each required one."""
-    found = re.search(r"^ *python -m exp \w+ (.+)$", inspect.getdoc(command) or "", re.MULTILINE)
+    found = re.search(r"^ *python -m exp \w+ ?(.*)$", inspect.getdoc(command) or "", re.MULTILINE)
     assert found is not None, command
     return found[1].split()
 

@@ -98,11 +98,11 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
 
 
 def _usage(key: str, parameter: Parameter) -> str:
-    """Return how an argument is written: RUN, FOLDER..., --json or split=."""
+    """Return how an argument is written: RUN, [ACTION], FOLDER..., --json or split=."""
     if parameter.kind is Parameter.VAR_POSITIONAL:
         return f"{key.upper().removesuffix('S')}..."
     if parameter.kind is Parameter.POSITIONAL_ONLY:
-        return key.upper()
+        return key.upper() if parameter.default is Parameter.empty else f"[{key.upper()}]"
     return f"--{key}" if f"--{key}" in FLAGS else f"{key}="
 
 

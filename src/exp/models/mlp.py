@@ -60,7 +60,7 @@ class MLP(nn.Sequential):
         features = make_feature_embedding(in_features, cardinalities, embedding, category_dim)
         widths = layer_widths(in_features, features, hidden)
         if residual and all(before != after for before, after in pairwise(widths[1:])):
-            raise ValueError(f"residual needs a hidden layer as wide as the one before it, got {widths[1:]}")
+            raise ValueError(f"residual needs a layer as wide as the one before it, got widths {widths[1:]}")
         layers: list[nn.Module] = [] if features is None else [features]
         for number, (before, after) in enumerate(pairwise(widths)):
             block: list[nn.Module] = [nn.Linear(before, after)]

@@ -11,6 +11,10 @@ from exp.config.overrides import quote_text, reads_as, text_override
 from exp.data.reading.header import strip_name
 from exp.errors import ConfigError, DataError, nearest
 
+# Targets of datasets that are read from files of numbers and words.
+FILE_DATASETS = ("exp.data.files.table", "exp.data.files.arrays")
+
+
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
 IMAGES = (".png", ".jpg", ".jpeg")
@@ -77,7 +81,7 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
     target = str(dataset.get("_target_"))
     if target == "exp.data.images.images" and isinstance(dataset.get("path"), str):
         find_image_folder(dataset["path"])
-    if target not in ("exp.data.files.table", "exp.data.files.arrays"):
+    if target not in FILE_DATASETS:
         return
     find = find_files if target.endswith("table") else find_file
     for key in DATA_PATHS:

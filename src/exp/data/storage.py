@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.data.estimate import estimate_memory
-from exp.data.input_files import find_files
+from exp.data.input_files import FILE_DATASETS, find_files
 from exp.data.memory import available_memory
 from exp.errors import DataError
 
@@ -43,7 +43,7 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
 
 def list_files(node: Mapping[str, Any]) -> list[Path]:
     """Return the files that hold the rows of the dataset; none if it is made by a function."""
-    if node["_target_"] not in ("exp.data.files.table", "exp.data.files.arrays"):
+    if node["_target_"] not in FILE_DATASETS:
         return []
     names = ("path", "y_path", "val_path", "test_path")
     given = {name: str(node[name]) for name in names if node.get(name) is not None}

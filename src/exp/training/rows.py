@@ -1,13 +1,12 @@
 """The rows of a run: its dataset loaded and divided, in memory or in mapped files."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from exp.config.allowlist import READ_BY_EXP
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.folds import Fold
+from exp.data.input_files import FILE_DATASETS
 from exp.data.mapped.cache import cache_folder
 from exp.data.mapped.open import open_splits
 from exp.data.mapped.scratch import Scratch
@@ -19,9 +18,6 @@ from exp.data.splits import Splits
 from exp.data.storage import Storage, choose_storage, list_files
 from exp.training.build_model import codes_above
 from exp.training.reuse import JobCache
-
-# Keys of a dataset that `Choices` has, or that do not change its rows.
-_NOT_OF_ROWS = ("split", "scaler", "encode", "stratify", "train_on_val", "scale_target", "seed", "storage")
 
 
 def load_splits(config: Config, cache: JobCache) -> Splits:
@@ -41,7 +37,8 @@ def load_splits(config: Config, cache: JobCache) -> Splits:
                 raise
             storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
         del dataset
-    node = {key: value for key, value in config.dataset.items() if key not in _NOT_OF_ROWS}
+    # The keys that exp reads are in the choices, or do not change the rows.
+    node = {key: value for key, value in config.dataset.items() if key not in READ_BY_EXP["dataset"]}
     data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
     return data if storage.note is None else data.with_note(storage.note)
 
@@ -55,12 +52,9 @@ def load_dataset(config: Config) -> Dataset:
 
 def _load(config: Config, scratch: Scratch | None) -> Dataset:
     seed_everything(config.seed)  # a dataset function may draw
-    passed = {"scratch": scratch} if scratch is not None and _reads_files(config.dataset) else {}
+    reads_files = config.dataset["_target_"] in FILE_DATASETS
+    passed = {"scratch": scratch} if scratch is not None and reads_files else {}
     return as_dataset(instantiate("dataset", config.dataset, **passed), scratch)
-
-
-def _reads_files(node: Mapping[str, Any]) -> bool:
-    return node["_target_"] in ("exp.data.files.table", "exp.data.files.arrays")
 
 
 def _choices_of(config: Config) -> Choices:

@@ -203,7 +203,7 @@ def main() -> None:
         cell = (results[workload][row].us if row in results[workload] else "no time left" for workload in workloads)
         print(f"| {row} | {' | '.join(cell)} |")
     if "eager" in rows:
-        print("\nLosses beside the eager ones\n")
+        print("\nLosses compared with the eager ones\n")
     for workload, by_row in results.items():
         for row in ENGINES:
             if row != "eager" and row in by_row and "eager" in by_row:

@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster of three nodes on this machine, one of which is killed, beside the same sweep in one worker.
+"""Sweeps on a Ray cluster of three nodes on this machine, one of which is killed, and the same sweep in one worker.
 
 python benchmarks/ray_sweep.py               200 jobs and 60 trials, ten sweeps of each
 python benchmarks/ray_sweep.py --kills 2     two of each

@@ -7,7 +7,7 @@ from exp.errors import DataError
 
 _BYTES = 4  # of a feature in float32
 
-# Training keeps the rows in the order of the epoch beside the rows themselves.
+# Training keeps the rows in the order of the epoch as well as the rows themselves.
 _COPIES = 2
 
 # A limit as large as this is none.

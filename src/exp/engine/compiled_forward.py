@@ -32,7 +32,7 @@ class CompiledForward:
         began = time.perf_counter()
         with warnings.catch_warnings(action="ignore"):  # torch warns of its own deprecations
             self._compiled = torch.compile(forward, dynamic=False, options={"fallback_random": True})
-        self._seconds = time.perf_counter() - began  # of importing the compiler, told with the first compilation
+        self._seconds = time.perf_counter() - began  # of importing the compiler, printed with the first compilation
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._compiled(x, y)

@@ -126,7 +126,7 @@ def _fit(
 ) -> tuple[Preprocessing, list[int], dict[str, int]]:
     """Fit each column on the training rows, those before ends[1], and write those of categories again as encoded.
 
-    A column alone has the bits that it has beside others: a scaler sums the values of each column by themselves.
+    A column gets the same bits alone as with others: a scaler sums the values of each column separately.
 
     Returns:
         The preprocessing, the numbers of its columns, and how many other rows have an unknown category, by column.

@@ -40,7 +40,7 @@ def write(run: Path, job: "Job[Outcome]") -> None:
 
 
 def read_outcome(run: Path, job: "Job[Outcome]") -> Outcome:
-    """Return the outcome of a job that has ended by the summary of its run: its pickled result may be a stranger's."""
+    """Return the outcome of a job that has ended by the summary of its run: its pickled result is not trusted."""
     content = summary.read(run)
     status = content.get("status")
     if status in ("finished", "pruned", "interrupted"):

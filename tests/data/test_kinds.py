@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.from_frame import TableOptions, dataset_from_frame

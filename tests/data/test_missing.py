@@ -9,7 +9,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.encode import encode_rows
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.prepare import prepare

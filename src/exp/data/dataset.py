@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.target_kind import TargetKind
-from exp.data.columns.base import Column
 from exp.data.columns.category import CategoryColumn
+from exp.data.columns.column import Column
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 
 
 def count_repeated(

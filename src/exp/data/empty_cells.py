@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from exp.config.overrides import column_override
-from exp.data.columns.base import Parsed, show_cell
+from exp.data.columns.column import Parsed, show_cell
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.frame import Cells, Frame, name_row
 from exp.errors import ConfigError, DataError

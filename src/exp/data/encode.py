@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats, unfit_note
 from exp.data.columns.category import UNKNOWN, category_codes
+from exp.data.columns.column import Floats, unfit_note
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import TargetColumn

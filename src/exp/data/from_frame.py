@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.overrides import quote_names, quote_text
-from exp.data.columns.base import Parsed
+from exp.data.columns.column import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import Dataset

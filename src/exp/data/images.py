@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.overrides import text_override
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.input_files import IMAGES, find_image_folder
 from exp.errors import ConfigError, DataError, as_yaml, pluralize, require_extra

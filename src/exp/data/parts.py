@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats, show_cell
+from exp.data.columns.column import Floats, show_cell
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_numbers
 from exp.data.frame import Cells, Frame, import_pandas, name_row

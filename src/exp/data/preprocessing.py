@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exp.config.target_kind import TargetKind
-from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
+from exp.data.columns.column import Column, Floats
 from exp.data.columns.fit import fit_column
 from exp.data.columns.infer import KINDS
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset, TargetColumn, name_targets
 from exp.data.row_shape import from_channels, to_channels
-from exp.data.scalers.base import Scaler
 from exp.data.scalers.registry import SCALERS
+from exp.data.scalers.scaler import Scaler
 from exp.data.target_scale import TargetScale
 from exp.errors import pluralize
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 
 
 def to_channels(x: Floats, shape: Sequence[int]) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.overrides import column_override
-from exp.data.columns.base import Column, Floats
+from exp.data.columns.column import Column, Floats
 from exp.data.frame import Cells
 from exp.errors import pluralize
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats, unfit_note
+from exp.data.columns.column import Floats, unfit_note
 from exp.data.columns.gap_marks import is_gap
 from exp.data.columns.labels import as_labels
 from exp.data.columns.number import NumberColumn, mask_infinite

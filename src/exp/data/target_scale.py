@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp.config.target_kind import TargetKind
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.errors import ConfigError, DataError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.dataset import Dataset

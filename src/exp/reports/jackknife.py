@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.seeding import numpy_seed
 from exp.reports.metric_cost import MetricCost, Rows
 

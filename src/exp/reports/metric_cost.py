@@ -12,7 +12,7 @@ from torch import Tensor
 
 from exp.config.allowlist import origin
 from exp.config.metric_names import as_cost
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.splits import Split
 from exp.reports.intervals import row_losses
 from exp.results.trained_model import TrainedModel

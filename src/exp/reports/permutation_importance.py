@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.seeding import numpy_seed, preserved_streams
 from exp.data.splits import Split
 from exp.errors import DataError

@@ -9,7 +9,7 @@ from exp.config.metric_names import OF_ANY_TARGET, chosen_metrics
 from exp.config.overrides import text_override
 from exp.config.schema import Config
 from exp.errors import ConfigError, DataError
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.jobs import Job
 from exp.sweeps.task import Outcome
 

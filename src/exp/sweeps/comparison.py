@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exp.results import repeats, sweep_csv
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.task import Outcome
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
 from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
 from exp.sweeps.comparison import compare_jobs
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
 from exp.sweeps.import_gc import end_gc_pause

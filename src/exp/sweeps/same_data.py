@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from exp.config.schema import Config
 from exp.errors import ExpError
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.jobs import Job
 from exp.sweeps.task import Outcome
 

@@ -16,7 +16,7 @@ from exp.results import sweep_csv
 from exp.results.resume_line import NO_STORAGE
 from exp.results.run_folder import config_dir_in
 from exp.sweeps.check_data import check_data
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer, compose_jobs

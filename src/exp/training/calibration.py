@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.errors import DataError
 from exp.training.class_metrics import ClassRows
 

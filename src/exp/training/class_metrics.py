@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 
 _BINS = 10
 

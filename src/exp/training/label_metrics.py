@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.training import class_metrics
 from exp.training.class_metrics import ClassRows
 

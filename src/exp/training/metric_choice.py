@@ -10,7 +10,7 @@ from exp.config.metric_names import always_computed, find_wrong_metric, split_cl
 from exp.config.overrides import quote_names, quote_text, text_override
 from exp.config.own_metrics import is_own
 from exp.config.target_kind import TargetKind
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.errors import ConfigError
 from exp.training import class_metrics, label_metrics, number_metrics
 from exp.training.class_metrics import ClassRows

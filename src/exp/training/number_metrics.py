@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exp.config.instantiate import import_metric
 from exp.config.user_code import errors_of
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.seeding import preserved_streams
 from exp.errors import ConfigError
 

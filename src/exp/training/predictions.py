@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.preprocessing import Preprocessing
 from exp.training.build import Experiment
 from exp.training.objectives import Objective

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats, Parsed
+from exp.data.columns.column import Column, Floats, Parsed
 from exp.data.columns.labels import as_labels, number_label
 from exp.data.read_table import Cells, import_pandas
 

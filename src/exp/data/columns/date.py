@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats, Parsed
+from exp.data.columns.column import Column, Floats, Parsed
 from exp.data.columns.parse_dates import parse_dates, read_dates
 from exp.data.frame import Cells
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import CategoryColumn
+from exp.data.columns.column import Column, Floats
 
 
 def fit_column(

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exp.config.overrides import column_override
-from exp.data.columns.base import Column, Parsed
 from exp.data.columns.category import CategoryColumn
+from exp.data.columns.column import Column, Parsed
 from exp.data.columns.date import DateColumn
 from exp.data.columns.number import BooleanColumn, NumberColumn
 from exp.data.frame import Cells

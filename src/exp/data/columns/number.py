@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.overrides import column_override
-from exp.data.columns.base import Column, Floats, Parsed, unfit_note
+from exp.data.columns.column import Column, Floats, Parsed, unfit_note
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
 from exp.data.columns.parse_numbers import parse_mostly_numbers, read_numbers

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.columns.number_cells import CURRENCY, PLAIN, Notation, NumberCell, split_cell, value_of
 from exp.data.frame import Cells, import_pandas

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from exp.data.columns.base import Column
+from exp.data.columns.column import Column
 from exp.data.dataset import Dataset
 from exp.data.empty_cells import missing_policies
 from exp.data.from_frame import TableOptions, check_options, columns_from_frame, no_features

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Column, Floats
 from exp.data.columns.category import UNKNOWN, CategoryColumn
+from exp.data.columns.column import Column, Floats
 from exp.data.columns.fit import fit_column
 from exp.data.dataset import Dataset
 from exp.data.folds import Fold
@@ -21,8 +21,8 @@ from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import ColumnFile, Scratch
 from exp.data.prepare import check_has_features, divide_rows
 from exp.data.preprocessing import Preprocessing
-from exp.data.scalers.base import Scaler
 from exp.data.scalers.registry import SCALERS
+from exp.data.scalers.scaler import Scaler
 from exp.data.split_notes import describe_columns, describe_rows
 from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues

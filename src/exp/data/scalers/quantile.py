@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from exp.data.columns.base import Floats
-from exp.data.scalers.base import Scaler
+from exp.data.columns.column import Floats
+from exp.data.scalers.scaler import Scaler
 
 # Added to the training rows, so that equal values do not make a quantile function with steps.
 _NOISE = 1e-5

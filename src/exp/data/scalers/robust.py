@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from exp.data.columns.base import Floats
-from exp.data.scalers.base import Scaler
+from exp.data.columns.column import Floats
+from exp.data.scalers.scaler import Scaler
 
 # A narrower column counts as constant, and larger values are clipped to _LARGEST, so that value * factor stays finite.
 _NARROWEST, _LARGEST = 1e-200, 1e100

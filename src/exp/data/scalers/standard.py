@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from exp.data.columns.base import Floats
-from exp.data.scalers.base import Scaler
+from exp.data.columns.column import Floats
+from exp.data.scalers.scaler import Scaler
 
 # Features with a larger mean that are constant in the training rows are scaled by it.
 _LARGE = 1e6

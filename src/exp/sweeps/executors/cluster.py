@@ -17,7 +17,7 @@ from submitit.helpers import DelayedSubmission
 from exp.config import allowlist
 from exp.errors import ConfigError
 from exp.sweeps.executors import cluster_jobs
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
 

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 
 from exp.errors import ConfigError
 from exp.results.lock import folder_lock
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.ray_connection import RaySettings, connect, count_room, has_gpus
 from exp.sweeps.executors.ray_slot import POLL_SECONDS, RaySlot
 from exp.sweeps.executors.ray_worker import versions

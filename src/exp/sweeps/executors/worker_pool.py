@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from exp.sweeps.executors._base import Executor
+from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.worker_process import WorkerDied, WorkerProcess, run_task
 from exp.sweeps.task import Outcome, Runnable
 

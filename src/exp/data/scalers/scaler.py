@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
-from exp.data.columns.base import Floats
+from exp.data.columns.column import Floats
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def cache(action: str = "list", /, yes: bool = False) -> None:
         yes: Remove them without asking.
     """
     if action not in _ACTIONS:
-        raise ConfigError(f"cache {action}: must be one of {', '.join(_ACTIONS)}", "exp cache clear")
+        raise ConfigError(f"unknown action '{action}' (available: {', '.join(_ACTIONS)})", "exp cache list")
     entries = list_entries()
     total = f"{pluralize(len(entries), 'dataset')}, {sum(entry.size for entry in entries) / 1e6:,.0f} MB"
     if action == "list":

@@ -1,5 +1,6 @@
 """dataset.storage: rows in mapped files are those in memory, to the bit, and need little memory."""
 
+import hashlib
 import os
 import signal
 import stat
@@ -187,8 +188,9 @@ def write(folder):
     print("writing", flush=True)
     time.sleep(float(sys.argv[1]))
     (folder / "x").write_text("whole")
-print(find_or_write("key", "rows", write), flush=True)
+print(find_or_write("content", "rows", write), flush=True)
 """
+KEY = hashlib.sha256(b"content").hexdigest()[:32]
 
 
 def writer(seconds: float) -> "subprocess.Popen[str]":
@@ -203,7 +205,7 @@ def test_two_processes_that_need_the_same_dataset_write_it_once():
     first, second = writer(1.5), writer(1.5)
     output = [*lines_of(first), *lines_of(second)]
     assert output.count("writing") == 1
-    assert output.count(str(cache_folder() / "key")) == 2
+    assert output.count(str(cache_folder() / KEY)) == 2
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next():
@@ -211,11 +213,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next():
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
         os.kill(process.pid, signal.SIGKILL)
-    assert next(path.name for path in cache_folder().iterdir() if path.is_dir()).startswith("unfinished-key-")
+    assert next(path.name for path in cache_folder().iterdir() if path.is_dir()).startswith(f"unfinished-{KEY}-")
     assert [entry.label for entry in cache.list_entries()] == ["unfinished"]
-    folder = find_or_write("key", "rows", lambda to: (to / "x").write_text("whole") and None)
+    folder = find_or_write("content", "rows", lambda to: (to / "x").write_text("whole") and None)
     assert (folder / "x").read_text() == "whole"
-    assert [path.name for path in cache_folder().iterdir() if path.is_dir()] == ["key"]
+    assert [path.name for path in cache_folder().iterdir() if path.is_dir()] == [KEY]
 
 
 @pytest.mark.slow
@@ -224,7 +226,7 @@ def test_a_dataset_that_is_being_written_is_not_cleared():
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     assert cache.clear() == "removed 0 datasets, 0 MB; 1 dataset in use by another process"
-    assert lines_of(process) == [str(cache_folder() / "key")]
+    assert lines_of(process) == [str(cache_folder() / KEY)]
     assert cache.clear() == "removed 1 dataset, 0 MB"
     assert list(cache_folder().iterdir()) == []
 
@@ -416,7 +418,7 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
     assert exp("cache").stdout == f"{tmp_path}/cache: 0 datasets, 0 MB\n"
-    find_or_write("key", "rows.csv, split null", lambda to: (to / "x").write_bytes(bytes(2_000_000)) and None)
+    find_or_write("content", "rows.csv, split null", lambda to: (to / "x").write_bytes(bytes(2_000_000)) and None)
     listed = exp("cache")
     assert listed.stdout == f"         2 MB  rows.csv, split null\n{tmp_path}/cache: 1 dataset, 2 MB\n"
     refused = exp("cache", "clear")
@@ -424,5 +426,32 @@ def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
     assert "try: exp cache clear yes=true" in refused.stderr
     assert exp("cache", "clear", "yes=true").stdout == "removed 1 dataset, 2 MB\n"
     assert not [*(tmp_path / "cache").iterdir()]
+
+
+def test_other_folders_are_not_removed(tmp_path: Path):
+    other = tmp_path / "cache/thesis/chapter.txt"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    find_or_write("content", "rows.csv", lambda to: (to / "x").touch())
+    assert [entry.label for entry in cache.list_entries()] == ["rows.csv"]
+    assert cache.clear() == "removed 1 dataset, 0 MB"
+    assert [*(tmp_path / "cache").iterdir()] == [other.parent]
+
+
+def test_a_dataset_is_removed_in_one_move(monkeypatch: pytest.MonkeyPatch):
+    folder = find_or_write("content", "rows.csv", lambda to: (to / "x").touch())
+    there: list[bool] = []
+    monkeypatch.setattr(cache.shutil, "rmtree", lambda *_, **__: there.append(folder.exists()))
+    cache.clear()
+    assert there == [False]
+
+
+def test_a_folder_that_another_process_ends_is_listed():
+    find_or_write("content", "rows.csv", lambda to: (to / "gone").symlink_to("nothing"))
+    assert [entry.label for entry in cache.list_entries()] == ["rows.csv"]
+
+
+def test_an_unknown_action_is_an_error(exp: Any):
     wrong = exp("cache", "empty")
-    assert (wrong.returncode, "must be one of list, clear" in wrong.stderr) == (1, True)
+    assert wrong.returncode == 1
+    assert "unknown action 'empty' (available: list, clear)\n  try: exp cache list\n" in wrong.stderr

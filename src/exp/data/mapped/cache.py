@@ -1,10 +1,12 @@
 """The folder of prepared datasets: a folder for each, named by a hash of what it is made of."""
 
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +23,16 @@ VARIABLE = "EXP_CACHE"
 LABEL = "dataset.txt"
 _LOCK, _UNFINISHED = ".lock", "unfinished-"
 
+# The name of the folder of a dataset, also of one that is being written or removed. EXP_CACHE may have other folders.
+_ENTRY = re.compile(rf"(?:{_UNFINISHED})?(?P<key>[0-9a-f]{{32}})(?:-\w+)?")
+
 
 @dataclass(frozen=True)
 class Entry:
-    """A prepared dataset: its folder, what it is made of, and its bytes on the disk."""
+    """A prepared dataset: its folder, the key in its name, what it is made of, and its bytes on the disk."""
 
     folder: Path
+    key: str
     label: str
     size: int
 
@@ -47,15 +53,16 @@ def cache_folder(create: bool = False) -> Path:
     return cache
 
 
-def find_or_write(key: str, label: str, write: Callable[[Path], None]) -> Path:
-    """Return the folder of the dataset `key`; if there is none, what `write` writes to a folder becomes it.
+def find_or_write(content: str, label: str, write: Callable[[Path], None]) -> Path:
+    """Return the folder of a dataset; if there is none, what `write` writes to a folder becomes it.
 
     One process writes, and others that need the same dataset wait for it. What a killed process left is removed.
 
     Args:
+        content: All that the dataset depends on.
         label: What the dataset is made of, for people.
     """
-    cache = cache_folder(create=True)
+    cache, key = cache_folder(create=True), hashlib.sha256(content.encode()).hexdigest()[:32]
     folder = cache / key
     if folder.is_dir():
         return folder
@@ -92,31 +99,35 @@ def check_disk(needed: int) -> None:
 def list_entries() -> list[Entry]:
     """Return the prepared datasets, the largest first, and what killed processes left."""
     cache = cache_folder()
-    if not cache.is_dir():
-        return []
-    entries: list[Entry] = []
-    for folder in cache.iterdir():
-        if not folder.is_dir():
-            continue
-        label = folder / LABEL
-        is_whole = label.is_file()
-        text = label.read_text(encoding="utf-8") if is_whole else "unfinished"
-        entries.append(Entry(folder, text, sum(file.stat().st_size for file in folder.iterdir())))
+    names = sorted(path.name for path in cache.iterdir()) if cache.is_dir() else []
+    entries = [_read_entry(cache / match[0], match["key"]) for match in map(_ENTRY.fullmatch, names) if match]
     return sorted(entries, key=lambda entry: -entry.size)
+
+
+def _read_entry(folder: Path, key: str) -> Entry:
+    label, size = "unfinished", 0
+    with suppress(FileNotFoundError):
+        label = (folder / LABEL).read_text(encoding="utf-8")
+    with suppress(FileNotFoundError):  # another process renames the folder
+        for file in folder.iterdir():
+            size += file.stat().st_size
+    return Entry(folder, key, label, size)
 
 
 def clear() -> str:
     """Remove all prepared datasets, except those that are being written; return what was done."""
-    count, size, kept = 0, 0, 0
+    cache, count, size, kept = cache_folder(), 0, 0, 0
     for entry in list_entries():
-        key = entry.folder.name.removeprefix(_UNFINISHED).partition("-")[0]
-        with _lock(cache_folder() / f"{key}{_LOCK}", wait=False) as is_free:
+        lock = cache / f"{entry.key}{_LOCK}"
+        with _lock(lock, wait=False) as is_free:
             if not is_free:
                 kept += 1
-                continue
-            shutil.rmtree(entry.folder)
-            (cache_folder() / f"{key}{_LOCK}").unlink(missing_ok=True)
-            count, size = count + 1, size + entry.size
+            elif entry.folder.is_dir():
+                # In one move: a process that opens the dataset finds all of its files or none.
+                removed = entry.folder.rename(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{entry.key}-"))
+                shutil.rmtree(removed)
+                lock.unlink(missing_ok=True)
+                count, size = count + 1, size + entry.size
     rest = f"; {pluralize(kept, 'dataset')} in use by another process" if kept else ""
     return f"removed {pluralize(count, 'dataset')}, {size / 1e6:,.0f} MB{rest}"
 

@@ -1,6 +1,5 @@
 """Open the prepared splits of a dataset in the cache, or write them first."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -38,12 +37,12 @@ def open_splits(
     if files:
         stats = [(str(file.resolve()), *_identify(file)) for file in files]
         return read_splits(
-            find_or_write(_key([dict(node), stats], choices), label, lambda to: _write(load, choices, to))
+            find_or_write(_describe([dict(node), stats], choices), label, lambda to: _write(load, choices, to))
         )
     dataset = load(Scratch(cache_folder(create=True)))
     names = [dataset.target, dataset.notes, dataset.classes, dataset.shape, *(asdict(one) for one in dataset.targets)]
-    key = _key([dataset.fingerprint, names, *(asdict(one) for one in dataset.columns)], choices)
-    return read_splits(find_or_write(key, label, lambda to: _write(lambda _: dataset, choices, to)))
+    content = _describe([dataset.fingerprint, names, *(asdict(one) for one in dataset.columns)], choices)
+    return read_splits(find_or_write(content, label, lambda to: _write(lambda _: dataset, choices, to)))
 
 
 def _write(load: Callable[[Scratch], Dataset], choices: Choices, folder: Path) -> None:
@@ -60,7 +59,7 @@ def _identify(file: Path) -> tuple[int, ...]:
     return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _key(content: Sequence[Any], choices: Choices) -> str:
+def _describe(rows: Sequence[Any], choices: Choices) -> str:
+    """Return all that the prepared dataset depends on."""
     versions = [version(name) for name in _LIBRARIES]
-    text = json.dumps([_FORMAT, versions, content, asdict(choices)], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return json.dumps([_FORMAT, versions, rows, asdict(choices)], sort_keys=True, default=str)

@@ -18,11 +18,15 @@ from any_tables import KINDS, make_table
 from conftest import config_of
 
 from exp.data import storage
+from exp.data.columns.number import NumberColumn
 from exp.data.dataset import Dataset
 from exp.data.files import table
 from exp.data.mapped import cache, maps
 from exp.data.mapped.cache import cache_folder, find_or_write
+from exp.data.mapped.open import open_splits
 from exp.data.mapped.scratch import Scratch
+from exp.data.mapped.write import Choices
+from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.registry import SCALERS
 from exp.data.splits import Splits
@@ -455,3 +459,21 @@ def test_an_unknown_action_is_an_error(exp: Any):
     wrong = exp("cache", "empty")
     assert wrong.returncode == 1
     assert "unknown action 'empty' (available: list, clear)\n  try: exp cache list\n" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"groups": np.arange(40) // 4},
+        {"order": np.arange(40.0)[::-1]},
+        {"row_numbers": np.arange(40) + 7},
+        {"parts": np.arange(40, dtype=np.int8) % 3},
+    ],
+)
+def test_equal_rows_of_a_function_that_are_divided_otherwise_are_another_dataset(other: dict[str, Any]):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    one = Dataset(x, x[:, :1], (NumberColumn("a"), NumberColumn("b")), None)
+    choices = Choices((0.5, 0.25, 0.25), "none", 0)
+    for dataset in (one, replace(one, **other)):
+        splits = open_splits({"_target_": "mine.rows"}, choices, [], lambda _, dataset=dataset: dataset)
+        assert_same(splits, prepare(dataset, **vars(choices)))

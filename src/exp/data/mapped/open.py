@@ -1,5 +1,6 @@
 """Open the prepared splits of a dataset in the cache, or write them first."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,8 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from exp.data.dataset import Dataset
 from exp.data.mapped.cache import cache_folder, check_disk, find_or_write
+from exp.data.mapped.maps import as_bytes
 from exp.data.mapped.read import read_splits
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.write import Choices, check_scaler, write_splits
@@ -29,7 +33,7 @@ def open_splits(
     Args:
         node: The dataset of the config, without what `choices` has.
         files: The files of its rows. Equal files have the same path, size and times of change. Without files, the
-            dataset is loaded every time, and its values are compared.
+            dataset is loaded every time, and compared.
         load: Loads the dataset; what is too large for memory is written to the scratch folder.
     """
     check_scaler(choices.scaler)
@@ -40,8 +44,7 @@ def open_splits(
             find_or_write(_describe([dict(node), stats], choices), label, lambda to: _write(load, choices, to))
         )
     dataset = load(Scratch(cache_folder(create=True)))
-    names = [dataset.target, dataset.notes, dataset.classes, dataset.shape, *(asdict(one) for one in dataset.targets)]
-    content = _describe([dataset.fingerprint, names, *(asdict(one) for one in dataset.columns)], choices)
+    content = _describe(_list_parts(dataset), choices)
     return read_splits(find_or_write(content, label, lambda to: _write(lambda _: dataset, choices, to)))
 
 
@@ -57,6 +60,17 @@ def _identify(file: Path) -> tuple[int, ...]:
     """Return numbers that change with the content of a file: the kernel sets the time of the last change itself."""
     stat = file.stat()
     return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _list_parts(dataset: Dataset) -> list[Any]:
+    """Return what tells a dataset from others: digests of its arrays, and its other fields."""
+    by_row = (dataset.groups, dataset.parts, dataset.order, dataset.row_numbers)
+    digests = [
+        None if one is None else hashlib.sha256(as_bytes(np.ascontiguousarray(one))).hexdigest() for one in by_row
+    ]
+    notations = (dataset.target_notation, dataset.weight_notation)
+    names = (dataset.target, dataset.notes, dataset.classes, dataset.shape, *map(asdict, dataset.targets))
+    return [dataset.fingerprint, *digests, *notations, *names, *map(asdict, dataset.columns)]
 
 
 def _describe(rows: Sequence[Any], choices: Choices) -> str:

@@ -139,9 +139,11 @@ def time_sweep(device: str) -> str:
         line = [sys.executable, "-m", "exp", "-m", *values, "figures=false", "hydra.sweep.dir=sweep"]
         start = time.perf_counter()
         try:
-            subprocess.run(line, cwd=folder, check=True, capture_output=True, timeout=SWEEP_SECONDS)
+            done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=SWEEP_SECONDS)
         except subprocess.TimeoutExpired:
             return f"more than {SWEEP_SECONDS} s"
+        if done.returncode:
+            return f"exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
         return f"{time.perf_counter() - start:.1f} s"
 
 

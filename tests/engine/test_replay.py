@@ -1,6 +1,7 @@
 """A replayed step gives the bits of the eager step, or falls back to it and gives the reason."""
 
 import copy
+import gc
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from exp.engine.codegen import CompiledSteps, compile_trace
 from exp.engine.replay import ReplayStep, Stage
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.trace import Trace
+from exp.engine.updates import make_update
 from exp.training.build import build
 from exp.training.loop import Training
 
@@ -379,6 +381,31 @@ def test_batches_that_are_cut_during_replay():
 @pytest.mark.parametrize(("optimizer", "model"), [*product(["sgd", "nesterov", "adam"], MODELS), ("nadam", "mlp")])
 def test_a_cuda_graph_gives_the_bits_of_eager_steps(optimizer: str, model: str):
     assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer], device="cuda"), 8, 3)
+
+
+def test_the_optimizers_own_step_takes_the_place_of_an_update_that_differs(monkeypatch: pytest.MonkeyPatch):
+    """As another version of torch, or its kernels for another device, may change the order of an update."""
+
+    def make_other_update(optimizer: optim.Optimizer) -> Callable[[list[Tensor]], None]:
+        update = make_update(optimizer)
+        assert update is not None
+        return lambda gradients: update([gradient * (1 + 2**-20) for gradient in gradients])
+
+    monkeypatch.setattr("exp.engine.replay.make_update", make_other_update)
+    assert is_replayed(compare_with_eager(mlp(), OPTIMIZERS["adam"]), 8, 3)
+
+
+@pytest.mark.gpu
+def test_no_other_tensor_gets_the_memory_of_a_cuda_graph():
+    """What a graph reads and writes must stay allocated, or later tensors change what the graph computes."""
+    kept: list[Tensor] = []
+
+    def fill_free_memory(_optimizer: optim.Optimizer, _step: int) -> None:
+        gc.collect()
+        kept.extend(torch.full((size,), torch.nan, device="cuda") for size in (1, 8, 48, 128, 512, 4096) * 20)
+
+    replayed = compare_with_eager(mlp(nn.Dropout(0.2)), device="cuda", between=fill_free_memory)
+    assert is_replayed(replayed, 8, 3)
 
 
 @pytest.mark.parametrize("words", ["+loss.pos_weight=3.7", "+loss.pos_weight=3.7 optimizer=adam clip_grad_norm=1"])

@@ -4,6 +4,7 @@ The optimizer's update is not part of the graph, because a graph keeps the learn
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,17 +36,34 @@ def capture_cuda_graph(compiled: CompiledStep, x: Tensor, y: Tensor) -> Compiled
             compiled([(x, y)], captured_gradients.append, captured)
     (loss,), (output,), (gradients,) = captured.losses, captured.outputs, captured_gradients
 
-    def replay(
-        batches: Iterable[Batch], update: Callable[[list[Tensor | None]], None], results: StepOutputs
+    return _CapturedStep(compiled, graph, x, y, loss, output, gradients)
+
+
+@dataclass(frozen=True)
+class _CapturedStep:
+    """A CUDA graph and the tensors that it reads and writes.
+
+    It also reads and writes memory that `compiled` allocated before the capture. Without a reference to `compiled`,
+    other tensors would get that memory, and the graph would silently compute with their values.
+    """
+
+    compiled: CompiledStep
+    graph: torch.cuda.CUDAGraph
+    x: Tensor
+    y: Tensor
+    loss: Tensor
+    output: Tensor
+    gradients: list[Tensor | None]
+
+    def __call__(
+        self, batches: Iterable[Batch], update: Callable[[list[Tensor | None]], None], results: StepOutputs
     ) -> Batch | None:
         for batch in batches:
-            if batch[0].size(0) != x.size(0):
+            if batch[0].size(0) != self.x.size(0):
                 return batch
-            x.copy_(batch[0])
-            y.copy_(batch[1])
-            graph.replay()
-            update(gradients)
-            results.add(loss.clone(), output.clone(), batch[1])
+            self.x.copy_(batch[0])
+            self.y.copy_(batch[1])
+            self.graph.replay()
+            update(self.gradients)
+            results.add(self.loss.clone(), self.output.clone(), batch[1])
         return None
-
-    return replay

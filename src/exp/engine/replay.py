@@ -159,25 +159,40 @@ class ReplayStep:
         after = self._state(x)
         before.restore()
         with self._falls_back_on_error():
-            if self._replay_reproduces([*loss_and_output, *computed[0][2]], after, x, y):
-                self._verified[len(x)] = self._verified.get(len(x), 0) + 1
-            else:
+            gradients = self._replay([*loss_and_output, *computed[0][2]], after, x, y)
+            if gradients is None:
                 self._fall_back("the replayed step differs from the eager step")
+            elif self._update_differs(gradients, after):
+                self._use_optimizer_step()
+            else:
+                self._verified[len(x)] = self._verified.get(len(x), 0) + 1
         after.restore()
         return loss_and_output
 
-    def _replay_reproduces(self, results: list[Tensor | None], after: TensorState, x: Tensor, y: Tensor) -> bool:
-        """Replay one step; return whether it gives these loss, outputs and gradients, and ends in the state `after`."""
+    def _replay(
+        self, results: list[Tensor | None], after: TensorState, x: Tensor, y: Tensor
+    ) -> list[Tensor | None] | None:
+        """Replay one step without its update.
+
+        Returns:
+            Its gradients; None if its loss, outputs and gradients are not `results`, or it ends in another state than
+            `after`, apart from what the optimizer changes.
+        """
         outputs = StepOutputs()
         replayed: list[list[Tensor | None]] = []
         with torch.inference_mode():
             self._compiled.by_batch_size[len(x)]([(x, y)], replayed.append, outputs)
         (gradients,) = replayed
         same = are_equal(results, [*outputs.losses, *outputs.outputs, *gradients])
+        return gradients if same and after.is_current(ignore=self._list_updated_tensors()) else None
+
+    def _update_differs(self, gradients: list[Tensor | None], after: TensorState) -> bool:
+        """Make the bare update, if it is in use; return whether it does not end in the state `after`."""
         if self._update == self._optimizer_step:  # the eager step made the same one
-            return same and after.is_current(ignore=self._list_updated_tensors())
-        self._update(gradients)
-        return same and after.is_current()
+            return False
+        with torch.inference_mode():
+            self._update(gradients)
+        return not after.is_current()
 
     def _fall_back(self, reason: str) -> None:
         """Make all further steps eagerly."""

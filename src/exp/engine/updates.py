@@ -91,9 +91,10 @@ def _adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta2)
         roots = torch._foreach_sqrt(squares)
-        torch._foreach_div_(roots, (1 - beta2**step) ** 0.5)
+        # A list of numbers, because torch's kernels for a list and for one number differ on a GPU.
+        torch._foreach_div_(roots, [(1 - beta2**step) ** 0.5] * len(roots))
         torch._foreach_add_(roots, group["eps"])
-        torch._foreach_addcdiv_(parameters, means, roots, value=-(lr / (1 - beta1**step)))
+        torch._foreach_addcdiv_(parameters, means, roots, [-(lr / (1 - beta1**step))] * len(roots))
 
     return update
 

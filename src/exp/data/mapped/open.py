@@ -69,8 +69,14 @@ def _list_parts(dataset: Dataset) -> list[Any]:
         None if one is None else hashlib.sha256(as_bytes(np.ascontiguousarray(one))).hexdigest() for one in by_row
     ]
     notations = (dataset.target_notation, dataset.weight_notation)
-    names = (dataset.target, dataset.notes, dataset.classes, dataset.shape, *map(asdict, dataset.targets))
-    return [dataset.fingerprint, *digests, *notations, *names, *map(asdict, dataset.columns)]
+    names = (
+        dataset.target,
+        dataset.notes,
+        dataset.classes,
+        dataset.shape,
+        *(asdict(target) for target in dataset.targets),
+    )
+    return [dataset.fingerprint, *digests, *notations, *names, *(asdict(column) for column in dataset.columns)]
 
 
 def _describe(rows: Sequence[Any], choices: Choices) -> str:

@@ -20,6 +20,8 @@ from exp.config.run_spec import RunSpec
 from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import summary
+from exp.results.heartbeat import describe_process
+from exp.sweeps.executors import cluster_jobs
 from exp.sweeps.executors.cluster import Cluster
 from exp.sweeps.task import Task
 
@@ -295,3 +297,22 @@ def test_a_missing_package_is_named(tmp_path: Path, argument: str, package: str)
     assert done.returncode == 1
     assert f"{argument}: it needs {package}, which is not installed\n  try: " in done.stderr
     assert "pip install -c " in done.stderr
+
+
+def test_only_a_job_of_this_machine_is_signalled(tmp_path: Path):
+    (tmp_path / "summary.json").touch()  # the heartbeat
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        here = describe_process(process.pid)
+        elsewhere = cluster_jobs._Orphan({**here, "boot_id": "of another machine"}, tmp_path)
+        assert elsewhere.poll() is None
+        elsewhere.send_signal(signal.SIGKILL)
+        assert process.poll() is None
+        assert elsewhere.poll() == 0
+        orphan = cluster_jobs._Orphan(here, tmp_path)
+        assert orphan.poll() is None
+        orphan.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+        assert orphan.poll() == 0
+        cluster_jobs._Orphan({**here, "pid": os.getpid()}, tmp_path).send_signal(
+            signal.SIGKILL
+        )  # the id of another one

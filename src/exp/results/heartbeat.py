@@ -50,11 +50,17 @@ def is_alive(process: object, touched: Path) -> bool:
     """
     if not isinstance(process, dict) or "pid" not in process:
         return False
-    known, place = cast("dict[str, Any]", process), _read_place()
-    if None not in place.values() and all(known.get(key) == value for key, value in place.items()):
-        start = _read_start(known.get("pid"))
+    known = cast("dict[str, Any]", process)
+    if is_here(known):
+        start = _read_start(known["pid"])
         return start is not None and start == known.get("start_ticks")
     return seconds_since_beat(touched) <= MAX_SECONDS_WITHOUT_BEAT
+
+
+def is_here(process: Mapping[str, Any]) -> bool:
+    """Return whether the id of the process means the same here. False also where this cannot be told."""
+    place = _read_place()
+    return None not in place.values() and all(process.get(key) == value for key, value in place.items())
 
 
 def is_own(process: Mapping[str, Any]) -> bool:

@@ -112,7 +112,8 @@ class Cluster(Executor):
             return None
         future: Future[Outcome] = Future()
         future.set_running_or_notify_cancel()
-        self._queued[future], self._collected[future] = job, folder
+        self._collected[future] = folder  # first: the thread looks at all jobs in the queue
+        self._queued[future] = job
         return future
 
     def interrupt(self) -> None:

@@ -10,7 +10,7 @@ from submitit import Job, LocalJob, SlurmJob
 
 from exp.results import summary
 from exp.results.atomic import replacement
-from exp.results.heartbeat import describe_process, is_alive
+from exp.results.heartbeat import describe_process, is_alive, is_here
 from exp.results.run_folder import CLUSTER_JOB, SUMMARY
 from exp.sweeps.task import Outcome
 
@@ -20,13 +20,18 @@ class _Orphan:
 
     def __init__(self, process: dict[str, Any], run: Path) -> None:
         self._process, self._run = process, run
+        self._is_abandoned = False
 
     def poll(self) -> int | None:
-        return None if is_alive(self._process, self._run / SUMMARY) else 0
+        return None if not self._is_abandoned and is_alive(self._process, self._run / SUMMARY) else 0
 
     def send_signal(self, which: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self._process["pid"], which)
+        """Send the signal. A process on another machine gets none, and counts as ended from now on."""
+        if not is_here(self._process):
+            self._is_abandoned = True
+        elif self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process["pid"], which)
 
 
 def write(run: Path, job: "Job[Outcome]") -> None:

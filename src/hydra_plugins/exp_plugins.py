@@ -158,7 +158,7 @@ class SubmititSlurmConf(SubmititConf):
     mem_per_gpu: str | None = None
     mem_per_cpu: str | None = None
     signal_delay_s: int = 120  # seconds before the time limit
-    array_parallelism: int = 256  # jobs that run at the same time, of those that were queued together
+    array_parallelism: int = 256  # jobs that run at the same time
     additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # further options of sbatch
 
 

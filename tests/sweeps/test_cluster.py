@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ from exp.results import summary
 from exp.results.heartbeat import describe_process
 from exp.sweeps.executors import cluster_jobs
 from exp.sweeps.executors.cluster import Cluster
-from exp.sweeps.task import Task
+from exp.sweeps.task import Outcome, Task
 
 LOCAL = "hydra/launcher=submitit_local"
 LONG = "dataset=moons batching=full epochs=12000 figures=false log_every=1000 eval_every=1000 save_every=200".split()
@@ -316,3 +316,44 @@ def test_only_a_job_of_this_machine_is_signalled(tmp_path: Path):
         cluster_jobs._Orphan({**here, "pid": os.getpid()}, tmp_path).send_signal(
             signal.SIGKILL
         )  # the id of another one
+
+
+def test_the_limit_of_an_array_holds_for_all_arrays_of_a_sweep(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    arrays: list[list[threading.Event]] = []
+
+    def submit(_: object, tasks: Collection[Task]) -> list[object]:
+        ends = [threading.Event() for _ in tasks]
+        arrays.append(ends)
+        paths = SimpleNamespace(result_pickle=tmp_path)
+        return [SimpleNamespace(done=end.is_set, paths=paths, job_id="1", result=Outcome) for end in ends]
+
+    def end(count: int) -> None:
+        running = [job for jobs in arrays for job in jobs if not job.is_set()]
+        for job in running[:count]:
+            job.set()
+
+    monkeypatch.setattr(cluster._executor, "map_array", submit)
+    monkeypatch.setattr(cluster, "_max_running", 2)
+    first = []
+    for _ in range(5):
+        first.append(cluster.submit(task_in(tmp_path)))
+        time.sleep(0.15)  # longer than a poll, all together
+    wait_for(lambda: len(arrays) == 1)
+    assert len(arrays[0]) == 5  # the scheduler runs 2 of them at a time
+    others = [cluster.submit(task_in(tmp_path)) for _ in range(3)]
+    end(3)
+    for future in first[:3]:
+        future.result(timeout=10)
+    time.sleep(1.2)
+    assert len(arrays) == 1  # its last two may run
+    end(1)
+    wait_for(lambda: len(arrays) == 2)
+    assert len(arrays[1]) == 1
+    end(2)
+    wait_for(lambda: len(arrays) == 3)
+    assert len(arrays[2]) == 2
+    end(2)
+    for future in others:
+        assert future.result(timeout=10).error is None

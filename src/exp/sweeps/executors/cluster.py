@@ -83,7 +83,9 @@ class Cluster(Executor):
         self.workers = jobs
         self.has_queue = False  # each task is a cluster job
         self._max_file_delay = 0.0 if kind == "local" else _MAX_FILE_DELAY
+        self._max_running: int | None = settings.get("array_parallelism")
         self._waiting: dict[Future[Outcome], Task] = {}
+        self._seen = 0  # tasks that waited at the last poll
         self._queued: dict[Future[Outcome], Job[Outcome]] = {}
         self._collected: dict[Future[Outcome], Path] = {}  # the folders of runs that another sweep submitted
         self._ended: dict[Future[Outcome], float] = {}  # when the job was first seen to have ended
@@ -125,14 +127,26 @@ class Cluster(Executor):
     def _poll(self) -> None:
         while not self._is_closed:
             time.sleep(_POLL_SECONDS)
-            waiting = {future: self._waiting.pop(future) for future in list(self._waiting)}
-            new = {future: task for future, task in waiting.items() if future.set_running_or_notify_cancel()}
-            if new:
+            if new := self._take_waiting():
                 self._submit_array(new)
             for future, job in list(self._queued.items()):
                 if (outcome := self._outcome(future, job)) is not None:
                     del self._queued[future]
                     future.set_result(outcome)
+
+    def _take_waiting(self) -> "dict[Future[Outcome], Task]":
+        """Return the tasks to submit as one array, which at first are all that a sweep may queue.
+
+        A scheduler limits the running jobs of each array. Later arrays are so small that the limit holds for all jobs.
+        """
+        waiting = list(self._waiting)
+        is_complete, self._seen = len(waiting) == self._seen, len(waiting)
+        if not self._queued and not is_complete:
+            return {}
+        if self._queued and self._max_running is not None:
+            waiting = waiting[: max(0, self._max_running - len(self._queued))]
+        taken = {future: self._waiting.pop(future) for future in waiting}
+        return {future: task for future, task in taken.items() if future.set_running_or_notify_cancel()}
 
     def _submit_array(self, tasks: "Mapping[Future[Outcome], Task]") -> None:
         """Submit the tasks as one job array."""

@@ -16,11 +16,16 @@ from typing import Any
 
 import psutil
 import pytest
+from conftest import config_of
 
 from exp.config.compose import compose_config
+from exp.config.run_spec import RunSpec
 from exp.diff import find_differences
 from exp.errors import ConfigError
-from exp.sweeps.executors.ray_worker import read_files, write_files
+from exp.results.atomic import replacement
+from exp.sweeps.executors import ray_worker
+from exp.sweeps.executors.ray_worker import RayWorker, read_files, write_files
+from exp.sweeps.task import Assignment, Outcome, Task
 
 needs_ray = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 LONG = (
@@ -277,6 +282,9 @@ class TestCluster:
         ("cpus_per_job=0", "hydra.launcher.cpus_per_job must be > 0 for a job without GPUs, got 0"),
         ("max_retries=-1", "hydra.launcher.max_retries must be >= 0, got -1"),
         ("copy_every=0", "hydra.launcher.copy_every must be >= 0.1, got 0"),
+        ("timeout=nan", "hydra.launcher.timeout must be >= 0, got nan"),
+        ("gpus_per_job=inf", "hydra.launcher.gpus_per_job must be a number from 0 to 1, or a whole number, got inf"),
+        ("cpus_per_job=nan", "hydra.launcher.cpus_per_job must be a number from 0 to 1, or a whole number, got nan"),
     ],
 )
 def test_an_invalid_setting_is_an_error(word: str, message: str):
@@ -300,3 +308,60 @@ def test_files_of_a_run_are_copied_with_what_was_removed(tmp_path: Path):
         "checkpoints/last.pt",
     ]
     assert (two / "checkpoints/last.pt").read_bytes() == b"1"
+
+
+def test_a_copy_that_is_cut_off_has_no_checkpoint_newer_than_its_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, text in ((one, "new"), (two, "old")):
+        for name in ("checkpoints/last.pt", "metrics.csv", "summary.json"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    written: list[str] = []
+
+    def replace_two(path: Path):
+        if len(written) == 2:
+            raise OSError("the disk is full")
+        written.append(path.name)
+        return replacement(path)
+
+    monkeypatch.setattr(ray_worker, "replacement", replace_two)
+    with pytest.raises(OSError, match="full"):
+        write_files(two, read_files(one))
+    assert sorted(written) == ["metrics.csv", "summary.json"]
+    assert (two / "checkpoints/last.pt").read_text() == "old"
+
+
+def test_files_of_an_earlier_run_are_not_copied_to_the_folder_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Process:
+        def __init__(self, *_: object) -> None: ...
+
+        def exchange(self, message: Assignment) -> Outcome:
+            assert isinstance(message.task, Task)
+            assert worker.read_files(Path("2")) is None
+            (message.task.spec.folder / "summary.json").write_text(str(message.task.spec.config.seed))
+            return Outcome()
+
+        kill = interrupt = lambda _: None
+
+    monkeypatch.setattr(ray_worker, "WorkerProcess", Process)
+    monkeypatch.setattr(ray_worker, "_MAX_FILE_DELAY", 0)
+    monkeypatch.chdir(tmp_path)
+    worker = RayWorker({}, tmp_path, (tmp_path / "none", ""))
+    task = Task(RunSpec(config_of("dataset=xor"), Path("1"), "", {}, []), {}, {})
+    assert worker.read_files(Path("1")) is None
+    assert worker.exchange(Assignment(task, is_prunable=False), b"").files == worker.read_files(Path("1"))
+    assert worker.read_files(Path("2")) is None
+    worker.close()
+
+
+@pytest.mark.parametrize(("path", "is_there"), [("a.csv", True), ("*.csv", True), ("[a].csv", True), ("*.tsv", False)])
+def test_data_files_of_a_pattern_are_on_a_node(path: str, is_there: bool, tmp_path: Path):
+    (tmp_path / "a.csv").touch()
+    config = config_of("dataset=xor")
+    config.dataset["path"] = f"{tmp_path}/{path}"
+    problem = ray_worker._describe_missing_file(Task(RunSpec(config, Path("1"), "", {}, []), {}, {}))
+    assert (problem is None) == is_there

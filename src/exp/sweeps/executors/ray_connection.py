@@ -73,7 +73,7 @@ def read_settings(config: DictConfig) -> RaySettings:
         gpus = 0
     settings = RaySettings(given.address, given.cpus_per_job, gpus, given.timeout, given.max_retries, given.copy_every)
     for name, number in {"cpus_per_job": settings.cpus_per_job, "gpus_per_job": gpus or 0}.items():
-        if number < 0 or (number > 1 and number != int(number)):
+        if not (0 <= number <= 1 or (number > 1 and float(number).is_integer())):
             what = f"hydra.launcher.{name} must be a number from 0 to 1, or a whole number, got {number:g}"
             raise _error(what, f"hydra.launcher.{name}=1", name)
     if settings.cpus_per_job == 0 and not gpus:
@@ -83,7 +83,7 @@ def read_settings(config: DictConfig) -> RaySettings:
             "cpus_per_job",
         )
     for name, least in {"timeout": 0, "max_retries": 0, "copy_every": 0.1}.items():
-        if getattr(settings, name) < least:
+        if not getattr(settings, name) >= least:  # also if it is nan
             what = f"hydra.launcher.{name} must be >= {least:g}, got {getattr(settings, name):g}"
             raise _error(what, f"hydra.launcher.{name}={least:g}", name)
     return settings
@@ -111,7 +111,7 @@ def connect(settings: RaySettings) -> bool:
             _check_listens(settings.address)
             _init(address=settings.address)
             return True
-        except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             if isinstance(error, ValueError) or time.monotonic() > deadline:
                 reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
                 raise settings.no_cluster(reason) from error

@@ -76,7 +76,9 @@ class RaySlot:
         files = read_files(folder) if folder is not None and isinstance(message, Assignment) else None
         reference = self.actor.exchange.remote(message, files)
         while folder is not None and not ray.wait([reference], timeout=self._copy_every)[0]:
-            write_files(folder, _get(self.actor.read_files.remote()))
+            copy: bytes | None = _get(self.actor.read_files.remote(folder))
+            if copy is not None:
+                write_files(folder, copy)
         reply: Reply = _get(reference)
         if folder is not None and reply.files is not None:
             write_files(folder, reply.files)

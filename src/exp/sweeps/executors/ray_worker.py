@@ -3,6 +3,7 @@
 The process has neither Ray's environment variables nor its threads, so a job has the bits of the same run on its own.
 """
 
+import glob
 import io
 import os
 import platform
@@ -75,7 +76,8 @@ class RayWorker:
 
     def __init__(self, environment: Mapping[str, str], cwd: Path, token: tuple[Path, str]) -> None:
         self._cwd = cwd
-        self._scratch = None if _sees(*token) else Path(tempfile.mkdtemp(prefix="exp-"))
+        self._scratch = None if _has_content(*token) else Path(tempfile.mkdtemp(prefix="exp-"))
+        self._run: Path | None = None  # the folder, on the driver, of the run whose files are here
         own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_") and name not in _OF_RAY}
         self._process = WorkerProcess({**own, **environment}, self._scratch or cwd)
 
@@ -89,20 +91,25 @@ class RayWorker:
             files: The files of the run as the driver has them, if this node does not see them.
         """
         if self._scratch is not None and isinstance(message, Assignment) and isinstance(message.task, Task):
-            if (missing := _missing_file(message.task)) is not None:
+            self._run = None
+            if (missing := _describe_missing_file(message.task)) is not None:
                 return Reply(Outcome(missing))
             write_files(self._run_folder, files or b"")
+            self._run = message.task.spec.folder
             message = replace(message, task=_move(message.task, self._cwd / message.task.spec.folder, self._run_folder))
         try:
             reply = self._process.exchange(message)
         except WorkerDied as death:
             return Reply(Death(str(death)))
         is_ended = self._scratch is not None and isinstance(reply, Outcome)
-        return Reply(reply, self.read_files() if is_ended else None)
+        return Reply(reply, read_files(self._run_folder) if is_ended else None)
 
-    def read_files(self) -> bytes:
-        """Return the files of the current run as they are now."""
-        return read_files(self._run_folder)
+    def read_files(self, run: Path) -> bytes | None:
+        """Return the files of the run as they are now; None if those of an earlier one may still be here.
+
+        Ray may call this before `exchange` that gives the run, whose files take longer to arrive.
+        """
+        return read_files(self._run_folder) if self._run == run else None
 
     def interrupt(self) -> None:
         self._process.interrupt()
@@ -118,7 +125,7 @@ class RayWorker:
         return self._scratch / "run"
 
 
-def _sees(path: Path, content: str) -> bool:
+def _has_content(path: Path, content: str) -> bool:
     """Return whether the file at `path` has that content, or gets it soon."""
     deadline = time.monotonic() + _MAX_FILE_DELAY
     while True:
@@ -132,11 +139,11 @@ def _sees(path: Path, content: str) -> bool:
         time.sleep(0.2)
 
 
-def _missing_file(task: Task) -> str | None:
+def _describe_missing_file(task: Task) -> str | None:
     """Return what is wrong if a data file of the run is not on this node."""
     for key in DATA_PATHS:
         path = task.spec.config.dataset.get(key.partition(".")[2])
-        if isinstance(path, str) and not (os.path.isabs(path) and os.path.exists(path)):
+        if isinstance(path, str) and not (os.path.isabs(path) and (os.path.exists(path) or glob.glob(path))):
             return (
                 f"{key}={path}: not on the node {platform.node()}, which does not share the folder of the sweep "
                 "(an absolute path of a file that every node has, or a sweep in a shared folder)"
@@ -162,7 +169,7 @@ def _move(task: Task, former: Path, folder: Path) -> Task:
 def read_files(folder: Path) -> bytes:
     """Return all files in `folder` as a tar.
 
-    Checkpoints come first: of a run that is writing, the other files then are as new as these, as a resume expects.
+    Checkpoints come first: the other files of a run that is writing are then as new or newer, as a resume expects.
     """
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
@@ -179,19 +186,21 @@ def read_files(folder: Path) -> bytes:
 
 
 def write_files(folder: Path, files: bytes) -> None:
-    """Make `folder` contain exactly the files of the tar `files`; none if it is empty."""
+    """Make `folder` contain exactly the files of the tar `files`; none if it is empty.
+
+    Checkpoints come last: if the process is killed before, the other files are newer than these, as a resume expects.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names: set[str] = set()
     if files:
         with tarfile.open(fileobj=io.BytesIO(files)) as tar:
-            for info in tar:
+            for info in reversed(tar.getmembers()):
                 path, source = folder / info.name, tar.extractfile(info)
                 assert source is not None
-                if ".." not in Path(info.name).parts and not os.path.isabs(info.name):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with replacement(path) as temporary:
-                        temporary.write_bytes(source.read())
-                    names.add(info.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacement(path) as temporary:
+                    temporary.write_bytes(source.read())
+                names.add(info.name)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in names:
             path.unlink()

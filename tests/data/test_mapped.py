@@ -30,6 +30,7 @@ from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.registry import SCALERS
 from exp.data.splits import Splits
+from exp.data.user_dataset import read_rows
 from exp.errors import ConfigError, DataError, ExpError
 from exp.training.build import build
 
@@ -418,6 +419,35 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
     for name, problem in (("Stream", "Stream is an iterable dataset"), ("Ragged", r"row 7 of Ragged is float32 \[3\]")):
         with pytest.raises(DataError, match=problem):
             build(config_of(*f"{line}{name}".split()))
+
+
+@pytest.mark.parametrize(("x", "kind"), [({"a": 1}, "dict"), (None, "NoneType"), ([1, [2, 3]], "list")])
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_a_row_of_other_objects_is_an_error(x: object, kind: str, is_mapped: bool, tmp_path: Path):
+    class Rows:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, number: int) -> tuple[Any, int]:
+            return x, 0
+
+    with pytest.raises(DataError, match=f"x of row 0 of Rows must be an array of numbers, got {kind}"):
+        read_rows(Rows(), Scratch(tmp_path) if is_mapped else None)
+
+
+def test_each_row_of_a_torch_dataset_is_read_once():
+    numbers: list[int] = []
+
+    class Rows:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, number: int) -> tuple[Any, int]:
+            numbers.append(number)
+            return np.ones(2), number
+
+    assert read_rows(Rows(), None).target.tolist() == [0, 1, 2]
+    assert numbers == [0, 1, 2]
 
 
 def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):

@@ -45,9 +45,11 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
     count = len(source)
     if not count:
         raise DataError(f"dataset: {name} has no rows", "a dataset with rows")
-    x, y = (_make_array(part, count, scratch) for part in _get_row(source, 0, name))
+    first = _get_row(source, 0, name)
+    x, y = (_make_array(part, count, scratch) for part in first)
     for number in range(count):
-        for array, part in zip((x, y), _get_row(source, number, name), strict=True):
+        row = _get_row(source, number, name) if number else first  # a dataset may draw random numbers
+        for array, part in zip((x, y), row, strict=True):
             if part.shape != array.shape[1:] or (part.dtype != array.dtype and part.dtype.kind not in "US"):
                 raise DataError(
                     f"dataset: row {number} of {name} is {part.dtype} {list(part.shape)}, and row 0 is "
@@ -70,7 +72,21 @@ def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray
             "return x, y in __getitem__",
         )
     x, y = cast("tuple[Any, Any]", row)
-    return np.asarray(x), np.asarray(y)
+    return _as_array(x, f"x of row {number} of {name}"), _as_array(y, f"y of row {number} of {name}")
+
+
+def _as_array(part: Any, what: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(part)
+        reason = ""
+    except (ValueError, TypeError) as error:  # lists of several lengths, or a tensor on a GPU
+        array, reason = None, f": {error}"
+    if array is None or array.dtype == object:
+        raise DataError(
+            f"dataset: {what} must be an array of numbers, got {type(part).__name__}{reason}",
+            "return arrays, or tensors on the CPU, in __getitem__",
+        )
+    return array
 
 
 def _make_array(part: NDArray[Any], count: int, scratch: Scratch | None) -> NDArray[Any]:

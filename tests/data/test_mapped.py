@@ -1,6 +1,7 @@
 """dataset.storage: rows in mapped files are those in memory, to the bit, and need little memory."""
 
 import hashlib
+import lzma
 import os
 import signal
 import stat
@@ -20,6 +21,7 @@ from conftest import config_of
 from exp.data import storage
 from exp.data.columns.number import NumberColumn
 from exp.data.dataset import Dataset
+from exp.data.estimate import estimate_memory
 from exp.data.files import table
 from exp.data.mapped import cache, maps
 from exp.data.mapped.cache import cache_folder, find_or_write
@@ -39,6 +41,9 @@ from exp.training.build import build
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EXP_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+
+
+LZMA = lzma.compress(b"a,b\n" + b"1,2\n" * 5000)
 
 
 def assert_same(one: Splits, other: Splits) -> None:
@@ -124,7 +129,7 @@ def test_rows_of_a_large_map_are_taken_and_its_pages_released(tmp_path: Path, mo
 
 def test_files_too_large_for_memory_are_mapped_or_refused(monkeypatch: pytest.MonkeyPatch):
     write_arrays()
-    monkeypatch.setattr("exp.data.estimate.SMALL", 0)
+    monkeypatch.setattr("exp.data.estimate._SMALL", 0)
     monkeypatch.setattr(storage, "available_memory", lambda: 2**17)
     line = "dataset=arrays dataset.path=x.npy dataset.y_path=y.npy".split()
     with pytest.raises(DataError) as caught:
@@ -134,6 +139,14 @@ def test_files_too_large_for_memory_are_mapped_or_refused(monkeypatch: pytest.Mo
     data = build(config_of(*line)).data
     assert maps.is_mapped(data.train.x)
     assert data.notes[0].startswith("rows in mapped files (dataset.storage=mapped): to load x.npy needs about")
+
+
+@pytest.mark.parametrize("damaged", [b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 9, LZMA[:30] + b"\xff" * 99, bytes(1000)])
+def test_the_reader_says_what_is_wrong_with_a_damaged_file(damaged: bytes, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("exp.data.estimate._SMALL", 0)
+    Path("rows.csv").write_bytes(damaged)
+    node = {"_target_": "exp.data.files.table", "path": "rows.csv", "target": "a"}
+    assert (estimate_memory(node, [Path("rows.csv")]) or 0) < 10**6  # no error here
 
 
 def test_what_cannot_be_fitted_a_column_at_a_time_is_refused():

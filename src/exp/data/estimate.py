@@ -1,6 +1,5 @@
 """About how much memory the files of a dataset need, before they are loaded."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from exp.data.frame import import_pandas
 from exp.data.mapped.npy import read_shapes
 from exp.data.reading.delimited import find_text, open_rows
 from exp.data.reading.parquet import ParquetParts
-from exp.data.reading.source import Source, open_source
+from exp.data.reading.source import DAMAGES, Source, open_source
 from exp.errors import ExpError
 
-# Smaller files are not looked at: what they need is less than what the libraries take.
-SMALL = 2**25
+# Smaller files are not estimated: what they need is less than what the libraries take.
+_SMALL = 2**25
 
 # Bytes for a value of an array, besides the array: a copy in float64 of all rows, another one of their columns, and
 # a third one of the training rows while the scaler is fitted.
@@ -33,18 +32,18 @@ _SAMPLE, _ROWS, _RATIO = 2**20, 20_000, 5
 def estimate_memory(node: Mapping[str, Any], files: Sequence[Path]) -> int | None:
     """Return about how many bytes of memory it takes to load and prepare the `files` of a dataset.
 
-    None: they are small, or the reader will say what is wrong with them.
+    None: they are small, or damaged, which is an error when they are read.
 
     Args:
         node: The dataset of the config.
     """
-    if sum(file.stat().st_size for file in files) < SMALL:
+    if sum(file.stat().st_size for file in files) < _SMALL:
         return None
     try:
         if str(node["_target_"]).endswith(".arrays"):
             return sum(map(_estimate_arrays, files))
         return _estimate_table(node, files)
-    except (ExpError, ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+    except (ExpError, ValueError, KeyError, *DAMAGES):
         return None
 
 
@@ -73,7 +72,7 @@ def _sample(source: Source, node: Mapping[str, Any], limit: int | None) -> tuple
     found = find_text(source, node.get("separator"), node.get("decimal") or ".", node.get("encoding"))
     with open_rows(found) as stream:
         text = stream.read(_SAMPLE)
-    length = len(text) / max(1, text.count("\n"), text.count("\r"))
+    length = max(1, len(text)) / max(1, text.count("\n"), text.count("\r"))
     with open_rows(found) as stream:
         names = range(len(found.layout.names))
         rows = pd.read_csv(stream, sep=found.layout.separator, header=None, names=names, index_col=False, nrows=_ROWS)

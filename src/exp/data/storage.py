@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.data.estimate import estimate_memory
-from exp.data.input_files import FILE_DATASETS, find_files
+from exp.data.input_files import DATA_PATHS, FILE_DATASETS, find_files
 from exp.data.memory import available_memory
 from exp.errors import DataError
 
@@ -45,6 +45,5 @@ def list_files(node: Mapping[str, Any]) -> list[Path]:
     """Return the files that hold the rows of the dataset; none if it is made by a function."""
     if node["_target_"] not in FILE_DATASETS:
         return []
-    names = ("path", "y_path", "val_path", "test_path")
-    given = {name: str(node[name]) for name in names if node.get(name) is not None}
-    return [file for name, path in given.items() for file in find_files(path, f"dataset.{name}")]
+    given = {key: node.get(key.removeprefix("dataset.")) for key in DATA_PATHS}
+    return [file for key, path in given.items() if path is not None for file in find_files(str(path), key)]

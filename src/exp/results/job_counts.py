@@ -1,16 +1,14 @@
 """How many jobs of a sweep finished, and which folders of them are missing. Imports no torch."""
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
 
 from exp.config.metric_names import as_cost
 from exp.errors import pluralize
-from exp.results import csv_file, sweep_csv
+from exp.results import csv_file, sweep_csv, sweep_json
 from exp.results.formatting import format_metric
 from exp.results.resume_line import describe_resume, has_all_trials, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
@@ -33,7 +31,7 @@ def count_jobs(folder: Path, rows: Sequence[Row]) -> dict[str, int]:
     """
     statuses = [str(row["status"]) for row in rows]
     counts = {status: statuses.count(status) for status in _OVER}
-    total = len({*(str(row["job"]) for row in rows), *read_manifest(folder).get("folders", {}).values()})
+    total = len({*(str(row["job"]) for row in rows), *sweep_json.read(folder).get("folders", {}).values()})
     counts["unfinished"] = total - sum(counts.values()) - len(_missing(folder, rows))
     return {status: count for status, count in counts.items() if count}
 
@@ -68,15 +66,6 @@ def describe_missing(folder: Path, rows: Sequence[Row], metric: str, best: float
         _, job, value = min(known)
         what += f"; job {job} was better, with {metric} {format_metric(metric, value)}"
     return what
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the content of the sweep's sweep.json; empty if it cannot be read."""
-    with suppress(OSError, ValueError):
-        content: Any = json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))
-        if isinstance(content, dict) and isinstance(cast("dict[str, Any]", content).get("folders"), dict):
-            return cast("dict[str, Any]", content)
-    return {}
 
 
 def _missing(folder: Path, rows: Sequence[Row]) -> list[Row]:

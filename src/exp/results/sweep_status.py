@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from exp.errors import ConfigError, ExpError
-from exp.results import sweep_csv
+from exp.results import sweep_csv, sweep_json
 from exp.results.best_job import check_is_sweep
 from exp.results.choice_means import average_choices
 from exp.results.heartbeat import is_alive
-from exp.results.job_counts import read_manifest
 from exp.results.repeats import find_varied_columns
 from exp.results.resume_line import count_left_trials, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, read_sweep_metric
@@ -70,7 +69,7 @@ class SweepStatus:
 def read_sweep_status(folder: Path) -> SweepStatus:
     """Read the status of a sweep. ConfigError if there is none in `folder`."""
     check_is_sweep(folder)
-    rows, record = list(sweep_csv.read_rows(folder).values()), read_manifest(folder)
+    rows, record = list(sweep_csv.read_rows(folder).values()), sweep_json.read(folder)
     searches = is_search(folder)
     jobs = _count(rows, record, count_left_trials(folder) if searches else None)
     process = record.get("process")

@@ -1,6 +1,5 @@
 """`sweep.detach=true`: a process of its own runs the sweep, and the command returns when the sweep has begun."""
 
-import json
 import os
 import signal
 import sys
@@ -15,7 +14,8 @@ from omegaconf import DictConfig, open_dict, read_write
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
 from exp.errors import display_path
-from exp.results.run_folder import SWEEP_LOG, SWEEP_MANIFEST, is_sweep
+from exp.results import sweep_json
+from exp.results.run_folder import SWEEP_LOG, is_sweep
 
 # Names the folder of the sweep to the process that runs it.
 _FOLDER = "EXP_DETACHED_SWEEP"
@@ -95,10 +95,8 @@ def _wait(pid: int, folder: Path) -> int | None:
 
 def _has_begun(pid: int, folder: Path) -> bool:
     """Return whether the process has checked the jobs and written the record of the sweep."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content: Any = json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))
-        return content["process"]["pid"] == pid and is_sweep(folder)
-    return False
+    process: dict[str, Any] = sweep_json.read(folder).get("process", {})
+    return process.get("pid") == pid and is_sweep(folder)
 
 
 def _print_how_to_follow(pid: int, folder: Path) -> None:

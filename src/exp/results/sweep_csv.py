@@ -1,9 +1,7 @@
 """sweep.csv: a row for each job of a sweep."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,9 @@ from exp.config.metric_names import is_higher_better
 from exp.config.schema import flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import as_yaml
-from exp.results import csv_file, summary
+from exp.results import csv_file, summary, sweep_json
 from exp.results.atomic import replacement
-from exp.results.run_folder import CONFIG, OVERRIDES, SWEEP_MANIFEST, SWEEP_TABLE
+from exp.results.run_folder import CONFIG, OVERRIDES, SWEEP_TABLE
 
 # The splits whose metrics are columns.
 SPLITS = ("val", "test")
@@ -48,17 +46,11 @@ def read_rows(folder: Path) -> dict[str, Row]:
     for job in jobs:
         if missing := [name for name in choices if name not in rows[job.name]]:
             rows[job.name] |= _read_flat_config(job, missing)
-    for name in (choices.keys() & set(DATA_PATHS)) - _read_varied(folder):  # a file that moved is no other choice
+    varied: Iterable[str] = sweep_json.read(folder).get("varied", DATA_PATHS)
+    for name in (choices.keys() & set(DATA_PATHS)) - set(varied):  # a file that moved is no other choice
         latest = rows[jobs[-1].name].get(name, "")
         rows = {job: row | {name: latest} for job, row in rows.items()}
     return rows
-
-
-def _read_varied(folder: Path) -> set[str]:
-    """Return the keys that the jobs of the sweep vary; all paths of data files if there is no record of it."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        return set(json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))["varied"])
-    return set(DATA_PATHS)
 
 
 def read_row(job: Path) -> Row:

@@ -1,17 +1,24 @@
 """sweep.json: which process runs a sweep, and the folders of its jobs. `exp.sweeps.manifest` writes it."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from exp.results.run_folder import SWEEP_MANIFEST
 
+# The types that other modules rely on.
+_EXPECTED_TYPES = {"folders": dict, "varied": list, "process": dict}
+
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the content of the sweep's sweep.json; empty if it cannot be read."""
-    with suppress(OSError, ValueError):
+    """Return the content of the sweep's sweep.json, without values of an unexpected type; empty if it cannot be read.
+
+    `folders` has the name of each job's folder by the job's key, `varied` the keys of the config that the jobs vary,
+    `process` the process that runs the sweep, if one does.
+    """
+    try:
         content: Any = json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))
-        if isinstance(content, dict) and isinstance(cast("dict[str, Any]", content).get("folders"), dict):
-            return cast("dict[str, Any]", content)
-    return {}
+    except (OSError, ValueError):
+        return {}
+    known = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}

@@ -13,8 +13,10 @@ from typing import Any
 import forking
 import pytest
 
+import exp.status
 from exp.results import metrics_csv
 from exp.results.best_job import find_best
+from exp.results.run_status import Process
 
 ENDLESS = "dataset=xor epochs=100000000 figures=false save_every=1epoch log_every=1epoch".split()
 
@@ -78,6 +80,26 @@ def test_a_finished_run_has_its_final_metrics(tmp_path: Path):
     names = "kind folder status step steps epoch epochs seconds process metrics error"
     assert list(document) == names.split()
     assert status(tmp_path, "run")[0] == 0
+
+
+def test_a_damaged_record_of_the_process_is_left_out(tmp_path: Path):
+    assert exp_in(tmp_path, "dataset=xor", "epochs=1", "figures=false", "hydra.run.dir=run").returncode == 0
+    path = tmp_path / "run/summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "process": "damaged"}))
+    (document,) = documents(tmp_path, "run")
+    assert set(document["process"].values()) == {None}
+
+
+def test_the_start_of_a_process_is_shown_in_the_time_zone_of_the_reader(monkeypatch: pytest.MonkeyPatch):
+    process = Process("host", 1, "2026-03-01T23:30:00+01:00", 3.0)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        (line,) = exp.status._process_line(process, "running")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert line == "since     2026-03-02 07:30:00, process 1 on host, last heartbeat 3 s ago"
 
 
 @pytest.fixture(scope="module")

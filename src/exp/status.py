@@ -4,6 +4,7 @@ import json as json_format
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from exp.cli.commands import run_command
@@ -88,10 +89,10 @@ def _sweep_lines(sweep: SweepStatus) -> Iterator[str]:
 
 def _process_line(process: Process, status: str) -> Iterator[str]:
     if process.began is not None and status in ("running", "died"):
-        began = process.began.replace("T", " ")[:19]
+        began = datetime.fromisoformat(process.began).astimezone()  # of the reader's time zone
         age = process.seconds_since_heartbeat
         beat = "" if age is None else f", last heartbeat {age:.0f} s ago"
-        yield f"since     {began}, process {process.pid} on {process.host}{beat}"
+        yield f"since     {began:%Y-%m-%d %H:%M:%S}, process {process.pid} on {process.host}{beat}"
 
 
 if __name__ == "__main__":

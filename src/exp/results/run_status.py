@@ -1,5 +1,6 @@
 """How far a run is, from its files, while it runs or after it. Imports no torch."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,9 @@ class Process:
     seconds_since_heartbeat: float | None
 
     @classmethod
-    def read(cls, record: Any, touched: Path, is_running: bool) -> "Process":
+    def read(cls, record: Mapping[str, Any] | None, touched: Path, is_running: bool) -> "Process":
         """Return the process that `record` describes; `touched` is the file of its heartbeat."""
-        known: dict[str, Any] = record or {}
+        known = record or {}
         age = round(seconds_since_beat(touched), 1) if is_running else None
         return cls(known.get("host"), known.get("pid"), known.get("began"), age)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # The types that other modules rely on.
 _EXPECTED_TYPES = {
     "environment": dict,
+    "process": dict,
     "choices": dict,
     "rows": dict,
     "final": dict,

@@ -84,7 +84,7 @@ def _sweep_lines(sweep: SweepStatus) -> Iterator[str]:
         yield f"best      {jobs}: {sweep.metric} {format_metric(sweep.metric, sweep.best.value)}{choices}"
     yield f"seconds   {sweep.seconds:.4g} in all jobs"
     if sweep.status in ("died", "unfinished"):
-        yield f"resume    {describe_resume(Path(sweep.folder)).removeprefix('for the others: ')}"
+        yield f"resume    {describe_resume(Path(sweep.folder))}"
 
 
 def _process_line(process: Process, status: str) -> Iterator[str]:

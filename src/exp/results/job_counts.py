@@ -10,7 +10,7 @@ from exp.config.metric_names import as_cost
 from exp.errors import pluralize
 from exp.results import csv_file, sweep_csv, sweep_json
 from exp.results.formatting import format_metric
-from exp.results.resume_line import describe_resume, has_all_trials, is_search
+from exp.results.resume_line import NO_STORAGE, describe_resume, has_all_trials, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, SWEEP_TABLE
 from exp.results.sweep_csv import Row
 
@@ -43,8 +43,11 @@ def describe_unfinished(folder: Path, rows: Sequence[Row]) -> str | None:
     if not counts.keys() & to_run or (has_record and is_search(folder) and has_all_trials(folder)):
         return None
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    resume = f"; {describe_resume(folder)}" if has_record else ""
-    return f"of {pluralize(sum(counts.values()), 'job')}: {listed}{resume}"
+    counted = f"of {pluralize(sum(counts.values()), 'job')}: {listed}"
+    if not has_record:
+        return counted
+    resume = describe_resume(folder)
+    return f"{counted}; {'' if resume == NO_STORAGE else 'for the others: '}{resume}"
 
 
 def describe_missing(folder: Path, rows: Sequence[Row], metric: str, best: float) -> str | None:

@@ -48,10 +48,8 @@ def count_left_trials(folder: Path) -> int:
 
 
 def describe_resume(folder: Path) -> str:
-    """Return how to run the jobs of the sweep in `folder` that are left."""
-    if is_search(folder) and not has_storage(folder):
-        return NO_STORAGE
-    return f"for the others: {resume_sweep_command(folder)}"
+    """Return the command line that runs the jobs of the sweep in `folder` that are left, or why there is none."""
+    return NO_STORAGE if is_search(folder) and not has_storage(folder) else resume_sweep_command(folder)
 
 
 def resume_sweep_command(folder: Path, *overrides: str) -> str:

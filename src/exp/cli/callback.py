@@ -32,18 +32,18 @@ class ExpCallback(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         _validate(validate_run, config)
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # as above
         is_detached = take_folder(config)
         _validate(validate_sweep, config)
         set_sweep_metric(config)
         if config.sweep.detach and not is_detached and not config.sweep.dry_run:
             raise Detach(Path(str(config.hydra.sweep.dir)))
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002  # as above
         if config.hydra.mode == RunMode.MULTIRUN:
             finish_job(config)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # as above
         finish_sweep(config)
 
 

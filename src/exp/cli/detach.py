@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
 from exp.errors import display_path
-from exp.results import sweep_json
+from exp.results import new_folder, sweep_json
 from exp.results.run_folder import SWEEP_LOG, is_sweep
 
 # Names the folder of the sweep to the process that runs it.
@@ -51,8 +51,7 @@ def start_detached(arguments: Sequence[str], folder: Path) -> int:
         The exit code: 0 once the first job may begin. If the sweep does not begin, the output is printed, and what was
         written is removed.
     """
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    new = new_folder.create(folder)
     log = folder / SWEEP_LOG
     with log.open("ab") as file:
         start = file.tell()
@@ -114,5 +113,4 @@ def _remove(log: Path, start: int, folders: Sequence[Path]) -> None:
         os.truncate(log, start)
         if start == 0:
             log.unlink()
-        for folder in folders:
-            folder.rmdir()
+    new_folder.remove_empty(folders)

@@ -26,7 +26,7 @@ from exp.sweeps.hydra_files import HydraFileTemplate
 _NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
 
 
-class InvalidJob(Exception):  # noqa: N818
+class InvalidJob(Exception):  # noqa: N818  # carries an error
     """An error in one of several jobs, with the overrides of that job."""
 
     def __init__(self, overrides: Sequence[str], reason: Exception) -> None:

@@ -1,7 +1,5 @@
 """launch: run the jobs of a source with an executor, as a Hydra launcher."""
 
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +7,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from exp.results import new_folder
 from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
 from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
@@ -45,8 +44,7 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
-    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    new_folders = new_folder.create(folder)
     if not runs_in_workers(function):
         _save(config)
         composer = JobComposer(context.config_loader, config)
@@ -64,7 +62,7 @@ def launch(
                 compare_jobs(folder, executor)
     except BaseException:
         if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
-            _remove(new_folders)
+            new_folder.remove_empty(new_folders)
         raise
 
 
@@ -103,13 +101,6 @@ def _save(config: DictConfig) -> None:
     """Write the multirun.yaml of a sweep that begins."""
     with replacement(Path(str(config.hydra.sweep.dir)) / MULTIRUN) as temporary:
         OmegaConf.save(config, temporary)
-
-
-def _remove(folders: Sequence[Path]) -> None:
-    """Remove the folders that are empty."""
-    with suppress(OSError):  # a folder is not empty
-        for folder in folders:
-            folder.rmdir()
 
 
 def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:

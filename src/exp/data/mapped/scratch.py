@@ -38,7 +38,7 @@ class ColumnFile:
 
     def __init__(self, folder: Path, rows: int, count: int, dtype: np.dtype[Any]) -> None:
         self.rows, self.count, self.dtype = rows, count, dtype
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # `close` closes it
 
     def close(self) -> None:
         """Remove the file."""

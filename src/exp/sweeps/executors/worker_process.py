@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exp.training.events import PruningCallback
 
 
-class WorkerDied(Exception):  # noqa: N818
+class WorkerDied(Exception):  # noqa: N818  # an outcome of one job
     """The process of a worker ended while it had a task. The text says how."""
 
 

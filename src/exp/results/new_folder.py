@@ -1,0 +1,19 @@
+"""Create a folder, and remove it again if nothing was written there."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+def create(folder: Path) -> list[Path]:
+    """Create the folder. Return it and those above it that did not exist, the innermost first."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove the folders up to the first one that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

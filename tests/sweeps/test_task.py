@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from exp.sweeps.executors import worker_process
 from exp.sweeps.task import job_environment
 
 
@@ -41,3 +42,15 @@ def test_another_thread_always_sees_the_environment(monkeypatch: pytest.MonkeyPa
         thread.join()
         sys.setswitchinterval(interval)
     assert seen == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (3, "its process ended with exit code 3"),
+        (-15, "its process was killed by SIGTERM"),
+        (-40, "its process was killed by signal 40"),  # which has no name
+    ],
+)
+def test_the_end_of_a_worker_is_described(code: int, message: str):
+    assert worker_process._death_message(code) == message

@@ -68,7 +68,7 @@ class WorkerProcess:
             self._tasks.flush()
             return cast("Evaluation | Outcome", pickle.load(self._outcomes))
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self.close()
+            self._close()
             reason = _death_message(self._process.returncode)
             self.start()
             raise WorkerDied(reason) from error
@@ -79,9 +79,9 @@ class WorkerProcess:
     def kill(self) -> None:
         """Kill the process: between jobs it holds nothing, and during its imports it does not handle signals."""
         self._process.kill()
-        self.close()
+        self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         with suppress(OSError):
             self._tasks.close()
         self._process.wait()
@@ -91,6 +91,6 @@ class WorkerProcess:
 def _death_message(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
-    name = signal.Signals(-code).name
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
     reason = ", by a user or by the system when memory ran out" if -code == signal.SIGKILL else ""
     return f"its process was killed by {name}{reason}"

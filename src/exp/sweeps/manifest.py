@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -48,6 +49,10 @@ _OF_SWEEP = ("folds", "fold_repeats")
 
 # Of a name in the file systems of Linux, macOS and Windows.
 _MAX_BYTES = 255
+
+
+# A search adds a job at a time, and the file lists them all.
+_SECONDS_BETWEEN_WRITES = 1.0
 
 
 # Of how a job's key is computed. The keys of a file without it are of an older version.
@@ -123,6 +128,7 @@ class Manifest:
             self.folders = _compute_keys(folder, self.folders.values())
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
+        self._next_write = 0.0
 
     def with_former_paths(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the jobs of a resumed sweep with keys as if a data file that moved were where it was."""
@@ -143,7 +149,10 @@ class Manifest:
         return DataError(error.problem, fix, key=key)
 
     def add(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[str, str]:
-        """Add jobs, write the file, and return the name of every job's folder by the job's key.
+        """Add jobs, and return the name of every job's folder by the job's key.
+
+        The file is written, unless that was done a moment ago for earlier trials of a search, which is not resumed in
+        its folder.
 
         A job that is in the sweep already keeps its folder. A new one gets its name in `names`, or a free number if
         that name is taken.
@@ -171,7 +180,9 @@ class Manifest:
                 taken.add(free)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
-        self._write(describe_process())
+        if jobs[0].number == 0 or time.monotonic() >= self._next_write:
+            self._write(describe_process())
+            self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
         return self.folders
 
     def close(self) -> None:

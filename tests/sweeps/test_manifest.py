@@ -1,0 +1,41 @@
+"""sweep.json is written when a sweep begins and ends, and at most once a second between."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from conftest import config_of
+
+from exp.results import sweep_json
+from exp.sweeps import manifest
+from exp.sweeps.jobs import Job
+from exp.sweeps.manifest import Manifest
+
+
+def job(number: int) -> Job:
+    return Job(number, [], config_of("dataset=xor"), {"seed": number})
+
+
+def test_the_jobs_of_a_long_search_are_not_written_at_each_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    jobs, written = Manifest(tmp_path), list[int]()
+    for number in range(40):
+        jobs.add([job(number)], [str(number)])
+        written.append(len(sweep_json.read(tmp_path)["folders"]))
+        now += 0.1
+    assert written[0] == 1
+    assert len(set(written)) <= 5
+    assert written[-1] >= 30
+    assert "process" in sweep_json.read(tmp_path)
+    jobs.close()
+    assert "process" not in sweep_json.read(tmp_path)
+    assert Manifest(tmp_path).folders == jobs.folders
+    assert len(jobs.folders) == 40
+
+
+def test_the_jobs_of_a_sweep_are_written_before_they_begin(tmp_path: Path):
+    for number in range(3):  # of commands that resume it
+        Manifest(tmp_path).add([job(0), job(number)], ["0", str(number)])
+        assert len(json.loads((tmp_path / manifest.SWEEP_MANIFEST).read_text())["folders"]) == number + 1

@@ -29,7 +29,8 @@ from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
 from sweeps import RATES, SEEDS
 
-from exp.config.schema import CONF, Config, validate
+from exp.config.schema import CONF, Config
+from exp.config.validation import validate
 from exp.engine import replay
 from exp.training.build import build
 from exp.training.events import Trained

@@ -24,7 +24,8 @@ TRAIN = """
 import json, resource, sys, time
 import torch
 from hydra import compose, initialize_config_dir
-from exp.config.schema import CONF, validate
+from exp.config.schema import CONF
+from exp.config.validation import validate
 from exp.training.build import build
 
 with initialize_config_dir(str(CONF), version_base="1.3"):

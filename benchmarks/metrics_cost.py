@@ -21,7 +21,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from exp.config.schema import CONF, validate
+from exp.config.schema import CONF
+from exp.config.validation import validate
 from exp.training.build import Experiment, build
 
 EIGHT = {

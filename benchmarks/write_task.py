@@ -11,7 +11,8 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from exp.config.allowlist import READ_BY_EXP
-from exp.config.schema import CONF, validate
+from exp.config.schema import CONF
+from exp.config.validation import validate
 from exp.training.build import build
 
 

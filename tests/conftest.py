@@ -24,7 +24,8 @@ from hypothesis import settings
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.schema import CONF, Config, validate
+from exp.config.schema import CONF, Config
+from exp.config.validation import validate
 
 settings.register_profile("untimed", deadline=None)  # the time of a case depends on the machine
 settings.load_profile("untimed")

@@ -193,8 +193,9 @@ def _fill_caches() -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from exp.config.schema import CONF, validate
+    from exp.config.schema import CONF
     from exp.config.untrusted import refuse_hydra_settings
+    from exp.config.validation import validate
 
     faster_hydra.speed_up()
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -12,7 +12,7 @@ import yaml
 
 from exp import train
 from exp.config.overrides import column_override, reads_as
-from exp.config.schema import config_from_saved
+from exp.config.validation import config_from_saved
 from exp.data.dataset import Dataset
 from exp.data.encode import encode_rows
 from exp.data.files import table

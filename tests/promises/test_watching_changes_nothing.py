@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp.config.run_spec import RunSpec
-from exp.config.schema import validate
+from exp.config.validation import validate
 from exp.engine.step import EagerStep
 from exp.results import checkpoints, event_file
 from exp.run import run

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from exp.cli.command_line import CommandLine
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
-from exp.config.schema import validate
 from exp.config.untrusted import refuse_hydra_settings
+from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
 from exp.errors import ConfigError, Diverged, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs

@@ -26,7 +26,8 @@ from exp.cli.startup import early_workers, full_hydra_errors, own_hydra_config, 
 from exp.config import allowlist
 from exp.config.compose import run_application
 from exp.config.run_spec import RunSpec
-from exp.config.schema import choices_of, validate
+from exp.config.schema import choices_of
+from exp.config.validation import validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.sweeps.executors.worker_pool import start_worker_early

@@ -10,7 +10,8 @@ from exp.cli.command_line import CommandLine
 from exp.config.compose import compose_config, override_key
 from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line, text_override
-from exp.config.schema import flatten, validate
+from exp.config.schema import flatten
+from exp.config.validation import validate
 from exp.data.input_files import DATA_PATHS, check_input_files, place_of
 from exp.errors import ConfigError, DataError, ExpError, display_path
 from exp.results import summary

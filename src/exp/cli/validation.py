@@ -9,7 +9,8 @@ from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
 from exp.config.own_metrics import refuse_metric
-from exp.config.schema import validate, without_hydra
+from exp.config.schema import without_hydra
+from exp.config.validation import validate
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results import summary

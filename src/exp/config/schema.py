@@ -4,29 +4,15 @@ It does not import torch, which would delay every error message by a second.
 """
 
 import copy
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, open_dict
 
-from exp.config.allowlist import READ_BY_EXP, refuse_target
-from exp.config.by_target import list_values
-from exp.config.constraints import CONSTRAINTS, example, suggest_override, violation
-from exp.config.cross_validation import check_fold, check_stratify
-from exp.config.former_names import with_new_names
-from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
-from exp.config.metric_names import chosen_metrics
-from exp.config.overrides import escape_values
-from exp.config.own_metrics import refuse_metric
-from exp.config.user_code import refuse_syntax_error
 from exp.config.yaml_comments import default_options
-from exp.errors import ConfigError, as_yaml, nearest
 
 _HERE = Path(__file__).resolve().parents[1]
 
@@ -105,54 +91,6 @@ class Config:
 ConfigStore.instance().store("schema", Config)
 
 
-def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
-    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid.
-
-    `accepted` has the groups that are known to be valid, which many jobs share; others are added.
-    """
-    try:
-        content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-        missing = sorted(OmegaConf.missing_keys(cfg)) if "'???'" in str(content) else []
-    except OmegaConfBaseException as error:
-        raise _unresolved(error, cfg) from error
-    if missing:
-        raise _needed(missing[0], "needs a value")
-    _refuse_unknown_keys(content, Config, "")
-    for group in ("dataset", "model", "optimizer", "loss"):
-        if not content[group] or content[group].get("_target_") is None:
-            raise ConfigError(
-                f"{group} has no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
-            )
-    for group in READ_BY_EXP:
-        key = f"{group} {content[group]}"
-        if content[group].get("_target_") is not None and key not in (accepted or ()):
-            refuse_target(group, content[group])
-            refuse_syntax_error(f"{group}._target_", content[group]["_target_"])
-            if accepted is not None:
-                accepted.add(key)
-    for key, (limit, _) in CONSTRAINTS.items():
-        found, value = _find_value(content, key)
-        if found and not all(limit.accepts(one) for one in list_values(value)):
-            raise violation(key, value)
-    config = cast(Config, OmegaConf.to_object(cfg))
-    check_stratify(config)
-    check_fold(config)
-    refuse_metric("metric", config.metric, needs_direction=True)
-    for name in chosen_metrics(config.metrics, config.metric):
-        refuse_metric("metrics", name)
-    return config
-
-
-def config_from_saved(content: Mapping[str, Any]) -> Config:
-    """Return the config that a run's folder holds, typed. ConfigError as in `validate`."""
-    content = with_new_names(content)
-    try:
-        cfg = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(escape_values(dict(content))))
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}", "the config of a run as it was") from error
-    return validate(cast("DictConfig", cfg))
-
-
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """Return the config without Hydra's own settings, as a job's function gets it."""
     task = copy.copy(cfg)
@@ -186,65 +124,3 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
-
-
-def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
-    """Return the error for a value that cannot be resolved. If it refers to an unknown key, the fix has the nearest."""
-    key, unknown = str(error.full_key), UNKNOWN_INTERPOLATION.search(str(error))
-    keys = set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}
-    near = nearest(unknown[1], keys) if unknown else None
-    if near:
-        fix, override = f"'{key}=${{{near}}}'", f"{key}=${{{near}}}"
-    else:
-        fix, override = example(key), suggest_override(key) if key in CONSTRAINTS else None
-    return ConfigError(f"{key}: {str(error).splitlines()[0]}", fix, key=key, override=override)
-
-
-def _needed(key: str, what: str) -> ConfigError:
-    """Return the error for a missing `key`. The fix is the default option, if it is a group."""
-    if (chosen := default_option(key)) is not None:
-        return ConfigError(f"{key} {what}", f"{key}={chosen}", key=key, override=f"{key}={chosen}")
-    override = suggest_override(key) if key in CONSTRAINTS else None
-    return ConfigError(f"{key} {what}", example(key), key=key, override=override)
-
-
-def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
-    """Return whether the config has `key`, and its value.
-
-    Arguments count only if conf/ names their class: in another class the same name may mean something else.
-    """
-    node: Any = content
-    group, _, name = key.partition(".")
-    for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return False, None
-        target = cast("dict[str, Any]", node).get("_target_")
-        if isinstance(target, str) and target not in _targets_in_conf() and name not in READ_BY_EXP.get(group, ()):
-            return False, None
-        node = cast("dict[str, Any]", node)[part]
-    return True, node
-
-
-@cache
-def _targets_in_conf() -> frozenset[str]:
-    texts = [path.read_text(encoding="utf-8") for path in CONF.rglob("*.yaml")]
-    return frozenset(target for text in texts for target in re.findall(r"^ *_target_: (\S+)", text, re.MULTILINE))
-
-
-def _refuse_unknown_keys(content: dict[str, Any], schema: type, prefix: str) -> None:
-    """Refuse keys that + or ++ added where nothing reads them, and keys that ~ removed."""
-    known = {field.name: field.type for field in fields(schema)}
-    for key in known:
-        if key not in content:
-            raise _needed(f"{prefix}{key}", "is required and cannot be removed")
-    for key, value in content.items():
-        if key not in known:
-            near = nearest(key, known)
-            raise ConfigError(
-                f"unknown key '{prefix}{key}' (available: {', '.join(known)}); + can only add arguments of a class",
-                f"{prefix}{near}={as_yaml(value)}" if near else f"remove {prefix}{key}",
-                key=f"{prefix}{key}",
-                override=f"{prefix}{near}={as_yaml(value)}" if near else "",
-            )
-        if isinstance(inner := known[key], type) and is_dataclass(inner):
-            _refuse_unknown_keys(value, inner, f"{prefix}{key}.")

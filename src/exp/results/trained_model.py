@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exp.config.schema import Config, config_from_saved
+from exp.config.schema import Config
+from exp.config.validation import config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
 from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved, describe_place, with_moved_files

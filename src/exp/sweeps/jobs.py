@@ -18,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.former_names import normalize
-from exp.config.schema import Config, flatten, validate, without_hydra
+from exp.config.schema import Config, flatten, without_hydra
 from exp.config.untrusted import refuse_other_settings
+from exp.config.validation import validate
 from exp.sweeps.hydra_files import HydraFileTemplate
 
 # Keys that do not change the numbers of a run.

@@ -1,4 +1,4 @@
-"""The schema of a config, and its validation.
+"""The schema of a config: its keys, their types, and where its YAML files are.
 
 It does not import torch, which would delay every error message by a second.
 """

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -473,6 +474,18 @@ def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
     assert "try: exp cache clear yes=true" in refused.stderr
     assert exp("cache", "clear", "yes=true").stdout == "removed 1 dataset, 2 MB\n"
     assert not [*(tmp_path / "cache").iterdir()]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache_folder(create=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.os, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+        with pytest.raises(DataError, match=r"EXP_CACHE: .*cache cannot be written: Permission denied\n  try: EXP"):
+            find_or_write("content", "rows", lambda _: None)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EXP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=f"EXP_CACHE: {tmp_path}/file cannot be written: File exists"):
+        find_or_write("content", "rows", lambda _: None)
 
 
 def test_other_folders_are_not_removed(tmp_path: Path):

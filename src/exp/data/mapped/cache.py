@@ -42,6 +42,9 @@ def cache_folder(create: bool = False) -> Path:
 
     Args:
         create: Whether to create it, for its owner only, if it does not exist.
+
+    Raises:
+        DataError: It cannot be created.
     """
     given, home = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
     if given:
@@ -49,7 +52,8 @@ def cache_folder(create: bool = False) -> Path:
     else:
         cache = (Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache") / "exp"
     if create:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _cache_errors(cache):
+            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     return cache
 
 
@@ -133,10 +137,21 @@ def clear() -> str:
 
 
 @contextmanager
+def _cache_errors(cache: Path) -> Generator[None]:
+    """Turn an OSError into one that names the variable."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{VARIABLE}: {cache} cannot be written: {error.strerror}"
+        raise DataError(what, f"{VARIABLE}=FOLDER that you may write to, or dataset.storage=memory") from error
+
+
+@contextmanager
 def _lock(path: Path, wait: bool = True) -> Generator[bool]:
     """Lock the file for this process; yield whether it is locked. The lock ends with the process."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with _cache_errors(path.parent):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             is_locked = _try_lock(handle, wait)
             if is_locked and not _is_at(path, handle):  # `clear` removed the file in the meantime

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import forking
+import psutil
 import pytest
 
 from exp.errors import ConfigError
@@ -56,6 +57,26 @@ def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
     again = exp_in(tmp_path, "-m", "sweep.resume=sweep")
     assert again.returncode == 0
     assert "sweep.detach" not in again.stdout
+
+
+def test_a_job_that_runs_exp_is_not_the_process_of_the_sweep(tmp_path: Path):
+    assert exp_in(tmp_path, *LONG, "sweep.detach=true").returncode == 0
+    process = process_of(tmp_path / "sweep")
+    assert process is not None
+    sweep = psutil.Process(int(str(process["pid"])))
+    try:
+        (worker,) = sweep.children()
+        assert not [name for name in worker.environ() if name.startswith("EXP_DETACHED")]
+    finally:
+        sweep.terminate()
+        wait_until_it_ended(sweep)
+
+
+def wait_until_it_ended(process: psutil.Process) -> None:
+    deadline = time.monotonic() + 60
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from exp.results.run_folder import SWEEP_LOG, is_sweep
 # Names the folder of the sweep to the process that runs it.
 _FOLDER = "EXP_DETACHED_SWEEP"
 
+# Read when this module is imported, before there are workers, whose jobs may run `exp` themselves.
+_given = [folder] if (folder := os.environ.pop(_FOLDER, None)) else []
+
 _POLL_SECONDS = 0.05
 
 
@@ -33,9 +36,9 @@ class Detach(BaseException):
 
 def take_folder(config: DictConfig) -> bool:
     """Set the folder that the command gave to this process. Return False if this process was not started for it."""
-    folder = os.environ.pop(_FOLDER, None)
-    if folder is None:
+    if not _given:
         return False
+    folder = _given.pop()
     override = text_override("hydra.sweep.dir", folder)
     typed = [word for word in config.hydra.overrides.hydra if override_key(word) != "hydra.sweep.dir"]
     with read_write(config), open_dict(config):

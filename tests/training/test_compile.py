@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import config_of
 
+from exp.engine.compiled_forward import CompiledForward
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
 from exp.training.events import Noted, Snapshot, Trained
@@ -72,6 +74,14 @@ def test_without_a_compiler_the_error_has_the_cure(exp: Callable[..., subprocess
     assert done.returncode == 1
     assert "compile=true: torch.compile failed: InvalidCxxCompiler" in done.stderr
     assert "try: a C++ compiler such as g++, or compile=false" in done.stderr
+
+
+def test_a_gpu_without_memory_is_no_error_of_the_compiler():
+    compiled = CompiledForward(lambda x, y: (x, y))
+    with pytest.raises(torch.OutOfMemoryError), compiled.compiling(3):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(ConfigError, match=r"torch.compile failed: no C"), compiled.compiling(3):
+        raise RuntimeError("no C++ compiler")
 
 
 def test_a_step_is_not_both_replayed_and_compiled():

@@ -51,6 +51,8 @@ class CompiledForward:
         try:
             with warnings.catch_warnings(action="ignore"):
                 yield
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:  # what torch.compile raises, also without a compiler
             reason = str(error).partition("\n")[0]
             compiler = "a C++ compiler such as g++, or " if "ompiler" in reason else ""

@@ -163,8 +163,26 @@ def test_the_trials_that_a_search_has_not_begun_are_left(tmp_path: Path):
     assert (document["status"], document["jobs"]["all"], document["jobs"]["left"]) == ("finished", 3, 0)
     path = tmp_path / "sweep/multirun.yaml"
     path.write_text(path.read_text().replace("n_trials: 3", "n_trials: 5"))
+    path = tmp_path / "sweep/sweep.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "jobs": 5}))
     assert documents(tmp_path, "sweep")[0]["jobs"]["left"] == 2
     assert documents(tmp_path, "sweep")[0]["status"] == "unfinished"
+
+
+def test_the_jobs_of_a_running_search_are_those_of_all_trials(tmp_path: Path):
+    line = "-m hydra/sweeper=optuna hydra.sweeper.n_trials=4 optimizer.lr=interval(0.1,1) seed=1,2"
+    process = forking.begin("exp", *line.split(), *ENDLESS, "hydra.sweep.dir=sweep", folder=tmp_path)
+    wait_until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
+    try:
+        (document,) = documents(tmp_path, "sweep")
+        began = json.loads((tmp_path / "sweep/sweep.json").read_text())["process"]["began"]
+        assert document["process"]["began"] == began
+        assert [document["jobs"][name] for name in ("all", "running", "left")] == [8, 1, 7]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    (document,) = documents(tmp_path, "sweep")
+    assert (document["status"], document["jobs"]["all"], document["jobs"]["left"]) == ("unfinished", 8, 7)
 
 
 @pytest.mark.parametrize(

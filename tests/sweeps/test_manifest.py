@@ -1,8 +1,8 @@
 """sweep.json is written when a sweep begins and ends, and at most once a second between."""
 
 import json
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import config_of
@@ -18,17 +18,20 @@ def job(number: int) -> Job:
 
 
 def test_the_jobs_of_a_long_search_are_not_written_at_each_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    now, began = 0.0, ""
+    describe = manifest.describe_process
+    monkeypatch.setattr(manifest, "describe_process", lambda: {**describe(), "began": str(now)})
+    monkeypatch.setattr(manifest, "time", SimpleNamespace(monotonic=lambda: now))
     jobs, written = Manifest(tmp_path), list[int]()
     for number in range(40):
-        jobs.add([job(number)], [str(number)])
+        jobs.add([job(number)], [str(number)], 40)
+        began = began or sweep_json.read(tmp_path)["process"]["began"]
         written.append(len(sweep_json.read(tmp_path)["folders"]))
         now += 0.1
     assert written[0] == 1
     assert len(set(written)) <= 5
     assert written[-1] >= 30
-    assert "process" in sweep_json.read(tmp_path)
+    assert sweep_json.read(tmp_path)["process"]["began"] == began
     jobs.close()
     assert "process" not in sweep_json.read(tmp_path)
     assert Manifest(tmp_path).folders == jobs.folders
@@ -37,5 +40,5 @@ def test_the_jobs_of_a_long_search_are_not_written_at_each_trial(tmp_path: Path,
 
 def test_the_jobs_of_a_sweep_are_written_before_they_begin(tmp_path: Path):
     for number in range(3):  # of commands that resume it
-        Manifest(tmp_path).add([job(0), job(number)], ["0", str(number)])
+        Manifest(tmp_path).add([job(0), job(number)], ["0", str(number)], 2)
         assert len(json.loads((tmp_path / manifest.SWEEP_MANIFEST).read_text())["folders"]) == number + 1

@@ -41,12 +41,6 @@ def has_all_trials(folder: Path) -> bool:
     return record is not None and isinstance(planned, int) and record.trials >= planned
 
 
-def count_left_trials(folder: Path) -> int:
-    """Return how many trials the study of the search in `folder` has not begun."""
-    record, planned = search_json.read(folder), _sweeper(read_sweep_settings(folder)).get("n_trials")
-    return max(0, planned - (0 if record is None else record.trials)) if isinstance(planned, int) else 0
-
-
 def describe_resume(folder: Path) -> str:
     """Return the command line that runs the jobs of the sweep in `folder` that are left, or why there is none."""
     return NO_STORAGE if is_search(folder) and not has_storage(folder) else resume_sweep_command(folder)

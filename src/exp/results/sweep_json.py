@@ -7,14 +7,14 @@ from typing import Any, cast
 from exp.results.run_folder import SWEEP_MANIFEST
 
 # The types that other modules rely on.
-_EXPECTED_TYPES = {"folders": dict, "varied": list, "process": dict}
+_EXPECTED_TYPES = {"folders": dict, "varied": list, "jobs": int, "process": dict}
 
 
 def read(folder: Path) -> dict[str, Any]:
     """Return the content of the sweep's sweep.json, without values of an unexpected type; empty if it cannot be read.
 
     `folders` has the name of each job's folder by the job's key, `varied` the keys of the config that the jobs vary,
-    `process` the process that runs the sweep, if one does.
+    `jobs` how many jobs the last process was to run, `process` the process that runs the sweep, if one does.
     """
     try:
         content: Any = json.loads((folder / SWEEP_MANIFEST).read_text(encoding="utf-8"))

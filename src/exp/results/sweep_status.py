@@ -11,7 +11,7 @@ from exp.results.best_job import check_is_sweep
 from exp.results.choice_means import average_choices
 from exp.results.heartbeat import is_alive
 from exp.results.repeats import find_varied_columns
-from exp.results.resume_line import count_left_trials, is_search
+from exp.results.resume_line import has_all_trials, is_search
 from exp.results.run_folder import SWEEP_MANIFEST, read_sweep_metric
 from exp.results.run_status import Process
 from exp.results.sweep_csv import Row
@@ -42,7 +42,7 @@ class SweepStatus:
     Attributes:
         status: running; finished: no job is left; died: its process is gone; unfinished: it was stopped.
         jobs: The number of jobs: all, done (finished, failed, diverged or pruned), each status, and left, which did not
-            begin. Those of a search are its trials.
+            begin. A search of several seeds or folds has a job for each in every trial.
         seconds: Of all jobs that ended, together.
         is_search: Whether it is a search, in which failed trials are no failure.
     """
@@ -71,12 +71,13 @@ def read_sweep_status(folder: Path) -> SweepStatus:
     check_is_sweep(folder)
     rows, record = list(sweep_csv.read_rows(folder).values()), sweep_json.read(folder)
     searches = is_search(folder)
-    jobs = _count(rows, record, count_left_trials(folder) if searches else None)
+    is_complete = not searches or has_all_trials(folder)
+    jobs = _count(rows, record, searches, is_complete)
     process = record.get("process")
     is_running = is_alive(process, folder / SWEEP_MANIFEST)
     if is_running or jobs["running"]:
         status = "running"
-    elif jobs["all"] == jobs["done"]:
+    elif is_complete and jobs["all"] == jobs["done"]:
         status = "finished"
     else:
         status = "unfinished" if process is None else "died"
@@ -93,11 +94,17 @@ def read_sweep_status(folder: Path) -> SweepStatus:
     )
 
 
-def _count(rows: Sequence[Row], record: dict[str, Any], left: int | None) -> dict[str, int]:
-    """Return the numbers of jobs. `left`: of the trials that a search has not begun."""
+def _count(rows: Sequence[Row], record: dict[str, Any], searches: bool, is_complete: bool) -> dict[str, int]:
+    """Return the numbers of jobs.
+
+    Args:
+        is_complete: Whether a search has made all of its trials, some of which may be in other folders.
+    """
     statuses = [str(row["status"]) for row in rows]
     begun = len(statuses) - statuses.count("not begun")
-    if left is None:
+    if searches:  # which lists only jobs that have begun
+        left = 0 if is_complete else max(0, record.get("jobs", 0) - begun)
+    else:
         left = len({*(str(row["job"]) for row in rows), *record.get("folders", {}).values()}) - begun
     names = ("finished", "failed", "diverged", "pruned", "running", "died", "interrupted")
     counts = {name: statuses.count(name) for name in names}

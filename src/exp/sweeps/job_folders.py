@@ -78,9 +78,9 @@ class JobFolders:
         content = (summary.read(self._folder / name) for name in self.manifest.folders.values())
         return {str(one["data_sha256"]) for one in content if one.get("data_sha256") is not None}
 
-    def add(self, jobs: Sequence[Job], names: Sequence[str]) -> None:
-        """Add jobs to the sweep, with the names that their folders get if these are free."""
-        self.manifest.add(jobs, names)
+    def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> None:
+        """Add jobs to the sweep, of `planned` in all, with the names that their folders get if these are free."""
+        self.manifest.add(jobs, names, planned)
 
     def has_ended(self, job: Job) -> bool:
         """Return whether the job needs not run again."""

@@ -128,6 +128,8 @@ class Manifest:
             self.folders = _compute_keys(folder, self.folders.values())
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
+        self._planned: int | None = None
+        self._process = describe_process()
         self._next_write = 0.0
 
     def with_former_paths(self, jobs: Sequence[Job]) -> list[Job]:
@@ -148,7 +150,7 @@ class Manifest:
         fix = resume_sweep_command(display_path(self._path.parent.absolute()), f"{key}=NEW")
         return DataError(error.problem, fix, key=key)
 
-    def add(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[str, str]:
+    def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> dict[str, str]:
         """Add jobs, and return the name of every job's folder by the job's key.
 
         The file is written, unless that was done a moment ago for earlier trials of a search, which is not resumed in
@@ -156,6 +158,9 @@ class Manifest:
 
         A job that is in the sweep already keeps its folder. A new one gets its name in `names`, or a free number if
         that name is taken.
+
+        Args:
+            planned: How many jobs the process is to run in all.
 
         Raises:
             ConfigError: A value that no job varies differs from the sweep's.
@@ -180,8 +185,9 @@ class Manifest:
                 taken.add(free)
         self._base = self._base or dict(first)
         self._varied = sorted(varied)
+        self._planned = planned
         if jobs[0].number == 0 or time.monotonic() >= self._next_write:
-            self._write(describe_process())
+            self._write(self._process)
             self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
         return self.folders
 
@@ -192,7 +198,8 @@ class Manifest:
 
     def _write(self, process: Mapping[str, Any] | None) -> None:
         content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
-        content |= {} if process is None else {"process": process}
+        content |= {"jobs": self._planned} if self._planned is not None else {}
+        content |= {"process": process} if process is not None else {}
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 

@@ -15,7 +15,7 @@ from exp.results.run_status import Process, RunStatus, read_run_status
 from exp.results.summary import finite
 from exp.results.sweep_status import SweepStatus, read_sweep_status
 
-# Of --json: a number that changes when a name or a meaning does.
+# The format of --json. It changes when a name or a meaning does.
 _FORMAT = 1
 
 # Exit codes.

@@ -75,7 +75,7 @@ def _list_group_limits() -> list[int]:
     return limits
 
 
-# Of the second and the first version of control groups: where they are, and the files of the limit and of what is used.
+# Where the control groups of the second and of the first version are, and the files of their limit and their use.
 _ROOTS = {
     "": ("/sys/fs/cgroup", ("memory.max", "memory.current")),
     "memory": ("/sys/fs/cgroup/memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),

@@ -27,9 +27,8 @@ _ENDED = ("Z", "X", "x")
 def describe_process(pid: int | None = None) -> dict[str, Any]:
     """Return what identifies a process of this machine, by default this one.
 
-    `start_ticks`, the time of its start, tells it from a later process with its id.
-
-    Ids are unique in a `pid_namespace` (a container has its own) until the machine boots, which changes `boot_id`.
+    `began` is now. `start_ticks`, the time of its start, tells it from a later process with its id. Ids are unique in a
+    `pid_namespace` (a container has its own) until the machine boots, which changes `boot_id`.
     """
     pid = os.getpid() if pid is None else pid
     return {
@@ -64,7 +63,7 @@ def is_here(process: Mapping[str, Any]) -> bool:
 
 
 def is_own(process: Mapping[str, Any]) -> bool:
-    """Return whether the record is that of this process."""
+    """Return whether the record describes this process."""
     own = describe_process()
     return all(process.get(key) == own[key] for key in ("pid", "boot_id", "pid_namespace", "start_ticks"))
 

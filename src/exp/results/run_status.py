@@ -14,10 +14,10 @@ from exp.results.run_folder import SUMMARY, check_is_run, read_config
 
 @dataclass(frozen=True)
 class Process:
-    """The process that writes a folder, or wrote it last. Values are None in a folder of an older version.
+    """The process that writes a folder, or wrote it last. Values are None if the folder does not say.
 
     Attributes:
-        began: Local time of its start, ISO 8601.
+        began: When it began to write the folder, ISO 8601.
         seconds_since_heartbeat: None unless it runs.
     """
 
@@ -40,10 +40,10 @@ class RunStatus:
 
     Attributes:
         status: not begun, running, died, finished, failed, interrupted, diverged or pruned.
-        step: Of the last row of metrics.csv, as `epoch`; None before the first one.
-        steps: That the run is to make, as `epochs`; None before it is built.
-        seconds: That it took; None unless it ended.
-        metrics: The last metrics of each split and their step; of a run that ended, its final ones.
+        step, epoch: Those of the last row of metrics.csv; None before the first one.
+        steps, epochs: How many the run is to make; None before it is built.
+        seconds: How long it took; None unless it ended.
+        metrics: The last metrics of each split and their step. A run that ended has its final ones instead.
     """
 
     kind: ClassVar[str] = "run"

@@ -16,7 +16,7 @@ from exp.results.run_folder import SWEEP_MANIFEST, read_sweep_metric
 from exp.results.run_status import Process
 from exp.results.sweep_csv import Row
 
-# Jobs with one of these are not run again, except failed ones if the sweep is resumed.
+# The statuses of jobs that are done. A resumed sweep runs failed ones again.
 _DONE = ("finished", "failed", "diverged", "pruned")
 
 
@@ -43,7 +43,7 @@ class SweepStatus:
         status: running; finished: no job is left; died: its process is gone; unfinished: it was stopped.
         jobs: The number of jobs: all, done (finished, failed, diverged or pruned), each status, and left, which did not
             begin. A search of several seeds or folds has a job for each in every trial.
-        seconds: Of all jobs that ended, together.
+        seconds: The sum over all jobs that ended.
         is_search: Whether it is a search, in which failed trials are no failure.
     """
 

@@ -54,15 +54,15 @@ class StreamedTable:
     @cached_property
     def places(self) -> dict[str, int]:
         """The columns by name, each with its place in the file; those that only number the rows are left out."""
-        return {name: place for place, name in sorted(self._chosen[0].items())}
+        return {name: place for place, name in sorted(self._naming[0].items())}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader decided for the whole table."""
-        return (*self._parts.notes, *self._chosen[1])
+        return (*self._parts.notes, *self._naming[1])
 
     @cached_property
-    def _chosen(self) -> tuple[dict[int, str], list[str]]:
+    def _naming(self) -> tuple[dict[int, str], list[str]]:
         """The names of the columns by place, and notes. Only columns without a name of their own are read."""
         names, has_row_names = self._parts.names, self._parts.has_row_names
         odd = {place for place, name in enumerate(names) if not name or is_index_name(name)}

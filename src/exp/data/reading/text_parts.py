@@ -22,7 +22,7 @@ _OF_TEXT = 60
 
 
 @dataclass(frozen=True)
-class _Types:
+class _Contents:
     """The type of each column, the number of rows, and the mean length of the words of each column of text."""
 
     types: dict[int, str]
@@ -64,15 +64,15 @@ class TextParts:
     @property
     def rows(self) -> int:
         """The number of rows, without empty ones at the end."""
-        return self._found.rows
+        return self._contents.rows
 
     def count_bytes(self, place: int) -> int:
         """Return about how many bytes a cell of the column at `place` needs in memory."""
-        return 8 if self._found.types[place] != "text" else int(_OF_TEXT + self._found.lengths[place])
+        return 8 if self._contents.types[place] != "text" else int(_OF_TEXT + self._contents.lengths[place])
 
     def read(self, places: Sequence[int]) -> tuple[Frame, list[str]]:
         """Return the columns at these places, named by them, and notes."""
-        pd, types = import_pandas(), self._found.types
+        pd, types = import_pandas(), self._contents.types
         kinds = {place: {"text": str, "float": np.float64}.get(types[place]) for place in places}
         parts = list(self._iterate(places, {place: kind for place, kind in kinds.items() if kind is not None}))
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(places))
@@ -83,7 +83,7 @@ class TextParts:
         return frame.iloc[: self.rows], notes
 
     @cached_property
-    def _found(self) -> _Types:
+    def _contents(self) -> _Contents:
         """What a pass over all files finds."""
         places = range(len(self.names))
         kinds: dict[int, set[str]] = {place: set() for place in places}
@@ -109,7 +109,7 @@ class TextParts:
                 f"{source.where}: lines repeat the column names, which needs all rows in memory",
                 "dataset.storage=memory, or files without these lines",
             )
-        return _Types(types, rows - trailing, {place: total / max(1, rows) for place, total in lengths.items()})
+        return _Contents(types, rows - trailing, {place: total / max(1, rows) for place, total in lengths.items()})
 
     def _iterate(self, places: Sequence[int], types: dict[int, Any]) -> Iterator[Frame]:
         """Yield the columns at these places, a part of the rows at a time; others have that of a part."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,15 +98,17 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
 
 def check_scaler(scaler: str, dataset: Dataset | None = None) -> None:
     """Raise ConfigError if the scaler cannot be fitted a column at a time."""
-    fix = "dataset.scaler=robust" if dataset is None or not dataset.shape else "dataset.scaler=none"
-    if scaler == "quantile" or (dataset is not None and dataset.shape and scaler != "none"):
-        what = "of sequences and images" if scaler != "quantile" else "needs all rows in memory, it"
-        raise ConfigError(
-            f"dataset.scaler={scaler}: the scaler {what} cannot be fitted with dataset.storage=mapped",
-            f"{fix}, or dataset.storage=memory",
-            key="dataset.scaler",
-            override=fix,
-        )
+    has_shape = dataset is not None and bool(dataset.shape)
+    if scaler == "none" or not (has_shape or scaler == "quantile"):
+        return
+    fix, of_what = ("dataset.scaler=none", " of sequences and images") if has_shape else ("dataset.scaler=robust", "")
+    raise ConfigError(
+        f"dataset.scaler={scaler}: the scaler{of_what} needs all rows in memory, but "
+        "dataset.storage=mapped keeps them in files",
+        f"{fix}, or dataset.storage=memory",
+        key="dataset.scaler",
+        override=fix,
+    )
 
 
 def _copy_columns(x: NDArray[Any], columns: ColumnFile) -> None:
@@ -176,7 +178,7 @@ def _write_vectors(
         _write(folder / f"{name}.weights", (weights[part].astype(np.float32) for part in parts))
 
 
-def _write(path: Path, blocks: Any) -> None:
+def _write(path: Path, blocks: Iterable[NDArray[Any]]) -> None:
     """Write blocks of numbers to a file, and wait until they are on the disk."""
     with path.open("wb") as file:
         for block in blocks:

@@ -70,11 +70,7 @@ class RayCluster(Executor):
         self._threads = ThreadPoolExecutor(self.workers)
         content = uuid4().hex
         self._token.write_text(content, encoding="utf-8")
-        environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
-        if path := environment.get("PYTHONPATH"):  # the actor has another current folder
-            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in path.split(os.pathsep))
-        if not gpus:  # Ray hides no GPU from a job that has none
-            environment["CUDA_VISIBLE_DEVICES"] = ""
+        environment = _choose_environment(has_gpu=gpus > 0)
         options = {
             "num_cpus": settings.cpus_per_job,
             "num_gpus": gpus,
@@ -102,7 +98,8 @@ class RayCluster(Executor):
             starter.join()
         with suppress(RayError):
             closing = [slot.actor.close.remote() for slot in self._alive]
-            ray.wait(closing, num_returns=len(closing), timeout=5) if closing else None
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=5)
         self._token.unlink(missing_ok=True)
         if self._is_ours:
             ray.shutdown()
@@ -192,3 +189,13 @@ class RayCluster(Executor):
                 self._idle.put(slot)
             break
         self._starting.remove(slot)
+
+
+def _choose_environment(has_gpu: bool) -> dict[str, str]:
+    """Return the variables of this process that the workers get."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
+    if path := environment.get("PYTHONPATH"):  # the actor has another current folder
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in path.split(os.pathsep))
+    if not has_gpu:  # Ray hides no GPU from a job that has none
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return environment

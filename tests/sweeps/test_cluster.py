@@ -16,6 +16,7 @@ import forking
 import pytest
 from conftest import config_of
 
+from exp.config.compose import compose_config
 from exp.config.run_spec import RunSpec
 from exp.diff import find_differences
 from exp.errors import ConfigError
@@ -23,6 +24,7 @@ from exp.results import summary
 from exp.results.heartbeat import describe_process
 from exp.sweeps.executors import cluster_jobs
 from exp.sweeps.executors.cluster import Cluster
+from exp.sweeps.launcher import make_executor
 from exp.sweeps.task import Outcome, Task
 
 LOCAL = "hydra/launcher=submitit_local"
@@ -357,3 +359,20 @@ def test_the_limit_of_an_array_holds_for_all_arrays_of_a_sweep(
     end(2)
     for future in others:
         assert future.result(timeout=10).error is None
+
+
+@pytest.mark.parametrize(
+    ("words", "workers"),
+    [
+        ([], 5),
+        (["hydra.launcher.max_queued=3"], 3),
+        (["sweep.workers=2"], 2),
+        (["++sweep.workers=1"], 1),
+        (["sweep.workers=auto"], 5),
+        (["sweep.workers=0"], 1),
+    ],
+)
+def test_workers_that_are_typed_limit_the_jobs_in_the_queue(words: list[str], workers: int):
+    config = compose_config([LOCAL, "hydra.sweep.dir=sweep", *words], with_hydra=True)
+    with make_executor(config, 5) as executor:
+        assert executor.workers == workers

@@ -7,6 +7,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.compose import override_key
 from exp.results import new_folder
 from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
@@ -78,7 +79,9 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
         from exp.sweeps.executors.cluster import Cluster  # Lazy: it imports submitit.
 
         settings = cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True))
-        return Cluster(settings, workers if is_search(config) else min(jobs, settings["max_queued"]))
+        return Cluster(
+            settings, workers if is_search(config) else min(_limit(config) or jobs, jobs, settings["max_queued"])
+        )
     if uses_ray(config):
         from exp.sweeps.executors.ray import RayCluster  # Lazy: it imports Ray.
         from exp.sweeps.executors.ray_connection import read_settings
@@ -93,7 +96,7 @@ def _limit(config: DictConfig) -> int | None:
     A search has its default, one: with several, the trials depend on the order in which they end.
     """
     workers = config.sweep.workers
-    is_given = any(str(word).startswith("sweep.workers=") for word in config.hydra.overrides.task)
+    is_given = any(override_key(str(word)) == "sweep.workers" for word in config.hydra.overrides.task)
     return None if workers == "auto" or not (is_given or is_search(config) or workers != 1) else max(1, int(workers))
 
 

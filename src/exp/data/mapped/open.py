@@ -21,8 +21,8 @@ from exp.data.splits import Splits
 # To be raised when the files of prepared datasets change.
 _FORMAT = 1
 
-# What the values of a table may depend on.
-_LIBRARIES = ("exp", "numpy", "pandas", "scikit-learn")
+# What the values and the order of the rows may depend on.
+_LIBRARIES = ("exp", "numpy", "pandas", "scikit-learn", "torch")
 
 
 def open_splits(

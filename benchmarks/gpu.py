@@ -70,11 +70,11 @@ class Watched(Learner):
 
     found: Timed = field(default_factory=Timed)
 
-    def advance(self, batches: Iterable[Any], windows: Sequence[int], split: Any) -> Any:
+    def advance(self, stacks: Iterable[Any], windows: Sequence[int], split: Any) -> Any:
         found = self.found
         if found.begun is None and found.made >= WARM_UP:
             found.begun = time.perf_counter()
-        told = super().advance(batches, windows, split)  # and has looked at the losses, so the device is done
+        told = super().advance(stacks, windows, split)  # and has looked at the losses, so the device is done
         found.made += sum(windows)
         if found.begun is not None:
             found.timed += sum(windows)
@@ -153,7 +153,7 @@ def capturing(wanted: bool) -> Iterator[None]:
     """Replay call by call, as on a CPU, unless CUDA graphs are `wanted`."""
     kept = replay.capture_cuda_graph
     if not wanted:
-        replay.capture_cuda_graph = lambda play, _x, _y: play
+        replay.capture_cuda_graph = lambda loop, _x, _y: loop
     try:
         yield
     finally:

@@ -41,7 +41,8 @@ def exp_batches(x: Tensor, size: int) -> Start:
 
     def start(done: int) -> Iterator[Tensor]:
         torch.set_rng_state(state)
-        return (rows for rows, _ in batches.stream(done, state))
+        stacks = batches.stream(done, state).take(sys.maxsize)
+        return (rows for stack in stacks for rows, _ in stack)
 
     return start
 

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -49,7 +48,7 @@ def build_pair(dataset: str) -> tuple[Experiment, Experiment]:
 def make_step(experiment: Experiment) -> Callable[[], None]:
     """Return a function that trains for STEPS steps."""
     stream, rows = experiment.batches.stream(), experiment.batches.rows
-    return lambda: void(experiment.learner.advance(islice(stream, STEPS), [STEPS], rows))
+    return lambda: void(experiment.learner.advance(stream.take(STEPS), [STEPS], rows))
 
 
 def make_evaluation(experiment: Experiment) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import chain
 
 import pytest
 import torch
@@ -7,13 +7,17 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from exp.data import batches as batches_module
-from exp.data.batches import Batches
+from exp.data.batches import Batch, Batches
 from exp.data.splits import Split
 from exp.errors import ConfigError
 
 
 def make_split(n: int, features: int = 3) -> Split:
     return Split(torch.arange(n * features, dtype=torch.float32).reshape(n, features), torch.arange(n))
+
+
+def take(batches: Batches, steps: int) -> list[Batch]:
+    return list(chain.from_iterable(batches.stream().take(steps)))
 
 
 sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.none() | st.integers(1, n)))
@@ -28,7 +32,7 @@ def test_batches_equal_those_of_a_dataloader(size, shuffle: bool, drop_last: boo
     torch.manual_seed(seed)
     expected = [batch for _ in range(3) for batch in loader]
     torch.manual_seed(seed)
-    batch_list = list(islice(batches.stream(), len(expected)))
+    batch_list = take(batches, len(expected))
     assert len(expected) == 3 * batches.steps_per_epoch
     for (x, y), (expected_x, expected_y) in zip(batch_list, expected, strict=True):
         assert torch.equal(x, expected_x)
@@ -45,7 +49,7 @@ def test_an_epoch_of_many_values_is_copied_a_part_at_a_time(monkeypatch):
     torch.manual_seed(0)
     expected = list(DataLoader(TensorDataset(split.x, split.y), 5, shuffle=True))
     torch.manual_seed(0)
-    for (x, y), (expected_x, expected_y) in zip(batches.stream(), expected, strict=False):
+    for (x, y), (expected_x, expected_y) in zip(take(batches, len(expected)), expected, strict=True):
         assert torch.equal(x, expected_x)
         assert torch.equal(y, expected_y)
 
@@ -54,7 +58,7 @@ def test_an_epoch_of_many_values_is_copied_a_part_at_a_time(monkeypatch):
 def test_an_epoch_visits_every_row_once(size, shuffle: bool):
     n, batch_size = size
     batches = Batches(make_split(n), batch_size, shuffle, drop_last=False)
-    seen = torch.cat([y for _, y in islice(batches.stream(), batches.steps_per_epoch)])
+    seen = torch.cat([y for _, y in take(batches, batches.steps_per_epoch)])
     assert sorted(seen.tolist()) == list(range(n))
 
 
@@ -63,7 +67,7 @@ def test_a_position_counts_the_samples_of_the_stream(size, drop_last: bool, step
     n, batch_size = size
     batches = Batches(make_split(n), batch_size, shuffle=False, drop_last=drop_last)
     position = batches.position(step)
-    assert position.samples == sum(len(y) for _, y in islice(batches.stream(), step))
+    assert position.samples == sum(len(y) for _, y in take(batches, step))
     assert position.epoch == pytest.approx(step / batches.steps_per_epoch)
 
 
@@ -71,14 +75,14 @@ def test_a_position_counts_the_samples_of_the_stream(size, drop_last: bool, step
 def test_every_batch_is_aligned_like_a_new_tensor(size, features: int):
     n, batch_size = size
     batches = Batches(make_split(n, features), batch_size, shuffle=True, drop_last=False)
-    for x, y in islice(batches.stream(), batches.steps_per_epoch):
+    for x, y in take(batches, batches.steps_per_epoch):
         assert x.is_contiguous()
         assert x.data_ptr() % 64 == y.data_ptr() % 64 == 0
 
 
 def test_a_full_batch_without_shuffling_draws_no_random_number():
     before = torch.get_rng_state()
-    next(iter(Batches(make_split(5), None, shuffle=False, drop_last=False).stream()))
+    Batches(make_split(5), None, shuffle=False, drop_last=False).stream().take(1)
     assert torch.equal(torch.get_rng_state(), before)
 
 

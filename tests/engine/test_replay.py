@@ -3,9 +3,11 @@
 import copy
 import gc
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, product
+from dataclasses import replace
+from itertools import groupby, islice, product
 
 import numpy as np
 import pytest
@@ -13,11 +15,15 @@ import torch
 from conftest import config_of
 from torch import Tensor, nn, optim
 
-from exp.engine.codegen import CompiledSteps, compile_trace
+from exp.data.batches import Stack
+from exp.engine import recorded_step
+from exp.engine.program import write_program
+from exp.engine.python_loop import PythonLoop
+from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep, Stage
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.trace import Trace
-from exp.engine.updates import make_update
+from exp.engine.updates import BareUpdate, NoUpdate, make_update
 from exp.training.build import build
 from exp.training.loop import Training
 
@@ -35,6 +41,17 @@ def mlp(*between: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(5, 6), *between, nn.Tanh(), nn.Linear(6, 1))
 
 
+def stack_of(x: Tensor, y: Tensor) -> Stack:
+    return Stack(x.unsqueeze(0), y.unsqueeze(0))
+
+
+def stacks_of(batches: Iterable[tuple[Tensor, Tensor]], longest: int = 2) -> Iterator[Stack]:
+    """Stacks of up to `longest` batches of one size, in order."""
+    for _, equal in groupby(batches, key=lambda batch: len(batch[0])):
+        while some := list(islice(equal, longest)):
+            yield Stack(torch.stack([x for x, _ in some]), torch.stack([y for _, y in some]))
+
+
 def compare_with_eager(
     model: nn.Module,
     optimizer: Callable[..., optim.Optimizer] = lambda p: optim.SGD(p, lr=0.1),
@@ -44,45 +61,53 @@ def compare_with_eager(
     device: str = "cpu",
     seeded: object = None,
     one_by_one: bool = False,
-    between: Callable[[optim.Optimizer, int], None] = lambda _o, _i: None,
+    between: Callable[[optim.Optimizer, int], None] | None = None,
 ) -> ReplayStep:
-    """Train twice, with eager and with replayed steps, and compare every loss, output and state to the bit."""
+    """Train with eager steps and in both loops of replayed ones; compare every loss, output and state to the bit.
+
+    `between` is called before each step.
+    """
     feed = [(x.to(device), y.to(device)) for x, y in feed or batches()]
     criterion = criterion or nn.BCEWithLogitsLoss()
-    ends = []
-    replayed = None
-    for engine in ("eager", "replay"):
+    ends, replayed = [], []
+    for engine, steps_before_script in (("eager", 0), ("replay", sys.maxsize), ("replay", 0)):
         twin = copy.deepcopy(model).to(device)
         step = EagerStep(twin, copy.deepcopy(criterion), optimizer(twin.parameters()), clip)
         if engine == "replay":
-            replayed = ReplayStep(step, CompiledSteps())
+            replayed.append(ReplayStep(step, RecordedSteps()))
         torch.manual_seed(1)
         np.random.seed(1)
         random.setstate(seeded or random.getstate())  # type: ignore[arg-type]
 
-        def fed(twin_optimizer: optim.Optimizer) -> Iterator[tuple[Tensor, Tensor]]:
-            for i, batch in enumerate(feed):
-                between(twin_optimizer, i)
-                yield batch
+        def fed(twin_optimizer: optim.Optimizer) -> Iterator[Stack]:
+            for i, stack in enumerate(stacks_of(feed, longest=1 if between else 2)):
+                if between:
+                    between(twin_optimizer, i)
+                yield stack
 
-        steps = replayed if replayed is not None else step
-        with torch.no_grad():
+        steps = replayed[-1] if engine == "replay" else step
+        with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recorded_step, "_STEPS_BEFORE_SCRIPT", steps_before_script)
+            outputs = StepOutputs()
             if one_by_one:
-                parts = [steps([batch]) for batch in fed(step.optimizer)]
-                outputs = StepOutputs(
-                    *([one for part in parts for one in getattr(part, name)] for name in vars(parts[0]))
-                )
+                for stack in fed(step.optimizer):
+                    outputs.extend(steps([stack]))
             else:
                 outputs = steps(fed(step.optimizer))
-        ends.append((vars(outputs), twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
+        results = torch.cat(outputs.losses), torch.cat(outputs.outputs)
+        ends.append((*results, twin.state_dict(), step.optimizer.state_dict(), torch.get_rng_state()))
     torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
-    assert replayed is not None
-    return replayed
+    torch.testing.assert_close(ends[2], ends[0], rtol=0, atol=0)
+    assert replayed[0].fallback_reason == replayed[1].fallback_reason
+    return replayed[1]
 
 
-def is_replayed(step: ReplayStep, *sizes: int) -> bool:
-    """Whether batches of `sizes` rows, and of no other size, are replayed."""
-    return {size for size in range(1, 65) if step.stage(size) is Stage.REPLAY} == set(sizes)
+def is_replayed(step: ReplayStep, *sizes: int, scripted: bool = True) -> bool:
+    """Whether batches of `sizes` rows, and of no other size, are replayed, and TorchScript has refused no loop."""
+    assert scripted == (not [note for note in step.notes if "TorchScript" in note])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded_step, "_STEPS_BEFORE_SCRIPT", 0)
+        return {size for size in range(1, 65) if step.stage(size) is Stage.REPLAY} == set(sizes)
 
 
 OPTIMIZERS = {
@@ -203,10 +228,11 @@ def test_constants_and_views_are_folded():
     x, y = batches(1)[0]
     with Trace() as trace:
         results = step.compute_gradients(x, y)
-    compiled = compile_trace(trace.calls, x, y, step.parameters, results)
+    loop = PythonLoop(write_program(trace.calls, x, y, step.parameters, results))
     with Trace() as replayed, torch.no_grad():
-        compiled([(x, y)], lambda _gradients: None, StepOutputs())
+        loop.run(stack_of(x, y), NoUpdate())
     names = [call.operator._schema.name.removeprefix("aten::") for call in replayed.calls]
+    names = [name for name in names if name not in ("unsqueeze", "unbind", "stack")]  # of the loop
     assert names == ["addmm", "mse_loss", "mse_loss_backward", "mm", "sum"]
 
 
@@ -216,10 +242,9 @@ def test_values_are_released_after_their_last_use():
     x, y = torch.randn(4, 50), torch.randn(4, 1)
     with Trace() as trace:
         results = step.compute_gradients(x, y)
-    compiled = compile_trace(trace.calls, x, y, step.parameters, results)
-    outputs, gradients = StepOutputs(), []
-    compiled([(x, y)], gradients.extend, outputs)
-    for ours, theirs in zip([*outputs.losses, *outputs.outputs, *gradients], [*results[:2], *results[2]], strict=True):
+    loop = PythonLoop(write_program(trace.calls, x, y, step.parameters, results))
+    losses, outputs, gradients = loop.run(stack_of(x, y), NoUpdate())
+    for ours, theirs in zip([losses[0], outputs, *gradients], [*results[:2], *results[2]], strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -386,13 +411,15 @@ def test_a_cuda_graph_gives_the_bits_of_eager_steps(optimizer: str, model: str):
 def test_the_optimizers_own_step_takes_the_place_of_an_update_that_differs(monkeypatch: pytest.MonkeyPatch):
     """As another version of torch, or its kernels for another device, may change the order of an update."""
 
-    def make_other_update(optimizer: optim.Optimizer) -> Callable[[list[Tensor]], None]:
+    def make_other_update(optimizer: optim.Optimizer) -> BareUpdate:
         update = make_update(optimizer)
         assert update is not None
-        return lambda gradients: update([gradient * (1 + 2**-20) for gradient in gradients])
+        (group,) = update.groups
+        numbers = group.numbers
+        return BareUpdate([replace(group, numbers=lambda count: [number * (1 + 2**-20) for number in numbers(count)])])
 
     monkeypatch.setattr("exp.engine.replay.make_update", make_other_update)
-    assert is_replayed(compare_with_eager(mlp(), OPTIMIZERS["adam"]), 8, 3)
+    assert is_replayed(compare_with_eager(mlp(), OPTIMIZERS["adam"]), 8, 3, scripted=False)
 
 
 @pytest.mark.gpu
@@ -417,7 +444,7 @@ def test_no_warning_of_torch_reaches_the_user(words: str):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             stream, rows = experiment.batches.stream(), experiment.batches.rows
-            experiment.learner.advance(islice(stream, 20), [20], rows)
+            experiment.learner.advance(stream.take(20), [20], rows)
         assert experiment.learner.step.fallback_reason is None
         assert [str(warning.message) for warning in caught] == []
     finally:

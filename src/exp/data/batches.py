@@ -1,9 +1,9 @@
 """Batches of training rows: full batch, online and mini-batch training differ only in the batch size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from typing import TypeAlias
 
 import torch
@@ -25,6 +25,32 @@ class Position:
 
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Batches of equal size in order: x [n, B, F], y [n, B, ...]."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return self.x.size(0)  # len(self.x) takes three times as long
+
+    def __iter__(self) -> Iterator[Batch]:
+        return zip(self.x.unbind(), self.y.unbind(), strict=True)
+
+    @property
+    def batch_size(self) -> int:
+        return self.x.size(1)
+
+    def singles(self) -> "Iterator[Stack]":
+        """Yield a stack of each batch."""
+        return (Stack(self.x[i : i + 1], self.y[i : i + 1]) for i in range(len(self)))
+
+    def split(self, count: int) -> "tuple[Stack, Stack]":
+        """Return the first `count` batches and the rest, which share memory with this stack."""
+        return Stack(self.x[:count], self.y[:count]), Stack(self.x[count:], self.y[count:])
 
 
 # Batches, and values of features, that are laid out at a time: all rows of a large dataset, or a view for each batch,
@@ -76,7 +102,7 @@ class Batches:
         return Position(step, step / self.steps_per_epoch, samples)
 
     def stream(self, step: int = 0, epoch_rng_state: Tensor | None = None) -> "Stream":
-        """Return the batches after `step`: x [B, F] and y [B, ...] of each following step.
+        """Return the batches after `step`.
 
         Args:
             step: Number of updates already made.
@@ -107,44 +133,65 @@ class Batches:
 
 
 class Stream:
-    """An endless iterator over batches. It draws from torch's random generator at the start of each epoch."""
+    """An endless stream of batches. It draws from torch's random generator at the start of each epoch."""
 
     def __init__(self, batches: Batches, step: int, epoch_rng_state: Tensor | None) -> None:
         self.epoch_rng_state = epoch_rng_state  # state of the random generator before the order of the epoch was drawn
         self._batches = batches
-        self._done = step % batches.steps_per_epoch  # steps of the epoch
-        self._steps = self._all()
+        self._stacks = self._stacks_after(step % batches.steps_per_epoch)
+        self._rest: Stack | None = None  # of the stack that was taken from last
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._steps
+    def take(self, steps: int) -> Iterator[Stack]:
+        """Yield the batches of the next steps.
 
-    def _all(self) -> Iterator[Batch]:
+        Make the steps of a stack before the next one is taken: in a plain script, the order of an epoch is drawn after
+        all that the steps of the epoch before it have drawn.
+        """
+        while steps:
+            taken, self._rest = self._rest or next(self._stacks), None
+            if len(taken) > steps:
+                taken, self._rest = taken.split(steps)
+            steps -= len(taken)
+            yield taken
+
+    def _stacks_after(self, done: int) -> Iterator[Stack]:
+        """Yield all batches of the epochs, without the first `done`."""
         batches = self._batches
         if batches.batch_size is None and not batches.shuffle:
             # The plain script trains on all rows without a DataLoader, so it draws no random number.
+            x, y = batches.rows.x.to(batches.rows.device), batches.rows.target
             while True:
-                yield batches.rows.x.to(batches.rows.device), batches.rows.target
-        if self._done:
+                yield Stack(x.expand(_MAX_VIEWS, *x.shape), y.expand(_MAX_VIEWS, *y.shape))
+        if done:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()
             torch.set_rng_state(self.epoch_rng_state)
             order_drawn = batches.epoch()
             first = next(order_drawn)
             torch.set_rng_state(current)
-            yield from islice(self._split(chain([first], order_drawn)), self._done, None)
+            yield from _skip(_stack(chain([first], order_drawn), batches.size), done)
         while True:
             self.epoch_rng_state = torch.get_rng_state()
-            yield from self._split(batches.epoch())
+            yield from _stack(batches.epoch(), batches.size)
 
-    def _split(self, parts: Iterator[Batch]) -> Iterator[Batch]:
-        size = self._batches.size
-        for x, y in parts:
-            yield from zip(_batched(x, size), _batched(y, size), strict=True)
+
+def _stack(parts: Iterator[Batch], size: int) -> Iterator[Stack]:
+    """Yield the rows of the parts in batches of `size`; the last one of a part may be smaller."""
+    for x, y in parts:
+        yield from map(Stack, _batched(x, size), _batched(y, size))
+
+
+def _skip(stacks: Iterator[Stack], steps: int) -> Iterator[Stack]:
+    for stack in stacks:
+        _, rest = stack.split(steps)
+        steps -= len(stack) - len(rest)
+        if len(rest):
+            yield rest
 
 
 @torch.inference_mode(False)
-def _batched(rows: Tensor, size: int) -> list[Tensor]:
-    """Return the rows in batches of `size`, each aligned in memory like a new tensor; the last one may be smaller.
+def _batched(rows: Tensor, size: int) -> Sequence[Tensor]:
+    """Return the rows in batches of `size`, each aligned in memory like a new tensor, and a smaller batch of the rest.
 
     Plain views are not aligned, and their losses would differ from those of the plain script, whose DataLoader copies
     every batch: test_every_dataset_with_every_loss_in_every_mode.
@@ -158,5 +205,5 @@ def _batched(rows: Tensor, size: int) -> list[Tensor]:
         padded = rows.new_empty(whole, -(-width // step) * step)
         padded[:, :width] = laid_out
         laid_out = padded[:, :width]
-    batches = list(torch.unbind(laid_out.view(whole, size, *row_shape)))
-    return batches if whole * size == len(rows) else [*batches, rows[whole * size :].clone()]
+    stacks = [laid_out.view(whole, size, *row_shape)] if whole else []
+    return stacks if whole * size == len(rows) else [*stacks, rows[whole * size :].clone().unsqueeze(0)]

@@ -1,69 +1,63 @@
-"""Capture a compiled step in a CUDA graph, which launches all of its kernels at once.
+"""A program's step captured in a CUDA graph, which launches all of its kernels at once.
 
 The optimizer's update is not part of the graph, because a graph keeps the learning rate it was captured with.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from exp.data.batches import Batch
-from exp.engine.codegen import CompiledStep
-from exp.engine.step import StepOutputs
+from exp.data.batches import Stack
+from exp.engine.python_loop import Loop, LoopOutputs
+from exp.engine.updates import NoUpdate, Update
 
 _WARM_UPS = 3  # steps before the capture: what libraries set up at their first calls must not be part of the graph
 
 
-def capture_cuda_graph(compiled: CompiledStep, x: Tensor, y: Tensor) -> CompiledStep:
-    """Return a CUDA graph of `compiled` for batches with the shapes of x and y, which are on a GPU.
+def capture_cuda_graph(loop: Loop, x: Tensor, y: Tensor) -> "GraphLoop":
+    """Return a loop over a CUDA graph of the step of `loop`, for batches with the shapes of x and y on a GPU.
 
     Capturing runs the step several times. It changes buffers and random streams, which the caller must restore.
     """
-    x, y = x.clone(), y.clone()
-    captured = StepOutputs()
-    captured_gradients: list[list[Tensor | None]] = []
+    stack = Stack(x.clone().unsqueeze(0), y.clone().unsqueeze(0))
     stream = torch.cuda.Stream(x.device)
     stream.wait_stream(torch.cuda.current_stream(x.device))
     with torch.inference_mode():
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
-                compiled([(x, y)], lambda _gradients: None, StepOutputs())
+                loop.run(stack, NoUpdate())
         torch.cuda.current_stream(x.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            compiled([(x, y)], captured_gradients.append, captured)
-    (loss,), (output,), (gradients,) = captured.losses, captured.outputs, captured_gradients
-
-    return _CapturedStep(compiled, graph, x, y, loss, output, gradients)
+            outputs = loop.run(stack, NoUpdate())
+    return GraphLoop(loop, graph, stack, outputs)
 
 
 @dataclass(frozen=True)
-class _CapturedStep:
-    """A CUDA graph and the tensors that it reads and writes.
+class GraphLoop:
+    """A CUDA graph, and the tensors that it reads and writes.
 
-    It also reads and writes memory that `compiled` allocated before the capture. Without a reference to `compiled`,
-    other tensors would get that memory, and the graph would silently compute with their values.
+    It also reads and writes memory that `loop` allocated before the capture. Without a reference to `loop`, other
+    tensors would get that memory, and the graph would silently compute with their values.
     """
 
-    compiled: CompiledStep
+    loop: Loop
     graph: torch.cuda.CUDAGraph
-    x: Tensor
-    y: Tensor
-    loss: Tensor
-    output: Tensor
-    gradients: list[Tensor | None]
+    read: Stack
+    written: LoopOutputs
 
-    def __call__(
-        self, batches: Iterable[Batch], update: Callable[[list[Tensor | None]], None], results: StepOutputs
-    ) -> Batch | None:
-        for batch in batches:
-            if batch[0].size(0) != self.x.size(0):
-                return batch
-            self.x.copy_(batch[0])
-            self.y.copy_(batch[1])
+    def run(self, stack: Stack, update: Update) -> LoopOutputs:
+        loss, output, gradients = self.written
+        losses = loss.new_empty(len(stack))
+        outputs = output.new_empty(len(stack), *output.shape)
+        make_update = update.prepare(len(stack))
+        for step, (x, y) in enumerate(stack):
+            self.read.x.copy_(x)
+            self.read.y.copy_(y)
             self.graph.replay()
-            update(self.gradients)
-            results.add(self.loss.clone(), self.output.clone(), batch[1])
-        return None
+            make_update(gradients)
+            losses[step].copy_(loss[0])
+            outputs[step].copy_(output)
+        update.finish(len(stack))
+        return losses, outputs.flatten(0, 1), gradients

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
-from exp.data.batches import Batch
+from exp.data.batches import Stack
 from exp.engine.step import EagerStep, StepOutputs, eager_notes
 
 
@@ -28,10 +29,10 @@ class ScaledStep:
     def notes(self) -> Sequence[str]:
         return [*eager_notes(self.fallback_reason), *self.eager.notes]
 
-    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()
-        for x, y in batches:
-            outputs.add(*self._update(x, y), y)
+        for x, y in chain.from_iterable(stacks):
+            outputs.add(*self._update(x, y))
         return outputs
 
     def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from exp.data.batches import Batch
+from exp.data.batches import Stack
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.optimizers import needs_closure, step_function
 from exp.engine.pieces import Piece, Pieces
@@ -21,27 +22,24 @@ Gradients: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """Losses [], outputs [B, K] and targets [B, ...] of several steps, each computed before the step's update."""
+    """Losses [n] and outputs [n * B, K] of several steps, each computed before the step's update, in any parts."""
 
     losses: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
-    targets: list[Tensor] = field(default_factory=list[Tensor])
 
-    def add(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
-        self.losses.append(loss)
-        self.outputs.append(output)
-        self.targets.append(target)
+    def add(self, losses: Tensor, outputs: Tensor) -> None:
+        self.losses.append(losses.reshape(-1))
+        self.outputs.append(outputs)
 
     def extend(self, other: "StepOutputs") -> None:
         self.losses.extend(other.losses)
         self.outputs.extend(other.outputs)
-        self.targets.extend(other.targets)
 
 
 class Step(Protocol):
-    """Makes one update per batch x [B, F], y [B, ...], in order. Call it with gradients disabled."""
+    """Makes one update for each batch, in order. Call it with gradients disabled."""
 
-    def __call__(self, batches: Iterable[Batch]) -> StepOutputs: ...
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs: ...
 
     @property
     def fallback_reason(self) -> str | None:
@@ -83,10 +81,10 @@ class EagerStep:
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()
-        for x, y in batches:
-            outputs.add(*self.update(x, y), y)
+        for x, y in chain.from_iterable(stacks):
+            outputs.add(*self.update(x, y))
         return outputs
 
     def update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Trace a computation: the flat list of operator calls that torch makes for it.
 
 Tracing happens in torch's dispatcher, below autograd, so forward, loss and gradients become one list of calls on
-tensors. codegen.py compiles that list.
+tensors. program.py reduces that list.
 """
 
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false

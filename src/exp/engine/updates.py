@@ -1,201 +1,150 @@
-"""The updates of torch.optim without their overhead: the same operations on the same state, so the same bits.
+"""The updates of an optimizer without its overhead. The hyperparameters are read when they begin, so schedulers work.
 
-Each function takes the parameter group and states of an optimizer that has made its first step, and returns a function
-that makes the next updates. Hyperparameters are read at every step, so schedulers work; the state remains the
-optimizer's own, so its state_dict stays correct. The order of operations is that of the `_single_tensor_*` functions.
+The state remains the optimizer's own, so its state_dict stays correct.
 """
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
-from exp.engine.optimizers import is_plain_torch
+from exp.engine.optimizers import is_plain_torch, step_function
+from exp.engine.step import EagerStep
+from exp.engine.update_functions import FUSED, PLAIN, Numbers, Tensors, UpdateFunction
 
-Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+# Name of the function and number of parameters of each group. Updates with the same key can be made by the same code.
+UpdateKey: TypeAlias = tuple[tuple[str, int], ...]
 
 
-Update: TypeAlias = Callable[[Tensors], None]
+class Update(Protocol):
+    """What a loop over batches updates the parameters with."""
+
+    def prepare(self, count: int) -> Callable[[list[Any]], None]:
+        """Return a function that makes the next `count` updates, one at each call with the gradients of a step."""
+        ...
+
+    def finish(self, count: int) -> None:
+        """Call it after these updates."""
+        ...
+
+
+class NoUpdate:
+    """Leaves the parameters as they are."""
+
+    def prepare(self, count: int) -> Callable[[list[Any]], None]:
+        del count
+        return lambda _gradients: None
+
+    def finish(self, count: int) -> None: ...
+
+
+class OptimizerStep:
+    """The update that `optimizer.step()` makes."""
+
+    def __init__(self, eager: EagerStep) -> None:
+        self._eager = eager
+
+    def prepare(self, count: int) -> Callable[[list[Any]], None]:
+        del count
+        return self._step
+
+    def finish(self, count: int) -> None: ...
+
+    def _step(self, gradients: list[Tensor | None]) -> None:
+        with torch.inference_mode(False), torch.no_grad():  # its state must be usable by eager steps
+            if not is_plain_torch(self._eager.optimizer):  # a user's may keep gradients, and these are overwritten
+                gradients = [None if gradient is None else gradient.clone() for gradient in gradients]
+            self._eager.set_gradients(gradients)
+            step_function(self._eager.optimizer)(None)
+
+
+@dataclass(frozen=True)
+class GroupUpdate:
+    """The update of one parameter group of an optimizer that has made its first step.
+
+    Args:
+        tensors: The parameters, and then the lists of the optimizer's own state that `function` takes.
+        counters: The optimizer's counts of updates, one for each parameter, if `function` does not change them.
+        numbers: Returns the numbers of the update with this count, from the current hyperparameters.
+    """
+
+    function: UpdateFunction
+    tensors: list[Tensors]
+    counters: Tensors
+    numbers: Callable[[int], Numbers]
+
+    def numbers_of_next(self, count: int) -> list[Numbers]:
+        if not self.counters:
+            return [self.numbers(0)] * count
+        made = int(self.counters[0].item())
+        return [self.numbers(step) for step in range(made + 1, made + count + 1)]
+
+
+@dataclass(frozen=True)
+class BareUpdate:
+    """The update of all parameter groups. Its gradients are those of the first group, then of the second, and so on."""
+
+    groups: list[GroupUpdate]
+
+    @cached_property
+    def parts(self) -> list[slice]:
+        """The gradients of each group."""
+        ends = list(accumulate(len(group.tensors[0]) for group in self.groups))
+        return [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
+
+    @cached_property
+    def key(self) -> UpdateKey:
+        return tuple((group.function.__name__, len(group.tensors[0])) for group in self.groups)
+
+    def prepare(self, count: int) -> Callable[[list[Any]], None]:
+        one_by_one: list[Iterator[Numbers]] = [iter(group.numbers_of_next(count)) for group in self.groups]
+        if len(self.groups) == 1:
+            function, tensors, following = self.groups[0].function, self.groups[0].tensors, one_by_one[0]
+            return lambda gradients: function(gradients, tensors, next(following))
+
+        def update(gradients: list[Any]) -> None:
+            for group, numbers, part in zip(self.groups, one_by_one, self.parts, strict=True):
+                group.function(gradients[part], group.tensors, next(numbers))
+
+        return update
+
+    def finish(self, count: int) -> None:
+        for group in self.groups:
+            if group.counters:
+                torch._foreach_add_(group.counters, count)
+
+
+def make_update(optimizer: Optimizer) -> BareUpdate | None:
+    """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it."""
+    groups = [_make_group_update(optimizer, group) for group in optimizer.param_groups]
+    made = [group for group in groups if group is not None]
+    return BareUpdate(made) if len(made) == len(groups) else None
 
 
 # Options of torch.optim that these updates do not implement.
 _UNSUPPORTED = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
 
 
-def make_update(optimizer: Optimizer) -> Update | None:
-    """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it.
-
-    Its gradients are those of the parameters of the first group, then of the second one, and so on.
-    """
-    updates = [_make_group_update(optimizer, group) for group in optimizer.param_groups]
-    made = [update for update in updates if update is not None]
-    if len(made) < len(updates):
+def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpdate | None:
+    kind = (FUSED if group.get("fused") else PLAIN).get(type(optimizer))
+    if kind is None or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
         return None
-    if len(made) == 1:
-        return made[0]
-    ends = list(accumulate(len(group["params"]) for group in optimizer.param_groups))
-    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-
-    def update(gradients: Tensors) -> None:
-        for one, part in zip(made, parts, strict=True):
-            one(gradients[part])
-
-    return update
-
-
-def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> Update | None:
-    make = (_FUSED if group.get("fused") else _UPDATES).get(type(optimizer))
-    if make is None or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
-        return None
-    parameters: list[Tensor] = [parameter.detach() for parameter in group["params"]]
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
-    return make(group, parameters, states)
 
+    def list_states(name: str) -> Tensors:
+        if name == "momentum_buffer" and not group["momentum"]:
+            return []
+        return [state[name] for state in states]
 
-def _sgd(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
-
-    def update(gradients: Tensors) -> None:
-        if group["weight_decay"]:
-            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
-        if buffers:
-            torch._foreach_mul_(buffers, group["momentum"])
-            torch._foreach_add_(buffers, gradients, alpha=1 - group["dampening"])
-            if group["nesterov"]:
-                gradients = torch._foreach_add(gradients, buffers, alpha=group["momentum"])
-            else:
-                gradients = buffers
-        torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
-
-    return update
-
-
-def _adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    steps = [state["step"] for state in states]
-    means = [state["exp_avg"] for state in states]
-    squares = [state["exp_avg_sq"] for state in states]
-
-    def update(gradients: Tensors) -> None:
-        torch._foreach_add_(steps, 1)
-        step = steps[0].item()
-        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        if decay and group["decoupled_weight_decay"]:
-            torch._foreach_mul_(parameters, 1 - lr * decay)
-        elif decay:
-            gradients = torch._foreach_add(gradients, parameters, alpha=decay)
-        torch._foreach_lerp_(means, gradients, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta2)
-        roots = torch._foreach_sqrt(squares)
-        # A list of numbers, because torch's kernels for a list and for one number differ on a GPU.
-        torch._foreach_div_(roots, [(1 - beta2**step) ** 0.5] * len(roots))
-        torch._foreach_add_(roots, group["eps"])
-        torch._foreach_addcdiv_(parameters, means, roots, [-(lr / (1 - beta1**step))] * len(roots))
-
-    return update
-
-
-def _rmsprop(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    steps = [state["step"] for state in states]
-    squares = [state["square_avg"] for state in states]
-    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
-
-    def update(gradients: Tensors) -> None:
-        torch._foreach_add_(steps, 1)
-        if group["weight_decay"]:
-            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
-        torch._foreach_mul_(squares, group["alpha"])
-        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["alpha"])
-        roots = torch._foreach_sqrt(squares)
-        torch._foreach_add_(roots, group["eps"])
-        if buffers:
-            torch._foreach_mul_(buffers, group["momentum"])
-            torch._foreach_addcdiv_(buffers, gradients, roots)
-            torch._foreach_add_(parameters, buffers, alpha=-group["lr"])
-        else:
-            torch._foreach_addcdiv_(parameters, gradients, roots, value=-group["lr"])
-
-    return update
-
-
-def _adagrad(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    steps = [state["step"] for state in states]
-    sums = [state["sum"] for state in states]
-
-    def update(gradients: Tensors) -> None:
-        torch._foreach_add_(steps, 1)
-        step = steps[0].item()
-        if group["weight_decay"]:
-            gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
-        torch._foreach_addcmul_(sums, gradients, gradients, value=1)
-        roots = torch._foreach_sqrt(sums)
-        torch._foreach_add_(roots, group["eps"])
-        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
-        torch._foreach_addcdiv_(parameters, gradients, roots, value=-lr)
-
-    return update
-
-
-def _fused_sgd(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
-
-    def update(gradients: Tensors) -> None:
-        torch._fused_sgd_(
-            parameters,
-            gradients,
-            buffers,
-            lr=group["lr"],
-            momentum=group["momentum"],
-            dampening=group["dampening"],
-            nesterov=group["nesterov"],
-            weight_decay=group["weight_decay"],
-            maximize=False,
-            is_first_step=False,
-        )
-
-    return update
-
-
-def _fused_adam(group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]) -> Update:
-    steps, means, squares = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
-    fused = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
-
-    def update(gradients: Tensors) -> None:
-        torch._foreach_add_(steps, 1)
-        fused(
-            parameters,
-            gradients,
-            means,
-            squares,
-            [],
-            steps,
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
-
-    return update
-
-
-_Make: TypeAlias = Callable[[dict[str, Any], list[Tensor], list[dict[str, Any]]], Update]
-
-
-_UPDATES: dict[type[Optimizer], _Make] = {
-    SGD: _sgd,
-    Adam: _adam,
-    AdamW: _adam,
-    RMSprop: _rmsprop,
-    Adagrad: _adagrad,
-}
-
-
-# With `fused=true`, one kernel of torch's for all parameters. Its bits differ from those of the updates above.
-_FUSED: dict[type[Optimizer], _Make] = {SGD: _fused_sgd, Adam: _fused_adam, AdamW: _fused_adam}
+    return GroupUpdate(
+        kind.function,
+        [[parameter.detach() for parameter in group["params"]], *map(list_states, kind.states)],
+        list_states("step") if kind.counts else [],
+        lambda count: list(map(float, kind.numbers(group, count))),
+    )

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
 from exp.config.user_code import errors_of, place_of
-from exp.data.batches import Batch
+from exp.data.batches import Stack
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Split
 from exp.engine.optimizers import without_dynamo
@@ -56,9 +56,9 @@ class Learner:
     scaler: GradScaler | None = None
 
     def advance(
-        self, batches: Iterable[Batch], windows: Sequence[int], split: Split
+        self, stacks: Iterable[Stack], windows: Sequence[int], split: Split
     ) -> tuple[list[float], list[MetricSums]]:
-        """Train on `batches`, one update per batch.
+        """Train on the batches of `stacks`, one update for each.
 
         Args:
             windows: Number of batches in each logging window; the sum is the number of batches.
@@ -71,12 +71,13 @@ class Learner:
             ConfigError: The model fails on a batch.
         """
         self.model.train()
+        done: list[Stack] = []
         with self._model_errors(_STEP), torch.no_grad():  # a step that needs gradients enables them
-            results = self.step(batches)
+            results = self.step(_remember(stacks, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
-            losses = cast(list[float], torch.stack(results.losses).tolist())
-        counts = [y.size(0) for y in results.targets]
-        target = _concatenate(results.targets)
+            losses = cast(list[float], _concatenate(results.losses).tolist())
+        counts = [stack.batch_size for stack in done for _ in range(len(stack))]
+        target = _concatenate([stack.y.flatten(0, 1) for stack in done])
         weights = total_loss_weights(self.objective, target, counts)
         # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.
         weighted = [loss * weight for loss, weight in zip(losses, weights or counts, strict=True)]
@@ -231,6 +232,13 @@ class Learner:
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
     return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+
+
+def _remember(stacks: Iterable[Stack], taken: list[Stack]) -> Iterator[Stack]:
+    """Yield the stacks, and append each of them to `taken`."""
+    for stack in stacks:
+        taken.append(stack)
+        yield stack
 
 
 def _concatenate(parts: list[Tensor]) -> Tensor:

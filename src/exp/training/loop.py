@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -97,7 +97,7 @@ class Training:
         logged = self._plan.window_ends(start, stop)
         windows = [b - a for a, b in pairwise([start, *logged])]
         self._lr = self._learner.lr
-        losses, sums = self._learner.advance(islice(self._stream, sum(windows)), windows, self._batches.rows)
+        losses, sums = self._learner.advance(self._stream.take(stop - start), windows, self._batches.rows)
         notes = self._learner.step.notes
         while self._noted < len(notes):
             self._noted += 1

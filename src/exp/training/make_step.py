@@ -6,8 +6,8 @@ from functools import partial
 from torch.amp import GradScaler
 
 from exp.config.schema import Config
-from exp.engine.codegen import CompiledSteps
 from exp.engine.compiled_forward import CompiledForward
+from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.scaled_step import ScaledStep
 from exp.engine.step import EagerStep, Step, forward
@@ -25,14 +25,14 @@ _SCALED = "precision=fp16 reads in each step whether the gradients are finite"
 
 
 def make_step(
-    config: Config, eager: EagerStep, scaler: GradScaler | None, compiled: CompiledSteps, steps: int, work: int
+    config: Config, eager: EagerStep, scaler: GradScaler | None, recorded: RecordedSteps, steps: int, work: int
 ) -> Step:
     """Return the step that makes the updates of `eager`.
 
     Args:
         config: Its `engine` is `replay` or `eager`; auto: replay if it saves time, unless torch.compile is used.
         scaler: The scale of the loss, for float16.
-        compiled: What earlier jobs have compiled for the model; `forward` is set for later ones.
+        recorded: What earlier jobs have compiled for the model; `forward` is set for later ones.
         steps: Number of updates in all.
         work: Rows of a step times parameters.
 
@@ -49,11 +49,11 @@ def make_step(
     pays = steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     is_replayed = config.engine == "replay" or (config.engine == "auto" and pays and not config.compile)
     if config.compile:
-        if compiled.forward is None:
+        if recorded.forward is None:
             # Of an eager step without its optimizer, whose state is as large as the model, for later jobs.
-            compiled.forward = CompiledForward(partial(forward, eager.model, eager.criterion, eager.precision))
-        compiled.forward.notes.clear()
-        eager = replace(eager, compiled=compiled.forward)
+            recorded.forward = CompiledForward(partial(forward, eager.model, eager.criterion, eager.precision))
+        recorded.forward.notes.clear()
+        eager = replace(eager, compiled=recorded.forward)
     if scaler is not None:
         return ScaledStep(eager, scaler, _SCALED if is_replayed else None)
-    return ReplayStep(eager, compiled) if is_replayed else eager
+    return ReplayStep(eager, recorded) if is_replayed else eager

@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from exp.data.batches import Batch
+from exp.data.batches import Stack
 from exp.engine.step import Step, StepOutputs
 
 
@@ -44,9 +44,10 @@ class AveragedStep:
     def notes(self) -> Sequence[str]:
         return self.inner.notes
 
-    def __call__(self, batches: Iterable[Batch]) -> StepOutputs:
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()
-        for batch in batches:
-            outputs.extend(self.inner([batch]))
-            self.average.update_parameters(self.model)
+        for stack in stacks:
+            for one in stack.singles():
+                outputs.extend(self.inner([one]))
+                self.average.update_parameters(self.model)
         return outputs

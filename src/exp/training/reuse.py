@@ -12,8 +12,8 @@ from exp.config.allowlist import origin
 from exp.config.schema import Config
 from exp.data.dataset import Dataset
 from exp.data.seeding import is_drawn_from, stream_positions
-from exp.engine.codegen import CompiledSteps
 from exp.engine.pieces import Pieces
+from exp.engine.recorded_step import RecordedSteps
 
 # Entries of each kind; a sweep over more shapes captures some of its steps again.
 _MAX_ENTRIES = 8
@@ -24,7 +24,7 @@ class ModelToTrain:
     """A model with the compiled steps that hold references to its tensors."""
 
     model: nn.Module
-    compiled: CompiledSteps
+    compiled: RecordedSteps
 
 
 class JobCache:
@@ -62,12 +62,12 @@ class JobCache:
             pieces: How the batches are cut.
         """
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
-            return ModelToTrain(model, CompiledSteps())
+            return ModelToTrain(model, RecordedSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
         of_step = [config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
         key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
         if key not in self._models:
-            _add(self._models, key, ModelToTrain(model, CompiledSteps()))
+            _add(self._models, key, ModelToTrain(model, RecordedSteps()))
             return self._models[key]
         reused = self._models[key]
         reused.model.load_state_dict(model.state_dict())

@@ -1,29 +1,21 @@
-"""Compile a trace into one Python loop over batches that calls the operators directly.
+"""Reduce a trace to a program: a list of operator calls without those that give the same tensor at every step.
 
-The loop contains no autograd, no modules, and nothing that gives the same tensor at every step. Results that do not
-outlive their step are written into preallocated memory, so a view of one is also the same tensor at every step.
+The program contains no autograd and no modules. Results that do not outlive their step are written into preallocated
+memory, so a view of one is also the same tensor at every step. A loop over batches runs it: python_loop.py and others.
 """
 
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from exp.data.batches import Batch
-from exp.engine.compiled_forward import CompiledForward
 from exp.engine.memory_plan import MemoryPlan
-from exp.engine.operators import fastest_callable, out_variant
-from exp.engine.step import Gradients, StepOutputs
+from exp.engine.operators import out_variant
+from exp.engine.step import Gradients
 from exp.engine.symbol_table import SymbolTable
 from exp.engine.trace import OpCall, find_tensors, flatten, is_view, storage_id
-
-# (batches, update, outputs) -> the first batch of another size than the captured one, or None after the last batch.
-# `update` gets the gradients of each step; the next step overwrites them. Losses, outputs and targets go to `outputs`.
-CompiledStep: TypeAlias = Callable[[Iterable[Batch], Callable[[list[Tensor | None]], None], StepOutputs], Batch | None]
-
 
 _ATEN = torch.ops.aten
 
@@ -40,44 +32,76 @@ _CONSTANTS = {_ATEN.ones_like.default, _ATEN.zeros_like.default, _ATEN.full_like
 _EMPTY = {_ATEN.empty_like.default, _ATEN.empty.memory_format, _ATEN.empty_strided.default, _ATEN.new_empty.default}
 
 
-def compile_trace(
+@dataclass(frozen=True)
+class Statement:
+    """An operator call of a program.
+
+    Args:
+        targets: Names of its results, in order; `_` for those that are not needed. None: it returns a tensor that it
+            writes into.
+        defines: Names of the values that it computes or writes into.
+        uses: Names of the values that it reads.
+        last_used: Names of the values that no later statement uses.
+    """
+
+    call: OpCall
+    targets: list[str] | None
+    defines: set[str]
+    uses: set[str]
+    has_side_effect: bool
+    last_used: list[str]
+
+    @property
+    def assignment(self) -> str:
+        """What stands left of the call in source code."""
+        if self.targets is None:
+            return ""
+        targets = ", ".join(self.targets)
+        return f"{targets} = " if isinstance(self.call.result, Tensor) else f"({targets},) = "
+
+
+@dataclass(frozen=True)
+class Program:
+    """A step on a batch x, y. `symbols` has the tensors that are the same at every step.
+
+    Args:
+        loss, output: Names of the values.
+        gradients: Name of the gradient of each parameter; None if the loss does not depend on it.
+    """
+
+    statements: list[Statement]
+    symbols: SymbolTable
+    loss: str
+    output: str
+    gradients: list[str | None]
+
+
+def write_program(
     calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
-) -> CompiledStep:
-    """Compile a trace into a Python function that replays it on other batches.
+) -> Program:
+    """Reduce a trace to a program for other batches.
 
     Args:
         calls: The operator calls of one step.
         x, y: The batch that the trace was captured with.
-        fixed: Parameters and buffers. They are read at replay time, so they must keep their storage.
+        fixed: Parameters and buffers. Programs read their values at each step, so they must keep their storage.
         gradients: Loss, outputs and gradients that the calls computed.
 
     Tensors that are neither inputs, nor in `fixed`, nor produced by the trace are treated as constants.
     """
-    compiler = _Compiler(calls, x, y, fixed, gradients)
+    writer = _Writer(calls, x, y, fixed, gradients)
     for call in calls:
-        compiler.add(call)
-    return compiler.compile()
+        writer.add(call)
+    return writer.finish()
 
 
-@dataclass
-class _Statement:
-    """One statement of the loop."""
+class _Writer:
+    """Writes a program in four passes over the calls.
 
-    targets: str
-    expression: str
-    defines: set[str]  # names of the values that it computes or writes into
-    uses: set[str]
-    has_side_effect: bool
-
-
-class _Compiler:
-    """Compiler from operator calls to one Python loop, in five passes.
-
-    1. Fold constants: a call whose result is the same at every step is made once, at compile time.
+    1. Fold constants: a call whose result is the same at every step is made once, now.
     2. Fold views: a view of preallocated memory is the same tensor at every step, so it is made once.
     3. Plan memory: a result that does not outlive its step is written into preallocated memory.
     4. Drop dead statements: a statement that nothing depends on is removed.
-    5. Emit: the remaining statements become the body of a loop over batches.
 
     Passes 1 to 3 process one call after the other, because each needs the names given by the calls before it.
     """
@@ -85,18 +109,15 @@ class _Compiler:
     def __init__(
         self, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
     ) -> None:
-        self._batch_size = len(x)
         self._gradients = gradients
         self._symbols = SymbolTable()
         self._symbols.set_name(x, "x")
         self._symbols.set_name(y, "y")
-        self._statements: list[_Statement] = []
+        self._statements: list[Statement] = []
         self._written = {storage_id(tensor) for call in calls for tensor in call.written}
         loss, output, kept = gradients
-        self._returned = {
-            storage_id(loss),
-            storage_id(output),
-        }  # outlive their step, so they are new tensors at every step
+        # These outlive their step, so they are new tensors at every step.
+        self._returned = {storage_id(loss), storage_id(output)}
         self._memory = MemoryPlan(calls, kept)
         for tensor in fixed:
             self._symbols.bind_tensor(tensor, tensor.detach())
@@ -109,18 +130,13 @@ class _Compiler:
             self._add_statement(call)
         self._memory.advance()
 
-    def compile(self) -> CompiledStep:
-        """Apply passes 4 and 5 to all statements."""
+    def finish(self) -> Program:
+        """Apply pass 4 to all statements."""
         loss, output, gradients = self._gradients
         symbols = self._symbols
         names = [None if tensor is None else symbols.name(tensor) for tensor in gradients]
-        if all(name is None or name in symbols.bound for name in names):
-            given = symbols.bind([None if name is None else symbols.bound[name] for name in names])
-        else:
-            given = f"[{', '.join(str(name) for name in names)}]"
-        last = [f"update({given})", f"losses({symbols.name(loss)})", f"outputs({symbols.name(output)})", "targets(y)"]
         needed = {symbols.base(tensor) for tensor in (loss, output, *gradients) if tensor is not None}
-        return self._emit([*self._with_releases(self._live_statements(needed), needed), *last])
+        return Program(self._live_statements(needed), symbols, symbols.name(loss), symbols.name(output), names)
 
     def _fold_constant(self, call: OpCall) -> bool:
         """Pass 1: make an alias another name of its input, and a result that depends on shapes alone a constant."""
@@ -154,7 +170,7 @@ class _Compiler:
             return False
         uses = self._uses(call)
         name = self._symbols.bind_tensor(call.result, self._memory.allocate(call.result))
-        self._statements.append(_Statement("", self._call_source(in_place), {name}, uses, call.is_random))
+        self._statements.append(Statement(in_place, None, {name}, uses, call.is_random, []))
         return True
 
     def _add_statement(self, call: OpCall) -> None:
@@ -170,73 +186,30 @@ class _Compiler:
             else:
                 targets.append("_")
         defines = {target for target in targets if target != "_"} | written
-        single = isinstance(call.result, Tensor) or not targets
-        left = ", ".join(targets) if single else f"({', '.join(targets)},)"
         self._statements.append(
-            _Statement(
-                targets=left if defines - written else "",
-                expression=self._call_source(call),
-                defines=defines,
-                uses=uses,
+            Statement(
+                call,
+                targets if defines - written else None,
+                defines,
+                uses,
                 has_side_effect=bool(written) or call.is_random,
+                last_used=[],
             )
         )
 
-    def _live_statements(self, needed: set[str]) -> list[_Statement]:
+    def _live_statements(self, needed: set[str]) -> list[Statement]:
         """Pass 4: keep statements with side effects and those that a later one, or the end of the step, depends on."""
-        needed = set(needed)
-        live: list[_Statement] = []
+        needed, used_later = set(needed), {*needed, *self._symbols.bound, "x", "y"}
+        live: list[Statement] = []
         for statement in reversed(self._statements):
             if statement.has_side_effect or not needed.isdisjoint(statement.defines):
                 needed |= statement.uses
-                live.append(statement)
+                live.append(replace(statement, last_used=sorted(statement.uses - used_later)))
+                used_later |= statement.uses
         return live[::-1]
-
-    def _with_releases(self, statements: Sequence[_Statement], needed: set[str]) -> list[str]:
-        """Return the statements as source, which releases each value after its last use, as an eager step does."""
-        used_later = {*needed, *self._symbols.bound, "x", "y"}
-        lines: list[str] = []
-        for statement in reversed(statements):
-            last_used = sorted(statement.uses - used_later)
-            used_later |= statement.uses
-            lines += [f"{' = '.join(last_used)} = None"] if last_used else []
-            lines.append(f"{statement.targets} = {statement.expression}" if statement.targets else statement.expression)
-        return lines[::-1]
-
-    def _emit(self, body: Sequence[str]) -> CompiledStep:
-        """Pass 5: compile a loop over batches with this body."""
-        # As default arguments, operators and constants are local variables, which are the fastest to look up.
-        source = [
-            f"def replay(batches, update, results, {', '.join(f'{name}={name}' for name in self._symbols.bound)}):",
-            "    losses, outputs, targets = results.losses.append, results.outputs.append, results.targets.append",
-            "    for x, y in batches:",
-            f"        if x.size(0) != {self._batch_size}:",
-            "            return x, y",
-            *(f"        {line}" for line in body),
-        ]
-        space = dict(self._symbols.bound)
-        exec(compile("\n".join(source), "<replayed step>", "exec"), space)
-        replay: CompiledStep = space["replay"]
-        return replay
-
-    def _call_source(self, call: OpCall) -> str:
-        function, call = fastest_callable(call)
-        source = self._symbols.source
-        named = [f"{key}={source(value)}" for key, value in call.kwargs.items()]
-        return f"{self._symbols.bind(function)}({', '.join([*map(source, call.args), *named])})"
 
     def _storages(self, call: OpCall) -> set[int]:
         return {storage_id(tensor) for tensor in call.outputs}
 
     def _uses(self, call: OpCall) -> set[str]:
         return {self._symbols.base(tensor) for tensor in call.inputs}
-
-
-@dataclass
-class CompiledSteps:
-    """The compiled steps of one model and loss."""
-
-    by_batch_size: dict[int, CompiledStep] = field(default_factory=dict[int, CompiledStep])
-    written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
-    forward: CompiledForward | None = None  # by torch.compile
-    some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

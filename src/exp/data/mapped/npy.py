@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,21 +26,14 @@ def map_arrays(path: Path, scratch: Scratch) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError, OSError, EOFError, KeyError: The file does not hold arrays of numbers.
     """
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            shape, is_fortran, dtype = _read_header(file)
-            return {"x": _map(path, dtype, shape, file.tell(), is_fortran)}
     arrays: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            with archive.open(info) as member:
-                shape, is_fortran, dtype = _read_header(member)
-                if info.compress_type == zipfile.ZIP_STORED and np.prod(shape):
-                    start = _find_content(path, info) + member.tell()
-                    array = _map(path, dtype, shape, start, is_fortran)
-                else:
-                    array = _copy(member, dtype, shape, is_fortran, scratch)
-                arrays[info.filename.removesuffix(".npy")] = array
+    for name, file, info in _open_arrays(path):
+        shape, is_fortran, dtype = _read_header(file)
+        if info is not None and info.compress_type != zipfile.ZIP_STORED:
+            arrays[name] = _copy(file, dtype, shape, is_fortran, scratch)
+        else:
+            start = file.tell() + (0 if info is None else _find_content(path, info))
+            arrays[name] = _map(path, dtype, shape, start, is_fortran)
     return arrays
 
 
@@ -49,17 +43,20 @@ def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     Raises:
         ValueError, OSError, EOFError, KeyError: The file does not hold arrays of numbers.
     """
+    headers = {name: _read_header(file) for name, file, _ in _open_arrays(path)}
+    return {name: (shape, dtype) for name, (shape, _, dtype) in headers.items()}
+
+
+def _open_arrays(path: Path) -> Iterator[tuple[str, IO[bytes], zipfile.ZipInfo | None]]:
+    """Yield the name of each array, the file at its beginning, and its entry in an .npz file."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            shape, _, dtype = _read_header(file)
-            return {"x": (shape, dtype)}
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+            yield "x", file, None
+        return
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             with archive.open(info) as member:
-                shape, _, dtype = _read_header(member)
-                shapes[info.filename.removesuffix(".npy")] = shape, dtype
-    return shapes
+                yield info.filename.removesuffix(".npy"), member, info
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -1,5 +1,6 @@
 """Arrays that would lose their meaning as numbers are refused."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from exp.data.dataset import as_dataset
 from exp.data.files import arrays
+from exp.data.mapped.scratch import Scratch
 from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.registry import SCALERS
 from exp.errors import DataError
@@ -82,3 +84,13 @@ def test_x_and_y_in_files_of_their_own(tmp_path: Path):
     assert dataset.shape == (2, 1)
     with pytest.raises(DataError, match=r"dataset\.y_path=.*: file not found"):
         arrays(str(tmp_path / "x.npy"), y_path=str(tmp_path / "z.npy"))
+
+
+@pytest.mark.parametrize("storage", ["memory", "mapped"])
+def test_a_file_that_is_no_array_in_an_archive_is_an_error(storage: str, tmp_path: Path):
+    np.savez(tmp_path / "rows.npz", x=np.ones((4, 2)), y=np.arange(4.0))
+    with zipfile.ZipFile(tmp_path / "rows.npz", "a") as archive:
+        archive.writestr("notes.txt", "of these rows")
+    scratch = Scratch(tmp_path) if storage == "mapped" else None
+    with pytest.raises(DataError, match=r"rows.npz: cannot read arrays of numbers: notes.txt is not an array"):
+        arrays(f"{tmp_path}/rows.npz", scratch=scratch)

@@ -178,7 +178,10 @@ def read_arrays(path: str, key: str, scratch: Scratch | None = None) -> dict[str
         if isinstance(loaded, np.ndarray):
             return {"x": loaded}
         with loaded as file:
-            return {name: file[name] for name in file.files}
+            content: dict[str, Any] = {name: file[name] for name in file.files}
+        if (odd := next((name for name, one in content.items() if not isinstance(one, np.ndarray)), None)) is not None:
+            raise ValueError(f"{odd} is not an array")
+        return content
     except (ValueError, OSError, EOFError, KeyError) as error:
         fix = "numpy.savez(path, x=x, y=y)"
         raise DataError(f"{key}={path}: cannot read arrays of numbers: {error}", fix) from error

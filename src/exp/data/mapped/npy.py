@@ -56,6 +56,8 @@ def _open_arrays(path: Path) -> Iterator[tuple[str, IO[bytes], zipfile.ZipInfo |
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             with archive.open(info) as member:
+                if not info.filename.endswith(".npy"):
+                    raise ValueError(f"{info.filename} is not an array")
                 yield info.filename.removesuffix(".npy"), member, info
 
 

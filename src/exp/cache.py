@@ -33,7 +33,8 @@ def cache(action: str = "list", /, yes: bool = False) -> None:
     if not yes and entries:
         if not sys.stdin.isatty():
             raise ConfigError(f"cache clear would remove {total} in {cache_folder()}", "exp cache clear yes=true")
-        if input(f"remove {total} in {cache_folder()}? [y/N] ").strip().lower() not in ("y", "yes"):
+        print(f"remove {total} in {cache_folder()}? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return
     print(clear())
 

@@ -1,6 +1,7 @@
 """dataset.storage: rows in mapped files are those in memory, to the bit, and need little memory."""
 
 import hashlib
+import io
 import lzma
 import os
 import signal
@@ -19,6 +20,7 @@ import torch
 from any_tables import KINDS, make_table
 from conftest import config_of
 
+import exp.cache
 from exp.data import storage
 from exp.data.columns.number import NumberColumn
 from exp.data.dataset import Dataset
@@ -509,6 +511,14 @@ def test_a_dataset_is_removed_in_one_move(monkeypatch: pytest.MonkeyPatch):
 def test_a_folder_that_another_process_ends_is_listed():
     find_or_write("content", "rows.csv", lambda to: (to / "gone").symlink_to("nothing"))
     assert [entry.label for entry in cache.list_entries()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("", 1), ("n\n", 1), ("y\n", 0)])  # "": Ctrl-D
+def test_the_cache_is_cleared_after_a_yes(answer: str, left: int, monkeypatch: pytest.MonkeyPatch):
+    find_or_write("content", "rows.csv", lambda to: (to / "x").touch())
+    monkeypatch.setattr("sys.stdin", Mock(wraps=io.StringIO(answer), isatty=lambda: True))
+    exp.cache.cache("clear")
+    assert len(cache.list_entries()) == left
 
 
 def test_an_unknown_action_is_an_error(exp: Any):

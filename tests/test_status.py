@@ -95,7 +95,7 @@ def test_the_start_of_a_process_is_shown_in_the_time_zone_of_the_reader(monkeypa
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        (line,) = exp.status._process_line(process, "running")
+        (line,) = exp.status._describe_process(process, "running")
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -42,7 +42,7 @@ def status(*folders: str, json: bool = False) -> None:
         objects = [{"kind": one.kind, **asdict(one)} for one in found]
         print(json_format.dumps({"format": _FORMAT, "folders": list(map(finite, objects))}, indent=2))
     else:
-        print("\n\n".join("\n".join(map(printable, _lines(one))) for one in found))
+        print("\n\n".join("\n".join(map(printable, _describe(one))) for one in found))
     if any(one.status == "running" for one in found):
         sys.exit(_RUNNING)
     if not all(one.has_succeeded for one in found):
@@ -53,15 +53,15 @@ def _read(folder: Path) -> RunStatus | SweepStatus:
     return read_sweep_status(folder) if is_sweep(folder) else read_run_status(folder)
 
 
-def _lines(one: RunStatus | SweepStatus) -> Iterator[str]:
-    yield from _run_lines(one) if isinstance(one, RunStatus) else _sweep_lines(one)
+def _describe(one: RunStatus | SweepStatus) -> Iterator[str]:
+    yield from _describe_run(one) if isinstance(one, RunStatus) else _describe_sweep(one)
 
 
-def _run_lines(run: RunStatus) -> Iterator[str]:
+def _describe_run(run: RunStatus) -> Iterator[str]:
     step = "" if run.step is None else f", step {run.step:,}{'' if run.steps is None else f' of {run.steps:,}'}"
     epoch = "" if run.epoch is None else f", epoch {run.epoch:.4g}{'' if run.epochs is None else f' of {run.epochs:,}'}"
     yield f"{run.folder}: {run.status}{step}{epoch}"
-    yield from _process_line(run.process, run.status)
+    yield from _describe_process(run.process, run.status)
     if run.seconds is not None:
         yield f"seconds   {run.seconds:.3g}"
     for split, values in run.metrics.items():
@@ -73,9 +73,9 @@ def _run_lines(run: RunStatus) -> Iterator[str]:
         yield f"resume    {resume_command(Path(run.folder))}"
 
 
-def _sweep_lines(sweep: SweepStatus) -> Iterator[str]:
+def _describe_sweep(sweep: SweepStatus) -> Iterator[str]:
     yield f"{sweep.folder}: {sweep.status}, {sweep.jobs['done']:,} of {sweep.jobs['all']:,} jobs done"
-    yield from _process_line(sweep.process, sweep.status)
+    yield from _describe_process(sweep.process, sweep.status)
     counts = ((name, count) for name, count in sweep.jobs.items() if name not in ("all", "done") and count)
     yield f"jobs      {', '.join(f'{count:,} {name}' for name, count in counts)}"
     if sweep.best is not None and sweep.metric is not None:
@@ -87,7 +87,7 @@ def _sweep_lines(sweep: SweepStatus) -> Iterator[str]:
         yield f"resume    {describe_resume(Path(sweep.folder))}"
 
 
-def _process_line(process: Process, status: str) -> Iterator[str]:
+def _describe_process(process: Process, status: str) -> Iterator[str]:
     if process.began is not None and status in ("running", "died"):
         began = datetime.fromisoformat(process.began).astimezone()  # of the reader's time zone
         age = process.seconds_since_heartbeat

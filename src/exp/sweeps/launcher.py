@@ -80,17 +80,18 @@ def make_executor(config: DictConfig, jobs: int) -> Executor:
 
         settings = cast("dict[str, Any]", OmegaConf.to_container(config.hydra.launcher, resolve=True))
         return Cluster(
-            settings, workers if is_search(config) else min(_limit(config) or jobs, jobs, settings["max_queued"])
+            settings,
+            workers if is_search(config) else min(_limit_workers(config) or jobs, jobs, settings["max_queued"]),
         )
     if uses_ray(config):
         from exp.sweeps.executors.ray import RayCluster  # Lazy: it imports Ray.
         from exp.sweeps.executors.ray_connection import read_settings
 
-        return RayCluster(read_settings(config), Path(str(config.hydra.sweep.dir)), _limit(config), jobs)
+        return RayCluster(read_settings(config), Path(str(config.hydra.sweep.dir)), _limit_workers(config), jobs)
     return WorkerPool(workers) if workers else InProcess()
 
 
-def _limit(config: DictConfig) -> int | None:
+def _limit_workers(config: DictConfig) -> int | None:
     """Return the number of jobs that sweep.workers allows at a time on a cluster; None if it is auto or not given.
 
     A search has its default, one: with several, the trials depend on the order in which they end.

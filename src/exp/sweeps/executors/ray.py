@@ -21,7 +21,7 @@ from exp.results.lock import folder_lock
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.ray_connection import RaySettings, connect, count_room, has_gpus
 from exp.sweeps.executors.ray_slot import POLL_SECONDS, RaySlot
-from exp.sweeps.executors.ray_worker import versions
+from exp.sweeps.executors.ray_worker import read_versions
 from exp.sweeps.executors.worker_process import WorkerDied
 from exp.sweeps.task import Outcome, Runnable, Task
 
@@ -182,8 +182,8 @@ class RayCluster(Executor):
                 self._error = self._settings.cannot_start(str(error))
                 time.sleep(POLL_SECONDS)
                 continue
-            if node is not None and node.versions != versions():
-                self._error = self._settings.other_versions(versions(), node.versions)
+            if node is not None and node.versions != read_versions():
+                self._error = self._settings.other_versions(read_versions(), node.versions)
             elif node is not None:
                 self._alive.append(slot)
                 self._idle.put(slot)

@@ -53,7 +53,7 @@ class Reply:
     files: bytes | None = None
 
 
-def versions() -> dict[str, str | None]:
+def read_versions() -> dict[str, str | None]:
     """Return the versions that must be the same on all nodes."""
     return {name: _version(name) for name in ("exp", "torch")}
 
@@ -82,7 +82,7 @@ class RayWorker:
         self._process = WorkerProcess({**own, **environment}, self._scratch or cwd)
 
     def describe(self) -> Node:
-        return Node(self._scratch is None, versions())
+        return Node(self._scratch is None, read_versions())
 
     def exchange(self, message: Assignment | bool, files: bytes | None) -> Reply:
         """Send a message to the worker process, and return the reply.

@@ -22,8 +22,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
@@ -31,7 +33,8 @@ from sweeps import RATES, SEEDS
 
 from exp.config.schema import CONF, Config
 from exp.config.validation import validate
-from exp.engine import replay
+from exp.engine import cuda_graph, replay
+from exp.engine.python_loop import Loop
 from exp.training.build import build
 from exp.training.events import Trained
 from exp.training.learner import Learner
@@ -41,6 +44,7 @@ ENGINES = {
     "eager": ["engine=eager"],
     "replayed": ["engine=replay"],
     "captured": ["engine=replay"],
+    "windows": ["engine=replay"],
     "compiled": ["compile=true"],
 }
 ROWS = ["plain", *ENGINES]
@@ -90,7 +94,7 @@ def config_of(overrides: str, *more: str) -> Config:
 def time_engine(overrides: str, engine: str, device: str, seconds: float) -> Timed:
     """Train until the run is over, or the seconds are."""
     config = config_of(overrides, f"device={device}", *ENGINES[engine])
-    with capturing(engine == "captured"):
+    with capturing(engine):
         it = build(config)
         end = time.perf_counter() + seconds
         learner = Watched(**vars(it.learner))
@@ -149,15 +153,18 @@ def time_sweep(device: str) -> str:
 
 
 @contextmanager
-def capturing(wanted: bool) -> Iterator[None]:
-    """Replay call by call, as on a CPU, unless CUDA graphs are `wanted`."""
-    kept = replay.capture_cuda_graph
-    if not wanted:
-        replay.capture_cuda_graph = lambda loop, _x, _y: loop
-    try:
+def capturing(engine: str) -> Iterator[None]:
+    """Replay call by call, as on a CPU, or in CUDA graphs of one step, unless `engine` is `windows`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if engine == "replayed":
+            patch.setattr(replay, "CudaGraphs", without_graphs)
+        elif engine == "captured":
+            patch.setattr(cuda_graph, "_WINDOW", sys.maxsize)
         yield
-    finally:
-        replay.capture_cuda_graph = kept
+
+
+def without_graphs(loop: Loop, *_batch: Any) -> Any:
+    return SimpleNamespace(step=loop, find=lambda _update, _count: None)
 
 
 def compare(eager: Timed, other: Timed) -> str:
@@ -183,7 +190,11 @@ def main() -> None:
     if arguments.check:
         print(described)
         return
-    rows = [row for row in arguments.only if row in ROWS and (arguments.device == "cuda" or row != "captured")]
+    rows = [
+        row
+        for row in arguments.only
+        if row in ROWS and (arguments.device == "cuda" or row not in ("captured", "windows"))
+    ]
     workloads = arguments.workloads or list(WORKLOADS)
     first = [(workload, row) for workload in workloads for row in rows if row != "compiled"]
     cells = [*first, *((workload, "compiled") for workload in workloads if "compiled" in rows)]

@@ -19,7 +19,7 @@ from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
 
 from exp.config.schema import CONF, validate
-from exp.engine import program, python_loop, recorded_step
+from exp.engine import program, python_loop, script_loop
 from exp.engine.memory_plan import MemoryPlan
 from exp.engine.trace import OpCall
 from exp.training.build import Experiment, build
@@ -42,8 +42,8 @@ def return_none(*_arguments: object) -> None:
 
 # (owner, name, what takes its place)
 Replacement: TypeAlias = tuple[Any, str, Any]
-SCRIPT: Replacement = (recorded_step, "_STEPS_BEFORE_SCRIPT", 0)
-PYTHON: Replacement = (recorded_step, "_STEPS_BEFORE_SCRIPT", sys.maxsize)
+SCRIPT: Replacement = (script_loop, "_STEPS_BEFORE_SCRIPT", 0)
+PYTHON: Replacement = (script_loop, "_STEPS_BEFORE_SCRIPT", sys.maxsize)
 
 # Variant -> what makes it. Those after the second one are compared with it, because they are parts of Python's loop.
 VARIANTS: dict[str, list[Replacement]] = {

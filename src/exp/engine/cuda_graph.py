@@ -1,40 +1,77 @@
-"""A program's step captured in a CUDA graph, which launches all of its kernels at once.
+"""Steps of a program captured in CUDA graphs, each of which launches all of its kernels at once.
 
-The optimizer's update is not part of the graph, because a graph keeps the learning rate it was captured with.
+A graph keeps the hyperparameters that it was captured with. So one graph is of a step without its update, and another
+one of several steps with their updates, for as long as the hyperparameters do not change.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from exp.data.batches import Stack
 from exp.engine.python_loop import Loop, LoopOutputs
-from exp.engine.updates import NoUpdate, Update
+from exp.engine.updates import BareUpdate, NoUpdate, Update
 
-_WARM_UPS = 3  # steps before the capture: what libraries set up at their first calls must not be part of the graph
+_WARM_UPS = 3  # steps before a capture: what libraries set up at their first calls must not be part of the graph
+
+# Steps of the graph that includes updates. More of them would leave more steps of an epoch to the other graph.
+_WINDOW = 16
+
+# How often a window with the same hyperparameters is asked for before it is captured, which takes as long as 20 steps.
+_CALLS_BEFORE_WINDOW = 8
 
 
-def capture_cuda_graph(loop: Loop, x: Tensor, y: Tensor) -> "GraphLoop":
-    """Return a loop over a CUDA graph of the step of `loop`, for batches with the shapes of x and y on a GPU.
+class CudaGraphs:
+    """The graphs of a step on batches with the shapes of x and y, which are on a GPU.
 
     Capturing runs the step several times. It changes buffers and random streams, which the caller must restore.
     """
-    stack = Stack(x.clone().unsqueeze(0), y.clone().unsqueeze(0))
-    stream = torch.cuda.Stream(x.device)
-    stream.wait_stream(torch.cuda.current_stream(x.device))
-    with torch.inference_mode():
-        with torch.cuda.stream(stream):
+
+    def __init__(self, loop: Loop, x: Tensor, y: Tensor) -> None:
+        self._loop = loop
+        self._window: GraphLoop | None = None
+        self._numbers: list[list[float]] = []  # of the updates that windows were asked for with
+        self._calls = 0  # with these numbers
+        stack = Stack(x.clone().unsqueeze(0), y.clone().unsqueeze(0))
+        stream = torch.cuda.Stream(x.device)
+        stream.wait_stream(torch.cuda.current_stream(x.device))
+        with torch.inference_mode(), torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
                 loop.run(stack, NoUpdate())
         torch.cuda.current_stream(x.device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            outputs = loop.run(stack, NoUpdate())
-    return GraphLoop(loop, graph, stack, outputs)
+        self.step = _capture(loop, stack, None)
+
+    def find(self, update: Update, count: int) -> "GraphLoop | None":
+        """Return the graph of several steps with their updates.
+
+        None if there are fewer than that among the next `count` steps, if the numbers of the update change at each
+        step, or have not stayed the same for long enough.
+        """
+        if count < _WINDOW or not isinstance(update, BareUpdate) or any(group.counters for group in update.groups):
+            return None
+        numbers = [group.numbers(0) for group in update.groups]
+        if numbers != self._numbers:
+            self._numbers, self._calls, self._window = numbers, 0, None
+        self._calls += 1
+        if self._window is None and self._calls > _CALLS_BEFORE_WINDOW:
+            one = self.step.read
+            stack = Stack(
+                one.x.repeat(_WINDOW, *[1] * (one.x.dim() - 1)), one.y.repeat(_WINDOW, *[1] * (one.y.dim() - 1))
+            )
+            self._window = _capture(self._loop, stack, update)
+        return self._window
 
 
-@dataclass(frozen=True)
+def _capture(loop: Loop, stack: Stack, update: BareUpdate | None) -> "GraphLoop":
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        outputs = loop.run(stack, NoUpdate() if update is None else update)
+    return GraphLoop(loop, graph, stack, outputs, has_update=update is not None)
+
+
+@dataclass(frozen=True, eq=False)
 class GraphLoop:
     """A CUDA graph, and the tensors that it reads and writes.
 
@@ -46,18 +83,25 @@ class GraphLoop:
     graph: torch.cuda.CUDAGraph
     read: Stack
     written: LoopOutputs
+    has_update: bool
+
+    @property
+    def window(self) -> int:
+        return len(self.read)
 
     def run(self, stack: Stack, update: Update) -> LoopOutputs:
-        loss, output, gradients = self.written
-        losses = loss.new_empty(len(stack))
-        outputs = output.new_empty(len(stack), *output.shape)
+        losses, outputs, gradients = self.written
+        all_losses: list[Tensor] = []
+        all_outputs: list[Tensor] = []
         make_update = update.prepare(len(stack))
-        for step, (x, y) in enumerate(stack):
+        xs, ys = (cast("tuple[Tensor, ...]", tensor.split(self.window)) for tensor in (stack.x, stack.y))
+        for x, y in zip(xs, ys, strict=True):
             self.read.x.copy_(x)
             self.read.y.copy_(y)
             self.graph.replay()
-            make_update(gradients)
-            losses[step].copy_(loss[0])
-            outputs[step].copy_(output)
+            if not self.has_update:
+                make_update(gradients)
+            all_losses.append(losses.clone())
+            all_outputs.append(outputs.clone())
         update.finish(len(stack))
-        return losses, outputs.flatten(0, 1), gradients
+        return torch.cat(all_losses), torch.cat(all_outputs), gradients

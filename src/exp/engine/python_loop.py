@@ -27,11 +27,18 @@ _Function: TypeAlias = Callable[
 class Loop(Protocol):
     """Makes the step of a program on each batch of a stack. Call it in inference mode."""
 
+    @property
+    def window(self) -> int:
+        """It takes multiples of this number of batches."""
+        ...
+
     def run(self, stack: Stack, update: Update) -> LoopOutputs: ...
 
 
 class PythonLoop:
     """A loop that can make any update."""
+
+    window = 1
 
     def __init__(self, program: Program) -> None:
         self._function = _compile(program)

@@ -1,16 +1,24 @@
 """A recorded step, and which loop makes it."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from torch import Tensor
 
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.python_loop import Loop
-from exp.engine.script_loop import ScriptLoop, ScriptSource
-from exp.engine.updates import BareUpdate, Update, UpdateKey
+from exp.engine.updates import Update
 
-# Steps after which it pays to compile a TorchScript function: it saves some 7 us a step.
-_STEPS_BEFORE_SCRIPT = 1000
+
+class FasterLoops(Protocol):
+    """Loops that make a step faster, some of them or from some time on."""
+
+    def find(self, update: Update, count: int) -> Loop | None:
+        """Return a loop for the next `count` steps, or as many of them as it takes; None: there is none yet.
+
+        Any error means that there will be none.
+        """
+        ...
 
 
 class RecordedStep:
@@ -18,36 +26,34 @@ class RecordedStep:
 
     Args:
         loop: Makes it with any update.
-        source: What a faster loop is compiled from; None: there is none.
+        faster: What takes its place where it can.
 
     Attributes:
-        steps: How many it has made, in all jobs.
-        script_failure: Why there is no faster loop although there should be.
+        failure: Why nothing faster takes its place, although something should.
     """
 
-    def __init__(self, loop: Loop, source: ScriptSource | None) -> None:
-        self.steps = 0
-        self.script_failure: str | None = None
+    def __init__(self, loop: Loop, faster: FasterLoops | None) -> None:
+        self.failure: str | None = None
         self._loop = loop
-        self._source = source
-        self._scripts: dict[UpdateKey, ScriptLoop] = {}
+        self._faster = faster
 
-    def loop(self, update: Update) -> Loop:
-        """Return the loop to make the next steps with."""
-        if self._source is None or self.steps < _STEPS_BEFORE_SCRIPT or not isinstance(update, BareUpdate):
-            return self._loop
-        if update.key not in self._scripts:
-            try:
-                self._scripts[update.key] = self._source.compile(update)
-            except Exception as error:  # private entry points and a language that torch no longer develops
-                self.reject_script(str(error))
-                return self._loop
-        return self._scripts[update.key]
+    def loop(self, update: Update, count: int) -> Loop:
+        """Return the loop to make the next `count` steps with, or as many of them as it takes."""
+        try:
+            found = None if self._faster is None else self._faster.find(update, count)
+        except Exception as error:  # a compiler's, or of a language that torch no longer develops
+            self.reject_faster(str(error))
+            found = None
+        return found or self._loop
 
-    def reject_script(self, reason: str) -> None:
-        """Make all further steps with the loop that is not compiled."""
-        self.script_failure = reason
-        self._source = None
+    def reject(self, loop: Loop, reason: str) -> bool:
+        """Do without `loop`, whose bits differ; return False if nothing could take its place."""
+        if loop is not self._loop:
+            self.reject_faster(reason)
+        return loop is not self._loop
+
+    def reject_faster(self, reason: str) -> None:
+        self.failure, self._faster = reason, None
 
 
 @dataclass

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from exp.data.batches import Stack
-from exp.engine.cuda_graph import capture_cuda_graph
+from exp.engine.cuda_graph import CudaGraphs
 from exp.engine.optimizers import needs_closure
 from exp.engine.program import write_program
 from exp.engine.python_loop import Loop, PythonLoop
 from exp.engine.recorded_step import RecordedStep, RecordedSteps
-from exp.engine.script_loop import NotScriptableError, ScriptLoop, ScriptSource
+from exp.engine.script_loop import NotScriptableError, ScriptLoops
 from exp.engine.side_effects import first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients, StepOutputs, eager_notes
+from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
 from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, make_update
@@ -52,9 +53,11 @@ class ReplayStep:
         self._eager = eager
         self._recorded = recorded
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
+        self._tensors = StepTensors(eager, recorded.written)
         self._optimizer_step = OptimizerStep(eager)
         self._update: Update = self._optimizer_step
-        self._has_bare_update = True  # see _choose_update
+        self._has_bare_update = True  # unless it differs from the optimizer's
+        self._is_update_chosen = False
         self._momentum = self._has_momentum()
         self._steps = 0
         self.fallback_reason: str | None = (
@@ -63,18 +66,24 @@ class ReplayStep:
 
     @property
     def notes(self) -> Sequence[str]:
-        failures = (step.script_failure for step in self._recorded.by_batch_size.values())
-        slower = [f"steps are replayed without TorchScript: {failure}" for failure in failures if failure is not None]
+        failures = {step.failure for step in self._recorded.by_batch_size.values()} - {None}
+        slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
         return [*slower[:1], *eager_notes(self.fallback_reason)]
 
     def stage(self, batch_size: int) -> Stage:
         """Return how the next step is made if its batch has `batch_size` rows."""
+        return self._choose(batch_size, 1)[0]
+
+    def _choose(self, batch_size: int, count: int) -> tuple[Stage, Loop | None]:
+        """Return how the next steps are made, and the loop to verify or to replay, if the next `count` are alike."""
         if self.fallback_reason is not None or self._steps == 0:
-            return Stage.EAGER
+            return Stage.EAGER, None
         if batch_size not in self._recorded.by_batch_size:
-            return Stage.CAPTURE
-        loop = self._recorded.by_batch_size[batch_size].loop(self._update)
-        return Stage.REPLAY if self._verified.get(loop, 0) >= _VERIFICATIONS else Stage.VERIFY
+            return Stage.CAPTURE, None
+        if not self._is_update_chosen:
+            self._choose_update()
+        loop = self._recorded.by_batch_size[batch_size].loop(self._update, count)
+        return Stage.REPLAY if self._verified.get(loop, 0) >= _VERIFICATIONS else Stage.VERIFY, loop
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         if self._has_momentum() != self._momentum:  # a scheduler changed it from or to 0, where torch keeps other state
@@ -83,32 +92,29 @@ class ReplayStep:
         for stack in stacks:
             rest = stack
             while len(rest):
-                stage = self.stage(stack.batch_size)
-                if stage is Stage.REPLAY:
-                    outputs.add(*self._replay(rest))
-                    break
-                first, rest = rest.split(1)
-                outputs.add(*self._eager_step(stage, first))
+                stage, loop = self._choose(stack.batch_size, len(rest))
+                if loop is None:
+                    first, rest = rest.split(1)
+                    outputs.add(*self._eager_step(stage, *next(iter(first))))
+                elif stage is Stage.VERIFY:
+                    first, rest = rest.split(loop.window)
+                    outputs.extend(self._verify(loop, first))
+                else:
+                    first, rest = rest.split(len(rest) - len(rest) % loop.window)
+                    with torch.inference_mode():
+                        outputs.add(*loop.run(first, self._update)[:2])
         return outputs
 
-    def _replay(self, stack: Stack) -> tuple[Tensor, Tensor]:
-        step = self._recorded.by_batch_size[stack.batch_size]
-        with torch.inference_mode():
-            losses, outputs, _ = step.loop(self._update).run(stack, self._update)
-        step.steps += len(stack)
-        return losses, outputs
-
-    def _eager_step(self, stage: Stage, stack: Stack) -> tuple[Tensor, Tensor]:
-        """Make an eager step, and capture or verify it as `stage` says. Return the loss and the outputs before it."""
+    def _eager_step(self, stage: Stage, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Make an eager step, and capture it as `stage` says. Return the loss and the outputs before it."""
         self._steps += 1
-        x, y = stack.x[0], stack.y[0]
         if stage is Stage.EAGER:
-            return self._eager.update(x, y)
-        try:
-            return self._capture(x, y) if stage is Stage.CAPTURE else self._verify(x, y)
-        finally:
-            for parameter in self._eager.parameters:
-                parameter.grad = None  # a replayed step does not need this memory
+            results = self._eager.update(x, y)
+        else:
+            results = self._capture(x, y)
+            self._release_gradients()
+            self._is_update_chosen = False  # it depends on what was captured
+        return results
 
     def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make an eager step, trace it and compile the trace."""
@@ -139,70 +145,75 @@ class ReplayStep:
 
     def _record(self, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> RecordedStep:
         """Make loops of the trace of a step on x and y; on a GPU, capture the step in a CUDA graph."""
-        known = {id(tensor) for tensor in self._list_changed_tensors()}
+        known = {id(tensor) for tensor in self._tensors.changed}
         known |= {id(tensor) for call in trace.calls for tensor in call.outputs}
         written = [tensor for call in trace.calls for tensor in call.written if id(tensor) not in known]
         if any(tensor is x or tensor is y for tensor in written):
             raise NotImplementedError("it writes into its batch")
         self._recorded.written += written
-        program = write_program(trace.calls, x, y, [*self._eager.parameters, *self._buffers()], gradients)
+        program = write_program(trace.calls, x, y, [*self._eager.parameters, *self._tensors.buffers], gradients)
         loop = PythonLoop(program)
         if not x.is_cuda:
             try:
-                return RecordedStep(loop, ScriptSource(program))
+                return RecordedStep(loop, ScriptLoops(program))
             except NotScriptableError:
                 return RecordedStep(loop, None)
-        before = self._state(x)
+        before = TensorState.save(self._tensors.changed, x.device)
         try:
-            return RecordedStep(capture_cuda_graph(loop, x, y), None)
+            graphs = CudaGraphs(loop, x, y)
+            return RecordedStep(graphs.step, graphs)
         finally:
             before.restore()
 
-    def _verify(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, then a replayed one from the same state. Both must give the same bits."""
-        self._choose_update()
-        step = self._recorded.by_batch_size[len(x)]
-        before = self._state(x)
+    def _verify(self, loop: Loop, stack: Stack) -> StepOutputs:
+        """Make eager steps, then those of the loop from the same state. Both must give the same bits."""
+        before = TensorState.save(self._tensors.changed, stack.x.device)
+        outputs = StepOutputs()
         computed: list[Gradients] = []
+        for x, y in stack:
 
-        def compute() -> Gradients:
-            computed.append(self._eager.compute_gradients(x, y))
-            return computed[-1]
+            def compute(x: Tensor = x, y: Tensor = y) -> Gradients:
+                computed.append(self._eager.compute_gradients(x, y))
+                return computed[-1]
 
-        loss_and_output = self._eager.update_with(compute)
-        if len(computed) > 1:
+            outputs.add(*self._eager.update_with(compute))
+        self._release_gradients()
+        if len(computed) > len(stack):
             self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
-            return loss_and_output
-        after = self._state(x)
+            return outputs
+        after = TensorState.save(self._tensors.changed, stack.x.device)
         before.restore()
-        loop = step.loop(self._update)
-        difference = self._compare(loop, Stack(x.unsqueeze(0), y.unsqueeze(0)), computed[0], after)
+        difference = self._compare(loop, stack, outputs, computed[-1][2], after)
         if difference is None:
             self._verified[loop] = self._verified.get(loop, 0) + 1
-        elif isinstance(loop, ScriptLoop):
-            step.reject_script(difference)
-        elif difference == _OTHER_UPDATE:
-            self._use_optimizer_step()
-        else:
-            self._fall_back(difference)
+        elif not self._recorded.by_batch_size[stack.batch_size].reject(loop, difference):
+            if difference == _OTHER_UPDATE:
+                self._use_optimizer_step()
+            else:
+                self._fall_back(difference)
         after.restore()
-        return loss_and_output
+        return outputs
 
-    def _compare(self, loop: Loop, stack: Stack, expected: Gradients, after: TensorState) -> str | None:
-        """Make a step with the loop; return why it does not give `expected` and end in the state `after`, or None."""
+    def _compare(
+        self, loop: Loop, stack: Stack, expected: StepOutputs, gradients: list[Tensor | None], after: TensorState
+    ) -> str | None:
+        """Run the loop; return why it does not give the outputs and last gradients and end in `after`, or None."""
         # The optimizer's own step is the one that the eager step made.
         update = self._update if isinstance(self._update, BareUpdate) else NoUpdate()
         try:
             with torch.inference_mode():
-                losses, outputs, gradients = loop.run(stack, update)
-        except Exception as error:  # the eager step was made already
+                *results, last_gradients = loop.run(stack, update)
+        except Exception as error:  # the eager steps were made already
             return f"the step cannot be captured: {error}"
-        loss, output, expected_gradients = expected
-        results = [loss.reshape(1), output, *expected_gradients]
-        updated = self._list_updated_tensors()
-        if not are_equal(results, [losses, outputs, *gradients]) or not after.is_current(ignore=updated):
+        results = [*results, *last_gradients]
+        is_same = are_equal([torch.cat(expected.losses), torch.cat(expected.outputs), *gradients], results)
+        if not is_same or not after.is_current(ignore=self._tensors.updated):
             return "the replayed step differs from the eager step"
         return None if isinstance(update, NoUpdate) or after.is_current() else _OTHER_UPDATE
+
+    def _release_gradients(self) -> None:
+        for parameter in self._eager.parameters:
+            parameter.grad = None  # a replayed step does not need this memory
 
     def _fall_back(self, reason: str) -> None:
         """Make all further steps eagerly."""
@@ -219,29 +230,13 @@ class ReplayStep:
 
     def _choose_update(self) -> None:
         """Use the optimizer's bare update where there is one."""
-        if self._recorded.some_without_gradient:
-            self._use_optimizer_step()  # bare updates assume that all parameters made the same number of steps
-        elif self._has_bare_update:
-            self._update = make_update(self._eager.optimizer) or self._optimizer_step
+        # Bare updates assume that all parameters made the same number of steps.
+        is_bare = self._has_bare_update and not self._recorded.some_without_gradient
+        self._update = (make_update(self._eager.optimizer) if is_bare else None) or self._optimizer_step
+        self._is_update_chosen = True
 
     def _use_optimizer_step(self) -> None:
         self._update, self._has_bare_update = self._optimizer_step, False
 
     def _has_momentum(self) -> list[bool]:
         return [bool(group.get("momentum")) for group in self._eager.optimizer.param_groups]
-
-    def _buffers(self) -> list[Tensor]:
-        return [*self._eager.model.buffers(), *self._eager.criterion.buffers()]
-
-    def _list_updated_tensors(self) -> list[Tensor]:
-        """Return the tensors that the optimizer changes: parameters and optimizer state."""
-        states = [self._eager.optimizer.state.get(parameter, {}) for parameter in self._eager.parameters]
-        kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
-        return [*(parameter.data for parameter in self._eager.parameters), *kept]
-
-    def _list_changed_tensors(self) -> list[Tensor]:
-        """Return all tensors that a step is known to change."""
-        return [*self._list_updated_tensors(), *self._buffers(), *self._recorded.written]
-
-    def _state(self, x: Tensor) -> TensorState:
-        return TensorState.save(self._list_changed_tensors(), x.device)

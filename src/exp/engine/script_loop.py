@@ -17,7 +17,10 @@ from exp.data.batches import Stack
 from exp.engine.program import Program, Statement
 from exp.engine.python_loop import LoopOutputs
 from exp.engine.trace import find_tensors
-from exp.engine.updates import BareUpdate, Update
+from exp.engine.updates import BareUpdate, Update, UpdateKey
+
+# Steps after which it pays to compile a function: it saves some 7 us a step.
+_STEPS_BEFORE_SCRIPT = 1000
 
 # Types of values whose repr TorchScript reads.
 _LITERALS = (bool, int, str, type(None), torch.dtype, torch.layout, torch.memory_format)
@@ -27,10 +30,16 @@ class NotScriptableError(Exception):
     """TorchScript cannot express a program."""
 
 
-class ScriptSource:
-    """The source of a program's step, which functions with different updates have in common."""
+class ScriptLoops:
+    """The functions of a program's step with different updates.
+
+    Raises:
+        NotScriptableError: TorchScript cannot express the step.
+    """
 
     def __init__(self, program: Program) -> None:
+        self._steps = 0
+        self._compiled: dict[UpdateKey, ScriptLoop] = {}
         self._names: list[str] = []  # of the constants
         self._constants: list[Tensor] = []
         self._symbols = program.symbols
@@ -39,12 +48,20 @@ class ScriptSource:
         self._loss, self._output = program.loss, program.output
         del self._symbols  # it refers to the tensors of the trace
 
-    def compile(self, update: BareUpdate) -> "ScriptLoop":
-        """Compile the function that makes updates like `update`.
+    def find(self, update: Update, count: int) -> "ScriptLoop | None":
+        """Return the function with updates like `update`, once enough steps have been made.
 
         Raises:
             RuntimeError, OSError: TorchScript does not accept it, or there is no source of the update.
         """
+        self._steps += count
+        if self._steps < _STEPS_BEFORE_SCRIPT or not isinstance(update, BareUpdate):
+            return None
+        if update.key not in self._compiled:
+            self._compiled[update.key] = self._compile(update)
+        return self._compiled[update.key]
+
+    def _compile(self, update: BareUpdate) -> "ScriptLoop":
         names = [group.function.__name__ for group in update.groups]
         groups = range(len(names))
         parts = [f"gradients[{part.start}:{part.stop}]" for part in update.parts]
@@ -103,6 +120,8 @@ class ScriptSource:
 
 class ScriptLoop:
     """A compiled loop. The update must be like the one that it was compiled for."""
+
+    window = 1
 
     def __init__(self, unit: torch.jit.CompilationUnit, constants: Sequence[Tensor]) -> None:
         self._function: Any = unit.loop

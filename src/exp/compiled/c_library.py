@@ -1,0 +1,145 @@
+"""Compile C with the machine's compiler, and keep the libraries in the user's cache folder.
+
+A library is named by a hash of all that it depends on. The file ends with a hash of its own content, so a damaged one
+is compiled again. Only a folder that nobody else may write to is used, because libraries are code.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from exp.compiled.uncompilable import Uncompilable
+from exp.data.mapped.cache import COMPILED, LABEL, cache_folder
+from exp.errors import DataError
+
+# Without -ffast-math: NaN and inf are handed on. The compiler may fuse a product and a sum, which rounds once less.
+_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w"]
+_NATIVE = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def load_library(key: str, make_source: Callable[[], str]) -> ctypes.CDLL:
+    """Return the compiled library of a computation.
+
+    Args:
+        key: A text that describes the computation.
+        make_source: Returns its source; called if it is not in the cache.
+
+    Raises:
+        Uncompilable: There is no C compiler, it fails, or the cache cannot be used.
+    """
+    everything = "\n".join([key, _digest_of_package(), _describe_compiler(), *_flags(), describe_cpu()])
+    name = hashlib.sha256(everything.encode()).hexdigest()[:32]
+    try:
+        folder = _make_folder()
+        library = folder / f"{name}.so"
+        if not _is_whole(library):
+            _compile(make_source(), library)
+        return ctypes.CDLL(str(library))
+    except (OSError, DataError) as error:
+        raise Uncompilable(f"the cache of compiled steps cannot be used: {error.args[0]}") from error
+
+
+def _make_folder() -> Path:
+    """Return the folder of compiled libraries, for its owner only."""
+    folder = cache_folder(create=True) / COMPILED
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.stat()
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        raise Uncompilable(f"others may write to {folder}, and libraries there are run")
+    if not (folder / LABEL).exists():  # `exp cache` shows and removes it like a dataset
+        (folder / LABEL).write_text("compiled steps", encoding="utf-8")
+    return folder
+
+
+def _is_whole(library: Path) -> bool:
+    """Return whether the file exists and ends with the hash of what is before."""
+    try:
+        content = library.read_bytes()
+    except FileNotFoundError:
+        return False
+    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+
+
+def _compile(source: str, library: Path) -> None:
+    """Compile the source to `library`, and keep the source beside it. The last of several processes replaces it."""
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix="unfinished-") as temporary:
+        text, result = Path(temporary) / "step.c", Path(temporary) / "step.so"
+        text.write_text(source, encoding="utf-8")
+        command = [_find_compiler(), *_flags(), str(text), "-o", str(result), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+            first = next(iter(lines), f"exit code {done.returncode}")
+            raise Uncompilable(f"{command[0]} failed: {first.replace(str(text), 'step.c')}")
+        with result.open("ab") as file:  # the loader ignores what follows the library
+            file.write(hashlib.sha256(result.read_bytes()).digest())
+        text.replace(library.with_suffix(".c"))
+        result.replace(library)
+
+
+def _find_compiler() -> str:
+    compiler = shutil.which(os.environ.get("CC") or "cc")
+    if compiler is None:
+        raise Uncompilable("there is no C compiler: install one, such as gcc, or name it in CC")
+    return compiler
+
+
+def _describe_compiler() -> str:
+    return _version_of(_find_compiler())
+
+
+@cache
+def _version_of(compiler: str) -> str:
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    return f"{compiler} {done.stdout}"
+
+
+def _flags() -> list[str]:
+    return [*_FLAGS, _NATIVE]
+
+
+@cache
+def describe_cpu() -> str:
+    """Return the model and the instructions of the CPU, which compiled code depends on."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        wanted = ("model name", "flags", "Features", "CPU part")
+        return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+    return f"{platform.machine()} {platform.processor()} {platform.platform()}"
+
+
+@cache
+def _digest_of_package() -> str:
+    """Return a hash of the files that determine the source of a library."""
+    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".h"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@cache
+def sgemm_address() -> int:
+    """Return the address of the matrix product of a BLAS: torch's own if it shows one, otherwise SciPy's."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    with contextlib.suppress(OSError, AttributeError):
+        return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p).value or 0
+    return _scipy_sgemm()
+
+
+def _scipy_sgemm() -> int:
+    capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__["sgemm"]
+    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(pointer(capsule, name(capsule)))

@@ -1,0 +1,187 @@
+"""The values of a step: arrays that core operators compute from other arrays.
+
+A value has a shape and one of three types: float (float32), long (int64) and bool. Elementwise operators broadcast as
+in torch, and mixed types become floats.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+FLOAT, LONG, BOOL = "float", "long", "bool"
+
+Shape: TypeAlias = tuple[int, ...]
+
+Operand: TypeAlias = Union["Value", int, float]
+
+# Elementwise operators, by their number of operands.
+FUNCTIONS = ("sqrt", "exp", "expm1", "log", "log1p", "erf", "sin", "cos", "tanh", "sigmoid")  # of floats
+UNARY = frozenset(("neg", "abs", "sign", "not", FLOAT, LONG, *FUNCTIONS))
+BINARY = frozenset(("add", "sub", "mul", "div", "maximum", "minimum", "and"))
+COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
+ELEMENTWISE = UNARY | BINARY | COMPARISONS | {"where"}
+
+# Operators that only rearrange elements, and those without operands.
+VIEWS = frozenset(("permute", "broadcast", "slice", "reshape"))
+LEAVES = frozenset(("input", "float_slot", "number_slot", "number", "position"))
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The result of a core operator.
+
+    Attributes:
+        numbers: What the operator needs besides its operands, such as dimensions; a literal for `number`.
+    """
+
+    operator: str
+    operands: tuple["Value", ...]
+    shape: Shape
+    type: str = FLOAT
+    numbers: tuple[int | float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __add__(self, other: Operand) -> "Value":
+        return elementwise("add", self, other)
+
+    def __sub__(self, other: Operand) -> "Value":
+        return elementwise("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> "Value":
+        return elementwise("sub", other, self)
+
+    def __mul__(self, other: Operand) -> "Value":
+        return elementwise("mul", self, other)
+
+    def __truediv__(self, other: Operand) -> "Value":
+        return elementwise("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Value":
+        return elementwise("div", other, self)
+
+    def __neg__(self) -> "Value":
+        return elementwise("neg", self)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def number(value: float) -> Value:
+    """Return a literal."""
+    return Value("number", (), (), FLOAT if isinstance(value, float) else LONG, (value,))
+
+
+def elementwise(operator: str, *operands: Operand) -> Value:
+    """Return an elementwise operator of values and numbers, broadcast to one shape."""
+    values = [one if isinstance(one, Value) else number(one) for one in operands]
+    compared = values[1:] if operator == "where" else values
+    if operator in COMPARISONS or operator in ("and", "not"):
+        kind = BOOL
+    elif operator in (FLOAT, LONG):
+        kind = operator
+    elif operator in ("div", *FUNCTIONS):
+        kind = FLOAT
+    else:
+        kind = FLOAT if any(value.type == FLOAT for value in compared) else LONG
+    return Value(operator, tuple(values), broadcast_shapes(*(value.shape for value in values)), kind)
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """Return the shape that arrays of these shapes broadcast to."""
+    longest = max(map(len, shapes), default=0)
+    padded = [(1,) * (longest - len(shape)) + shape for shape in shapes]
+    return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
+
+
+def where(condition: Value, a: Operand, b: Operand) -> Value:
+    return elementwise("where", condition, a, b)
+
+
+def permute(value: Value, dims: Sequence[int]) -> Value:
+    """Return a view whose dimension i is dimension `dims[i]` of `value`."""
+    dims = tuple(dim % len(value.shape) for dim in dims)
+    return Value("permute", (value,), tuple(value.shape[dim] for dim in dims), value.type, dims)
+
+
+def transpose(value: Value, a: int, b: int) -> Value:
+    dims = list(range(len(value.shape)))
+    dims[a], dims[b] = dims[b], dims[a]
+    return permute(value, dims)
+
+
+def broadcast(value: Value, shape: Sequence[int]) -> Value:
+    """Return a view of this shape; -1 keeps the size of a dimension."""
+    own = (1,) * (len(shape) - len(value.shape)) + value.shape
+    sizes = tuple(old if new == -1 else new for old, new in zip(own, shape, strict=True))
+    return Value("broadcast", (value,), sizes, value.type)
+
+
+def reshape(value: Value, shape: Sequence[int]) -> Value:
+    """Return the elements in the same order in this shape, where one size may be -1."""
+    known = math.prod(size for size in shape if size != -1)
+    sizes = tuple(value.size // max(1, known) if size == -1 else size for size in shape)
+    return value if sizes == value.shape else Value("reshape", (value,), sizes, value.type)
+
+
+def unsqueeze(value: Value, dim: int) -> Value:
+    dim %= len(value.shape) + 1
+    return reshape(value, (*value.shape[:dim], 1, *value.shape[dim:]))
+
+
+def cut(value: Value, dim: int, start: int, end: int, step: int = 1) -> Value:
+    """Return `value[..., start:end:step, ...]`."""
+    dim, size = dim % len(value.shape), value.shape[dim]
+    start, end, _ = slice(start, end, step).indices(size)
+    shape = (*value.shape[:dim], len(range(start, end, step)), *value.shape[dim + 1 :])
+    return Value("slice", (value,), shape, value.type, (dim, start, step))
+
+
+def positions(shape: Shape, dim: int) -> Value:
+    """Return the index of each element along a dimension."""
+    return Value("position", (), shape, LONG, (dim % len(shape),))
+
+
+def reduce(operator: str, value: Value, dims: Sequence[int] | None = None, keep: bool = False) -> Value:
+    """Return the `sum` or the `amax` over dimensions; None or none: over all."""
+    count = len(value.shape)
+    chosen = tuple(sorted({dim % count for dim in dims})) if dims else tuple(range(count))
+    kept = tuple(1 if dim in chosen else size for dim, size in enumerate(value.shape))
+    kind = LONG if value.type == BOOL else value.type
+    result = Value(operator, (value,), kept, kind, chosen)
+    return result if keep else reshape(result, tuple(size for dim, size in enumerate(value.shape) if dim not in chosen))
+
+
+def mean(value: Value, dims: Sequence[int] | None = None, keep: bool = False) -> Value:
+    total = reduce("sum", value, dims, keep)
+    return total * (max(1, total.size) / max(1, value.size))
+
+
+def product(a: Value, b: Value) -> Value:
+    """Return the matrix products of [..., M, K] and [..., K, N], which have equal leading dimensions."""
+    shape = (*a.shape[:-1], b.shape[-1])
+    if a.shape[-1] == 1:  # an outer product
+        return elementwise("mul", broadcast(a, shape), broadcast(b, shape))
+    return Value("product", (a, b), shape)
+
+
+def gather(value: Value, dim: int, index: Value) -> Value:
+    """Return `value` at `index` along `dim`; the other dimensions of `index` broadcast to those of `value`."""
+    dim %= len(value.shape)
+    sizes = (*value.shape[:dim], 1, *value.shape[dim + 1 :])
+    return Value("gather", (value, index), broadcast_shapes(sizes, index.shape), value.type, (dim,))
+
+
+def concatenate(values: Sequence[Value], dim: int) -> Value:
+    values = [value for value in values if value.size or len(value.shape) > 1]  # torch ignores empty vectors
+    dim %= len(values[0].shape)
+    total = sum(value.shape[dim] for value in values)
+    shape = (*values[0].shape[:dim], total, *values[0].shape[dim + 1 :])
+    return Value("cat", tuple(values), shape, values[0].type, (dim,))
+
+
+def scatter_add(rows: Value, index: Value, count: int) -> Value:
+    """Return [count, D]: the sums of the rows [N, D] with equal index [N]."""
+    return Value("scatter_add", (rows, index), (count, rows.shape[1]), FLOAT)

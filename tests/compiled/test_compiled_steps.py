@@ -1,0 +1,263 @@
+"""A compiled step differs from the eager one, made from the same state, by less than the stated tolerance."""
+
+import copy
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from compiling import check_steps, compile_training
+from conftest import one_in
+from torch import Tensor, nn, optim
+
+from exp.compiled.self_check import find_difference, state_tensors, update_numbers
+from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.update_loops import describe_updates
+from exp.engine.step import EagerStep
+from exp.models.activations import ACTIVATIONS
+from exp.models.cnn import CNN
+from exp.models.mlp import MLP
+from exp.models.realmlp import RealMLP
+from exp.models.recurrent import GRU
+from exp.models.tabm import TabM
+from exp.training.member_models import training_loss
+from exp.training.weights import WeightedLoss
+
+STEPS, ROWS, FEATURES, CLASSES = 4, 16, 6, 3
+
+OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "sgd": lambda p: optim.SGD(p, lr=0.05),
+    "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, dampening=0.1),
+    "nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adam": lambda p: optim.Adam(p, weight_decay=1e-3, eps=1e-4),
+    "adamw": lambda p: optim.AdamW(p, eps=1e-4),
+    "rmsprop": lambda p: optim.RMSprop(p, weight_decay=0.01, eps=1e-4),
+    "rmsprop with momentum": lambda p: optim.RMSprop(p, momentum=0.5, eps=1e-4),
+    "adagrad": lambda p: optim.Adagrad(p, lr_decay=0.1, eps=1e-4),
+}
+
+MODELS: dict[str, Callable[[int], nn.Module]] = {
+    "linear": lambda k: nn.Linear(FEATURES, k),
+    "mlp": lambda k: MLP(FEATURES, k, [8]),
+    "dropout": lambda k: MLP(FEATURES, k, [8], dropout=0.3),
+    "batch norm": lambda k: MLP(FEATURES, k, [8], norm="batch", activation="tanh"),
+    "layer norm": lambda k: MLP(FEATURES, k, [8], norm="layer", activation="gelu"),
+    "residual": lambda k: MLP(FEATURES, k, [20, 20], residual=True, activation="silu"),
+    "pbld": lambda k: MLP(FEATURES, k, [8], embedding="pbld"),
+    "periodic": lambda k: MLP(FEATURES, k, [8], embedding="periodic"),
+    "piecewise": lambda k: fitted(MLP(FEATURES, k, [8], embedding="piecewise")),
+    "realmlp": lambda k: RealMLP(FEATURES, k, [8, 8], embedding="pbld", parametric=True, dropout=0.15, steps=100),
+}
+
+# The loss, its outputs, and its targets [n, B, ...].
+LOSSES: dict[str, tuple[nn.Module, int, Callable[[], Tensor]]] = {
+    "cross entropy": (nn.CrossEntropyLoss(), CLASSES, lambda: classes()),
+    "smoothed": (nn.CrossEntropyLoss(label_smoothing=0.1), CLASSES, lambda: classes()),
+    "class weights": (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5])), CLASSES, lambda: classes()),
+    "bce with logits": (nn.BCEWithLogitsLoss(), 1, lambda: labels()),
+    "positive weight": (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0])), 1, lambda: labels()),
+    "mse": (nn.MSELoss(), 2, lambda: torch.randn(STEPS, ROWS, 2)),
+    "l1": (nn.L1Loss(), 1, lambda: torch.randn(STEPS, ROWS, 1)),
+    "huber": (nn.HuberLoss(delta=0.7), 1, lambda: torch.randn(STEPS, ROWS, 1)),
+    "smooth l1": (nn.SmoothL1Loss(), 1, lambda: torch.randn(STEPS, ROWS, 1)),
+    "row weights": (
+        WeightedLoss(nn.MSELoss(reduction="none"), None, True, False), 1, lambda: torch.rand(STEPS, ROWS, 2)
+    ),
+}  # fmt: skip
+
+
+def classes() -> Tensor:
+    return torch.randint(CLASSES, (STEPS, ROWS))
+
+
+def labels() -> Tensor:
+    return torch.rand(STEPS, ROWS, 1).round()
+
+
+def fitted(model: MLP) -> MLP:
+    model.initialize(torch.randn(100, FEATURES))
+    return model
+
+
+def inputs() -> Tensor:
+    return torch.randn(STEPS, ROWS, FEATURES)
+
+
+def check(model: nn.Module, loss: str, optimizer: str, clip: float | None = None) -> None:
+    criterion, _, targets = LOSSES[loss]
+    is_strict = optimizer in ("sgd", "momentum", "nesterov")  # the others divide by the gradient, however small
+    made = OPTIMIZERS[optimizer](model.parameters())
+    check_steps(model, copy.deepcopy(criterion), made, inputs(), targets(), clip, is_strict)
+
+
+def in_turn() -> list[tuple[str, str, str]]:
+    """Each model, loss and optimizer in a few cases of the fast tests, all of them in the slow ones."""
+    cases = list(product(MODELS, LOSSES, OPTIMIZERS))
+    count = max(len(MODELS), len(LOSSES), len(OPTIMIZERS))
+    fast = [[list(names)[number % len(names)] for names in (MODELS, LOSSES, OPTIMIZERS)] for number in range(count)]
+    rest = [case for number, case in enumerate(cases) if number % 7 == 0 and list(case) not in fast]
+    return [*map(tuple, fast), *(pytest.param(*case, marks=pytest.mark.slow) for case in rest)]
+
+
+@pytest.mark.parametrize(("model", "loss", "optimizer"), in_turn())
+def test_a_step_is_the_eager_one_within_the_tolerance(model: str, loss: str, optimizer: str):
+    check(MODELS[model](LOSSES[loss][1]), loss, optimizer)
+
+
+@pytest.mark.parametrize("activation", one_in(3, ACTIVATIONS))
+def test_activations(activation: str):
+    check(MLP(FEATURES, CLASSES, [8], activation=activation), "cross entropy", "sgd")
+
+
+def test_bce_of_probabilities():
+    model = MLP(FEATURES, 1, [8], output_activation="sigmoid")
+    check_steps(model, nn.BCELoss(), OPTIMIZERS["sgd"](model.parameters()), inputs(), labels(), is_strict=True)
+
+
+def test_clipped_gradients():
+    check(MLP(FEATURES, CLASSES, [8]), "cross entropy", "momentum", clip=0.1)
+
+
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_members(kind: str):
+    model = TabM(
+        FEATURES, CLASSES, [8, 8], k=4, kind=kind, output_meaning="classes", embedding="piecewise", dropout=0.1
+    )
+    model.initialize(torch.randn(100, FEATURES))
+    criterion = training_loss(model, nn.CrossEntropyLoss())
+    check_steps(model, criterion, OPTIMIZERS["adamw"](model.parameters()), inputs(), classes())
+
+
+def test_embedded_categories():
+    x = inputs()
+    x[:, :, 0] = torch.randint(4, (STEPS, ROWS))
+    model = MLP(FEATURES, CLASSES, [8], cardinalities=[4, 0, 0, 0, 0, 0], category_dim=2, embedding="pbld")
+    check_steps(model, nn.CrossEntropyLoss(), OPTIMIZERS["adam"](model.parameters()), x, classes())
+
+
+def test_two_parameter_groups():
+    model = MLP(FEATURES, CLASSES, [8])
+    first, *rest = model.parameters()
+    optimizer = optim.AdamW([{"params": [first], "lr": 0.1, "weight_decay": 0}, {"params": rest}], eps=1e-4)
+    check_steps(model, nn.CrossEntropyLoss(), optimizer, inputs(), classes())
+
+
+def test_a_window_makes_its_steps_in_order_with_the_random_numbers_of_eager_steps():
+    model, xs, ys = MLP(FEATURES, CLASSES, [8], dropout=0.5), inputs(), classes()
+    twin = copy.deepcopy(model)
+    first = xs[0].clone(), ys[0].clone()
+    compiled = compile_training(model, nn.CrossEntropyLoss(), OPTIMIZERS["adam"](model.parameters()), *first)
+    eager = EagerStep(twin, nn.CrossEntropyLoss(), OPTIMIZERS["adam"](twin.parameters()))
+    with torch.no_grad():
+        eager.update(*first)
+        model.load_state_dict(twin.state_dict())
+        compiled.eager.optimizer.load_state_dict(copy.deepcopy(eager.optimizer.state_dict()))
+        torch.manual_seed(5)
+        losses = torch.stack([eager.update(x, y)[0] for x, y in zip(xs, ys, strict=True)])
+        torch.manual_seed(5)
+        ours, _ = compiled.play(xs, ys)
+    torch.testing.assert_close(ours, losses, rtol=1e-4, atol=1e-5)
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_other_hyperparameters_need_no_compilation(monkeypatch: pytest.MonkeyPatch):
+    """Learning rate, smoothing, clipping and dropout are arguments."""
+
+    def train(lr: float, smoothing: float, clip: float, dropout: float) -> Tensor:
+        torch.manual_seed(0)
+        model = MLP(FEATURES, CLASSES, [8], dropout=dropout)
+        criterion, xs, ys = nn.CrossEntropyLoss(label_smoothing=smoothing), inputs(), classes()
+        optimizer = optim.Adam(model.parameters(), lr=lr)
+        compiled = compile_training(model, criterion, optimizer, xs[0], ys[0], clip)
+        with torch.no_grad():
+            assert find_difference(compiled.eager, compiled.window, xs[1], ys[1]) is None
+        return compiled.play(xs, ys)[0]
+
+    first = train(0.1, 0.1, 1.0, 0.3)
+    monkeypatch.setattr("exp.compiled.c_library.subprocess.run", None)
+    assert not torch.equal(first, train(0.2, 0.15, 0.7, 0.4))
+
+
+def test_nan_and_inf_are_handed_on():
+    model, xs, ys = MLP(FEATURES, CLASSES, [8]), inputs(), classes()
+    compiled = compile_training(model, nn.CrossEntropyLoss(), OPTIMIZERS["sgd"](model.parameters()), xs[0], ys[0])
+    xs[1, 3, 2] = float("nan")
+    losses, outputs = compiled.play(xs, ys)
+    assert losses.isnan().tolist() == [False, True, True, True]
+    assert outputs[1].isnan().any(1).sum() == 1
+    assert all(parameter.isnan().any() for parameter in model.parameters())
+
+
+def test_the_check_finds_a_wrong_step():
+    model, xs, ys = MLP(FEATURES, CLASSES, [8]), inputs(), classes()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    compiled = compile_training(model, nn.CrossEntropyLoss(), optimizer, xs[0], ys[0])
+    changed = [*model.parameters(), *state_tensors(optimizer)]
+    before = [tensor.clone() for tensor in changed]
+    with torch.no_grad():
+        assert find_difference(compiled.eager, compiled.window, xs[1], ys[1]) is None
+        other = EagerStep(model, nn.CrossEntropyLoss(label_smoothing=0.01), optimizer)
+        difference = find_difference(other, compiled.window, xs[1], ys[1])
+    assert difference is not None
+    assert difference.startswith("its loss differs by")
+    assert all(torch.equal(a, b) for a, b in zip(changed, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "reason"),
+    [
+        (lambda p: optim.LBFGS(p), "optimizer=LBFGS is not compiled"),
+        (lambda p: optim.Adam(p, amsgrad=True), "optimizer.amsgrad=True is not compiled"),
+        (lambda p: optim.RMSprop(p, centered=True), "optimizer.centered=True is not compiled"),
+        (lambda p: optim.SGD(p, lr=1, maximize=True), "optimizer.maximize=True is not compiled"),
+        (lambda p: optim.NAdam(p), "optimizer=NAdam is not compiled"),
+    ],
+)
+def test_optimizers_that_are_not_compiled(optimizer: Callable[[Any], optim.Optimizer], reason: str):
+    with pytest.raises(Uncompilable, match=reason):
+        describe_updates(optimizer(nn.Linear(2, 1).parameters()))
+
+
+class Unused(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = nn.Linear(FEATURES, CLASSES), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x)
+
+
+class Sorted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).sort().values
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "reason"),
+    [
+        (lambda: Unused(), inputs()[0], "a parameter has no gradient"),
+        (lambda: Sorted(), inputs()[0], "aten.sort.default has no rule"),
+        (lambda: GRU(FEATURES, CLASSES, hidden=4), inputs()[0], "aten.unbind.int has no rule"),
+        (lambda: CNN(64, CLASSES, [4]), torch.randn(ROWS, 64), "convolutions take nearly all the time"),
+        (lambda: MLP(FEATURES, CLASSES, [8]).double(), inputs()[0].double(), "it computes in float64|its outputs"),
+        (lambda: MLP(FEATURES, CLASSES, [8]).bfloat16(), inputs()[0].bfloat16(), "its outputs are bfloat16"),
+    ],
+)
+def test_steps_that_are_not_compiled(model: Callable[[], nn.Module], x: Tensor, reason: str):
+    built = model()
+    with pytest.raises(Uncompilable, match=reason):
+        compile_training(built, nn.CrossEntropyLoss(), optim.SGD(built.parameters(), lr=0.1), x, classes()[0])
+
+
+def test_numbers_follow_the_schedule():
+    model = nn.Linear(2, 1)
+    optimizer = optim.AdamW(model.parameters(), lr=0.1, betas=(0.5, 0.9), weight_decay=0.2)
+    first, second = update_numbers(optimizer, 2).tolist()
+    assert first == pytest.approx([0.1 / 0.5, 0.5, 0.9, 0.1, 0.1**0.5, 1e-8, 0.98])
+    assert second == pytest.approx([0.1 / 0.75, 0.5, 0.9, 0.1, 0.19**0.5, 1e-8, 0.98])

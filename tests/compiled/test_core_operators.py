@@ -1,0 +1,255 @@
+"""Every operator that is compiled gives what torch gives, for any shape, and for NaN, inf and signed zeros."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from compiling import CompiledFunction, assert_equal_to_torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch import Tensor
+from torch.nn import functional as F
+
+EXAMPLES = settings(max_examples=60, derandomize=True)
+FEW = settings(max_examples=8, derandomize=True)  # each is compiled
+
+SIZE = 40
+ANY = st.floats(width=32)
+MODERATE = st.floats(-9, 9, width=32) | st.sampled_from([float("nan"), float("inf"), -float("inf"), -0.0, 0.0])
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    **{name: getattr(torch, name) for name in "neg abs sign sqrt exp expm1 log log1p erf tanh sigmoid relu".split()},
+    **{name: getattr(torch, name) for name in "reciprocal rsqrt square sgn".split()},
+    "1 - x": lambda x: 1 - x,
+    "x ** 3": lambda x: x**3,
+    "clamp": lambda x: x.clamp(-0.5, 2),
+    "is nan": lambda x: x != x,
+    "not": lambda x: ~(x > 0),
+    "and": lambda x: (x > 0) & (x < 1),
+    "where": lambda x: torch.where(x > 0, x, 2.0),
+    "masked_fill": lambda x: x.masked_fill(x > 1, 3.0),
+    "leaky_relu": F.leaky_relu,
+    "threshold": lambda x: torch.ops.aten.threshold_backward(x, x, 0.5),
+}
+
+# Differences of nearly equal numbers have fewer digits, in torch too.
+LOOSE: dict[str, Callable[[Tensor], Tensor]] = {
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "mish": F.mish,
+    "softplus": F.softplus,
+    "elu": F.elu,
+    "selu": F.selu,
+}
+
+BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    **{name: getattr(torch, name) for name in "add sub mul div maximum minimum eq ne lt le gt ge".split()},
+    "alpha": lambda a, b: torch.add(a, b, alpha=0.5),
+    "rsub": lambda a, b: torch.rsub(a, b),
+    "clamp": lambda a, b: a.clamp(b, b + 1),
+    "lerp": lambda a, b: torch.lerp(a, b, 0.25),
+    "addcmul": lambda a, b: torch.addcmul(a, b, b, value=2),
+    "addcdiv": lambda a, b: torch.addcdiv(a, b, b + 20),
+    "where": lambda a, b: torch.where(a < b, a, b),
+}
+
+
+@cache
+def compiled(kind: str) -> CompiledFunction:
+    """All functions of one kind, stacked, in one library."""
+    torch.manual_seed(0)
+    functions = {"exact": FUNCTIONS, "loose": LOOSE, "binary": BINARY}[kind]
+    inputs = torch.randn(SIZE), torch.randn(SIZE)
+    return CompiledFunction(stacked(functions), *inputs[: 2 if kind == "binary" else 1])
+
+
+def stacked(functions: dict[str, Callable[..., Tensor]]) -> Callable[..., Tensor]:
+    return lambda *inputs: torch.stack([function(*inputs).float() for function in functions.values()])
+
+
+def arrays(elements: st.SearchStrategy[float], size: int = SIZE) -> st.SearchStrategy[Any]:
+    return hnp.arrays(np.float32, size, elements=elements).map(torch.from_numpy)
+
+
+def check(kind: str, functions: dict[str, Callable[..., Tensor]], rtol: float, atol: float, *inputs: Tensor) -> None:
+    for name, ours, theirs in zip(functions, compiled(kind)(*inputs), stacked(functions)(*inputs), strict=True):
+        if name.startswith("gelu"):  # of inf, torch's kernels return NaN
+            ours, theirs = (one[inputs[0].isfinite()] for one in (ours, theirs))
+        report = partial("{}: {}".format, name)
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol, equal_nan=True, msg=report)
+
+
+@EXAMPLES
+@given(arrays(ANY))
+def test_functions_are_exact_to_three_units_in_the_last_place(x: Tensor):
+    check("exact", FUNCTIONS, 4e-7, 3e-38, x)
+
+
+@EXAMPLES
+@given(arrays(MODERATE))
+def test_functions_of_moderate_numbers(x: Tensor):
+    check("exact", FUNCTIONS, 4e-7, 3e-38, x)
+    check("loose", LOOSE, 2e-6, 1e-6, x)
+
+
+@EXAMPLES
+@given(arrays(MODERATE), arrays(MODERATE))
+def test_operators_of_two_arrays(a: Tensor, b: Tensor):
+    check("binary", BINARY, 1e-6, 1e-6, a, b)
+
+
+def test_sines_of_large_numbers():
+    x = torch.linspace(-3e7, 3e7, SIZE)
+    sine, cosine, *_ = compiled("loose")(x)
+    torch.testing.assert_close(sine, x.double().sin().float(), rtol=0, atol=3e-7)
+    torch.testing.assert_close(cosine, x.double().cos().float(), rtol=0, atol=3e-7)
+
+
+def test_signs_of_zeros_are_kept():
+    x = torch.tensor([0.0, -0.0] * (SIZE // 2))
+    for ours, theirs, name in zip(compiled("exact")(x), stacked(FUNCTIONS)(x), FUNCTIONS, strict=True):
+        if name not in ("relu", "1 - x", "clamp"):  # where torch's own kernels differ in the sign
+            assert torch.equal(torch.signbit(ours), torch.signbit(theirs)), name
+
+
+@FEW
+@given(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=6), st.integers(0, 99))
+def test_broadcasting(shapes: hnp.BroadcastableShapes, seed: int):
+    torch.manual_seed(seed)
+    inputs = [torch.randn(shape) for shape in shapes.input_shapes]
+    assert_equal_to_torch(lambda a, b, c: torch.where(a > b, a * b, c) + c, *inputs)
+
+
+VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "transpose": lambda x: x.transpose(0, -1),
+    "slice": lambda x: x[1:],
+    "every second": lambda x: x[..., ::2],
+    "select": lambda x: x[0] if x.dim() > 1 else x,
+    "unsqueeze": lambda x: x.unsqueeze(1),
+    "squeeze": lambda x: x.squeeze(),
+    "flatten": lambda x: x.reshape(-1),
+    "as a column": lambda x: x.reshape(-1, 1),
+    "expand": lambda x: x.unsqueeze(-1).expand(*x.shape, 3),
+    "two halves": lambda x: torch.cat([x[:1], x[1:] * 2]),
+    "stack": lambda x: torch.stack([x, x + 1], -1),
+    "double": lambda x: x * 2,
+    "exp": torch.exp,
+    "sum": lambda x: x.sum(0, keepdim=True),
+    "largest": lambda x: x.amax(-1, keepdim=True),
+}
+
+
+@settings(max_examples=25, derandomize=True)
+@given(st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=6), st.integers(0, 99))
+def test_views_of_views(names: list[str], seed: int):
+    def function(x: Tensor) -> Tensor:
+        for name in names:
+            x = VIEWS[name](x) if x.dim() else x
+        return x + x.mean()
+
+    torch.manual_seed(seed)
+    x = torch.rand(4, 3, 5)
+    if function(x).numel():
+        assert_equal_to_torch(function, x, rtol=2e-6, atol=1e-6)
+
+
+@FEW
+@given(st.data())
+def test_reductions(data: st.DataObject):
+    shape = data.draw(hnp.array_shapes(max_dims=3, max_side=40))
+    dims = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    keep = data.draw(st.booleans())
+    x = torch.randn(shape)
+    x.view(-1)[0] = data.draw(MODERATE)
+
+    def function(x: Tensor) -> Tensor:
+        y = x * 2
+        results = [
+            y.sum(dims, keep),
+            y.mean(dims, keep),
+            y.amax(dims, keep),
+            torch.linalg.vector_norm(y, dim=dims, keepdim=keep),
+        ]
+        return torch.stack(results)
+
+    assert_equal_to_torch(function, x, rtol=2e-6, atol=1e-5)
+
+
+def test_long_sums_keep_their_digits():
+    def function(x: Tensor) -> Tensor:
+        return torch.cat([x.sum(0), x.sum().reshape(1), x.t().mm(x).flatten()])
+
+    x = torch.rand(40_000, 2)
+    expected = function(x.double()).float()
+    torch.testing.assert_close(CompiledFunction(function, x)(x), expected, rtol=2e-7, atol=0)
+
+
+@settings(max_examples=20, derandomize=True)
+@given(st.data())
+def test_matrix_products(data: st.DataObject):
+    m, n, k = (data.draw(st.sampled_from([1, 2, 3, 5, 8, 13, 17, 32, 40])) for _ in range(3))
+    batch = data.draw(st.sampled_from([(), (), (3,)]))
+    turned = data.draw(st.tuples(st.booleans(), st.booleans()))
+    shapes = [(k, m) if turned[0] else (m, k), (n, k) if turned[1] else (k, n)]
+    a, b = (torch.randn(*batch, *shape) for shape in shapes)
+    a.view(-1)[-1] = data.draw(st.sampled_from([1.0, float("nan"), float("inf")]))
+
+    def function(a: Tensor, b: Tensor) -> Tensor:
+        a, b = (one.transpose(-1, -2) if is_turned else one for one, is_turned in zip((a, b), turned, strict=True))
+        return torch.bmm(a, b) if batch else torch.addmm(b[0], a, b, alpha=0.5)
+
+    assert_equal_to_torch(function, a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_of_many_terms(threads: int, turned: bool):
+    """With two threads the BLAS multiplies them."""
+    torch.set_num_threads(threads)
+    a, b = torch.randn(130, 1100), torch.randn(1100, 70)
+    expected = (a.double() @ b.double()).float()
+    if turned:
+        a, b = a.t().contiguous(), b.t().contiguous()
+    function = CompiledFunction((lambda a, b: a.t().mm(b.t())) if turned else torch.mm, a, b)
+    torch.testing.assert_close(function(a, b), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_indices():
+    def function(table: Tensor, rows: Tensor, one: Tensor) -> Tensor:
+        results = [
+            table[one],
+            table.index_select(0, one),
+            table.index_select(1, rows[1, 2:]),
+            table.gather(0, rows.t()),
+            F.embedding(rows, table),
+            torch.ops.aten.embedding_dense_backward(table[rows], rows, 7, 3, False),
+        ]
+        return torch.cat([result.reshape(-1) for result in results])
+
+    rows = torch.tensor([[3, 0, 6], [6, 6, 1]])
+    assert_equal_to_torch(function, torch.randn(7, 5), rows, rows[0].clone())
+
+
+def test_an_index_out_of_range_gives_nan_and_reads_no_other_memory():
+    function = CompiledFunction(lambda table, rows: F.embedding(rows, table), torch.randn(4, 3), torch.tensor([0, 3]))
+    result = function(torch.randn(4, 3), torch.tensor([4, -(10**15)]))
+    assert result.isnan().all()
+
+
+def test_in_place_operators_and_backward_of_views():
+    def function(x: Tensor) -> Tensor:
+        y = x * 1
+        y.add_(2).mul_(x).sub_(0.5)
+        zeros = torch.zeros_like(x)
+        part = torch.ops.aten.slice_backward(x[1:3], x.shape, 0, 1, 3, 1)
+        row = torch.ops.aten.select_backward(x[2], x.shape, 0, 2)
+        return y + zeros.fill_(1.5) + part + row
+
+    assert_equal_to_torch(function, torch.randn(4, 6))

@@ -1,8 +1,14 @@
 """Compile functions and steps for tests, and compare them with torch."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,6 +18,17 @@ from exp.compiled.self_check import find_difference, state_tensors, update_numbe
 from exp.compiled.update_loops import describe_updates
 from exp.engine.step import EagerStep
 from exp.engine.trace import Trace
+
+# Of these tests' libraries, which are not kept in the user's cache.
+_CACHE = tempfile.mkdtemp(prefix="exp-compiled-")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+
+
+def compile_apart(*arguments: Any) -> CompiledWindow:
+    """Compile a step in a cache of this process, unless EXP_CACHE names another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EXP_CACHE", os.environ.get("EXP_CACHE", _CACHE))
+        return compile_step(*arguments)
 
 
 class CompiledFunction:
@@ -24,7 +41,7 @@ class CompiledFunction:
             result = function(self._first, *self._others).float().clone()
             loss = result.sum()
         arguments = (trace.calls, self._first, self._y, self._others, (loss, result, []), [])
-        self._window = compile_step(*arguments)
+        self._window = compile_apart(*arguments)
 
     def __call__(self, first: Tensor, *others: Tensor) -> Tensor:
         for own, other in zip(self._others, others, strict=True):
@@ -64,7 +81,7 @@ def compile_training(
         with Trace() as trace:
             gradients = eager.compute_gradients(x, y)
         fixed = [*eager.parameters, *model.buffers(), *criterion.buffers()]
-        return CompiledTraining(eager, compile_step(trace.calls, x, y, fixed, gradients, describe_updates(optimizer)))
+        return CompiledTraining(eager, compile_apart(trace.calls, x, y, fixed, gradients, describe_updates(optimizer)))
 
 
 def check_steps(

@@ -23,8 +23,11 @@ VARIABLE = "EXP_CACHE"
 LABEL = "dataset.txt"
 _LOCK, _UNFINISHED = ".lock", "unfinished-"
 
+# The folder of compiled steps, which is listed and removed like a dataset.
+COMPILED = "compiled"
+
 # The name of the folder of a dataset, also of one that is being written or removed. EXP_CACHE may have other folders.
-_ENTRY = re.compile(rf"(?:{_UNFINISHED})?(?P<key>[0-9a-f]{{32}})(?:-\w+)?")
+_ENTRY = re.compile(rf"(?:{_UNFINISHED})?(?P<key>[0-9a-f]{{32}}|{COMPILED})(?:-\w+)?")
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def time_engine(overrides: str, engine: str, device: str, seconds: float) -> Tim
                 learner, it.batches, it.data, it.plan, stop_requested=lambda: time.perf_counter() > end
             ):
                 if isinstance(event, Trained):
-                    found.losses[event.at.step] = event.metrics.loss
+                    found.losses |= {step.at.step: step.metrics.loss for step in event.steps}
         except KeyboardInterrupt:
             if time.perf_counter() < end:  # a person's
                 raise

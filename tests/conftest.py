@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.schema import CONF, Config
 from exp.config.validation import validate
+from exp.training.events import Event, LoggedStep, Trained
 
 settings.register_profile("untimed", deadline=None)  # the time of a case depends on the machine
 settings.load_profile("untimed")
@@ -130,6 +131,10 @@ def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
     assert forking.run("exp", arguments, folder).returncode == 0
     return folder / "run"
+
+
+def logged_steps(events: Iterable[Event]) -> list[LoggedStep]:
+    return [step for event in events if isinstance(event, Trained) for step in event.steps]
 
 
 def one_in(count: int, cases: Iterable[Any]) -> list[Any]:

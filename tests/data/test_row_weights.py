@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -17,7 +17,7 @@ from exp.errors import ExpError
 from exp.reports.intervals import confidence_intervals, row_losses
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated, Trained
+from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 
@@ -101,7 +101,7 @@ def test_windows_add_weighted_sums_and_weights(target: str):
     def trained(every: int) -> list[Any]:
         e = build(config_of(*words_of(target, f"log_every={every}", "batching.batch_size=9", "eval_every=1epoch")))
         events = Training(e.learner, e.batches, e.data, e.plan)
-        return [event.metrics for event in events if isinstance(event, Trained)]
+        return [step.metrics for step in logged_steps(events)]
 
     single, joint = trained(1), trained(14)
     for start, window in zip(range(0, 70, 14), joint, strict=True):

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from golden import plain
 from golden.plain import XOR
 from torch import Tensor
@@ -30,7 +30,7 @@ class Finished:
 
     @property
     def batches(self) -> list[MetricSums]:
-        return [event.metrics for event in self.events if isinstance(event, Trained)]
+        return [step.metrics for step in logged_steps(self.events)]
 
     @property
     def losses(self) -> list[float]:

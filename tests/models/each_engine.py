@@ -1,9 +1,8 @@
 """Train with eager and with replayed steps."""
 
-from conftest import config_of
+from conftest import config_of, logged_steps
 
 from exp.training.build import build
-from exp.training.events import Trained
 from exp.training.loop import Training
 
 
@@ -13,6 +12,6 @@ def losses_by_engine(*words: str) -> tuple[list[float], list[float]]:
     for engine in ("eager", "replay"):
         experiment = build(config_of(*words, "threads=1", f"engine={engine}"))
         events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-        losses.append([event.metrics.loss for event in events if isinstance(event, Trained)])
+        losses.append([step.metrics.loss for step in logged_steps(events)])
         assert experiment.learner.step.fallback_reason is None
     return losses[0], losses[1]

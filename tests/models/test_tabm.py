@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from models.each_engine import losses_by_engine
 from torch import Tensor, nn
 
@@ -14,7 +14,6 @@ from exp.errors import ConfigError
 from exp.models.members import MemberLoss
 from exp.models.tabm import TabM
 from exp.training.build import build
-from exp.training.events import Trained
 from exp.training.loop import Training
 
 
@@ -93,11 +92,7 @@ def test_the_loss_of_training_is_the_mean_of_the_members_losses(dataset: str):
     learner, train = experiment.learner, experiment.data.train
     members: Tensor = experiment.model.train()(train.x).detach()
     losses = [float(experiment.objective.criterion(members[:, member], train.target)) for member in range(3)]
-    (trained,) = (
-        event
-        for event in Training(learner, experiment.batches, experiment.data, experiment.plan)
-        if isinstance(event, Trained)
-    )
+    (trained,) = logged_steps(Training(learner, experiment.batches, experiment.data, experiment.plan))
     assert trained.metrics.loss == pytest.approx(np.mean(losses), rel=1e-6)
 
 
@@ -107,7 +102,7 @@ def test_metrics_of_training_are_those_of_the_average():
     )
     before = experiment.learner.evaluate(experiment.data.train).values()["accuracy"]
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    (trained,) = (event for event in events if isinstance(event, Trained))
+    (trained,) = logged_steps(events)
     assert trained.metrics.values()["accuracy"] == before
 
 

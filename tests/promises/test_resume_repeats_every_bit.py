@@ -56,7 +56,7 @@ def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
 def content(event: Event) -> Any:
     """What must be equal in two runs; None for the other events."""
     if isinstance(event, Trained):
-        return "train", event.at, event.metrics, event.lr
+        return event.steps
     if isinstance(event, Evaluated):
         return event.split, event.at, event.metrics, event.best
     return None

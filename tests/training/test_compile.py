@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 
 from exp.engine.compiled_forward import CompiledForward
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
-from exp.training.events import Noted, Snapshot, Trained
+from exp.training.events import Noted, Snapshot
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
 
@@ -26,7 +26,7 @@ def events_of(experiment: Experiment, checkpoint: Any = None) -> list[Any]:
 
 
 def losses_of(events: list[Any]) -> list[float]:
-    return [event.metrics.loss for event in events if isinstance(event, Trained)]
+    return [step.metrics.loss for step in logged_steps(events)]
 
 
 def notes_of(events: list[Any]) -> list[str]:

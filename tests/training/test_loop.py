@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from torch import Tensor, nn
 
 from exp.errors import ConfigError
 from exp.training.build import build
-from exp.training.events import Evaluated, Event, Snapshot, Trained
+from exp.training.events import Evaluated, Event, Snapshot
 from exp.training.loop import Training
 from exp.training.plan import Plan
 
@@ -44,7 +44,7 @@ def test_a_plateau_schedule_receives_every_validation_loss_once():
     line = ["optimizer.lr=5", "epochs=12", "scheduler=plateau", "scheduler.patience=1", "log_every=1epoch"]
     events = events_of(*line, "eval_every=2epochs")
     losses = [loss for step, loss in val_losses(events) if step > 0]
-    rates = [e.lr for e in events if isinstance(e, Trained)]
+    rates = [step.lr for step in logged_steps(events)]
     # The rule of ReduceLROnPlateau: times 0.1 after more than one loss in a row that is not lower by 1e-4 (relative).
     lr, best, bad, expected = 5.0, float("inf"), 0, []
     for loss in losses:
@@ -58,7 +58,7 @@ def test_a_plateau_schedule_receives_every_validation_loss_once():
 @pytest.mark.parametrize("every", ["step", "epoch"])
 def test_a_cosine_schedule_spans_the_run_in_steps_or_epochs(every: str):
     line = ["epochs=4", "scheduler=cosine", f"scheduler.every={every}", "optimizer.lr=0.1", "log_every=1"]
-    rates = [event.lr for event in events_of(*line) if isinstance(event, Trained)]
+    rates = [step.lr for step in logged_steps(events_of(*line))]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 0.1
     assert rates[-1] < (1e-4 if every == "step" else 0.02)
@@ -73,7 +73,7 @@ def test_the_number_of_steps_per_call_changes_no_result(max_steps: int):
         experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
         plan = replace(experiment.plan, max_steps_per_call=steps)
         events = Training(experiment.learner, experiment.batches, experiment.data, plan)
-        ends.append([(e.at.step, e.metrics.count, e.lr) for e in events if isinstance(e, Trained)])
+        ends.append([(step.at.step, step.metrics.count, step.lr) for step in logged_steps(events)])
         ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
     assert ends[0] == ends[2]
     assert ends[1] == ends[3]

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from torch import nn, optim
 
 from exp.data.batches import Batches
 from exp.errors import ConfigError
 from exp.training.build import build
-from exp.training.events import Trained
 from exp.training.loop import Training
 from exp.training.parameter_groups import make_optimizer
 
@@ -52,7 +51,7 @@ def test_the_losses_are_those_of_a_plain_loop_with_groups(option: str, make: Any
     experiment = build(config_of(*line, f"engine={engine}", "log_every=1", "threads=1"))
     rows: Batches = experiment.batches
     events = Training(experiment.learner, rows, experiment.data, experiment.plan)
-    losses = [event.metrics.loss for event in events if isinstance(event, Trained)]
+    losses = [step.metrics.loss for step in logged_steps(events)]
     assert losses == plain_losses(make, experiment.data.train.x, experiment.data.train.y, 12)
     assert experiment.learner.step.fallback_reason is None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 
 from exp import train
 from exp.config import allowlist
@@ -19,7 +19,7 @@ from exp.engine.step import EagerStep
 from exp.errors import ConfigError
 from exp.export import export
 from exp.training.build import Experiment, build
-from exp.training.events import Snapshot, Trained
+from exp.training.events import Snapshot
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
 
@@ -51,7 +51,7 @@ def write_rows(folder: Path) -> None:
 
 def losses(experiment: Experiment, checkpoint: dict | None = None) -> list[float]:
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan, checkpoint)
-    return [event.metrics.loss for event in events if isinstance(event, Trained)]
+    return [step.metrics.loss for step in logged_steps(events)]
 
 
 @pytest.mark.parametrize("rows", [7, 16, 1000])

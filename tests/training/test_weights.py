@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import config_of, one_in
+from conftest import config_of, logged_steps, one_in
 from promises.plain_script import Script
 from promises.test_a_run_is_the_plain_script import DATASETS, assert_same_bits
 from sklearn.metrics import accuracy_score, log_loss
@@ -19,7 +19,7 @@ from exp.data.batches import Position
 from exp.errors import ConfigError
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated, Trained
+from exp.training.events import Evaluated
 from exp.training.loop import Training
 from exp.training.metrics import AccuracySum, MetricSums
 
@@ -134,7 +134,7 @@ def test_windows_add_weighted_losses_and_weights(words: str):
     """A window of 5 batches of 7 rows, the last with 1 row fewer."""
     options = f"{words} batching.batch_size=7 epochs=2 threads=1 eval_every=1epoch".split()
     single, joint = (
-        [event.metrics for event in Training(e.learner, e.batches, e.data, e.plan) if isinstance(event, Trained)]
+        [step.metrics for step in logged_steps(Training(e.learner, e.batches, e.data, e.plan))]
         for e in (
             build(config_of(*options, "loss.class_weights={malignant: 9}", f"log_every={every}")) for every in (1, 49)
         )

@@ -14,7 +14,7 @@ from rich.text import Text
 from exp.errors import pluralize
 from exp.results import metrics_csv, run_folder, terminal
 from exp.results.formatting import format_metric, other_checkpoint
-from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
+from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, LoggedStep, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
 log = logging.getLogger("exp")
@@ -45,7 +45,7 @@ class ConsoleSink:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[metrics]}"),
         )
-        self._latest: dict[str, Trained | Evaluated] = {}
+        self._latest: dict[str, LoggedStep | Evaluated] = {}
         self._final: dict[str, MetricSums] = {}
         self._baseline: Baseline | None = None
         self._best: tuple[int, float] | None = None  # step and validation metric
@@ -76,8 +76,8 @@ class ConsoleSink:
             self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
-            self._latest["train"] = event
-            self._show_progress(event.at.step)
+            self._latest["train"] = event.steps[-1]
+            self._show_progress(event.steps[-1].at.step)
         elif isinstance(event, Evaluated):
             self._latest[event.split] = event
             self._final[event.split] = event.metrics

@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,11 @@ def file_header() -> bytes:
 
 
 def frame_record(record: Any) -> bytes:
-    """Frame a record as TFRecord: its length, the length's checksum, the record, the record's checksum."""
-    content: bytes = record.SerializeToString()
+    return frame(record.SerializeToString())
+
+
+def frame(content: bytes) -> bytes:
+    """Frame a serialized record as TFRecord: its length, the length's checksum, the record, the record's checksum."""
     length = struct.pack("<Q", len(content))
     return b"".join((length, _checksum(length), content, _checksum(content)))
 
@@ -44,6 +47,17 @@ def summary_event(summary: Any, step: int = 0) -> Any:
 def scalars(values: Mapping[str, float], step: int) -> Any:
     """Return one record of all `values`, where SummaryWriter.add_scalar would write one for each, at the same cost."""
     return summary_event(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
+
+
+def serialize_scalars(tags: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> Iterator[bytes]:
+    """Yield a serialized record for each row, which is a step and the values of all `tags`."""
+    record = summary_event(Summary(value=[Summary.Value(tag=tag) for tag in tags]))
+    fields = list(record.summary.value)
+    for step, values in rows:
+        record.step = step
+        for field, value in zip(fields, values, strict=True):
+            field.simple_value = value
+        yield record.SerializeToString()
 
 
 def histograms(tensors: Mapping[str, Tensor], step: int) -> Any:

@@ -5,11 +5,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exp.results.atomic import replacement
 from exp.results.run_folder import METRICS
 from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Trained
+
+if TYPE_CHECKING:
+    from exp.data.batches import Position
 
 
 class Row(NamedTuple):
@@ -60,23 +63,29 @@ class MetricsCsvSink:
             self._began = time.perf_counter() - self._seconds
             if self._file.tell() == 0:
                 self._writer.writerow([*_FIXED_COLUMNS, *self._metrics])
-        elif isinstance(event, Trained | Evaluated):
-            split = "train" if isinstance(event, Trained) else event.split
-            # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
-            is_written = self._resume_step is not None and event.at.step <= self._resume_step and split != "test"
-            is_again = isinstance(event, Evaluated) and event.restored and split != "test"
-            if (isinstance(event, Trained) or split != "train") and not is_written and not is_again:
-                at, values = event.at, event.metrics.values()
-                seconds = time.perf_counter() - self._began
-                row = [at.step, f"{at.epoch:.10g}", at.samples, f"{seconds:.6f}", split]
-                self._writer.writerow([*row, *(values.get(name, "") for name in self._metrics)])
-                if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
-                    self._flushed = seconds
-                    self._file.flush()
+        elif isinstance(event, Trained):
+            self._write("train", [(step.at, values) for step, values in zip(event.steps, event.values, strict=True)])
+        # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
+        elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
+            self._write(event.split, [(event.at, event.metrics.values())])
         if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
             self._file.flush()
         if isinstance(event, Snapshot) and not event.best:
             os.fsync(self._file.fileno())  # a resumed run does not measure this again
+
+    def _write(self, split: str, rows: "list[tuple[Position, dict[str, float]]]") -> None:
+        """Write the metrics at each position, if they were not written before the run was resumed."""
+        written = -1 if self._resume_step is None or split == "test" else self._resume_step
+        seconds = time.perf_counter() - self._began
+        after = f"{seconds:.6f}", split
+        self._writer.writerows(
+            [at.step, f"{at.epoch:.10g}", at.samples, *after, *[values.get(name, "") for name in self._metrics]]
+            for at, values in rows
+            if at.step > written
+        )
+        if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
+            self._flushed = seconds
+            self._file.flush()
 
     def close(self, ending: Ending) -> None:
         del ending

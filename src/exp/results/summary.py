@@ -3,10 +3,11 @@
 import json
 import math
 import time
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exp.config.metric_names import as_cost
+from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError
 from exp.results import metrics_csv
@@ -154,12 +155,13 @@ class SummarySink:
             rows = list(metrics_csv.read_rows(self._folder))
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:
-                self._update_best(row.split, row.step, row.metrics)
+                self._update_best(row.split, [(row.step, row.metrics)])
                 if row.split == "val":
                     self._last = {"step": row.step, **row.metrics}
         elif isinstance(event, Trained):
-            self._at = event.at
-            self._update_best("train", event.at.step, event.metrics.values())
+            self._at = event.steps[-1].at
+            steps = (step.at.step for step in event.steps)
+            self._update_best("train", list(zip(steps, event.values, strict=True)))
         elif isinstance(event, Evaluated):
             if event.restored:
                 self._content["restored_step"] = event.at.step
@@ -169,7 +171,7 @@ class SummarySink:
                     self._last = {"step": event.at.step, **event.metrics.values()}
             self._final[event.split] = event.metrics.values()
             if event.split != "train":  # the training rows of metrics.csv are Trained events
-                self._update_best(event.split, event.at.step, event.metrics.values())
+                self._update_best(event.split, [(event.at.step, event.metrics.values())])
 
     def close(self, ending: Ending) -> None:
         self._heartbeat.stop()
@@ -190,12 +192,14 @@ class SummarySink:
         }
         self._write()
 
-    def _update_best(self, split: str, step: int, metrics: dict[str, float]) -> None:
-        name = self._metric if self._metric in metrics else "loss"
-        if name not in self._best.get(split, ()) or as_cost(name, metrics[name]) < as_cost(
-            name, self._best[split][name]
-        ):
-            self._best[split] = {"step": step, **metrics}
+    def _update_best(self, split: str, rows: list[tuple[int, dict[str, float]]]) -> None:
+        """Keep the best of the rows, a step and its metrics each, and of what was the best before."""
+        for name, group in groupby(rows, key=lambda row: self._metric if self._metric in row[1] else "loss"):
+            sign = -1 if is_higher_better(name) else 1
+            step, metrics = min(group, key=lambda row: sign * row[1][name])  # the first of equal ones
+            best = self._best.get(split, {})
+            if name not in best or sign * metrics[name] < sign * best[name]:
+                self._best[split] = {"step": step, **metrics}
 
     def _write(self) -> None:
         write(self._folder, self._content)

@@ -62,11 +62,11 @@ class TensorBoardSink:
             self._write(event_file.summary_event(experiment))
             self._write(event_file.summary_event(start))
         elif isinstance(event, Trained):
-            self._scalars(event, "train", learning_rate=event.lr)
+            self._write_trained(event)
             if time.monotonic() - self._flushed < _MAX_SECONDS_UNFLUSHED:
                 return  # there are many of these; the next other event flushes them
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            self._scalars(event, event.split)
+            self._write_evaluated(event)
         elif isinstance(event, Histograms):
             if self._resume_step is None or event.at.step > self._resume_step:
                 tensors = {f"weights/{name}": weight for name, weight in event.weights.items()}
@@ -86,10 +86,17 @@ class TensorBoardSink:
         self._flush()
         self._file.close()
 
-    def _scalars(self, event: Trained | Evaluated, split: str, **more: float) -> None:
-        if self._resume_step is not None and event.at.step <= self._resume_step and split != "test":
+    def _write_trained(self, event: Trained) -> None:
+        written = -1 if self._resume_step is None else self._resume_step  # before the run was resumed
+        pairs = zip(event.steps, event.values, strict=True)
+        rows = [(step.at.step, [*values.values(), step.lr]) for step, values in pairs if step.at.step > written]
+        names = [*(f"{name}/train" for name in event.values[0]), "learning_rate"]
+        self._pending += map(event_file.frame, event_file.serialize_scalars(names, rows))
+
+    def _write_evaluated(self, event: Evaluated) -> None:
+        if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":
             return  # written before the run was resumed
-        values = {f"{name}/{split}": value for name, value in event.metrics.values().items()} | more
+        values = {f"{name}/{event.split}": value for name, value in event.metrics.values().items()}
         self._write(event_file.scalars(values, event.at.step))
 
     def _write(self, record: Any) -> None:

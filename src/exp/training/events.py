@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -41,12 +42,24 @@ class Resumed:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Metrics of the batches since the previous Trained event, each before its update; `lr` of the last update."""
+class LoggedStep:
+    """Metrics of the batches since the previous logged step, each before its update; `lr` of the last update."""
 
     at: Position
     metrics: MetricSums
     lr: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One or more logged steps, in order. They come together, because a sink writes many of them as fast as one."""
+
+    steps: list[LoggedStep]
+
+    @cached_property
+    def values(self) -> list[dict[str, float]]:
+        """The metrics of each step by name."""
+        return [step.metrics.values() for step in self.steps]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
-from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
+from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
 from exp.training.state import TrainingState
@@ -70,7 +70,7 @@ class Training:
             if plan.schedule is not None and stop % plan.schedule == 0:
                 self._learner.step_scheduler(self._state.value)
             if self._is_out_of_patience():
-                yield from self._log()
+                yield from _trained(self._take_logged())
             stopping = self._stop_requested()
             if self._should_save() or stopping:
                 yield self._snapshot(best=False)
@@ -102,19 +102,21 @@ class Training:
         while self._noted < len(notes):
             self._noted += 1
             yield Noted(self._at(), notes[self._noted - 1])
+        steps: list[LoggedStep] = []
         for step, metrics in zip(logged, sums, strict=True):
             if not math.isfinite(metrics.loss_sum):
+                yield from _trained(steps)
                 raise _diverged(losses, start + 1, "training", self._lr)
             self._state.step = step
             self._state.since_log = metrics if self._state.since_log is None else self._state.since_log + metrics
             if self._plan.is_due(self._plan.log, step):
-                yield from self._log()
+                steps += self._take_logged()
+        yield from _trained(steps)
 
-    def _log(self) -> Iterator[Trained]:
-        """Yield the training metrics since the last logged step, if there are any."""
-        if self._state.since_log is not None:
-            yield Trained(self._at(), self._state.since_log, self._lr)
-            self._state.since_log = None
+    def _take_logged(self) -> list[LoggedStep]:
+        """Return the training metrics since the last logged step, if there are any, and begin anew."""
+        metrics, self._state.since_log = self._state.since_log, None
+        return [] if metrics is None else [LoggedStep(self._at(), metrics, self._lr)]
 
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
@@ -200,6 +202,11 @@ class Training:
 
     def _at(self) -> Position:
         return self._batches.position(self._state.step)
+
+
+def _trained(steps: list[LoggedStep]) -> Iterator[Trained]:
+    if steps:
+        yield Trained(steps)
 
 
 def _diverged(losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:

@@ -4,50 +4,58 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from exp.compiled.compile_step import CompiledWindow, compile_step
-from exp.compiled.self_check import find_difference, state_tensors, update_numbers
-from exp.compiled.update_loops import describe_updates
+from exp.compiled.compiled_loop import CompiledLoop, CompiledLoops, record_step
+from exp.compiled.self_check import find_difference
+from exp.data.batches import Stack
 from exp.engine.step import EagerStep
+from exp.engine.step_tensors import StepTensors
 from exp.engine.trace import Trace
+from exp.engine.updates import BareUpdate, make_update
 
 # Of these tests' libraries, which are not kept in the user's cache.
 _CACHE = tempfile.mkdtemp(prefix="exp-compiled-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 
-def compile_apart(*arguments: Any) -> CompiledWindow:
-    """Compile a step in a cache of this process, unless EXP_CACHE names another one."""
+@contextmanager
+def own_cache() -> Iterator[None]:
+    """Keep libraries in a cache of this process, unless EXP_CACHE names another one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXP_CACHE", os.environ.get("EXP_CACHE", _CACHE))
-        return compile_step(*arguments)
+        yield
 
 
 class CompiledFunction:
     """A function of tensors, compiled for their shapes; it takes other values too."""
 
     def __init__(self, function: Callable[..., Tensor], *inputs: Tensor) -> None:
-        self._first, *self._others = [tensor.clone() for tensor in inputs]
+        first, *self._others = [tensor.clone() for tensor in inputs]
         self._y = torch.zeros(1)
         with torch.no_grad(), Trace() as trace:
-            result = function(self._first, *self._others).float().clone()
+            result = function(first, *self._others).float().reshape(1, -1).clone()
             loss = result.sum()
-        arguments = (trace.calls, self._first, self._y, self._others, (loss, result, []), [])
-        self._window = compile_apart(*arguments)
+        self._shape = function(*inputs).shape
+        with own_cache():
+            loops = CompiledLoops(trace.calls, first, self._y, self._others, (loss, result, []))
+            self._loop = loops.find(NOTHING, 1)
 
     def __call__(self, first: Tensor, *others: Tensor) -> Tensor:
         for own, other in zip(self._others, others, strict=True):
             own.copy_(other)
-        _, results = self._window.play([], first.unsqueeze(0).contiguous(), self._y.unsqueeze(0), torch.zeros(1))
-        return results[0]
+        stack = Stack(first.unsqueeze(0).contiguous(), self._y.unsqueeze(0))
+        return self._loop.run(stack, NOTHING)[1].reshape(self._shape)
+
+
+NOTHING = BareUpdate([])
 
 
 def assert_equal_to_torch(
@@ -61,29 +69,41 @@ def assert_equal_to_torch(
 
 @dataclass
 class CompiledTraining:
-    """A model whose first step was eager, and a window that makes the next ones."""
+    """A model whose first step was eager, and a loop that makes the next ones."""
 
     eager: EagerStep
-    window: CompiledWindow
+    loop: CompiledLoop
+
+    @property
+    def update(self) -> BareUpdate:
+        update = make_update(self.eager.optimizer)
+        assert update is not None
+        return update
 
     def play(self, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
-        optimizer = self.eager.optimizer
-        return self.window.play(state_tensors(optimizer), xs, ys, update_numbers(optimizer, len(xs)))
+        return self.loop.run(Stack(xs, ys), self.update)[:2]
+
+    @torch.no_grad()
+    def difference(self, x: Tensor, y: Tensor, is_strict: bool = False, other: EagerStep | None = None) -> str | None:
+        """Return how the compiled step differs from the eager one, or from the step of another."""
+        changed, stack = StepTensors(self.eager, []).changed, Stack(x.unsqueeze(0), y.unsqueeze(0))
+        return find_difference(other or self.eager, changed, self.loop, self.update, stack, is_strict)
 
 
+@torch.no_grad()
 def compile_training(
     model: nn.Module, criterion: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, clip: float | None = None
 ) -> CompiledTraining:
     """Make an eager step, then compile one."""
     eager = EagerStep(model, criterion, optimizer, clip)
-    with torch.no_grad():
-        eager.update(x, y)
-        with Trace() as trace:
-            gradients = eager.compute_gradients(x, y)
-        fixed = [*eager.parameters, *model.buffers(), *criterion.buffers()]
-        return CompiledTraining(eager, compile_apart(trace.calls, x, y, fixed, gradients, describe_updates(optimizer)))
+    eager.update(x, y)
+    update = make_update(optimizer)
+    assert update is not None
+    with own_cache():
+        return CompiledTraining(eager, record_step(eager, x, y).find(update, 1))
 
 
+@torch.no_grad()
 def check_steps(
     model: nn.Module,
     criterion: nn.Module,
@@ -99,7 +119,6 @@ def check_steps(
         is_strict: Whether the tolerance holds also where rounding moves the eager step further from float64.
     """
     compiled = compile_training(model, criterion, optimizer, xs[0].clone(), ys[0].clone(), clip)
-    with torch.no_grad():
-        for x, y in zip(xs, ys, strict=True):
-            assert find_difference(compiled.eager, compiled.window, x, y, is_strict) is None
-            compiled.eager.update(x, y)
+    for x, y in zip(xs, ys, strict=True):
+        assert compiled.difference(x, y, is_strict) is None
+        compiled.eager.update(x, y)

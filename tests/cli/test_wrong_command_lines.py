@@ -318,7 +318,7 @@ MISTAKES = [
         "sweep.workers=1",
     ),
     ("-m seed=1,2 sweep.workers=all", "sweep.workers must be an integer >= 0", "sweep.workers=1"),
-    ("engine=repla", "engine must be one of auto, eager, replay", "engine=replay"),
+    ("engine=repla", "engine must be one of auto, eager, replay, compiled", "engine=replay"),
     ("optimizer.lr=1e99999", "optimizer.lr must be a number > 0", "optimizer.lr=0.02"),
     ("preflight=maybe", "preflight must be one of on, off, got maybe", "preflight=on"),
     ("'model.hidden=[10,20'", "[ without ]", "'model.hidden=[10,20]'"),

@@ -64,8 +64,6 @@ class _Lowering:
         for call in self._recording.calls:
             self._add(call)
         loss, output, of_parameters = gradients
-        if any(gradient is None for gradient in of_parameters):
-            raise Uncompilable("a parameter has no gradient")
         return CoreStep(
             self._find(loss),
             self._find(output),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from exp.compiled.uncompilable import Uncompilable
+from exp.engine.step import Gradients
 from exp.engine.trace import OpCall, find_tensors, flatten, storage_id
 
 # Equal for tensors that show the same elements.
@@ -42,21 +43,43 @@ class Recording:
     calls: Sequence[OpCall]
     fixed: int  # how many tensors after x and y are parameters and buffers
     tensors: list[Tensor]
+    output_shape: tuple[int, ...]
     floats: list[float] = field(default_factory=list[float])
     draws: list[tuple[Draw, torch.Size]] = field(default_factory=list[tuple[Draw, torch.Size]])
     text: str = ""
     names: dict[Place, str] = field(default_factory=dict[Place, str])
 
     @classmethod
-    def read(cls, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor]) -> "Recording":
-        """Read a list of calls.
+    def read(
+        cls, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
+    ) -> "Recording":
+        """Read a list of calls that computed `gradients`.
 
         Raises:
-            Uncompilable: A tensor is on a GPU or not contiguous, or a random call is not supported.
+            Uncompilable: A tensor is on a GPU or not contiguous, a result is not float32, a parameter has no gradient,
+                or a random call is not supported.
         """
-        recording = cls(calls, len(fixed), [x, y, *fixed])
-        recording.text = _Reader(recording).read()
+        loss, output, of_parameters = gradients
+        results = [tensor for tensor in (loss, output, *of_parameters) if tensor is not None]
+        if len(results) < len(of_parameters) + 2:
+            raise Uncompilable("a parameter has no gradient")
+        for tensor in results:
+            if tensor.dtype != torch.float32:
+                raise Uncompilable(f"it computes in {str(tensor.dtype).removeprefix('torch.')}")
+        recording = cls(calls, len(fixed), [x, y, *fixed], tuple(output.shape))
+        text = _Reader(recording).read()
+        recording.text = "\n".join([text, *(recording.names.get(place(tensor), "") for tensor in results)])
         return recording
+
+    def forget_trace(self, fixed: Sequence[Tensor]) -> None:
+        """Keep only what playing needs, with `fixed` in place of the parameters and buffers that were recorded."""
+        if any(not tensor.is_contiguous() for tensor in fixed):
+            raise Uncompilable("a tensor is not contiguous")
+        of_batch = [tensor.to("meta") for tensor in self.tensors[:2]]
+        constants = self.tensors[2 + self.fixed :]
+        self.tensors = [*of_batch, *(tensor.detach() for tensor in (*fixed, *constants))]
+        self.calls = []
+        self.names.clear()
 
 
 class _Reader:
@@ -120,7 +143,8 @@ def _draw_of(name: str, call: OpCall) -> Draw:
     if not result.is_contiguous() or result.dtype != torch.float32:
         raise Uncompilable(f"{name} draws numbers that are not contiguous or not float32")
     if name in _IN_PLACE and not find_tensors(floats[1:]):
-        return lambda tensor: call.operator(tensor, *call.args[1:], **call.kwargs)
+        operator, more, named = call.operator, call.args[1:], call.kwargs  # not the call, which has tensors
+        return lambda tensor: operator(tensor, *more, **named)
     if name.rpartition(".")[0] in _UNIFORM:
         return Tensor.uniform_
     if name.rpartition(".")[0] in _NORMAL:

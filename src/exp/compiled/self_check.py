@@ -2,18 +2,17 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from exp.compiled.compile_step import CompiledWindow
-from exp.compiled.update_loops import describe_updates
+from exp.compiled.compiled_loop import CompiledLoop
+from exp.data.batches import Stack
 from exp.engine.step import EagerStep
 from exp.engine.tensor_state import TensorState
+from exp.engine.updates import BareUpdate
 
 # How far an update may be from the eager one, in units of the largest, and the loss, in units of itself.
 TOLERANCE = 1e-5
@@ -22,61 +21,38 @@ TOLERANCE = 1e-5
 _FACTOR = 4
 
 
-def state_tensors(optimizer: Optimizer) -> list[Tensor]:
-    """Return the tensors that a compiled step changes besides parameters and buffers, in its order."""
-    return [
-        optimizer.state[parameter][name]
-        for update, group in zip(describe_updates(optimizer), optimizer.param_groups, strict=True)
-        for parameter in group["params"]
-        for name in update.states
-    ]
-
-
-def update_numbers(optimizer: Optimizer, steps: int) -> Tensor:
-    """Return the numbers of the next updates [steps, count], for the optimizer's current hyperparameters."""
-    groups = zip(describe_updates(optimizer), optimizer.param_groups, strict=True)
-    first = count_steps(optimizer) + 1
-    counts = torch.arange(first, first + steps, dtype=torch.float64)
-    return torch.cat([update.numbers(group, counts) for update, group in groups], dim=1)
-
-
-def count_steps(optimizer: Optimizer) -> int:
-    """Return how many updates the optimizer has made; 0 if it does not count them."""
-    states: list[dict[str, Any]] = list(optimizer.state.values())
-    return int(states[0]["step"]) if states and "step" in states[0] else 0
-
-
-def add_steps(optimizer: Optimizer, steps: int) -> None:
-    """Count updates that a compiled step has made."""
-    for state in optimizer.state.values():
-        if "step" in state:
-            state["step"] += steps
-
-
 def find_difference(
-    eager: EagerStep, window: CompiledWindow, x: Tensor, y: Tensor, is_strict: bool = False
+    eager: EagerStep,
+    changed: Sequence[Tensor],
+    loop: CompiledLoop,
+    update: BareUpdate,
+    stack: Stack,
+    is_strict: bool = False,
 ) -> str | None:
     """Make an eager and a compiled step from the current state, and restore it.
 
-    Call it with gradients disabled, after the optimizer's first step.
+    Call it with gradients disabled, when the optimizer has its state.
 
     Args:
+        changed: All tensors that a step changes.
+        stack: One batch.
         is_strict: Whether the tolerance holds also where the eager step is further than it from one in float64.
 
     Returns:
         What differs by more than the tolerance; None if nothing does.
     """
-    optimizer = eager.optimizer
-    before = TensorState.save(_changed_tensors(eager), x.device)
+    (x, y), gradients = next(iter(stack)), [parameter.grad for parameter in eager.parameters]
+    before = TensorState.save(changed, x.device)
     try:
         theirs = _Results.of_step(eager, lambda: eager.update(x, y)[0])
         before.restore()
-        batch = x.unsqueeze(0), y.unsqueeze(0), update_numbers(optimizer, 1)
-        ours = _Results.of_step(eager, lambda: window.play(state_tensors(optimizer), *batch)[0][0])
+        ours = _Results.of_step(eager, lambda: loop.run(stack, update)[0][0])
         before.restore()
-        exact = None if is_strict or _first_difference(ours, theirs) is None else _step_in_float64(eager, x, y)
+        is_close = _first_difference(ours, theirs) is None
+        exact = None if is_strict or is_close else _step_in_float64(eager, x, y)
         return _first_difference(ours, theirs, exact)
     finally:
+        eager.set_gradients(gradients)
         before.restore()
 
 
@@ -98,18 +74,12 @@ def _by_name(eager: EagerStep) -> dict[str, Tensor]:
     """Return what a step changes: the parameters, the optimizer's tensors of each kind, and each buffer."""
     tensors = {"update": [parameter.data for parameter in eager.parameters]}
     for parameter in eager.parameters:
-        for name, value in eager.optimizer.state[parameter].items():
+        for name, value in eager.optimizer.state.get(parameter, {}).items():
             if name != "step" and isinstance(value, Tensor):
                 tensors.setdefault(name, []).append(value)
     for name, buffer in (*eager.model.named_buffers(), *eager.criterion.named_buffers()):
         tensors[f"buffer {name}"] = [buffer]
     return {name: torch.cat([value.flatten() for value in values]) for name, values in tensors.items()}
-
-
-def _changed_tensors(eager: EagerStep) -> list[Tensor]:
-    states = [value for state in eager.optimizer.state.values() for value in state.values()]
-    buffers = [*eager.model.buffers(), *eager.criterion.buffers()]
-    return [*(one.data for one in eager.parameters), *(one for one in states if isinstance(one, Tensor)), *buffers]
 
 
 def _first_difference(ours: _Results, theirs: _Results, exact: _Results | None = None) -> str | None:

@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 
 from exp.compiled.c_source import print_library
-from exp.compiled.core_operators import lower
+from exp.compiled.core_operators import CoreStep
 from exp.compiled.indices import element, identity
 from exp.compiled.kernels import Kernels
 from exp.compiled.operator_rules import TYPES
 from exp.compiled.recording import Recording
 from exp.compiled.scalars import Buffer, loads
-from exp.compiled.update_loops import Update, number_slots
+from exp.compiled.update_loops import UpdateLoop
 from exp.compiled.values import FLOAT, Value
-from exp.engine.step import Gradients
 
 
-def make_source(recording: Recording, gradients: Gradients, updates: Sequence[Update]) -> str:
+def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLoop]) -> str:
     """Return the library of a recorded step in C."""
-    step = lower(recording, gradients)
     inputs = [
         Buffer({0: "x", 1: "y"}.get(number, f"t{number}"), tensor.numel(), TYPES.get(tensor.dtype, FLOAT))
         for number, tensor in enumerate(recording.tensors)
@@ -24,7 +22,7 @@ def make_source(recording: Recording, gradients: Gradients, updates: Sequence[Up
     draws = [Buffer(f"random{number}", shape.numel()) for number, (_, shape) in enumerate(recording.draws)]
     states = _describe_states(updates, recording)
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
-    arguments = [*inputs, *draws, *(buffer for of_one in states for buffer in of_one), loss, outputs]
+    arguments = [*inputs, *draws, *states, loss, outputs]
     kernels = Kernels(arguments)
     kernels.add([step.loss, step.output, *step.gradients, *step.written.values()])
     kernels.copy(step.loss, loss, "loss")
@@ -40,19 +38,20 @@ def make_source(recording: Recording, gradients: Gradients, updates: Sequence[Up
         kernels.assign("new buffer", array.shape, [(element(target, index), element(array, index))])
     _add_updates(kernels, step.gradients, updates, len(inputs) + len(draws))
     per_step = [*inputs[:2], *draws, loss, outputs]
-    return print_library(kernels.kernels, arguments, per_step, sum(update.count for update in updates))
+    return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
 
 
-def _describe_states(updates: Sequence[Update], recording: Recording) -> list[list[Buffer]]:
-    """Return the buffers of the optimizer's tensors for each parameter."""
+def _describe_states(updates: Sequence[UpdateLoop], recording: Recording) -> list[Buffer]:
+    """Return the buffers of the optimizer's tensors, those of the first parameter first."""
     of_parameters = [update for update in updates for _ in range(update.parameters)]
     return [
-        [Buffer(f"{name}{number}", recording.tensors[2 + number].numel()) for name in update.states]
-        for number, update in enumerate(of_parameters)
+        Buffer(f"state{number}_{parameter}", recording.tensors[2 + parameter].numel())
+        for parameter, update in enumerate(of_parameters)
+        for number in range(update.states)
     ]
 
 
-def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence[Update], state: int) -> None:
+def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence[UpdateLoop], state: int) -> None:
     """Add a kernel for each parameter.
 
     Args:
@@ -60,16 +59,15 @@ def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence
     """
     parameter, number = 0, 0
     for update in updates:
-        numbers = number_slots(update, number)
-        number += update.count
         for gradient in gradients[parameter : parameter + update.parameters]:
-            places = [2 + parameter, *range(state, state + len(update.states))]
+            places = [2 + parameter, *range(state, state + update.states)]
             targets = [Value("input", (), gradient.shape, FLOAT, (place,)) for place in places]
-            results = update.results(targets[0], gradient, targets[1:], numbers)
+            results = update.results(targets[0], gradient, targets[1:], number)
             index = identity(len(gradient.shape))
             pairs = [
                 (element(kernels.array(target), index), kernels.scalar(result))
                 for target, result in zip(targets, results, strict=True)
             ]
-            kernels.assign(f"{update.kind} of parameter {parameter}", gradient.shape, pairs)
-            parameter, state = parameter + 1, state + len(update.states)
+            kernels.assign(f"update of parameter {parameter}", gradient.shape, pairs)
+            parameter, state = parameter + 1, state + update.states
+        number += 2 * update.numbers

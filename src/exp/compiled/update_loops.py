@@ -1,113 +1,107 @@
-"""The updates of torch.optim, element by element, and the numbers that each needs."""
+"""The updates of engine/update_functions.py element by element, up to rounding."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adagrad, Adam, RMSprop
 
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.values import FLOAT, Value, elementwise
-from exp.engine.optimizers import is_plain_torch
+from exp.compiled.values import FLOAT, Value, elementwise, where
+from exp.engine.update_functions import FUSED, PLAIN, UpdateFunction
+from exp.engine.updates import BareUpdate, GroupUpdate
 
-# The same for all updates of a window, or one for each [n].
-Number: TypeAlias = float | Tensor
-
-# Options of torch.optim that these updates do not implement.
-_UNSUPPORTED = ("maximize", "capturable", "differentiable", "amsgrad", "centered")
+# Parameter, gradient, state tensors, numbers n and 1 - n -> new parameter, new state tensors.
+Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value], Sequence[Value]], list[Value]]
 
 
 @dataclass(frozen=True)
-class Update:
+class UpdateLoop:
     """How the parameters of one group change.
 
     Attributes:
-        kind: The optimizer.
-        options: The terms of the update that are there: decay, decoupled, momentum, nesterov.
+        name: The function of engine/update_functions.py.
         parameters: How many parameters the group has.
+        states: How many tensors the optimizer keeps for each of them.
+        numbers: How many numbers the update takes.
     """
 
-    kind: str
-    options: tuple[str, ...]
+    name: str
     parameters: int
+    states: int
+    numbers: int
 
-    @property
-    def states(self) -> tuple[str, ...]:
-        """The names of the tensors that the optimizer keeps for each parameter."""
-        momentum = ("momentum_buffer",) if "momentum" in self.options else ()
-        return {"sgd": (), "adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",), "adagrad": ("sum",)}[
-            self.kind
-        ] + momentum
-
-    @property
-    def count(self) -> int:
-        """How many numbers an update takes."""
-        return 7
-
-    def numbers(self, group: Mapping[str, Any], steps: Tensor) -> Tensor:
-        """Return the numbers [n, count] of the updates that make `steps` [n] steps in all, computed in float64."""
-        lr, decay = float(group["lr"]), float(group["weight_decay"])
-        numbers = _NUMBERS[self.kind](group, steps)
-        result = torch.zeros(len(steps), self.count, dtype=torch.float64)
-        for column, number in enumerate(numbers):
-            result[:, column] = number
-        result[:, -1] = 1 - lr * decay if "decoupled" in self.options else decay
-        return result.float()
-
-    def results(self, p: Value, g: Value, states: Sequence[Value], numbers: Sequence[Value]) -> list[Value]:
+    def results(self, p: Value, g: Value, states: Sequence[Value], first_number: int) -> list[Value]:
         """Return the new values of a parameter and its states, for its gradient g."""
-        if "decoupled" in self.options:
-            p = p * numbers[-1]
-        elif "decay" in self.options:
-            g = g + numbers[-1] * p
-        return _RESULTS[self.kind](self, p, g, states, numbers)
+        places = range(first_number, first_number + 2 * self.numbers)
+        numbers = [Value("number_slot", (), (), FLOAT, (place,)) for place in places]
+        return _FORMULAS[self.name](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
 
 
-def describe_updates(optimizer: Optimizer) -> list[Update]:
+def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:
     """Return the update of each parameter group.
 
     Raises:
-        Uncompilable: The optimizer, or one of its options, is not supported.
+        Uncompilable: One of them is a kernel of torch's.
     """
-    name = type(optimizer).__name__
-    if type(optimizer) not in _KINDS or not is_plain_torch(optimizer):
-        raise Uncompilable(f"optimizer={name} is not compiled (supported: SGD, Adam, AdamW, RMSprop, Adagrad)")
-    updates: list[Update] = []
-    for group in optimizer.param_groups:
-        for option in _UNSUPPORTED:
-            if group.get(option):
-                raise Uncompilable(f"optimizer.{option}={group[option]} is not compiled")
-        present = {
-            "decay": bool(group["weight_decay"]) and not group.get("decoupled_weight_decay"),
-            "decoupled": bool(group["weight_decay"]) and bool(group.get("decoupled_weight_decay")),
-            "momentum": bool(group.get("momentum")),
-            "nesterov": bool(group.get("nesterov")),
-        }
-        options = tuple(option for option, is_present in present.items() if is_present)
-        updates.append(Update(_KINDS[type(optimizer)], options, len(group["params"])))
-    return updates
+    loops: list[UpdateLoop] = []
+    for group in update.groups:
+        name = group.function.__name__
+        if name not in _FORMULAS:
+            raise Uncompilable("optimizer.fused=true is a kernel of torch's")
+        numbers = len(group.numbers_of_next(1)[0])
+        loops.append(UpdateLoop(name, len(group.tensors[0]), len(_state_lists(group)), numbers))
+    return tuple(loops)
 
 
-def _sgd(update: Update, p: Value, g: Value, states: Sequence[Value], h: Sequence[Value]) -> list[Value]:
-    lr, momentum, kept = h[:3]
+def state_tensors(update: BareUpdate) -> list[Tensor]:
+    """Return the optimizer's tensors that the update changes, those of the first parameter first."""
+    return [
+        tensor for group in update.groups for tensors in zip(*_state_lists(group), strict=True) for tensor in tensors
+    ]
+
+
+def number_table(update: BareUpdate, count: int) -> Tensor:
+    """Return the numbers of the next updates: for each group n, then 1 - n, which would lose digits in float32."""
+    columns = [torch.empty(count, 0, dtype=torch.float64)]
+    for group in update.groups:
+        rows = group.numbers_of_next(count)
+        is_constant = rows[0] is rows[-1]
+        table = torch.tensor(rows[:1] if is_constant else rows, dtype=torch.float64)
+        columns += [part.expand(count, -1) for part in (table, 1 - table)]
+    return torch.cat(columns, dim=1).float()
+
+
+def _state_lists(group: GroupUpdate) -> list[list[Tensor]]:
+    return [tensors for tensors in group.tensors[1:] if tensors]
+
+
+def _sgd(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]) -> list[Value]:
+    lr, decay, momentum, _, nesterov = n
+    g = g + decay * p
     if not states:
         return [p - lr * g]
-    buffer = momentum * states[0] + kept * g
-    return [p - lr * (g + momentum * buffer if "nesterov" in update.options else buffer), buffer]
+    buffer = momentum * states[0] + complements[3] * g
+    return [p - lr * where(elementwise("ne", nesterov, 0), g + momentum * buffer, buffer), buffer]
 
 
-def _adam(_: Update, p: Value, g: Value, states: Sequence[Value], h: Sequence[Value]) -> list[Value]:
-    lr, kept, beta2, kept2, root, eps = h[:6]
-    average = states[0] + kept * (g - states[0])
-    square = beta2 * states[1] + kept2 * g * g
-    return [p - lr * (average / (elementwise("sqrt", square) / root + eps)), average, square]
+def _adam(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]) -> list[Value]:
+    shrink, decay, _, beta2, root_correction, eps, step_size = n
+    p = p * shrink
+    g = g + decay * p
+    mean = states[0] + complements[2] * (g - states[0])
+    square = beta2 * states[1] + complements[3] * g * g
+    return [p - step_size * (mean / (elementwise("sqrt", square) / root_correction + eps)), mean, square]
 
 
-def _rmsprop(_: Update, p: Value, g: Value, states: Sequence[Value], h: Sequence[Value]) -> list[Value]:
-    lr, momentum, alpha, kept, eps = h[:5]
-    square = alpha * states[0] + kept * g * g
+def _rmsprop(
+    p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]
+) -> list[Value]:
+    lr, decay, alpha, eps, momentum = n
+    g = g + decay * p
+    square = alpha * states[0] + complements[2] * g * g
     step = g / (elementwise("sqrt", square) + eps)
     if len(states) == 1:
         return [p - lr * step, square]
@@ -115,53 +109,21 @@ def _rmsprop(_: Update, p: Value, g: Value, states: Sequence[Value], h: Sequence
     return [p - lr * buffer, square, buffer]
 
 
-def _adagrad(_: Update, p: Value, g: Value, states: Sequence[Value], h: Sequence[Value]) -> list[Value]:
-    lr, eps = h[:2]
+def _adagrad(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+    lr, decay, eps = n
+    g = g + decay * p
     total = states[0] + g * g
     return [p - lr * (g / (elementwise("sqrt", total) + eps)), total]
 
 
-def _sgd_numbers(group: Mapping[str, Any], _: Tensor) -> list[Number]:
-    return [float(group["lr"]), group["momentum"], 1 - group["dampening"]]
+def _name(function: UpdateFunction) -> str:
+    return function.__name__
 
 
-def _adam_numbers(group: Mapping[str, Any], steps: Tensor) -> list[Number]:
-    beta1, beta2 = group["betas"]
-    root = (1 - beta2**steps).sqrt()
-    return [float(group["lr"]) / (1 - beta1**steps), 1 - beta1, beta2, 1 - beta2, root, group["eps"]]
-
-
-def _rmsprop_numbers(group: Mapping[str, Any], _: Tensor) -> list[Number]:
-    return [float(group["lr"]), group["momentum"], group["alpha"], 1 - group["alpha"], group["eps"]]
-
-
-def _adagrad_numbers(group: Mapping[str, Any], steps: Tensor) -> list[Number]:
-    return [float(group["lr"]) / (1 + (steps - 1) * group["lr_decay"]), group["eps"]]
-
-
-_KINDS: dict[type[Optimizer], str] = {
-    SGD: "sgd",
-    Adam: "adam",
-    AdamW: "adam",
-    RMSprop: "rmsprop",
-    Adagrad: "adagrad",
+_FORMULAS: dict[str, Formula] = {
+    _name(PLAIN[SGD].function): _sgd,
+    _name(FUSED[SGD].function): _sgd,
+    _name(PLAIN[Adam].function): _adam,
+    _name(PLAIN[RMSprop].function): _rmsprop,
+    _name(PLAIN[Adagrad].function): _adagrad,
 }
-
-_NUMBERS: dict[str, Callable[[Mapping[str, Any], Tensor], list[Number]]] = {
-    "sgd": _sgd_numbers,
-    "adam": _adam_numbers,
-    "rmsprop": _rmsprop_numbers,
-    "adagrad": _adagrad_numbers,
-}
-
-_RESULTS: dict[str, Callable[..., list[Value]]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "rmsprop": _rmsprop,
-    "adagrad": _adagrad,
-}
-
-
-def number_slots(update: Update, first: int) -> list[Value]:
-    """Return the numbers of an update, which are the caller's from `first` on."""
-    return [Value("number_slot", (), (), FLOAT, (first + number,)) for number in range(update.count)]

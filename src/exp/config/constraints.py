@@ -54,7 +54,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "batching.shuffle": (_SWITCH, "true"),
     "batching.drop_last": (_SWITCH, "false"),
     "batching.accumulate": (_COUNT, "4"),
-    "engine": (OneOf(("auto", "eager", "replay")), "auto"),
+    "engine": (OneOf(("auto", "eager", "replay", "compiled")), "auto"),
     "device.name": (Text(re.compile(r"[^\s,\[\]]+"), _ONE_DEVICE), "cuda:0"),
     "precision": (OneOf(("fp32", "tf32", "bf16", "fp16")), "bf16"),
     "compile": (_SWITCH, "true"),

@@ -58,9 +58,14 @@ class RecordedStep:
 
 @dataclass
 class RecordedSteps:
-    """The recorded steps of one model and loss."""
+    """The recorded steps of one model and loss.
+
+    Attributes:
+        compiled: Loops whose steps equal the eager ones up to rounding, by rows of a batch and ids of parameters.
+    """
 
     by_batch_size: dict[int, RecordedStep] = field(default_factory=dict[int, RecordedStep])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
+    compiled: dict[tuple[int, ...], FasterLoops] = field(default_factory=dict[tuple[int, ...], FasterLoops])
     forward: CompiledForward | None = None  # by torch.compile
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

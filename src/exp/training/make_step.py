@@ -5,6 +5,7 @@ from functools import partial
 
 from torch.amp import GradScaler
 
+from exp.compiled.compiled_step import CompiledStep
 from exp.config.schema import Config
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.recorded_step import RecordedSteps
@@ -30,18 +31,19 @@ def make_step(
     """Return the step that makes the updates of `eager`.
 
     Args:
-        config: Its `engine` is `replay` or `eager`; auto: replay if it saves time, unless torch.compile is used.
+        config: Its `engine` is `eager`, `replay` or `compiled`; auto: replay if it saves time, unless torch.compile is
+            used.
         scaler: The scale of the loss, for float16.
         recorded: What earlier jobs have compiled for the model; `forward` is set for later ones.
         steps: Number of updates in all.
         work: Rows of a step times parameters.
 
     Raises:
-        ConfigError: The step is to be both replayed and compiled.
+        ConfigError: Two engines are to make the steps.
     """
-    if config.compile and config.engine == "replay":
+    if config.compile and config.engine in ("replay", "compiled"):
         raise ConfigError(
-            "engine=replay compile=true: a step is replayed or compiled, not both",
+            f"engine={config.engine} compile=true: a step is replayed or compiled, not both",
             "engine=auto",
             key="engine",
             override="engine=auto",
@@ -55,5 +57,7 @@ def make_step(
         recorded.forward.notes.clear()
         eager = replace(eager, compiled=recorded.forward)
     if scaler is not None:
-        return ScaledStep(eager, scaler, _SCALED if is_replayed else None)
+        return ScaledStep(eager, scaler, _SCALED if is_replayed or config.engine == "compiled" else None)
+    if config.engine == "compiled":
+        return CompiledStep(eager, recorded, ReplayStep(eager, recorded))
     return ReplayStep(eager, recorded) if is_replayed else eager

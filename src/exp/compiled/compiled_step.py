@@ -1,0 +1,133 @@
+"""Make the steps of a run with compiled loops, which differ from eager steps by rounding: engine=compiled."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch.optim import Optimizer
+
+from exp.compiled.compiled_loop import CompiledLoop, record_step
+from exp.compiled.self_check import TOLERANCE, find_difference
+from exp.compiled.uncompilable import Uncompilable
+from exp.data.batches import Stack
+from exp.engine.recorded_step import RecordedSteps
+from exp.engine.step import EagerStep, Step, StepOutputs
+from exp.engine.step_tensors import StepTensors
+from exp.engine.update_functions import FUSED, PLAIN
+from exp.engine.updates import BareUpdate, make_update
+
+# A loop is checked before its first step, and again after so many steps, twice as many, and so on.
+_STEPS_BEFORE_CHECK = 1000
+
+_PROMISE = (
+    f"engine=compiled: each update equals that of the eager step from the same state up to {TOLERANCE:.0e} of the "
+    "largest; over many steps, differences grow as with any other rounding"
+)
+
+
+class CompiledStep:
+    """Makes the steps of `eager` up to rounding. Call it with gradients disabled.
+
+    What a step computes depends on the state before it alone, so a resumed run makes the same steps. If the step cannot
+    be compiled, or a compiled step differs from the eager one, `replay` makes all further steps.
+
+    Args:
+        recorded: Compiled loops of the same model and loss, for example of an earlier run. They are checked again.
+        replay: What makes the steps that are not compiled.
+    """
+
+    def __init__(self, eager: EagerStep, recorded: RecordedSteps, replay: Step) -> None:
+        self._eager = eager
+        self._loops = recorded.compiled
+        self._replay = replay
+        self._tensors = StepTensors(eager, [])
+        self._update: BareUpdate | None = None
+        self._state_of_update: list[object] = []
+        self._until_check: dict[CompiledLoop, int] = {}
+        self._between_checks: dict[CompiledLoop, int] = {}
+        self._notes = [_PROMISE]
+        self._reason: str | None = None
+
+    @property
+    def fallback_reason(self) -> str | None:
+        return self._replay.fallback_reason if self._reason is not None else None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return [*self._notes, *self._replay.notes]
+
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
+        outputs = StepOutputs()
+        for stack in stacks:
+            rest = stack
+            if self._reason is None and len(rest) and not _has_state(self._eager.optimizer):
+                first, rest = rest.split(1)  # the eager step creates the optimizer's state
+                outputs.add(*self._eager.update(*next(iter(first))))
+                self._eager.set_gradients([None] * len(self._eager.parameters))
+            if len(rest):
+                outputs.extend(self._make_steps(rest))
+        return outputs
+
+    def _make_steps(self, stack: Stack) -> StepOutputs:
+        if self._reason is None:
+            try:
+                update = self._choose_update()
+                loop = self._find_loop(stack, update)
+                self._check(loop, update, stack)
+                outputs = StepOutputs()
+                outputs.add(*loop.run(stack, update)[:2])
+                self._until_check[loop] -= len(stack)
+                return outputs
+            except Uncompilable as error:
+                self._reason = str(error)
+                self._notes.append(f"engine=replay is in use: {self._reason}")
+        return self._replay([stack])
+
+    def _choose_update(self) -> BareUpdate:
+        """Return the optimizer's update, with the tensors of its state as it is now."""
+        optimizer = self._eager.optimizer
+        state: list[object] = [bool(group.get("momentum")) for group in optimizer.param_groups]
+        state += [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]
+        if self._update is None or state != self._state_of_update:
+            self._update, self._state_of_update = make_update(optimizer), state
+        if self._update is None:
+            raise Uncompilable(f"the update of {type(optimizer).__name__} with these options is not compiled")
+        return self._update
+
+    def _find_loop(self, stack: Stack, update: BareUpdate) -> CompiledLoop:
+        """Return the loop for batches of this size, recorded and compiled if it is the first of them."""
+        key = (stack.batch_size, *map(id, self._eager.parameters))
+        if key not in self._loops:
+            self._loops[key] = record_step(self._eager, *next(iter(stack)))
+        loop = self._loops[key].find(update, len(stack))
+        assert isinstance(loop, CompiledLoop)
+        if loop not in self._until_check:
+            self._until_check[loop], self._between_checks[loop] = 0, _STEPS_BEFORE_CHECK
+            if loop.seconds is not None:
+                rows = f"{stack.batch_size:,} rows"
+                self._notes.append(f"engine=compiled: compiling the step for {rows} took {loop.seconds:.1f} s")
+                loop.seconds = None
+        return loop
+
+    def _check(self, loop: CompiledLoop, update: BareUpdate, stack: Stack) -> None:
+        """Compare the loop's step on the first batch with the eager one, if this is due."""
+        if self._until_check[loop] > 0:
+            return
+        with torch.no_grad():
+            difference = find_difference(self._eager, self._tensors.changed, loop, update, stack.split(1)[0])
+        if difference is not None:
+            raise Uncompilable(difference)
+        self._until_check[loop] = self._between_checks[loop]
+        self._between_checks[loop] *= 2
+
+
+def _has_state(optimizer: Optimizer) -> bool:
+    """Return whether the optimizer has all tensors that its update needs."""
+    for group in optimizer.param_groups:
+        kind = (FUSED if group.get("fused") else PLAIN).get(type(optimizer))
+        if kind is None:
+            return True  # its update will not be compiled
+        needed = {name for name in kind.states if name != "momentum_buffer" or group["momentum"]}
+        needed |= {"step"} if kind.counts else set()
+        if any(needed - optimizer.state.get(parameter, {}).keys() for parameter in group["params"]):
+            return False
+    return True

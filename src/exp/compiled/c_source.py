@@ -34,7 +34,7 @@ def print_library(
 
     Args:
         arguments: The tensors, in the order in which their addresses are passed.
-        per_step: Those that have other elements for each step.
+        per_step: Those that have other elements for each step, besides x and y.
         numbers: How many numbers each update takes.
     """
     offsets, size = plan_memory(kernels)
@@ -53,11 +53,12 @@ def print_library(
             *functions,
             f"const int64_t work_bytes = {size};",
             "",
-            "void play(int64_t steps, void *const *tensors, const float *floats, const float *numbers, char *work,",
-            "          sgemm_function *sgemm) {",
+            "void play(int64_t steps, int64_t x_step, int64_t y_step, void *const *tensors, const float *floats,",
+            "          const float *numbers, char *work, sgemm_function *sgemm) {",
             *pointers,
             "    for (int64_t step = 0; step < steps; step++) {",
             *(f"        {call}" for call in calls),
+            "        x += x_step, y += y_step;",
             *(f"        {one.name} += {one.size};" for one in per_step),
             f"        numbers += {numbers};",
             "    }",

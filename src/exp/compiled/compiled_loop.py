@@ -16,6 +16,7 @@ from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import describe_update, number_table, state_tensors
 from exp.data.batches import Stack
+from exp.data.seeding import get_global_streams, set_global_streams
 from exp.engine.optimizers import without_dynamo
 from exp.engine.python_loop import LoopOutputs
 from exp.engine.side_effects import first_difference, observable_state
@@ -41,7 +42,7 @@ class CompiledLoop:
         self._work = torch.empty(ctypes.c_int64.in_dll(library, "work_bytes").value + 64, dtype=torch.uint8)
         self._play = library.play
         self._play.restype = None
-        self._play.argtypes = [ctypes.c_int64, *(ctypes.c_void_p,) * 5]
+        self._play.argtypes = [*(ctypes.c_int64,) * 3, *(ctypes.c_void_p,) * 5]
 
     def run(self, stack: Stack, update: Update) -> LoopOutputs:
         """Make the steps: parameters, buffers and the optimizer's tensors change in place.
@@ -55,7 +56,8 @@ class CompiledLoop:
         assert isinstance(update, BareUpdate)
         steps, recording = len(stack), self._recording
         for batches, of_one in zip((stack.x, stack.y), recording.tensors[:2], strict=True):
-            if batches.shape[1:] != of_one.shape or batches.dtype != of_one.dtype or not batches.is_contiguous():
+            first = batches[0]  # batches may be further apart than their size
+            if first.shape != of_one.shape or first.dtype != of_one.dtype or not first.is_contiguous():
                 raise Uncompilable("the batches are not like the first one, or not contiguous")
         losses, outputs = torch.empty(steps), torch.empty(steps, *recording.output_shape)
         drawn = [torch.empty(steps, *shape) for _, shape in recording.draws]
@@ -66,7 +68,7 @@ class CompiledLoop:
         pointers = (ctypes.c_void_p * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
         numbers, work = number_table(update, steps), self._work.data_ptr()
         arguments = self._floats.data_ptr(), numbers.data_ptr(), work + -work % 64, sgemm_address()
-        self._play(steps, pointers, *arguments)
+        self._play(steps, stack.x.stride(0), stack.y.stride(0), pointers, *arguments)
         update.finish(steps)
         return losses, outputs.flatten(0, 1), []
 
@@ -138,13 +140,15 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> CompiledLoops:
         raise Uncompilable(f"the model cannot be copied: {error}") from error
     with without_dynamo():
         twin = EagerStep(model, criterion, SGD(parameters), eager.clip_grad_norm, eager.precision, eager.pieces)
-    random, before = get_random_state(x.device), observable_state((model, criterion))
+    random, streams = get_random_state(x.device), get_global_streams()
+    before = observable_state((model, criterion))
     try:
         with Trace() as trace:
             gradients = twin.compute_gradients(x, y)
+        changed = first_difference(before, observable_state((model, criterion)))
     finally:
         set_random_state(random, x.device)
-    changed = first_difference(before, observable_state((model, criterion)))
+        set_global_streams(streams)
     reason = f"each step changes {changed}, which a compiled step would not" if changed else trace.fallback_reason
     if reason is not None:
         raise Uncompilable(reason)

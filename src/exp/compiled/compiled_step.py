@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch.optim import Optimizer
 
 from exp.compiled.compiled_loop import CompiledLoop, record_step
@@ -14,9 +13,7 @@ from exp.engine.step import EagerStep, Step, StepOutputs
 from exp.engine.step_tensors import StepTensors
 from exp.engine.update_functions import FUSED, PLAIN
 from exp.engine.updates import BareUpdate, make_update
-
-# A loop is checked before its first step, and again after so many steps, twice as many, and so on.
-_STEPS_BEFORE_CHECK = 1000
+from exp.errors import pluralize
 
 _PROMISE = (
     f"engine=compiled: each update equals that of the eager step from the same state up to {TOLERANCE:.0e} of the "
@@ -42,8 +39,7 @@ class CompiledStep:
         self._tensors = StepTensors(eager, [])
         self._update: BareUpdate | None = None
         self._state_of_update: list[object] = []
-        self._until_check: dict[CompiledLoop, int] = {}
-        self._between_checks: dict[CompiledLoop, int] = {}
+        self._checked: set[CompiledLoop] = set()
         self._notes = [_PROMISE]
         self._reason: str | None = None
 
@@ -75,7 +71,6 @@ class CompiledStep:
                 self._check(loop, update, stack)
                 outputs = StepOutputs()
                 outputs.add(*loop.run(stack, update)[:2])
-                self._until_check[loop] -= len(stack)
                 return outputs
             except Uncompilable as error:
                 self._reason = str(error)
@@ -100,24 +95,24 @@ class CompiledStep:
             self._loops[key] = record_step(self._eager, *next(iter(stack)))
         loop = self._loops[key].find(update, len(stack))
         assert isinstance(loop, CompiledLoop)
-        if loop not in self._until_check:
-            self._until_check[loop], self._between_checks[loop] = 0, _STEPS_BEFORE_CHECK
-            if loop.seconds is not None:
-                rows = f"{stack.batch_size:,} rows"
-                self._notes.append(f"engine=compiled: compiling the step for {rows} took {loop.seconds:.1f} s")
-                loop.seconds = None
+        if loop.seconds is not None:
+            rows = pluralize(stack.batch_size, "row")
+            self._notes.append(f"engine=compiled: compiling the step for {rows} took {loop.seconds:.1f} s")
+            loop.seconds = None
         return loop
 
+    def check_again(self) -> None:
+        """Check all loops again before their next steps."""
+        self._checked.clear()
+
     def _check(self, loop: CompiledLoop, update: BareUpdate, stack: Stack) -> None:
-        """Compare the loop's step on the first batch with the eager one, if this is due."""
-        if self._until_check[loop] > 0:
+        """Compare the loop's step on the first batch with the eager one, unless it has been checked."""
+        if loop in self._checked:
             return
-        with torch.no_grad():
-            difference = find_difference(self._eager, self._tensors.changed, loop, update, stack.split(1)[0])
+        difference = find_difference(self._eager, self._tensors.changed, loop, update, stack.split(1)[0])
         if difference is not None:
             raise Uncompilable(difference)
-        self._until_check[loop] = self._between_checks[loop]
-        self._between_checks[loop] *= 2
+        self._checked.add(loop)
 
 
 def _has_state(optimizer: Optimizer) -> bool:

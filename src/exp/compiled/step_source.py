@@ -37,7 +37,7 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
         target = kernels.array(Value("input", (), array.shape, array.buffer.type, (number,)))
         kernels.assign("new buffer", array.shape, [(element(target, index), element(array, index))])
     _add_updates(kernels, step.gradients, updates, len(inputs) + len(draws))
-    per_step = [*inputs[:2], *draws, loss, outputs]
+    per_step = [*draws, loss, outputs]
     return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
 
 

@@ -70,6 +70,8 @@ class ReplayStep:
         slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
         return [*slower[:1], *eager_notes(self.fallback_reason)]
 
+    def check_again(self) -> None: ...
+
     def stage(self, batch_size: int) -> Stage:
         """Return how the next step is made if its batch has `batch_size` rows."""
         return self._choose(batch_size, 1)[0]

@@ -35,6 +35,8 @@ class ScaledStep:
             outputs.add(*self._update(x, y))
         return outputs
 
+    def check_again(self) -> None: ...
+
     def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""
         eager, scaler = self.eager, self.scaler

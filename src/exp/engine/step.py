@@ -41,6 +41,10 @@ class Step(Protocol):
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs: ...
 
+    def check_again(self) -> None:
+        """Compare the next step with the eager one, if steps may differ from those. It is called at each save."""
+        ...
+
     @property
     def fallback_reason(self) -> str | None:
         """Why replay was requested and eager steps are made instead; None if that is not the case."""
@@ -86,6 +90,8 @@ class EagerStep:
         for x, y in chain.from_iterable(stacks):
             outputs.add(*self.update(x, y))
         return outputs
+
+    def check_again(self) -> None: ...
 
     def update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""

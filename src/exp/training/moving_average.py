@@ -44,6 +44,9 @@ class AveragedStep:
     def notes(self) -> Sequence[str]:
         return self.inner.notes
 
+    def check_again(self) -> None:
+        self.inner.check_again()
+
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()
         for stack in stacks:

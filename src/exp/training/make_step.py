@@ -5,7 +5,6 @@ from functools import partial
 
 from torch.amp import GradScaler
 
-from exp.compiled.compiled_step import CompiledStep
 from exp.config.schema import Config
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.recorded_step import RecordedSteps
@@ -59,5 +58,7 @@ def make_step(
     if scaler is not None:
         return ScaledStep(eager, scaler, _SCALED if is_replayed or config.engine == "compiled" else None)
     if config.engine == "compiled":
+        from exp.compiled.compiled_step import CompiledStep  # Lazy: most runs do not need the compiler.
+
         return CompiledStep(eager, recorded, ReplayStep(eager, recorded))
     return ReplayStep(eager, recorded) if is_replayed else eager

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from exp.compiled.compiled_loop import CompiledLoop, CompiledLoops, record_step
+from exp.compiled.compile_step import CompiledLoops, record_step
+from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import find_difference
 from exp.data.batches import Stack
 from exp.engine.step import EagerStep

@@ -11,7 +11,7 @@ from compiling import check_steps, compile_training
 from conftest import one_in
 from torch import Tensor, nn, optim
 
-from exp.compiled.compiled_loop import record_step
+from exp.compiled.compile_step import record_step
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import describe_update, number_table
 from exp.engine.step import EagerStep

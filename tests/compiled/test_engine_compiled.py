@@ -116,7 +116,7 @@ class Drawing(nn.Linear):
     ("layer", "reason"), [(Counting, "each step changes calls of Counting"), (Drawing, "the state of random")]
 )
 def test_a_model_with_state_of_its_own_is_not_changed_by_recording(layer: Callable[..., nn.Module], reason: str):
-    from exp.compiled.compiled_loop import record_step
+    from exp.compiled.compile_step import record_step
     from exp.engine.step import EagerStep
 
     model = layer(3, 2)

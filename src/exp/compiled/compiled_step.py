@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from torch.optim import Optimizer
 
-from exp.compiled.compiled_loop import CompiledLoop, record_step
+from exp.compiled.compile_step import record_step
+from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import TOLERANCE, find_difference
 from exp.compiled.uncompilable import Uncompilable
 from exp.data.batches import Stack

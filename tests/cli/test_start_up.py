@@ -58,9 +58,29 @@ def test_completion_does_not_import_torch(tmp_path: Path):
     assert modules.isdisjoint(HEAVY)
 
 
+# Neither a run nor its figures need these.
+NEVER_IN_A_RUN = {"sklearn", "scipy", "pandas", "matplotlib.pyplot", "torch._dynamo", "sympy"}
+
+
 def test_a_run_imports_only_what_it_uses(tmp_path: Path):
-    """No scikit-learn, matplotlib or jinja2 unless they are needed, and never torch.compile."""
+    """No matplotlib or jinja2 without figures."""
     schedule = ["scheduler=step", "optimizer=adam"]
     modules = imported(tmp_path, "dataset=xor", "figures=false", "epochs=300", *schedule)
     assert "torch" in modules
-    assert modules.isdisjoint({"sklearn", "matplotlib", "jinja2", "torch._dynamo", "sympy", "pandas"})
+    assert modules.isdisjoint({*NEVER_IN_A_RUN, "matplotlib", "jinja2"})
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "dataset=cancer",
+        *(
+            pytest.param(f"dataset={name}", marks=pytest.mark.slow)
+            for name in ("iris", "wine", "digits", "diabetes", "moons", "moons scaler=standard")
+        ),
+    ],
+)
+def test_a_run_with_figures_on_a_shipped_dataset_imports_no_scikit_learn(typed: str, tmp_path: Path):
+    modules = imported(tmp_path, *typed.replace(" ", " dataset.").split(), "epochs=1")
+    assert "matplotlib" in modules
+    assert modules.isdisjoint(NEVER_IN_A_RUN)

@@ -34,6 +34,24 @@ def test_standard_is_scikit_learns_to_the_bit():
     assert (StandardScaler.fit(x).transform(x) == reference.StandardScaler().fit_transform(x)).all()
 
 
+@given(
+    arrays.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 40), st.just(3)),
+        elements=st.one_of(st.floats(-1e30, 1e30), st.sampled_from([0.0, -0.0, 1.0, 1e8, 1e8 + 1, 1e-300])),
+    ),
+    st.sampled_from("CF"),
+)
+@settings(max_examples=300, deadline=None)
+def test_standard_has_the_mean_and_scale_of_scikit_learn(x: np.ndarray, order: Any):
+    """But for constant columns with a large mean, which it scales by the mean."""
+    x = np.asarray(x, order=order)
+    scaler, fitted = StandardScaler.fit(x), reference.StandardScaler().fit(x)
+    assert np.array(scaler.mean).tobytes() == fitted.mean_.tobytes()
+    scale = np.where((fitted.scale_ == 1) & (np.abs(fitted.mean_) > 1e6), np.abs(fitted.mean_), fitted.scale_)
+    assert np.array(scaler.scale).tobytes() == scale.tobytes()
+
+
 def test_robust_is_scikit_learns_before_the_clip():
     x = table()[:, :3]
     z = reference.RobustScaler().fit_transform(x)

@@ -1,5 +1,7 @@
 """The rows of a run: its dataset loaded and divided, in memory or in mapped files."""
 
+from typing import Any
+
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
@@ -14,6 +16,7 @@ from exp.data.mapped.write import Choices
 from exp.data.memory import FeaturesTooLargeError
 from exp.data.prepare import prepare
 from exp.data.seeding import seed_everything
+from exp.data.shipped import load_shipped
 from exp.data.splits import Splits
 from exp.data.storage import Storage, choose_storage, list_files
 from exp.training.build_model import codes_above
@@ -37,8 +40,7 @@ def load_splits(config: Config, cache: JobCache) -> Splits:
                 raise
             storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
         del dataset
-    # The keys that exp reads are in the choices, or do not change the rows.
-    node = {key: value for key, value in config.dataset.items() if key not in READ_BY_EXP["dataset"]}
+    node = _without_own_keys(config.dataset)  # these are in the choices, or do not change the rows
     data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
     return data if storage.note is None else data.with_note(storage.note)
 
@@ -52,9 +54,17 @@ def load_dataset(config: Config) -> Dataset:
 
 def _load(config: Config, scratch: Scratch | None) -> Dataset:
     seed_everything(config.seed)  # a dataset function may draw
-    reads_files = config.dataset["_target_"] in FILE_DATASETS
-    passed = {"scratch": scratch} if scratch is not None and reads_files else {}
-    return as_dataset(instantiate("dataset", config.dataset, **passed), scratch)
+    node = config.dataset
+    shipped = load_shipped(**_without_own_keys(node))
+    if shipped is not None:
+        return as_dataset(shipped, scratch)
+    passed = {"scratch": scratch} if scratch is not None and node["_target_"] in FILE_DATASETS else {}
+    return as_dataset(instantiate("dataset", node, **passed), scratch)
+
+
+def _without_own_keys(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the dataset's node without the keys that exp reads: its target and the arguments of that."""
+    return {key: value for key, value in node.items() if key not in READ_BY_EXP["dataset"]}
 
 
 def _choices_of(config: Config) -> Choices:

@@ -62,7 +62,7 @@ def _list_process_limits() -> list[int]:
 def _list_group_limits() -> list[int]:
     """Return what is left of the limits of this process's control groups, such as those of a container or a job."""
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = _GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     limits: list[int] = []
@@ -74,6 +74,8 @@ def _list_group_limits() -> list[int]:
                 limits += _read_limit(folder, *names) if str(folder).startswith(root) else []
     return limits
 
+
+_GROUPS = Path("/proc/self/cgroup")
 
 # Where the control groups of the second and of the first version are, and the files of their limit and their use.
 _ROOTS = {
@@ -98,5 +100,6 @@ def _read_cache(folder: Path) -> int:
         lines = (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    values = dict(line.split() for line in lines if line.startswith(("inactive_file ", "total_inactive_file ")))
-    return int(values.get("total_inactive_file", values.get("inactive_file", "0")))
+    values = {name: int(value) for name, value in map(str.split, lines)}
+    total = "total_" if "total_active_file" in values else ""  # with the groups below: always so in the second version
+    return values.get(f"{total}inactive_file", 0) + values.get(f"{total}active_file", 0)

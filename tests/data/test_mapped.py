@@ -4,6 +4,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -128,6 +129,41 @@ def test_rows_of_a_large_map_are_taken_and_its_pages_released(tmp_path: Path, mo
     x[3] = -1  # stays in this process, until its pages are released
     maps.release_pages(x)
     assert torch.equal(torch.cat(list(maps.iterate_parts(x, 999))), torch.from_numpy(values))
+
+
+def vm_flags(array: torch.Tensor) -> set[str]:
+    """Return what the kernel says of the pages around the first value: rr is read at random, sr in sequence."""
+    is_here = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            is_here = int(match[1], 16) <= array.data_ptr() < int(match[2], 16)
+        elif is_here and line.startswith("VmFlags:"):
+            return set(line.split()[1:])
+    raise AssertionError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/smaps")
+def test_a_large_map_is_not_read_ahead_for_rows_in_random_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The system would read megabytes for each row of a file that is larger than memory."""
+    monkeypatch.setattr(maps, "_MAY_STAY", 0)
+    np.arange(20000, dtype=np.float32).tofile(tmp_path / "x")
+    x = torch.from_numpy(maps.map_array(tmp_path / "x", np.float32, (5000, 4)))
+    during: list[set[str]] = []
+    select = torch.index_select
+
+    def record(*arguments: Any, **options: Any) -> torch.Tensor:
+        during.append(vm_flags(x))
+        return select(*arguments, **options)
+
+    parts = maps.iterate_parts(x, 2500)
+    assert "sr" in vm_flags(next(parts))
+    monkeypatch.setattr(torch, "index_select", record)
+    maps.take_rows(x, torch.randperm(5000)[:200])
+    assert len(during) == 1
+    assert "rr" in during[0]
+    assert not {"rr", "sr"} & vm_flags(x)
+    assert len(list(parts)) == 1
+    assert not {"rr", "sr"} & vm_flags(x)
 
 
 def test_files_too_large_for_memory_are_mapped_or_refused(monkeypatch: pytest.MonkeyPatch):

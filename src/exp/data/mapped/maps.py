@@ -4,7 +4,8 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def release_pages(rows: Tensor | NDArray[Any]) -> None:
 
     The next use reads them again, as a rule from the system's cache.
     """
-    mapped = _find(rows)
-    if mapped is not None and len(mapped) > _MAY_STAY:
+    mapped = _find_large(rows)
+    if mapped is not None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
@@ -65,14 +66,15 @@ def is_mapped(rows: Tensor | NDArray[Any]) -> bool:
 
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return a copy of the `rows` [B] of x [N, ...]."""
-    mapped = _find(x)
-    if mapped is None or len(mapped) <= _MAY_STAY:
+    mapped = _find_large(x)
+    if mapped is None:
         return x.index_select(0, rows)
     taken = x.new_empty(len(rows), *x.shape[1:])
-    for start in range(0, len(rows), _ROWS_TO_TAKE):
-        part = slice(start, start + _ROWS_TO_TAKE)
-        torch.index_select(x, 0, rows[part], out=taken[part])
-        mapped.madvise(mmap.MADV_DONTNEED)
+    with _access(mapped, mmap.MADV_RANDOM):
+        for start in range(0, len(rows), _ROWS_TO_TAKE):
+            part = slice(start, start + _ROWS_TO_TAKE)
+            torch.index_select(x, 0, rows[part], out=taken[part])
+            mapped.madvise(mmap.MADV_DONTNEED)
     return taken
 
 
@@ -81,9 +83,10 @@ def iterate_parts(x: Tensor, size: int) -> Iterator[Tensor]:
 
     Use a part before the next one is taken.
     """
-    for part in torch.split(x, size):
-        yield part
-        release_pages(x)
+    with _access(_find_large(x), mmap.MADV_SEQUENTIAL):
+        for part in torch.split(x, size):
+            yield part
+            release_pages(x)
 
 
 def iterate_blocks(x: NDArray[Any], values: int = 2**22) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -97,6 +100,24 @@ def iterate_blocks(x: NDArray[Any], values: int = 2**22) -> Iterator[tuple[int, 
 def as_bytes(array: NDArray[Any]) -> memoryview:
     """Return the content of a contiguous array."""
     return array.reshape(-1).view(np.uint8).data
+
+
+@contextmanager
+def _access(mapped: mmap.mmap | None, advice: int) -> Generator[None]:
+    """Tell the system how the file is read: it reads megabytes ahead of a page, unless the order is random."""
+    if mapped is not None:
+        mapped.madvise(advice)
+    try:
+        yield
+    finally:
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_NORMAL)
+
+
+def _find_large(rows: Tensor | NDArray[Any]) -> mmap.mmap | None:
+    """Return the map that holds `rows` if not all of it may stay in memory."""
+    mapped = _find(rows)
+    return mapped if mapped is not None and len(mapped) > _MAY_STAY else None
 
 
 def _find(rows: Tensor | NDArray[Any]) -> mmap.mmap | None:

@@ -32,6 +32,13 @@ def pluralize(count: int, what: str) -> str:
     return f"{count:,} {what if count == 1 else plural}"
 
 
+def format_bytes(count: int) -> str:
+    """1.2 GiB, 34.5 MB, 0.8 kB."""
+    if count >= 2**30 / 10:
+        return f"{count / 2**30:,.1f} GiB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
 def display_path(folder: Path) -> Path:
     """Return the folder relative to the current one, if it is inside."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

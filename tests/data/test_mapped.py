@@ -1,5 +1,6 @@
 """dataset.storage: rows in mapped files are those in memory, to the bit, and need little memory."""
 
+import errno
 import hashlib
 import io
 import lzma
@@ -173,7 +174,7 @@ def test_files_too_large_for_memory_are_mapped_or_refused(monkeypatch: pytest.Mo
     line = "dataset=arrays dataset.path=x.npy dataset.y_path=y.npy".split()
     with pytest.raises(DataError) as caught:
         build(config_of(*line, "dataset.storage=memory"))
-    assert "to load x.npy needs about 0.0 GiB of memory" in str(caught.value)
+    assert "to load x.npy needs about 0.2 MB of memory, and 0.1 MB are available" in str(caught.value)
     assert caught.value.override == "dataset.storage=mapped"
     data = build(config_of(*line)).data
     assert maps.is_mapped(data.train.x)
@@ -216,8 +217,21 @@ def test_a_full_disk_is_an_error_before_anything_is_written(monkeypatch: pytest.
     write_arrays()
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"the prepared dataset needs 0.0 GiB in .*cache, but 0.0 GiB are free"):
+    with pytest.raises(DataError, match=r"the prepared dataset needs at least 8.0 kB in .*cache, but 1.0 kB are free"):
         build(config_of("dataset=arrays", "dataset.path=wide.npz", "dataset.storage=mapped"))
+    assert not [path for path in cache_folder().iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("function", ["posix_fallocate", "pwrite", "fsync"])
+def test_a_disk_that_another_process_fills_is_an_error(function: str, monkeypatch: pytest.MonkeyPatch):
+    """Not a bus error, with which the system answers the use of a mapped page that the disk has no place for."""
+    write_arrays()
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, full)
+        with pytest.raises(DataError, match=r"the disk of .*cache became full while the dataset was prepared\n"):
+            build(config_of("dataset=arrays", "dataset.path=small.npz", "dataset.storage=mapped"))
+    assert full.called
     assert not [path for path in cache_folder().iterdir() if path.is_dir()]
 
 

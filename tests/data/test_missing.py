@@ -140,5 +140,5 @@ def test_rows_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(memory, "available_memory", lambda: 2**20)
     memory.check_memory(1000, 100)
-    with pytest.raises(DataError, match=r"10,000 rows of 100 features need 0\.0 GiB.*0\.0 GiB are available"):
+    with pytest.raises(DataError, match=r"10,000 rows of 100 features need 8\.0 MB.*1\.0 MB are available"):
         memory.check_memory(10_000, 100)

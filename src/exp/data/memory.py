@@ -3,7 +3,7 @@
 import resource
 from pathlib import Path
 
-from exp.errors import DataError
+from exp.errors import DataError, format_bytes
 
 _BYTES = 4  # of a feature in float32
 
@@ -23,8 +23,8 @@ def check_memory(rows: int, features: int) -> None:
     needed, available = rows * features * _BYTES * _COPIES, available_memory()
     if available is not None and needed > available:
         raise FeaturesTooLargeError(
-            f"dataset: {rows:,} rows of {features:,} features need {needed / 2**30:.1f} GiB of memory, but "
-            f"{available / 2**30:.1f} GiB are available",
+            f"dataset: {rows:,} rows of {features:,} features need {format_bytes(needed)} of memory, but "
+            f"{format_bytes(available)} are available",
             "dataset.storage=mapped, or fewer features, such as dataset.max_categories=20 or 'dataset.drop=[...]'",
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from exp.data.estimate import estimate_memory
 from exp.data.input_files import DATA_PATHS, FILE_DATASETS, find_files
 from exp.data.memory import available_memory
-from exp.errors import DataError
+from exp.errors import DataError, format_bytes
 
 _MAPPED = "dataset.storage=mapped"
 
@@ -35,7 +35,7 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
     needed, available = estimate_memory(node, list_files(node)), available_memory()
     if needed is None or available is None or needed <= available:
         return Storage(is_mapped=False)
-    what = f"to load {node['path']} needs about {needed / 2**30:.1f} GiB of memory, and {available / 2**30:.1f} GiB are"
+    what = f"to load {node['path']} needs about {format_bytes(needed)} of memory, and {format_bytes(available)} are"
     if choice == "memory":
         raise DataError(f"dataset.storage=memory: {what} available", _MAPPED, key="dataset.storage", override=_MAPPED)
     return Storage(is_mapped=True, note=f"rows in mapped files ({_MAPPED}): {what} available")

@@ -13,7 +13,7 @@ from exp.data.mapped.maps import is_mapped
 from exp.data.memory import available_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
-from exp.errors import ConfigError, as_yaml
+from exp.errors import ConfigError, as_yaml, format_bytes
 from exp.models.number_embeddings import Piecewise
 from exp.training.weights import without_weights
 
@@ -82,7 +82,7 @@ def fit_initial(model: nn.Module, train: Split) -> None:
     if is_fitted and is_mapped(train.x) and available is not None and needed > available:
         raise ConfigError(
             f"model: {type(model).__name__} fits its embedding to all training rows in memory, which needs "
-            f"{needed / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are available",
+            f"{format_bytes(needed)}, and {format_bytes(available)} are available",
             "model.embedding=null, or model=mlp",
             key="model.embedding",
             override="model.embedding=null",

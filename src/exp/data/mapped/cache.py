@@ -1,5 +1,6 @@
 """The folder of prepared datasets: a folder for each, named by a hash of what it is made of."""
 
+import errno
 import hashlib
 import os
 import re
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exp.errors import DataError, pluralize
+from exp.errors import DataError, format_bytes, pluralize
 
 try:
     import fcntl
@@ -78,15 +79,18 @@ def find_or_write(content: str, label: str, write: Callable[[Path], None]) -> Pa
             shutil.rmtree(left, ignore_errors=True)
         if folder.is_dir():
             return folder
-        unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{key}-"))  # only its owner may read it
+        with _cache_errors(cache):  # only its owner may read it
+            unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{key}-"))
         try:
             write(unfinished)
             (unfinished / LABEL).write_text(label, encoding="utf-8")
             unfinished.rename(folder)
         except BaseException as error:
             shutil.rmtree(unfinished, ignore_errors=True)
-            if isinstance(error, OSError) and folder.is_dir():  # without locks: another process was faster
-                return folder
+            if isinstance(error, OSError):
+                if folder.is_dir():  # without locks: another process was faster
+                    return folder
+                _refuse_full_disk(error)
             raise
     return folder
 
@@ -96,11 +100,36 @@ def check_disk(needed: int) -> None:
     cache = cache_folder(create=True)
     free = shutil.disk_usage(cache).free
     if needed > free:
-        raise DataError(
-            f"dataset.storage=mapped: the prepared dataset needs {needed / 2**30:.1f} GiB in {cache}, but "
-            f"{free / 2**30:.1f} GiB are free",
-            f"exp cache clear, or {VARIABLE}=FOLDER of another disk",
+        raise _disk_error(
+            f"the prepared dataset needs at least {format_bytes(needed)} in {cache}, but {format_bytes(free)} are free"
         )
+
+
+def allocate(handle: int, size: int) -> None:
+    """Give the open file `handle` that many bytes on the disk. The system kills a process that maps more than it gets.
+
+    Raises:
+        DataError: The disk of the cache has less.
+    """
+    check_disk(size)
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        os.ftruncate(handle, size)
+        return
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:  # other processes write too
+        _refuse_full_disk(error)
+        raise
+
+
+def _refuse_full_disk(error: OSError) -> None:
+    """Raise DataError if the error says that the disk is full."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise _disk_error(f"the disk of {cache_folder()} became full while the dataset was prepared") from error
+
+
+def _disk_error(what: str) -> DataError:
+    return DataError(f"dataset.storage=mapped: {what}", f"exp cache clear, or {VARIABLE}=FOLDER of another disk")
 
 
 def list_entries() -> list[Entry]:

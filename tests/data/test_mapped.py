@@ -123,10 +123,12 @@ def test_a_column_alone_is_scaled_as_beside_others(kind: str, rows: int):
 
 def test_rows_of_a_large_map_are_taken_and_its_pages_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(maps, "_MAY_STAY", 0)
+    monkeypatch.setattr(maps, "_SMALL_ROW", 0)
     values = np.arange(4 * 5000, dtype=np.float32).reshape(5000, 4)
     values.tofile(tmp_path / "x")
     x, rows = torch.from_numpy(maps.map_array(tmp_path / "x", np.float32, (5000, 4))), torch.randperm(5000)
     assert torch.equal(maps.take_rows(x, rows), torch.from_numpy(values)[rows])
+    assert torch.equal(maps.take_rows(x[1000:], rows[rows < 4000]), torch.from_numpy(values)[1000:][rows[rows < 4000]])
     x[3] = -1  # stays in this process, until its pages are released
     maps.release_pages(x)
     assert torch.equal(torch.cat(list(maps.iterate_parts(x, 999))), torch.from_numpy(values))

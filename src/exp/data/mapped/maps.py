@@ -20,6 +20,12 @@ _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 # Rows to take from a large file before its pages are released. A row can bring 2 MiB of the file into memory.
 _ROWS_TO_TAKE = 256
 
+# Rows whose pages are requested before they are taken: a multiple of _ROWS_TO_TAKE.
+_ROWS_TO_REQUEST = 4096
+
+# Bytes of a row below which its pages are not requested: other rows have brought most of them into the system's cache.
+_SMALL_ROW = 64
+
 # Bytes of a file that may stay in memory: those of a smaller one are not released.
 _MAY_STAY = 2**28
 
@@ -45,7 +51,7 @@ def map_array(
         os.close(handle)
     count = int(np.prod(shape))
     array = np.frombuffer(mapped, dtype, count, offset).reshape(shape)
-    _maps[np.frombuffer(mapped, np.uint8, 1).ctypes.data] = weakref.ref(mapped)
+    _maps[_address(mapped)] = weakref.ref(mapped)
     return array
 
 
@@ -72,10 +78,23 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     taken = x.new_empty(len(rows), *x.shape[1:])
     with _access(mapped, mmap.MADV_RANDOM):
         for start in range(0, len(rows), _ROWS_TO_TAKE):
+            if start % _ROWS_TO_REQUEST == 0:
+                _request_pages(mapped, x, rows[start : start + _ROWS_TO_REQUEST])
             part = slice(start, start + _ROWS_TO_TAKE)
             torch.index_select(x, 0, rows[part], out=taken[part])
             mapped.madvise(mmap.MADV_DONTNEED)
     return taken
+
+
+def _request_pages(mapped: mmap.mmap, x: Tensor, rows: Tensor) -> None:
+    """Make the system read the pages of these `rows` at the same time: one after the other takes four times as long."""
+    size = x[0].numel() * x.element_size()
+    if size < _SMALL_ROW or not x.is_contiguous():
+        return
+    first = rows * size + (x.data_ptr() - _address(mapped))
+    pages = first // mmap.PAGESIZE * mmap.PAGESIZE
+    for page, length in zip(pages.tolist(), (first + size - pages).tolist(), strict=True):
+        mapped.madvise(mmap.MADV_WILLNEED, page, length)
 
 
 def iterate_parts(x: Tensor, size: int) -> Iterator[Tensor]:
@@ -112,6 +131,11 @@ def _access(mapped: mmap.mmap | None, advice: int) -> Generator[None]:
     finally:
         if mapped is not None:
             mapped.madvise(mmap.MADV_NORMAL)
+
+
+def _address(mapped: mmap.mmap) -> int:
+    """Return the address of the first byte."""
+    return np.frombuffer(mapped, np.uint8, 1).ctypes.data
 
 
 def _find_large(rows: Tensor | NDArray[Any]) -> mmap.mmap | None:

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from exp.data.memory import available_memory
+
 # Linux: private pages do not count as promised memory, so a file may be larger than memory.
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 
@@ -22,9 +24,6 @@ _ROWS_TO_TAKE = 256
 
 # Rows whose pages are requested before they are taken: a multiple of _ROWS_TO_TAKE.
 _ROWS_TO_REQUEST = 4096
-
-# Bytes of a row below which its pages are not requested: other rows have brought most of them into the system's cache.
-_SMALL_ROW = 64
 
 # Bytes of a file that may stay in memory: those of a smaller one are not released.
 _MAY_STAY = 2**28
@@ -76,9 +75,10 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     if mapped is None:
         return x.index_select(0, rows)
     taken = x.new_empty(len(rows), *x.shape[1:])
-    with _access(mapped, mmap.MADV_RANDOM):
+    is_beyond_memory = _is_beyond_memory(mapped)
+    with _access(mapped, mmap.MADV_RANDOM if is_beyond_memory else mmap.MADV_NORMAL):
         for start in range(0, len(rows), _ROWS_TO_TAKE):
-            if start % _ROWS_TO_REQUEST == 0:
+            if is_beyond_memory and start % _ROWS_TO_REQUEST == 0:
                 _request_pages(mapped, x, rows[start : start + _ROWS_TO_REQUEST])
             part = slice(start, start + _ROWS_TO_TAKE)
             torch.index_select(x, 0, rows[part], out=taken[part])
@@ -88,9 +88,9 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
 
 def _request_pages(mapped: mmap.mmap, x: Tensor, rows: Tensor) -> None:
     """Make the system read the pages of these `rows` at the same time: one after the other takes four times as long."""
-    size = x[0].numel() * x.element_size()
-    if size < _SMALL_ROW or not x.is_contiguous():
+    if not x.is_contiguous():
         return
+    size = x[0].numel() * x.element_size()
     first = rows * size + (x.data_ptr() - _address(mapped))
     pages = first // mmap.PAGESIZE * mmap.PAGESIZE
     for page, length in zip(pages.tolist(), (first + size - pages).tolist(), strict=True):
@@ -131,6 +131,12 @@ def _access(mapped: mmap.mmap | None, advice: int) -> Generator[None]:
     finally:
         if mapped is not None:
             mapped.madvise(mmap.MADV_NORMAL)
+
+
+def _is_beyond_memory(mapped: mmap.mmap) -> bool:
+    """Return whether the system cannot keep all of the file in its cache, in half of the memory: there are others."""
+    available = available_memory()
+    return available is None or len(mapped) > available / 2
 
 
 def _address(mapped: mmap.mmap) -> int:

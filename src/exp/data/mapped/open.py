@@ -19,7 +19,7 @@ from exp.data.mapped.write import Choices, check_scaler, write_splits
 from exp.data.splits import Splits
 
 # To be raised when the files of prepared datasets change.
-_FORMAT = 1
+_FORMAT = 2
 
 # What the values and the order of the rows may depend on.
 _LIBRARIES = ("exp", "numpy", "pandas", "scikit-learn", "torch")

@@ -1,5 +1,8 @@
 """Read some columns of a table in one or more text files, a part of the lines at a time."""
 
+import csv
+import io
+import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from exp.errors import DataError
 
 # Cells that are read at a time.
 _CELLS = 2**21
+
+_WHOLE = re.compile(r"[-+]?[0-9]+")
 
 # Bytes of a cell of text, besides its characters.
 _OF_TEXT = 60
@@ -68,19 +73,38 @@ class TextParts:
 
     def count_bytes(self, place: int) -> int:
         """Return about how many bytes a cell of the column at `place` needs in memory."""
-        return 8 if self._contents.types[place] != "text" else int(_OF_TEXT + self._contents.lengths[place])
+        return (
+            8 if self._contents.types[place] not in ("text", "large") else int(_OF_TEXT + self._contents.lengths[place])
+        )
 
     def read(self, places: Sequence[int]) -> tuple[Frame, list[str]]:
         """Return the columns at these places, named by them, and notes."""
         pd, types = import_pandas(), self._contents.types
-        kinds = {place: {"text": str, "float": np.float64}.get(types[place]) for place in places}
+        kinds = {place: {"text": str, "large": str, "float": np.float64}.get(types[place]) for place in places}
         parts = list(self._iterate(places, {place: kind for place, kind in kinds.items() if kind is not None}))
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(places))
         del parts
+        for place in places:
+            if types[place] == "large":
+                frame[place] = self._parse(frame[place])
         notes = list[str]()
         if self._texts[0].layout.separator == ";" and self._decimal == ".":
             notes = describe_thousands(frame, [self.names[place] for place in map(int, frame.columns)])
         return frame.iloc[: self.rows], notes
+
+    def _parse(self, cells: Cells) -> Cells:
+        """Return the cells of one column as pandas reads all of them together."""
+        pd, text = import_pandas(), io.StringIO("\n".join(["cells", *cells.fillna("")]))
+        options: dict[str, Any] = {"sep": "\0", "quoting": csv.QUOTE_NONE, "skip_blank_lines": False}
+        options |= {"keep_default_na": False, "low_memory": False, "decimal": self._decimal}
+        parsed = pd.read_csv(text, na_values=self._gaps, **options)["cells"]
+        if parsed.dtype == object:
+            return parsed.astype(np.float64)
+        return cells if pd.api.types.is_string_dtype(parsed.dtype) else parsed
+
+    @property
+    def _gaps(self) -> list[str]:
+        return [*(word for word in EMPTY_WORDS if word not in self._empty.kept), *self._empty.words]
 
     @cached_property
     def _contents(self) -> _Contents:
@@ -90,14 +114,15 @@ class TextParts:
         lengths = dict.fromkeys(places, 0.0)
         rows = trailing = 0
         is_repeated = False
-        for part in self._iterate(places, dict.fromkeys(self._as_text, str)):
+        # With these types, integers are told from other numbers also where cells are empty.
+        for part in self._iterate(places, dict.fromkeys(self._as_text, str), dtype_backend="numpy_nullable"):
             for place in places:
-                kind = _kind_of(part[place])
+                kind = _kind_of(part[place], self._gaps)
                 kinds[place].add(kind)
-                if kind == "text":
-                    lengths[place] += float(part[place].str.len().sum())
+                if kind in ("text", "large"):
+                    lengths[place] += float(part[place].astype(str).str.len().sum())
             if all("text" in found for found in kinds.values()) and len(self.names) > 1:
-                repeated = (part.iloc[:, 1:] == self.names[1:]).all(axis=1)
+                repeated = (part.iloc[:, 1:] == self.names[1:]).fillna(value=False).all(axis=1)
                 is_repeated = is_repeated or bool(repeated.any())
             empty = len(part) - _last_with_cells(part)
             trailing = trailing + empty if empty == len(part) else empty
@@ -111,16 +136,15 @@ class TextParts:
             )
         return _Contents(types, rows - trailing, {place: total / max(1, rows) for place, total in lengths.items()})
 
-    def _iterate(self, places: Sequence[int], types: dict[int, Any]) -> Iterator[Frame]:
-        """Yield the columns at these places, a part of the rows at a time; others have that of a part."""
+    def _iterate(self, places: Sequence[int], types: dict[int, Any], **more: Any) -> Iterator[Frame]:
+        """Yield the columns at these places, a part of the rows at a time, those not in `types` with that of a part."""
         pd = import_pandas()
-        gaps = [*(word for word in EMPTY_WORDS if word not in self._empty.kept), *self._empty.words]
-        empty = {place: [""] if types.get(place) is str else gaps for place in places}
+        empty = {place: [""] if types.get(place) is str else self._gaps for place in places}
         for one in self._texts:
             names = one.layout.names
             options = {"sep": one.layout.separator, "header": None, "names": range(len(names)), "index_col": False}
             options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
-            options |= {"skip_blank_lines": len(names) > 1, "usecols": list(places), "decimal": self._decimal}
+            options |= {"skip_blank_lines": len(names) > 1, "usecols": list(places), "decimal": self._decimal, **more}
             try:
                 with open_rows(one) as stream, warnings.catch_warnings():
                     warnings.filterwarnings("error", "Length of header or names", pd.errors.ParserWarning)
@@ -142,19 +166,20 @@ def _last_with_cells(frame: Frame) -> int:
     return end
 
 
-def _kind_of(cells: Cells) -> str:
-    """Return what the cells of a part are: empty, bool, int, float, big (integers beyond 64 bits) or text."""
-    types = import_pandas().api.types
+def _kind_of(cells: Cells, gaps: Collection[str]) -> str:
+    """Return what the cells of a part are: empty, bool, int, float, large (integers beyond 64 bits) or text."""
+    pd = import_pandas()
+    types = pd.api.types
+    if cells.isna().all():
+        return "empty"
     if types.is_bool_dtype(cells.dtype):
         return "bool"
     if types.is_integer_dtype(cells.dtype):
-        return "int" if cells.dtype == np.int64 else "big"
+        return "int" if types.is_signed_integer_dtype(cells.dtype) else "large"
     if types.is_float_dtype(cells.dtype):
-        return "float" if cells.notna().any() else "empty"
-    if cells.dtype == object:
-        kind = types.infer_dtype(cells, skipna=True)
-        return {"boolean": "bool", "integer": "big", "empty": "empty"}.get(kind, "text")
-    return "text"
+        return "float"
+    words = cells[~cells.isin([pd.NA, *gaps])]  # beside large integers, pandas keeps the words of empty cells
+    return "large" if len(words) and words.str.fullmatch(_WHOLE).all() else "text"
 
 
 def _join(kinds: Collection[str]) -> str:
@@ -162,6 +187,6 @@ def _join(kinds: Collection[str]) -> str:
     known = set(kinds) - {"empty"}
     if "text" in known or ("bool" in known and len(known) > 1):
         return "text"
-    if known == {"bool"} or (known == {"int"} and "empty" not in kinds):
-        return "found"
-    return "float"
+    if "large" in known:
+        return "large"
+    return "found" if known in ({"bool"}, {"int"}) else "float"

@@ -469,6 +469,22 @@ class Stream(IterableDataset):
     def __iter__(self):
         yield from Rows()
 
+class Unread(Rows):
+    def __getitem__(self, number):
+        return super().__getitem__(number) if number < 7 else {}["late"]
+
+class Uncounted(Rows):
+    def __len__(self):
+        return self.missing  # no such attribute
+
+class Unmade(Rows):
+    def __init__(self):
+        raise OSError("no connection")
+
+class Endless(Dataset):
+    def __getitem__(self, number):
+        return Rows()[number]
+
 class Ragged(Rows):
     def __getitem__(self, number):
         return self.x[number, : 3 + (number < 7)], 0
@@ -491,7 +507,17 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
     rows, arrays = (build(config_of(*f"{line}{name}".split())).data for name in ("Rows", "arrays"))
     assert torch.equal(rows.train.x, arrays.train.x)
     assert torch.equal(rows.train.y, arrays.train.y)
-    for name, problem in (("Stream", "Stream is an iterable dataset"), ("Ragged", r"row 7 of Ragged is float32 \[3\]")):
+    for name, problem in (
+        ("Stream", "Stream is an iterable dataset"),
+        ("Ragged", r"row 7 of Ragged is float32 \[3\]"),
+        ("Endless", "Endless has no __len__, the number of its rows\n  try: add __len__ to Endless"),
+        (
+            "Unread",
+            r"row 7 of Unread failed: KeyError: 'late'\n  at: mine_mapped.py:\d+: return .*\n  try: correct Unread",
+        ),
+        ("Uncounted", r"Uncounted.__len__\(\) failed: AttributeError: .*\n  at: mine_mapped.py:\d+: .* # no such"),
+        ("Unmade", r"mine_mapped.Unmade\(\) failed: no connection\n  at: mine_mapped.py:\d+: raise OSError"),
+    ):
         with pytest.raises(DataError, match=problem):
             build(config_of(*f"{line}{name}".split()))
 

@@ -1,5 +1,7 @@
 """Rows of a map-style torch Dataset of the user's: `len(dataset)` pairs of x and y."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,9 +10,10 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset
 
+from exp.config.user_code import place_of
 from exp.data.mapped.maps import release_pages
 from exp.data.mapped.scratch import Scratch
-from exp.errors import DataError
+from exp.errors import DataError, ExpError
 
 # Rows after which the pages of a file are released.
 _ROWS = 2**14
@@ -36,13 +39,16 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
         DataError: It has no length, or its rows are not pairs of equal shapes and types.
     """
     name = type(source).__name__
-    if isinstance(source, IterableDataset) or not hasattr(source, "__len__"):
+    if not isinstance(source, IterableDataset) and not hasattr(source, "__len__"):
+        raise DataError(f"dataset: {name} has no __len__, the number of its rows", f"add __len__ to {name}")
+    if isinstance(source, IterableDataset):
         raise DataError(
             f"dataset: {name} is an iterable dataset: its rows have no numbers, so they cannot be divided, shuffled "
             "with the bits of the plain script, or found again when the run is resumed",
             "a map-style torch Dataset, with __len__ and __getitem__",
         )
-    count = len(source)
+    with _errors_of(f"{name}.__len__()", name):
+        count = len(source)
     if not count:
         raise DataError(f"dataset: {name} has no rows", "a dataset with rows")
     first = _get_row(source, 0, name)
@@ -64,7 +70,8 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
 
 
 def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    row: Any = source[number]
+    with _errors_of(f"row {number} of {name}", name):
+        row: Any = source[number]
     kind: str = row.__class__.__name__
     if not isinstance(row, list | tuple) or len(cast("tuple[Any, ...]", row)) != 2:
         raise DataError(
@@ -73,6 +80,18 @@ def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray
         )
     x, y = cast("tuple[Any, Any]", row)
     return _as_array(x, f"x of row {number} of {name}"), _as_array(y, f"y of row {number} of {name}")
+
+
+@contextmanager
+def _errors_of(what: str, name: str) -> Generator[None]:
+    """Raise DataError, with the line of the user's code, for an error of it."""
+    try:
+        yield
+    except ExpError:
+        raise
+    except Exception as error:
+        problem = f"dataset: {what} failed: {type(error).__name__}: {error}{place_of(error)}"
+        raise DataError(problem, f"correct {name}") from error
 
 
 def _as_array(part: Any, what: str) -> NDArray[Any]:

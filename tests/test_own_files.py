@@ -129,3 +129,16 @@ def test_an_untrusted_run_cannot_bring_its_own_module(typed: list[str], tmp_path
         done = forking.run(module, [f"{'resume' if module == 'exp' else 'run'}=run", *more], tmp_path, allow="mine")
         assert "must be an absolute path outside the run" in done.stderr + done.stdout, done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_run_is_called_after_the_function_and_the_class_that_were_typed(tmp_path: Path):
+    (tmp_path / "own_rows.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef spirals():\n    x = torch.randn(90, 3).numpy()\n"
+        "    return x, (x[:, 0] > 0).astype(int)\n\nclass Net(nn.Linear):\n    pass\n"
+    )
+    line = ["dataset._target_=own_rows.spirals", "model._target_=own_rows.Net", "model=linear", "epochs=1", "seed=0"]
+    done = forking.run("exp", [*line, "hydra.run.dir=run"], tmp_path, allow="own_rows")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^data +spirals: 90 x 3, 2 classes", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^model +Net\(bias=true\): 3 -> 2", done.stdout, re.MULTILINE), done.stdout
+    assert "<title>spirals, Net: finished" in (tmp_path / "run/report.html").read_text()

@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exp.config.overrides import quote_names, quote_text, reads_as, shell_line, text_override
+from exp.config.overrides import option_names, quote_names, quote_text, reads_as, shell_line, text_override
 
 _NAMES = st.text(st.sampled_from([*"ab1 ;{}'\"(),$\\=[]:.#\t-~*@!&|<>?", "ü"]), max_size=8)
 
@@ -43,3 +43,10 @@ def test_ordinary_text_has_no_quotes():
         '"größe"',
     ]
     assert text_override("dataset.path", "my file.csv") == "dataset.path=my file.csv"
+
+
+def test_a_group_is_called_after_its_typed_target():
+    choices = {"dataset": "cancer", "model": "mlp", "loss": "auto"}
+    typed = ["dataset._target_=mine.Rows", "++model._target_='mine.net.Net'", "seed=1", "hydra.x._target_=a.B"]
+    assert option_names(choices, typed) == {"dataset": "Rows", "model": "Net", "loss": "auto"}
+    assert option_names(choices, ["model.hidden=[5]"]) == choices

@@ -575,6 +575,13 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch:
         find_or_write("content", "rows", lambda _: None)
 
 
+def test_a_scratch_file_that_cannot_be_made_is_an_error_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    refused = Mock(side_effect=PermissionError(13, "Permission denied"))
+    monkeypatch.setattr("exp.data.mapped.scratch.tempfile.mkstemp", refused)
+    with pytest.raises(DataError, match=f"EXP_CACHE: {tmp_path} cannot be written: Permission denied"):
+        Scratch(tmp_path).empty((2, 2), np.float64)
+
+
 def test_other_folders_are_not_removed(tmp_path: Path):
     other = tmp_path / "cache/thesis/chapter.txt"
     other.parent.mkdir(parents=True)

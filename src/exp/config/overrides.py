@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +16,17 @@ from omegaconf.errors import OmegaConfBaseException
 def text_override(key: str, text: str) -> str:
     """Return the override that sets `key` to `text`, in quotes if Hydra needs them."""
     return f"{key}={quote_text(text)}"
+
+
+def option_names(choices: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
+    """Return what each group of `choices` is called: its option, or the class or function that replaces its target."""
+    names = dict(choices)
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        group, _, last = key.rpartition(".")
+        if last == "_target_" and group in names:
+            names[group] = value.strip("'\"").rpartition(".")[2]
+    return names
 
 
 def quote_text(text: str) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from exp.config.allowlist import origin
 from exp.config.metric_names import as_cost
+from exp.config.overrides import option_names
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
@@ -64,13 +65,13 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         missing: Why there is no experiment.
     """
     summary = record.read(folder)
-    choices: dict[str, str] = summary.get("choices", {})
+    names = option_names(summary.get("choices", {}), summary.get("overrides", []))
     final = summary.get("final")
     importances = importance_csv.read(folder)
     html.write(
         folder / run_folder.REPORT,
         "run.html",
-        title=f"{choices.get('dataset', 'run')}, {choices.get('model', 'no model')}: {status}",
+        title=f"{names.get('dataset', 'run')}, {names.get('model', 'no model')}: {status}",
         folder=folder,
         command=_command(folder, summary),
         status=status,

@@ -1,9 +1,10 @@
 """Describe an experiment: lines for people, facts for summary.json, columns for TensorBoard's HPARAMS page."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exp.config.overrides import option_names
 from exp.config.run_spec import RunSpec
 from exp.config.schema import flatten
 from exp.data.splits import Splits
@@ -33,7 +34,8 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
     machine = describe_environment(experiment.device)
     parameters = sum(p.numel() for p in experiment.model.parameters() if p.requires_grad)
     decided = list_decided(spec.config, experiment.config)
-    lines = _lines(experiment, spec.choices, decided, parameters, machine)
+    names = option_names(spec.choices, spec.overrides)
+    lines = _lines(experiment, names, decided, parameters, machine)
     return Built(
         lines=lines,
         facts={
@@ -48,7 +50,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
             "split_sha256": experiment.data.split_fingerprint,
             "environment": machine,
         },
-        hyperparameters=_hyperparameters(spec, experiment),
+        hyperparameters=_hyperparameters(names, spec.overrides, experiment),
         steps=experiment.plan.steps,
         metrics=(*experiment.objective.metrics, *experiment.objective.chosen.names),
         metric=experiment.plan.metric,
@@ -174,17 +176,19 @@ def _format_option(option: str, node: dict[str, Any]) -> str:
     return f"{option}({', '.join(f'{key}={as_yaml(value)}' for key, value in used.items())})"
 
 
-def _hyperparameters(spec: RunSpec, experiment: Experiment) -> dict[str, str | int | float | bool]:
+def _hyperparameters(
+    names: Mapping[str, str], overrides: Sequence[str], experiment: Experiment
+) -> dict[str, str | int | float | bool]:
     """Return the HPARAMS columns: some that every run has, and the keys of the overrides.
 
     They are the same for every job of a sweep.
     """
     config = experiment.config
-    keys = [override.partition("=")[0].lstrip("+") for override in spec.overrides]
+    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     # By default TensorBoard shows the first five in alphabetical order: more groups would hide the learning rate.
     always = ("dataset", "model", "optimizer", "batching")
     columns: dict[str, Any] = {
-        **{group: option for group, option in spec.choices.items() if group in always or group in keys},
+        **{group: option for group, option in names.items() if group in always or group in keys},
         "seed": config.seed,
         "batch_size": experiment.batches.size,  # never null, so that the column is numeric
         "lr": config.optimizer.get("lr", 0.0),

@@ -56,7 +56,7 @@ def cache_folder(create: bool = False) -> Path:
     else:
         cache = (Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache") / "exp"
     if create:
-        with _cache_errors(cache):
+        with cache_errors(cache):
             cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     return cache
 
@@ -79,7 +79,7 @@ def find_or_write(content: str, label: str, write: Callable[[Path], None]) -> Pa
             shutil.rmtree(left, ignore_errors=True)
         if folder.is_dir():
             return folder
-        with _cache_errors(cache):  # only its owner may read it
+        with cache_errors(cache):  # only its owner may read it
             unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{key}-"))
         try:
             write(unfinished)
@@ -132,6 +132,16 @@ def _disk_error(what: str) -> DataError:
     return DataError(f"dataset.storage=mapped: {what}", f"exp cache clear, or {VARIABLE}=FOLDER of another disk")
 
 
+@contextmanager
+def cache_errors(cache: Path) -> Generator[None]:
+    """Turn an OSError into one that names the variable."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{VARIABLE}: {cache} cannot be written: {error.strerror}"
+        raise DataError(what, f"{VARIABLE}=FOLDER that you may write to, or dataset.storage=memory") from error
+
+
 def list_entries() -> list[Entry]:
     """Return the prepared datasets, the largest first, and what killed processes left."""
     cache = cache_folder()
@@ -169,20 +179,10 @@ def clear() -> str:
 
 
 @contextmanager
-def _cache_errors(cache: Path) -> Generator[None]:
-    """Turn an OSError into one that names the variable."""
-    try:
-        yield
-    except OSError as error:
-        what = f"{VARIABLE}: {cache} cannot be written: {error.strerror}"
-        raise DataError(what, f"{VARIABLE}=FOLDER that you may write to, or dataset.storage=memory") from error
-
-
-@contextmanager
 def _lock(path: Path, wait: bool = True) -> Generator[bool]:
     """Lock the file for this process; yield whether it is locked. The lock ends with the process."""
     while True:
-        with _cache_errors(path.parent):
+        with cache_errors(path.parent):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             is_locked = _try_lock(handle, wait)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from exp.data.mapped.cache import allocate
+from exp.data.mapped.cache import allocate, cache_errors
 from exp.data.mapped.maps import as_bytes, map_array
 
 
@@ -20,8 +20,9 @@ class Scratch:
         self.folder = folder
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
-        """Return an array in a file; its values are 0. DataError if the disk is too small."""
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix="array-")
+        """Return an array in a file; its values are 0. DataError if the folder or the disk cannot hold it."""
+        with cache_errors(self.folder):
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix="array-")
         try:
             allocate(handle, max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
             return map_array(Path(name), dtype, shape, writable=True)

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -91,10 +91,11 @@ def _request_pages(mapped: mmap.mmap, x: Tensor, rows: Tensor) -> None:
     if not x.is_contiguous():
         return
     size = x[0].numel() * x.element_size()
-    first = rows * size + (x.data_ptr() - _address(mapped))
-    pages = first // mmap.PAGESIZE * mmap.PAGESIZE
-    for page, length in zip(pages.tolist(), (first + size - pages).tolist(), strict=True):
-        mapped.madvise(mmap.MADV_WILLNEED, page, length)
+    start = x.data_ptr() - _address(mapped)
+    for row in cast("list[int]", rows.tolist()):
+        first = start + row * size
+        page = first // mmap.PAGESIZE * mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_WILLNEED, page, first + size - page)
 
 
 def iterate_parts(x: Tensor, size: int) -> Iterator[Tensor]:

@@ -1,6 +1,7 @@
 """dataset.storage: rows in mapped files are those in memory, to the bit, and need little memory."""
 
 import errno
+import gzip
 import hashlib
 import io
 import lzma
@@ -385,6 +386,25 @@ def test_files_of_a_folder_or_a_pattern_are_one_table(suffix: str, monkeypatch: 
         assert "3 files: 0" in in_memory.notes[0]
         for one in (in_memory, mapped):
             assert_same(replace(one, notes=()), replace(one_file[0], notes=()))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the file is empty"),
+        (b"%PDF-1.7", "the file is a PDF document"),
+        (b"a,b\n1,2,3\n4,5\n", "line 2 has 3 cells"),
+        (gzip.compress(b"a,b\n" + bytes(Random(0).choices(b"12345", k=5000)))[:900], "the file cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_a_damaged_file_of_several_is_named(content: bytes, problem: str, is_mapped: bool, tmp_path: Path):
+    Path("parts").mkdir()
+    for number in range(3):
+        Path(f"parts/{number}.csv").write_bytes(b"a,b\n1,2\n" if number != 1 else content)
+    found = load("parts", "a", Scratch(tmp_path) if is_mapped else None)
+    assert isinstance(found, str)
+    assert f"dataset.path=parts/1.csv: {problem}" in found
 
 
 def load(path: str, target: str | int, scratch: Scratch | None) -> Dataset | str:

@@ -1,8 +1,6 @@
 """Read the file of a table: separated text, Parquet or Excel."""
 
-import shlex
-from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from exp.data.frame import Cells, Frame, import_pandas
@@ -12,7 +10,7 @@ from exp.data.reading.excel import read_excel
 from exp.data.reading.gaps import EmptyValues, clean_cells, parse_empty_values
 from exp.data.reading.names import drop_repeated_names, name_columns
 from exp.data.reading.parquet import ParquetParts
-from exp.data.reading.source import DAMAGES, open_source
+from exp.data.reading.source import open_source, reading_errors
 from exp.data.reading.streamed import StreamedTable
 from exp.errors import DataError
 
@@ -69,12 +67,12 @@ def read_frame(
     where = f"{key}={path}"
     empty = parse_empty_values(na_values, keep_words)
     if len(files) > 1:
-        with _reading_errors(path, where, encoding):
+        with reading_errors(where, encoding):
             table = open_table(path, key, separator, decimal, encoding, empty, text)
             frame, notes = table.read([*table.places])
         return Table(frame, (f"{len(files):,} files: {files[0].name} to {files[-1].name}", *table.notes, *notes))
     (file,) = files
-    with _reading_errors(path, where, encoding):
+    with reading_errors(where, encoding):
         source = open_source(file, where)
         if source.kind == "parquet":
             parts = ParquetParts([source])
@@ -107,19 +105,5 @@ def open_table(
 ) -> StreamedTable:
     """Return the table in a file, or in several, to read some columns at a time. `read_frame` describes the others."""
     where = f"{key}={path}"
-    with _reading_errors(path, where, encoding):
+    with reading_errors(where, encoding):
         return StreamedTable(find_files(path, key), where, separator, decimal, encoding, empty, text)
-
-
-@contextmanager
-def _reading_errors(path: str, where: str, encoding: str | None) -> Generator[None]:
-    """Turn what a damaged file raises into a DataError."""
-    try:
-        yield
-    except UnicodeError as error:
-        raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error
-    except PermissionError as error:
-        raise DataError(f"{where}: permission denied", f"chmod u+r {shlex.quote(path)}") from error
-    except (ValueError, OverflowError, *DAMAGES) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error

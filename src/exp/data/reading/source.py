@@ -5,9 +5,11 @@ import gzip
 import io
 import lzma
 import re
+import shlex
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +71,20 @@ class Source:
     kind: str
     name: str
     open: Callable[[], IO[bytes]]
+
+
+@contextmanager
+def reading_errors(where: str, encoding: str | None) -> Generator[None]:
+    """Turn what a damaged file raises into a DataError; `where` is KEY=PATH."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise DataError(f"{where}: the file is not {encoding} text", "dataset.encoding=null") from error
+    except PermissionError as error:
+        raise DataError(f"{where}: permission denied", f"chmod u+r {shlex.quote(where.partition('=')[2])}") from error
+    except (ValueError, OverflowError, *DAMAGES) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{where}: the file cannot be read: {message}", "a file that is whole") from error
 
 
 def open_source(file: Path, where: str) -> Source:

@@ -8,7 +8,7 @@ from exp.data.frame import Frame, import_pandas
 from exp.data.reading.gaps import EmptyValues, clean_cells
 from exp.data.reading.names import choose_names, is_index_name
 from exp.data.reading.parquet import ParquetParts
-from exp.data.reading.source import open_source
+from exp.data.reading.source import Source, open_source, reading_errors
 from exp.data.reading.text_parts import TextParts
 from exp.errors import DataError
 
@@ -34,7 +34,12 @@ class StreamedTable:
         empty: EmptyValues,
         text: Collection[str],
     ) -> None:
-        sources = [open_source(file, where) for file in files]
+        key = where.partition("=")[0]
+        sources: list[Source] = []
+        for file in files:
+            at = where if len(files) == 1 else f"{key}={file}"
+            with reading_errors(at, encoding):
+                sources.append(open_source(file, at))
         kinds = {source.kind for source in sources}
         if len(kinds) > 1 or "excel" in kinds:
             what = "an Excel file is read as a whole" if kinds == {"excel"} else "the files are of several kinds"

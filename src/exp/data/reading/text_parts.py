@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.reading.delimited import describe_thousands, explain_line, find_text, open_rows
+from exp.data.reading.delimited import FoundText, describe_thousands, explain_line, find_text, open_rows
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
-from exp.data.reading.source import Source
+from exp.data.reading.source import Source, reading_errors
 from exp.errors import DataError
 
 # Cells that are read at a time.
@@ -52,7 +52,11 @@ class TextParts:
         empty: EmptyValues,
         text: Collection[str],
     ) -> None:
-        self._texts = [find_text(source, separator, decimal, encoding) for source in sources]
+        self._encoding = encoding
+        self._texts: list[FoundText] = []
+        for source in sources:
+            with reading_errors(source.where, encoding):
+                self._texts.append(find_text(source, separator, decimal, encoding))
         first = self._texts[0].layout
         for one in self._texts[1:]:
             if one.layout.names != first.names:
@@ -120,7 +124,7 @@ class TextParts:
                 kind = _kind_of(part[place], self._gaps)
                 kinds[place].add(kind)
                 if kind in ("text", "large"):
-                    lengths[place] += float(part[place].astype(str).str.len().sum())
+                    lengths[place] += float(part[place].str.len().sum())
             if all("text" in found for found in kinds.values()) and len(self.names) > 1:
                 repeated = (part.iloc[:, 1:] == self.names[1:]).fillna(value=False).all(axis=1)
                 is_repeated = is_repeated or bool(repeated.any())
@@ -138,24 +142,29 @@ class TextParts:
 
     def _iterate(self, places: Sequence[int], types: dict[int, Any], **more: Any) -> Iterator[Frame]:
         """Yield the columns at these places, a part of the rows at a time, those not in `types` with that of a part."""
-        pd = import_pandas()
-        empty = {place: [""] if types.get(place) is str else self._gaps for place in places}
         for one in self._texts:
-            names = one.layout.names
-            options = {"sep": one.layout.separator, "header": None, "names": range(len(names)), "index_col": False}
-            options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
-            options |= {"skip_blank_lines": len(names) > 1, "usecols": list(places), "decimal": self._decimal, **more}
-            try:
-                with open_rows(one) as stream, warnings.catch_warnings():
-                    warnings.filterwarnings("error", "Length of header or names", pd.errors.ParserWarning)
-                    reader = pd.read_csv(
-                        stream, dtype=types, na_values=empty, chunksize=max(1, _CELLS // len(names)), **options
-                    )
-                    yield from reader
-            except pd.errors.EmptyDataError:
-                continue
-            except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-                raise explain_line(error, one) from error
+            with reading_errors(one.source.where, self._encoding):
+                yield from self._iterate_text(one, places, types, more)
+
+    def _iterate_text(
+        self, one: FoundText, places: Sequence[int], types: Mapping[int, Any], more: Mapping[str, Any]
+    ) -> Iterator[Frame]:
+        pd, names = import_pandas(), one.layout.names
+        empty = {place: [""] if types.get(place) is str else self._gaps for place in places}
+        options = {"sep": one.layout.separator, "header": None, "names": range(len(names)), "index_col": False}
+        options |= {"keep_default_na": False, "skipinitialspace": True, "low_memory": False}
+        options |= {"skip_blank_lines": len(names) > 1, "usecols": list(places), "decimal": self._decimal, **more}
+        try:
+            with open_rows(one) as stream, warnings.catch_warnings():
+                warnings.filterwarnings("error", "Length of header or names", pd.errors.ParserWarning)
+                reader = pd.read_csv(
+                    stream, dtype=types, na_values=empty, chunksize=max(1, _CELLS // len(names)), **options
+                )
+                yield from reader
+        except pd.errors.EmptyDataError:
+            return
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            raise explain_line(error, one) from error
 
 
 def _last_with_cells(frame: Frame) -> int:

@@ -1,5 +1,6 @@
 """Arrays that would lose their meaning as numbers are refused."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,32 @@ def test_a_file_that_is_no_array_in_an_archive_is_an_error(storage: str, tmp_pat
     scratch = Scratch(tmp_path) if storage == "mapped" else None
     with pytest.raises(DataError, match=r"rows.npz: cannot read arrays of numbers: notes.txt is not an array"):
         arrays(f"{tmp_path}/rows.npz", scratch=scratch)
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+@pytest.mark.parametrize(
+    ("name", "size", "problem"),
+    [
+        ("x.npy", 700, "x.npy: the file is cut short: it has 700 of 960 bytes"),  # a header of 128, and 26 x 4 float64
+        ("x.npy", 60, "x.npy: the file is cut short after 60 bytes"),
+        ("x.npy", 0, "x.npy: the file is empty"),
+        ("y.npy", 140, "dataset.y_path=y.npy: the file is cut short: it has 140 of 336 bytes"),
+        ("rows.npz", 900, "rows.npz: the file is cut short after 900 bytes: the list of its arrays is missing"),
+        ("rows.npz", None, "rows.npz: the file is damaged: Bad CRC-32 for file 'x.npy'"),
+        ("small.npz", None, "small.npz: the file is damaged: "),
+    ],
+)
+def test_a_file_that_is_not_whole_is_an_error(
+    name: str, size: int | None, problem: str, is_mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.random.default_rng(0).random((26, 4)), np.arange(26) % 2
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    np.savez("rows.npz", x=x, y=y)
+    np.savez_compressed("small.npz", x=x, y=y)
+    content = Path(name).read_bytes()
+    Path(name).write_bytes(content[:200] + b"\xff" * 40 + content[240:] if size is None else content[:size])
+    files = {"path": name} if name.endswith(".npz") else {"path": "x.npy", "y_path": "y.npy"}
+    with pytest.raises(DataError, match=re.escape(problem)):
+        arrays(**files, scratch=Scratch(tmp_path) if is_mapped else None)

@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.mapped.npy import map_arrays
+from exp.data.mapped.npy import check_whole, map_arrays
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.table import dataset_from_table
 from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, open_table, read_frame
 from exp.data.reading.gaps import parse_empty_values
+from exp.data.reading.source import DAMAGES
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
+
+# Characters of the message on a damaged file: it may quote its bytes.
+_LONGEST = 100
 
 
 def table(
@@ -171,20 +175,25 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None, scra
 
 def read_arrays(path: str, key: str, scratch: Scratch | None = None) -> dict[str, Any]:
     """Return the arrays of an .npz file by name; that of an .npy file is x. With `scratch` they are mapped files."""
+    file = find_file(path, key)
     try:
+        check_whole(file, f"{key}={path}")
         if scratch is not None:
-            return map_arrays(find_file(path, key), scratch)
-        loaded = np.load(find_file(path, key), allow_pickle=False)
+            return map_arrays(file, scratch)
+        loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"x": loaded}
-        with loaded as file:
-            content: dict[str, Any] = {name: file[name] for name in file.files}
+        with loaded as opened:
+            content: dict[str, Any] = {name: opened[name] for name in opened.files}
         if (odd := next((name for name, one in content.items() if not isinstance(one, np.ndarray)), None)) is not None:
             raise ValueError(f"{odd} is not an array")
         return content
     except (ValueError, OSError, EOFError, KeyError) as error:
         fix = "numpy.savez(path, x=x, y=y)"
         raise DataError(f"{key}={path}: cannot read arrays of numbers: {error}", fix) from error
+    except DAMAGES as error:
+        message = " ".join(str(error).split())[:_LONGEST]
+        raise DataError(f"{key}={path}: the file is damaged: {message}", "a file that is whole") from error
 
 
 class _Bunch:

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from exp.data.mapped.maps import as_bytes, map_array
 from exp.data.mapped.scratch import Scratch
+from exp.errors import DataError
 
 # The part of a zip file before a member: its length without the name and the extra field, and where their lengths are.
 _LOCAL_HEADER, _LENGTHS = 30, 26
+
+# The first bytes of a zip file.
+_ARCHIVE = b"PK\x03\x04"
 
 # Bytes of a compressed array that are read at a time.
 _CHUNK = 2**24
@@ -35,6 +39,29 @@ def map_arrays(path: Path, scratch: Scratch) -> dict[str, NDArray[Any]]:
             start = file.tell() + (0 if info is None else _find_content(path, info))
             arrays[name] = _map(path, dtype, shape, start, is_fortran)
     return arrays
+
+
+def check_whole(path: Path, where: str) -> None:
+    """Raise DataError if a file of arrays is empty, or ends before its last array does; `where` is KEY=PATH."""
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        return
+    reason = "" if size else "the file is empty"
+    with path.open("rb") as file:
+        if file.read(len(_ARCHIVE)) == _ARCHIVE:
+            reason = f"the file is cut short after {size:,} bytes: the list of its arrays is missing"
+        file.seek(0)
+        if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+            file.seek(0)
+            try:
+                shape, _, dtype = _read_header(file)
+            except ValueError as error:
+                reason = f"the file is cut short after {size:,} bytes" if str(error).startswith("EOF") else ""
+            else:
+                whole = file.tell() + int(np.prod(shape)) * dtype.itemsize
+                reason = f"the file is cut short: it has {size:,} of {whole:,} bytes" if size < whole else ""
+    if reason:
+        raise DataError(f"{where}: {reason}", "a file that is whole")
 
 
 def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:

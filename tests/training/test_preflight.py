@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -223,3 +224,17 @@ def test_a_model_without_gradients_in_evaluation_mode_is_a_warning():
     experiment = build(config_of("dataset=moons"))
     (warning,) = problems(with_model(experiment, WithoutGradients(2, 2)), is_scaled=True)
     assert warning.startswith("the gradients were not checked: model: WithoutGradients failed to compute its gradients")
+
+
+@pytest.mark.parametrize("model", ["mlp", "realmlp", "tabm"])
+def test_categories_that_no_checked_row_has_are_not_dead(model: str, tmp_path: Path):
+    """The first 256 rows have few of 1,000 categories; the layers above them are still checked."""
+    lines = [f"c{number % 1000},{number % 7},{number % 5}.5" for number in range(3000)]
+    (tmp_path / "rows.csv").write_text("\n".join(["word,number,y", *lines]) + "\n")
+    table = ("dataset=table", f"dataset.path={tmp_path}/rows.csv", "dataset.target=y", "dataset.max_categories=null")
+    experiment = build(config_of(*table, "dataset.encode=embedding", f"model={model}"))
+    assert any(isinstance(module, nn.Embedding) and len(module.weight) > 900 for module in experiment.model.modules())
+    assert problems(experiment, is_scaled=True) == []
+    if model == "mlp":
+        (warning,) = problems(with_model(experiment, dead(experiment.model)), is_scaled=True)
+        assert re.match(r"no gradient reaches 1.*weight \(", warning), warning

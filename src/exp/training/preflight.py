@@ -214,8 +214,10 @@ def _check_gradients(model: nn.Module, gradients: dict[str, Tensor | None]) -> I
     if unused:
         yield f"the loss does not depend on {_shorten(unused)}, so it is not trained; try: a model without it"
     dead: list[str] = []
+    # A row of an embedding table has a gradient only if its category is in the rows that were tried.
+    tables = {name for name, module in model.named_modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
     for name, gradient in gradients.items():
-        if gradient is not None and gradient.dim() > 1:
+        if gradient is not None and gradient.dim() > 1 and name.rpartition(".")[0] not in tables:
             units = gradient.flatten(1).abs().sum(1)
             without = int((units == 0).sum())
             if 2 * without >= len(units):

@@ -121,7 +121,7 @@ def test_clipped_gradients():
     check(MLP(FEATURES, CLASSES, [8]), "cross entropy", "momentum", clip=0.1)
 
 
-@pytest.mark.parametrize("kind", ["mini", "full"])
+@pytest.mark.parametrize("kind", ["mini", pytest.param("full", marks=pytest.mark.slow)])
 def test_members(kind: str):
     model = TabM(
         FEATURES, CLASSES, [8, 8], k=4, kind=kind, output_meaning="classes", embedding="piecewise", dropout=0.1

@@ -146,7 +146,7 @@ VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=6), st.integers(0, 99))
 def test_views_of_views(names: list[str], seed: int):
     def function(x: Tensor) -> Tensor:
@@ -191,7 +191,7 @@ def test_long_sums_keep_their_digits():
     torch.testing.assert_close(CompiledFunction(function, x)(x), expected, rtol=2e-7, atol=0)
 
 
-@settings(max_examples=20, derandomize=True)
+@settings(max_examples=14, derandomize=True)
 @given(st.data())
 def test_matrix_products(data: st.DataObject):
     m, n, k = (data.draw(st.sampled_from([1, 2, 3, 5, 8, 13, 17, 32, 40])) for _ in range(3))

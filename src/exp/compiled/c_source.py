@@ -209,7 +209,7 @@ class _Names:
             return f"({a} {_COMPARISONS[operator]} {b})"
         if operator == "where":
             condition, a, b = self.text(operands[0]), *(self.text(one, scalar.type) for one in operands[1:])
-            return f"({condition} ? {a} : {b})"
+            return f"{'f' if scalar.type == FLOAT else 'l'}_where({condition}, {a}, {b})"
         if operator == "not":
             return f"(!{self.text(operands[0])})"
         if operator in (FLOAT, LONG):

@@ -21,6 +21,9 @@ ALWAYS uint32_t as_bits(float x) {
 ALWAYS int64_t nearest_index(int64_t index, int64_t size) { return index < 0 ? 0 : index >= size ? size - 1 : index; }
 ALWAYS int is_index(int64_t index, int64_t size) { return (index >= 0) & (index < size); }
 
+/* Both values are computed, so that nothing depends on a branch. */
+ALWAYS float f_where(int condition, float a, float b) { return condition ? a : b; }
+ALWAYS int64_t l_where(int condition, int64_t a, int64_t b) { return condition ? a : b; }
 ALWAYS float f_maximum(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
 ALWAYS float f_minimum(float a, float b) { return ((a < b) | (a != a)) ? a : b; }
 ALWAYS float f_abs(float x) { return fabsf(x); }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from exp.compiled.indices import broadcast_index, element, identity, is_squeeze, viewed_index, whole
-from exp.compiled.loops import Assign, Kernel, kernel, merge_loops, nest
+from exp.compiled.loops import Assign, Kernel, kernel, merge_loops, nest, order_loops
 from exp.compiled.products import MANY, product_kernel
 from exp.compiled.scalars import (
     DOUBLE,
@@ -70,8 +70,8 @@ class Kernels:
     def assign(self, title: str, shape: Sequence[int], pairs: Sequence[tuple[Load, Scalar]]) -> None:
         """Add a kernel that sets elements, for each position of `shape`."""
         loops = merge_loops(shape, [scalar for pair in pairs for scalar in pair])
-        dims, body = list(range(len(loops.counts))), _assignments(loops.scalars)
-        if len(dims) > 1 and loops.counts[-1] <= _MAX_UNROLLED:
+        dims, body = order_loops(len(loops.counts), loops.scalars), _assignments(loops.scalars)
+        if len(dims) > 1 and loops.counts[dims[-1]] <= _MAX_UNROLLED:
             last = dims.pop()
             positions = range(loops.counts[last])
             body = [one for at_ in positions for one in _assignments([at(s, last, at_) for s in loops.scalars])]

@@ -123,6 +123,14 @@ def merge_loops(counts: Sequence[int], scalars: Sequence[Scalar], apart: Collect
     )
 
 
+def order_loops(count: int, scalars: Sequence[Scalar]) -> list[int]:
+    """Return loops in the order of their steps through memory, the longest first."""
+    indices: set[Index] = set()
+    for scalar in scalars:
+        rewrite(scalar, lambda index: indices.add(index) or index)
+    return sorted(range(count), key=lambda dim: -sum(abs(coefficient(index, dim)) for index in indices))
+
+
 def nest(counts: Sequence[int], dims: Sequence[int], body: Sequence[Assign | Loop]) -> tuple[Assign | Loop, ...]:
     """Return loops over `dims`, the last one innermost."""
     result = tuple(body)

@@ -176,6 +176,8 @@ def gather(value: Value, dim: int, index: Value) -> Value:
 
 def concatenate(values: Sequence[Value], dim: int) -> Value:
     values = [value for value in values if value.size or len(value.shape) > 1]  # torch ignores empty vectors
+    if len(values) == 1:
+        return values[0]
     dim %= len(values[0].shape)
     total = sum(value.shape[dim] for value in values)
     shape = (*values[0].shape[:dim], total, *values[0].shape[dim + 1 :])

@@ -8,6 +8,7 @@ import ast
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 # A longer chain of imported names is a circle.
 _MAX_STEPS = 10
@@ -83,15 +84,30 @@ def _argument_names(function: ast.FunctionDef) -> list[str] | None:
     return [argument.arg for argument in (*every.posonlyargs, *every.args, *every.kwonlyargs)]
 
 
-def _top_level(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] | None:
+# What a name at the top level of a module is: a definition, the module and name it is imported from, or something else.
+_Definition: TypeAlias = ast.FunctionDef | ast.ClassDef | tuple[str, str] | None
+
+
+def _top_level(module: str, steps: int) -> dict[str, _Definition] | None:
     """Return the definition of each top-level name of a module, or the module and name it is imported from."""
     path = _source(module)
-    tree = _parse(path) if path is not None else None
-    if path is None or tree is None or steps == 0:
+    package = module if path is not None and path.name == "__init__.py" else module.rpartition(".")[0]
+    try:
+        named, wholly_imported = _read_definitions(path, path.stat().st_mtime_ns, package) if path else ({}, [])
+    except (OSError, SyntaxError, ValueError):  # its import will raise
         return None
-    found: dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, str] | None] = {}
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in tree.body:
+    if path is None or steps == 0:
+        return None
+    of_others = {name: (other, name) for other in wholly_imported for name in _top_level(other, steps - 1) or {}}
+    return of_others | named
+
+
+@cache
+def _read_definitions(path: Path, changed: int, package: str) -> tuple[dict[str, _Definition], list[str]]:
+    """Return the definitions of a module of `package`, and the modules of which it imports all names."""
+    found: dict[str, _Definition] = {}
+    wholly_imported: list[str] = []
+    for node in _parse_version(path, changed).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = node
         elif isinstance(node, ast.ImportFrom):
@@ -99,12 +115,12 @@ def _top_level(module: str, steps: int) -> dict[str, ast.FunctionDef | ast.Class
             source = ".".join(part for part in (above if node.level else "", node.module or "") if part)
             for alias in node.names:
                 if alias.name == "*":
-                    found |= {name: (source, name) for name in _top_level(source, steps - 1) or {}}
+                    wholly_imported.append(source)
                 else:
                     found[alias.asname or alias.name] = (source, alias.name)
         elif isinstance(node, ast.Assign):
             found |= {target.id: None for target in node.targets if isinstance(target, ast.Name)}
-    return found
+    return found, wholly_imported
 
 
 def _source(module: str) -> Path | None:

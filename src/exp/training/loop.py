@@ -1,6 +1,5 @@
 """The training loop, as a generator of events. It accesses no files and no config."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from exp.config.metric_names import is_higher_better
 from exp.data.batches import Batches, Position
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
-from exp.engine.tensor_state import get_random_state, set_random_state
+from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
@@ -139,7 +138,7 @@ class Training:
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
             if self._plan.restore_best:
-                self._best = copy.deepcopy(self._learner.get_parameters())
+                self._best = copy_tensors(self._learner.get_parameters())
             yield self._snapshot(best=True)
         if self._plan.watch:
             yield from self._histograms()

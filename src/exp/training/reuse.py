@@ -10,8 +10,10 @@ from torch import nn
 
 from exp.config.allowlist import origin
 from exp.config.schema import Config
+from exp.config.user_code import has_user_code
 from exp.data.dataset import Dataset
 from exp.data.seeding import is_drawn_from, stream_positions
+from exp.data.splits import Splits
 from exp.engine.pieces import Pieces
 from exp.engine.recorded_step import RecordedSteps
 
@@ -32,6 +34,7 @@ class JobCache:
 
     def __init__(self) -> None:
         self._datasets: OrderedDict[str, Dataset] = OrderedDict()
+        self._splits: OrderedDict[str, Splits] = OrderedDict()
         self._models: OrderedDict[str, ModelToTrain] = OrderedDict()
 
     def reuse_dataset(self, node: dict[str, Any], load: Callable[[], Dataset]) -> Dataset:
@@ -45,6 +48,20 @@ class JobCache:
         if _is_reusable(node) and "path" not in node and not is_random:  # a file may change
             _add(self._datasets, key, dataset)
         return dataset
+
+    def reuse_splits(self, config: Config, choices: object, dataset: Dataset, prepare: Callable[[], Splits]) -> Splits:
+        """Return the splits that an earlier job made of the same dataset, or else those of `prepare()`.
+
+        Args:
+            choices: What the splits depend on besides the dataset.
+        """
+        key = _key([config.dataset, repr(choices)])
+        # Code of the user's may write into its rows.
+        if has_user_code(config) or self._datasets.get(_key(config.dataset)) is not dataset:
+            return prepare()
+        if key not in self._splits:
+            _add(self._splits, key, prepare())
+        return self._splits[key]
 
     def reuse_model(
         self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module, pieces: Pieces | None

@@ -34,7 +34,7 @@ def load_splits(config: Config, cache: JobCache) -> Splits:
     if not storage.is_mapped:
         dataset = cache.reuse_dataset(config.dataset, lambda: _load(config, None))
         try:
-            return prepare(dataset, **vars(choices))
+            return cache.reuse_splits(config, choices, dataset, lambda: prepare(dataset, **vars(choices)))
         except FeaturesTooLargeError as error:
             if config.dataset.get("storage", "auto") == "memory":
                 raise

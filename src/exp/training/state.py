@@ -51,7 +51,8 @@ class TrainingState:
         return False
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        since_log = None if self.since_log is None else asdict(self.since_log)
+        return {**vars(self), "since_log": since_log}  # asdict(self) would copy each value
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "TrainingState":

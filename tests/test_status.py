@@ -16,6 +16,7 @@ import pytest
 import exp.status
 from exp.results import metrics_csv
 from exp.results.best_job import find_best
+from exp.results.heartbeat import describe_process
 from exp.results.run_status import Process
 
 ENDLESS = "dataset=xor epochs=100000000 figures=false save_every=1epoch log_every=1epoch".split()
@@ -88,6 +89,18 @@ def test_a_damaged_record_of_the_process_is_left_out(tmp_path: Path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "process": "damaged"}))
     (document,) = documents(tmp_path, "run")
     assert set(document["process"].values()) == {None}
+
+
+def test_a_run_that_is_not_built_prepares_its_rows(tmp_path: Path):
+    assert exp_in(tmp_path, "dataset=xor", "epochs=1", "figures=false", "hydra.run.dir=run").returncode == 0
+    path = tmp_path / "run/summary.json"
+    running = {**json.loads(path.read_text()), "status": "running", "process": describe_process()}
+    path.write_text(json.dumps(running))
+    (tmp_path / "run/metrics.csv").unlink()
+    assert status(tmp_path, "run")[1].startswith("run: running\n")
+    del running["planned_steps"]
+    path.write_text(json.dumps(running))
+    assert status(tmp_path, "run")[1].startswith("run: running, preparing rows\n")
 
 
 def test_the_start_of_a_process_is_shown_in_the_time_zone_of_the_reader(monkeypatch: pytest.MonkeyPatch):

@@ -16,6 +16,7 @@ from exp.results.previous_run import PreviousRun
 from exp.results.run_folder import report_command
 from exp.results.summary import SummarySink
 from exp.results.tensorboard import TensorBoardSink
+from exp.results.terminal import preparation_progress
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.choices import list_unused
@@ -56,7 +57,8 @@ def run(
         previous = PreviousRun.read(spec)
         events: Iterator[Event] = iter(())
         if is_resumed := spec.config.resume is not None:
-            experiment = previous.rebuild(spec.config, cache)
+            with preparation_progress(quiet) as on_progress:
+                experiment = previous.rebuild(spec.config, cache, on_progress)
             events = _after_first_step(_events(spec, experiment, previous, stop_requested, should_prune))
         known = {**previous.summary, "choices": dict(spec.choices), "overrides": spec.overrides}
         if previous.initial is not None:
@@ -64,7 +66,8 @@ def run(
         sinks.open(SummarySink(spec.folder, known))
         sinks.open(ConsoleSink(spec.folder, quiet))
         if not is_resumed:  # after summary.json, which tells if it cannot be built
-            experiment = build(spec.config, cache, previous.initial)
+            with preparation_progress(quiet) as on_progress:
+                experiment = build(spec.config, cache, previous.initial, on_progress)
             events = _events(spec, experiment, previous, stop_requested, should_prune)
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))

@@ -60,7 +60,8 @@ def _describe(one: RunStatus | SweepStatus) -> Iterator[str]:
 def _describe_run(run: RunStatus) -> Iterator[str]:
     step = "" if run.step is None else f", step {run.step:,}{'' if run.steps is None else f' of {run.steps:,}'}"
     epoch = "" if run.epoch is None else f", epoch {run.epoch:.4g}{'' if run.epochs is None else f' of {run.epochs:,}'}"
-    yield f"{run.folder}: {run.status}{step}{epoch}"
+    is_built = run.status != "running" or run.steps is not None
+    yield f"{run.folder}: {run.status}{step}{epoch}{'' if is_built else ', preparing rows'}"
     yield from _describe_process(run.process, run.status)
     if run.seconds is not None:
         yield f"seconds   {run.seconds:.3g}"

@@ -542,6 +542,21 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
             build(config_of(*f"{line}{name}".split()))
 
 
+@pytest.mark.parametrize("line", ["dataset=arrays dataset.path=wide.npz", TABLE, "dataset=iris"])
+def test_the_progress_of_the_preparation_is_reported(line: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 400 * 8 * 3)
+    write_arrays()
+    write_table("rows.csv")
+    config, done = config_of(*line.split(), "++dataset.storage=mapped"), list[int]()
+    build(config, on_progress=done.append)
+    assert done == sorted(done)
+    assert done[-1] == 100
+    assert len(set(done)) > 5
+    done.clear()
+    build(config, on_progress=done.append)
+    assert done == [] or line == "dataset=iris"  # the rows of a function are loaded again, and compared
+
+
 @pytest.mark.parametrize(("x", "kind"), [({"a": 1}, "dict"), (None, "NoneType"), ([1, [2, 3]], "list")])
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_a_row_of_other_objects_is_an_error(x: object, kind: str, is_mapped: bool, tmp_path: Path):

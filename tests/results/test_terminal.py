@@ -1,6 +1,7 @@
 """A progress bar is drawn in a terminal, and nowhere else."""
 
 from io import StringIO
+from itertools import count
 
 import pytest
 from rich.console import Console
@@ -20,3 +21,23 @@ def test_progress_is_shown_in_a_terminal_only(is_terminal: bool, monkeypatch: py
         assert "100 %" in output.getvalue()
     else:
         assert output.getvalue() == ""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("seconds", [0.01, 10.0])
+def test_a_long_preparation_is_shown(seconds: float, is_terminal: bool, monkeypatch: pytest.MonkeyPatch):
+    output, times = StringIO(), count(0.0, seconds)
+    console = Console(file=output, force_terminal=is_terminal, width=80)
+    monkeypatch.setattr(terminal, "make_console", lambda _: console)
+    monkeypatch.setattr(terminal.time, "perf_counter", lambda: next(times))
+    with terminal.preparation_progress() as show:
+        show(34)
+        show(80)
+    lines = "preparing rows: 34 %\npreparing rows: 80 %\n"
+    if seconds < 1:  # as of small datasets
+        assert output.getvalue() == ""
+    elif is_terminal:
+        assert "preparing rows" in output.getvalue()
+        assert "34 %" in output.getvalue()
+    else:
+        assert output.getvalue() == lines

@@ -124,7 +124,7 @@ def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
     x, shape = _flatten(x)
-    x = _check_features(x, y, is_converted=scratch is None)
+    x = _check_features(x, y, scratch)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f" or (y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub"):
         if not all(np.isfinite(block).all() for _, block in iterate_blocks(y)):
@@ -159,8 +159,8 @@ def _target_columns(source: Any, count: int) -> tuple[TargetColumn, ...]:
     return tuple(map(TargetColumn, names)) if count > 1 and all(names) else ()
 
 
-def _check_features(x: NDArray[Any], y: NDArray[Any], is_converted: bool) -> NDArray[Any]:
-    """Return the features, in float64 if `is_converted`.
+def _check_features(x: NDArray[Any], y: NDArray[Any], scratch: Scratch | None) -> NDArray[Any]:
+    """Return the features, in float64 without `scratch`, which gets the progress.
 
     Raises:
         DataError: They are not finite numbers [N, F], one row for each of `y`.
@@ -178,7 +178,7 @@ def _check_features(x: NDArray[Any], y: NDArray[Any], is_converted: bool) -> NDA
             what, fix = _NOT_NUMBERS[array.dtype.kind]
             raise DataError(f"dataset: {name} holds {what} ({array.dtype})", fix.format(name=name))
     try:
-        x = x.astype(np.float64) if is_converted or x.dtype.kind not in "fiub" else x
+        x = x.astype(np.float64) if scratch is None or x.dtype.kind not in "fiub" else x
     except (ValueError, TypeError) as error:
         raise DataError(f"dataset: the features must be numbers: {error}", "encode text as numbers") from error
     # The model computes in float32, where 1e300 is infinite.
@@ -186,6 +186,8 @@ def _check_features(x: NDArray[Any], y: NDArray[Any], is_converted: bool) -> NDA
     with np.errstate(over="ignore"):
         for start, block in iterate_blocks(x):
             finite[start : start + len(block)] = np.isfinite(block.astype(np.float32)).all(axis=1)
+            if scratch is not None:
+                scratch.report("read", start + len(block), len(x))
     if not finite.all():
         raise DataError(
             f"dataset: {int((~finite).sum())} of {len(x)} rows have NaN or infinite features, the first is row "

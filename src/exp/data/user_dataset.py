@@ -65,6 +65,8 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
             array[number] = part
         if number % _ROWS == 0:
             release_pages(x)
+            if scratch is not None:
+                scratch.report("read", number, count)
     names = {key: getattr(source, key, None) for key in ("feature_names", "target_names")}
     return SimpleNamespace(data=x, target=y if y.dtype != object else y.astype(str), **names)
 

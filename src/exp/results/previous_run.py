@@ -1,6 +1,6 @@
 """PreviousRun: what a run folder holds of an earlier start of the same run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,13 @@ class PreviousRun:
         """The step of the checkpoint; None if there is no checkpoint."""
         return self.checkpoint["progress"]["step"] if self.checkpoint is not None else None
 
-    def rebuild(self, config: Config, cache: JobCache | None) -> Experiment:
-        """Build the experiment of the run again.
+    def rebuild(self, config: Config, cache: JobCache | None, on_progress: Callable[[int], None]) -> Experiment:
+        """Build the experiment of the run again. `build` describes the arguments.
 
         Raises:
             DataError: The rows differ from those that the checkpoint was trained on.
         """
-        experiment = build(config, cache, self.initial)
+        experiment = build(config, cache, self.initial, on_progress)
         recorded = self.checkpoint["data"] if self.checkpoint is not None else self.summary.get("data_sha256")
         if recorded not in (None, experiment.data.fingerprint):
             how = describe_changed_rows(str(recorded), experiment.data.fingerprint)

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 
 _SECONDS_BETWEEN_REDRAWS = 0.1
+_SECONDS_BETWEEN_LINES = 5.0
 _CELL_WIDTH = 100  # in characters; a kernel does not know its notebook's width
 
 
@@ -87,6 +88,39 @@ def show_progress(total: int) -> Generator[Callable[[int], None]]:
             bar.update(done)
 
     bar.start(total)
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def preparation_progress(quiet: bool = False) -> Generator[Callable[[int], None]]:
+    """Yield a function to call with the percentage of the rows of a dataset that is prepared.
+
+    It shows a bar, which is removed at the end, or a line now and then where the bar cannot move.
+    """
+    console = make_console(quiet)
+    bar = ProgressBar(console, TextColumn("preparing rows"), BarColumn(10), TextColumn("{task.percentage:3.0f} %"))
+    shown, is_started = time.perf_counter(), False
+
+    def show(percentage: int) -> None:
+        nonlocal shown, is_started
+        now = time.perf_counter()
+        if now - shown < (_SECONDS_BETWEEN_REDRAWS if bar.moves else _SECONDS_BETWEEN_LINES):
+            return
+        shown = now
+        if not bar.moves:
+            try:
+                console.print(f"preparing rows: {percentage} %")
+            except SystemExit:  # rich exits if the reader is gone, as with `| head`; the run continues
+                console.quiet = True
+            return
+        if not is_started:
+            bar.start(100)
+            is_started = True
+        bar.update(percentage)
+
     try:
         yield show
     finally:

@@ -1,6 +1,6 @@
 """Build the objects of a run from its config."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,15 +62,20 @@ class Experiment:
     device: torch.device
 
 
-def build(config: Config, cache: JobCache | None = None, initial: State | None = None) -> Experiment:
+def build(
+    config: Config,
+    cache: JobCache | None = None,
+    initial: State | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Experiment:
     """Build the experiment that `config` describes.
 
     Afterwards torch's random number generator has the state that it has in the plain script at this point.
 
     Args:
         cache: Datasets and models of earlier jobs to reuse. The experiments of these jobs must not be used any more.
-
         initial: The state of another run that has the initial parameters, for init=.
+        on_progress: Called with the percentage that is done while rows are prepared in mapped files.
 
     Raises:
         ConfigError, DataError: An object cannot be built, or the choices do not fit together.
@@ -79,7 +84,7 @@ def build(config: Config, cache: JobCache | None = None, initial: State | None =
     device = select_device(config.device.name)
     precision = select_precision(config.precision, device)
     seed_everything(config.seed)  # a dataset function may draw
-    data = load_splits(config, cache)
+    data = load_splits(config, cache, on_progress)
     config, target = decide(config, data), data.preprocessing.target_kind
     check_metrics(config.metrics, config.metric, target, config.loss.get("output") != "value")
     class_weights = resolve_class_weights(config.loss.get("class_weights"), target, data.class_totals)

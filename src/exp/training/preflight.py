@@ -215,9 +215,10 @@ def _check_gradients(model: nn.Module, gradients: dict[str, Tensor | None]) -> I
         yield f"the loss does not depend on {_shorten(unused)}, so it is not trained; try: a model without it"
     dead: list[str] = []
     # A row of an embedding table has a gradient only if its category is in the rows that were tried.
-    tables = {name for name, module in model.named_modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
+    in_tables = {name for name, parameter in model.named_parameters() if id(parameter) in tables}
     for name, gradient in gradients.items():
-        if gradient is not None and gradient.dim() > 1 and name.rpartition(".")[0] not in tables:
+        if gradient is not None and gradient.dim() > 1 and name not in in_tables:
             units = gradient.flatten(1).abs().sum(1)
             without = int((units == 0).sum())
             if 2 * without >= len(units):

@@ -1,5 +1,6 @@
 """The rows of a run: its dataset loaded and divided, in memory or in mapped files."""
 
+from collections.abc import Callable
 from typing import Any
 
 from exp.config.allowlist import READ_BY_EXP
@@ -23,8 +24,11 @@ from exp.training.build_model import codes_above
 from exp.training.reuse import JobCache
 
 
-def load_splits(config: Config, cache: JobCache) -> Splits:
+def load_splits(config: Config, cache: JobCache, on_progress: Callable[[int], None] = lambda _: None) -> Splits:
     """Return the splits of the run, on the CPU.
+
+    Args:
+        on_progress: Called with the percentage that is done while rows are prepared in mapped files.
 
     Raises:
         ConfigError, DataError: The dataset cannot be loaded or divided, or does not fit into memory.
@@ -41,7 +45,8 @@ def load_splits(config: Config, cache: JobCache) -> Splits:
             storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
         del dataset
     node = _without_own_keys(config.dataset)  # these are in the choices, or do not change the rows
-    data = open_splits(node, choices, list_files(config.dataset), lambda scratch: _load(config, scratch))
+    files = list_files(config.dataset)
+    data = open_splits(node, choices, files, lambda scratch: _load(config, scratch), on_progress)
     return data if storage.note is None else data.with_note(storage.note)
 
 

@@ -26,7 +26,11 @@ _LIBRARIES = ("exp", "numpy", "pandas", "scikit-learn", "torch")
 
 
 def open_splits(
-    node: Mapping[str, Any], choices: Choices, files: Sequence[Path], load: Callable[[Scratch], Dataset]
+    node: Mapping[str, Any],
+    choices: Choices,
+    files: Sequence[Path],
+    load: Callable[[Scratch], Dataset],
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Splits:
     """Return the splits that `prepare` returns, with rows in mapped files of the cache.
 
@@ -35,25 +39,31 @@ def open_splits(
         files: The files of its rows. Equal files have the same path, size and times of change. Without files, the
             dataset is loaded every time, and compared.
         load: Loads the dataset; what is too large for memory is written to the scratch folder.
+        on_progress: Called with the percentage of the preparation that is done.
     """
     check_scaler(choices.scaler)
     label = f"{node.get('path') or node['_target_']}, split {choices.split}, seed {choices.seed}"
     if files:
         stats = [(str(file.resolve()), *_identify(file)) for file in files]
         return read_splits(
-            find_or_write(_describe([dict(node), stats], choices), label, lambda to: _write(load, choices, to))
+            find_or_write(
+                _describe([dict(node), stats], choices),
+                label,
+                lambda to: _write(load, choices, Scratch(to, on_progress)),
+            )
         )
-    dataset = load(Scratch(cache_folder(create=True)))
+    dataset = load(Scratch(cache_folder(create=True), on_progress))
     content = _describe(_list_parts(dataset), choices)
-    return read_splits(find_or_write(content, label, lambda to: _write(lambda _: dataset, choices, to)))
+    return read_splits(
+        find_or_write(content, label, lambda to: _write(lambda _: dataset, choices, Scratch(to, on_progress)))
+    )
 
 
-def _write(load: Callable[[Scratch], Dataset], choices: Choices, folder: Path) -> None:
-    scratch = Scratch(folder)
+def _write(load: Callable[[Scratch], Dataset], choices: Choices, scratch: Scratch) -> None:
     dataset = load(scratch)
     rows, columns = dataset.x.shape
     check_disk(rows * (columns * (dataset.x.dtype.itemsize + 4) + 16))
-    write_splits(dataset, choices, folder, scratch)
+    write_splits(dataset, choices, scratch.folder, scratch)
 
 
 def _identify(file: Path) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,25 @@ from numpy.typing import DTypeLike, NDArray
 from exp.data.mapped.cache import allocate, cache_errors
 from exp.data.mapped.maps import as_bytes, map_array
 
+# The steps in which rows are prepared, and the percentage of the time after each, about.
+_STEPS = {"read": 30, "copy": 40, "order": 55, "fit": 70, "write": 100}
+
 
 class Scratch:
-    """Makes arrays in files of `folder`. The files have no name, so that nothing is left of them."""
+    """Makes arrays in files of `folder`. The files have no name, so that nothing is left of them.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        on_progress: Called with the percentage of the preparation that is done.
+    """
+
+    def __init__(self, folder: Path, on_progress: Callable[[int], None] = lambda _: None) -> None:
+        self.folder, self._on_progress = folder, on_progress
+
+    def report(self, step: str, done: int, total: int) -> None:
+        """Report that `done` of `total` parts of a step, a key of _STEPS, are done."""
+        place = [*_STEPS].index(step)
+        start, end = [0, *_STEPS.values()][place : place + 2]
+        self._on_progress(start + (end - start) * done // max(1, total))
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array in a file; its values are 0. DataError if the folder or the disk cannot hold it."""

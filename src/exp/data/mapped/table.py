@@ -50,6 +50,7 @@ def dataset_from_table(table: StreamedTable, path: str, options: TableOptions, s
             x[len(columns)] = values
             columns.append(column)
         release_pages(x)
+        scratch.report("read", len(columns) + len(left_out), len(features))
         left_out += left
         notes |= dict.fromkeys(part.notes)
         dataset = part

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,11 +70,12 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
     row_notes = describe_rows(dataset, rows, choices.fold)
     release_pages(dataset.y)
     with closing(scratch.columns(len(dataset.x), dataset.x.shape[1], dataset.x.dtype)) as columns:
-        _copy_columns(dataset.x, columns)
+        _copy_columns(dataset.x, columns, scratch)
         for number in range(columns.count):
             columns.permute(number, rows)
+            scratch.report("order", number + 1, columns.count)
         rows.clear()  # the order of 100 million rows takes 800 MB
-        preprocessing, kept, unknown = _fit(dataset, columns, ends, choices)
+        preprocessing, kept, unknown = _fit(dataset, columns, ends, choices, scratch)
         check_has_features(dataset, preprocessing, ends[1])
         preprocessing = replace(preprocessing, target_scale=scale)
         features = len(preprocessing.features)
@@ -82,7 +83,7 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
         values = _VALUES * len(kept) // max(len(kept), features)  # of the columns: a category has many features
         for name, start, stop in zip(SPLITS, ends, ends[1:], strict=False):
             blocks = columns.blocks(kept, start, stop, values)
-            _write(folder / f"{name}.x", (preprocessing.transform(block).astype(np.float32) for block in blocks))
+            _write(folder / f"{name}.x", _transform(preprocessing, blocks, start, ends[-1], scratch))
     notes = (*describe_columns(dataset, preprocessing, unknown, validation_rows), *row_notes)
     y = preprocessing.targets_to_tensor(dataset.y[:1]).numpy()
     meta = {
@@ -111,20 +112,32 @@ def check_scaler(scaler: str, dataset: Dataset | None = None) -> None:
     )
 
 
-def _copy_columns(x: NDArray[Any], columns: ColumnFile) -> None:
+def _transform(
+    preprocessing: Preprocessing, blocks: Iterable[Floats], start: int, rows: int, scratch: Scratch
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the features of blocks of values, the first of which is row `start` of all `rows`."""
+    for block in blocks:
+        yield preprocessing.transform(block).astype(np.float32)
+        start += len(block)
+        scratch.report("write", start, rows)
+
+
+def _copy_columns(x: NDArray[Any], columns: ColumnFile, scratch: Scratch) -> None:
     """Write the columns of x [N, C] to a file."""
     if x.flags.f_contiguous and x.shape[1] > 1:
         for number in range(x.shape[1]):
             for start, block in iterate_blocks(x[:, number]):
                 columns.write(number, block, start)
+            scratch.report("copy", number + 1, x.shape[1])
         return
     for start, block in iterate_blocks(x):
         for number, values in enumerate(np.ascontiguousarray(block.T)):
             columns.write(number, values, start)
+        scratch.report("copy", start + len(block), len(x))
 
 
 def _fit(
-    dataset: Dataset, file: ColumnFile, ends: Sequence[int], choices: Choices
+    dataset: Dataset, file: ColumnFile, ends: Sequence[int], choices: Choices, scratch: Scratch
 ) -> tuple[Preprocessing, list[int], dict[str, int]]:
     """Fit each column on the training rows, those before ends[1], and write those of categories again as encoded.
 
@@ -138,6 +151,7 @@ def _fit(
     scalers: list[Scaler] = []
     unknown: dict[str, int] = {}
     for number, column in enumerate(dataset.columns):
+        scratch.report("fit", number, len(dataset.columns))
         is_category = isinstance(column, CategoryColumn)
         values = file.read(number, 0, None if is_category else ends[1]).astype(np.float64, copy=False)
         one, values = fit_column(column, values, slice(0, ends[1]), choices.codes_above)

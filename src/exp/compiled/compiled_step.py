@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from exp.compiled.compile_step import record_step
 from exp.compiled.compiled_loop import CompiledLoop
-from exp.compiled.self_check import TOLERANCE, find_difference
+from exp.compiled.self_check import find_difference
 from exp.compiled.uncompilable import Uncompilable
 from exp.data.batches import Stack
 from exp.engine.recorded_step import RecordedSteps
@@ -15,11 +15,6 @@ from exp.engine.step_tensors import StepTensors
 from exp.engine.update_functions import FUSED, PLAIN
 from exp.engine.updates import BareUpdate, make_update
 from exp.errors import pluralize
-
-_PROMISE = (
-    f"engine=compiled: each update equals that of the eager step from the same state up to {TOLERANCE:.0e} of the "
-    "largest; over many steps, differences grow as with any other rounding"
-)
 
 
 class CompiledStep:
@@ -41,7 +36,7 @@ class CompiledStep:
         self._update: BareUpdate | None = None
         self._state_of_update: list[object] = []
         self._checked: set[CompiledLoop] = set()
-        self._notes = [_PROMISE]
+        self._notes: list[str] = []
         self._reason: str | None = None
 
     @property

@@ -112,6 +112,11 @@ def _lines(
             "forward pass and loss by torch.compile; the loss of a step differs from that of an eager one by up to "
             "0.001 %"
         )
+    if config.engine == "compiled":
+        lines["engine"] = (
+            "compiled by the C compiler of this machine; an update differs from that of an eager step by up to 0.001 % "
+            "of the largest one"
+        )
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"
     stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []

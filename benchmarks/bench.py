@@ -1,4 +1,4 @@
-"""Compare exp with other ways to train on seven workloads, each in a process of its own, in turn.
+"""Compare exp with other ways to train on eight workloads, each in a process of its own, in turn.
 
 python benchmarks/bench.py                        everything, about half an hour
 python benchmarks/bench.py cancer --rounds 1      one workload
@@ -28,10 +28,14 @@ WORKLOADS = {
     "4-point xor": "experiment=xor_mse epochs=20000",
     "full 1,100": "experiment=signal_background batching=full epochs=2000",
     "regression 40,401": "experiment=distance",
+    "middle": "dataset=moons ~dataset.noise dataset._target_=sklearn.datasets.make_classification "
+    "dataset.n_samples=12000 dataset.random_state=0 +dataset.n_features=30 model.hidden=[256,256,256] "
+    "batching.batch_size=256 optimizer=adamw epochs=40",
 }
 HERE = Path(__file__).parent / "contestants"
 CONTESTANTS = {
     "exp": None,
+    "exp, engine=compiled": None,
     "exp, engine=eager": None,
     "plain": "plain.py",
     "notebook": "notebook.py",
@@ -56,8 +60,8 @@ def measure(name: str, overrides: list[str], task: Path, folder: Path) -> dict[s
     """Run one contestant in `folder`; return us per step, final loss, seconds of the process and its peak in MB."""
     script = CONTESTANTS[name]
     backend = {"KERAS_BACKEND": "jax" if name.endswith("JAX") else "torch"}
-    eager = ["engine=eager"] if "eager" in name else []
-    exp = ["-m", "exp", *overrides, *eager, "threads=1", "hydra.run.dir=."]
+    engine = [name.partition(", ")[2]] if "engine" in name else []
+    exp = ["-m", "exp", *overrides, *engine, "threads=1", "hydra.run.dir=."]
     arguments = [str(HERE / script), str(task)] if script else exp
     start = time.perf_counter()
     with (folder / "output").open("w+") as output:

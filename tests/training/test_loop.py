@@ -1,5 +1,7 @@
 """The training loop: what is due at which step, when it stops, what a scheduler receives."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import config_of, logged_steps
@@ -130,3 +132,21 @@ def test_an_error_in_the_model_names_the_model(model: type[nn.Linear], message: 
     with pytest.raises(ConfigError, match=message) as caught:
         list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     assert caught.value.fix == fix
+
+
+def test_rows_are_predicted_in_parts(monkeypatch: pytest.MonkeyPatch):
+    experiment = build(config_of("dataset=iris", "model=mlp"))
+    learner, x = experiment.learner, experiment.data.train.x
+    whole = learner.predict(x)
+    monkeypatch.setattr("exp.training.learner.rows_per_pass", lambda _: 7)
+    in_parts = learner.predict(x)
+    assert in_parts.shape == whole.shape
+    assert torch.equal(in_parts, torch.cat([learner.predict(part) for part in x.split(7)]))
+    assert learner.predict(x[:0]).shape == (0, 3)
+    short = replace(learner, model=FirstRow())
+    assert short.predict(x).shape == (1, 4)  # callers compare it with the number of rows
+
+
+class FirstRow(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:1]

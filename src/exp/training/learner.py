@@ -105,9 +105,16 @@ class Learner:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
-            parts = [self.precision.compute_outputs(network, rows).detach() for rows in pieces]
-        return _concatenate(parts)
+            outputs, done = x.new_empty(0), 0
+            for rows in iterate_parts(x, rows_per_pass(network)):
+                part = self.precision.compute_outputs(network, rows.to(device)).detach()
+                if len(rows) == len(x) or part.shape[:1] != rows.shape[:1]:  # callers refuse a wrong shape
+                    return part
+                if not done:  # a list of parts, with what is allocated between them, would take three times as much
+                    outputs = part.new_empty(len(x), *part.shape[1:])
+                outputs[done : done + len(rows)] = part
+                done += len(rows)
+        return outputs
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
         """Return the gradient of the loss on the rows of one forward pass at most, for each parameter that has one.

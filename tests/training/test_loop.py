@@ -144,7 +144,7 @@ def test_rows_are_predicted_in_parts(monkeypatch: pytest.MonkeyPatch):
     assert torch.equal(in_parts, torch.cat([learner.predict(part) for part in x.split(7)]))
     assert learner.predict(x[:0]).shape == (0, 3)
     short = replace(learner, model=FirstRow())
-    assert short.predict(x).shape == (1, 4)  # callers compare it with the number of rows
+    assert short.predict(x).shape == (-(-len(x) // 7), 4)  # callers compare it with the number of rows
 
 
 class FirstRow(nn.Module):

@@ -25,7 +25,7 @@ from exp.engine.precision import Precision
 from exp.engine.step import Step
 from exp.errors import ConfigError
 from exp.training.events import State
-from exp.training.member_models import average_members, rows_per_pass
+from exp.training.member_models import average_members, join_outputs, rows_per_pass
 from exp.training.metrics import MetricSums
 from exp.training.objectives import Objective, compute_loss
 from exp.training.parameters import get_parameters, set_parameters
@@ -105,16 +105,8 @@ class Learner:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
         with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
-            outputs, done = x.new_empty(0), 0
-            for rows in iterate_parts(x, rows_per_pass(network)):
-                part = self.precision.compute_outputs(network, rows.to(device)).detach()
-                if len(rows) == len(x) or part.shape[:1] != rows.shape[:1]:  # callers refuse a wrong shape
-                    return part
-                if not done:  # a list of parts, with what is allocated between them, would take three times as much
-                    outputs = part.new_empty(len(x), *part.shape[1:])
-                outputs[done : done + len(rows)] = part
-                done += len(rows)
-        return outputs
+            pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
+            return join_outputs((self.precision.compute_outputs(network, rows).detach() for rows in pieces), len(x))
 
     def compute_gradients(self, split: Split) -> dict[str, Tensor]:
         """Return the gradient of the loss on the rows of one forward pass at most, for each parameter that has one.

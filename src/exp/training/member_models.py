@@ -1,5 +1,8 @@
 """Use a model of several members where any model is used: in training it has an output for each member."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 from torch import Tensor, nn
 
 from exp.errors import ConfigError
@@ -18,6 +21,21 @@ def count_members(model: nn.Module) -> int:
 def rows_per_pass(model: nn.Module) -> int:
     """Return the largest number of rows to pass through the model at a time without training."""
     return max(1, MAX_ROWS // count_members(model))
+
+
+def join_outputs(parts: Iterator[Tensor], rows: int) -> Tensor:
+    """Return the outputs [N, K] of several passes, which are for all N `rows`.
+
+    A list of them, with what the passes allocate in between, would take three times as much memory.
+    """
+    first, second = next(parts), next(parts, None)
+    if second is None:
+        return first
+    outputs, done = first.new_empty(rows, *first.shape[1:]), 0
+    for part in chain((first, second), parts):
+        outputs[done : done + len(part)] = part
+        done += len(part)
+    return outputs[:done]
 
 
 def training_loss(model: nn.Module, criterion: nn.Module) -> nn.Module:

@@ -130,18 +130,19 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
         if axis.lines:
             axis.legend(fontsize="small", loc=corner)
     roc.plot([0, 1], [0, 1], color="gray", linewidth=1)
-    roc.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
-    precision.set(xlabel="recall", ylabel="precision", title="precision against recall", ylim=(-0.05, 1.05))
+    roc.set(xlabel="false positive rate", ylabel="true positive rate")
+    precision.set(xlabel="recall", ylabel="precision", ylim=(-0.05, 1.05))
     predicted = objective.prediction(output).cpu().numpy()
     sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
     bins = Calibration.of(sure, predicted == truth)
     calibration.plot(bins.sure, bins.right, marker="o", color=colour_of(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability
-    title = f"calibration, expected error {bins.error:.3g}"
-    calibration.set(xlabel="probability of the predicted class", ylabel="share correct", title=title)
+    calibration.set(xlabel="probability of the predicted class", ylabel="share correct")
     calibration.set(xlim=(lowest - 0.03, 1.03), ylim=(-0.05, 1.05))
-    for axis in (roc, precision, calibration):
+    titles = ("ROC", "precision against recall", f"calibration, expected error {bins.error:.3g}")
+    for axis, title in zip((roc, precision, calibration), titles, strict=True):
+        axis.set_title(title, y=1.0)  # without y, matplotlib measures every tick label
         axis.grid(alpha=0.3)
     return figure
 
@@ -161,7 +162,7 @@ def predicted_against_true(split: Split, objective: Objective, predict: Predict,
     return figure
 
 
-def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]:
+def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, list[Any]]:
     """Create axes, each of that size in inches, in rows of _MAX_SIDE_BY_SIDE.
 
     Matplotlib's own layouts take as long as the drawing.
@@ -169,13 +170,12 @@ def _side_by_side(count: int, width: float, height: float) -> tuple[Figure, Any]
     columns = min(count, _MAX_SIDE_BY_SIDE)
     rows = -(-count // columns)
     figure = Figure(figsize=(columns * width, rows * height))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     side, below, above = 0.7, 0.5, 0.35
-    for number, axis in enumerate(axes):
+    axes: list[Any] = []
+    for number in range(count):
         row, column = divmod(number, columns)
         left, bottom = column * width + side, (rows - 1 - row) * height + below
         place = (left / (columns * width), bottom / (rows * height))
         size = ((width - side - 0.25) / (columns * width), (height - (below + above)) / (rows * height))
-        axis.set_position((*place, *size))
-        axis.set_visible(number < count)
-    return figure, axes[:count]
+        axes.append(figure.add_axes((*place, *size)))
+    return figure, axes

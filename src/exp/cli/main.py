@@ -32,8 +32,8 @@ from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
-from exp.sweeps.import_gc import end_gc_pause, gc_pause
 from exp.sweeps.jobs import InvalidJob
+from exp.training.import_gc import end_gc_pause, gc_pause
 from exp.training.interrupts import Terminated
 
 log = logging.getLogger("exp")

@@ -16,12 +16,12 @@ from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.executors.worker_pool import WorkerPool, worker_count
-from exp.sweeps.import_gc import end_gc_pause
 from exp.sweeps.jobs import JobComposer, activate_job_config
 from exp.sweeps.manifest import refuse_running
 from exp.sweeps.plugins import is_search, uses_cluster, uses_ray
 from exp.sweeps.source import JobSource
 from exp.sweeps.sweep import Sweep
+from exp.training.import_gc import end_gc_pause
 
 
 def launch(

@@ -13,8 +13,8 @@ import threading
 from typing import BinaryIO, cast
 
 from exp.config import allowlist
-from exp.sweeps.import_gc import end_gc_pause, gc_pause
 from exp.sweeps.task import Assignment, Evaluation, Outcome
+from exp.training.import_gc import end_gc_pause, gc_pause
 
 
 def _receive(tasks: BinaryIO, received: "queue.SimpleQueue[Assignment | bool | None]") -> None:

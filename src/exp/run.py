@@ -22,6 +22,7 @@ from exp.training.build import Experiment, build
 from exp.training.choices import list_unused
 from exp.training.description import describe
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, PruningCallback, Resumed
+from exp.training.import_gc import late_imports
 from exp.training.initial import initial_notes
 from exp.training.interrupts import graceful_stop
 from exp.training.loop import Training
@@ -146,7 +147,8 @@ def _report(
     spec: RunSpec, experiment: Experiment, end: Position, stop_requested: Callable[[], bool]
 ) -> Iterator[Drawn | Noted]:
     """Draw the figures and write the report, until a stop is requested."""
-    from exp.reports import run_report  # lazy: imports matplotlib
+    with late_imports():
+        from exp.reports import run_report  # lazy: imports matplotlib
 
     for event in run_report.write_report(spec.folder, experiment, end):
         yield event

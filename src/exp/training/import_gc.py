@@ -4,31 +4,46 @@ Only the command and the workers of a sweep pause it. In a caller's process, suc
 """
 
 import gc
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-_is_paused = False
+_is_own_process = False
 
 
 @contextmanager
 def gc_pause() -> Generator[None]:
     """Turn off garbage collection until `end_gc_pause()`, or until the context exits."""
-    global _is_paused
+    global _is_own_process
     was_enabled = gc.isenabled()
     gc.disable()
-    _is_paused = True
+    _is_own_process = True
     try:
         yield
     finally:
-        _is_paused = False
+        _is_own_process = False
         if was_enabled:
             gc.enable()
 
 
 def end_gc_pause() -> None:
     """Turn garbage collection on, without the objects that exist by now. Does nothing outside `gc_pause()`."""
-    global _is_paused
-    if _is_paused:
-        _is_paused = False
+    if _is_own_process and not gc.isenabled():
         gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def late_imports() -> Generator[None]:
+    """Pause garbage collection for imports after `end_gc_pause()`. Does nothing outside `gc_pause()`."""
+    if not _is_own_process or not gc.isenabled():
+        yield
+        return
+    count = len(sys.modules)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if len(sys.modules) > count:
+            gc.freeze()
         gc.enable()

@@ -7,6 +7,7 @@ python benchmarks/profile_run.py dataset=xor epochs=10000     another run
 import builtins
 import functools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -126,14 +127,18 @@ def run_and_measure(arguments: list[str]) -> None:
 
 def main() -> None:
     runs: list[dict[str, float]] = []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(ROUNDS):
+        for number in range(-1, ROUNDS):  # -1 is not counted: it fills the disk cache
             command = [sys.executable, str(Path(__file__).resolve()), "--child", f"hydra.run.dir=run{number}"]
             start = time.perf_counter()
-            run = subprocess.run([*command, *sys.argv[1:]], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+            run = subprocess.run(
+                [*command, *sys.argv[1:]], cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            )
             total = time.perf_counter() - start
             parts: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-            runs.append({**parts, "interpreter: start and exit": total - sum(parts.values()), "total": total})
+            if number >= 0:
+                runs.append({**parts, "interpreter: start and exit": total - sum(parts.values()), "total": total})
     medians = {label: sorted(run.get(label, 0.0) for run in runs)[ROUNDS // 2] for label in runs[0]}
     total = medians.pop("total")
     for label, seconds in sorted(medians.items(), key=lambda item: -item[1]):

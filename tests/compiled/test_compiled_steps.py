@@ -145,6 +145,16 @@ def test_two_parameter_groups():
     check_steps(model, nn.CrossEntropyLoss(), optimizer, inputs(), classes())
 
 
+def test_parameters_that_are_not_trained_are_read_at_each_step():
+    model = MLP(FEATURES, CLASSES, [8])
+    first, *rest = model.parameters()
+    x, y = inputs(), classes()
+    compiled = compile_training(model, nn.CrossEntropyLoss(), optim.SGD(rest, lr=0.1), x[0], y[0])
+    with torch.no_grad():
+        first.mul_(2)
+    assert compiled.difference(x[1], y[1], is_strict=True) is None
+
+
 def test_a_window_makes_its_steps_in_order_with_the_random_numbers_of_eager_steps():
     model, xs, ys = MLP(FEATURES, CLASSES, [8], dropout=0.5), inputs(), classes()
     twin = copy.deepcopy(model)

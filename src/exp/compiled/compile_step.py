@@ -103,5 +103,13 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> CompiledLoops:
     reason = f"each step changes {changed}, which a compiled step would not" if changed else trace.fallback_reason
     if reason is not None:
         raise Uncompilable(reason)
-    fixed, real = ([*one.parameters, *one.model.buffers(), *one.criterion.buffers()] for one in (twin, eager))
-    return CompiledLoops(trace.calls, x, y, fixed, gradients, real)
+    return CompiledLoops(trace.calls, x, y, _fixed_tensors(twin), gradients, _fixed_tensors(eager))
+
+
+def _fixed_tensors(eager: EagerStep) -> list[Tensor]:
+    """Return the parameters in the order of their gradients, then buffers, then parameters that are not trained."""
+    trained = {id(parameter) for parameter in eager.parameters}
+    modules = (eager.model, eager.criterion)
+    buffers = [buffer for module in modules for buffer in module.buffers()]
+    others = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in trained]
+    return [*eager.parameters, *buffers, *others]

@@ -61,10 +61,12 @@ class RecordedSteps:
     """The recorded steps of one model and loss.
 
     Attributes:
+        proven: Loops that an earlier job has verified.
         compiled: Loops whose steps equal the eager ones up to rounding, by rows of a batch and ids of parameters.
     """
 
     by_batch_size: dict[int, RecordedStep] = field(default_factory=dict[int, RecordedStep])
+    proven: set[Loop] = field(default_factory=set[Loop])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
     compiled: dict[tuple[int, ...], FasterLoops] = field(default_factory=dict[tuple[int, ...], FasterLoops])
     forward: CompiledForward | None = None  # by torch.compile

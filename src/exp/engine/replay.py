@@ -21,7 +21,8 @@ from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
 from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, make_update
 
-# How many replayed steps of each batch size must reproduce the eager step, on copies, before replay is trusted.
+# How many replayed steps of each batch size must reproduce the eager step, on copies, before replay is trusted. In a
+# later job that trains an equal model, one must.
 _VERIFICATIONS = 2
 
 
@@ -85,7 +86,8 @@ class ReplayStep:
         if not self._is_update_chosen:
             self._choose_update()
         loop = self._recorded.by_batch_size[batch_size].loop(self._update, count)
-        return Stage.REPLAY if self._verified.get(loop, 0) >= _VERIFICATIONS else Stage.VERIFY, loop
+        needed = 1 if loop in self._recorded.proven else _VERIFICATIONS
+        return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         if self._has_momentum() != self._momentum:  # a scheduler changed it from or to 0, where torch keeps other state
@@ -188,6 +190,8 @@ class ReplayStep:
         difference = self._compare(loop, stack, outputs, computed[-1][2], after)
         if difference is None:
             self._verified[loop] = self._verified.get(loop, 0) + 1
+            if self._verified[loop] == _VERIFICATIONS:
+                self._recorded.proven.add(loop)
         elif not self._recorded.by_batch_size[stack.batch_size].reject(loop, difference):
             if difference == _OTHER_UPDATE:
                 self._use_optimizer_step()
@@ -221,6 +225,7 @@ class ReplayStep:
         """Make all further steps eagerly."""
         self.fallback_reason = reason
         self._recorded.by_batch_size.clear()
+        self._recorded.proven.clear()
 
     @contextmanager
     def _falls_back_on_error(self) -> Generator[None]:

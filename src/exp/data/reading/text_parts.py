@@ -124,7 +124,7 @@ class TextParts:
                 kind = _kind_of(part[place], self._gaps)
                 kinds[place].add(kind)
                 if kind in ("text", "large"):
-                    lengths[place] += float(part[place].str.len().sum())
+                    lengths[place] += float(part[place].astype("string").str.len().sum())
             if all("text" in found for found in kinds.values()) and len(self.names) > 1:
                 repeated = (part.iloc[:, 1:] == self.names[1:]).fillna(value=False).all(axis=1)
                 is_repeated = is_repeated or bool(repeated.any())

@@ -76,11 +76,19 @@ def test_a_run_imports_only_what_it_uses(tmp_path: Path):
         "dataset=cancer",
         *(
             pytest.param(f"dataset={name}", marks=pytest.mark.slow)
-            for name in ("iris", "wine", "digits", "diabetes", "moons", "moons scaler=standard")
+            for name in (
+                "iris",
+                "wine",
+                "digits",
+                "diabetes",
+                "moons",
+                "moons dataset.scaler=standard",
+                "iris folds=3 fold=1",
+            )
         ),
     ],
 )
 def test_a_run_with_figures_on_a_shipped_dataset_imports_no_scikit_learn(typed: str, tmp_path: Path):
-    modules = imported(tmp_path, *typed.replace(" ", " dataset.").split(), "epochs=1")
+    modules = imported(tmp_path, *typed.split(), "epochs=1")
     assert "matplotlib" in modules
     assert modules.isdisjoint(NEVER_IN_A_RUN)

@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import config_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from exp.config.cross_validation import refuse_all_folds
 from exp.data.assign_rows import assign_fold
 from exp.data.dataset import Dataset, as_dataset
-from exp.data.folds import Fold, describe_rare_classes
+from exp.data.folds import Fold, describe_rare_classes, fold_rows
 from exp.data.prepare import prepare
 from exp.errors import ConfigError
 
@@ -32,6 +35,20 @@ def test_the_parts_of_all_folds_are_the_rows():
         assert sorted(np.concatenate([train, val, test])) == list(range(30))
         assert (len(train), len(val)) == (15, 5)
         assert np.bincount(dataset.y[test].astype(int)).tolist() in ([3, 3, 4], [3, 4, 3], [4, 3, 3])
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=80), st.integers(2, 6), st.integers(0, 2**32 - 1))
+@settings(max_examples=200, deadline=None)
+def test_folds_are_scikit_learns(y: list[int], folds: int, seed: int):
+    y = [*y, *[0] * folds, 1]  # at least two classes, one of them with enough rows
+    dataset = as_dataset((np.zeros((len(y), 1)), np.array(y)))
+    for stratify, splitter in ((False, KFold), (True, StratifiedKFold)):
+        expected = splitter(folds, shuffle=True, random_state=seed).split(dataset.x, dataset.y)
+        for number, parts in enumerate(expected):
+            for ours, theirs in zip(fold_rows(dataset, Fold(number, folds), seed, stratify), parts, strict=True):
+                assert ours.dtype == theirs.dtype
+                assert ours.tolist() == theirs.tolist()
 
 
 def test_groups_are_never_divided():

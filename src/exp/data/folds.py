@@ -68,20 +68,45 @@ def describe_rare_classes(dataset: Dataset, fold: Fold) -> list[str]:
 
 
 def _divide(dataset: Dataset, folds: int, seed: int, is_stratified: bool) -> Iterator[tuple[Rows, Rows]]:
-    # Lazy: importing scikit-learn takes half a second.
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+    if dataset.order is None and dataset.groups is None:
+        of_row = _stratified_folds(dataset.y, folds, seed) if is_stratified else _folds(len(dataset.x), folds, seed)
+        yield from ((np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold)) for fold in range(folds))
+        return
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit  # lazy: takes half a second
 
     shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
     if dataset.order is not None:
         splitter: Any = TimeSeriesSplit(n_splits=folds)
-    elif dataset.groups is not None:
-        splitter = StratifiedGroupKFold(**shuffled) if is_stratified else GroupKFold(**shuffled)
     else:
-        splitter = StratifiedKFold(**shuffled) if is_stratified else KFold(**shuffled)
+        splitter = StratifiedGroupKFold(**shuffled) if is_stratified else GroupKFold(**shuffled)
     y = dataset.y if dataset.classes is not None else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # prepare() notes classes without training rows
         yield from splitter.split(dataset.x, y, dataset.groups)
+
+
+def _folds(count: int, folds: int, seed: int) -> Rows:
+    """Return the number of the fold [N] of each of `count` rows, as scikit-learn's KFold divides them."""
+    order = np.arange(count)
+    np.random.RandomState(seed).shuffle(order)
+    of_row = np.empty_like(order)
+    for fold, rows in enumerate(np.array_split(order, folds)):
+        of_row[rows] = fold
+    return of_row
+
+
+def _stratified_folds(y: NDArray[Any], folds: int, seed: int) -> Rows:
+    """Return the number of the fold [N] of each row, as scikit-learn's StratifiedKFold divides the classes y [N]."""
+    random = np.random.RandomState(seed)
+    labels, first = np.unique(y, return_index=True)
+    of_row, before = np.empty(len(y), dtype=np.int64), 0
+    for label in labels[np.argsort(first)]:  # in order of appearance
+        rows = np.flatnonzero(y == label)
+        of_class: Rows = np.sort(np.arange(before, before + len(rows)) % folds)  # sorted rows go to the folds in turn
+        random.shuffle(of_class)
+        of_row[rows] = of_class
+        before += len(rows)
+    return of_row
 
 
 def _check(dataset: Dataset, fold: Fold, is_stratified: bool) -> None:

@@ -69,7 +69,7 @@ CASES = [
     ),
     (["model._target_={0}.Late", *MODEL], "# in a step", "a training step failed: KeyError: 'late'"),
     (["model._target_={0}.Odd", *MODEL], "# init", "model: {0}.Odd() failed: odd"),
-    (["model._target_={0}.Fitted", *MODEL], "# initialize", "model: Fitted.initialize(x) failed: mat1 and mat2"),
+    (["model._target_={0}.Fitted", *MODEL], "# initialize", "model: Fitted.initialize(x) failed: "),
     (
         ["~loss.label_smoothing", "loss._target_={0}.Loss"],
         "# loss",

@@ -12,6 +12,7 @@ from exp.errors import ConfigError
 from exp.results import search_json, sweep_csv
 from exp.results.best_job import choose_jobs, find_best
 from exp.results.refit_line import count_trained_epochs, refit_overrides
+from exp.results.resume_line import describe_resume
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
 from exp.results.search_json import SearchRecord
 
@@ -131,6 +132,19 @@ def test_jobs_that_a_killed_sweep_did_not_finish_are_counted(tmp_path: Path):
     for name in "12":
         shutil.rmtree(folder / name)
     assert find_best(folder).warnings == ()  # a diverged job is not run again
+
+
+def test_the_line_that_resumes_a_sweep_has_the_settings_of_its_cluster_without_shell_commands(tmp_path: Path):
+    (tmp_path / "cluster").mkdir()
+    typed = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=long", "hydra.launcher.setup=[rm]"]
+    more = ["hydra.launcher.additional_parameters.x=1", "hydra.launcher._target_=a.b", "hydra.job.chdir=false"]
+    settings = {"overrides": {"hydra": [*typed, *more], "task": []}, "sweeper": {}}
+    (tmp_path / "cluster" / MULTIRUN).write_text(json.dumps({"hydra": settings}))
+    resume = f"python -m exp -m sweep.resume={tmp_path}/cluster"
+    assert describe_resume(tmp_path / "cluster") == f"{resume} {typed[0]} {typed[1]}"
+    settings["overrides"]["hydra"] = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    (tmp_path / "cluster" / MULTIRUN).write_text(json.dumps({"hydra": settings}))
+    assert describe_resume(tmp_path / "cluster") == resume
 
 
 def as_search(folder: Path, storage: str = "null") -> Path:

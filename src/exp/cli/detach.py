@@ -15,6 +15,7 @@ from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
 from exp.errors import display_path
 from exp.results import new_folder, sweep_json
+from exp.results.resume_line import describe_resume
 from exp.results.run_folder import SWEEP_LOG, is_sweep
 
 # Names the folder of the sweep to the process that runs it.
@@ -107,7 +108,7 @@ def _print_how_to_follow(pid: int, folder: Path) -> None:
     print(f"log       {shown / SWEEP_LOG}")
     print(f"follow    {shell_line(['status', str(shown)])}")
     print(f"stop      kill {pid}")
-    print(f"resume    {shell_line(['-m', text_override('sweep.resume', str(shown))])}")
+    print(f"resume    {describe_resume(shown)}")
 
 
 def _remove(log: Path, start: int, folders: Sequence[Path]) -> None:

@@ -1,5 +1,6 @@
 """The command line that resumes the sweep or continues the search in a folder. Imports no torch."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ _SEARCHER = "hydra_plugins.exp_plugins.OptunaSweeper"
 # Hydra's settings that a search has besides the keys of its jobs. Others could run any code.
 _SETTINGS = ("n_trials", "sampler", "pruner", "seed", "storage", "study_name")
 _SEARCH_KEYS = tuple(f"hydra.sweeper.{name}" for name in _SETTINGS)
+
+# exp's launchers for a cluster. Their settings are those of the line that resumes, except for two that run commands.
+_LAUNCHERS = tuple(f"hydra/launcher={name}" for name in ("ray", "submitit_local", "submitit_slurm"))
+_LAUNCHER_KEY = re.compile(r"hydra\.launcher\.(?!_|setup$|additional_parameters)[a-z_]+")
 
 
 def is_search(folder: Path) -> bool:
@@ -55,11 +60,12 @@ def resume_sweep_command(folder: Path, *overrides: str) -> str:
     Raises:
         ConfigError: Hydra's record of the sweep is damaged, or changes Hydra's settings.
     """
-    if not is_search(folder):
-        return shell_line(["-m", text_override("sweep.resume", str(folder)), *overrides])
     settings, keys = read_sweep_settings(folder), {override_key(word) for word in overrides}
+    launcher = [word for word in _read_launcher(settings) if override_key(word) not in keys]
+    if not is_search(folder):
+        return shell_line(["-m", text_override("sweep.resume", str(folder)), *launcher, *overrides])
     of_hydra = [word for word in _read_typed(settings, "hydra") if override_key(word) in _SEARCH_KEYS]
-    saved = ["hydra/sweeper=optuna", *of_hydra, *read_sweep_overrides(folder)]
+    saved = ["hydra/sweeper=optuna", *of_hydra, *launcher, *read_sweep_overrides(folder)]
     kept = [word for word in saved if override_key(word) not in keys]
     line = shell_line(["-m", *read_sweep_config_dir(folder), *kept, *overrides])
     began = settings.get("runtime", {}).get("cwd")  # where a path of the storage begins
@@ -74,3 +80,11 @@ def _sweeper(settings: dict[str, Any]) -> dict[str, Any]:
 def _read_typed(settings: dict[str, Any], kind: str) -> Sequence[str]:
     words: list[object] = settings.get("overrides", {}).get(kind) or []
     return [word for word in words if isinstance(word, str)]
+
+
+def _read_launcher(settings: dict[str, Any]) -> list[str]:
+    """Return the overrides that choose the cluster of the sweep; none on this machine."""
+    words = _read_typed(settings, "hydra")
+    if not any(word in _LAUNCHERS for word in words):
+        return []
+    return [word for word in words if word in _LAUNCHERS or _LAUNCHER_KEY.fullmatch(override_key(word))]

@@ -129,7 +129,8 @@ def test_a_stopped_cluster_sweep_is_resumed_on_this_machine(tmp_path: Path):
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate()
     assert process.returncode == 130, stderr
-    assert "interrupted and saved; to resume: python -m exp -m hydra/launcher=submitit_local" in stdout
+    resume = "to resume: python -m exp -m sweep.resume=sweep hydra/launcher=submitit_local"
+    assert f"interrupted and saved; {resume}\n" in stdout
     again = start(tmp_path, *LONG, "seed=1,2", "sweep.resume=sweep")
     again.communicate()
     assert again.returncode == 0

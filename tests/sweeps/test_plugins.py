@@ -27,7 +27,7 @@ def test_hydras_sweeper_compares_and_resumes_as_exps_does(capsys: pytest.Capture
     result = sweep(*words, "batching.batch_size=100,200,100000,300", "hydra.sweep.dir=sweep")
     assert list(result.table["status"]) == ["finished", "finished", "failed"]
     assert (result.folder / "figures/loss_against_epochs.png").exists()
-    assert "to resume: python -m exp -m hydra/sweeper=basic dataset=moons" in capsys.readouterr().out
+    assert "to resume: python -m exp -m sweep.resume=sweep\n" in capsys.readouterr().out
 
 
 def test_a_cluster_cannot_stop_at_an_error_which_is_found_before_anything_is_written(tmp_path: Path):

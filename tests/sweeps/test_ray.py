@@ -33,6 +33,9 @@ LONG = (
 ).split()
 
 
+RESUME = "python -m exp -m sweep.resume=ray hydra/launcher=ray"
+
+
 NEEDED = "needs pip install 'exp[ray]'"
 
 
@@ -61,6 +64,12 @@ class Nodes:
         (raylet,) = self._nodes[number].all_processes["raylet"]
         top = psutil.Process(raylet.process.pid)
         return [top, *top.children(recursive=True)]
+
+    def kill_head(self) -> None:
+        processes = [psutil.Process(one.process.pid) for kind in self._nodes[0].all_processes.values() for one in kind]
+        for process in [*processes, *(child for one in processes for child in one.children(recursive=True))]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def replace(self, number: int) -> None:
         """Clean up after a node was killed, and add another one."""
@@ -198,7 +207,7 @@ class TestCluster:
         os.killpg(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, stderr
-        assert "interrupted and saved; to resume: python -m exp -m hydra/launcher=ray" in stdout
+        assert f"interrupted and saved; to resume: {RESUME} {nodes.address}\n" in stdout
         assert [summary(tmp_path / "ray" / job)["status"] for job in "01"] == ["interrupted"] * 2
         run(tmp_path, *LONG, "seed=1,2", "sweep.resume=ray")
         assert [row["status"] for row in table(tmp_path / "ray")] == ["finished"] * 2
@@ -272,6 +281,59 @@ class TestCluster:
         assert "hydra.launcher.address=127.0.0.1:1: no Ray cluster within 1 seconds: " in printed
         assert "\n  try: ray start --head on the first machine; " in printed
         assert "Traceback" not in printed
+
+
+class TestToken:
+    """Ray's token, in a home of its own."""
+
+    pytestmark = needs_ray
+
+    def test_a_local_cluster_leaves_no_token(self, tmp_path: Path):
+        pytest.importorskip("ray", reason=NEEDED)
+        for mode in ({}, {"RAY_AUTH_MODE": "token"}):
+            line = ["dataset=xor", "epochs=1", "figures=false", "seed=1,2", "hydra/launcher=ray"]
+            run(tmp_path, *line, f"hydra.sweep.dir=with{len(mode)}", HOME=str(tmp_path), **mode)
+            assert not (tmp_path / ".ray").exists()
+
+    def test_a_token_that_is_missing_or_of_another_cluster_is_an_error_with_a_cure(self, nodes: Nodes, tmp_path: Path):
+        line = ["dataset=xor", "seed=1,2", "hydra/launcher=ray"]
+        printed = run(tmp_path, *line, nodes.address, code=1, HOME=str(tmp_path), RAY_AUTH_MODE="token")
+        assert "Traceback" not in printed
+        assert "the token of the Ray cluster is missing or wrong: Token authentication is enabled but no " in printed
+        assert "\n  try: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=TOKEN with what `ray get-auth-token` prints " in printed
+        more = {"HOME": str(tmp_path), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+        printed = run(tmp_path, *line, nodes.address, code=1, **more)
+        assert "a worker could not be started: " in printed
+        assert "\n  try: RAY_AUTH_MODE=disabled if the cluster has no token; else " in printed
+
+
+@pytest.mark.parametrize("kind", ["sweep", "search"])
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_sweep_whose_head_dies_ends_with_what_was_saved(tmp_path: Path, kind: str):
+    pytest.importorskip("ray", reason=NEEDED)
+    nodes = Nodes()
+    try:
+        more = ["seed=1,2,3,4,5,6"]
+        if kind == "search":
+            more = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=9", "hydra.sweeper.storage=study.log"]
+            more += ["optimizer.lr=interval(.001,.002)", "sweep.workers=3"]
+        words = [word.replace("=12000", "=300000") for word in LONG]
+        process = start(tmp_path, *words, *more, "hydra/launcher=ray", nodes.address, "hydra.sweep.dir=ray")
+        wait_until_saved(*(tmp_path / "ray" / job for job in "012"))
+        began = time.monotonic()
+        nodes.kill_head()
+        stdout, stderr = process.communicate(timeout=120)
+    finally:
+        nodes.shutdown()
+    assert process.returncode == 1, stderr
+    assert time.monotonic() - began < 55, stdout + stderr  # Ray ends the process after 60
+    assert " has not answered for 20 seconds; what the jobs saved is kept; to resume: python -m exp -m " in stdout
+    statuses = [row["status"] for row in table(tmp_path / "ray")]
+    assert statuses.count("interrupted") == 2
+    assert "folder    ray\n" in stdout
+    (resume,) = re.findall("to resume: python -m exp (.*)", stdout)
+    assert "hydra/launcher=ray" in resume
 
 
 @pytest.mark.parametrize(

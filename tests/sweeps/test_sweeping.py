@@ -415,7 +415,8 @@ def test_on_error_stop_starts_no_job_after_a_failure(exp, tmp_path: Path):
     assert done.returncode == 1
     assert table(tmp_path / "sweep")[0]["status"] == "failed"
     assert [path.name for path in (tmp_path / "sweep").glob("[0-9]*")] == ["0"]
-    assert "stopped at the first failure, 4 jobs not started; to resume: python -m exp -m dataset=moons" in done.stdout
+    stopped = "stopped at the first failure, 4 jobs not started"
+    assert f"{stopped}; to resume: python -m exp -m sweep.resume=sweep\n" in done.stdout
 
 
 @pytest.mark.parametrize("how", ["sweep.dry_run=true", pytest.param("--cfg job", marks=pytest.mark.slow)])

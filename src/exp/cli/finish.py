@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from exp.results import predictions_csv, repeats, sweep_csv
+from exp.results.job_counts import describe_unfinished
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.plugins import is_search, uses_our_launcher
@@ -39,5 +40,6 @@ def finish_sweep(config: DictConfig) -> None:
     except Exception:  # Hydra would only warn, and exit with code 0
         traceback.print_exc()
         sys.exit(1)
-    if not has_succeeded(rows, config.sweep.metric, is_search(config)):
+    has_all = describe_unfinished(folder, rows) is None  # not if the head of a Ray cluster was lost
+    if not (has_all and has_succeeded(rows, config.sweep.metric, is_search(config))):
         sys.exit(1)

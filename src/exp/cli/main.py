@@ -30,6 +30,7 @@ from exp.config.schema import choices_of
 from exp.config.validation import validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
+from exp.sweeps.executors.executor import leave
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
 from exp.sweeps.jobs import InvalidJob
@@ -49,8 +50,7 @@ def main() -> None:
         else:
             with gc_pause():
                 code = train_or_sweep(arguments).exit_code
-            if code:
-                sys.exit(code)
+            leave(code)
     except CommandError as error:
         sys.exit(f"exp: {error}")
     except KeyboardInterrupt as error:

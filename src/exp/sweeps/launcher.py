@@ -59,7 +59,7 @@ def launch(
             sweep.prepare()
             _save(config)
             sweep.run()
-            if not is_search(config):
+            if not is_search(config) and executor.find_loss() is None:
                 compare_jobs(folder, executor)
     except BaseException:
         if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun

@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 
 from exp.errors import ConfigError, DataError, pluralize
 from exp.results import sweep_csv
-from exp.results.resume_line import NO_STORAGE
-from exp.results.run_folder import config_dir_in
+from exp.results.resume_line import NO_STORAGE, describe_resume
 from exp.sweeps.check_data import check_data
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
@@ -70,6 +69,7 @@ class Sweep:
         self._seconds = 0.0  # of all jobs
         self._stops_on_error = config.sweep.on_error == "stop"
         self._is_stopping = self._is_interrupted = False
+        self._loss: ConfigError | None = None  # why the executor cannot run the other jobs
 
     def prepare(self) -> None:
         """Check the jobs that the source gives at first, or examples of the jobs of a search.
@@ -100,15 +100,16 @@ class Sweep:
                 self._executor.interrupt()
                 raise
             self._print_how_to_resume()
-            if self._is_interrupted:
+            if self._is_interrupted and self._loss is None:
                 raise KeyboardInterrupt
-        for jobs in self._equal.values():
+        for jobs in self._equal.values() if not self._is_search else ():
             self._report(jobs)  # did not begin
 
     def _run_all(self, progress: "SweepProgress", stop_requested: Callable[[], bool]) -> None:
         while self._submit_ready():
             is_interrupted = self._collect_finished(progress) or stop_requested()
-            if is_interrupted and not self._is_interrupted:
+            self._loss = self._loss or self._executor.find_loss()
+            if (is_interrupted or self._loss) and not self._is_interrupted:
                 self._is_interrupted = self._is_stopping = True
                 self._executor.interrupt()
             if self._is_stopping:
@@ -232,19 +233,14 @@ class Sweep:
             self._folders.remove_unstarted(self._running.pop(future))
 
     def _print_how_to_resume(self) -> None:
-        if self._is_interrupted:  # otherwise the summary at the end of the sweep writes the table
+        if self._loss is not None and self._done < self._source.jobs:
+            print(f"{self._loss.problem}; what the jobs saved is kept; {self._resume_hint()}")
+        elif self._is_interrupted:  # otherwise the summary at the end of the sweep writes the table
             sweep_csv.update(self._folder)
             print(f"interrupted and saved; {self._resume_hint()}")
         elif self._is_stopping and self._queue:
             print(f"stopped at the first failure, {len(self._queue)} jobs not started; {self._resume_hint()}")
 
     def _resume_hint(self) -> str:
-        settings = self._config.hydra.overrides
-        omitted = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=", "sweep.detach=")
-        overrides = [item for item in (*settings.hydra, *settings.task) if not item.startswith(omitted)]
-        config_dir = config_dir_in(self._config.hydra)
-        if not self._is_search:
-            overrides.append(f"sweep.resume={self._folder}")
-        elif self._config.hydra.sweeper.get("storage") is None:
-            return NO_STORAGE
-        return f"to resume: python -m exp {shlex.join(['-m', *config_dir, *overrides])}"
+        resume = describe_resume(self._folder)
+        return resume if resume == NO_STORAGE else f"to resume: {resume}"

@@ -3,14 +3,34 @@
 Another kind is a file here, a line in `make_executor`, and a launcher config in `hydra_plugins`.
 """
 
+import os
+import sys
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NoReturn, Protocol, Self
 
+from exp.errors import ConfigError
 from exp.sweeps.task import Outcome, Runnable
 
 if TYPE_CHECKING:
     from exp.training.events import PruningCallback
+
+
+_exits_at_once: list[bool] = []
+
+
+def exit_at_once() -> None:
+    """Let `leave` end this process without waiting for threads, because one of an executor never ends."""
+    _exits_at_once.append(True)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code."""
+    if _exits_at_once:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 class Executor(Protocol):
@@ -29,6 +49,10 @@ class Executor(Protocol):
     def find_running(self, folder: Path) -> "Future[Outcome] | None":
         """Return the future of the run in `folder` if a sweep that has ended submitted it, and it is queued or runs."""
         del folder
+        return None
+
+    def find_loss(self) -> ConfigError | None:
+        """Return why no more tasks can run; None while they can. Running ones may still save after an `interrupt`."""
         return None
 
     def interrupt(self) -> None:

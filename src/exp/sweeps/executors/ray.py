@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import ray
@@ -18,10 +18,11 @@ from ray.exceptions import RayError
 
 from exp.errors import ConfigError
 from exp.results.lock import folder_lock
-from exp.sweeps.executors.executor import Executor
+from exp.sweeps.executors.executor import Executor, exit_at_once
 from exp.sweeps.executors.ray_connection import RaySettings, connect, count_room, has_gpus
+from exp.sweeps.executors.ray_head import RayHead
 from exp.sweeps.executors.ray_slot import POLL_SECONDS, RaySlot
-from exp.sweeps.executors.ray_worker import read_versions
+from exp.sweeps.executors.ray_worker import RayWorker, read_versions
 from exp.sweeps.executors.worker_process import WorkerDied
 from exp.sweeps.task import Outcome, Runnable, Task
 
@@ -41,6 +42,10 @@ _LOCK_TIMEOUT = 20.0
 _MAX_STARTS = 5
 
 
+# How long to wait for workers that end.
+_SECONDS_TO_CLOSE = 10.0
+
+
 class RayCluster(Executor):
     """As many actors as the cluster has room for, or `limit`. Threads give them the jobs."""
 
@@ -57,11 +62,12 @@ class RayCluster(Executor):
         self.has_queue = True
         self._settings = settings
         self._token = folder / ".ray"
-        self._is_ours = connect(settings)
+        self._disconnect = connect(settings)
         gpus = settings.gpus_per_job if settings.gpus_per_job is not None else float(has_gpus())
         self.workers = min(limit or max(1, count_room(settings.cpus_per_job, gpus)), jobs)
         self._error: ConfigError | None = None  # why a worker could not be started
         self._is_interrupted = self._is_closed = False
+        self._head = RayHead(settings.address)
         self._lost_at = time.monotonic()  # when there was last no worker
         self._idle: queue.Queue[RaySlot] = queue.Queue()
         self._alive: list[RaySlot] = []
@@ -79,8 +85,9 @@ class RayCluster(Executor):
             "runtime_env": {"env_vars": environment},
         }
         arguments = (environment, Path.cwd(), (self._token.absolute(), content))
+        actor_class: Any = ray.remote(RayWorker)
         for _ in range(self.workers):
-            self._start(RaySlot(options, arguments, settings.copy_every))
+            self._start(RaySlot(actor_class, options, arguments, settings.copy_every, self._head))
         try:
             if (first := self._take()) is not None:
                 self._idle.put(first)
@@ -92,23 +99,37 @@ class RayCluster(Executor):
         return self
 
     def __exit__(self, *of_error: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
         self._is_closed = True
+        self._token.unlink(missing_ok=True)
+        closing = threading.Thread(target=self._close, daemon=True)
+        closing.start()
+        while closing.is_alive() and not self._head.is_lost:
+            closing.join(POLL_SECONDS)
+        closing.join(_SECONDS_TO_CLOSE)
+        self._head.close()
+        if closing.is_alive():  # Ray waits for the head, and would crash at the end of this process
+            exit_at_once()
+
+    def _close(self) -> None:
+        """End the workers and, unless it is the caller's, the connection."""
+        self._threads.shutdown(cancel_futures=True)
         for starter in self._starters:  # a thread that calls Ray after its shutdown would end this process
             starter.join()
         with suppress(RayError):
             closing = [slot.actor.close.remote() for slot in self._alive]
             if closing:
-                ray.wait(closing, num_returns=len(closing), timeout=5)
-        self._token.unlink(missing_ok=True)
-        if self._is_ours:
-            ray.shutdown()
+                ray.wait(closing, num_returns=len(closing), timeout=_SECONDS_TO_CLOSE)
+        if self._disconnect is not None:
+            self._disconnect()
         else:
             for slot in self._alive:
                 slot.kill()
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         return self._threads.submit(self._run, task, should_prune)
+
+    def find_loss(self) -> ConfigError | None:
+        return self._head.lost_error() if self._head.is_lost else None
 
     def interrupt(self) -> None:
         self._is_interrupted = True
@@ -127,6 +148,8 @@ class RayCluster(Executor):
                 reason = str(death)
                 self._idle.put(slot)
             except RayError:
+                if self._head.is_lost:
+                    return Outcome(interrupted=True)
                 reason = "its node or its Ray actor died"
                 self._restart(slot)
             except BaseException:  # raised by should_prune, whose answer the run waits for
@@ -153,7 +176,10 @@ class RayCluster(Executor):
         """
         while not self._is_interrupted:
             with suppress(queue.Empty):
-                return self._idle.get(timeout=POLL_SECONDS)
+                slot = self._idle.get(timeout=POLL_SECONDS)
+                if not self._is_interrupted:  # else a job has just saved there, and another one would begin
+                    return slot
+                break
             if not self._alive and not self._starting:
                 raise self._error or self._settings.no_room()
             if not self._alive and time.monotonic() - self._lost_at > self._settings.timeout:
@@ -170,14 +196,13 @@ class RayCluster(Executor):
     def _restart(self, slot: RaySlot) -> None:
         self._lost_at = time.monotonic()
         self._alive.remove(slot)
-        slot.kill()
         self._start(slot)
 
     def _start_or_give_up(self, slot: RaySlot) -> None:
         """Start the worker, on another node if it dies. It is given up if that fails several times."""
         for _ in range(_MAX_STARTS):
             try:
-                node = slot.start(lambda: self._is_closed)
+                node = slot.start(lambda: self._is_closed or self._head.is_lost)
             except Exception as error:  # of Ray: the node died, or does not have exp
                 self._error = self._settings.cannot_start(str(error))
                 time.sleep(POLL_SECONDS)

@@ -7,14 +7,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import ray
 from omegaconf import DictConfig
+from ray.exceptions import RayError
 
 from exp.errors import ConfigError
+from exp.sweeps.executors.ray_token import HOW_TO_DISABLE, HOW_TO_GIVE, has_token_mode, remember_mode, use_own_token
 
 # Nothing large is in the object store: the workers write files.
 _STORE_BYTES = 100 * 2**20
@@ -42,6 +44,13 @@ class RaySettings:
             "address",
         )
 
+    def no_token(self, reason: str) -> ConfigError:
+        return _error(
+            f"hydra.launcher.address={self.address}: the token of the Ray cluster is missing or wrong: {reason}",
+            f"RAY_AUTH_MODE=token {HOW_TO_GIVE}; or {HOW_TO_DISABLE}",
+            "address",
+        )
+
     def no_room(self) -> ConfigError:
         gpus = "" if not self.gpus_per_job else f", hydra.launcher.gpus_per_job={self.gpus_per_job:g}"
         return _error(
@@ -59,9 +68,10 @@ class RaySettings:
         )
 
     def cannot_start(self, reason: str) -> ConfigError:
+        token = f"{HOW_TO_DISABLE}; else " if self.address is not None and has_token_mode() else ""
         return _error(
             f"hydra/launcher=ray: a worker could not be started: {reason.strip().splitlines()[-1]}",
-            "a Python environment with exp on all nodes, at the same path as here or active at `ray start`",
+            f"{token}a Python environment with exp on all nodes, at the same path as here or active at `ray start`",
         )
 
 
@@ -93,30 +103,47 @@ def _error(problem: str, fix: str, setting: str | None = None) -> ConfigError:
     return ConfigError(problem, fix, key=f"hydra.launcher.{setting}" if setting else None)
 
 
-def connect(settings: RaySettings) -> bool:
-    """Connect to the cluster. Return whether to shut the connection down; a connection of the caller is used.
+def connect(settings: RaySettings) -> Callable[[], None] | None:
+    """Connect to the cluster, and return a function that ends the connection; None for a connection of the caller.
 
     Raises:
-        ConfigError: There is no cluster at the address within the timeout.
+        ConfigError: There is no cluster at the address within the timeout, or it asks for another token.
     """
     if ray.is_initialized():
-        return False
+        return None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if settings.address is None:
-        _init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES)
-        return True
+    restore = use_own_token() if settings.address is None else remember_mode()
+    try:
+        if settings.address is None:
+            _init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES)
+        else:
+            _wait_for_cluster(settings, settings.address)
+    except BaseException:
+        restore()
+        raise
+
+    def disconnect() -> None:
+        ray.shutdown()
+        restore()
+
+    return disconnect
+
+
+def _wait_for_cluster(settings: RaySettings, address: str) -> None:
     deadline, is_told = time.monotonic() + settings.timeout, False
     while True:
         try:
-            _check_listens(settings.address)
-            _init(address=settings.address)
-            return True
-        except (OSError, ValueError, RuntimeError) as error:
+            _check_listens(address)
+            _init(address=address)
+            return
+        except (OSError, ValueError, RuntimeError, RayError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if isinstance(error, RayError):
+                raise settings.no_token(reason.partition(". ")[0]) from error
             if isinstance(error, ValueError) or time.monotonic() > deadline:
-                reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
                 raise settings.no_cluster(reason) from error
             if not is_told:
-                print(f"waiting for the Ray cluster at {settings.address}, at most {settings.timeout:g} seconds")
+                print(f"waiting for the Ray cluster at {address}, at most {settings.timeout:g} seconds")
                 is_told = True
             time.sleep(_RETRY_SECONDS)
 

@@ -1,15 +1,19 @@
 """RaySlot: room for one job at a time on a Ray cluster."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RaySystemError
 
 from exp.sweeps.executors.in_process import InProcess
-from exp.sweeps.executors.ray_worker import Death, Node, RayWorker, Reply, read_files, write_files
+from exp.sweeps.executors.ray_head import RayHead
+from exp.sweeps.executors.ray_worker import Death, Node, Reply, read_files, write_files
 from exp.sweeps.executors.worker_process import WorkerDied, run_task
 from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable, Task
 
@@ -28,26 +32,39 @@ class RaySlot:
     """An actor, which is started again on any node if it dies.
 
     Args:
+        actor_class: The remote class of the actor. Each new one would be sent to the head of the cluster.
         options: Those of the actor.
         arguments: Those of `RayWorker`.
         copy_every: Seconds between copies of the files of a run, if its node does not share the folder of the sweep.
+        head: Without it, Ray does not report that a node died.
     """
 
-    def __init__(self, options: Mapping[str, Any], arguments: tuple[object, ...], copy_every: float) -> None:
+    def __init__(
+        self,
+        actor_class: Any,
+        options: Mapping[str, Any],
+        arguments: tuple[object, ...],
+        copy_every: float,
+        head: RayHead,
+    ) -> None:
+        self._actor_class = actor_class
         self._options = options
         self._arguments = arguments
         self._copy_every = copy_every
+        self._head = head
         self.actor: Any = None
         self.shares_files = True
 
     def start(self, is_closed: Callable[[], bool]) -> Node | None:
         """Start the actor, and wait until it runs. None if the executor closes first; RayError if it dies."""
-        remote: Any = ray.remote(RayWorker)
-        self.actor = remote.options(**self._options).remote(*self._arguments)
+        if self.actor is not None:
+            self.kill()
+        self.actor = self._actor_class.options(**self._options).remote(*self._arguments)
         reference = self.actor.describe.remote()
         while not ray.wait([reference], timeout=POLL_SECONDS)[0]:
             if is_closed():
-                self.kill()
+                if not self._head.is_lost:  # without it, to kill an actor that does not run yet never ends
+                    self.kill()
                 return None
         node: Node = _get(reference)
         self.shares_files = node.shares_files
@@ -62,7 +79,7 @@ class RaySlot:
 
         Raises:
             WorkerDied: The process died, and the actor has started another one.
-            RayError: The actor or its node died.
+            RayError: The actor or its node died, or the head of the cluster.
         """
         if self.shares_files:
             return run_task(lambda message: self._exchange(message, None), task, should_prune)
@@ -74,14 +91,29 @@ class RaySlot:
     def _exchange(self, message: Assignment | bool, folder: Path | None) -> Evaluation | Outcome:
         """Send a message, and return the reply; the files of the run are copied to `folder`."""
         files = read_files(folder) if folder is not None and isinstance(message, Assignment) else None
-        reference = self.actor.exchange.remote(message, files)
-        while folder is not None and not ray.wait([reference], timeout=self._copy_every)[0]:
-            copy: bytes | None = _get(self.actor.read_files.remote(folder))
-            if copy is not None:
+        future: Future[Reply] = self.actor.exchange.remote(message, files).future()
+        while folder is not None and not self._wait(future, self._copy_every):
+            copying: Future[bytes | None] = self.actor.read_files.remote(folder).future()
+            self._wait(copying, math.inf)
+            if (copy := copying.result()) is not None:
                 write_files(folder, copy)
-        reply: Reply = _get(reference)
+        self._wait(future, math.inf)
+        reply = future.result()
         if folder is not None and reply.files is not None:
             write_files(folder, reply.files)
         if isinstance(reply.message, Death):
             raise WorkerDied(reply.message.reason)
         return reply.message
+
+    def _wait(self, future: "Future[Any]", seconds: float) -> bool:
+        """Wait for a reply of the actor. Return whether it came in time; RayError if the head is lost.
+
+        Without a head, ray.wait() may not return, also not after its timeout.
+        """
+        end = time.monotonic() + seconds
+        while not self._head.is_given_up:
+            if wait([future], timeout=min(POLL_SECONDS, seconds)).done:
+                return True
+            if time.monotonic() >= end:
+                return False
+        raise RaySystemError("the head of the cluster is lost")

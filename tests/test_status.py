@@ -220,3 +220,17 @@ def test_the_last_rows_of_a_long_table_are_read_from_its_end(tmp_path: Path):
     assert {split: row.step for split, row in last.items()} == {"train": 299_999, "val": 2}
     (tmp_path / "metrics.csv").write_text("\n".join(lines[:1]))
     assert metrics_csv.read_last(tmp_path) == {}
+
+
+def test_a_sweep_runs_until_its_page_and_its_tables_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A script may collect them as soon as the status is no more `running`."""
+    from exp.cli import finish
+    from exp.results.sweep_status import read_sweep_status
+
+    seen: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(finish.repeats, "write", lambda folder, _: seen.append(read_sweep_status(folder).status))
+    exp.sweep("dataset=xor", "epochs=1", "figures=false", "sweep.workers=0", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert seen == ["running"]
+    assert read_sweep_status(tmp_path / "sweep").status == "finished"
+    assert read_sweep_status(tmp_path / "sweep").process.pid is None

@@ -32,7 +32,8 @@ def test_the_jobs_of_a_long_search_are_not_written_at_each_trial(tmp_path: Path,
     assert len(set(written)) <= 5
     assert written[-1] >= 30
     assert sweep_json.read(tmp_path)["process"]["began"] == began
-    jobs.close()
+    jobs.flush()
+    sweep_json.remove_process(tmp_path)
     assert "process" not in sweep_json.read(tmp_path)
     assert Manifest(tmp_path).folders == jobs.folders
     assert len(jobs.folders) == 40

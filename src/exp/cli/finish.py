@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from exp.results import predictions_csv, repeats, sweep_csv
+from exp.results import predictions_csv, repeats, sweep_csv, sweep_json
 from exp.results.job_counts import describe_unfinished
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.in_process import InProcess
@@ -40,6 +40,8 @@ def finish_sweep(config: DictConfig) -> None:
     except Exception:  # Hydra would only warn, and exit with code 0
         traceback.print_exc()
         sys.exit(1)
+    finally:
+        sweep_json.remove_process(folder)
     has_all = describe_unfinished(folder, rows) is None  # not if the head of a Ray cluster was lost
     if not (has_all and has_succeeded(rows, config.sweep.metric, is_search(config))):
         sys.exit(1)

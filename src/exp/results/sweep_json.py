@@ -1,9 +1,12 @@
-"""sweep.json: which process runs a sweep, and the folders of its jobs. `exp.sweeps.manifest` writes it."""
+"""sweep.json: which process runs a sweep, and the folders of its jobs. `exp.sweeps.manifest` adds the jobs."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from exp.results.atomic import replacement
+from exp.results.heartbeat import is_own
 from exp.results.run_folder import SWEEP_MANIFEST
 
 # The types that other modules rely on.
@@ -22,3 +25,12 @@ def read(folder: Path) -> dict[str, Any]:
         return {}
     known = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
     return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
+
+
+def remove_process(folder: Path) -> None:
+    """Remove this process from the sweep's sweep.json, because the sweep and its tables are complete, or it failed."""
+    content = read(folder)
+    if is_own(content.get("process", {})):
+        del content["process"]
+        with suppress(OSError), replacement(folder / SWEEP_MANIFEST) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -60,13 +60,13 @@ class JobFolders:
 
     @contextmanager
     def heartbeat(self) -> Generator[None]:
-        """Keep the heartbeat of the sweep, and remove its process from sweep.json when the context exits."""
+        """Keep the heartbeat of the sweep, whose sweep.json is complete when the context exits."""
         beat = Heartbeat(self._folder / SWEEP_MANIFEST)
         try:
             yield
         finally:
             beat.stop()
-            self.manifest.close()
+            self.manifest.flush()
 
     def read_fingerprint(self, job: Job) -> str | None:
         """Return the fingerprint of the rows that the job was trained on; None if it has not begun."""

@@ -8,7 +8,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.compose import override_key
-from exp.results import new_folder
+from exp.results import new_folder, sweep_json
 from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
 from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
@@ -62,6 +62,7 @@ def launch(
             if not is_search(config) and executor.find_loss() is None:
                 compare_jobs(folder, executor)
     except BaseException:
+        sweep_json.remove_process(folder)
         if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
             new_folder.remove_empty(new_folders)
         raise

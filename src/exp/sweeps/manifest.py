@@ -187,19 +187,19 @@ class Manifest:
         self._varied = sorted(varied)
         self._planned = planned
         if jobs[0].number == 0 or time.monotonic() >= self._next_write:
-            self._write(self._process)
+            self._write()
             self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
         return self.folders
 
-    def close(self) -> None:
-        """Write the file without the process that runs the sweep, which has ended."""
+    def flush(self) -> None:
+        """Write the jobs that were added a moment ago."""
         if self._path.exists():
-            self._write(None)
+            self._write()
 
-    def _write(self, process: Mapping[str, Any] | None) -> None:
+    def _write(self) -> None:
         content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
         content |= {"jobs": self._planned} if self._planned is not None else {}
-        content |= {"process": process} if process is not None else {}
+        content |= {"process": self._process}
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 

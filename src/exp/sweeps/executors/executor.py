@@ -7,7 +7,7 @@ import os
 import sys
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from exp.errors import ConfigError
 from exp.sweeps.task import Outcome, Runnable
@@ -24,13 +24,14 @@ def exit_at_once() -> None:
     _exits_at_once.append(True)
 
 
-def leave(code: int) -> NoReturn:
-    """End this process with an exit code."""
+def leave(code: int) -> None:
+    """End this process with an exit code; return with 0 if no thread has to be left behind."""
     if _exits_at_once:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 class Executor(Protocol):

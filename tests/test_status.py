@@ -51,6 +51,10 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path):
     wait_until((tmp_path / "run/checkpoints/last.pt").exists)
     code, printed = status(tmp_path, "run")
     assert code == 2
+    refused = exp_in(tmp_path, "resume=run")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"exp: run is running: process {process.pid} on ")
+    assert refused.stderr.endswith("\n  try: wait for its end: python -m exp status run\n")
     first, since, *metrics = printed.splitlines()
     assert first.startswith("run: running, step ")
     assert first.endswith(" of 100,000,000")

@@ -108,7 +108,8 @@ def test_a_killed_sweep_is_resumed_by_the_same_line(tmp_path: Path):
     assert os.getsid(int(str(process["pid"]))) != os.getsid(0)  # it survives the terminal
     refused = exp_in(tmp_path, "-m", "sweep.resume=sweep")
     assert refused.returncode == 1
-    assert "sweep is in use by another process" in refused.stderr
+    assert "sweep is running: process " in refused.stderr
+    assert "\n  try: wait for its end: python -m exp status sweep\n" in refused.stderr
     os.kill(int(str(process["pid"])), signal.SIGTERM)
     while heartbeat.is_alive(process, sweep / "sweep.json"):
         assert time.monotonic() < deadline
@@ -126,7 +127,7 @@ def test_a_sweep_that_another_machine_runs_is_not_resumed(tmp_path: Path):
     path.write_text(json.dumps({**content, "process": process}))
     refused = exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4")
     assert refused.returncode == 1
-    assert f"is in use by process {os.getpid()} on other" in refused.stderr
+    assert f"is running: process {os.getpid()} on other" in refused.stderr
     os.utime(path, (0, 0))  # its heartbeat has stopped
     assert exp_in(tmp_path, "-m", "sweep.resume=sweep", "seed=4").returncode == 0
 

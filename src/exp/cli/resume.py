@@ -14,6 +14,7 @@ from exp.config.overrides import reads_as, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path, nearest
+from exp.results import summary
 from exp.results.resume_line import has_storage, is_search, resume_sweep_command
 from exp.results.run_folder import (
     MULTIRUN,
@@ -58,6 +59,7 @@ def resume_run(line: CommandLine) -> CommandLine:
         folder = _path(given[0])
     if not is_run(folder):
         raise _no_run(given[0], folder, rest)
+    summary.refuse_running(display_path(folder))
     refuse_links(folder)
     keys = {override_key(word) for word in rest.overrides}
     saved = read_overrides(folder)
@@ -125,6 +127,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         else:
             what, fix = f"sweep.resume={given[0]}: no sweep is there", "the folder that a sweep named at its end"
         raise ConfigError(what, fix, key="sweep.resume")
+    manifest.refuse_running(folder)
     if is_search(folder):
         raise _is_search(f"sweep.resume={given[0]}", folder, without_folder)
     refuse_links(folder)

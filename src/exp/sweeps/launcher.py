@@ -53,6 +53,7 @@ def launch(
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
     try:
+        refuse_running(folder)
         with folder_lock(folder), make_executor(config, source.jobs) as executor:
             refuse_running(folder)
             sweep = Sweep(context, function, config, source, executor)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.former_names import describe_changes
+from exp.config.overrides import shell_line
 from exp.config.schema import flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary
 from exp.results.atomic import replacement
-from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_own
+from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_here, is_own
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     COMPARISON,
@@ -78,14 +79,17 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def refuse_running(folder: Path) -> None:
-    """Raise ConfigError if a process on another machine, where the lock of the folder may not reach, runs the sweep."""
+    """Raise ConfigError if another process, also on another machine where no lock may reach, runs the sweep."""
     path = folder / SWEEP_MANIFEST
     process: dict[str, Any] = read(folder).get("process", {}) if path.exists() else {}
     if is_alive(process, path) and not is_own(process):
+        folder = display_path(folder)
+        status = shell_line(["status", str(folder)])
         minutes = f"{MAX_SECONDS_WITHOUT_BEAT / 60:.0f} minutes"
+        late = "" if is_here(process) else f"; without a heartbeat for {minutes} the process counts as dead"
         raise ConfigError(
-            f"{folder} is in use by process {process.get('pid')} on {process.get('host')}",
-            f"another folder, or wait: without a heartbeat for {minutes} the process counts as dead",
+            f"{folder} is running: process {process.get('pid')} on {process.get('host')}",
+            f"wait for its end: {status}{late}",
         )
 
 

@@ -178,6 +178,13 @@ def test_the_trials_that_a_search_has_not_begun_are_left(tmp_path: Path):
     assert exp_in(tmp_path, *line.split(), "epochs=1", "hydra.sweeper.n_trials=3").returncode == 0
     (document,) = documents(tmp_path, "sweep")
     assert (document["status"], document["jobs"]["all"], document["jobs"]["left"]) == ("finished", 3, 0)
+    path = tmp_path / "sweep/0/summary.json"
+    path.write_text(path.read_text().replace('"finished"', '"interrupted"'))  # as if another search had replaced it
+    code, printed = status(tmp_path, "sweep")
+    assert (code, printed.splitlines()[0]) == (0, "sweep: finished, 2 of 2 jobs done")
+    assert "\nstudy     complete: other trials took the place of those that were stopped\n" in printed
+    assert "resume" not in printed
+    path.write_text(path.read_text().replace('"interrupted"', '"finished"'))
     path = tmp_path / "sweep/multirun.yaml"
     path.write_text(path.read_text().replace("n_trials: 3", "n_trials: 5"))
     path = tmp_path / "sweep/sweep.json"

@@ -79,6 +79,8 @@ def _describe_sweep(sweep: SweepStatus) -> Iterator[str]:
     yield from _describe_process(sweep.process, sweep.status)
     counts = ((name, count) for name, count in sweep.jobs.items() if name not in ("all", "done") and count)
     yield f"jobs      {', '.join(f'{count:,} {name}' for name, count in counts)}"
+    if sweep.is_search and sweep.status == "finished" and sweep.jobs["interrupted"] + sweep.jobs["died"]:
+        yield "study     complete: other trials took the place of those that were stopped"
     if sweep.best is not None and sweep.metric is not None:
         jobs = f"job{'s' * (len(sweep.best.jobs) > 1)} {', '.join(sweep.best.jobs)}"
         choices = "".join(f" {name}={value}" for name, value in sweep.best.choices.items())

@@ -27,7 +27,7 @@ class BestSoFar:
     Attributes:
         jobs: The names of its jobs: one, or those of its seeds and folds.
         value: The mean of the metric over them.
-        choices: The values in which it differs from others, by key.
+        choices: The values in which it differs from others, begun or not, by key.
     """
 
     jobs: list[str]
@@ -42,7 +42,8 @@ class SweepStatus:
     Attributes:
         status: running; finished: no job is left; died: its process is gone; unfinished: it was stopped.
         jobs: The number of jobs: all, done (finished, failed, diverged or pruned), each status, and left, which did not
-            begin. A search of several seeds or folds has a job for each in every trial.
+            begin. A search of several seeds or folds has a job for each in every trial. If the study of a search is
+            complete, all are those that are done: an interrupted trial was replaced, maybe in another folder.
         seconds: The sum over all jobs that ended.
         is_search: Whether it is a search, in which failed trials are no failure.
     """
@@ -87,7 +88,7 @@ def read_sweep_status(folder: Path) -> SweepStatus:
         status=status,
         jobs=jobs,
         metric=metric,
-        best=None if metric is None else _find_best(folder, rows, metric),
+        best=None if metric is None else _find_best(folder, rows, metric, record),
         seconds=round(sum(float(row["seconds"] or 0) for row in rows), 3),
         process=Process.read(process, folder / SWEEP_MANIFEST, is_running),
         is_search=searches,
@@ -108,7 +109,9 @@ def _count(rows: Sequence[Row], record: dict[str, Any], searches: bool, is_compl
         left = len({*(str(row["job"]) for row in rows), *record.get("folders", {}).values()}) - begun
     names = ("finished", "failed", "diverged", "pruned", "running", "died", "interrupted")
     counts = {name: statuses.count(name) for name in names}
-    return {"all": begun + left, "done": sum(counts[name] for name in _DONE), **counts, "left": left}
+    done = sum(counts[name] for name in _DONE)
+    is_over = searches and is_complete and not counts["running"]  # other trials took the place of interrupted ones
+    return {"all": done if is_over else begun + left, "done": done, **counts, "left": left}
 
 
 def _read_metric(folder: Path) -> str | None:
@@ -118,7 +121,7 @@ def _read_metric(folder: Path) -> str | None:
         return None
 
 
-def _find_best(folder: Path, rows: Sequence[Row], metric: str) -> BestSoFar | None:
+def _find_best(folder: Path, rows: Sequence[Row], metric: str, record: dict[str, Any]) -> BestSoFar | None:
     try:
         best = average_choices(folder, rows, metric).best
     except ExpError:  # a metric of the user's own, in a module that is not allowed here
@@ -126,6 +129,7 @@ def _find_best(folder: Path, rows: Sequence[Row], metric: str) -> BestSoFar | No
     if best is None:
         return None
     members, value = best
-    varied = find_varied_columns(rows)
+    planned = [str(name) for name in record.get("varied", []) if name in members[0]]  # only one value may have begun
+    varied = dict.fromkeys([*find_varied_columns(rows), *planned])
     choices = {name: str(members[0].get(name, "")) for name in varied if len({row.get(name) for row in members}) == 1}
     return BestSoFar([str(row["job"]) for row in members], value, choices)

@@ -1,6 +1,7 @@
 """A table, a column, a command or a run in any likely order: the error shows the whole command to type."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,19 @@ def test_the_error_names_the_latest_run(exp, tmp_path: Path):
     (folder,) = tmp_path.glob("outputs/*/*")
     done = exp("evaluate")
     assert done.stderr.endswith(f"  try: python -m exp evaluate run={folder.relative_to(tmp_path)}\n")
+    assert (
+        exp("-m", "dataset=xor", "epochs=1", "figures=false", "seed=1,2", "hydra.sweep.dir=outputs/s").returncode == 0
+    )
+    assert exp("status").stderr.endswith("  try: python -m exp status outputs/s\n")  # not one of its jobs
+
+
+def test_a_folder_needs_no_key(exp, xor_run: Path, tmp_path: Path):
+    shutil.copytree(xor_run, tmp_path / "run")
+    for command in ("evaluate", "report", "importance"):
+        assert exp(command, "run").stdout == exp(command, "run=run").stdout != ""
+    assert exp("evaluate", "run", "split=val").stdout == exp("evaluate", "split=val", "run=run").stdout
+    assert "evaluate run=run run=nowhere" not in (printed := exp("evaluate", "run", "run=nowhere").stderr)
+    assert "evaluate takes one" in printed
 
 
 @pytest.mark.parametrize(

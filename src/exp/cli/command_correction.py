@@ -10,12 +10,15 @@ from typing import TypeAlias
 from exp.config.overrides import shell_line
 from exp.data.input_files import DATA_PATHS
 from exp.errors import nearest
-from exp.results.run_folder import MULTIRUN
+from exp.results.run_folder import MULTIRUN, is_sweep
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
 # Names for the argument that is the folder of a run.
 _FOLDERS = ("run", "resume", "sweep", "folder", "path", "dir", "model", "other", "folders")
+
+# The first argument of a command on one run. Its value may be written without the key.
+RUN_KEYS = ("run", "resume")
 
 # What a word alone can be the value of.
 WORDS_OF = {
@@ -133,7 +136,9 @@ def _example_of(key: str, example: str, given: Mapping[str, str]) -> str:
     """Return a value of an argument that is missing: the latest run, or a file that does not exist yet."""
     suffixes = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
     if example in ("FOLDER", "RUN"):
-        return str(latest_trained() or example)
+        latest = latest_trained()
+        is_job = latest is not None and key == "folders" and is_sweep(latest.parent)
+        return example if latest is None else str(latest.parent if is_job else latest)
     if example == "SWEEP":
         return str(_latest_sweep() or example)
     if key == "format":

@@ -17,7 +17,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exp.cli.command_correction import FLAGS, correct_line, example_words, parameters_of
+from exp.cli.command_correction import FLAGS, RUN_KEYS, correct_line, example_words, parameters_of
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError, as_yaml
@@ -63,13 +63,14 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
 
 
 def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Parse arguments as the signature of `command` says.
+    """Parse arguments as the signature of `command` says. The folder of a run may be given without its key.
 
     ConfigError, with the whole line to type, if one is unknown, repeated, missing or not a number.
     """
     name, parameters = command.__name__, parameters_of(command)
     bare = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
     several = next((key for key, parameter in parameters.items() if parameter.kind is Parameter.VAR_POSITIONAL), None)
+    first = next(iter(parameters), "")
     takes = " ".join(_usage(key, parameter) for key, parameter in parameters.items())
     found: dict[str, Any] = {}
     folders: list[str] = []
@@ -82,6 +83,8 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
             folders.append(word)
         elif not equals and free and free[0] in bare and not word.startswith("-"):
             found[free[0]] = word
+        elif not equals and first in RUN_KEYS and first in free and Path(word).is_dir():
+            found[first] = word
         elif word in FLAGS and word.removeprefix("--") in free:
             found[word.removeprefix("--")] = True
         elif key not in parameters or not equals or not value:

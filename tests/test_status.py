@@ -107,6 +107,28 @@ def test_a_run_that_is_not_built_prepares_its_rows(tmp_path: Path):
     assert status(tmp_path, "run")[1].startswith("run: running, preparing rows\n")
 
 
+def test_a_damaged_summary_is_named(tmp_path: Path, xor_run: Path):
+    shutil.copytree(xor_run, tmp_path / "run")
+    path = tmp_path / "run/summary.json"
+    path.write_text(path.read_text()[:100])
+    code, printed = status(tmp_path, "run")
+    assert code == 1
+    assert printed.startswith("run: damaged, step ")
+    assert printed.splitlines()[-1] == "error     run/summary.json is damaged"
+    note = "note: run/summary.json is {}: whether the run finished is not known\n"
+    assert note.format("damaged") in exp_in(tmp_path, "evaluate", "run").stdout
+    path.unlink()
+    assert note.format("missing") in exp_in(tmp_path, "evaluate", "run").stdout
+    (tmp_path / "run/metrics.csv").unlink()
+    printed = exp_in(tmp_path, "report", "run").stdout
+    assert "figures/learning_curves.png could not be drawn: run/metrics.csv has no values" in printed
+
+
+@pytest.mark.parametrize(("epoch", "text"), [(1500.0, "1,500"), (31.0, "31"), (2.345678, "2.346"), (12345.6, "12,346")])
+def test_an_epoch_is_written_as_the_number_of_epochs_is(epoch: float, text: str):
+    assert exp.status._format_epoch(epoch) == text
+
+
 def test_the_start_of_a_process_is_shown_in_the_time_zone_of_the_reader(monkeypatch: pytest.MonkeyPatch):
     process = Process("host", 1, "2026-03-01T23:30:00+01:00", 3.0)
     monkeypatch.setenv("TZ", "Asia/Tokyo")

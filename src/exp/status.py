@@ -59,7 +59,11 @@ def _describe(one: RunStatus | SweepStatus) -> Iterator[str]:
 
 def _describe_run(run: RunStatus) -> Iterator[str]:
     step = "" if run.step is None else f", step {run.step:,}{'' if run.steps is None else f' of {run.steps:,}'}"
-    epoch = "" if run.epoch is None else f", epoch {run.epoch:.4g}{'' if run.epochs is None else f' of {run.epochs:,}'}"
+    epoch = (
+        ""
+        if run.epoch is None
+        else f", epoch {_format_epoch(run.epoch)}{'' if run.epochs is None else f' of {run.epochs:,}'}"
+    )
     is_built = run.status != "running" or run.steps is not None
     yield f"{run.folder}: {run.status}{step}{epoch}{'' if is_built else ', preparing rows'}"
     yield from _describe_process(run.process, run.status)
@@ -72,6 +76,10 @@ def _describe_run(run: RunStatus) -> Iterator[str]:
         yield f"error     {run.error}"
     if run.status in ("died", "failed", "interrupted"):
         yield f"resume    {resume_command(Path(run.folder))}"
+
+
+def _format_epoch(epoch: float) -> str:
+    return f"{epoch:,.0f}" if epoch >= 1000 or epoch == int(epoch) else f"{epoch:.4g}"
 
 
 def _describe_sweep(sweep: SweepStatus) -> Iterator[str]:

@@ -170,3 +170,22 @@ def test_a_missing_or_changed_data_file_prevents_resuming(tmp_path: Path):
     again = exp("resume=run", "epochs=4")
     assert again.returncode == 0, again.stderr
     assert numbers(tmp_path / "run", tmp_path / "whole") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "size"), [("hydra.run.dir=full/run", "600k"), ("-m seed=1,2,3 hydra.sweep.dir=full/sweep", "100k")]
+)
+def test_a_full_disk_is_named_with_the_line_that_resumes(words: str, size: str, tmp_path: Path):
+    (tmp_path / "full").mkdir()
+    line = f"{sys.executable} -m exp {words} dataset=moons model.hidden=[300,300] epochs=2 figures=false"
+    script = f"mount -t tmpfs -o size={size} none full && {line}"
+    if subprocess.run(["unshare", "-rm", "sh", "-c", "mount -t tmpfs none full"], cwd=tmp_path).returncode:
+        pytest.skip("this machine does not let a process mount a file system")
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "no space left on device" in done.stdout + done.stderr
+    assert "unexpected pos" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if words.startswith("-m"):
+        assert "to resume: python -m exp -m sweep.resume=full/sweep" in done.stdout

@@ -17,6 +17,7 @@ from exp.reports.classification import Calibration, Ranking, confusion_counts, t
 from exp.reports.style import MAX_CLASSES_WITH_COUNTS, MAX_POINTS, colour_of, escape
 from exp.reports.surfaces import decision_surface
 from exp.results.metrics_csv import read_curves
+from exp.results.run_folder import METRICS
 from exp.training.objectives import Objective
 
 # The model's outputs [N, K] for x [N, F].
@@ -61,6 +62,8 @@ def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
     """Plot every metric in metrics.csv against the step, with a curve each for train and val."""
     curves = read_curves(folder, MAX_POINTS)
     columns = list(dict.fromkeys(name for rows in curves.values() for row in rows for name in row.metrics))
+    if not columns:
+        raise ValueError(f"{folder / METRICS} has no values")
     figure, axes = _side_by_side(len(columns), 4.5, 3.5)
     for axis, column in zip(axes, columns, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):

@@ -38,8 +38,16 @@ def write(path: Path, state: State, previous: Path | None = None) -> None:
             torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise CheckpointError(
-            f"{path} cannot be written: {error}", "free some space, or use another hydra.run.dir"
+            f"{path} cannot be written: {_describe(error)}", "free some space, or use another hydra.run.dir"
         ) from error
+
+
+def _describe(error: BaseException) -> str:
+    """Return what the system says. An error of torch only says that fewer bytes were written than it expected."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return str(error) if cause is None or cause.strerror is None else cause.strerror.lower()
 
 
 def read(path: Path) -> State:

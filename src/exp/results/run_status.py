@@ -39,7 +39,7 @@ class RunStatus:
     """How far the run in `folder` is.
 
     Attributes:
-        status: not begun, running, died, finished, failed, interrupted, diverged or pruned.
+        status: not begun, running, died, finished, failed, interrupted, diverged, pruned or damaged.
         step, epoch: Those of the last row of metrics.csv; None before the first one.
         steps, epochs: How many the run is to make; None before it is built.
         seconds: How long it took; None unless it ended.

@@ -38,14 +38,17 @@ _EXPECTED_TYPES = {
 def read(folder: Path) -> dict[str, Any]:
     """Return the content of `folder`/summary.json, without values of an unexpected type; empty if it cannot be read.
 
-    The status is `died` where the file says `running`, but the process of the run is gone. Every status is read here.
+    The status is `died` where the file says `running`, but the process of the run is gone, and `damaged` where the file
+    is not JSON. Every status is read here.
     """
     try:
         content: Any = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return {}
+    except ValueError:
+        content = None
     if not isinstance(content, dict):
-        return {}
+        return {"status": "damaged", "error": f"{folder / SUMMARY} is damaged"}
     known = cast("dict[str, Any]", content)
     process = known.get("process")
     if known.get("status") == "running" and not is_alive(process, folder / SUMMARY):
@@ -75,6 +78,8 @@ def describe_unfinished(folder: Path) -> str | None:
     status = read(folder).get("status")
     if status in ("finished", "pruned"):
         return None
+    if status is None or status == "damaged":
+        return f"{folder / SUMMARY} is {'missing' if status is None else status}: whether the run finished is not known"
     onward = "" if status in ("diverged", "running") else f"; to resume it: {resume_command(folder)}"
     return f"{folder} {'died' if status == 'died' else f'is {status}'}, not finished{onward}"
 

@@ -96,9 +96,11 @@ class Sweep:
         ):
             try:
                 self._run_all(progress, stop_requested)
-            except Exception:  # of the source, such as a job that has no value for it
+            except Exception as error:
                 self._executor.interrupt()
-                raise
+                if isinstance(error, OSError) or str(getattr(error, "key", "")).startswith("hydra.launcher"):
+                    print(f"stopped, and what the jobs saved is kept; {self._resume_hint()}")
+                raise  # also an error of the source, such as a job that has no value for it
             self._print_how_to_resume()
             if self._is_interrupted and self._loss is None:
                 raise KeyboardInterrupt

@@ -29,7 +29,9 @@ class StandardScaler(Scaler):
         count = float(len(x))
         mean = x.sum(0) / count
         deviation = x - mean
-        variance = (np.square(deviation).sum(0) - deviation.sum(0) ** 2 / count) / count
+        correction = deviation.sum(0) ** 2 / count
+        np.square(deviation, out=deviation)  # in place: a column of a mapped dataset has hundreds of megabytes
+        variance = (deviation.sum(0) - correction) / count
         epsilon = np.finfo(np.float64).eps
         is_constant = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2
         # scikit-learn leaves constant features as they are: other values in new rows would be as large themselves.
@@ -42,7 +44,9 @@ class StandardScaler(Scaler):
         return cls(tuple(fields["mean"]), tuple(fields["scale"]))
 
     def transform(self, x: Floats) -> Floats:
-        return (x - np.array(self.mean)) / np.array(self.scale)
+        z = x - np.array(self.mean)
+        z /= np.array(self.scale)
+        return z
 
     def restore(self, z: Floats) -> Floats:
         scale = np.array(self.scale)

@@ -190,8 +190,14 @@ def test_a_sweep_that_is_killed_died_and_is_finished_by_a_resume(tmp_path: Path)
     assert printed.startswith("sweep: died, 1 of 2 jobs done\n")
     assert "\njobs      1 finished, 1 died\n" in printed
     assert printed.endswith("\nresume    python -m exp -m sweep.resume=sweep\n")
+    assert exp_in(tmp_path, "report", "sweep").returncode == 0
+    page = (tmp_path / "sweep/report.html").read_text()
+    assert "<title>sweep: 1 of 2 jobs finished, and its process died</title>" in page
+    assert "of 2 jobs: 1 finished, 1 died; for the others: python -m exp -m sweep.resume=sweep" in page
     shutil.rmtree(tmp_path / "sweep/1")
     assert "\njobs      1 finished, 1 left\n" in status(tmp_path, "sweep")[1]
+    assert exp_in(tmp_path, "report", "sweep").returncode == 0
+    assert "not begun" in (tmp_path / "sweep/report.html").read_text()
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         missing: Why there is no experiment.
     """
     summary = record.read(folder)
-    names = option_names(summary.get("choices", {}), summary.get("overrides", []))
+    names = option_names(summary.get("choices", {}), list(map(str, summary.get("overrides", []))))
     final = summary.get("final")
     importances = importance_csv.read(folder)
     html.write(

@@ -1,6 +1,5 @@
 """The page of a sweep: means over its repeats, the metric against each choice, figures, and every job."""
 
-import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -13,13 +12,16 @@ from urllib.parse import quote
 
 import yaml
 
+from exp.errors import ConfigError
 from exp.reports import html
 from exp.reports.html import Link, Table
 from exp.reports.render import render
 from exp.reports.scatter import Point, Scatter, scatter
 from exp.reports.search_lines import importances_table
-from exp.results import repeats, run_folder, search_json, summary
+from exp.results import repeats, run_folder, search_json, summary, sweep_json
 from exp.results.formatting import format_interval, format_mean_std, format_metric
+from exp.results.heartbeat import is_alive
+from exp.results.job_counts import describe_unfinished
 from exp.results.job_rows import AllRows, find_shared_notes, read_job_rows
 from exp.results.run_folder import config_dir_in
 from exp.results.search_json import SearchRecord
@@ -38,11 +40,15 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
     """Write the page of the sweep in `folder`, whose jobs are `rows`."""
     command, metric = _command_and_metric(folder)
     results = SweepResults(folder, rows, metric)
+    unfinished = _describe_unfinished(folder, rows)
+    process = sweep_json.read(folder).get("process")  # that of a sweep that ended is removed
+    has_died = process is not None and not is_alive(process, folder / run_folder.SWEEP_MANIFEST)
+    died = ", and its process died" if unfinished is not None and has_died else ""
     failures = [row for row in rows if row["error"]][:_MAX_LISTED]
     html.write(
         folder / run_folder.REPORT,
         "sweep.html",
-        title=f"sweep: {len(results.finished)} of {max(len(rows), _planned(folder))} jobs finished",
+        title=f"sweep: {len(results.finished)} of {len({*_planned(folder), *_names(rows)})} jobs finished{died}",
         folder=folder,
         command=command,
         answer=results.answer(),
@@ -57,7 +63,7 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         metric=results.by,
         jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
-        notes=find_shared_notes(results.known),
+        notes=[*find_shared_notes(results.known), *([] if unfinished is None else [unfinished])],
         machine=summary.format_environment(folder / str(results.finished[0]["job"])) if results.finished else "",
     )
 
@@ -74,11 +80,19 @@ def render_cell(folder: Path, rows: Sequence[Row]) -> str:
     )
 
 
-def _planned(folder: Path) -> int:
-    """Return the number of jobs in the sweep's manifest; 0 if it cannot be read."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        return len(json.loads((folder / run_folder.SWEEP_MANIFEST).read_text(encoding="utf-8"))["folders"])
-    return 0
+def _planned(folder: Path) -> list[str]:
+    """Return the names of the jobs in the sweep's manifest; none if it cannot be read."""
+    return list(map(str, sweep_json.read(folder).get("folders", {}).values()))
+
+
+def _describe_unfinished(folder: Path, rows: Sequence[Row]) -> str | None:
+    with suppress(ConfigError):  # Hydra's record of the sweep is damaged
+        return describe_unfinished(folder, rows)
+    return None
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return [str(row["job"]) for row in rows]
 
 
 def _command_and_metric(folder: Path) -> tuple[str, str]:
@@ -161,7 +175,8 @@ class SweepResults:
     def jobs(self) -> Table:
         """Return a row for each job, with a link to its page: the best first, unfinished jobs last."""
         others = [row for row in self.rows if row["status"] != "finished"]
-        rows = [
+        missing = sorted({*_planned(self.folder)} - {*_names(self.rows)}, key=lambda name: (len(name), name))
+        rows: list[tuple[Link | str, ...]] = [
             (
                 Link(str(row["job"]), self._link(row)),
                 str(row["status"]),
@@ -171,6 +186,8 @@ class SweepResults:
             )
             for row in [*sort_best_first(self.finished, self.by), *others][:_MAX_LISTED]
         ]
+        blank = [""] * (len(self.names) + len(self.metrics) + 1)
+        rows += [(name, "not begun", *blank) for name in missing[: _MAX_LISTED - len(rows)]]
         return Table(("job", "status", *self.names, *self.metrics, "seconds"), rows)
 
     def charts(self) -> list[Scatter]:

@@ -14,7 +14,7 @@ from exp.config.overrides import shell_line
 from exp.config.schema import flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
-from exp.results import summary
+from exp.results import summary, sweep_json
 from exp.results.atomic import replacement
 from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_here, is_own
 from exp.results.resume_line import resume_sweep_command
@@ -81,7 +81,7 @@ def read(folder: Path) -> dict[str, Any]:
 def refuse_running(folder: Path) -> None:
     """Raise ConfigError if another process, also on another machine where no lock may reach, runs the sweep."""
     path = folder / SWEEP_MANIFEST
-    process: dict[str, Any] = read(folder).get("process", {}) if path.exists() else {}
+    process: dict[str, Any] = sweep_json.read(folder).get("process", {})
     if is_alive(process, path) and not is_own(process):
         folder = display_path(folder)
         status = shell_line(["status", str(folder)])

@@ -106,7 +106,7 @@ def test_verify_reports_a_run_that_fails_before_it_is_killed():
 
 @pytest.mark.slow
 def test_verify_kills_resumes_and_compares(runs: Path):
-    line = ["dataset=iris", "epochs=1500", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
+    line = ["dataset=iris", "epochs=5000", "model.dropout=0.1", "figures=false", "hydra.run.dir=long"]
     assert forking.run("exp", line, runs).returncode == 0
     code, text = run_tool("verify", runs, "resume=long", "kills=2")
     assert code == 0, text

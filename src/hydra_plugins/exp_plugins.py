@@ -166,9 +166,7 @@ class SubmititSlurmConf(SubmititConf):
 class RayConf(ExpLauncherConf):
     """Runs on a Ray cluster, https://docs.ray.io."""
 
-    address: str | None = (
-        None  # auto: the cluster that this machine is in; HOST:PORT or ray://HOST:PORT; null: start one
-    )
+    address: str | None = None  # auto: that of this machine; HOST:PORT or ray://HOST:PORT; null: start a cluster
     cpus_per_job: float = 1
     gpus_per_job: float | None = None  # 0.5: two jobs on a GPU; null: 1 if the cluster has GPUs and device is not cpu
     timeout: float = 60  # seconds to wait for the cluster, and for a node that is free for a job

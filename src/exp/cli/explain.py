@@ -14,6 +14,7 @@ from exp.cli.intent import command_key, file_overrides, missing_target
 from exp.cli.mode import differ_in_fold_only
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
+from exp.cli.plugin_keys import explain_plugin_key, search_setting
 from exp.cli.typed_keys import keep_typed
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
@@ -119,7 +120,9 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     typed = line.override_of(key) or key
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
-    if (problem := command_key(key, value, line) or _search_setting(key)) is not None:
+    if (problem := command_key(key, value, line) or search_setting(key)) is not None:
+        return problem
+    if (problem := explain_plugin_key(key, typed, line)) is not None:
         return problem
     if (renamed := rename_override(key, value)) is not None:
         return ConfigError(f"{typed}: this key has another name now", renamed, key=key, override=renamed)
@@ -198,7 +201,7 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
         path = line.groups[key].get(line.text_of(key))
         return ConfigError(f"{path or key}: its keys are not below '{key}'", "its first line: # @package _global_")
     if messages.UNKNOWN_KEY_IN_FILE.match(said):
-        if (problem := _search_setting(key)) is not None:
+        if (problem := search_setting(key)) is not None:
             return problem
         near = nearest(key, [*line.keys, *line.groups])
         fix = f"{near} instead" if near else "remove it"
@@ -207,16 +210,6 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
     if value is not None and key in CONSTRAINTS:
         return violation(key, value[1])
     return ConfigError(f"{key}: {said}", f"another value, as `python -m exp --cfg job` shows {key}", key=key)
-
-
-_SEARCH_SETTINGS = re.compile(r"hydra\.sweeper\.(n_trials|sampler|pruner|seed|storage|study_name)")
-
-
-def _search_setting(key: str) -> ConfigError | None:
-    """Return the error for a setting of a search in another sweep; None for any other key."""
-    if _SEARCH_SETTINGS.fullmatch(key) is None:
-        return None
-    return ConfigError(f"{key} needs a search", "add hydra/sweeper=optuna", key=key)
 
 
 def _search_only(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

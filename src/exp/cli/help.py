@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, help_of, load
+from exp.cli.plugin_keys import PLUGINS, explain_keys, find_topic
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
 from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys
@@ -40,11 +41,9 @@ _MAX_WIDTH = 100
 
 # Groups of Hydra's own that a user sets. Their options are plugins, which have no YAML files.
 _PLUGINS = {
-    "hydra/sweeper": "how the jobs of a sweep (-m) are chosen. exp: every combination (the default); optuna: a search; "
-    "--cfg hydra hydra/sweeper=optuna prints its keys.",
     "hydra/launcher": "where the jobs of a sweep (-m) run. exp: in worker processes of this machine (the default); "
-    "submitit_slurm: on a Slurm cluster; submitit_local: the same on this machine; ray: on a Ray cluster; "
-    "--cfg hydra hydra/launcher=submitit_slurm prints its keys.",
+    "ray: on a Ray cluster; submitit_slurm: on a Slurm cluster; submitit_local: the same on this machine",
+    "hydra/sweeper": "how the jobs of a sweep (-m) are chosen. exp: every combination (the default); optuna: a search",
 }
 
 
@@ -122,11 +121,17 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         for place, group in enumerate(owners):
             yield from [""] * (place > 0)
             yield from _option(group, topic, line)
-    elif topic in _PLUGINS:
-        yield from _paragraph(f"{topic}: {_PLUGINS[topic]}")
+    elif topic == "hydra":
+        for group in _PLUGINS:
+            yield from _plugin(group.removeprefix("hydra/"), None)
+        yield "hydra.run.dir, hydra.sweep.dir: the folder of a run, of a sweep; --cfg hydra prints all keys of Hydra's"
+    elif (plugin := find_topic(topic)) is not None:
+        yield from _plugin(*plugin)
     else:
         options = [option for group in line.groups.values() for option in group]
-        near = nearest(name, [*line.groups, *COMMANDS, *options, *(key.name for key in keys), "sweep", *_PLUGINS])
+        near = nearest(
+            name, [*line.groups, *COMMANDS, *options, *(key.name for key in keys), "sweep", "hydra", *_PLUGINS]
+        )
         raise ConfigError(
             f"--help {topic}: unknown topic (available: groups, keys and commands)",
             f"exp --help {near}" if near else "exp --help",
@@ -139,6 +144,16 @@ def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
     yield from _paragraph(f"{group}={option}: {about}")
     yield from (f"  {command}" for command, _ in examples)
     yield from _explain_keys([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
+
+
+def _plugin(kind: str, option: str | None) -> Iterator[str]:
+    """Yield the help of a launcher or a sweeper, or of all of them."""
+    if option is None:
+        yield from _paragraph(f"hydra/{kind}: {_PLUGINS[f'hydra/{kind}']}; exp --help hydra/{kind}={PLUGINS[kind][1]}")
+        return
+    yield from _paragraph(f"hydra/{kind}={option}: its keys; exp --help hydra/{kind} lists the other options")
+    for key, comment in explain_keys(kind, option):
+        yield from _row(key, 36, comment)
 
 
 def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:

@@ -66,6 +66,7 @@ class ExpSweeper(BasicSweeper):
         self._values = params
 
     def sweep(self, arguments: list[str]) -> Any:
+        from exp.config.overrides import without_escapes
         from exp.sweeps.folds import with_folds
         from exp.sweeps.yaml_params import refuse_search_settings, with_params
 
@@ -77,7 +78,7 @@ class ExpSweeper(BasicSweeper):
             return super().sweep(overrides)
         parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(overrides)
         (jobs,) = self.split_arguments(parsed, None)
-        return [self.launcher.launch(jobs, 0)]
+        return [self.launcher.launch([[without_escapes(word) for word in words] for words in jobs], 0)]
 
 
 class OptunaSweeper(Sweeper):

@@ -273,6 +273,16 @@ class TestCluster:
         assert "\n  try: fewer CPUs or GPUs per job" in printed
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_job_that_a_local_cluster_can_never_run_is_refused_at_once(self, tmp_path: Path):
+        pytest.importorskip("ray", reason=NEEDED)
+        line = ["dataset=xor", "seed=1,2", "hydra/launcher=ray", "hydra.launcher.cpus_per_job=999"]
+        assert "0  " in run(tmp_path, *line, "sweep.dry_run=true")  # without Ray
+        began = time.monotonic()
+        printed = run(tmp_path, *line, code=1)
+        assert time.monotonic() - began < 50  # hydra.launcher.timeout is 60
+        assert "no node of the Ray cluster is large enough for a job (its nodes: " in printed
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_cluster_that_does_not_come_is_an_error_with_a_cure(self, tmp_path: Path):
         pytest.importorskip("ray", reason=NEEDED)
         line = ["seed=1,2", "hydra/launcher=ray", "hydra.launcher.timeout=1", "hydra.launcher.address=127.0.0.1:1"]

@@ -41,5 +41,18 @@ def test_a_sweep_has_a_job_on_each_device(exp: Callable[..., subprocess.Complete
     done = exp("-m", "device=cuda:0,cuda:1", "sweep.dry_run=true")
     assert done.returncode == 0, done.stderr
     words = [shlex.split(line)[1] for line in done.stdout.splitlines() if "cuda" in line]
-    assert words == [r"device=cuda\:0", r"device=cuda\:1"]
+    assert words == ["device=cuda:0", "device=cuda:1"]
     assert [config_of(word).device.name for word in words] == ["cuda:0", "cuda:1"]
+
+
+def test_an_unknown_device_has_a_cure_that_is_none_of_its_kind(exp):
+    done = exp("device=cpu:1")
+    assert "unknown device 'cpu:1'" in done.stderr
+    assert done.stderr.endswith("\n  try: device=cpu\n")
+
+
+def test_the_devices_of_a_sweep_have_no_backslash(exp):
+    done = exp("-m", "device=cuda:62,cuda:63", "epochs=1", "figures=false")
+    assert "failed    0: device=cuda:62: " in done.stdout
+    done = exp("device=cuda:0,cuda:1")
+    assert "\n  try: device=cuda:0; in a sweep (-m), hydra/launcher=ray runs one job on each GPU\n" in done.stderr

@@ -111,7 +111,8 @@ class CommandLine:
 
     def nearest_option(self, group: str, value: str, options: Sequence[str]) -> str | None:
         """Return the override meant where `value` is no option of the group: the nearest option, or a key in it."""
-        near = nearest(value, options) if ":" not in value else None
+        kind, colon, _ = value.partition(":")  # cpu:1; device=cuda:64 is device.name=cuda:64
+        near = nearest(value, options) if not colon else kind if kind in options and kind != "cuda" else None
         inside = [key for key in self.keys if key.startswith(f"{group}.")]
         key = inside[0] if len(inside) == 1 else fitting(value, inside)
         if near is None and key is not None:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from exp.cli.command_line import CommandLine
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
+from exp.config.overrides import without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
@@ -77,7 +78,7 @@ def check_line(line: CommandLine) -> None:
         parser = OverridesParser.create(loader)
         parsed = [_with_first_value(one, parser) for one in parser.parse_overrides(list(line.overrides))]
         (jobs,) = BasicSweeper.split_arguments(parsed, None)
-        compose_jobs(jobs, 0, JobComposer(loader, master))
+        compose_jobs([[without_escapes(word) for word in words] for words in jobs], 0, JobComposer(loader, master))
 
 
 def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
@@ -167,9 +168,13 @@ def _sweep_values(word: str) -> list[str]:
     try:
         override = OverridesParser.create().parse_override(word)
         swept = override.is_sweep_override() and override.is_choice_sweep()
-        return list(override.sweep_string_iterator()) if swept else [word.partition("=")[2]]
+        return [_plain(text) for text in override.sweep_string_iterator()] if swept else [word.partition("=")[2]]
     except HydraException:
         return [word.partition("=")[2]]
+
+
+def _plain(value: str) -> str:
+    return without_escapes(f"key={value}").partition("=")[2]
 
 
 def _with_place(problem: ExpError, line: CommandLine) -> ExpError:

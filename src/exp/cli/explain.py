@@ -105,7 +105,7 @@ def _several_values(match: re.Match[str], error: Exception, line: CommandLine) -
     if override := list_override(key, values.split(",")):
         what = f"{match[1]}: {'a list needs brackets' if '[' in override else 'a decimal number needs a point'}"
         return ConfigError(what, f"'{override}'" if "[" in override else override, key=key, override=override)
-    return ConfigError(f"{match[1]}: several values need a sweep (-m)", shell_line(["-m", *line.words]), key=key)
+    return _needs_sweep(match[1], line)
 
 
 def _cannot_override(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError | None:
@@ -185,7 +185,15 @@ def _range(typed: str, override: str, line: CommandLine) -> ConfigError:
 
 def _sweep_without_flag(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     del error
-    return ConfigError(f"{match[1]}: several values need a sweep (-m)", shell_line(["-m", *line.words]))
+    return _needs_sweep(match[1], line)
+
+
+def _needs_sweep(typed: str, line: CommandLine) -> ConfigError:
+    key, _, values = typed.partition("=")
+    if key in ("device", "device.name"):
+        one = f"{key}={values.partition(',')[0]}; in a sweep (-m), hydra/launcher=ray runs one job on each GPU"
+        return ConfigError(f"{typed}: a run uses one device", one, key=key)
+    return ConfigError(f"{typed}: several values need a sweep (-m)", shell_line(["-m", *line.words]), key=key)
 
 
 def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

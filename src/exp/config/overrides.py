@@ -69,6 +69,13 @@ def reads_as(value: str) -> object:
         return None
 
 
+def without_escapes(word: str) -> str:
+    """Return an override of a sweep's job without the backslashes that Hydra puts before colons: device=cuda:0."""
+    key, equals, value = word.partition("=")
+    plain = value.replace("\\:", ":")
+    return word if plain == value or reads_as(plain) != reads_as(value) else f"{key}{equals}{plain}"
+
+
 def escape_interpolations(text: str) -> str:
     """Return `text` with backslashes before each ${, which OmegaConf would replace by the value of a key."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)

@@ -77,6 +77,8 @@ def runs_in_workers(function: TaskFunction) -> bool:
 def make_executor(config: DictConfig, jobs: int) -> Executor:
     """Return the executor that `hydra/launcher` and `sweep.workers` choose, for a sweep of so many jobs."""
     workers = worker_count(config.sweep.workers, jobs)
+    if config.sweep.dry_run and (uses_cluster(config) or uses_ray(config)):
+        return InProcess()
     if uses_cluster(config):
         from exp.sweeps.executors.cluster import Cluster  # Lazy: it imports submitit.
 

@@ -64,7 +64,13 @@ class RayCluster(Executor):
         self._token = folder / ".ray"
         self._disconnect = connect(settings)
         gpus = settings.gpus_per_job if settings.gpus_per_job is not None else float(has_gpus())
-        self.workers = min(limit or max(1, count_room(settings.cpus_per_job, gpus)), jobs)
+        room = count_room(settings.cpus_per_job, gpus)
+        if room == 0 and settings.address is None:  # no other node comes
+            error = settings.too_small()
+            if self._disconnect is not None:
+                self._disconnect()
+            raise error
+        self.workers = min(limit or max(1, room), jobs)
         self._error: ConfigError | None = None  # why a worker could not be started
         self._is_interrupted = self._is_closed = False
         self._head = RayHead(settings.address)

@@ -52,11 +52,22 @@ class RaySettings:
         )
 
     def no_room(self) -> ConfigError:
+        what, fix = (
+            "was free for a job within",
+            "fewer CPUs or GPUs per job, more nodes, or a longer hydra.launcher.timeout",
+        )
+        return self._no_room(f"{what} {self.timeout:g} seconds", fix)
+
+    def too_small(self) -> ConfigError:
+        fix = "fewer CPUs or GPUs per job, or the hydra.launcher.address of a larger cluster"
+        return self._no_room("is large enough for a job", fix)
+
+    def _no_room(self, what: str, fix: str) -> ConfigError:
         gpus = "" if not self.gpus_per_job else f", hydra.launcher.gpus_per_job={self.gpus_per_job:g}"
         return _error(
-            f"hydra.launcher.cpus_per_job={self.cpus_per_job:g}{gpus}: no node of the Ray cluster was free for a job "
-            f"within {self.timeout:g} seconds ({_describe_nodes()})",
-            "fewer CPUs or GPUs per job, more nodes, or a longer hydra.launcher.timeout",
+            f"hydra.launcher.cpus_per_job={self.cpus_per_job:g}{gpus}: no node of the Ray cluster {what} "
+            f"({_describe_nodes()})",
+            fix,
             "cpus_per_job",
         )
 

@@ -193,10 +193,11 @@ class TestCluster:
         for one in {"worker": workers, "actor": [workers[0].parent()], "node": [raylet, *others]}[victim]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        _, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=120)
         if victim == "node":
             nodes.replace(2)
         assert process.returncode == 0, stderr
+        assert len(re.findall(r"job [012]: its .*; it runs again, from its last checkpoint\n", stdout)) == 1
         logs = [(tmp_path / "ray" / job / "exp.log").read_text() for job in "012"]
         assert sorted(log.count("resumed   after step") for log in logs) == [0, 0, 1]
         assert_same(tmp_path / "ray", local)

@@ -58,6 +58,10 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
     return width, height
 
 
+# Labels of so many steps would touch each other.
+_LONG_NUMBER = 100_000
+
+
 def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
     """Plot every metric in metrics.csv against the step, with a curve each for train and val."""
     curves = read_curves(folder, MAX_POINTS)
@@ -71,6 +75,8 @@ def learning_curves(folder: Path, loss_unit: str = "") -> Figure:
             if not points:  # a metric of whole splits has no values for batches
                 continue
             steps, values = np.array(points).T
+            if steps[-1] >= _LONG_NUMBER:
+                axis.locator_params(axis="x", nbins=4)
             # Single batches are noisy and would hide the other curve: draw their running mean.
             window = max(1, len(points) // 40) if split == "train" else 1
             means = np.convolve(values, np.full(window, 1 / window), mode="valid") if window > 1 else values

@@ -170,6 +170,7 @@ class RayCluster(Executor):
                 try:
                     with folder_lock(task.spec.folder, _LOCK_TIMEOUT):  # the run that was stopped saves
                         task = task.resumed()
+                    print(f"job {task.spec.folder.name}: {reason}; it runs again, from its last checkpoint", flush=True)
                 except (ConfigError, OSError) as error:
                     return Outcome(f"{reason}, and it cannot be run again: {error}")
         return Outcome(f"{reason}, {self._settings.max_retries + 1} times")

@@ -52,6 +52,39 @@ def test_a_process_killed_while_writing_leaves_the_old_content(path: Path):
     assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "new"}
 
 
+@pytest.mark.parametrize("kills_before", [1, 2])
+def test_a_process_killed_while_replacing_leaves_a_file(path: Path, kills_before: int):
+    process = os.fork()
+    if process == 0:
+        calls, replace = [0], os.replace
+
+        def replace_or_die(*paths: Path) -> None:
+            calls[0] += 1
+            if calls[0] == kills_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(*paths)
+
+        os.replace = replace_or_die  # type: ignore[assignment]
+        with replacement(path, keep=path.with_name("previous.txt")) as temporary:
+            temporary.write_text("new")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert path.read_text() == "old"
+    with replacement(path, keep=path.with_name("previous.txt")) as temporary:
+        temporary.write_text("new")
+    assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "new", "previous.txt": "old"}
+
+
+def test_without_hard_links_the_old_content_is_moved(path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*paths: Path) -> None:
+        raise OSError("no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with replacement(path, keep=path.with_name("previous.txt")) as temporary:
+        temporary.write_text("new")
+    assert {one.name: one.read_text() for one in path.parent.iterdir()} == {"file.txt": "new", "previous.txt": "old"}
+
+
 def test_a_link_in_place_of_the_temporary_file_is_not_followed(path: Path):
     victim = path.with_name("victim")
     victim.write_text("precious")

@@ -14,7 +14,7 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
 
     Args:
         sync: Wait until the content is on the disk before it becomes `path`.
-        keep: Where the previous content of `path` is moved.
+        keep: Where the previous content of `path` is kept.
         shared: Several processes may replace `path` at the same time.
     """
     temporary = path.with_suffix(f".{os.getpid()}.tmp" if shared else ".tmp")
@@ -25,8 +25,21 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         if keep is not None and path.exists():
-            path.replace(keep)
+            _keep(path, keep)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Make `keep` the file at `path`, which stays: a process that is killed now leaves a `path`."""
+    link = keep.with_suffix(".link.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # the file system has no hard links
+        path.replace(keep)
+    else:
+        link.replace(keep)
+        link.unlink(missing_ok=True)  # it is still there if `keep` already was the file at `path`

@@ -27,7 +27,7 @@ FORMAT = 4
 
 
 def write(path: Path, state: State, previous: Path | None = None) -> None:
-    """Write `state` to `path`, and move the checkpoint that was there to `previous`.
+    """Write `state` to `path`, and keep the checkpoint that was there as `previous`.
 
     Raises:
         CheckpointError: The file cannot be written. Both older checkpoints are then unchanged.

@@ -55,12 +55,12 @@ def test_a_damaged_library_is_compiled_again(cache: Path, kept: int):
     assert c_library._is_whole(library)
 
 
-def test_another_cpu_compiler_or_source_is_another_library(cache: Path, monkeypatch: pytest.MonkeyPatch):
+def test_another_cpu_or_compiler_is_another_library(cache: Path, monkeypatch: pytest.MonkeyPatch):
     double()
-    for name in ("describe_cpu", "_describe_compiler", "_digest_of_package"):
+    for name in ("describe_cpu", "_describe_compiler"):
         monkeypatch.setattr(c_library, name, lambda: "another")
         double()
-    assert len(libraries(cache)) == 4
+    assert len(libraries(cache)) == 3
 
 
 def test_two_processes_may_compile_the_same_at_once(cache: Path):

@@ -131,6 +131,43 @@ def test_members(kind: str):
     check_steps(model, criterion, OPTIMIZERS["adamw"](model.parameters()), inputs(), classes())
 
 
+class Unusual(nn.Module):
+    """Norms of the input, norms without parameters, a tied and a 0-dim parameter, and buffers that change places."""
+
+    a: Tensor
+    b: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch, self.layer = nn.BatchNorm1d(FEATURES), nn.LayerNorm(FEATURES)
+        self.first, self.second = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, FEATURES)
+        self.second.weight = self.first.weight
+        self.plain, self.scale = nn.BatchNorm1d(FEATURES, affine=False), nn.Parameter(torch.tensor(1.5))
+        self.factors = torch.ones(FEATURES)  # neither a parameter nor a buffer
+        self.register_buffer("a", torch.randn(FEATURES))
+        self.register_buffer("b", torch.randn(FEATURES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            before = self.a.clone()
+            self.a.copy_(self.b)
+            self.b.copy_(before)
+        hidden = self.first(self.batch(x) + self.layer(x)).tanh() + self.a
+        return (self.second(self.plain(hidden)) * self.scale * self.factors)[:, :CLASSES]
+
+
+@torch.no_grad()
+def test_unusual_models():
+    model = Unusual()
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
+    xs, ys = inputs(), torch.randn(STEPS, ROWS, CLASSES)
+    compiled = compile_training(model, nn.MSELoss(), optimizer, xs[0].clone(), ys[0].clone())
+    for x, y in zip(xs, ys, strict=True):
+        assert compiled.difference(x, y) is None
+        compiled.eager.update(x, y)
+        model.factors.add_(1)
+
+
 def test_embedded_categories():
     x = inputs()
     x[:, :, 0] = torch.randint(4, (STEPS, ROWS))
@@ -240,6 +277,29 @@ class Unused(nn.Module):
         return self.used(x)
 
 
+class Sharing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+        self.part = self.layer.weight.detach()[:2]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + x.mm(self.part.t()).sum(1, keepdim=True)
+
+
+class Remembering(nn.Module):
+    rows: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+        self.register_buffer("rows", torch.zeros(2, FEATURES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rows[0].copy_(x[0])
+        return self.layer(x)
+
+
 class Sorted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -254,6 +314,8 @@ class Sorted(nn.Module):
     [
         (lambda: Unused(), inputs()[0], "a parameter has no gradient"),
         (lambda: Sorted(), inputs()[0], "aten.sort.default has no rule"),
+        (lambda: Sharing(), inputs()[0], "two of the tensors that it reads share memory"),
+        (lambda: Remembering(), inputs()[0], "it writes into its batch, a constant or a part of a tensor"),
         (lambda: GRU(FEATURES, CLASSES, hidden=4), inputs()[0], "aten.unbind.int has no rule"),
         (lambda: CNN(64, CLASSES, [4]), torch.randn(ROWS, 64), "convolutions take nearly all the time"),
         (lambda: MLP(FEATURES, CLASSES, [8]).double(), inputs()[0].double(), "it computes in float64"),

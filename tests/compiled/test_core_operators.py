@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 from torch.nn import functional as F
 
+from exp.compiled.uncompilable import Uncompilable
+
 EXAMPLES = settings(max_examples=60, derandomize=True)
 FEW = settings(max_examples=8, derandomize=True)  # each is compiled
 
@@ -241,6 +243,57 @@ def test_an_index_out_of_range_gives_nan_and_reads_no_other_memory():
     function = CompiledFunction(lambda table, rows: F.embedding(rows, table), torch.randn(4, 3), torch.tensor([0, 3]))
     result = function(torch.randn(4, 3), torch.tensor([4, -(10**15)]))
     assert result.isnan().all()
+
+
+def test_operators_of_integers_and_of_rows_that_do_not_count():
+    integers, x = torch.tensor([5, 3, 256, -7, 0, 1, 2, 9, -300, 4]), torch.randn(4, 10)
+    x[1] = float("nan")
+
+    def function(x: Tensor, n: Tensor) -> Tensor:
+        targets, ops = torch.stack([n[5], n[0] - 105, n[6], n[4]]), torch.ops.aten  # the second is the ignored class
+        counted = [ops.nll_loss_forward(x, targets, None, kind, -100)[0] for kind in range(3)]
+        weighted = ops.nll_loss_forward(x, targets, (x[0] * 0 + 2).cos(), 1, -100)[0]
+        ones = torch.ones(4, 1)
+        _, of_weight, _ = ops.native_layer_norm_backward(
+            x, x * 2, (10,), ones, ones * 3, x[0], x[2], [False, True, True]
+        )
+        results = [
+            n.amax(),
+            torch.logical_and(n, n + 1),
+            torch.logical_and(x[0], n),
+            torch.logical_not(n),
+            torch.cat([n, x[0]]),
+            torch.stack([n > 1, n < 3]),
+            x[:, 2:][torch.stack([-n[5], n[4]])],  # -1 is the last row
+            n.masked_fill(n > 1, 2**30 + 1) - 2**30,
+            torch.relu(n + 2**30) - 2**30,
+            x[:0].sum(0),
+            torch.cat([x[:0], x]),
+            *counted,
+            weighted,
+            of_weight,
+        ]
+        return torch.cat([result.float().reshape(-1) for result in results])
+
+    assert_equal_to_torch(function, x, integers)
+
+
+@pytest.mark.parametrize("operator", [torch.bitwise_and, lambda a, b: ~(a + b)])
+def test_bits_of_integers_are_not_compiled(operator: Callable[..., Tensor]):
+    with pytest.raises(Uncompilable, match="bits of integers"):
+        CompiledFunction(operator, torch.tensor([1, 2]), torch.tensor([3, 4]))
+
+
+def test_similar_computations_are_not_mixed_up():
+    """The result of detach is at the same place as its argument."""
+
+    def times(x: Tensor, is_square: bool) -> Tensor:
+        y = x.detach()
+        z = y.exp()
+        return z * z if is_square else y * z
+
+    for is_square in (False, True):
+        assert_equal_to_torch(partial(times, is_square=is_square), torch.randn(5))
 
 
 def test_in_place_operators_and_backward_of_views():

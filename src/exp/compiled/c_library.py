@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
 from functools import cache
 from pathlib import Path
 
@@ -30,24 +30,21 @@ _NATIVE = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-ma
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def load_library(key: str, make_source: Callable[[], str]) -> ctypes.CDLL:
-    """Return the compiled library of a computation.
-
-    Args:
-        key: A text that describes the computation.
-        make_source: Returns its source; called if it is not in the cache.
+def load_library(source: str) -> tuple[ctypes.CDLL, float | None]:
+    """Return the compiled library, and the seconds that compiling took; None: it was in the cache.
 
     Raises:
         Uncompilable: There is no C compiler, it fails, or the cache cannot be used.
     """
-    everything = "\n".join([key, _digest_of_package(), _describe_compiler(), *_flags(), describe_cpu()])
+    everything = "\n".join([source, _describe_compiler(), *_flags(), describe_cpu()])
     name = hashlib.sha256(everything.encode()).hexdigest()[:32]
     try:
-        folder = _make_folder()
-        library = folder / f"{name}.so"
+        library, seconds = _make_folder() / f"{name}.so", None
         if not _is_whole(library):
-            _compile(make_source(), library)
-        return ctypes.CDLL(str(library))
+            began = time.perf_counter()
+            _compile(source, library)
+            seconds = time.perf_counter() - began
+        return ctypes.CDLL(str(library)), seconds
     except (OSError, DataError) as error:
         raise Uncompilable(f"the cache of compiled steps cannot be used: {error.args[0]}") from error
 
@@ -119,13 +116,6 @@ def describe_cpu() -> str:
         wanted = ("model name", "flags", "Features", "CPU part")
         return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
     return f"{platform.machine()} {platform.processor()} {platform.platform()}"
-
-
-@cache
-def _digest_of_package() -> str:
-    """Return a hash of the files that determine the source of a library."""
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".h"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @cache

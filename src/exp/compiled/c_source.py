@@ -231,7 +231,7 @@ def _print_index(index: Index) -> str:
 
 def _print_number(value: float, kind: str) -> str:
     if kind in (LONG, BOOL):
-        return str(int(value))
+        return "INT64_MIN" if value < -(2.0**62) else str(int(value))
     if math.isnan(value):
         return "NAN"
     if math.isinf(value):

@@ -1,8 +1,8 @@
 """Record a step and compile it: a library for each kind of update."""
 
 import copy
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch.optim import SGD
 from exp.compiled.c_library import load_library
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.core_operators import lower
-from exp.compiled.recording import Recording
 from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import describe_update
@@ -20,7 +19,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.side_effects import first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients
 from exp.engine.tensor_state import get_random_state, set_random_state
-from exp.engine.trace import OpCall, Trace
+from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.updates import BareUpdate, Update
 
 
@@ -32,7 +31,7 @@ class CompiledLoops:
         x, y: The batch that the step was recorded with.
         fixed: Parameters in the order of the gradients, then buffers, that the step was recorded with.
         gradients: Loss, outputs and gradients that the calls computed.
-        real: The tensors to use in place of `fixed`. They must keep their storage.
+        originals: The tensors to use in place of those that the calls read, by their id. They must keep their storage.
 
     Raises:
         Uncompilable: The step cannot be compiled.
@@ -45,12 +44,16 @@ class CompiledLoops:
         y: Tensor,
         fixed: Sequence[Tensor],
         gradients: Gradients,
-        real: Sequence[Tensor] | None = None,
+        originals: Mapping[int, Tensor] | None = None,
     ) -> None:
-        self._recording = Recording.read(calls, x, y, fixed, gradients)
-        self._step = lower(self._recording, gradients)
-        self._recording.forget_trace(fixed if real is None else real)
-        self._loops: dict[str, CompiledLoop] = {}
+        self._step, self._recording = lower(calls, x, y, fixed, gradients)
+        read = [(originals or {}).get(id(tensor), tensor).detach() for tensor in self._recording.tensors]
+        if len(set(map(storage_id, read))) < len(read):
+            raise Uncompilable("two of the tensors that it reads share memory")
+        if any(not tensor.is_contiguous() for tensor in read):
+            raise Uncompilable("a tensor is not contiguous")
+        self._recording.tensors = [*(tensor.to("meta") for tensor in read[:2]), *read[2:]]
+        self._loops: dict[tuple[object, ...], CompiledLoop] = {}
 
     def find(self, update: Update, count: int) -> CompiledLoop:
         """Return the loop with updates like `update`, compiled or from the cache.
@@ -62,17 +65,9 @@ class CompiledLoops:
         if not isinstance(update, BareUpdate):
             raise Uncompilable("only SGD, Adam, AdamW, RMSprop and Adagrad are compiled, without amsgrad and the like")
         updates = describe_update(update)
-        # Who multiplies matrices depends on the number of threads.
-        key = "\n".join([f"threads {torch.get_num_threads()}", *map(str, updates), self._recording.text])
+        key = (torch.get_num_threads(), *updates)  # who multiplies matrices depends on the number of threads
         if key not in self._loops:
-            began, sources = time.perf_counter(), list[str]()
-
-            def write_source() -> str:
-                sources.append(make_source(self._step, self._recording, updates))
-                return sources[-1]
-
-            library = load_library(key, write_source)
-            seconds = time.perf_counter() - began if sources else None
+            library, seconds = load_library(make_source(self._step, self._recording, updates))
             self._loops[key] = CompiledLoop(library, self._recording, seconds)
         return self._loops[key]
 
@@ -86,7 +81,8 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> CompiledLoops:
         Uncompilable: The step cannot be recorded or compiled.
     """
     try:
-        model, criterion, parameters = copy.deepcopy((eager.model, eager.criterion, eager.parameters))
+        copies: dict[int, Any] = {}  # by the id of the original; it has a list of the originals too
+        model, criterion, parameters = copy.deepcopy((eager.model, eager.criterion, eager.parameters), copies)
     except Exception as error:
         raise Uncompilable(f"the model cannot be copied: {error}") from error
     with without_dynamo():
@@ -103,7 +99,8 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> CompiledLoops:
     reason = f"each step changes {changed}, which a compiled step would not" if changed else trace.fallback_reason
     if reason is not None:
         raise Uncompilable(reason)
-    return CompiledLoops(trace.calls, x, y, _fixed_tensors(twin), gradients, _fixed_tensors(eager))
+    originals = {id(copies[id(one)]): one for one in copies[id(copies)] if isinstance(one, Tensor)}
+    return CompiledLoops(trace.calls, x, y, _fixed_tensors(twin), gradients, originals)
 
 
 def _fixed_tensors(eager: EagerStep) -> list[Tensor]:
@@ -112,4 +109,4 @@ def _fixed_tensors(eager: EagerStep) -> list[Tensor]:
     modules = (eager.model, eager.criterion)
     buffers = [buffer for module in modules for buffer in module.buffers()]
     others = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in trained]
-    return [*eager.parameters, *buffers, *others]
+    return list(dict.fromkeys([*eager.parameters, *buffers, *others]))

@@ -3,20 +3,28 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from exp.compiled.layer_rules import LAYER_RULES
 from exp.compiled.loss_rules import LOSS_RULES
-from exp.compiled.operator_rules import RULES, TYPES
-from exp.compiled.recording import FLOATS_IN_KEY, Place, Recording, place
+from exp.compiled.operator_rules import RULES, TYPES, cast
+from exp.compiled.recording import Recording
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.values import FLOAT, Value, broadcast, elementwise
+from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
-from exp.engine.trace import OpCall, flatten
+from exp.engine.trace import OpCall, flatten, storage_id
 
-_ALL_RULES = {**RULES, **LAYER_RULES, **LOSS_RULES}
+_RULES = {**RULES, **LAYER_RULES, **LOSS_RULES}
+
+# Operators whose floats decide which computation it is. Those of the others are arguments of the compiled step.
+_LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm")
+
+# Equal for tensors that show the same elements, while both exist.
+_Place: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -24,22 +32,13 @@ class CoreStep:
     """The values that a step computes.
 
     Attributes:
-        written: The new values of tensors that the calls write into, by their number among the recording's tensors.
+        written: The new values of buffers that the step writes into, by their number among its tensors.
     """
 
     loss: Value
     output: Value
     gradients: list[Value]
     written: dict[int, Value]
-
-
-def lower(recording: Recording, gradients: Gradients) -> CoreStep:
-    """Return the core operators of a recorded step.
-
-    Raises:
-        Uncompilable: An operator without rule, or a type other than float32, int64 and bool, is needed.
-    """
-    return _Lowering(recording).lower(gradients)
 
 
 @dataclass(frozen=True)
@@ -49,60 +48,82 @@ class _Missing:
     reason: str
 
 
+def lower(
+    calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
+) -> tuple[CoreStep, Recording]:
+    """Return the core operators of a recorded step, and what they read.
+
+    Args:
+        fixed: Parameters and buffers.
+
+    Raises:
+        Uncompilable: An operator without rule, or a type other than float32, int64 and bool, is needed; a tensor is
+            on a GPU or not contiguous; a parameter has no gradient; a random call is not supported.
+    """
+    loss, output, of_parameters = gradients
+    results = [tensor for tensor in (loss, output, *of_parameters) if tensor is not None]
+    if len(results) < len(of_parameters) + 2:
+        raise Uncompilable("a parameter has no gradient")
+    for tensor in results:
+        if tensor.dtype != torch.float32:
+            raise Uncompilable(f"it computes in {_name(tensor.dtype)}")
+    lowering = _Lowering(x, y, fixed, tuple(output.shape))
+    for call in calls:
+        lowering.add(call)
+    loss, output, *others = map(lowering.find, results)
+    return CoreStep(loss, output, others, lowering.written()), lowering.recording
+
+
 class _Lowering:
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._slots = 0
-        self._draws = 0
-        self._values: dict[Place, Value | _Missing] = {}
-        self._fixed = {place(tensor): number for number, tensor in enumerate(recording.tensors)}
-        self._written: dict[int, Place] = {}
-        for number, tensor in enumerate(recording.tensors):
-            self._values[place(tensor)] = _input(number, tensor)
+    def __init__(self, x: Tensor, y: Tensor, fixed: Sequence[Tensor], output_shape: tuple[int, ...]) -> None:
+        self.recording = Recording([], output_shape)
+        self._values: dict[_Place, Value | _Missing] = {}
+        self._inputs: dict[int, int] = {}  # the number of each tensor, by its storage
+        self._written: dict[int, _Place] = {}
+        for tensor in (x, y, *fixed):
+            self._add_input(tensor)
+        self._fixed = range(2, 2 + len(fixed))
 
-    def lower(self, gradients: Gradients) -> CoreStep:
-        for call in self._recording.calls:
-            self._add(call)
-        loss, output, of_parameters = gradients
-        return CoreStep(
-            self._find(loss),
-            self._find(output),
-            [self._find(gradient) for gradient in of_parameters if gradient is not None],
-            {number: self._available(self._values[key]) for number, key in self._written.items()},
-        )
+    def find(self, tensor: Tensor) -> Value:
+        return _available(self._values.get(_place(tensor), _Missing("a result is not among the recorded calls")))
 
-    def _find(self, tensor: Tensor) -> Value:
-        if place(tensor) not in self._values:
-            raise Uncompilable("a result is not among the recorded calls")
-        return self._available(self._values[place(tensor)])
+    def written(self) -> dict[int, Value]:
+        return {number: _available(self._values[place]) for number, place in self._written.items()}
 
-    def _available(self, value: "Value | _Missing") -> Value:
-        if isinstance(value, _Missing):
-            raise Uncompilable(value.reason)
+    def add(self, call: OpCall) -> None:
+        """Add the results of the next call, and the new values of arguments that it writes into but does not return."""
+        written, returned = call.written, flatten(call.result)
+        values = self._compute(call)
+        targets = [*returned, *(tensor for tensor in written if all(tensor is not one for one in returned))]
+        for tensor, value in zip_longest(targets, values):
+            if isinstance(tensor, Tensor) and value is not None:
+                if any(tensor is one for one in written):
+                    self._forget_views(tensor)
+                self._values[_place(tensor)] = _checked(tensor, value)
+
+    def _add_input(self, tensor: Tensor) -> Value:
+        number, tensors = len(self.recording.tensors), self.recording.tensors
+        if tensor.device.type != "cpu":
+            raise Uncompilable(f"it runs on {tensor.device}")
+        if not tensor.is_contiguous() or tensor.numel() >= 2**31:
+            raise Uncompilable("a tensor is not contiguous, or has more than 2 ** 31 elements")
+        self._inputs[storage_id(tensor)] = number
+        tensors.append(tensor)
+        value = Value("input", (), tuple(tensor.shape), TYPES.get(tensor.dtype, FLOAT), (number,))
+        is_missing = tensor.dtype not in TYPES
+        self._values[_place(tensor)] = _Missing(f"it computes in {_name(tensor.dtype)}") if is_missing else value
         return value
 
-    def _add(self, call: OpCall) -> None:
-        """Add the results of the next call, and the new values of arguments that it writes into."""
-        results = self._compute(call)
-        written = [tensor for tensor in call.written if all(tensor is not one for one in call.outputs)]
-        if len(results) < len(call.outputs) + len(written):  # it only reads them, as the gradient of a batch norm
-            written = []
-        for tensor, value in zip([*call.outputs, *written], results, strict=False):
-            if any(tensor is one for one in call.written):
-                self._write(tensor, value)
-            self._values[place(tensor)] = self._checked(tensor, value)
-
-    def _compute(self, call: OpCall) -> Sequence[Value | _Missing]:
+    def _compute(self, call: OpCall) -> Sequence[Value | _Missing | None]:
         """Return the results of a call, and after them the new values of arguments that it does not return."""
         name = call.operator.name().removeprefix("aten::").partition(".")[0]
         if call.is_random:
-            self._draws += 1
-            shape = tuple(call.outputs[0].shape)
-            return [Value("input", (), shape, FLOAT, (len(self._recording.tensors) + self._draws - 1,))]
-        args, kwargs = self._replace((call.args, call.kwargs), not str(call.operator).startswith(FLOATS_IN_KEY))
+            number = -1 - self.recording.add_draw(call)
+            return [Value("input", (), tuple(call.outputs[0].shape), FLOAT, (number,))]
+        args, kwargs = self._replace((call.args, call.kwargs), not name.startswith(_LITERAL_FLOATS))
         missing = [leaf for leaf in flatten((args, kwargs)) if isinstance(leaf, _Missing)]
-        rule = _ALL_RULES.get(name) or _ALL_RULES.get(name.removesuffix("_"))
-        count = len(call.written) + len(call.outputs)
+        rule = _RULES.get(name) or _RULES.get(name.removesuffix("_"))
+        count = len(call.written) + len(flatten(call.result))
         if rule is None or missing:
             return [missing[0] if missing else _Missing(_reason(call))] * count
         try:
@@ -117,43 +138,57 @@ class _Lowering:
         if isinstance(argument, (tuple, list)):
             return [self._replace(one, floats) for one in argument]
         if isinstance(argument, Tensor):
-            return self._values.get(place(argument), _Missing("it reads a part of a tensor that has changed"))
+            return self._read(argument)
         if isinstance(argument, float) and floats:
-            self._slots += 1
-            return Value("float_slot", (), (), FLOAT, (self._slots - 1,))
+            self.recording.floats.append(argument)
+            return Value("float_slot", (), (), FLOAT, (len(self.recording.floats) - 1,))
         return argument
 
-    def _write(self, tensor: Tensor, value: Value | _Missing) -> None:
-        """Forget views of a tensor that a call writes into, and keep what leaves the step."""
-        key = place(tensor)
-        for other in [other for other in self._values if other[0] == key[0] and other != key]:
+    def _read(self, tensor: Tensor) -> Value | _Missing:
+        """Return the value of a tensor; one that no call has made is a constant."""
+        if _place(tensor) in self._values:
+            return self._values[_place(tensor)]
+        if any(place[0] == storage_id(tensor) for place in self._values):
+            return _Missing("it reads a part of a tensor that was made elsewhere, or has changed")
+        self._add_input(tensor)
+        return self._values[_place(tensor)]
+
+    def _forget_views(self, tensor: Tensor) -> None:
+        """Forget views of a tensor that a call writes into, and remember that it leaves the step with another value."""
+        own = _place(tensor)
+        for other in [other for other in self._values if other[0] == own[0] and other != own]:
             del self._values[other]
-        number = self._fixed.get(key)
-        if number is None:
-            return
-        if not 2 <= number < 2 + self._recording.fixed:
-            raise Uncompilable("it writes into its batch or into a constant")
-        self._available(value)
-        self._written[number] = key
-
-    def _checked(self, tensor: Tensor, value: Value | _Missing) -> Value | _Missing:
-        """Return the value if it has the recorded shape and type; a number takes any type."""
-        if isinstance(value, _Missing) or tensor.numel() == 0:
-            return value
-        if tensor.dtype not in TYPES:
-            return _Missing(f"it computes in {str(tensor.dtype).removeprefix('torch.')}")
-        if value.type != TYPES[tensor.dtype]:
-            value = elementwise(TYPES[tensor.dtype], value) if TYPES[tensor.dtype] != "bool" else value
-        if value.shape == () and tensor.dim():
-            value = broadcast(value, tuple(tensor.shape))
-        is_as_recorded = value.shape == tuple(tensor.shape) and value.type == TYPES[tensor.dtype]
-        return value if is_as_recorded else _Missing("a result has another shape or type than the recorded one")
+        number = self._inputs.get(own[0])
+        if number is not None:
+            if number not in self._fixed or _place(self.recording.tensors[number]) != own:
+                raise Uncompilable("it writes into its batch, a constant or a part of a tensor")
+            self._written[number] = own
 
 
-def _input(number: int, tensor: Tensor) -> Value | _Missing:
+def _available(value: Value | _Missing) -> Value:
+    if isinstance(value, _Missing):
+        raise Uncompilable(value.reason)
+    return value
+
+
+def _checked(tensor: Tensor, value: Value | _Missing) -> Value | _Missing:
+    """Return the value if it has the recorded shape, in the recorded type."""
+    if isinstance(value, _Missing):
+        return value
     if tensor.dtype not in TYPES:
-        return _Missing(f"it computes in {str(tensor.dtype).removeprefix('torch.')}")
-    return Value("input", (), tuple(tensor.shape), TYPES[tensor.dtype], (number,))
+        return _Missing(f"it computes in {_name(tensor.dtype)}")
+    if value.shape != tuple(tensor.shape):
+        return _Missing("a result has another shape than the recorded one")
+    return cast(value, tensor.dtype)
+
+
+def _place(tensor: Tensor) -> _Place:
+    strides = [0 if size == 1 else stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+    return storage_id(tensor), int(tensor.storage_offset()), tuple(tensor.shape), tuple(strides)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _reason(call: OpCall) -> str:

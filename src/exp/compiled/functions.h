@@ -131,7 +131,7 @@ ALWAYS float f_erf(float x) {
     return a < 1.0f ? x + x * p : copysignf(1.0f - f_exp(-t * q), x);
 }
 
-/* Return sin(x + quarter * pi / 2); exact to 1e-7 for |x| <= 1e9. */
+/* Return sin(x + quarter * pi / 2); exact to 1e-7 for |x| <= 1e9, and NaN for larger numbers. */
 ALWAYS float shifted_sine(float x, float quarter) {
     double turns = rint((double)x * 0.63661977236758134);
     float r = (float)((double)x - turns * 1.5707963267341256 - turns * 6.0771005065061922e-11);
@@ -142,7 +142,8 @@ ALWAYS float shifted_sine(float x, float quarter) {
     float cosine = ((-2.72057551e-7f * z + 2.47994602e-5f) * z - 1.38888835e-3f) * z + 4.16666666e-2f;
     cosine = cosine * z * z - 0.5f * z + 1.0f;
     float y = (of_four == 1.0f) | (of_four == 3.0f) ? cosine : sine;
-    return of_four >= 2.0f ? -y : y;
+    y = of_four >= 2.0f ? -y : y;
+    return fabsf(x) <= 1e9f ? y : NAN;
 }
 
 ALWAYS float f_sin(float x) { return shifted_sine(x, 0.0f); }

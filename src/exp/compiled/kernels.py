@@ -1,7 +1,7 @@
 """Pass 2: turn values into kernels. Values that several kernels need are stored, the others become part of one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from exp.compiled.indices import broadcast_index, element, identity, is_squeeze, viewed_index, whole
 from exp.compiled.loops import Assign, Kernel, kernel, merge_loops, nest, order_loops
@@ -36,12 +36,12 @@ class Kernels:
     """The kernels of a step, in order. Values are stored in buffers as they are needed.
 
     Args:
-        arguments: The buffers of the library's tensors.
+        inputs: The buffers of the library's tensors, by the number of the input.
     """
 
-    def __init__(self, arguments: Sequence[Buffer]) -> None:
+    def __init__(self, inputs: Mapping[int, Buffer]) -> None:
         self.kernels: list[Kernel] = []
-        self._arguments = arguments
+        self._inputs = inputs
         self._arrays: dict[Value, Array] = {}
         self._count = 0
 
@@ -53,14 +53,14 @@ class Kernels:
             if value in stored:
                 self.array(value)
 
-    def array(self, value: Value) -> Array:
-        """Return where the value is, storing it if it is not stored."""
+    def array(self, value: Value, copies: Collection[Buffer] = ()) -> Array:
+        """Return where the value is, storing it if it is not stored, or is a view of one of the buffers `copies`."""
         if value not in self._arrays:
             if value.operator == "input":
-                self._arrays[value] = whole(self._arguments[int(value.numbers[0])], value.shape)
+                self._arrays[value] = whole(self._inputs[int(value.numbers[0])], value.shape)
             else:
                 self._arrays[value] = self._view(value) if value.operator in VIEWS else self._store(value)
-        return self._arrays[value]
+        return self._store(value) if self._arrays[value].buffer in copies else self._arrays[value]
 
     def copy(self, value: Value, target: Buffer, title: str | None = None) -> None:
         """Add a kernel that sets a contiguous buffer to the value."""
@@ -151,7 +151,9 @@ class Kernels:
         start = Literal(start, value.type)
         terms = math.prod(counts[dim] for dim in loops.apart)
         exact = DOUBLE if terms >= MANY and combine == "add" and value.type == FLOAT else value.type
-        if terms <= _MAX_TERMS:
+        if not terms:
+            body = nest(counts, kept, [Assign(result, start)])
+        elif terms <= _MAX_TERMS:
             total, *rest = _unrolled(scalar, counts, loops.apart)
             for one in rest:
                 total = Apply(combine, (total, one), value.type)

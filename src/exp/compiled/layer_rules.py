@@ -103,6 +103,8 @@ def layer_norm_backward(
     g: Value, x: Value, shape: Sequence[int], center: Value, scale: Value, weight: Value | None, *_: Any
 ) -> tuple[Value, Value, Value]:
     dims, outer = range(-len(shape), 0), range(len(x.shape) - len(shape))
+    if not outer:
+        raise Uncompilable("aten.native_layer_norm_backward of one row")
     normal = (x - center) * scale
     weighted = g if weight is None else g * weight
     result = scale * (weighted - mean(weighted, dims, True) - normal * mean(weighted * normal, dims, True))
@@ -139,8 +141,11 @@ def batch_norm(
 
 
 def batch_norm_backward(
-    g: Value, x: Value, weight: Value | None, _mean: Value, _var: Value, center: Value, scale: Value, *_: Any
-) -> tuple[Value, Value, Value]:
+    g: Value, x: Value, weight: Value | None, _mean: Value | None, _var: Value | None, center: Value, scale: Value,
+    training: bool, *_: Any,
+) -> tuple[Value, Value, Value]:  # fmt: skip
+    if not training:
+        raise Uncompilable("aten.native_batch_norm in evaluation mode")
     dims, shape = _over_rows(x)
     normal = (x - reshape(center, shape)) * reshape(scale, shape)
     of_weight, of_bias = reduce("sum", g * normal, dims, True), reduce("sum", g, dims, True)

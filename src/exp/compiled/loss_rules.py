@@ -33,9 +33,9 @@ def _row_weights(target: Value, weight: Value | None, ignored: int) -> Value:
 def nll_loss(x: Value, target: Value, weight: Value | None, reduction: int, ignored: int) -> tuple[Value, Value]:
     if len(x.shape) != 2:
         raise Uncompilable("aten.nll_loss_forward of one row")
-    weights = _row_weights(target, weight, ignored)
-    column = reshape(where(f("ne", target, ignored), target, 0), (-1, 1))
-    losses = -weights * reshape(gather(x, 1, column), (-1,))
+    weights, is_counted = _row_weights(target, weight, ignored), f("ne", target, ignored)
+    chosen = gather(x, 1, reshape(where(is_counted, target, 0), (-1, 1)))
+    losses = where(is_counted, -weights * reshape(chosen, (-1,)), number(0.0))
     total = reduce("sum", weights)
     if reduction == _NONE:
         return losses, number(0.0)

@@ -61,10 +61,6 @@ def clamp(value: Value, low: Operand | None = None, high: Operand | None = None,
     return value if high is None else elementwise("minimum", value, high)
 
 
-def relu(value: Value) -> Value:
-    return elementwise("maximum", value, number(0.0))
-
-
 def power(value: Value, exponent: float) -> Value:
     """Return value ** exponent for a few exponents; the exponent is part of the key of the compiled step."""
     powers: dict[float, Callable[[], Value]] = {
@@ -132,10 +128,17 @@ def sum_(
 
 
 def index(value: Value, indices: Sequence[Value | None]) -> Value:
-    """Return `value[index]` for one index of the first dimension."""
-    if len(indices) != 1 or indices[0] is None or indices[0].type != LONG:
+    """Return `value[index]` for one index of the first dimension; negative ones count from its end."""
+    chosen = indices[0]
+    if len(indices) != 1 or chosen is None or chosen.type != LONG:
         raise Uncompilable("aten.index with several indices or a mask")
-    return index_select(value, 0, indices[0])
+    return index_select(value, 0, where(elementwise("lt", chosen, 0), chosen + value.shape[0], chosen))
+
+
+def logical(operator: str, *values: Value) -> Value:
+    if any(value.type != BOOL for value in values):
+        raise Uncompilable("bits of integers")
+    return elementwise(operator, *values)
 
 
 def index_select(value: Value, dim: int, chosen: Value) -> Value:
@@ -168,7 +171,6 @@ def lerp(start: Value, end: Value, weight: Operand) -> Value:
 
 
 def like(value: Operand) -> Callable[..., Value]:
-    """Return the rule of an operator whose result has the shape of its first argument and one number everywhere."""
     return lambda other, *_, dtype=None, **__: cast(full(other.shape, value), dtype or torch.float32)
 
 
@@ -191,16 +193,16 @@ RULES: dict[str, Callable[..., Any]] = {
     "rsqrt": lambda a: elementwise("div", number(1.0), elementwise("sqrt", a)),
     "square": lambda a: a * a,
     "pow": power,
-    "relu": relu,
+    "relu": lambda a: elementwise("maximum", a, 0),
     "clamp": clamp,
     "clamp_min": clamp,
     "clamp_max": lambda a, high: clamp(a, None, high),
     "where": where,
-    "masked_fill": lambda a, mask, value: where(mask, cast(full((), value), torch.float32), a),
-    "bitwise_not": partial(elementwise, "not"),
-    "logical_not": partial(elementwise, "not"),
-    "bitwise_and": partial(elementwise, "and"),
-    "logical_and": partial(elementwise, "and"),
+    "masked_fill": lambda a, mask, value: where(mask, value, a),
+    "bitwise_not": partial(logical, "not"),
+    "logical_not": lambda a: logical("not", cast(a, torch.bool)),
+    "bitwise_and": partial(logical, "and"),
+    "logical_and": lambda a, b: logical("and", cast(a, torch.bool), cast(b, torch.bool)),
     "lerp": lerp,
     "addcmul": lambda a, b, c, value=1: a + (b * c if _is_one(value) else value * (b * c)),
     "addcdiv": lambda a, b, c, value=1: a + (b / c if _is_one(value) else value * (b / c)),
@@ -233,7 +235,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "amax": lambda a, dims=None, keep=False: reduce("amax", a, dims, keep),
     "linalg_vector_norm": norm,
     "_foreach_norm": lambda values, order=2: [norm(value, order) for value in values],
-    "cat": lambda values, dim=0: concatenate(values, dim),
+    "cat": concatenate,
     "stack": lambda values, dim=0: concatenate([unsqueeze(value, dim) for value in values], dim),
     "mm": product,
     "bmm": product,

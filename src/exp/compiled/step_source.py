@@ -23,7 +23,8 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
     states = _describe_states(updates, recording)
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
     arguments = [*inputs, *draws, *states, loss, outputs]
-    kernels = Kernels(arguments)
+    draw_numbers = {-1 - number: buffer for number, buffer in enumerate(draws)}
+    kernels = Kernels({**dict(enumerate([*inputs, *states])), **draw_numbers})
     kernels.add([step.loss, step.output, *step.gradients, *step.written.values()])
     kernels.copy(step.loss, loss, "loss")
     kernels.copy(step.output, outputs, "outputs")
@@ -31,12 +32,12 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
     for gradient in step.gradients:  # before anything changes
         if {load.buffer for load in loads(kernels.scalar(gradient))} & changed:
             kernels.array(gradient)
-    new_values = {number: kernels.array(value) for number, value in step.written.items()}
+    new_values = {number: kernels.array(value, copies=changed) for number, value in step.written.items()}
     for number, array in new_values.items():
         index = identity(len(array.shape))
         target = kernels.array(Value("input", (), array.shape, array.buffer.type, (number,)))
         kernels.assign("new buffer", array.shape, [(element(target, index), element(array, index))])
-    _add_updates(kernels, step.gradients, updates, len(inputs) + len(draws))
+    _add_updates(kernels, step.gradients, updates, len(inputs))
     per_step = [*draws, loss, outputs]
     return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
 

@@ -51,6 +51,9 @@ def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:
         name = group.function.__name__
         if name not in _FORMULAS:
             raise Uncompilable("optimizer.fused=true is a kernel of torch's")
+        tensors = [*group.tensors[0], *(state for states in _state_lists(group) for state in states)]
+        if any(not tensor.is_contiguous() or tensor.dtype != torch.float32 for tensor in tensors):
+            raise Uncompilable("a tensor of the optimizer is not contiguous, or not float32")
         numbers = len(group.numbers_of_next(1)[0])
         loops.append(UpdateLoop(name, len(group.tensors[0]), len(_state_lists(group)), numbers))
     return tuple(loops)

@@ -174,7 +174,10 @@ def gather(value: Value, dim: int, index: Value) -> Value:
     return Value("gather", (value, index), broadcast_shapes(sizes, index.shape), value.type, (dim,))
 
 
-def concatenate(values: Sequence[Value], dim: int) -> Value:
+def concatenate(values: Sequence[Value], dim: int = 0) -> Value:
+    """Return the values one after the other, in the widest of their types."""
+    widest = next(kind for kind in (FLOAT, LONG, BOOL) if any(value.type == kind for value in values))
+    values = [value if value.type == widest else elementwise(widest, value) for value in values]
     values = [value for value in values if value.size or len(value.shape) > 1]  # torch ignores empty vectors
     if len(values) == 1:
         return values[0]

@@ -111,17 +111,15 @@ class Batches:
         """
         return Stream(self, step, epoch_rng_state)
 
-    def epoch(self) -> Iterator[Batch]:
-        """Yield copies of x and y in the order of the next epoch, a part at a time.
+    def epoch(self) -> "Iterator[Sequence[Stack]]":
+        """Yield copies of the rows in the order of the next epoch, a part at a time, each as stacks.
 
         Copies, because a model may write to its input. The order is drawn when the first part is taken.
         """
         x, y = self.rows.x, self.rows.target
         order = epoch_order(len(self.rows), self.shuffle)
-        values = self.size * x[0].numel()
-        size = self.size * min(_MAX_VIEWS, max(1, _MAX_VALUES // max(1, values)))
-        for start in range(0, self.samples_per_epoch, size):
-            end = min(start + size, self.samples_per_epoch)
+        for start in range(0, self.samples_per_epoch, self._rows_per_part):
+            end = min(start + self._rows_per_part, self.samples_per_epoch)
             with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts
                 if order is None:
                     part = x[start:end].to(y.device, copy=True), y[start:end].clone()
@@ -129,7 +127,17 @@ class Batches:
                 else:
                     rows = order[start:end]
                     part = take_rows(x, rows.to(x.device)).to(y.device), take_rows(y, rows.to(y.device))
-            yield part
+                stacks = [Stack(*both) for both in zip(*map(_batched, part, self._widths), strict=True)]
+            yield stacks
+
+    @cached_property
+    def _rows_per_part(self) -> int:
+        values = self.size * self.rows.x[0].numel()
+        return self.size * min(_MAX_VIEWS, max(1, _MAX_VALUES // max(1, values)))
+
+    @cached_property
+    def _widths(self) -> "list[_Width]":
+        return [_Width.of(self.rows.x, self.size), _Width.of(self.rows.target, self.size)]
 
 
 class Stream:
@@ -166,19 +174,14 @@ class Stream:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()
             torch.set_rng_state(self.epoch_rng_state)
-            order_drawn = batches.epoch()
-            first = next(order_drawn)
+            parts = batches.epoch()
+            first = next(parts)
             torch.set_rng_state(current)
-            yield from _skip(_stack(chain([first], order_drawn), batches.size), done)
+            yield from _skip(chain(first, chain.from_iterable(parts)), done)
         while True:
             self.epoch_rng_state = torch.get_rng_state()
-            yield from _stack(batches.epoch(), batches.size)
-
-
-def _stack(parts: Iterator[Batch], size: int) -> Iterator[Stack]:
-    """Yield the rows of the parts in batches of `size`; the last one of a part may be smaller."""
-    for x, y in parts:
-        yield from map(Stack, _batched(x, size), _batched(y, size))
+            for stacks in batches.epoch():
+                yield from stacks
 
 
 def _skip(stacks: Iterator[Stack], steps: int) -> Iterator[Stack]:
@@ -189,21 +192,37 @@ def _skip(stacks: Iterator[Stack], steps: int) -> Iterator[Stack]:
             yield rest
 
 
-@torch.inference_mode(False)
-def _batched(rows: Tensor, size: int) -> Sequence[Tensor]:
-    """Return the rows in batches of `size`, each aligned in memory like a new tensor, and a smaller batch of the rest.
+@dataclass(frozen=True)
+class _Width:
+    """The values of a batch, `own`, and those between the starts of two batches, `padded`."""
+
+    size: int
+    own: int
+    padded: int
+
+    @classmethod
+    def of(cls, rows: Tensor, size: int) -> "_Width":
+        own, step = size * rows[0].numel(), _ALIGNMENT // rows.element_size()
+        return cls(size, own, -(-own // step) * step)
+
+
+def _batched(rows: Tensor, width: _Width) -> Sequence[Tensor]:
+    """Return the rows in batches, each aligned in memory like a new tensor, and a smaller batch of the rest.
 
     Plain views are not aligned, and their losses would differ from those of the plain script, whose DataLoader copies
     every batch: test_every_dataset_with_every_loss_in_every_mode.
     """
-    row_shape = rows.shape[1:]
-    whole = len(rows) // size
-    width = size * row_shape.numel()
-    step = _ALIGNMENT // rows.element_size()
-    laid_out = rows[: whole * size].reshape(whole, width)
-    if width % step or rows.data_ptr() % _ALIGNMENT:
-        padded = rows.new_empty(whole, -(-width // step) * step)
-        padded[:, :width] = laid_out
-        laid_out = padded[:, :width]
-    stacks = [laid_out.view(whole, size, *row_shape)] if whole else []
-    return stacks if whole * size == len(rows) else [*stacks, rows[whole * size :].clone().unsqueeze(0)]
+    shape, size = rows.shape, width.size
+    count, rest = divmod(shape[0], size)
+    is_aligned = width.own == width.padded and rows.data_ptr() % _ALIGNMENT == 0
+    if is_aligned and not rest:
+        return [rows.view(count, size, *shape[1:])]
+    whole = rows[: count * size] if rest else rows
+    if not is_aligned:
+        padded = rows.new_empty(count, width.padded)[:, : width.own]
+        whole = padded.copy_(whole.reshape(count, width.own))
+    stacks = [whole.view(count, size, *shape[1:])] if count else []
+    if rest:
+        last = rows[count * size :].unsqueeze(0)
+        stacks.append(last if is_aligned else last.clone())
+    return stacks

@@ -13,7 +13,7 @@ from torch import Tensor, nn, optim
 
 from exp.compiled.compile_step import record_step
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import describe_update, number_table
+from exp.compiled.update_loops import NumberTable, describe_update
 from exp.engine.step import EagerStep
 from exp.engine.step_tensors import StepTensors
 from exp.engine.updates import NoUpdate, make_update
@@ -335,7 +335,7 @@ def test_numbers_are_those_of_the_next_updates():
     optimizer.step()
     update = make_update(optimizer)
     assert update is not None
-    second, third = number_table(update, 2).tolist()
+    second, third = NumberTable().of_next(update, 2).tolist()
     assert second[:7] == pytest.approx([0.98, 0, 0.5, 0.9, 0.19**0.5, 1e-8, 0.1 / 0.75])
     assert third[:7] == pytest.approx([0.98, 0, 0.5, 0.9, 0.271**0.5, 1e-8, 0.1 / 0.875])
     assert third[7:] == pytest.approx([1 - number for number in third[:7]])

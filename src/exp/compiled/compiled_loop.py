@@ -3,11 +3,12 @@
 import ctypes
 
 import torch
+from torch import Tensor
 
 from exp.compiled.c_library import sgemm_address
 from exp.compiled.recording import Recording
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import number_table, state_tensors
+from exp.compiled.update_loops import NumberTable, state_tensors
 from exp.data.batches import Stack
 from exp.engine.python_loop import LoopOutputs
 from exp.engine.updates import BareUpdate, Update
@@ -27,9 +28,14 @@ class CompiledLoop:
         self._recording = recording
         self._floats = torch.tensor(recording.floats or [0.0], dtype=torch.float32)
         self._work = torch.empty(ctypes.c_int64.in_dll(library, "work_bytes").value + 64, dtype=torch.uint8)
+        work = self._work.data_ptr()
+        self._constants = self._floats.data_ptr(), work + -work % 64, sgemm_address()
         self._play = library.play
         self._play.restype = None
         self._play.argtypes = [*(ctypes.c_int64,) * 3, *(ctypes.c_void_p,) * 5]
+        self._update: BareUpdate | None = None  # whose tensors `_pointers` has
+        self._pointers = (ctypes.c_void_p * 0)()  # to the tensors that the library reads and writes
+        self._numbers = NumberTable()
 
     def run(self, stack: Stack, update: Update) -> LoopOutputs:
         """Make the steps: parameters, buffers and the optimizer's tensors change in place.
@@ -42,19 +48,30 @@ class CompiledLoop:
         """
         assert isinstance(update, BareUpdate)
         steps, recording = len(stack), self._recording
-        for batches, of_one in zip((stack.x, stack.y), recording.tensors[:2], strict=True):
-            first = batches[0]  # batches may be further apart than their size
-            if first.shape != of_one.shape or first.dtype != of_one.dtype or not first.is_contiguous():
-                raise Uncompilable("the batches are not like the first one, or not contiguous")
+        if not all(map(_is_like, (stack.x, stack.y), recording.tensors)):
+            raise Uncompilable("the batches are not like the first one, or not contiguous")
+        if update is not self._update:
+            tensors = [*recording.tensors, *(self._floats for _ in recording.draws), *state_tensors(update)]
+            self._pointers = (ctypes.c_void_p * (len(tensors) + 2))(*[tensor.data_ptr() for tensor in tensors])
+            self._update = update
         losses, outputs = torch.empty(steps), torch.empty(steps, *recording.output_shape)
+        pointers = self._pointers
+        pointers[0], pointers[1] = stack.x.data_ptr(), stack.y.data_ptr()
+        pointers[-2], pointers[-1] = losses.data_ptr(), outputs.data_ptr()
         drawn = [torch.empty(steps, *shape) for _, shape in recording.draws]
         for step in range(steps if drawn else 0):
             for (draw, _), into in zip(recording.draws, drawn, strict=True):
                 draw(into[step])
-        tensors = [stack.x, stack.y, *recording.tensors[2:], *drawn, *state_tensors(update), losses, outputs]
-        pointers = (ctypes.c_void_p * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
-        numbers, work = number_table(update, steps), self._work.data_ptr()
-        arguments = self._floats.data_ptr(), numbers.data_ptr(), work + -work % 64, sgemm_address()
-        self._play(steps, stack.x.stride(0), stack.y.stride(0), pointers, *arguments)
+        for place, tensor in enumerate(drawn, len(recording.tensors)):
+            pointers[place] = tensor.data_ptr()
+        floats, work, sgemm = self._constants
+        numbers = self._numbers.of_next(update, steps).data_ptr()
+        self._play(steps, stack.x.stride(0), stack.y.stride(0), pointers, floats, numbers, work, sgemm)
         update.finish(steps)
         return losses, outputs.flatten(0, 1), []
+
+
+def _is_like(batches: Tensor, one: Tensor) -> bool:
+    """Return whether each of the batches [n, ...] is contiguous, and like `one` [...]."""
+    is_contiguous = batches.is_contiguous() or batches[0].is_contiguous()  # they may be further apart than their size
+    return is_contiguous and batches.shape[1:] == one.shape and batches.dtype == one.dtype

@@ -35,7 +35,7 @@ class CompiledStep:
         self._tensors = StepTensors(eager, [])
         self._update: BareUpdate | None = None
         self._state_of_update: list[object] = []
-        self._checked: set[CompiledLoop] = set()
+        self._checked: dict[int, CompiledLoop] = {}  # by the rows of a batch
         self._notes: list[str] = []
         self._reason: str | None = None
 
@@ -49,12 +49,16 @@ class CompiledStep:
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()
+        is_update_known = False
         for stack in stacks:
             rest = stack
-            if self._reason is None and len(rest) and not _has_state(self._eager.optimizer):
-                first, rest = rest.split(1)  # the eager step creates the optimizer's state
-                outputs.add(*self._eager.update(*next(iter(first))))
-                self._eager.set_gradients([None] * len(self._eager.parameters))
+            if self._reason is None and not is_update_known:
+                if not _has_state(self._eager.optimizer):
+                    first, rest = rest.split(1)  # the eager step creates the optimizer's state
+                    outputs.add(*self._eager.update(*next(iter(first))))
+                    self._eager.set_gradients([None] * len(self._eager.parameters))
+                self._choose_update()
+                is_update_known = True
             if len(rest):
                 outputs.extend(self._make_steps(rest))
         return outputs
@@ -62,31 +66,40 @@ class CompiledStep:
     def _make_steps(self, stack: Stack) -> StepOutputs:
         if self._reason is None:
             try:
-                update = self._choose_update()
-                loop = self._find_loop(stack, update)
-                self._check(loop, update, stack)
+                loop = self._checked.get(stack.batch_size) or self._check(stack)
                 outputs = StepOutputs()
-                outputs.add(*loop.run(stack, update)[:2])
+                outputs.add(*loop.run(stack, self._get_update())[:2])
                 return outputs
             except Uncompilable as error:
                 self._reason = str(error)
                 self._notes.append(f"engine=replay is in use: {self._reason}")
         return self._replay([stack])
 
-    def _choose_update(self) -> BareUpdate:
-        """Return the optimizer's update, with the tensors of its state as it is now."""
+    def _choose_update(self) -> None:
+        """Choose the optimizer's update, with the tensors of its state as it is now."""
         optimizer = self._eager.optimizer
         state: list[object] = [bool(group.get("momentum")) for group in optimizer.param_groups]
         state += [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]
         if self._update is None or state != self._state_of_update:
             self._update, self._state_of_update = make_update(optimizer), state
+            self._checked.clear()
+
+    def _get_update(self) -> BareUpdate:
         if self._update is None:
-            raise Uncompilable(f"the update of {type(optimizer).__name__} with these options is not compiled")
+            name = type(self._eager.optimizer).__name__
+            raise Uncompilable(f"the update of {name} with these options is not compiled")
         return self._update
 
-    def _find_loop(self, stack: Stack, update: BareUpdate) -> CompiledLoop:
-        """Return the loop for batches of this size, recorded and compiled if it is the first of them."""
-        key = (stack.batch_size, *map(id, self._eager.parameters))
+    def check_again(self) -> None:
+        """Check all loops again before their next steps."""
+        self._checked.clear()
+
+    def _check(self, stack: Stack) -> CompiledLoop:
+        """Return the loop for batches of this size, after its step on the first batch was compared with the eager one.
+
+        It is recorded and compiled if it is the first of them.
+        """
+        update, key = self._get_update(), (stack.batch_size, *map(id, self._eager.parameters))
         if key not in self._loops:
             self._loops[key] = record_step(self._eager, *next(iter(stack)))
         loop = self._loops[key].find(update, len(stack))
@@ -95,20 +108,11 @@ class CompiledStep:
             rows = pluralize(stack.batch_size, "row")
             self._notes.append(f"engine=compiled: compiling the step for {rows} took {loop.seconds:.1f} s")
             loop.seconds = None
-        return loop
-
-    def check_again(self) -> None:
-        """Check all loops again before their next steps."""
-        self._checked.clear()
-
-    def _check(self, loop: CompiledLoop, update: BareUpdate, stack: Stack) -> None:
-        """Compare the loop's step on the first batch with the eager one, unless it has been checked."""
-        if loop in self._checked:
-            return
         difference = find_difference(self._eager, self._tensors.changed, loop, update, stack.split(1)[0])
         if difference is not None:
             raise Uncompilable(difference)
-        self._checked.add(loop)
+        self._checked[stack.batch_size] = loop
+        return loop
 
 
 def _has_state(optimizer: Optimizer) -> bool:

@@ -10,7 +10,7 @@ from torch.optim import SGD, Adagrad, Adam, RMSprop
 
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value, elementwise, where
-from exp.engine.update_functions import FUSED, PLAIN, UpdateFunction
+from exp.engine.update_functions import FUSED, PLAIN, Numbers, UpdateFunction
 from exp.engine.updates import BareUpdate, GroupUpdate
 
 # Parameter, gradient, state tensors, numbers n and 1 - n -> new parameter, new state tensors.
@@ -66,14 +66,29 @@ def state_tensors(update: BareUpdate) -> list[Tensor]:
     ]
 
 
-def number_table(update: BareUpdate, count: int) -> Tensor:
-    """Return the numbers of the next updates: for each group n, then 1 - n, which would lose digits in float32."""
+class NumberTable:
+    """The numbers of updates: for each group n, then 1 - n, which would lose digits in float32. It keeps the last."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[Numbers]] = []
+        self._table = torch.empty(0)
+
+    def of_next(self, update: BareUpdate, count: int) -> Tensor:
+        """Return a row for each of the next updates, and perhaps more of them."""
+        rows = [group.numbers_of_next(count) for group in update.groups]
+        firsts = [[of_group[0]] for of_group in rows]
+        if any(of_group[0] is not of_group[-1] for of_group in rows):
+            self._rows, self._table = [], _tabulate(rows, count)
+        elif firsts != self._rows or count > len(self._table):
+            self._rows, self._table = firsts, _tabulate(firsts, 1).expand(count, -1).contiguous()
+        return self._table
+
+
+def _tabulate(rows: list[list[Numbers]], count: int) -> Tensor:
     columns = [torch.empty(count, 0, dtype=torch.float64)]
-    for group in update.groups:
-        rows = group.numbers_of_next(count)
-        is_constant = rows[0] is rows[-1]
-        table = torch.tensor(rows[:1] if is_constant else rows, dtype=torch.float64)
-        columns += [part.expand(count, -1) for part in (table, 1 - table)]
+    for of_group in rows:
+        table = torch.tensor(of_group, dtype=torch.float64)
+        columns += [table, 1 - table]
     return torch.cat(columns, dim=1).float()
 
 

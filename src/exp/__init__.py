@@ -4,7 +4,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exp.api import Result, SweepResult, load, sweep, train
+    from exp.api import load, sweep, train
+    from exp.result import Result, SweepResult
 
 # Before torch loads OpenMP: its threads would wait in a loop at the end of every operator. On a busy machine they then
 # keep the core that the last thread needs, and a step takes many times as long (benchmarks/busy_machine.py).

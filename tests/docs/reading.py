@@ -17,7 +17,7 @@ from pathlib import Path
 
 from making.pages import build_pages
 
-from exp.api import _isolated_state
+from exp.api import isolated_state
 from exp.cli.main import main
 
 # The title of blocks whose commands need the repository.
@@ -134,7 +134,7 @@ class Reader:
 
 def _run_here(arguments: list[str], folder: Path) -> tuple[int, str, str]:
     out, err, before, code = StringIO(), StringIO(), sys.argv, 0
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err), _isolated_state():
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), isolated_state():
         sys.argv = ["exp", *arguments]
         try:
             main()

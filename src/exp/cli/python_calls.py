@@ -4,10 +4,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
+from exp.config.overrides import quote_text
+from exp.data.held import called_in_python, is_held
 from exp.errors import ConfigError, as_yaml
 from exp.sweeps.folds import has_all_folds
 
@@ -20,13 +23,16 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
         others = [word for word in overrides if not word.startswith("-")]
         meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
         raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
-    words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in values.items())]
+    dotted = {key.replace("__", "."): value for key, value in values.items()}
+    words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in dotted.items())]
     if function == "train" and has_all_folds(words):
         raise ConfigError("folds: a cross-validation is a sweep", _python_call("sweep", words), key="folds")
     return words
 
 
 def _as_value(function: str, key: str, value: object) -> str:
+    if isinstance(value, Path):
+        return quote_text(str(value))
     if not isinstance(value, range | tuple | list):
         return as_yaml(value)
     items = list(cast("Sequence[object]", value))
@@ -35,7 +41,13 @@ def _as_value(function: str, key: str, value: object) -> str:
 
 
 def _python_call(function: str, overrides: Sequence[str]) -> str:
-    return f"{function}({', '.join(json.dumps(word, ensure_ascii=False) for word in overrides)})"
+    words, arguments = [*overrides], list[str]()
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key == "dataset.path" and is_held(value.strip("'\"")):
+            arguments = [called_in_python(value.strip("'\""))]
+            words = [other for other in overrides if other != word and not other.startswith("dataset=")]
+    return f"{function}({', '.join([*arguments, *(json.dumps(word, ensure_ascii=False) for word in words)])})"
 
 
 def in_python(text: str) -> str:

@@ -12,6 +12,7 @@ from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.validation import validate
+from exp.data.held import MissingRowsError
 from exp.data.input_files import DATA_PATHS, check_input_files, place_of
 from exp.errors import ConfigError, DataError, ExpError, display_path
 from exp.results import summary
@@ -87,9 +88,14 @@ def _check_files(folder: Path, dataset: Any, typed: Sequence[str]) -> None:
     except DataError as error:
         if error.key not in DATA_PATHS:
             raise
-        new = text_override(error.key, place_of(error, {*map(override_key, typed)}))
-        kept = (word for word in kept_words(typed) if override_key(word) != error.key)
-        raise DataError(error.problem, resume_command(display_path(folder), *kept, new)) from error
+        is_in_python = isinstance(error, MissingRowsError)
+        place = error.file if is_in_python else place_of(error, {*map(override_key, typed)})
+        kept = [word for word in kept_words(typed) if override_key(word) != error.key]
+        fix = resume_command(display_path(folder), *kept, text_override(error.key, place))
+        if is_in_python:
+            call = f"train({error.given}, resume={str(display_path(folder))!r})"
+            fix = f"{call} in Python; or there {error.save}, and then\n  {fix}"
+        raise DataError(error.problem, fix) from error
 
 
 def has_stopped_early(folder: Path) -> bool:

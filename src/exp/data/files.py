@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
+from exp.data.held import find_held, is_held
 from exp.data.mapped.npy import check_whole, map_arrays
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.table import dataset_from_table
@@ -175,6 +176,8 @@ def arrays(path: str, weight: str | None = None, y_path: str | None = None, scra
 
 def read_arrays(path: str, key: str, scratch: Scratch | None = None) -> dict[str, Any]:
     """Return the arrays of an .npz file by name; that of an .npy file is x. With `scratch` they are mapped files."""
+    if is_held(path):
+        return dict(find_held(path, key, "arrays"))
     file = find_file(path, key)
     try:
         check_whole(file, f"{key}={path}")

@@ -1,7 +1,7 @@
 """The types of a table in memory, the labels of its rows, and pandas, which is imported only when a table is read."""
 
 import importlib
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,23 @@ from numpy.typing import NDArray
 # DataFrame and Series: pandas has no complete types, so pyright would report every use.
 Frame: TypeAlias = Any
 Cells: TypeAlias = Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame as DataFrame  # what callers get; they use it as they like
+else:
+    DataFrame = Any
+
+
+class FrameLike(Protocol):
+    """A DataFrame as an argument."""
+
+    @property
+    def columns(self) -> Any: ...
+
+    @property
+    def index(self) -> Any: ...
+
+    def __len__(self) -> int: ...
 
 
 def import_pandas() -> Any:

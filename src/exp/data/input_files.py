@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.overrides import quote_text, reads_as, text_override
+from exp.data.held import MissingRowsError, find_held, is_held
 from exp.data.reading.header import strip_name
 from exp.errors import ConfigError, DataError, nearest
 
@@ -41,10 +42,15 @@ def find_file(path: str, key: str = "dataset.path") -> Path:
 def find_files(path: str, key: str = "dataset.path") -> list[Path]:
     """Return the files of a table at `path`: the file, the tables in a folder, or those that a pattern names, sorted.
 
+    Rows that came from Python have none.
+
     Raises:
         DataError: There is none.
         ConfigError: `path` is a URL.
     """
+    if is_held(path):
+        find_held(path, key)
+        return []
     place = Path(path).expanduser()
     is_pattern = any(mark in path for mark in "*?[") and not place.exists()
     if not place.is_dir() and not is_pattern:
@@ -83,11 +89,13 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         find_image_folder(dataset["path"])
     if target not in FILE_DATASETS:
         return
-    find = find_files if target.endswith("table") else find_file
     for key in DATA_PATHS:
         if isinstance(path := dataset.get(key.removeprefix("dataset.")), str):
+            find = find_files if target.endswith("table") or is_held(path) else find_file
             find(path, key)
     path = str(dataset["path"])
+    if is_held(path):
+        return
     if target.endswith("table"):
         path = str(find_files(path)[0])
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
@@ -149,6 +157,8 @@ def place_of(error: DataError, typed: Collection[str]) -> str:
 
 def describe_place(error: DataError, typed: Collection[str]) -> str:
     """Return the argument of a command that names the place of that file; `typed` as in `place_of`."""
+    if isinstance(error, MissingRowsError):
+        return f"{error.key}={error.file}, after {error.save} in Python"
     return f"{shlex.quote(f'{error.key}={place_of(error, typed)}')}, where the file is now"
 
 

@@ -4,10 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.held import find_held, is_held
 from exp.data.input_files import find_file, find_files
 from exp.data.reading.delimited import read_delimited
 from exp.data.reading.excel import read_excel
 from exp.data.reading.gaps import EmptyValues, clean_cells, parse_empty_values
+from exp.data.reading.in_memory import read_in_memory
 from exp.data.reading.names import drop_repeated_names, name_columns
 from exp.data.reading.parquet import ParquetParts
 from exp.data.reading.source import open_source, reading_errors
@@ -63,9 +65,13 @@ def read_frame(
         DataError: The file cannot be read, has no rows, or has no usable column names.
         ConfigError: A package is not installed, or an option has no such value.
     """
-    files = find_files(path, key)
     where = f"{key}={path}"
     empty = parse_empty_values(na_values, keep_words)
+    if is_held(path):
+        return frame_in_memory(
+            find_held(path, key, "DataFrame"), where, empty, text, decimal, keep_row_names, keep_rows
+        )
+    files = find_files(path, key)
     if len(files) > 1:
         with reading_errors(where, encoding):
             table = open_table(path, key, separator, decimal, encoding, empty, text)
@@ -92,6 +98,27 @@ def read_frame(
     frame, name_notes = name_columns(frame, names, where, has_row_names, keep_row_names)
     frame, cell_notes = clean_cells(frame, empty, text, decimal)
     return Table(frame, (*notes, *row_notes, *name_notes, *cell_notes))
+
+
+def frame_in_memory(
+    given: Frame,
+    where: str,
+    empty: EmptyValues,
+    text: Collection[str] = (),
+    decimal: str | None = ".",
+    keep_row_names: bool = False,
+    keep_rows: bool = False,
+) -> Table:
+    """Return a DataFrame of the caller's as the table of the CSV file that it would be saved to, without its index."""
+    frame, names, notes = read_in_memory(given, where)
+    if not keep_rows:
+        frame, row_notes = drop_repeated_names(frame, names)
+        notes += row_notes
+    if not len(frame):
+        raise DataError(f"{where}: the DataFrame has no rows", "a DataFrame with rows")
+    frame, name_notes = name_columns(frame, names, where, False, keep_row_names)
+    frame, cell_notes = clean_cells(frame, empty, text, decimal)
+    return Table(frame, (*notes, *name_notes, *cell_notes))
 
 
 def open_table(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.data.estimate import estimate_memory
+from exp.data.held import is_held
 from exp.data.input_files import DATA_PATHS, FILE_DATASETS, find_files
 from exp.data.memory import available_memory
 from exp.errors import DataError, format_bytes
@@ -30,6 +31,11 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
         DataError: dataset.storage=memory, and they would.
     """
     choice = node.get("storage", "auto")
+    if has_held_rows(node):
+        if choice == "mapped":
+            what = "dataset.storage=mapped: these rows came from Python, and are in memory"
+            raise DataError(what, "dataset.storage=memory, or the path of a file", key="dataset.storage")
+        return Storage(is_mapped=False)
     if choice == "mapped":
         return Storage(is_mapped=True)
     needed, available = estimate_memory(node, list_files(node)), available_memory()
@@ -39,6 +45,11 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
     if choice == "memory":
         raise DataError(f"dataset.storage=memory: {what} available", _MAPPED, key="dataset.storage", override=_MAPPED)
     return Storage(is_mapped=True, note=f"rows in mapped files ({_MAPPED}): {what} available")
+
+
+def has_held_rows(node: Mapping[str, Any]) -> bool:
+    """Return whether rows of the dataset came from Python, in place of a file."""
+    return any(is_held(str(node.get(key.removeprefix("dataset.")))) for key in DATA_PATHS)
 
 
 def list_files(node: Mapping[str, Any]) -> list[Path]:

@@ -4,13 +4,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exp.data.read_table import Table, read_frame
+from exp.data.frame import Frame
+from exp.data.read_table import Table, frame_in_memory, read_frame
+from exp.data.reading.gaps import parse_empty_values
 from exp.errors import DataError, ExpError
 
 _KEYS = ("separator", "decimal", "encoding", "na_values", "keep_words")
 
 # The end of a note that names an override, which `predict` and `evaluate` do not take.
 _OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
+
+
+def read_new_frame(given: Frame, dataset: Mapping[str, Any], text: Sequence[str]) -> Table:
+    """Return a DataFrame of new rows as the table of the CSV file that it would be saved to.
+
+    `read_new_table` describes the other arguments.
+    """
+    empty = parse_empty_values(dataset.get("na_values"), dataset.get("keep_words"))
+    table = frame_in_memory(given, "rows", empty, text, dataset.get("decimal", "."), True, True)
+    return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
 
 
 def read_new_table(data: str, dataset: Mapping[str, Any], text: Sequence[str], keep_rows: bool) -> Table:

@@ -113,7 +113,11 @@ class TrainedModel:
 
     def predict(self, rows: Floats) -> Columns:
         """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
-        return prediction_columns(self.objective, self.preprocessing, self.outputs(rows))
+        return self.columns_of(self.outputs(rows))
+
+    def columns_of(self, outputs: Tensor) -> Columns:
+        """Return outputs [N, K] as the columns of `predict`."""
+        return prediction_columns(self.objective, self.preprocessing, outputs)
 
     def outputs_of_table(self, frame: Frame, data: str) -> TableOutputs:
         """Return the outputs for the rows of the table in the file `data`. DataError if a column is missing."""

@@ -19,7 +19,7 @@ from exp.data.prepare import prepare
 from exp.data.seeding import seed_everything
 from exp.data.shipped import load_shipped
 from exp.data.splits import Splits
-from exp.data.storage import Storage, choose_storage, list_files
+from exp.data.storage import Storage, choose_storage, has_held_rows, list_files
 from exp.training.build_model import codes_above
 from exp.training.reuse import JobCache
 
@@ -40,7 +40,7 @@ def load_splits(config: Config, cache: JobCache, on_progress: Callable[[int], No
         try:
             return cache.reuse_splits(config, choices, dataset, lambda: prepare(dataset, **vars(choices)))
         except FeaturesTooLargeError as error:
-            if config.dataset.get("storage", "auto") == "memory":
+            if config.dataset.get("storage", "auto") == "memory" or has_held_rows(config.dataset):
                 raise
             storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
         del dataset

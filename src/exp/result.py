@@ -1,0 +1,196 @@
+"""What a run or a sweep left in its folder, for Python and notebooks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from exp import report
+from exp.cli.output import print_notes
+from exp.data.encode import nonfinite_notes
+from exp.data.frame import DataFrame, FrameLike, import_pandas
+from exp.errors import ConfigError, display_path
+from exp.reports import run_report, sweep_report
+from exp.results import run_folder, sweep_csv
+from exp.results import summary as record
+from exp.results.best_job import find_best
+from exp.results.new_table import read_new_frame
+from exp.results.trained_model import TrainedModel
+from exp.results.trained_model import load_trained as trained_in
+from exp.training.predictions import Columns
+
+FrameT = TypeVar("FrameT", bound=FrameLike)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run and what it left in `folder`, with the parameters of `checkpoint`: best, last, or those of its metrics.
+
+    Rows and a model that came from Python are not in the folder: they are kept as long as this object is.
+    """
+
+    folder: Path
+    moved: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # where its data files are now
+    checkpoint: str = "auto"  # best, last, or that of the final metrics
+    held: tuple[object, ...] = field(default=(), repr=False)  # what came from Python
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json: status, final and best metrics, seed, machine and versions."""
+        return record.read(self.folder)
+
+    @property
+    def final(self) -> dict[str, dict[str, float]]:
+        """Each split's metrics under the final parameters: final["test"]["accuracy"]."""
+        return self.summary.get("final", {})
+
+    @cached_property
+    def metrics(self) -> DataFrame:
+        """metrics.csv as a DataFrame."""
+        return _frame(self.folder / run_folder.METRICS)
+
+    @cached_property
+    def best(self) -> "Result":
+        """This run with the parameters of its best validation metric: best.predict(df), best.model."""
+        return replace(self, checkpoint="best")
+
+    @cached_property
+    def trained(self) -> TrainedModel:
+        return trained_in(self.folder, self.checkpoint, self.moved)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.trained.model
+
+    @overload
+    def predict(self, rows: FrameT, checkpoint: str | None = None) -> FrameT: ...
+    @overload
+    def predict(self, rows: ArrayLike | Tensor, checkpoint: str | None = None) -> Columns: ...
+    def predict(self, rows: Any, checkpoint: str | None = None) -> Any:
+        """Return predictions for a DataFrame with the run's feature columns, or for an array [N, C] of them,
+        or of sequences or images in the run's shape. They are those of `exp predict` for a file of these rows.
+
+        They are in the column `prediction`, and for classes also in a column `probability CLASS` for each class.
+        Several targets have a column each: `prediction TARGET`, and of labels also `probability TARGET`.
+
+        Args:
+            checkpoint: best, last, or auto, that of the final metrics; None: that of this object.
+
+        Returns:
+            A DataFrame if `rows` is one. Its rows are empty where a value is missing that the run does not fill, and
+            notes about values that are new to the run are printed. Otherwise a dict of arrays [N].
+
+        Raises:
+            ConfigError, DataError: The rows do not have the run's columns, or an array is not finite.
+            CheckpointError: The run has no such checkpoint.
+        """
+        if checkpoint not in (None, self.checkpoint):
+            run_folder.check_checkpoint(checkpoint)
+            other = self.best if checkpoint == "best" else replace(self, checkpoint=checkpoint)
+            return other.predict(rows)
+        if hasattr(rows, "columns"):
+            return self._predict_frame(rows)
+        return self.trained.predict(self._as_rows(rows))
+
+    def _predict_frame(self, rows: Any) -> Any:
+        pd = import_pandas()
+        if not isinstance(rows, pd.DataFrame):
+            raise ConfigError(f"rows: they are of the type {type(rows).__name__}", "a DataFrame of pandas, or an array")
+        if not len(rows):
+            return pd.DataFrame(index=rows.index)
+        trained = self.trained
+        table = read_new_frame(rows, trained.config.dataset, trained.preprocessing.text_columns(trained.weight))
+        outputs, is_complete, notes = trained.outputs_of_table(table.frame, "rows")
+        predictions = trained.columns_of(outputs)
+        print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
+        return pd.DataFrame(predictions, index=rows.index[is_complete]).reindex(rows.index)
+
+    def _as_rows(self, rows: Any) -> NDArray[np.float64]:
+        """Return an array of the caller's as float64 [N, C]. ConfigError if it has another shape or is not finite."""
+        wanted, shape = len(self.trained.preprocessing.columns), self.trained.preprocessing.shape
+        try:
+            x = np.asarray(rows.detach().cpu() if isinstance(rows, Tensor) else rows, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"rows: {error}", "a DataFrame, or an array of numbers") from error
+        if shape and x.shape[1:] == shape:
+            x = x.reshape(len(x), wanted)
+        if x.ndim != 2 or x.shape[1] != wanted:
+            sides = ", ".join(map(str, shape or (wanted,)))
+            what = f"rows must have the shape [N, {sides}], got {list(x.shape)}"
+            raise ConfigError(what, "one column per feature column of the run")
+        if not np.isfinite(x).all():
+            raise ConfigError("rows contain NaN or infinite numbers", "a DataFrame, which may have gaps")
+        return x
+
+    @property
+    def figures(self) -> list[Path]:
+        """The PNG files of the run's figures, sorted by name."""
+        return sorted((self.folder / run_folder.FIGURES).glob("*.png"))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(display_path(self.folder))!r})"
+
+    def report(self) -> Path:
+        """Return the path of report.html, which is written first if it does not exist."""
+        path = self.folder / run_folder.REPORT
+        if not path.exists():
+            report.report(str(self.folder), **self.moved)
+        return path
+
+    def _repr_html_(self) -> str:
+        """Return the metrics and figures for a notebook. A cell is empty if a split does not have the metric."""
+        return run_report.render_cell(str(display_path(self.folder)), self.summary, self.folder / run_folder.FIGURES)
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The results of the sweep in `folder`."""
+
+    folder: Path
+    held: tuple[object, ...] = field(default=(), repr=False)  # as in Result
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(display_path(self.folder))!r})"
+
+    def _repr_html_(self) -> str:
+        """Return the table of results and the figures of the comparison for a notebook."""
+        rows = list(sweep_csv.read_rows(self.folder).values())
+        return sweep_report.render_cell(self.folder, rows)
+
+    @cached_property
+    def table(self) -> DataFrame:
+        """sweep.csv as a DataFrame, with one row per job."""
+        return _frame(self.folder / run_folder.SWEEP_TABLE)
+
+    @cached_property
+    def seeds(self) -> Any:
+        """seeds.csv as a DataFrame, with mean and deviation over the seeds of each choice; None if no seed varied."""
+        return self._means(run_folder.SEEDS_TABLE)
+
+    @cached_property
+    def folds(self) -> Any:
+        """folds.csv as a DataFrame, with mean and deviation over the folds of each choice; None without folds."""
+        return self._means(run_folder.FOLDS_TABLE)
+
+    def _means(self, name: str) -> Any:
+        path = self.folder / name
+        return _frame(path) if path.exists() else None
+
+    @property
+    def best(self) -> Result:
+        """The best job by sweep.metric: of the choice with the best mean over its seeds and folds, the first one."""
+        return Result(find_best(self.folder).jobs[0], held=self.held)
+
+    @property
+    def runs(self) -> dict[str, Result]:
+        """The jobs by the names of their folders."""
+        return {name: Result(self.folder / name, held=self.held) for name in sweep_csv.read_rows(self.folder)}
+
+
+def _frame(path: Path) -> Any:
+    return import_pandas().read_csv(path)

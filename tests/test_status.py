@@ -34,8 +34,8 @@ def status(folder: Path, *words: str) -> tuple[int, str]:
 
 def documents(folder: Path, *words: str) -> list[dict[str, Any]]:
     content = json.loads(exp_in(folder, "status", "--json", *words).stdout)
-    assert list(content) == ["format", "folders"]
-    assert content["format"] == 1
+    assert list(content) == ["format", "command", "folders"]
+    assert (content["format"], content["command"]) == (1, "status")
     return content["folders"]
 
 
@@ -242,7 +242,7 @@ def test_the_jobs_of_a_running_search_are_those_of_all_trials(tmp_path: Path):
     [
         ("", "status takes FOLDER... --json\n  try: python -m exp status FOLDER\n"),
         ("nowhere", "nowhere does not contain a run"),
-        ("run=a b --json", "run=a: status takes FOLDER... --json\n  try: python -m exp status a b --json\n"),
+        ("run=a b", "run=a: status takes FOLDER... --json\n  try: python -m exp status a b\n"),
     ],
 )
 def test_a_wrong_line_is_answered(words: str, message: str, tmp_path: Path):

@@ -1,28 +1,46 @@
 """`exp status`: how far runs and sweeps are."""
 
-import json as json_format
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.results.formatting import format_metric, printable
 from exp.results.resume_line import describe_resume
 from exp.results.run_folder import is_sweep, resume_command
 from exp.results.run_status import Process, RunStatus, read_run_status
-from exp.results.summary import finite
 from exp.results.sweep_status import SweepStatus, read_sweep_status
-
-# The format of --json. It changes when a name or a meaning does.
-_FORMAT = 1
 
 # Exit codes.
 _FAILED, _RUNNING = 1, 2
 
 
-def status(*folders: str, json: bool = False) -> None:
+@dataclass(frozen=True)
+class Statuses(Answer):
+    """How far the runs and sweeps in several folders are."""
+
+    found: Sequence[RunStatus | SweepStatus]
+
+    @property
+    def exit_code(self) -> int:
+        if any(one.status == "running" for one in self.found):
+            return _RUNNING
+        return 0 if all(one.has_succeeded for one in self.found) else _FAILED
+
+    def document(self) -> Mapping[str, Any]:
+        return {"folders": [{"kind": one.kind, **asdict(one)} for one in self.found]}
+
+    def lines(self) -> Iterator[str]:
+        for place, one in enumerate(self.found):
+            yield from [""] * (place > 0)
+            yield from map(printable, _describe(one))
+
+
+def status(*folders: str) -> Statuses:
     """Print how far runs and sweeps are.
 
         python -m exp status FOLDER
@@ -35,18 +53,8 @@ def status(*folders: str, json: bool = False) -> None:
 
     Args:
         folders: Folders of runs and sweeps.
-        json: Print one JSON object instead: `format` is 1, and `folders` has an object for each folder.
     """
-    found = [_read(Path(folder)) for folder in folders]
-    if json:
-        objects = [{"kind": one.kind, **asdict(one)} for one in found]
-        print(json_format.dumps({"format": _FORMAT, "folders": list(map(finite, objects))}, indent=2))
-    else:
-        print("\n\n".join("\n".join(map(printable, _describe(one))) for one in found))
-    if any(one.status == "running" for one in found):
-        sys.exit(_RUNNING)
-    if not all(one.has_succeeded for one in found):
-        sys.exit(_FAILED)
+    return Statuses([_read(Path(folder)) for folder in folders])
 
 
 def _read(folder: Path) -> RunStatus | SweepStatus:

@@ -110,14 +110,14 @@ def test_every_command_has_help_and_an_answer_to_an_unknown_argument(command: st
     function = load(command)
     assert help_of(function).startswith(f"usage: python -m exp {command}")
     with pytest.raises(ConfigError) as error:
-        parse_arguments(function, ["ys=true"])
+        parse_arguments(function, ["--ys=true"])
     assert f"python -m exp {command}" in error.value.fix
 
 
 def test_an_unknown_argument_leaves_the_action_in_the_corrected_line():
     with pytest.raises(ConfigError) as error:
         parse_arguments(load("cache"), ["clear", "ys=true"])
-    assert error.value.fix == "python -m exp cache clear yes=true"
+    assert error.value.fix == "python -m exp cache clear --yes"
 
 
 @pytest.mark.parametrize("command", one_in(3, COMMANDS))

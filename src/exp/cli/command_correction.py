@@ -7,6 +7,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import TypeAlias
 
+from exp.cli.answer import Answer
 from exp.config.overrides import shell_line
 from exp.data.input_files import DATA_PATHS
 from exp.errors import nearest
@@ -26,14 +27,18 @@ WORDS_OF = {
     "checkpoint": ("last", "best", "auto"),
     "format": ("script", "pt2", "onnx"),
 }
-# Arguments that are written without a value.
-FLAGS = ("--json",)
+# Arguments that are written with dashes: those of FLAGS without a value, those of VALUE_FLAGS with one.
+FLAGS = ("--json", "--jobs", "--remove", "--yes")
+VALUE_FLAGS = {"--sort": "METRIC"}
+
+# Words with one of these are filters, where a command takes some.
+FILTER_SIGNS = ("=", "<", ">")
 
 _WITHOUT_KEY = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
-def correct_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
+def correct_line(command: Callable[..., Answer | None], arguments: Sequence[str]) -> str:
     """Return the whole command line that `arguments` mean, with an example of each required one that is missing.
 
     Every folder and file that was typed is kept, under the key that takes it. What no key takes is left out.
@@ -41,20 +46,24 @@ def correct_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
     parameters = parameters_of(command)
     given: dict[str, str] = {}
     more: list[str] = []  # further values of an argument that takes several
+    if "filters" in parameters:
+        more = [word for word in arguments if is_filter(word)]
+        arguments = [word for word in arguments if word not in more]
     pairs = list(_pairs(arguments, parameters))
     for key, value in sorted(pairs, key=lambda pair: not pair[0]):  # the words without a key last
         free = {name: parameter for name, parameter in parameters.items() if name not in given}
         meant = _key_like(key, free) if key else _key_of_word(value, free)
         if meant is not None and value:
             given[meant] = value
-        elif not key and any(one.kind is Parameter.VAR_POSITIONAL for one in parameters.values()):
+        elif not key and "filters" not in parameters and _takes_several(parameters):
             more.append(value)
     examples = dict(zip(_required(parameters), example_words(command), strict=True))
     line: list[str] = []
     for key, parameter in parameters.items():
         if key in given or key in examples:
             value = given.get(key) or _example_of(key, examples[key].rpartition("=")[2], given)
-            line.append(value if parameter.kind in _WITHOUT_KEY else f"{key}={value}")
+            is_flag = f"--{key}" in VALUE_FLAGS
+            line += [f"--{key}", value] if is_flag else [value if parameter.kind in _WITHOUT_KEY else f"{key}={value}"]
         if parameter.kind is Parameter.VAR_POSITIONAL:
             line += more
         if f"--{key}" in FLAGS and (f"--{key}" in arguments or line[-1:] == [f"{key}=true"]):
@@ -62,13 +71,24 @@ def correct_line(command: Callable[..., None], arguments: Sequence[str]) -> str:
     return shell_line([command.__name__, *line])
 
 
-def parameters_of(command: Callable[..., None]) -> dict[str, Parameter]:
-    """Return the parameters of a command by their keys. `**moved` stands for the paths of the run's data files."""
-    parameters = inspect.signature(command).parameters
+def parameters_of(command: Callable[..., Answer | None]) -> dict[str, Parameter]:
+    """Return the parameters of a command by their keys. `**moved` stands for the paths of the run's data files.
+
+    A command that returns an `Answer` also has --json.
+    """
+    signature = inspect.signature(command)
+    parameters = dict(signature.parameters)
+    if isinstance(signature.return_annotation, type) and issubclass(signature.return_annotation, Answer):
+        parameters["json"] = Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=bool)
     moved = parameters.get("moved")
     found = {key: parameter for key, parameter in parameters.items() if parameter is not moved}
     keys = DATA_PATHS if moved is not None else ()
     return found | {key: moved.replace(kind=Parameter.KEYWORD_ONLY, default=None) for key in keys if moved is not None}
+
+
+def is_filter(word: str) -> bool:
+    """Return whether a word is KEY=VALUE, KEY<VALUE or the like, and not the name of a folder."""
+    return not word.startswith("-") and any(sign in word for sign in FILTER_SIGNS) and not Path(word).exists()
 
 
 def latest_trained() -> Path | None:
@@ -121,11 +141,16 @@ def _key_of_word(word: str, free: _Parameters) -> str | None:
     return folder or next(iter([*required, *bare]), None)
 
 
+def _takes_several(parameters: _Parameters) -> bool:
+    return any(one.kind is Parameter.VAR_POSITIONAL for one in parameters.values())
+
+
 def _required(parameters: _Parameters) -> list[str]:
-    return [key for key, parameter in parameters.items() if parameter.default is Parameter.empty]
+    """Return the arguments without a default. There may be no filter."""
+    return [key for key, one in parameters.items() if one.default is Parameter.empty and key != "filters"]
 
 
-def example_words(command: Callable[..., None]) -> list[str]:
+def example_words(command: Callable[..., Answer | None]) -> list[str]:
     """Return the arguments of the docstring's example: each required one."""
     found = re.search(r"^ *python -m exp \w+ ?(.*)$", inspect.getdoc(command) or "", re.MULTILINE)
     assert found is not None, command

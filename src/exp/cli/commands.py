@@ -12,12 +12,23 @@ import re
 import shlex
 import sys
 import textwrap
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
-from exp.cli.command_correction import FLAGS, RUN_KEYS, correct_line, example_words, parameters_of
+from exp.cli.answer import Answer, as_json, error_fields
+from exp.cli.command_correction import (
+    FLAGS,
+    RUN_KEYS,
+    VALUE_FLAGS,
+    correct_line,
+    example_words,
+    is_filter,
+    parameters_of,
+)
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError, as_yaml
@@ -25,11 +36,14 @@ from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
 COMMANDS = (
-    *("status", "predict", "evaluate", "importance", "calibrate", "export"),
+    *("ls", "status", "predict", "evaluate", "importance", "calibrate", "export"),
     *("best", "refit", "report", "diff", "verify", "cache"),
 )
 
-Command: TypeAlias = Callable[..., None]
+Command: TypeAlias = Callable[..., Answer | None]
+
+# Of every command that returns an `Answer`.
+_JSON_CLAUSE = "Print one JSON object instead, also for an error; the page JSON of the documentation has its fields."
 
 
 def load(name: str) -> Command:
@@ -38,7 +52,7 @@ def load(name: str) -> Command:
 
 
 def run_command(command: Command, arguments: Sequence[str]) -> None:
-    """Call `command` with what the arguments give it, or print its help.
+    """Call `command` with what the arguments give it and print its answer, or print its help.
 
     Exit codes: 0, 1 after an error or as the command's docstring says, 130 after Ctrl-C, 143 after SIGTERM.
     """
@@ -46,20 +60,36 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(help_of(command))
         return
+    in_json = "--json" in arguments and "json" in parameters_of(command)
     given: dict[str, str] = {}
     try:
         positional, keywords = parse_arguments(command, arguments)
         given = {**dict(zip(parameters_of(command), positional, strict=False)), **keywords}
-        command(*positional, **keywords)
+        keywords.pop("json", None)
+        # What a library or a progress bar prints is not part of the object.
+        with redirect_stdout(sys.stderr) if in_json else nullcontext():
+            answer = command(*positional, **keywords)
+        if answer is not None:
+            print(as_json(name, answer.document()) if in_json else "\n".join(answer.lines()))
+            if answer.exit_code:
+                sys.exit(answer.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
         paths = {key: str(value) for key, value in given.items()}
-        sys.exit(f"exp {name}: {explain_os_error(error, paths, 'out' if 'out' in given else 'run')}")
+        _fail(name, explain_os_error(error, paths, "out" if "out" in given else "run"), in_json)
     except ExpError as error:
-        sys.exit(f"exp {name}: {error}")
+        _fail(name, error, in_json)
     except KeyboardInterrupt as error:
         sys.exit(143 if isinstance(error, Terminated) else 130)
+
+
+def _fail(name: str, error: ExpError, in_json: bool) -> NoReturn:
+    """Print an error, as the object on stdout or for people on stderr, and exit with 1."""
+    if not in_json:
+        sys.exit(f"exp {name}: {error}")
+    print(as_json(name, error_fields(error)))
+    sys.exit(1)
 
 
 def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -72,21 +102,27 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
     several = next((key for key, parameter in parameters.items() if parameter.kind is Parameter.VAR_POSITIONAL), None)
     first = next(iter(parameters), "")
     takes = " ".join(_usage(key, parameter) for key, parameter in parameters.items())
+    takes_filters = several == "filters"
     found: dict[str, Any] = {}
     folders: list[str] = []
-    for word in arguments:
+    words = deque(arguments)
+    while words:
+        word = words.popleft()
         key, equals, value = word.partition("=")
         free = [key for key in parameters if key not in found]
         if word == "--version":
             raise ConfigError(f"{word}: {name} takes {takes}", "python -m exp --version")
-        if several is not None and not word.startswith("-") and (not equals or Path(word).exists()):
-            folders.append(word)
-        elif not equals and free and free[0] in bare and not word.startswith("-"):
+        is_bare = not word.startswith("-") and not is_filter(word)
+        if is_bare and free and free[0] in bare:
             found[free[0]] = word
+        elif several is not None and not word.startswith("-") and (is_filter(word) if takes_filters else is_bare):
+            folders.append(word)
         elif not equals and first in RUN_KEYS and first in free and Path(word).is_dir():
             found[first] = word
         elif word in FLAGS and word.removeprefix("--") in free:
             found[word.removeprefix("--")] = True
+        elif key in VALUE_FLAGS and key.removeprefix("--") in free:
+            found[key.removeprefix("--")] = value or _value_behind(words)
         elif key not in parameters or not equals or not value:
             raise ConfigError(f"{word}: {name} takes {takes}", correct_line(command, arguments))
         elif key in found:
@@ -94,18 +130,33 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
         else:
             found[key] = _convert(key, value, parameters[key])
     for key, parameter in parameters.items():
-        if parameter.default is Parameter.empty and key not in found and not (key == several and folders):
+        if (
+            parameter.default is Parameter.empty
+            and key not in found
+            and not (key == several and (folders or takes_filters))
+        ):
             what = f"{name} takes {takes}" if key in bare or key == several else f"{key}= is missing"
             raise ConfigError(what, correct_line(command, arguments))
+    if folders:  # which come after the others
+        found = {**{key: parameters[key].default for key in bare}, **found}
     return [*(found.pop(key) for key in bare if key in found), *folders], found
+
+
+def _value_behind(words: "deque[str]") -> str:
+    """Take the value of a flag from the words behind it; `auto` if the next one is another argument, or a folder."""
+    is_value = words and not words[0].startswith("-") and not is_filter(words[0]) and not Path(words[0]).is_dir()
+    return words.popleft() if is_value else "auto"
 
 
 def _usage(key: str, parameter: Parameter) -> str:
     """Return how an argument is written: RUN, [ACTION], FOLDER..., --json or split=."""
     if parameter.kind is Parameter.VAR_POSITIONAL:
-        return f"{key.upper().removesuffix('S')}..."
+        what = key.upper().removesuffix("S")
+        return f"[{what}...]" if key == "filters" else f"{what}..."
     if parameter.kind is Parameter.POSITIONAL_ONLY:
         return key.upper() if parameter.default is Parameter.empty else f"[{key.upper()}]"
+    if f"--{key}" in VALUE_FLAGS:
+        return f"--{key} {VALUE_FLAGS[f'--{key}']}"
     return f"--{key}" if f"--{key}" in FLAGS else f"{key}="
 
 
@@ -116,8 +167,8 @@ def help_of(command: Command) -> str:
     words = [
         _usage(key, parameter)
         if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
-        else f"[--{key}]"
-        if f"--{key}" in FLAGS
+        else f"[{_usage(key, parameter)}]"
+        if f"--{key}" in (*FLAGS, *VALUE_FLAGS)
         else examples.get(key, f"{key}=FOLDER")
         if parameter.default is Parameter.empty
         else f"[{key}={as_yaml(parameter.default) if parameter.default is not None else 'VALUE'}]"
@@ -128,7 +179,11 @@ def help_of(command: Command) -> str:
     text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
     text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
     clauses = [
-        textwrap.fill(f"  {f'--{key}' if f'--{key}' in FLAGS else key:<11} {clause}", 100, subsequent_indent=" " * 14)
+        textwrap.fill(
+            f"  {f'--{key}' if f'--{key}' in (*FLAGS, *VALUE_FLAGS) else key:<11} {clause}",
+            100,
+            subsequent_indent=" " * 14,
+        )
         for key, clause in argument_clauses(command).items()
     ]
     usage = textwrap.fill(
@@ -141,10 +196,11 @@ def help_of(command: Command) -> str:
 
 
 def argument_clauses(command: Command) -> dict[str, str]:
-    """Return what the docstring's `Args:` says of each argument."""
+    """Return what the docstring's `Args:` says of each argument, and what --json does where a command has it."""
     _, _, section = (inspect.getdoc(command) or "").partition("\nArgs:\n")
     section = section.partition("\n\n")[0]
-    return {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
+    found = {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
+    return found | ({"json": _JSON_CLAUSE} if "json" in parameters_of(command) else {})
 
 
 def new_file(out: str, suffix: str = "") -> Path:

@@ -1,6 +1,6 @@
 """What the commands print."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 
 def print_notes(*notes: str) -> None:
@@ -10,11 +10,16 @@ def print_notes(*notes: str) -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> None:
-    """Print rows of cells in aligned columns. The columns `left` are aligned to the left, the others to the right."""
+    """Print rows of cells as `table_lines` aligns them."""
+    print_notes(*table_lines(rows, left))
+
+
+def table_lines(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Return rows of cells in aligned columns. The columns `left` are aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(cells).rstrip())
+    return ["  ".join(_align(row, widths, left)).rstrip() for row in rows]
+
+
+def _align(row: Sequence[str], widths: Sequence[int], left: Collection[int]) -> Iterator[str]:
+    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.ljust(width) if place in left else cell.rjust(width)

@@ -15,6 +15,7 @@ from exp.config.overrides import shell_line, text_override
 from exp.config.schema import restores_best
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path
+from exp.results.yaml_file import read_value, read_yaml
 
 # In the folder of a run.
 CONFIG, OVERRIDES, HYDRA_SETTINGS = ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"
@@ -25,8 +26,7 @@ LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previ
 CALIBRATION = "calibration.json"
 BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
-# Of the last step; of the best validation metric; and the one of these two that the final metrics are of.
-CHECKPOINTS = ("last", "best", "auto")
+CHECKPOINTS = ("last", "best", "auto")  # auto: that of these two that the final metrics are of
 
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
@@ -171,8 +171,8 @@ def read_sweep_metric(folder: Path) -> str:
     """Return the sweep.metric of the sweep in `folder`. ConfigError if it cannot be read."""
     path = folder / MULTIRUN
     try:
-        return str(OmegaConf.select(cast("Any", OmegaConf.load(path)), "sweep.metric", throw_on_missing=True))
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        return str(read_value(path, "sweep", "metric"))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}", "start a new sweep") from error
 
 
@@ -226,9 +226,9 @@ def read_sweep_settings(folder: Path) -> dict[str, Any]:
     """Return Hydra's settings of the sweep in `folder`; empty if there is no record of them."""
     path = folder / MULTIRUN
     try:
-        settings: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.exists() else {}
+        settings: Any = read_yaml(path) if path.exists() else {}
         return settings["hydra"] if settings else {}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}", "start a new sweep") from error
 
 

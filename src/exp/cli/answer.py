@@ -1,0 +1,47 @@
+"""What a command found: one value, of which the text for people and the JSON object for programs are views."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exp.errors import ExpError
+from exp.results.summary import finite
+
+# The format of every object. It changes when a name or a meaning does.
+FORMAT = 1
+
+
+class Answer(ABC):
+    """The result of a command whose function returns it."""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process."""
+        return 0
+
+    @abstractmethod
+    def lines(self) -> Iterable[str]:
+        """Return what people read."""
+
+    @abstractmethod
+    def document(self) -> Mapping[str, Any]:
+        """Return the fields of the object, without `format` and `command`."""
+
+
+def as_json(command: str, fields: Mapping[str, Any]) -> str:
+    """Return the object of a command. NaN and infinity, which JSON does not have, are strings."""
+    return json.dumps(_finite({"format": FORMAT, "command": command, **fields}), indent=2, default=str)
+
+
+def error_fields(error: ExpError, exit_code: int = 1) -> dict[str, Any]:
+    """Return the fields of the object of an error."""
+    return {"error": error.problem, "fix": error.fix, "key": error.key, "exit_code": exit_code}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return finite(value)

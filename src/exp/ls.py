@@ -1,0 +1,166 @@
+"""`exp ls`: every run and sweep below a folder."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exp.cli.answer import Answer
+from exp.cli.commands import run_command
+from exp.cli.output import table_lines
+from exp.errors import as_yaml
+from exp.results.differing import settings_of, short_names
+from exp.results.filters import known_keys
+from exp.results.formatting import format_metric, printable
+from exp.results.listed import Listed
+from exp.results.listing import Listing, list_runs
+
+# The columns before and after those of what differs. The last one is the metric.
+_HEAD = ("folder", "name", "when", "dataset", "model")
+_TAIL = ("status", "jobs", "tags")
+
+# Longer values are shortened in the table.
+_MAX_WIDTH = 40
+
+
+@dataclass(frozen=True)
+class RunList(Answer):
+    """The runs and sweeps below `folder`."""
+
+    folder: Path
+    listing: Listing
+
+    def document(self) -> Mapping[str, Any]:
+        lines = self.listing.lines
+        return {
+            "folder": str(self.folder),
+            "found": self.listing.found,
+            "sorted_by": self.listing.metric or "when",
+            "differing": self.listing.differing,
+            "runs": [describe_listed(one, self.listing) for one in lines],
+        }
+
+    def lines(self) -> Iterator[str]:
+        listing = self.listing
+        if not listing.lines:
+            yield f"{self.folder}: no runs{f', of {listing.found:,}, pass the filters' if listing.found else ''}"
+            return
+        rows, left_out = _fit(self._rows())
+        columns = list(zip(*rows[1:], strict=True))
+        left = {place for place, cells in enumerate(columns) if not all(map(_is_number, cells))}
+        yield from map(printable, table_lines(rows, left))
+        if left_out:
+            yield f"left out, for the width of the terminal: {', '.join(left_out)}"
+        if len(listing.lines) < listing.found:
+            yield f"{len(listing.lines):,} of {listing.found:,}"
+
+    def _rows(self) -> list[list[str]]:
+        """Return the head of the table and a row for each run, without columns that are empty in all rows."""
+        listing = self.listing
+        deciding = {one.metric for one in listing.lines} - {None}
+        metric = listing.metric or (deciding.pop() if len(deciding) == 1 else None)
+        keys = [key for key in listing.differing if metric is not None or key != "metric"]  # the last column has it
+        names = short_names(keys, [*known_keys(listing.lines), *_HEAD, *_TAIL])
+        rows = [[*_HEAD, *names.values(), *_TAIL, metric or "metric"]]
+        for one in listing.lines:
+            settings = settings_of(one)
+            choices = (one.choices.get("dataset", ""), one.choices.get("model", ""))
+            head = (one.folder, _shorten(one.name or ""), one.when, *choices)
+            values = (_shorten(as_yaml(settings[key])) if settings.get(key) is not None else "" for key in names)
+            tail = (one.status, _describe_jobs(one), " ".join(one.tags))
+            rows.append([*head, *values, *tail, _metric_cell(one, metric)])
+        kept = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
+        return [[row[place] for place in kept] for row in rows]
+
+
+def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
+    """Return the object of one run in the JSON of a list."""
+    settings, metric = settings_of(one), listing.metric or one.metric
+    return {
+        "folder": one.folder,
+        "kind": one.kind,
+        "name": one.name,
+        "notes": one.notes,
+        "tags": list(one.tags),
+        "began": one.began,
+        "seconds": one.seconds,
+        "status": one.status,
+        "jobs": one.jobs,
+        "best_job": one.best_job,
+        "choices": one.choices,
+        "values": {key: settings.get(key) for key in listing.differing},
+        "metric": metric,
+        "value": None if metric is None else one.metrics.get(metric),
+        "metrics": one.metrics,
+    }
+
+
+def _describe_jobs(one: Listed) -> str:
+    """Return how many jobs of a sweep finished, and which is the best: 11/12, best 3."""
+    if one.jobs is None:
+        return ""
+    best = "" if one.best_job is None else f", best {Path(one.best_job).name}"
+    return f"{one.jobs['finished']:,}/{one.jobs['all']:,}{best}"
+
+
+def _metric_cell(one: Listed, metric: str | None) -> str:
+    """Return the value of `metric`; None: of the metric that decides in this run, with its name."""
+    name = metric or one.metric
+    if name is None or name not in one.metrics:
+        return ""
+    text = format_metric(name, one.metrics[name])
+    return text if metric is not None else f"{name} {text}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.removesuffix(" %") or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
+
+
+def _fit(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """Return the rows without the columns for which a terminal is too narrow, and the names of those columns."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    left_out: list[str] = []
+    while width is not None and sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2 > width:
+        spare = [place for place, name in enumerate(rows[0][:-1]) if name not in ("folder", "status")]
+        if not spare:
+            break
+        place = spare[-1]
+        left_out.insert(0, rows[0][place])
+        rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+    return rows, left_out
+
+
+def ls(folder: str = ".", /, *filters: str, sort: str | None = None, jobs: bool = False) -> RunList:
+    """List the runs and sweeps below a folder, newest first.
+
+        python -m exp ls
+
+    A line has what differs between the runs, and only that: the options and values that a command line set, or that
+    differ between runs with the same options. A sweep is one line: its best job, and how many jobs finished. The
+    metric is the one that decides (metric=, sweep.metric=). Hidden folders and links are not searched.
+
+    Filters are written as overrides are, and all of them must hold: dataset=iris,wine status=finished
+    'optimizer.lr<0.1' 'accuracy/val>=0.9' tag=paper 'when>=2026-11-01' 'name=base*'. The signs are = != < <= > >=. A
+    key is one of the config, a group, a metric, or folder, name, tag, kind, status, when, seconds or notes.
+
+    Args:
+        folder: Where to look; by default the current folder.
+        filters: Which runs to list, such as dataset=iris 'optimizer.lr<0.1'.
+        sort: Best first by a metric, such as accuracy/test; without one by the metric that decides.
+        jobs: List the jobs of each sweep instead of the sweep.
+    """
+    return RunList(Path(folder), list_runs(Path(folder), filters, sort, jobs))
+
+
+if __name__ == "__main__":
+    run_command(ls, sys.argv[1:])

@@ -1,0 +1,183 @@
+"""A run, a sweep or a job of one as a line of a list. Imports no torch."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from exp.config.compose import override_key
+from exp.config.former_names import rename_overrides
+from exp.errors import ConfigError
+from exp.results import metrics_csv, summary, sweep_json
+from exp.results.find_runs import job_folders
+from exp.results.flat_config import read_flat_config
+from exp.results.run_folder import is_sweep, read_overrides
+from exp.results.sweep_csv import SPLITS
+from exp.results.sweep_status import read_sweep_status
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a list says of one run, job or sweep. A sweep has the values of the best job of its best choice.
+
+    Attributes:
+        folder: Its folder, as the commands take it.
+        kind: run, sweep, or job (of a sweep).
+        name: The name= that it was given; None without one.
+        tags: Its tags, by `exp tag`.
+        began: When its last process began, ISO 8601; None if that is not known.
+        choices: The option of each group.
+        config: The config with dotted keys.
+        typed: The keys that the command line set.
+        metric: The metric that decides, by metric= or sweep.metric=, with its split: loss/val.
+        metrics: The final metrics of val and test, by the same names; those so far while it runs.
+        jobs: Of a sweep, the number of its jobs by status, and of `all` and `done`.
+        best_job: Of a sweep, the folder of the job that has these values; None before one finished.
+    """
+
+    folder: str
+    kind: str
+    name: str | None
+    notes: str | None
+    tags: tuple[str, ...]
+    status: str
+    began: str | None
+    seconds: float | None
+    choices: Mapping[str, str]
+    config: Mapping[str, Any] = field(repr=False)
+    typed: Collection[str] = field(repr=False)
+    metric: str | None
+    metrics: Mapping[str, float]
+    jobs: Mapping[str, int] | None = None
+    best_job: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def when(self) -> str:
+        """When it began, in the reader's time zone, to the minute: 2026-11-28 14:05."""
+        return "" if self.began is None else f"{datetime.fromisoformat(self.began).astimezone():%Y-%m-%d %H:%M}"
+
+    @property
+    def timestamp(self) -> float:
+        """When it began, in seconds since 1970; 0 if that is not known."""
+        return 0.0 if self.began is None else datetime.fromisoformat(self.began).timestamp()
+
+    @property
+    def value(self) -> float | None:
+        """The metric that decides."""
+        return None if self.metric is None else self.metrics.get(self.metric)
+
+
+def read_listed(folder: Path) -> Listed:
+    """Read the run or sweep in `folder`. ConfigError if there is none."""
+    return _read_sweep(folder) if is_sweep(folder) else _read_run(folder)
+
+
+def read_listed_jobs(sweep: Path) -> list[Listed]:
+    """Read the jobs of a sweep that have begun."""
+    return [replace(_read_run(job), kind="job") for job in job_folders(sweep)]
+
+
+def read_tags(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the tags in the content of a summary.json or sweep.json, without what is no text."""
+    tags: object = content.get("tags")
+    return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()  # pyright: ignore[reportUnknownVariableType]
+
+
+def _read_run(folder: Path) -> Listed:
+    content, config = summary.read(folder), read_flat_config(folder)
+    metrics = _read_metrics(folder, content)
+    return Listed(
+        folder=str(folder),
+        kind="run",
+        name=_text(config.get("name")),
+        notes=_text(config.get("notes")),
+        tags=read_tags(content),
+        status=content.get("status", "not begun"),
+        began=_read_began(folder, content),
+        seconds=content.get("seconds"),
+        choices=content.get("choices", {}),
+        config=config,
+        typed=frozenset(map(override_key, _read_typed(folder, content))),
+        metric=_deciding_metric(config, metrics),
+        metrics=metrics,
+        fingerprint=content.get("data_sha256"),
+    )
+
+
+def _read_sweep(folder: Path) -> Listed:
+    status, record = read_sweep_status(folder), sweep_json.read(folder)
+    jobs = job_folders(folder)
+    best = None if status.best is None else folder / status.best.jobs[0]
+    shown = best or next(iter(jobs), None)
+    run = None if shown is None else _read_run(shown)
+    known = {} if best is None or run is None else dict(run.metrics)
+    if status.best is not None and status.metric is not None:
+        known[status.metric] = status.best.value
+    return Listed(
+        folder=str(folder),
+        kind="sweep",
+        name=None if run is None else run.name,
+        notes=None if run is None else run.notes,
+        tags=read_tags(record),
+        status=status.status,
+        began=status.process.began or min((_read_began(job, summary.read(job)) or "" for job in jobs), default=None),
+        seconds=status.seconds,
+        choices={} if run is None else run.choices,
+        config={} if run is None else run.config,
+        typed=frozenset() if run is None else run.typed,
+        metric=status.metric,
+        metrics=known,
+        jobs=status.jobs,
+        best_job=None if best is None else str(best),
+        fingerprint=None if run is None else run.fingerprint,
+    )
+
+
+def _read_typed(folder: Path, content: Mapping[str, Any]) -> list[str]:
+    words: list[object] | None = content.get("overrides")
+    if words is not None:
+        return rename_overrides(word for word in words if isinstance(word, str))
+    try:
+        return read_overrides(folder)
+    except ConfigError:
+        return []
+
+
+def _read_metrics(folder: Path, content: Mapping[str, Any]) -> dict[str, float]:
+    """Return the final metrics of val and test; of a run that did not end the last ones."""
+    final: Mapping[str, Any] = content.get("final", {})
+    if content.get("status") in ("running", "died"):
+        final = {split: row.metrics for split, row in metrics_csv.read_last(folder).items()}
+    found: dict[str, float] = {}
+    for split in SPLITS:
+        values = final.get(split)
+        for name, value in values.items() if isinstance(values, dict) else ():  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            if isinstance(value, int | float) or value in ("nan", "inf", "-inf"):
+                found[f"{name}/{split}"] = float(value)  # pyright: ignore[reportUnknownArgumentType]
+    return found
+
+
+def _deciding_metric(config: Mapping[str, Any], metrics: Mapping[str, float]) -> str | None:
+    """Return the run's metric= of the validation rows; without them that of the test rows; None without both."""
+    name = config.get("metric", "loss")
+    return next((f"{name}/{split}" for split in SPLITS if f"{name}/{split}" in metrics), None)
+
+
+def _read_began(folder: Path, content: Mapping[str, Any]) -> str | None:
+    began: object = content.get("process", {}).get("began")
+    if isinstance(began, str):
+        try:
+            datetime.fromisoformat(began)
+        except ValueError:
+            return None
+        return began
+    try:  # a folder of an older version
+        return datetime.fromtimestamp((folder / ".hydra").stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except OSError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

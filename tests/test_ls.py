@@ -1,0 +1,187 @@
+"""`exp ls`: the runs and sweeps below a folder, what differs between them, filters and orders."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import forking
+import pytest
+import yaml
+
+from exp.config.schema import flatten
+from exp.errors import ConfigError
+from exp.results.differing import find_differing
+from exp.results.filters import Filter
+from exp.results.flat_config import read_flat_config
+from exp.results.listed import read_listed
+from exp.results.listing import list_runs
+from exp.results.run_folder import read_config
+
+BASE = ["dataset=xor", "epochs=2", "figures=false"]
+
+
+def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return forking.run("exp", list(words), folder)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs and a sweep: of other rates, another optimizer, and a job that diverged."""
+    folder = tmp_path_factory.mktemp("many")
+    for name, *words in (
+        ("runs/slow", "optimizer.lr=0.001"),
+        ("runs/fast", "optimizer.lr=0.1", "seed=1"),
+        ("adam", "optimizer=adam", "optimizer.lr=0.1"),
+    ):
+        assert exp_in(folder, *BASE, *words, f"hydra.run.dir={name}").returncode == 0
+    line = ["-m", *BASE, "optimizer.lr=0.01,0.02", "hydra.sweep.dir=sweep", "sweep.workers=0"]
+    assert exp_in(folder, *line).returncode == 0
+    path = folder / "sweep/1/summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "diverged", "final": {}}))
+    (folder / "data/inner").mkdir(parents=True)
+    (folder / "data/notes.txt").write_text("no run")
+    return folder
+
+
+def document(folder: Path, *words: str) -> dict[str, Any]:
+    done = exp_in(folder, "ls", "--json", *words)
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_every_run_and_sweep_is_a_line_with_what_differs(place: Path):
+    found = document(place)
+    assert (found["format"], found["command"], found["found"]) == (1, "ls", 4)
+    assert [run["folder"] for run in found["runs"]] == sorted(
+        (run["folder"] for run in found["runs"]), key=lambda name: -began(found, name)
+    )
+    assert found["differing"] == ["optimizer", "optimizer.lr", "seed"]  # not adam's betas, nor the momentum of sgd
+    by_folder = {run["folder"]: run for run in found["runs"]}
+    assert by_folder.keys() == {"runs/slow", "runs/fast", "adam", "sweep"}
+    assert by_folder["adam"]["values"] == {"optimizer": "adam", "optimizer.lr": 0.1, "seed": 0}
+    sweep = by_folder["sweep"]
+    assert (sweep["kind"], sweep["best_job"], sweep["values"]["optimizer.lr"]) == ("sweep", "sweep/0", 0.01)
+    assert (sweep["jobs"]["finished"], sweep["jobs"]["diverged"], sweep["jobs"]["all"]) == (1, 1, 2)
+    summary = json.loads((place / "adam/summary.json").read_text())
+    assert by_folder["adam"]["metric"] == "loss/val"
+    assert by_folder["adam"]["value"] == summary["final"]["val"]["loss"]
+
+
+def began(found: dict[str, Any], folder: str) -> float:
+    path = next(run["began"] for run in found["runs"] if run["folder"] == folder)
+    from datetime import datetime
+
+    return datetime.fromisoformat(path).timestamp()
+
+
+def test_the_table_shows_what_the_object_holds(place: Path):
+    done = exp_in(place, "ls", "--sort")
+    head, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert head == "folder when dataset model optimizer lr seed status jobs loss/val".split()
+    values = [float(row[-1]) for row in rows]
+    assert values == sorted(values)
+    assert {row[0] for row in rows} == {"runs/slow", "runs/fast", "adam", "sweep"}
+    assert "1/2, best 0" in done.stdout
+    jobs = exp_in(place, "ls", "sweep", "--jobs").stdout
+    assert [line.split()[0] for line in jobs.splitlines()[1:]] == ["sweep/1", "sweep/0"]
+    assert "diverged" in jobs
+
+
+@pytest.mark.parametrize(
+    ("filters", "folders"),
+    [
+        (["optimizer.lr<0.1"], {"runs/slow", "sweep"}),
+        (["lr<=0.10", "kind=run"], {"runs/slow", "runs/fast", "adam"}),
+        (["optimizer=adam,adamw"], {"adam"}),
+        (["optimizer!=adam", "seed=0"], {"runs/slow", "sweep"}),
+        (["folder=runs/*"], {"runs/slow", "runs/fast"}),
+        (["model.hidden=[10]", "optimizer.betas=[0.9, 0.999]"], {"adam"}),
+        (["loss/val<0", "status=finished"], set()),
+        (["when>=2020", "when<2020-01-02"], set()),
+        (["name=null", "tag!=paper", "seed=1"], {"runs/fast"}),
+    ],
+)
+def test_filters_are_written_as_overrides_are(place: Path, filters: list[str], folders: set[str]):
+    listing = list_runs(place, [word.replace("runs/*", f"{place}/runs/*") for word in filters])
+    assert {Path(line.folder).relative_to(place).as_posix() for line in listing.lines} == folders
+
+
+def test_a_wrong_key_value_or_metric_is_an_error_that_lists_what_there_is(place: Path):
+    cases = {
+        ("optimizr.lr=1",): ("no run has the key optimizr.lr", "'optimizer.lr=1'"),
+        ("accuracy>0.9",): ("accuracy is accuracy/val or accuracy/test", "'accuracy/val>0.9'"),
+        ("optimizer.lr<fast",): ("< compares numbers, and fast is none", "'optimizer.lr=fast'"),
+        ("--sort", "acuracy"): ("--sort acuracy: no run has this metric", "--sort accuracy/val"),
+    }
+    for words, (problem, fix) in cases.items():
+        done = exp_in(place, "ls", ".", *words)
+        assert done.returncode == 1
+        assert problem in done.stderr
+        assert done.stderr.strip().endswith(f"try: {fix}") or shlex_free(done.stderr, fix), done.stderr
+        found = json.loads(exp_in(place, "ls", "--json", *words).stdout)
+        assert problem in found["error"]
+        assert found["exit_code"] == 1
+    with pytest.raises(ConfigError, match=r"available: folder, name, .*dataset, .*optimizer\.lr"):
+        list_runs(place, ["nonsense=1"])
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        list_runs(place / "nowhere")
+
+
+def shlex_free(text: str, fix: str) -> bool:
+    """Whether the text ends with the fix as a shell writes it, which needs no quotes for a word without signs."""
+    return text.strip().endswith(f"try: {fix.strip(chr(39))}")
+
+
+def test_filters_are_told_from_folders():
+    assert Filter.parse("optimizer.lr<0.1") == Filter("optimizer.lr", "<", "0.1")
+    assert Filter.parse("a!=b") == Filter("a", "!=", "b")
+    assert Filter.parse("runs/a") is None
+    assert Filter("x", "=", "1,2").accepts(2.0)
+    assert not Filter("x", "=", "1,2").accepts(True)
+    assert not Filter("x", "<", "1").accepts(None)
+    assert Filter("x", "=", "null").accepts(None)
+
+
+def test_the_config_in_blocks_is_the_config_as_omegaconf_reads_it(place: Path, tmp_path: Path):
+    for name in ("runs/slow", "adam", "sweep/0"):
+        assert read_flat_config(place / name) == flatten(read_config(place / name))
+    shutil.copytree(place / "adam", tmp_path / "run")
+    path = tmp_path / "run/.hydra/config.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["model"]["hidden"] = "${epochs}"
+    content["metrics"] = ["f1", "auc"]
+    content["notes"] = "two\n\nlines: of text # and more, " + "long " * 40
+    path.write_text(yaml.safe_dump(content))
+    assert read_flat_config(tmp_path / "run") == flatten(read_config(tmp_path / "run"))
+    content["model"]["hidden"] = [3]
+    path.write_text(yaml.safe_dump(content))
+    assert read_flat_config(tmp_path / "run") == flatten(read_config(tmp_path / "run"))
+    path.write_text("- not\n- a config")
+    assert read_flat_config(tmp_path / "run") == {}
+
+
+def test_a_run_that_died_and_damaged_ones_are_listed(place: Path, tmp_path: Path):
+    for name in ("died", "damaged", "bare"):
+        shutil.copytree(place / "adam", tmp_path / name)
+    path = tmp_path / "died/summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "running", "tags": "no list"}))
+    (tmp_path / "damaged/summary.json").write_text("{")
+    for name in ("summary.json", ".hydra/config.yaml", "metrics.csv"):
+        (tmp_path / "bare" / name).unlink()
+    os.symlink(tmp_path / "died", tmp_path / "link")
+    statuses = {Path(line.folder).name: line.status for line in list_runs(tmp_path).lines}
+    assert statuses == {"died": "died", "damaged": "damaged", "bare": "not begun"}
+    assert read_listed(tmp_path / "died").value is not None  # of metrics.csv
+
+
+def test_only_what_a_command_line_set_or_equal_options_differ_in_is_a_difference(place: Path):
+    lines = [read_listed(place / name) for name in ("runs/slow", "adam")]
+    assert find_differing(lines) == ["optimizer", "optimizer.lr"]
+    assert find_differing(lines[:1] * 2) == []
+
+
+def test_a_list_that_is_empty_says_so(tmp_path: Path):
+    assert exp_in(tmp_path, "ls").stdout == ".: no runs\n"

@@ -11,6 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from test_jobs import loaders
 
+from exp.sweeps.hydra_files import resolve_to_yaml
 from exp.sweeps.jobs import JobComposer
 
 FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
@@ -60,6 +61,8 @@ def test_the_files_equal_hydras(tmp_path: Path, overrides: list[str]):
     with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep") as (composer, loader, master):
         theirs = hydras_files(loader, master, overrides)
         assert our_files(composer, master, overrides) == theirs
+        task = composer.compose_task(overrides)
+        assert resolve_to_yaml(task) == OmegaConf.to_yaml(task, resolve=True)
 
 
 @pytest.mark.parametrize("name", ["918273645", "__FOLDER__", "__NAME__"])

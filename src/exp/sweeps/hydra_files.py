@@ -66,8 +66,13 @@ class _Dumper(_FastestDumper):
 _Dumper.add_representer(str, OmegaConfDumper.str_representer)
 
 
-def _to_container(cfg: DictConfig) -> Any:
-    return OmegaConf.to_container(cfg, enum_to_str=True)
+def _to_container(cfg: DictConfig, resolve: bool = False) -> Any:
+    return OmegaConf.to_container(cfg, resolve=resolve, enum_to_str=True)
+
+
+def resolve_to_yaml(cfg: DictConfig) -> str:
+    """Return `OmegaConf.to_yaml(cfg, resolve=True)`."""
+    return _to_yaml(_to_container(cfg, resolve=True))
 
 
 def _to_yaml(content: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of
@@ -18,6 +18,7 @@ from exp.results import summary, sweep_csv
 from exp.results.heartbeat import Heartbeat
 from exp.results.lock import folder_lock
 from exp.results.run_folder import OVERRIDES, SUMMARY, SWEEP_MANIFEST
+from exp.sweeps.hydra_files import resolve_to_yaml
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
 from exp.sweeps.plugins import is_search
@@ -106,7 +107,7 @@ class JobFolders:
             resume=str(folder) if is_begun else None,
         )
         choices = choices_of(shared.cfg.hydra.runtime.choices)
-        spec = RunSpec(config, folder, OmegaConf.to_yaml(task, resolve=True), choices, job.overrides)
+        spec = RunSpec(config, folder, resolve_to_yaml(task), choices, job.overrides)
         return Task(spec, log, environment)
 
     def remove_unstarted(self, job: Job) -> None:

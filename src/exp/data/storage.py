@@ -38,7 +38,8 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
         return Storage(is_mapped=False)
     if choice == "mapped":
         return Storage(is_mapped=True)
-    needed, available = estimate_memory(node, list_files(node)), available_memory()
+    needed = estimate_memory(node, list_files(node))
+    available = None if needed is None else available_memory()
     if needed is None or available is None or needed <= available:
         return Storage(is_mapped=False)
     what = f"to load {node['path']} needs about {format_bytes(needed)} of memory, and {format_bytes(available)} are"

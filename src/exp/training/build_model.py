@@ -77,9 +77,11 @@ def fit_initial(model: nn.Module, train: Split) -> None:
     initialize = getattr(model, "initialize", None)
     if not callable(initialize):
         return
-    needed, available = train.x.numel() * _TO_INITIALIZE, available_memory()
     is_fitted = any(isinstance(module, Piecewise) for module in model.modules())
-    if is_fitted and is_mapped(train.x) and available is not None and needed > available:
+    needed, available = train.x.numel() * _TO_INITIALIZE, None
+    if is_fitted and is_mapped(train.x):
+        available = available_memory()
+    if available is not None and needed > available:
         raise ConfigError(
             f"model: {type(model).__name__} fits its embedding to all training rows in memory, which needs "
             f"{format_bytes(needed)}, and {format_bytes(available)} are available",

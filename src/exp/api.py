@@ -4,17 +4,19 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from exp.cli.diagnosis import CommandError
 from exp.cli.main import train_or_sweep
 from exp.cli.output import print_notes
 from exp.cli.python_calls import in_python, to_overrides
-from exp.cli.python_data import Targets, split_objects
+from exp.cli.python_data import Targets
+from exp.cli.python_module import hold_module
+from exp.cli.python_objects import split_objects
 from exp.data.frame import FrameLike
 from exp.data.input_files import with_moved_files
 from exp.data.seeding import preserved_streams
@@ -24,15 +26,21 @@ from exp.results.best_job import choose_jobs
 
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
 
+Pair: TypeAlias = tuple[ArrayLike | Tensor | FrameLike, ArrayLike | Tensor | FrameLike]
+
 
 @overload
 def train(data: FrameLike, *overrides: str, target: Targets | None = None, **values: object) -> Result: ...
 @overload
-def train(
-    data: tuple[ArrayLike | Tensor | FrameLike, ArrayLike | Tensor | FrameLike], *overrides: str, **values: object
-) -> Result: ...
+def train(data: Pair, *overrides: str, **values: object) -> Result: ...
 @overload
-def train(*overrides: str, dataset: object = None, target: Targets | None = None, **values: object) -> Result: ...
+def train(
+    *overrides: str,
+    dataset: object = ...,
+    model: str | nn.Module = ...,
+    target: Targets | None = None,
+    **values: object,
+) -> Result: ...
 def train(*arguments: Any, **values: Any) -> Result:
     """Train one run like `python -m exp`: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
 
@@ -43,6 +51,8 @@ def train(*arguments: Any, **values: Any) -> Result:
         values: Further overrides. `optimizer__lr` is the key optimizer.lr. Some may be objects:
             target: The name or the position of the column to predict, or several.
             dataset: The rows, as above; or a torch Dataset or a Bunch of scikit-learn.
+            model: A module of yours that takes the features and returns the outputs. A copy of it is trained, which
+                starts with its parameters.
             resume: The folder of a run.
 
     A run of a DataFrame equals that of the CSV file that it would be saved to, to the bit. Random state and threads of
@@ -58,11 +68,15 @@ def train(*arguments: Any, **values: Any) -> Result:
 @overload
 def sweep(data: FrameLike, *overrides: str, target: Targets | None = None, **values: object) -> SweepResult: ...
 @overload
-def sweep(
-    data: tuple[ArrayLike | Tensor | FrameLike, ArrayLike | Tensor | FrameLike], *overrides: str, **values: object
-) -> SweepResult: ...
+def sweep(data: Pair, *overrides: str, **values: object) -> SweepResult: ...
 @overload
-def sweep(*overrides: str, dataset: object = None, target: Targets | None = None, **values: object) -> SweepResult: ...
+def sweep(
+    *overrides: str,
+    dataset: object = ...,
+    model: str | nn.Module = ...,
+    target: Targets | None = None,
+    **values: object,
+) -> SweepResult: ...
 def sweep(*arguments: Any, **values: Any) -> SweepResult:
     """Run a sweep like `python -m exp -m`: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
 
@@ -83,22 +97,24 @@ def sweep(*arguments: Any, **values: Any) -> SweepResult:
     return SweepResult(_run_and_load(["-m", *words]), held=objects.held)
 
 
-def load(folder: Path | str, *overrides: str, checkpoint: str = "auto") -> Result:
+def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: nn.Module | None = None) -> Result:
     """Return the run in `folder`; of a sweep its best job, with a printed note.
 
     Args:
         overrides: Where the run's data files are now, if they moved: load("run", "dataset.path=data.csv").
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
+        model: A module like that of the run, if that came from Python. It gets the parameters of the run, in a copy.
 
     Raises:
-        ConfigError: There is no run or no such checkpoint, or an override is not the path of one of its files.
+        ConfigError: There is no run or no such checkpoint, an override is not the path of one of its files, or `model`
+            is not like the module of the run.
     """
     run_folder.check_checkpoint(checkpoint)
     (job,), notes = choose_jobs(str(folder))
     print_notes(*notes)
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
     with_moved_files(run_folder.read_config(job)["dataset"], moved)
-    return Result(job, moved, checkpoint)
+    return Result(job, moved, checkpoint, () if model is None else (hold_module(model, job).held,))
 
 
 def _run_and_load(arguments: list[str]) -> Path:

@@ -31,38 +31,6 @@ class GivenRows(NamedTuple):
     words: list[str]
 
 
-class Arguments(NamedTuple):
-    """Arguments of `train` or `sweep` with the objects among them as overrides, and what is kept for these."""
-
-    overrides: tuple[str, ...]
-    values: dict[str, Any]
-    held: tuple[object, ...]
-
-
-def split_objects(arguments: Sequence[Any], values: Mapping[str, Any]) -> Arguments:
-    """Return the arguments with overrides in place of the rows that come from Python.
-
-    Raises:
-        ConfigError, DataError: They are no rows, or contradict each other.
-    """
-    first, overrides = arguments[:1], tuple(arguments)
-    others, rows = dict(values), list[Any]()
-    target: Targets | None = others.pop("target", None)
-    if first and not isinstance(first[0], str):
-        rows, overrides = [first[0]], tuple(arguments[1:])
-    if "dataset" in others and not isinstance(others["dataset"], str):
-        rows.append(others.pop("dataset"))
-    if not rows:
-        return Arguments((*overrides, *([] if target is None else [target_word(target)])), others, ())
-    chosen = "dataset" in others or any(word.startswith("dataset=") for word in overrides)
-    if len(rows) > 1 or chosen:
-        raise ConfigError("the rows are given twice, by an object and by dataset=", "one of them")
-    is_resumed = "resume" in others or any(word.startswith("resume=") for word in overrides)
-    given = hold_rows(rows[0], target, is_resumed)
-    words = [word for word in given.words if not (is_resumed and word.startswith("dataset="))]
-    return Arguments((*words, *overrides), others, (given.held,))
-
-
 def hold_rows(given: Any, target: Targets | None, is_resumed: bool = False) -> GivenRows:
     """Make the caller's rows available to runs.
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
+from exp.config.allowlist import HELD_MODULE
 from exp.config.compose import compose_config, override_key
 from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line, text_override
@@ -79,6 +80,7 @@ def refuse_changes(folder: Path, line: CommandLine, typed: Sequence[str]) -> Non
         raise
     _refuse_other_length(folder, line, now, then)
     _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True), typed)
+    _check_module(folder, config.model)
 
 
 def _check_files(folder: Path, dataset: Any, typed: Sequence[str]) -> None:
@@ -96,6 +98,19 @@ def _check_files(folder: Path, dataset: Any, typed: Sequence[str]) -> None:
             call = f"train({error.given}, resume={str(display_path(folder))!r})"
             fix = f"{call} in Python; or there {error.save}, and then\n  {fix}"
         raise DataError(error.problem, fix) from error
+
+
+def _check_module(folder: Path, model: Any) -> None:
+    """Raise ConfigError, with the call that gives it, if the run's module came from Python and is not here."""
+    if model.get("_target_") != HELD_MODULE:
+        return
+    from exp.training.build_model import MissingModuleError, check_module  # lazy: imports torch
+
+    try:
+        check_module(model)
+    except MissingModuleError as error:
+        call = f"train(model={error.kind}(...), resume={str(display_path(folder))!r})"
+        raise ConfigError(error.problem, f"{call} in Python", key=error.key) from error
 
 
 def has_stopped_early(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.allowlist import HELD_MODULE
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
@@ -32,6 +33,10 @@ def validate_run(config: DictConfig) -> None:
     run = validate(without_hydra(config))
     refuse_all_folds(run)
     check_input_files(run.dataset)
+    if run.model["_target_"] == HELD_MODULE:
+        from exp.training.build_model import check_module  # lazy: imports torch
+
+        check_module(run.model)
     resume = run.resume
     if run.init is not None and resume is None:
         find_initial(run.init)

@@ -44,6 +44,9 @@ READ_BY_EXP: dict[str, tuple[str, ...]] = {
 }
 
 
+# The target of a module that came from Python as an object.
+HELD_MODULE = "exp.models.held_module.HeldModule"
+
 # Arguments that exp passes itself.
 GIVEN: dict[str, tuple[str, ...]] = {
     "dataset": (),
@@ -87,12 +90,29 @@ def add_to_path(config_dir: str | None) -> None:
 
 def origin(target: object) -> str:
     """Return the owner of the function or class with that dotted name: "torch", "sklearn", "exp" or "user"."""
+    if target == HELD_MODULE:
+        return "user"
     root = str(target).partition(".")[0]
     return root if root in ("torch", "sklearn", "exp") else "user"
 
 
 def packages(group: str) -> tuple[str, ...]:
     return (*_ALLOWED[group][0], *USER_PACKAGES)
+
+
+# The modules in which classes of objects that came from Python are. They are no targets.
+_given_modules: set[str] = set()
+
+
+def add_given_module(module: str) -> None:
+    """Take errors in this module for errors of the user's code."""
+    if origin(module) == "user":
+        _given_modules.add(module)
+
+
+def is_users(module: str) -> bool:
+    """Return whether the module is the user's: of EXP_ALLOW, or of an object that came from Python."""
+    return is_inside(f"{module}.") or module in _given_modules
 
 
 def is_inside(name: str, group: str | None = None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, open_dict
 
+from exp.config.allowlist import HELD_MODULE
 from exp.config.yaml_comments import default_options
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -89,6 +90,8 @@ class Config:
 
 
 ConfigStore.instance().store("schema", Config)
+# model=python:module: train(model=my_module) gives its name. No YAML file, because a command line has no such object.
+ConfigStore.instance().store("python:module", {"_target_": HELD_MODULE, "name": "???"}, "model")
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

@@ -33,14 +33,14 @@ def refuse_syntax_error(key: str, target: str) -> None:
 def place_of(error: BaseException) -> str:
     """Return the line of the user's code that raised or called what raised `error`, as "\\n  at: FILE:LINE: TEXT".
 
-    It is "" if no module of EXP_ALLOW is involved.
+    It is "" if no module of EXP_ALLOW, or of an object that came from Python, is involved.
     """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return _format(error.filename, error.lineno)
     found = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
-        if allowlist.is_inside(f"{module}."):
+        if allowlist.is_users(module):
             found = _format(frame.f_code.co_filename, number)
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from exp.config.allowlist import HELD_MODULE
 from exp.errors import ConfigError
 from exp.reports.plain_script import needs_rows, script_parameters, write_script
 from exp.reports.source import user_modules
@@ -26,6 +27,9 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
     Raises:
         ConfigError: A file exists already, or the script cannot do what the run does.
     """
+    if trained.config.model["_target_"] == HELD_MODULE:
+        what = "format=script: the model came from Python as an object, and a script cannot make it"
+        raise ConfigError(what, "format=pt2, or the class of the model in a file, which a YAML file names")
     notes: list[str] = []
     plan = replace(trained.experiment.plan, restore_best=trained.checkpoint == "best")
     experiment, config = replace(trained.experiment, plan=plan), trained.experiment.config

@@ -26,7 +26,7 @@ from exp.results import calibration_json, checkpoints, run_folder, summary
 from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
 from exp.training.build import Experiment, build, build_objective, metric_names_of
-from exp.training.build_model import build_model, model_arguments
+from exp.training.build_model import build_model, check_module, model_arguments
 from exp.training.calibration import Calibration, CalibrationLayer
 from exp.training.choices import decide_by_target, decide_embedding
 from exp.training.events import State
@@ -234,6 +234,7 @@ def load_trained(
     state = checkpoints.read_one(folder, which)
     if (note := summary.describe_unfinished(folder)) is not None:
         print(f"note: {note}")
+    check_module(config.model, str(folder))
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = decide_embedding(decide_by_target(config, preprocessing.target_kind), preprocessing)
     check_metrics(metrics, "loss", preprocessing.target_kind, config.loss.get("output") != "value")

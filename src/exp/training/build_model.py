@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from exp.config.allowlist import HELD_MODULE
 from exp.config.instantiate import import_target, instantiate, select_accepted
 from exp.config.schema import Config
 from exp.config.user_code import place_of
@@ -14,6 +15,7 @@ from exp.data.memory import available_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.splits import Split
 from exp.errors import ConfigError, as_yaml, format_bytes
+from exp.models.held_module import find
 from exp.models.number_embeddings import Piecewise
 from exp.training.weights import without_weights
 
@@ -21,8 +23,33 @@ from exp.training.weights import without_weights
 _TO_INITIALIZE = 20
 
 
+class MissingModuleError(ConfigError):
+    """A module that came from Python, and is not in this process.
+
+    Attributes:
+        kind: The name of its class.
+    """
+
+    def __init__(self, name: str, folder: str | None) -> None:
+        self.kind = name.partition(":")[0]
+        what = f"model={name}: this module came from Python, as an object, and is in no file"
+        call = "train(model={}(...), ...)" if folder is None else f"load({folder!r}, model={{}}(...))"
+        super().__init__(what, f"{call.format(self.kind)} in Python", key="model.name")
+
+
+def check_module(node: Mapping[str, Any], folder: str | None = None) -> None:
+    """Raise MissingModuleError if the model that `node` describes came from Python, and is not in this process.
+
+    Args:
+        folder: The folder of its run, if there is one.
+    """
+    if node.get("_target_") == HELD_MODULE and find(str(node.get("name"))) is None:
+        raise MissingModuleError(str(node.get("name")), folder)
+
+
 def build_model(config: Config, passed: Mapping[str, Any]) -> nn.Module:
     """Return the model, on the CPU, with parameters drawn from torch's random stream, and with `model_arguments`."""
+    check_module(config.model)
     return instantiate("model", config.model, **passed)
 
 

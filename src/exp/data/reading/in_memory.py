@@ -1,7 +1,5 @@
 """Read the cells of a DataFrame as those of the CSV file that it would be saved to."""
 
-from typing import Any
-
 import numpy as np
 
 from exp.config.overrides import column_override
@@ -74,7 +72,7 @@ def _numbers(cells: Cells) -> Cells:
     is_short = getattr(cells.dtype, "itemsize", 8) < 8 and types.is_float_dtype(cells.dtype)
     if not is_short:
         return import_pandas().Series(cells.to_numpy(dtype=np.float64, na_value=np.nan))
-    own: Any = cells.dtype if isinstance(cells.dtype, np.dtype) else np.float32
+    own = "float32" if types.is_extension_array_dtype(cells.dtype) else str(cells.dtype)
     return import_pandas().Series(cells.to_numpy(dtype=own, na_value=np.nan).astype(str).astype(np.float64))
 
 

@@ -22,7 +22,7 @@ Difference: TypeAlias = tuple[str, str]
 
 
 # Keys that have no influence on the numbers of a run.
-_IGNORED = ("resume",)
+_IGNORED = ("resume", "name", "notes")
 
 
 def find_differences(run: Path, other: Path) -> Iterator[Difference]:

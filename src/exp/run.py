@@ -6,6 +6,7 @@ from itertools import chain
 from exp.config.run_spec import RunSpec
 from exp.data.batches import Position
 from exp.errors import Pruned
+from exp.results import about
 from exp.results.checkpoints import CheckpointSink
 from exp.results.console import ConsoleSink
 from exp.results.initial import describe_initial
@@ -61,7 +62,8 @@ def run(
             with preparation_progress(quiet) as on_progress:
                 experiment = previous.rebuild(spec.config, cache, on_progress)
             events = _after_first_step(_events(spec, experiment, previous, stop_requested, should_prune))
-        known = {**previous.summary, "choices": dict(spec.choices), "overrides": spec.overrides}
+        words = about.with_words(previous.summary, spec.config.name, spec.config.notes)
+        known = {**previous.summary, **words, "choices": dict(spec.choices), "overrides": spec.overrides}
         if previous.initial is not None:
             known["init"] = describe_initial(previous.initial)
         sinks.open(SummarySink(spec.folder, known))

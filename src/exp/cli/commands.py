@@ -36,7 +36,7 @@ from exp.training.interrupts import Terminated
 
 # Modules of `exp` with a function of the same name.
 COMMANDS = (
-    *("ls", "status", "predict", "evaluate", "importance", "calibrate", "export"),
+    *("ls", "tag", "mv", "rm", "status", "predict", "evaluate", "importance", "calibrate", "export"),
     *("best", "refit", "report", "diff", "verify", "cache"),
 )
 

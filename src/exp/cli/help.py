@@ -22,7 +22,6 @@ from exp.errors import ConfigError, as_yaml, nearest
 _USUAL_KEYS = (
     "epochs",
     "optimizer.lr",
-    "optimizer.weight_decay",
     "batching.batch_size",
     "model.hidden",
     "model.dropout",
@@ -38,6 +37,9 @@ _USUAL_KEYS = (
     "sweep.resume",
 )
 _MAX_WIDTH = 100
+
+# Commands that share a row of the screen.
+_ON_ONE_ROW = ("tag", "mv", "rm")
 
 # Groups of Hydra's own that a user sets. Their options are plugins, which have no YAML files.
 _PLUGINS = {
@@ -91,7 +93,10 @@ def _screen(line: CommandLine) -> Iterator[str]:
             yield from _row(f"{name}={keys[name].value or 'VALUE'}", 32, keys[name].clause.partition(";")[0])
     yield "commands"
     for name in COMMANDS:
-        yield from _row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
+        if name not in _ON_ONE_ROW:
+            yield from _row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
+        elif name == _ON_ONE_ROW[0]:
+            yield from _row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
     yield "more: exp --help TOPIC, a group, key or command: exp --help optimizer"
     yield "      --cfg job prints every key; --config-dir DIR adds YAML files; --version"
     yield '      Tab completion: eval "$(exp -sc install=bash)"; also zsh and fish'

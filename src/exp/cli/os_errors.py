@@ -8,7 +8,7 @@ from pathlib import Path
 from exp.errors import ConfigError
 
 # Keys of what exists already: its permissions can be changed. Another key names a place that can be chosen anew.
-_EXISTING = ("run", "other", "resume", "sweep.resume", "data", "dataset.path")
+_EXISTING = ("run", "runs", "other", "resume", "sweep.resume", "data", "dataset.path")
 
 
 def explain_os_error(error: OSError, given: Mapping[str, str], default: str) -> ConfigError:

@@ -79,6 +79,8 @@ class Config:
     resume: str | None
     sweep: SweepConfig
     init: str | None = None  # folders of older runs do not have these
+    name: str | None = None
+    notes: str | None = None
     metrics: Any = ()  # a name or names
     metric: str = "loss"
     folds: int | None = None

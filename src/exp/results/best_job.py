@@ -32,8 +32,8 @@ from exp.results.run_folder import (
 from exp.results.sweep_csv import Row
 from exp.results.ties import find_ties
 
-# The keys of a cross-validation, which a run on its own does not have.
-_OF_FOLDS = ("folds", "fold_repeats", "fold")
+# The keys of a cross-validation, which a run on its own does not have, and those that describe the sweep.
+_OF_SWEEP = ("folds", "fold_repeats", "fold", "name", "notes")
 
 # Jobs that are listed by name.
 _MAX_NAMES = 10
@@ -105,7 +105,7 @@ class BestChoice:
         except HydraException as error:
             what = f"{job / OVERRIDES}: {str(error).partition(chr(10))[0]}"
             raise ConfigError(what, "a new sweep: another version wrote this one") from error
-        left_out = {*_OF_FOLDS, *self.repeated}
+        left_out = {*_OF_SWEEP, *self.repeated}
         kept = [word for word in read_overrides(job) if override_key(word) not in left_out]
         if read_config(job).get("folds") is None or compose_config(kept, self.config_dir[1:]).folds is None:
             return kept

@@ -10,6 +10,7 @@ from exp.config.compose import override_key
 from exp.config.former_names import rename_overrides
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json
+from exp.results.about import read_tags
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.run_folder import is_sweep, read_overrides
@@ -77,12 +78,6 @@ def read_listed(folder: Path) -> Listed:
 def read_listed_jobs(sweep: Path) -> list[Listed]:
     """Read the jobs of a sweep that have begun."""
     return [replace(_read_run(job), kind="job") for job in job_folders(sweep)]
-
-
-def read_tags(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the tags in the content of a summary.json or sweep.json, without what is no text."""
-    tags: object = content.get("tags")
-    return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()  # pyright: ignore[reportUnknownVariableType]
 
 
 def _read_run(folder: Path) -> Listed:

@@ -46,7 +46,7 @@ def metric_columns(rows: Iterable[Row]) -> list[str]:
 def find_varied_columns(rows: Iterable[Row]) -> list[str]:
     """Return the columns of choices in which the jobs differ, in the order of the command line."""
     rows = list(rows)
-    own = (*OWN, "figures")
+    own = (*OWN, "figures", "name", "notes")
     columns = dict.fromkeys(column for row in rows for column in row if column not in own and not is_metric(column))
     return [column for column in columns if len({str(row.get(column, "")) for row in rows}) > 1]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The types that other modules rely on.
 _EXPECTED_TYPES = {
+    "about": dict,
     "environment": dict,
     "process": dict,
     "choices": dict,

@@ -10,7 +10,7 @@ from exp.results.heartbeat import is_own
 from exp.results.run_folder import SWEEP_MANIFEST
 
 # The types that other modules rely on.
-_EXPECTED_TYPES = {"folders": dict, "varied": list, "jobs": int, "process": dict}
+_EXPECTED_TYPES = {"about": dict, "folders": dict, "varied": list, "jobs": int, "process": dict}
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from exp.config.validation import validate
 from exp.sweeps.hydra_files import HydraFileTemplate
 
 # Keys that do not change the numbers of a run.
-_NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch")
+_NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch", "name", "notes")
 
 
 class InvalidJob(Exception):  # noqa: N818  # carries an error

@@ -132,6 +132,7 @@ class Manifest:
             self.folders = _compute_keys(folder, self.folders.values())
         self._base: dict[str, Any] = content.get("config", {})
         self._varied: list[str] = content.get("varied", [])
+        self._about: dict[str, Any] = {name: content[name] for name in ("about",) if name in content}
         self._planned: int | None = None
         self._process = describe_process()
         self._next_write = 0.0
@@ -203,7 +204,7 @@ class Manifest:
     def _write(self) -> None:
         content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
         content |= {"jobs": self._planned} if self._planned is not None else {}
-        content |= {"process": self._process}
+        content |= {"process": self._process, **self._about}
         with replacement(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 

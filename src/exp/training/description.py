@@ -18,6 +18,7 @@ from exp.training.precision import describe_precision
 # Keys that do not change the model.
 _NOT_HYPERPARAMETERS = (
     *("log_every", "eval_every", "save_every", "figures", "watch", "engine", "threads", "device.name"),
+    *("name", "notes"),
 )
 
 

@@ -1,0 +1,65 @@
+"""What a person said of a run or sweep: its name= and notes=, and its tags. Nothing that is computed depends on them.
+
+They are in `about` of summary.json; the tags of a sweep are in `about` of sweep.json. Its jobs have its name and notes.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from exp.errors import ConfigError
+from exp.results.atomic import replacement
+from exp.results.run_folder import SUMMARY, SWEEP_MANIFEST, is_sweep
+
+# A filter separates values by commas, and a shell words by spaces.
+_TAG = re.compile(r"[^\W_-][\w.-]*")
+
+
+def with_words(content: Mapping[str, Any], name: str | None, notes: str | None) -> dict[str, Any]:
+    """Return `about` of a run that begins or is resumed: with its name= and notes=, and the tags in `content`."""
+    return {"about": {"name": name, "notes": notes, "tags": list(read_tags(content))}}
+
+
+def read_tags(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the tags in the content of a summary.json or sweep.json, without what is no text."""
+    about: object = content.get("about")
+    tags: object = cast("dict[str, object]", about).get("tags") if isinstance(about, dict) else None
+    return tuple(tag for tag in cast("list[object]", tags) if isinstance(tag, str)) if isinstance(tags, list) else ()
+
+
+def check_tag(tag: str) -> None:
+    """Raise ConfigError unless `tag` is one word."""
+    if _TAG.fullmatch(tag) is None:
+        meant = re.sub(r"[^\w.-]+", "-", tag).strip("-_.") or "paper"
+        raise ConfigError(f"'{tag}' is no tag: a word of letters, digits, . _ and -, that begins with one", meant)
+
+
+def write_tags(folder: Path, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """Add and remove tags of the run or sweep in `folder`, which must not run; return those that it has then.
+
+    Raises:
+        ConfigError: Its file is missing or damaged, or it does not have a tag that is to be removed.
+    """
+    path = folder / (SWEEP_MANIFEST if is_sweep(folder) else SUMMARY)
+    try:
+        read: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        read = None
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path} is missing or damaged, so there is no place for a tag", "a run that began")
+    content = cast("dict[str, Any]", read)
+    before = read_tags(content)
+    if unknown := [tag for tag in removed if tag not in before]:
+        has = f"it has {', '.join(before)}" if before else "it has none"
+        raise ConfigError(f"{folder} has no tag {', '.join(unknown)}: {has}", "one of its tags")
+    tags = [tag for tag in dict.fromkeys([*before, *added]) if tag not in removed]
+    about: Any = content.get("about")
+    content["about"] = {**(about if isinstance(about, dict) else {}), "tags": tags}
+    times = folder.stat()  # the newest folder is that of the latest run
+    with replacement(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1 if is_sweep(folder) else 2) + "\n", encoding="utf-8")
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return tuple(tags)

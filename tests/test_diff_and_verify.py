@@ -69,7 +69,7 @@ def test_diff_shows_where_two_runs_differ(runs: Path, other: str, said: list[str
 @pytest.mark.parametrize(
     ("module", "words", "said"),
     [
-        ("diff", ["a"], "diff takes RUN OTHER\n  try: python -m exp diff a OTHER"),
+        ("diff", ["a"], "diff takes RUN OTHER --json\n  try: python -m exp diff a OTHER"),
         ("diff", ["a", "nowhere"], "nowhere does not contain a run"),
         ("verify", ["a"], "s, too short to be killed during training\n  try: a longer run, which you can verify: "),
         ("verify", ["resume=nowhere"], "nowhere does not contain a run"),

@@ -1,7 +1,7 @@
 """`exp --help` fits one screen and lists every group and option, `--help TOPIC` explains one; `--version` is exp's."""
 
-import subprocess
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 

@@ -1,0 +1,106 @@
+"""Which of two runs is better on the same rows, and whether that is noise; the last lines of `exp diff`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import forking
+import numpy as np
+import pytest
+from scipy import stats
+
+from exp.diff import describe_comparison
+from exp.errors import DataError
+from exp.reports.paired import PairedComparison, compare_models
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name, *words in (
+        ("slow", "dataset=iris", "optimizer.lr=0.001"),
+        ("fast", "dataset=iris", "optimizer.lr=0.1"),
+        ("hits", "dataset=iris", "optimizer.lr=0.1", "metric=accuracy"),
+        ("other_rows", "dataset=iris", "seed=1"),
+        ("numbers", "dataset=diabetes", "metric=rmse"),
+        ("mean", "dataset=diabetes", "metric=rmse", "optimizer.lr=0.0001"),
+    ):
+        done = forking.run("exp", [*words, "epochs=3", "figures=false", f"hydra.run.dir={name}"], folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def predictions(folder: Path, name: str) -> Any:
+    """Predictions or probabilities of the test rows, and their targets, by the public functions."""
+    from exp import load
+
+    trained = load(folder / name).trained
+    split = trained.split("test")
+    columns = trained.columns_of(trained.outputs_of(split))
+    return columns, split
+
+
+def test_the_test_is_scipys_over_the_losses_of_the_test_rows(runs: Path):
+    found = compare_models(runs / "slow", runs / "fast")
+    losses = []
+    for name in ("slow", "fast"):
+        columns, split = predictions(runs, name)
+        table = np.array([values for key, values in columns.items() if key.startswith("probability")]).T
+        losses.append(-np.log(table[np.arange(len(table)), split.y.numpy().astype(int)]))
+    expected = stats.ttest_rel(losses[1], losses[0])
+    interval = expected.confidence_interval(0.95)
+    assert (found.split, found.rows, found.measure, found.better) == ("test", 30, "loss", 1)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-3)
+    assert found.interval == pytest.approx((interval.low, interval.high), rel=1e-4)
+    final = [json.loads((runs / name / "summary.json").read_text())["final"]["test"] for name in ("slow", "fast")]
+    assert found.values == pytest.approx([one["loss"] for one in final], rel=1e-5)
+    assert not found.is_noise
+
+
+def test_runs_whose_metrics_differ_are_compared_by_their_hits(runs: Path):
+    found = compare_models(runs / "hits", runs / "slow")
+    final = [json.loads((runs / name / "summary.json").read_text())["final"]["test"] for name in ("hits", "slow")]
+    assert found.measure == "accuracy"
+    assert found.values == pytest.approx([one["accuracy"] for one in final])
+    assert found.better == 0
+
+
+def test_numbers_are_compared_by_their_squared_errors(runs: Path):
+    found = compare_models(runs / "numbers", runs / "mean")
+    final = [json.loads((runs / name / "summary.json").read_text())["final"]["test"] for name in ("numbers", "mean")]
+    assert found.measure == "squared error"
+    assert np.sqrt(found.values) == pytest.approx([one["rmse"] for one in final], rel=1e-5)
+
+
+def test_equal_models_are_neither_better(runs: Path):
+    found = compare_models(runs / "fast", runs / "fast")
+    assert (found.better, found.interval, found.p, found.is_noise) == (None, None, None, True)
+    assert describe_comparison(found, ("a", "b")).startswith("neither: loss of 30 test rows: ")
+
+
+def test_other_rows_are_not_compared(runs: Path):
+    with pytest.raises(DataError, match="their test rows are not the same ones"):
+        compare_models(runs / "fast", runs / "other_rows")
+    done = forking.run("exp", ["diff", "fast", "other_rows"], runs)
+    assert done.returncode == 1
+    assert done.stdout.endswith("better     not known: their test rows are not the same ones\n")
+
+
+def test_diff_ends_with_the_final_metrics_and_what_is_better(runs: Path):
+    done = forking.run("exp", ["diff", "slow", "fast", "--json"], runs)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["identical"], found["comparison"]["better"]) == (1, False, "fast")
+    final = [json.loads((runs / name / "summary.json").read_text())["final"] for name in ("slow", "fast")]
+    assert found["final"]["val"]["accuracy"] == [one["val"]["accuracy"] for one in final]
+    text = forking.run("exp", ["diff", "slow", "fast"], runs).stdout.splitlines()
+    assert text[-1].startswith("better     fast, by the loss of 30 test rows: ")
+    assert "is more than noise (paired t-test over the rows, p = " in text[-1]
+    assert any(line.split()[:2] == ["test", "accuracy"] for line in text)
+
+
+@pytest.mark.parametrize(("values", "interval"), [((0.5, 0.75), (0.125, 0.375)), ((0.75, 0.5), (-0.375, -0.125))])
+def test_the_difference_is_told_as_an_advantage(values: tuple[float, float], interval: tuple[float, float]):
+    found = PairedComparison("test", 8, "accuracy", values, int(values[1] > values[0]), interval, 0.2)
+    sentence = describe_comparison(found, ("a", "b"))
+    assert "75.00 % against 50.00 %" in sentence
+    assert "the difference of 25 points (95 % interval 12.5 to 37.5) may be noise" in sentence

@@ -151,6 +151,6 @@ def test_the_callers_garbage_collector_is_unchanged(is_enabled: bool):
 
 
 def test_the_package_lists_its_names():
-    assert set(package.__all__) == {"Result", "SweepResult", "load", "sweep", "train"}
+    assert set(package.__all__) == {"ExpClassifier", "ExpRegressor", "Result", "SweepResult", "load", "sweep", "train"}
     with pytest.raises(AttributeError, match="no attribute 'tran'"):
         _ = package.tran

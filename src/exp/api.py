@@ -62,7 +62,7 @@ def train(*arguments: Any, **values: Any) -> Result:
         ExpError: The command is wrong, or the run failed; its `fix` says what to type.
     """
     objects = split_objects(arguments, values)
-    return Result(_run_and_load(to_overrides("train", objects.overrides, objects.values)), held=objects.held)
+    return Result(run_and_load(to_overrides("train", objects.overrides, objects.values)), held=objects.held)
 
 
 @overload
@@ -94,7 +94,7 @@ def sweep(*arguments: Any, **values: Any) -> SweepResult:
     words = to_overrides("sweep", objects.overrides, objects.values)
     if objects.held and not any(word.startswith("sweep.workers=") for word in words):
         words.append("sweep.workers=0")
-    return SweepResult(_run_and_load(["-m", *words]), held=objects.held)
+    return SweepResult(run_and_load(["-m", *words]), held=objects.held)
 
 
 def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: nn.Module | None = None) -> Result:
@@ -117,17 +117,18 @@ def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: n
     return Result(job, moved, checkpoint, () if model is None else (hold_module(model, job).held,))
 
 
-def _run_and_load(arguments: list[str]) -> Path:
+def run_and_load(arguments: list[str], quiet: bool = False) -> Path:
+    """Return the folder of the run or sweep of a command line. `quiet` prints nothing."""
     try:
-        return _run(arguments)
+        return _run(arguments, quiet)
     except CommandError as error:
         error.fix, error.printed = in_python(error.fix), in_python(error.printed)
         raise
 
 
-def _run(arguments: list[str]) -> Path:
+def _run(arguments: list[str], quiet: bool) -> Path:
     with isolated_state():
-        completed = train_or_sweep(arguments)
+        completed = train_or_sweep(arguments, quiet)
     if completed.folder is None or (completed.exit_code and "-m" not in arguments):
         raise SystemExit(completed.exit_code)
     return completed.folder.absolute()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -67,15 +67,19 @@ class Completed(NamedTuple):
     exit_code: int = 0
 
 
-def train_or_sweep(arguments: Sequence[str]) -> Completed:
-    """Train or sweep as the arguments say. CommandError if the command is wrong or its run fails."""
+def train_or_sweep(arguments: Sequence[str], quiet: bool = False) -> Completed:
+    """Train or sweep as the arguments say; `quiet` prints nothing of a run.
+
+    Raises:
+        CommandError: The command is wrong, or its run failed.
+    """
     try:
-        return _train_or_sweep(arguments)
+        return _train_or_sweep(arguments, quiet_job if quiet else job)
     except Detach as detach:
         return Completed(detach.folder, start_detached(arguments, detach.folder))
 
 
-def _train_or_sweep(arguments: Sequence[str]) -> Completed:
+def _train_or_sweep(arguments: Sequence[str], job: TaskFunction) -> Completed:
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
     with own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:
@@ -89,7 +93,7 @@ def _train_or_sweep(arguments: Sequence[str]) -> Completed:
             allowlist.add_to_path(line.config_dir)
             if line.trains_in_workers:
                 start_worker_early(shares_cores=line.override_of("sweep.workers") is not None)
-            return _run_hydra(line)
+            return _run_hydra(line, job)
         except AlreadyFinished as finished:
             print(f"exp: {finished}")
             return Completed(finished.folder)
@@ -113,7 +117,7 @@ def _information(line: CommandLine) -> str | None:
     return version_text() if "--version" in line.flags else None
 
 
-def _run_hydra(line: CommandLine) -> Completed:
+def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
     try:
         with restored_unless_begun(line.resumed):
             run_application(job, line.namespace())
@@ -122,7 +126,7 @@ def _run_hydra(line: CommandLine) -> Completed:
     return Completed(output_folder())
 
 
-def job(cfg: DictConfig) -> float:
+def job(cfg: DictConfig, quiet: bool = False) -> float:
     """Train one run, and return what a search minimizes or maximizes: its `sweep.metric`, NaN if it failed."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
@@ -132,7 +136,10 @@ def job(cfg: DictConfig) -> float:
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
         typed = list(hydra.overrides.task)
-        run(RunSpec(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed))
+        run(
+            RunSpec(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed),
+            quiet=quiet,
+        )
         metric = sweep_metric(cfg, HydraConfig.instance().cfg)
         return sweep_csv.metric_value(sweep_csv.read_row(folder), metric)
     except Exception as error:
@@ -144,6 +151,11 @@ def job(cfg: DictConfig) -> float:
         if isinstance(error, ExpError):
             raise Abort(error, folder) from error
         raise
+
+
+def quiet_job(cfg: DictConfig) -> float:
+    """Train one run as `job` does, and print nothing."""
+    return job(cfg, quiet=True)
 
 
 # exp.sweeps.launcher trains it in exp's own workers.

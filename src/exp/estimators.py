@@ -1,0 +1,123 @@
+"""Estimators of scikit-learn that train one run: for Pipeline, cross_val_score and GridSearchCV."""
+
+# scikit-learn has no types.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from exp.base_estimator import BaseExpEstimator
+from exp.data.frame import FrameLike, import_pandas
+from exp.data.reading.gaps import EMPTY_WORDS
+
+# A class that a table has by this name, whatever else its column holds.
+_PLAIN_NAME = re.compile(r"[^\W\d_]\w+")
+
+
+class ExpRegressor(RegressorMixin, BaseExpEstimator):
+    """A network for one or several numbers."""
+
+    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+        """Train on rows X [N, F] and their numbers y [N] or [N, K]. A DataFrame may have words, dates and gaps.
+
+        Raises:
+            ValueError: The rows or a parameter are wrong; the message says what is right.
+        """
+        x, given = self._check_rows(X, _needed(self, y), reset=True)
+        values = np.asarray(given, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("y has NaN or infinite values")
+        self._is_flat = values.ndim == 1
+        if not hasattr(x, "columns"):
+            return self._fit((x, values), x)
+        columns = values.reshape(len(values), -1)
+        names = [_free_name(f"{_name_of(y)}{n or ''}", x) for n in range(columns.shape[1])]
+        target = import_pandas().DataFrame(dict(zip(names, columns.T, strict=True)))
+        return self._fit((x, target), x, dataset__task="regression")
+
+    def predict(self, X: FrameLike | ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+        """Return numbers [N], or [N, K] if `fit` had several."""
+        values = np.stack([values.astype(np.float64) for values in self._predict(X).values()], axis=1)
+        return values[:, 0] if self._is_flat else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags: Any = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class ExpClassifier(ClassifierMixin, BaseExpEstimator):
+    """A network for classes of any labels."""
+
+    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+        """Train on rows X [N, F] and their labels y [N]. A DataFrame may have words, dates and gaps.
+
+        Raises:
+            ValueError: The rows or a parameter are wrong; the message says what is right.
+        """
+        x, given = self._check_rows(X, _needed(self, y), reset=True)
+        labels = column_or_1d(given, warn=True)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class, {self.classes_[0]!r}: give rows of at least two classes")
+        names = _class_names(self.classes_.tolist())
+        share = self.validation_fraction or 0
+        counts = np.bincount(codes)
+        of_task = {"dataset__stratify": True} if counts.min() * share >= 1 else dict[str, Any]()
+        if not hasattr(x, "columns"):
+            return self._fit(_Named(x, codes, names), x, **of_task)
+        target = import_pandas().Series(np.array(names)[codes], name=_free_name(_name_of(y), x))
+        return self._fit((x, target), x, dataset__task="classes", **of_task)
+
+    def predict_proba(self, X: FrameLike | ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+        """Return the probability [N, K] of each of `classes_`."""
+        columns = self._predict(X)  # which checks that it is fitted
+        names = [f"probability {name}" for name in _class_names(self.classes_.tolist())]
+        probabilities = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+    def predict(self, X: FrameLike | ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """Return the label [N] of the predicted class of each row."""
+        predicted = self._predict(X)["prediction"]
+        places = {name: place for place, name in enumerate(_class_names(self.classes_.tolist()))}
+        return self.classes_[[places[str(name)] for name in predicted]]
+
+
+class _Named:
+    """Arrays with the names of the classes, as a Bunch has them."""
+
+    def __init__(self, x: Any, codes: NDArray[np.int64], names: Sequence[str]) -> None:
+        self.data, self.target, self.target_names = x, codes, np.array(names)
+
+
+def _needed(estimator: BaseEstimator, y: Any) -> Any:
+    if y is None:
+        raise ValueError(f"requires y to be passed, but the target y is None: {type(estimator).__name__}().fit(X, y)")
+    return y
+
+
+def _name_of(y: Any) -> str:
+    return str(getattr(y, "name", None) or "target")
+
+
+def _free_name(name: str, frame: Any) -> str:
+    """Return the name, or a longer one that no column has."""
+    while name in map(str, frame.columns):
+        name += "_"
+    return name
+
+
+def _class_names(labels: Sequence[Any]) -> list[str]:
+    """Return a name for each class that a table has whatever the labels are: the label itself if it can be one."""
+    names = [str(label) for label in labels]
+    is_plain = all(isinstance(label, int) or _PLAIN_NAME.fullmatch(str(label)) for label in labels)
+    is_plain &= len(set(names)) == len(names) and not set(names) & set(EMPTY_WORDS)
+    return names if is_plain else [f"{place}: {name!r}" for place, name in enumerate(names)]

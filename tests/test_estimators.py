@@ -1,0 +1,167 @@
+"""Estimators of scikit-learn: they pass its checks, and train the runs that `train` does."""
+
+import pickle
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
+from torch import nn
+
+from exp import ExpClassifier, ExpRegressor, load, train
+
+QUICK = {"model": "linear", "epochs": 3, "random_state": 0}
+IRIS = load_iris(return_X_y=True)
+
+# Those of scikit-learn's checks that take less than half a second each; a few of each kind.
+FAST = set(
+    "check_no_attributes_set_in_init check_get_params_invariance check_set_params check_estimators_pickle "
+    "check_estimator_cloneable check_parameters_default_constructible check_n_features_in_after_fitting "
+    "check_fit2d_1sample check_dict_unchanged check_regressor_multioutput check_classifiers_one_label".split()
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [ExpClassifier, ExpRegressor])
+def test_it_passes_the_checks_of_scikit_learn(kind):
+    done = check_estimator(kind(), on_skip=None)
+    others = {one["check_name"] for one in done if one["status"] != "passed"}
+    assert len(done) > 50
+    assert others <= {"check_array_api_input"}  # which needs SCIPY_ARRAY_API
+
+
+@pytest.mark.parametrize("kind", [ExpClassifier, ExpRegressor])
+def test_it_passes_some_checks_of_scikit_learn(kind):
+    passed = 0
+    for estimator, check in estimator_checks_generator(kind(**QUICK)):
+        if check.func.__name__ in FAST:
+            check(estimator)
+            passed += 1
+    assert passed >= 8
+
+
+def test_a_pipeline_is_searched_and_cross_validated():
+    line = make_pipeline(StandardScaler(), ExpClassifier(**QUICK, optimizer__lr=0.5))
+    grid = GridSearchCV(line, {"expclassifier__optimizer__lr": [1e-7, 0.1]}, cv=2).fit(*IRIS)
+    assert grid.best_params_ == {"expclassifier__optimizer__lr": 0.1}
+    assert grid.best_score_ > 0.8
+    assert grid.best_estimator_[-1].trained_.config.optimizer["lr"] == 0.1
+    one, other = (cross_val_score(ExpClassifier(**QUICK), *IRIS, cv=2) for _ in range(2))
+    assert one.tolist() == other.tolist()
+    assert list(Path().iterdir()) == [Path("temporary")]  # nothing is written here
+    assert list(Path("temporary").iterdir()) == []
+
+
+def table(count: int = 90) -> tuple[pd.DataFrame, pd.Series]:
+    random = np.random.default_rng(0)
+    x = pd.DataFrame({"size": random.normal(60, 9, count), "city": random.choice(["Bonn", "Ulm", None], count)})
+    x.loc[3, "size"] = np.nan
+    return x, pd.Series(x["size"].fillna(60) * 3 + 7, name="price")
+
+
+def test_a_fit_is_the_run_of_train(tmp_path: Path):
+    x, y = table()
+    model = ExpRegressor(epochs=2, random_state=3, folder=tmp_path / "runs").fit(x, y)
+    words = ["dataset.split=[0.8,0.2,0]", "dataset.task=regression", "epochs=2", "seed=3", "figures=false"]
+    result = train((x, y), *words)
+    assert model.summary_["final"] == result.final
+    assert model.history_["loss"].tolist() == result.metrics["loss"].tolist()
+    assert model.predict(x).tolist() == result.predict(x)["prediction"].tolist()
+    assert model.result_.folder.is_relative_to(tmp_path / "runs")
+    assert load(model.result_.folder).final == result.final
+    assert model.seed_ == 3
+    several = ExpRegressor(**QUICK).fit(x, pd.DataFrame({"a": y, "b": -y}))
+    assert several.predict(x).shape == (90, 2)
+
+    diabetes = load_diabetes(return_X_y=True)
+    by_arrays = ExpRegressor(epochs=2, random_state=3).fit(*diabetes)
+    words = ["model=tabm_small", "optimizer=tabular_adamw", "dataset.split=[0.8,0.2,0]", "epochs=2", "seed=3"]
+    result = train(diabetes, *words, figures=False)
+    assert by_arrays.summary_["final"] == result.final
+    assert by_arrays.result_ is None
+
+
+@pytest.mark.parametrize("as_frame", [True, False])
+@pytest.mark.parametrize("labels", [["no", "yes"], ["", "NA"], [1.0, 2.0], [False, True], [9, 10], ["1", "01", "1.0"]])
+def test_classes_may_have_any_labels(labels: list[object], as_frame: bool):
+    random = np.random.default_rng(0)
+    codes = random.integers(0, len(labels), 90)
+    x = np.stack([codes + random.normal(0, 0.1, 90), random.normal(size=90)], axis=1)
+    given = pd.DataFrame(x, columns=["a", "target"]) if as_frame else x
+    y = np.array(labels)[codes]
+    model = ExpClassifier(**{**QUICK, "epochs": 40}, optimizer__lr=0.1).fit(given, y)
+    assert model.classes_.tolist() == sorted(labels)
+    assert np.mean(model.predict(given) == y) > 0.95
+    probabilities = model.predict_proba(given)
+    assert np.allclose(probabilities.sum(1), 1)
+    assert (model.classes_[probabilities.argmax(1)] == model.predict(given)).all()
+    again = pickle.loads(pickle.dumps(model))
+    assert again.predict_proba(given).tolist() == probabilities.tolist()
+
+
+def test_parameters_are_keys_of_exp():
+    model = ExpClassifier(model="mlp", model__hidden=(5, 4), early_stopping__patience=7, ema=0.9, epochs=2)
+    copied = clone(model)
+    assert copied.get_params()["model__hidden"] == (5, 4)
+    copied.set_params(model__hidden=[6], random_state=np.random.RandomState(0), epochs=1).fit(*IRIS)
+    config = copied.trained_.config
+    assert (config.model["hidden"], config.early_stopping.patience, config.ema, config.epochs) == ([6], 7, 0.9, 1)
+    assert copied.seed_ == np.random.RandomState(0).randint(2**31 - 1)
+    assert "verbose=0" not in repr(model)
+    assert "model__hidden" in repr(model.get_params())
+    with pytest.raises(ValueError, match=r"optimizer__lrr: .*\n  try: optimizer__lr=0.1"):
+        ExpClassifier(optimizer__lrr=0.1).fit(*IRIS)
+    with pytest.raises(ValueError, match="epochs must be"):
+        ExpClassifier(epochs=-1).fit(*IRIS)
+
+
+def test_a_module_is_copied_for_each_fit():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    before = net[0].weight.clone()
+    model = ExpClassifier(net, epochs=20, optimizer__lr=0.01, random_state=0)
+    assert cross_val_score(model, *IRIS, cv=2).mean() > 0.8
+    assert torch.equal(net[0].weight, before)
+
+
+def test_without_validation_rows_all_rows_are_trained_on():
+    model = ExpRegressor(**QUICK, validation_fraction=0).fit(*load_diabetes(return_X_y=True))
+    assert model.summary_["rows"] == {"train": 442}
+
+
+def test_it_is_silent_unless_asked(capsys: pytest.CaptureFixture[str]):
+    ExpClassifier(**QUICK).fit(*IRIS).predict(IRIS[0])
+    assert capsys.readouterr().out == ""
+    ExpClassifier(**QUICK, verbose=1).fit(*IRIS)
+    assert "steps, evaluations included" in capsys.readouterr().out
+
+
+def test_new_rows_need_the_columns_of_fit():
+    x, y = table()
+    model = ExpRegressor(**QUICK).fit(x, y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(x[["city"]])
+    assert np.isfinite(model.predict(x.assign(city="Mars"))).all()
+
+
+@pytest.mark.slow
+def test_scikit_learn_is_imported_only_for_estimators(tmp_path: Path):
+    code = "import sys; from exp import train; assert 'sklearn' not in sys.modules; from exp import ExpClassifier"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -147,7 +147,7 @@ class TrainedModel:
             raise DataError(f"the rows differ from those that {self.folder} was trained on: {how}", "the original rows")
         for key, path in self.moved.items():
             print(describe_moved(f"{key}={path}"))
-        experiment.learner.set_state(self.state)
+        experiment.learner.set_parameters(self.state)
         return experiment
 
     def read(self, data: str, keep_rows: bool = False) -> Table:

@@ -105,7 +105,10 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The live state. It is valid until the next event is requested: copy what you keep."""
+    """The live state; of the `best` parameters, only these and what they belong to.
+
+    It is valid until the next event is requested: copy what you keep.
+    """
 
     at: Position
     state: State

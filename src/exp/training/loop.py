@@ -72,7 +72,7 @@ class Training:
                 yield from _trained(self._take_logged())
             stopping = self._stop_requested()
             if self._should_save() or stopping:
-                yield self._snapshot(best=False)
+                yield self._snapshot()
                 self._learner.step.check_again()
                 self._saved_at = time.monotonic()
             if stopping:
@@ -137,9 +137,10 @@ class Training:
         improved = self._state.record_validation(value, self._plan.min_delta, is_up, self._plan.on_tie)
         yield Evaluated(self._at(), "val", metrics, improved)
         if improved:
+            parameters = self._learner.get_parameters()
             if self._plan.restore_best:
-                self._best = copy_tensors(self._learner.get_parameters())
-            yield self._snapshot(best=True)
+                self._best = copy_tensors(parameters)
+            yield Snapshot(self._at(), {**parameters, **self._describe_progress()}, best=True)
         if self._plan.watch:
             yield from self._histograms()
 
@@ -173,17 +174,21 @@ class Training:
         if len(self._data.test):
             yield Evaluated(at, "test", self._learner.evaluate(self._data.test), restored=restored)
 
-    def _snapshot(self, best: bool) -> Snapshot:
+    def _snapshot(self) -> Snapshot:
+        """Return all that the rest of the run depends on."""
         state = {
             **self._learner.get_state(),
-            "progress": self._state.to_dict(),
+            **self._describe_progress(),
             "random": self._random_state(),
             "epoch_began": self._stream.epoch_rng_state,
-            "data": self._data.fingerprint,
-            "preprocessing": self._preprocessing,
-            **({"best": self._best} if self._best is not None and not best else {}),
+            **({} if self._best is None else {"best": self._best}),
         }
-        return Snapshot(self._at(), state, best)
+        return Snapshot(self._at(), state, best=False)
+
+    def _describe_progress(self) -> State:
+        """Return what a reader of parameters must know about them."""
+        data, preprocessing = self._data.fingerprint, self._preprocessing
+        return {"progress": self._state.to_dict(), "data": data, "preprocessing": preprocessing}
 
     def _random_state(self) -> State:
         """Return the states of torch's random streams, and those of NumPy and Python if the user's code may draw."""

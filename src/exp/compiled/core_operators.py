@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from exp.compiled.layer_rules import LAYER_RULES
-from exp.compiled.loss_rules import LOSS_RULES
-from exp.compiled.operator_rules import RULES, TYPES, cast
+from exp.compiled.norm_rules import NORM_RULES
+from exp.compiled.pointwise_rules import POINTWISE, TYPES, cast
 from exp.compiled.recording import Recording
+from exp.compiled.tensor_rules import TENSOR_RULES
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
 from exp.engine.trace import OpCall, flatten, storage_id
 
-_RULES = {**RULES, **LAYER_RULES, **LOSS_RULES}
+_RULES = {**POINTWISE, **TENSOR_RULES, **NORM_RULES}
 
 # Operators whose floats decide which computation it is. Those of the others are arguments of the compiled step.
 _LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm")

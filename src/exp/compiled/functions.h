@@ -21,18 +21,10 @@ ALWAYS uint32_t as_bits(float x) {
 ALWAYS int64_t nearest_index(int64_t index, int64_t size) { return index < 0 ? 0 : index >= size ? size - 1 : index; }
 ALWAYS int is_index(int64_t index, int64_t size) { return (index >= 0) & (index < size); }
 
-/* Both values are computed, so that nothing depends on a branch. */
-ALWAYS float f_where(int condition, float a, float b) { return condition ? a : b; }
-ALWAYS int64_t l_where(int condition, int64_t a, int64_t b) { return condition ? a : b; }
-ALWAYS float f_maximum(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
-ALWAYS float f_minimum(float a, float b) { return ((a < b) | (a != a)) ? a : b; }
+ALWAYS float float_maximum(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
+ALWAYS int64_t long_maximum(int64_t a, int64_t b) { return a > b ? a : b; }
 ALWAYS float f_abs(float x) { return fabsf(x); }
 ALWAYS float f_sqrt(float x) { return sqrtf(x); }
-ALWAYS float f_sign(float x) { return (float)((x > 0) - (x < 0)); }
-ALWAYS int64_t l_maximum(int64_t a, int64_t b) { return a > b ? a : b; }
-ALWAYS int64_t l_minimum(int64_t a, int64_t b) { return a < b ? a : b; }
-ALWAYS int64_t l_abs(int64_t x) { return x < 0 ? -x : x; }
-ALWAYS int64_t l_sign(int64_t x) { return (x > 0) - (x < 0); }
 
 /* The polynomials below are minimax fits; the functions are exact to 1 to 3 units in the last place. */
 

@@ -1,35 +1,33 @@
-"""Pass 2: turn values into kernels. Values that several kernels need are stored, the others become part of one."""
+"""Pass 2: turn values into kernels in C. Values that several kernels need are stored, the others are part of one."""
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from exp.compiled.indices import broadcast_index, element, identity, is_squeeze, viewed_index, whole
-from exp.compiled.loops import Assign, Kernel, kernel, merge_loops, nest, order_loops
-from exp.compiled.products import MANY, product_kernel
-from exp.compiled.scalars import (
-    DOUBLE,
-    Apply,
-    Array,
-    Buffer,
-    Index,
-    Literal,
-    Load,
-    Local,
-    Position,
-    Scalar,
-    Slot,
-    at,
-    contiguous_strides,
-)
+import torch
+
+from exp.compiled.arrays import FIRST, Array, Buffer, Index, identity, is_squeeze, viewed_index
+from exp.compiled.elements import Elements
+from exp.compiled.loops import Loops, merge_loops
 from exp.compiled.storage import choose_stored, sort_values
-from exp.compiled.values import BOOL, ELEMENTWISE, FLOAT, LONG, VIEWS, Value
+from exp.compiled.sums import Term, sum_terms
+from exp.compiled.values import VIEWS, Value
 
-# Sums of at most so many elements are one expression, and innermost loops of at most so many are unrolled.
-_MAX_TERMS = 8
+# Iterations of an innermost loop up to which it is unrolled.
 _MAX_UNROLLED = 4
 
-# At most so many sums are computed at a time, in variables of a kernel.
-_MAX_VARIABLES = 16
+# Multiplications from which on tiles are faster than loops, and the BLAS than tiles: with one thread, and with several.
+_MIN_TILED, _MIN_BLAS, _MIN_BLAS_OF_THREADS = 2**10, 2**27, 2**20
+_MIN_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One function of C; the title says what it computes."""
+
+    title: str
+    lines: list[str]
+    reads: Collection[Buffer]
+    writes: Collection[Buffer]
 
 
 class Kernels:
@@ -53,162 +51,147 @@ class Kernels:
             if value in stored:
                 self.array(value)
 
-    def array(self, value: Value, copies: Collection[Buffer] = ()) -> Array:
-        """Return where the value is, storing it if it is not stored, or is a view of one of the buffers `copies`."""
+    def array(self, value: Value) -> Array:
+        """Return where the value is, storing it if it is not stored."""
         if value not in self._arrays:
             if value.operator == "input":
-                self._arrays[value] = whole(self._inputs[int(value.numbers[0])], value.shape)
+                self._arrays[value] = Array.whole(self._inputs[int(value.numbers[0])], value.shape)
             else:
                 self._arrays[value] = self._view(value) if value.operator in VIEWS else self._store(value)
-        return self._store(value) if self._arrays[value].buffer in copies else self._arrays[value]
+        return self._arrays[value]
 
-    def copy(self, value: Value, target: Buffer, title: str | None = None) -> None:
-        """Add a kernel that sets a contiguous buffer to the value."""
-        load = element(whole(target, value.shape), identity(len(value.shape)))
-        self.assign(title or value.operator, value.shape, [(load, self.scalar(value))])
+    def keep(self, value: Value, changed: Collection[Buffer]) -> None:
+        """Store the value in a buffer that is not one of those that change."""
+        if self.array(value).buffer in changed:
+            self._arrays[value] = self._store(value)
 
-    def assign(self, title: str, shape: Sequence[int], pairs: Sequence[tuple[Load, Scalar]]) -> None:
-        """Add a kernel that sets elements, for each position of `shape`."""
-        loops = merge_loops(shape, [scalar for pair in pairs for scalar in pair])
-        dims, body = order_loops(len(loops.counts), loops.scalars), _assignments(loops.scalars)
-        if len(dims) > 1 and loops.counts[dims[-1]] <= _MAX_UNROLLED:
-            last = dims.pop()
-            positions = range(loops.counts[last])
-            body = [one for at_ in positions for one in _assignments([at(s, last, at_) for s in loops.scalars])]
-        self.kernels.append(kernel(f"{title} {list(shape)}", *nest(loops.counts, dims, body)))
+    def reads(self, value: Value) -> set[Buffer]:
+        """Return the buffers that the value is computed from."""
+        elements = self._elements()
+        elements.of(value, identity(len(value.shape)))
+        return elements.reads
 
-    def scalar(self, value: Value, index: Sequence[Index] | None = None) -> Scalar:
-        """Return how an element is computed from stored values; without `index` for a loop over each dimension."""
-        index = identity(len(value.shape)) if index is None else index
-        if value in self._arrays:
-            return element(self._arrays[value], index)
-        if value.operator in ELEMENTWISE:
-            operands = tuple(self.scalar(one, broadcast_index(one.shape, index)) for one in value.operands)
-            return Apply(value.operator, operands, value.type)
-        if value.operator in ("float_slot", "number_slot"):
-            return Slot(f"{value.operator.removesuffix('_slot')}s", int(value.numbers[0]))
-        if value.operator == "number":
-            return Literal(value.numbers[0], value.type)
-        if value.operator == "position":
-            return Position(index[int(value.numbers[0])])
-        if value.operator == "gather":
-            return self._gathered(value, index)
-        if value.operator in VIEWS and (value.operator != "reshape" or is_squeeze(value)):
-            return self.scalar(value.operands[0], viewed_index(value, index))
-        return element(self.array(value), index)
+    def assign(self, title: str, pairs: Sequence[tuple[Array, Value]]) -> None:
+        """Add a kernel that sets arrays of one shape to values, which may depend on what is in the arrays."""
+        shape = pairs[0][0].shape
 
-    def _gathered(self, value: Value, index: Sequence[Index]) -> Scalar:
-        """An index out of range gives NaN, or 0 for integers."""
-        table, chosen = value.operands
-        array, dim = self.array(table), int(value.numbers[0])
-        position, size = self.scalar(chosen, broadcast_index(chosen.shape, index)), Literal(table.shape[dim], LONG)
-        others: list[Index] = [((), 0) if at_ == dim else one for at_, one in enumerate(index)]
-        rest = element(array, broadcast_index(table.shape, others))
-        load = Load(rest.buffer, rest.index, Apply("nearest_index", (position, size), LONG), array.strides[dim])
-        outside = Literal(math.nan if value.type == FLOAT else 0, value.type)
-        return Apply("where", (Apply("is_index", (position, size), BOOL), load, outside), value.type)
+        def assign(elements: Elements, index: Sequence[Index]) -> list[str]:
+            results = [elements.of(value, index) for _, value in pairs]
+            places = [elements.place(array, index) for array, _ in pairs]
+            return [f"{place} = {result};" for place, result in zip(places, results, strict=True)]
+
+        loops = merge_loops(shape, self._places(assign, shape))
+        is_short = len(loops.kept) > 1 and loops.counts[loops.kept[-1]] <= _MAX_UNROLLED
+        elements, unrolled = self._elements(), loops.kept[-1:] if is_short else []
+        after = [line for start in loops.unroll(loops.start, unrolled) for line in assign(elements, start)]
+        lines = loops.nest(loops.kept[: len(loops.kept) - len(unrolled)], [*elements.lines, *after], "")
+        self._append(f"{title} {list(shape)}", lines, elements.reads, {array.buffer for array, _ in pairs})
+
+    def _elements(self) -> Elements:
+        return Elements(
+            lambda value: self.array(value) if value.operator == "input" else self._arrays.get(value), self.array
+        )
+
+    def _places(self, emit: Callable[[Elements, Sequence[Index]], object], shape: Sequence[int]) -> set[Index]:
+        elements = self._elements()
+        emit(elements, identity(len(shape)))
+        return elements.places
+
+    def _append(self, title: str, lines: list[str], reads: set[Buffer], writes: set[Buffer]) -> None:
+        self.kernels.append(Kernel(title, lines, reads, writes))
 
     def _view(self, value: Value) -> Array:
         source = self.array(value.operands[0])
         if value.operator == "reshape" and not is_squeeze(value):
             if not source.is_contiguous:
                 source = self._store(value.operands[0])
-            return Array(source.buffer, value.shape, contiguous_strides(value.shape), source.offset)
-        load = element(source, viewed_index(value, identity(len(value.shape))))
-        strides = (*load.index[0], *(0 for _ in value.shape))[: len(value.shape)]
-        return Array(source.buffer, value.shape, strides, load.index[1])
+            return Array(source.buffer, value.shape, Array.whole(source.buffer, value.shape).strides, source.offset)
+        offset, *strides = source.place(viewed_index(value, identity(len(value.shape))))
+        return Array(source.buffer, value.shape, (*strides, *(0 for _ in value.shape))[: len(value.shape)], offset)
 
     def _store(self, value: Value) -> Array:
         self._count += 1
-        target = Buffer(f"w{self._count}", max(1, value.size), value.type, is_work=True)
-        array = whole(target, value.shape)
+        array = Array.whole(Buffer(f"w{self._count}", max(1, value.size), value.type, is_work=True), value.shape)
         if value in self._arrays:  # a contiguous copy
-            self.copy(value, target)
+            self.assign("copy", [(array, value)])
         elif value.operator in ("sum", "amax"):
             self._reduce(value, array)
         elif value.operator == "product":
             a, b = map(self.array, value.operands)
-            self.kernels.append(product_kernel(a, b, array))
+            self._multiply(a, b, array)
         elif value.operator == "cat":
-            self._concatenate(value, array)
+            dim, start = int(value.numbers[0]), 0
+            for part in (part for part in value.operands if part.size):
+                place = Array(array.buffer, part.shape, array.strides, start * array.strides[dim])
+                self.assign("cat", [(place, part)])
+                start += part.shape[dim]
         elif value.operator == "scatter_add":
             self._scatter(value, array)
         else:
-            self.copy(value, target)
+            self.assign(value.operator, [(array, value)])
         return array
 
     def _reduce(self, value: Value, target: Array) -> None:
-        (operand,) = value.operands
-        shape, reduced = operand.shape, [int(dim) for dim in value.numbers]
-        index = identity(len(shape))
-        kept_index: list[Index] = [((), 0) if dim in reduced else one for dim, one in enumerate(index)]
-        scalars = [element(target, kept_index), self.scalar(operand)]
-        loops = merge_loops(shape, scalars, reduced)
-        (result, scalar), counts = loops.scalars, loops.counts
-        assert isinstance(result, Load)
-        combine, start = ("add", 0) if value.operator == "sum" else ("maximum", -math.inf)
-        kept = [dim for dim in range(len(counts)) if dim not in loops.apart]
-        start = Literal(start, value.type)
-        terms = math.prod(counts[dim] for dim in loops.apart)
-        exact = DOUBLE if terms >= MANY and combine == "add" and value.type == FLOAT else value.type
-        if not terms:
-            body = nest(counts, kept, [Assign(result, start)])
-        elif terms <= _MAX_TERMS:
-            total, *rest = _unrolled(scalar, counts, loops.apart)
-            for one in rest:
-                total = Apply(combine, (total, one), value.type)
-            total = total if total.type == value.type else Apply(value.type, (total,), value.type)
-            body = nest(counts, kept, [Assign(result, total)])
-        elif not kept or loops.apart[-1] > kept[-1]:  # neighbours are added up
-            total = Local("total", exact)
-            inner = nest(counts, loops.apart, [Assign(total, scalar, combine)])
-            body = nest(counts, kept, [Assign(total, start, declares=True), *inner, Assign(result, total)])
-        elif (sums := math.prod(counts[dim] for dim in kept)) <= _MAX_VARIABLES:
-            totals = [Local(f"total{number}", exact) for number in range(sums)]
-            terms_ = zip(totals, _unrolled(scalar, counts, kept), strict=True)
-            results = zip(_unrolled(result, counts, kept), totals, strict=True)
-            body = (
-                *(Assign(total, start, declares=True) for total in totals),
-                *nest(counts, loops.apart, [Assign(total, term, combine) for total, term in terms_]),
-                *(Assign(one, total) for one, total in results if isinstance(one, Load)),
-            )
-        else:
-            body = (
-                *nest(counts, kept, [Assign(result, start)]),
-                *nest(counts, [*loops.apart, *kept], [Assign(result, scalar, combine)]),
-            )
-        self.kernels.append(kernel(f"{value.operator} {list(shape)} to {list(value.shape)}", *body))
+        (operand,), reduced = value.operands, [int(dim) for dim in value.numbers]
 
-    def _concatenate(self, value: Value, target: Array) -> None:
-        dim, start = int(value.numbers[0]), 0
-        for part in value.operands:
-            place = Array(target.buffer, part.shape, target.strides, target.offset + start * target.strides[dim])
-            if part.size:
-                self.assign("cat", part.shape, [(element(place, identity(len(part.shape))), self.scalar(part))])
-            start += part.shape[dim]
+        def term(elements: Elements, index: Sequence[Index]) -> tuple[str, str]:
+            result = elements.of(operand, index)
+            kept = [FIRST if dim in reduced else one for dim, one in enumerate(index)]
+            return elements.place(target, kept), result
+
+        title = f"{value.operator} {list(operand.shape)} to {list(value.shape)}"
+        self._sum(title, term, operand.shape, reduced, target.buffer, value.operator == "amax")
+
+    def _multiply(self, a: Array, b: Array, target: Array) -> None:
+        """Small matrices are multiplied by loops, larger ones in tiles, and large ones by the BLAS."""
+        (*batch, m, n), k = target.shape, a.shape[-1]
+        title, work = f"product {list(a.shape)} by {list(b.shape)}", m * n * k
+
+        def term(elements: Elements, index: Sequence[Index]) -> tuple[str, str]:
+            *first, i, j, p = index
+            factors = elements.load(a, [*first, i, p]), elements.load(b, [*first, p, j])
+            return elements.place(target, [*first, i, j]), " * ".join(factors)
+
+        if work < _MIN_TILED or min(m, k) == 1 or n < _MIN_COLUMNS:
+            self._sum(title, term, [*batch, m, n, k], [len(batch) + 2], target.buffer)
+            return
+        is_large = work >= (_MIN_BLAS if torch.get_num_threads() == 1 else _MIN_BLAS_OF_THREADS)
+        by_blas = is_large and _has_unit_stride(a) and _has_unit_stride(b)
+        loops = merge_loops(batch, identity(len(batch)))
+        elements = self._elements()
+        corners = [
+            f"&{elements.place(array, [*loops.start, FIRST, FIRST])}{''.join(f', {one}' for one in strides)}"
+            for array, strides in ((a, a.strides[-2:]), (b, b.strides[-2:]), (target, ()))
+        ]
+        function = "multiply_by_blas(sgemm, " if by_blas else "multiply("
+        call = f"{function}{m}, {n}, {k}, {', '.join(corners)});"
+        self._append(title, loops.nest(loops.kept, [call]), {a.buffer, b.buffer}, {target.buffer})
+
+    def _sum(
+        self,
+        title: str,
+        term: Term,
+        shape: Sequence[int],
+        reduced: Collection[int],
+        target: Buffer,
+        largest: bool = False,
+    ) -> None:
+        lines, reads = sum_terms(self._elements, term, shape, reduced, target.type, largest)
+        self._append(title, lines, reads, {target})
 
     def _scatter(self, value: Value, target: Array) -> None:
-        rows, chosen = value.operands
-        count, width = value.shape
-        row, column = identity(2)
-        position, size = self.scalar(chosen, [row]), Literal(count, LONG)
-        place = Load(target.buffer, ((0, 1), 0), Apply("nearest_index", (position, size), LONG), width)
-        added = Apply("where", (Apply("is_index", (position, size), BOOL), self.scalar(rows), Literal(0.0, FLOAT)))
-        counts = [rows.shape[0], width]
-        zero = Assign(element(target, [row, column]), Literal(0.0, FLOAT))
-        body = Assign(place, added, "add")
+        (rows, chosen), (count, width) = value.operands, value.shape
+        elements, (row, column) = self._elements(), identity(2)
+        at, added = elements.of(chosen, [row]), elements.of(rows, [row, column])
+        place = f"{target.buffer.name}[nearest_index({at}, {count}) * {width} + i1]"
+        lines = [*elements.lines, f"{place} += is_index({at}, {count}) ? {added} : 0;"]
+        loops = Loops([rows.shape[0], width], [row, column], [], [0, 1])
+        zeros = f"memset({target.buffer.name}, 0, {4 * count * width});"
         title = f"scatter_add {list(rows.shape)} to {list(value.shape)}"
-        self.kernels.append(kernel(title, *nest([count, width], [0, 1], [zero]), *nest(counts, [0, 1], [body])))
+        self._append(title, [zeros, *loops.nest([0, 1], lines)], elements.reads, {target.buffer})
 
 
-def _assignments(scalars: Sequence[Scalar]) -> list[Assign]:
-    pairs = zip(scalars[::2], scalars[1::2], strict=True)
-    return [Assign(target, scalar) for target, scalar in pairs if isinstance(target, Load)]
-
-
-def _unrolled(scalar: Scalar, counts: Sequence[int], dims: Sequence[int]) -> list[Scalar]:
-    """Return the scalar for each value of the loop variables `dims`."""
-    result = [scalar]
-    for dim in dims:
-        result = [at(one, dim, position) for one in result for position in range(counts[dim])]
-    return result
+def _has_unit_stride(array: Array) -> bool:
+    """Return whether the BLAS takes the matrices: one stride is 1, and the other is at least the size of a row."""
+    (rows, columns), (row, column) = array.shape[-2:], array.strides[-2:]
+    return (column == 1 and row >= columns) or (row == 1 and column >= rows)

@@ -1,141 +1,80 @@
-"""Trees of loops: kernels that read and write elements of buffers."""
+"""C loops: which loops a kernel has, and the text of nested ones."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from exp.compiled.scalars import Array, Buffer, Index, Load, Local, Scalar, coefficient, loads, rewrite
+from exp.compiled.arrays import FIRST, Index, factor, fix, identity
 
-
-@dataclass(frozen=True)
-class Assign:
-    """Set a variable or an element to a value, or combine it with one by an operator."""
-
-    target: Load | Local
-    value: Scalar
-    operator: str | None = None
-    declares: bool = False
+# Loops that run less often are left to the compiler.
+_MIN_SIMD = 8
 
 
 @dataclass(frozen=True)
-class Loop:
-    """Repeat the body for each value of a loop variable.
+class Loops:
+    """Loops over the positions of a shape.
 
     Attributes:
-        sums: Variables that the body adds to, if the iterations are otherwise independent and may run together.
+        counts: How often each runs.
+        start: The index of each dimension of the shape.
+        reduced: The loops over dimensions that are reduced, the longest step through memory first.
+        kept: The others.
     """
-
-    dim: int
-    count: int
-    body: tuple["Assign | Loop", ...]
-    sums: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Gemm:
-    """target = a @ b for each of several matrices.
-
-    Attributes:
-        shape: The number of products, then M, N, K.
-        a, b, target: The first matrices, and how far apart the next ones are.
-        by_blas: Whether the BLAS multiplies them, which takes matrices whose rows or columns are contiguous.
-    """
-
-    shape: tuple[int, int, int, int]
-    a: Array
-    b: Array
-    target: Array
-    steps: tuple[int, int, int]
-    by_blas: bool
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One statement of the step; the title says what it computes."""
-
-    title: str
-    body: tuple[Assign | Loop | Gemm, ...]
-    reads: frozenset[Buffer] = field(default_factory=frozenset[Buffer])
-    writes: frozenset[Buffer] = field(default_factory=frozenset[Buffer])
-
-
-@dataclass(frozen=True)
-class MergedLoops:
-    """Loops after `merge_loops`: their counts, the scalars over them, and which of them stayed apart."""
 
     counts: list[int]
-    scalars: list[Scalar]
-    apart: list[int]
+    start: list[Index]
+    reduced: list[int]
+    kept: list[int]
+
+    def size(self, loops: Iterable[int]) -> int:
+        return math.prod(self.counts[loop] for loop in loops)
+
+    def unroll(self, start: list[Index], loops: Sequence[int]) -> Iterator[list[Index]]:
+        """Yield the indices for all values of some loop variables."""
+        if not loops:
+            yield start
+            return
+        for at in range(self.counts[loops[0]]):
+            yield from self.unroll(fix(start, loops[0], at), loops[1:])
+
+    def nest(self, loops: Sequence[int], lines: Sequence[str], pragma: str | None = None) -> list[str]:
+        """Return loops around lines, the last one innermost and with a pragma if it is long."""
+        result = list(lines)
+        for loop in reversed(loops):
+            head = f"for (int i{loop} = 0; i{loop} < {self.counts[loop]}; i{loop}++) {{"
+            result = [head, *(f"    {line}" for line in result), "}"]
+            if pragma and self.counts[loop] >= _MIN_SIMD:
+                result.insert(0, f"#pragma omp simd{pragma}")
+            pragma = None
+        return result
 
 
-def kernel(title: str, *body: Assign | Loop | Gemm) -> Kernel:
-    """Return a kernel that knows which buffers it reads and writes."""
-    reads: set[Buffer] = set()
-    writes: set[Buffer] = set()
-    for statement in _statements(body):
-        if isinstance(statement, Gemm):
-            reads |= {statement.a.buffer, statement.b.buffer}
-            writes.add(statement.target.buffer)
-            continue
-        reads |= {load.buffer for load in loads(statement.value)}
-        if isinstance(statement.target, Load):
-            writes.add(statement.target.buffer)
-            reads |= {load.buffer for load in loads(statement.target)} - {statement.target.buffer}
-    return Kernel(title, body, frozenset(reads), frozenset(writes))
-
-
-def _statements(body: Iterable[Assign | Loop | Gemm]) -> Iterable[Assign | Gemm]:
-    for statement in body:
-        if isinstance(statement, Loop):
-            yield from _statements(statement.body)
-        else:
-            yield statement
-
-
-def merge_loops(counts: Sequence[int], scalars: Sequence[Scalar], apart: Collection[int] = ()) -> MergedLoops:
-    """Replace neighbouring loops by one where every index allows it; loops that run once vanish.
+def merge_loops(shape: Sequence[int], places: Collection[Index], reduced: Collection[int] = ()) -> Loops:
+    """Return loops over a shape: one for neighbouring dimensions where all places allow it, none for those of size 1.
 
     Args:
-        apart: Loops that are not merged with the others.
+        places: The places in buffers, and positions, for a loop over each dimension.
+        reduced: Dimensions that are not merged with the others.
     """
-    indices: set[Index] = set()
-    for scalar in scalars:
-        rewrite(scalar, lambda index: indices.add(index) or index)
     groups: list[list[int]] = []
-    for dim in (dim for dim, count in enumerate(counts) if count != 1):
-        last = groups[-1][-1] if groups else None
+    for dim in (dim for dim, size in enumerate(shape) if size != 1):
+        last = groups[-1][-1] if groups else dim
         if (
-            last is not None
-            and (last in apart) == (dim in apart)
-            and all(coefficient(index, last) == coefficient(index, dim) * counts[dim] for index in indices)
+            groups
+            and (last in reduced) == (dim in reduced)
+            and all(factor(place, last) == factor(place, dim) * shape[dim] for place in places)
         ):
             groups[-1].append(dim)
         else:
             groups.append([dim])
-
-    def change(index: Index) -> Index:
-        return tuple(coefficient(index, group[-1]) for group in groups), index[1]
-
-    return MergedLoops(
-        [math.prod(counts[dim] for dim in group) for group in groups],
-        [rewrite(scalar, change) for scalar in scalars],
-        [number for number, group in enumerate(groups) if group[0] in apart],
+    start: list[Index] = [FIRST for _ in shape]
+    for loop, index in enumerate(identity(len(groups))):
+        start[groups[loop][-1]] = index  # places have the same factors as before; the other dimensions stay at 0
+    steps = [sum(abs(factor(place, group[-1])) for place in places) for group in groups]
+    by_step = sorted(range(len(groups)), key=lambda loop: -steps[loop])
+    return Loops(
+        [math.prod(shape[dim] for dim in group) for group in groups],
+        start,
+        [loop for loop in by_step if groups[loop][0] in reduced],
+        [loop for loop in by_step if groups[loop][0] not in reduced],
     )
-
-
-def order_loops(count: int, scalars: Sequence[Scalar]) -> list[int]:
-    """Return loops in the order of their steps through memory, the longest first."""
-    indices: set[Index] = set()
-    for scalar in scalars:
-        rewrite(scalar, lambda index: indices.add(index) or index)
-    return sorted(range(count), key=lambda dim: -sum(abs(coefficient(index, dim)) for index in indices))
-
-
-def nest(counts: Sequence[int], dims: Sequence[int], body: Sequence[Assign | Loop]) -> tuple[Assign | Loop, ...]:
-    """Return loops over `dims`, the last one innermost."""
-    result = tuple(body)
-    for dim in reversed(dims):
-        is_innermost = not any(isinstance(one, Loop) for one in result)
-        sums = {one.target.name for one in result if isinstance(one, Assign) and isinstance(one.target, Local)}
-        result = (Loop(dim, counts[dim], result, tuple(sorted(sums)) if is_innermost else None),)
-    return result

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
+from exp.compiled.arrays import Array, Buffer
 from exp.compiled.c_source import print_library
 from exp.compiled.core_operators import CoreStep
-from exp.compiled.indices import element, identity
 from exp.compiled.kernels import Kernels
-from exp.compiled.operator_rules import TYPES
+from exp.compiled.pointwise_rules import TYPES
 from exp.compiled.recording import Recording
-from exp.compiled.scalars import Buffer, loads
 from exp.compiled.update_loops import UpdateLoop
 from exp.compiled.values import FLOAT, Value
 
@@ -20,36 +19,27 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
         for number, tensor in enumerate(recording.tensors)
     ]
     draws = [Buffer(f"random{number}", shape.numel()) for number, (_, shape) in enumerate(recording.draws)]
-    states = _describe_states(updates, recording)
-    loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
-    arguments = [*inputs, *draws, *states, loss, outputs]
-    draw_numbers = {-1 - number: buffer for number, buffer in enumerate(draws)}
-    kernels = Kernels({**dict(enumerate([*inputs, *states])), **draw_numbers})
-    kernels.add([step.loss, step.output, *step.gradients, *step.written.values()])
-    kernels.copy(step.loss, loss, "loss")
-    kernels.copy(step.output, outputs, "outputs")
-    changed = {inputs[number] for number in step.written} | set(inputs[2 : 2 + len(step.gradients)])
-    for gradient in step.gradients:  # before anything changes
-        if {load.buffer for load in loads(kernels.scalar(gradient))} & changed:
-            kernels.array(gradient)
-    new_values = {number: kernels.array(value, copies=changed) for number, value in step.written.items()}
-    for number, array in new_values.items():
-        index = identity(len(array.shape))
-        target = kernels.array(Value("input", (), array.shape, array.buffer.type, (number,)))
-        kernels.assign("new buffer", array.shape, [(element(target, index), element(array, index))])
-    _add_updates(kernels, step.gradients, updates, len(inputs))
-    per_step = [*draws, loss, outputs]
-    return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
-
-
-def _describe_states(updates: Sequence[UpdateLoop], recording: Recording) -> list[Buffer]:
-    """Return the buffers of the optimizer's tensors, those of the first parameter first."""
-    of_parameters = [update for update in updates for _ in range(update.parameters)]
-    return [
-        Buffer(f"state{number}_{parameter}", recording.tensors[2 + parameter].numel())
-        for parameter, update in enumerate(of_parameters)
+    states = [
+        Buffer(f"state{number}_{parameter}", inputs[2 + parameter].size)
+        for parameter, update in enumerate(update for update in updates for _ in range(update.parameters))
         for number in range(update.states)
     ]
+    loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
+    kernels = Kernels(dict(enumerate([*inputs, *states])) | {-1 - at: buffer for at, buffer in enumerate(draws)})
+    kernels.add([step.loss, step.output, *step.gradients, *step.written.values()])
+    kernels.assign("loss", [(Array.whole(loss, step.loss.shape), step.loss)])
+    kernels.assign("outputs", [(Array.whole(outputs, step.output.shape), step.output)])
+    changed = {inputs[number] for number in step.written} | set(inputs[2 : 2 + len(step.gradients)])
+    for gradient in step.gradients:  # before anything changes
+        if kernels.reads(gradient) & changed:
+            kernels.array(gradient)
+    for value in step.written.values():
+        kernels.keep(value, changed)
+    for number, value in step.written.items():
+        kernels.assign("new buffer", [(Array.whole(inputs[number], value.shape), value)])
+    _add_updates(kernels, step.gradients, updates, len(inputs))
+    arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
+    return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
 
 
 def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence[UpdateLoop], state: int) -> None:
@@ -64,11 +54,7 @@ def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence
             places = [2 + parameter, *range(state, state + update.states)]
             targets = [Value("input", (), gradient.shape, FLOAT, (place,)) for place in places]
             results = update.results(targets[0], gradient, targets[1:], number)
-            index = identity(len(gradient.shape))
-            pairs = [
-                (element(kernels.array(target), index), kernels.scalar(result))
-                for target, result in zip(targets, results, strict=True)
-            ]
-            kernels.assign(f"update of parameter {parameter}", gradient.shape, pairs)
+            pairs = list(zip(map(kernels.array, targets), results, strict=True))
+            kernels.assign(f"update of parameter {parameter}", pairs)
             parameter, state = parameter + 1, state + update.states
         number += 2 * update.numbers

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from exp.compiled.values import COMPARISONS, ELEMENTWISE, LEAVES, VIEWS, Value
 
 # Operators with kernels of their own.
-KERNELS = frozenset(["sum", "amax", "product", "cat", "scatter_add"])
+KERNELS = frozenset(("sum", "amax", "product", "cat", "scatter_add"))
 
 # Operators that are cheaper to repeat than to store.
-_CHEAP = COMPARISONS | {"add", "sub", "mul", "neg", "maximum", "minimum", "not", "float", "where"}
+_CHEAP = frozenset((*COMPARISONS, "add", "sub", "mul", "neg", "maximum", "minimum", "not", "float", "where"))
 
 
 def sort_values(results: Iterable[Value]) -> list[Value]:
@@ -36,13 +36,11 @@ def choose_stored(order: Sequence[Value], results: Sequence[Value]) -> set[Value
     for value in results:
         users[value].add(value)
     for value in reversed(order):
-        if value.operator in LEAVES or value.operator in VIEWS:
-            kernels = users[value]
-        elif value.operator in KERNELS or (len(users[value]) > 1 and not _is_cheap(value)):
+        kernels = users[value]
+        is_shared = len(kernels) > 1 and value.operator not in LEAVES | VIEWS and not _is_cheap(value)
+        if value.operator in KERNELS or is_shared:
             stored.add(value)
             kernels = {value}
-        else:
-            kernels = users[value]
         for operand in value.operands:
             users[operand] |= kernels
             if value not in stored and _is_repeated(operand, value):
@@ -51,15 +49,13 @@ def choose_stored(order: Sequence[Value], results: Sequence[Value]) -> set[Value
 
 
 def _is_cheap(value: Value) -> bool:
+    """Return whether it is a cheap operator of values that are stored anyway."""
     if value.operator not in _CHEAP or value.size == 1:
         return False
-    return all(_is_stored_anyway(operand) for operand in value.operands)
-
-
-def _is_stored_anyway(value: Value) -> bool:
-    while value.operator in VIEWS:
-        (value,) = value.operands
-    return value.operator in LEAVES or value.operator in KERNELS
+    operands = list(value.operands)
+    while any(operand.operator in VIEWS for operand in operands):
+        operands = [operand.operands[0] if operand.operator in VIEWS else operand for operand in operands]
+    return all(operand.operator in LEAVES | KERNELS for operand in operands)
 
 
 def _is_repeated(operand: Value, value: Value) -> bool:
@@ -69,5 +65,5 @@ def _is_repeated(operand: Value, value: Value) -> bool:
 
 def _is_constant(value: Value) -> bool:
     return value.operator in ("float_slot", "number_slot", "number") or (
-        value.operator in ELEMENTWISE and all(_is_constant(operand) for operand in value.operands)
+        value.operator in ELEMENTWISE and all(map(_is_constant, value.operands))
     )

@@ -12,15 +12,30 @@ from typing import TypeAlias, Union
 FLOAT, LONG, BOOL = "float", "long", "bool"
 
 Shape: TypeAlias = tuple[int, ...]
-
 Operand: TypeAlias = Union["Value", int, float]
 
-# Elementwise operators, by their number of operands.
-FUNCTIONS = ("sqrt", "exp", "expm1", "log", "log1p", "erf", "sin", "cos", "tanh", "sigmoid")  # of floats
-UNARY = frozenset(("neg", "abs", "sign", "not", FLOAT, LONG, *FUNCTIONS))
-BINARY = frozenset(("add", "sub", "mul", "div", "maximum", "minimum", "and"))
-COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
-ELEMENTWISE = UNARY | BINARY | COMPARISONS | {"where"}
+# Elementwise operators in C. Those of floats are functions of functions.h.
+FUNCTIONS = ("abs", "sqrt", "exp", "expm1", "log", "log1p", "erf", "sin", "cos", "tanh", "sigmoid")
+COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+ELEMENTWISE = {
+    **{name: f"f_{name}({{0}})" for name in FUNCTIONS},
+    **{name: f"{{0}} {symbol} {{1}}" for name, symbol in COMPARISONS.items()},
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "(float){0} / {1}",
+    "neg": "-{0}",
+    "and": "{0} & {1}",
+    "not": "!{0}",
+    "sign": "({0} > 0) - ({0} < 0)",
+    "where": "{0} ? {1} : {2}",
+    "maximum": "({0} > {1}) | ({0} != {0}) ? {0} : {1}",  # of NaN and a number: NaN
+    "minimum": "({0} < {1}) | ({0} != {0}) ? {0} : {1}",
+    FLOAT: "{0}",
+    LONG: "{0}",
+    BOOL: "{0} != 0",  # C converts what is assigned
+}
+_OF_BOOLS = (*COMPARISONS, "and", "not", BOOL)
 
 # Operators that only rearrange elements, and those without operands.
 VIEWS = frozenset(("permute", "broadcast", "slice", "reshape"))
@@ -66,27 +81,35 @@ class Value:
     def __neg__(self) -> "Value":
         return elementwise("neg", self)
 
+    def __lt__(self, other: Operand) -> "Value":
+        return elementwise("lt", self, other)
+
+    def __le__(self, other: Operand) -> "Value":
+        return elementwise("le", self, other)
+
+    def __gt__(self, other: Operand) -> "Value":
+        return elementwise("gt", self, other)
+
     __radd__, __rmul__ = __add__, __mul__
-
-
-def number(value: float) -> Value:
-    """Return a literal."""
-    return Value("number", (), (), FLOAT if isinstance(value, float) else LONG, (value,))
 
 
 def elementwise(operator: str, *operands: Operand) -> Value:
     """Return an elementwise operator of values and numbers, broadcast to one shape."""
-    values = [one if isinstance(one, Value) else number(one) for one in operands]
-    compared = values[1:] if operator == "where" else values
-    if operator in COMPARISONS or operator in ("and", "not"):
-        kind = BOOL
-    elif operator in (FLOAT, LONG):
+    values = [as_value(one) for one in operands]
+    if operator in (FLOAT, LONG):
         kind = operator
-    elif operator in ("div", *FUNCTIONS):
-        kind = FLOAT
+    elif operator in _OF_BOOLS:
+        kind = BOOL
     else:
-        kind = FLOAT if any(value.type == FLOAT for value in compared) else LONG
+        is_float = operator in ("div", *FUNCTIONS) or FLOAT in {one.type for one in values[operator == "where" :]}
+        kind = FLOAT if is_float else LONG
     return Value(operator, tuple(values), broadcast_shapes(*(value.shape for value in values)), kind)
+
+
+def as_value(operand: Operand) -> Value:
+    if isinstance(operand, Value):
+        return operand
+    return Value("number", (), (), FLOAT if isinstance(operand, float) else LONG, (operand,))
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -106,14 +129,9 @@ def permute(value: Value, dims: Sequence[int]) -> Value:
     return Value("permute", (value,), tuple(value.shape[dim] for dim in dims), value.type, dims)
 
 
-def transpose(value: Value, a: int, b: int) -> Value:
-    dims = list(range(len(value.shape)))
-    dims[a], dims[b] = dims[b], dims[a]
-    return permute(value, dims)
-
-
-def broadcast(value: Value, shape: Sequence[int]) -> Value:
+def broadcast(value: Operand, shape: Sequence[int]) -> Value:
     """Return a view of this shape; -1 keeps the size of a dimension."""
+    value = as_value(value)
     own = (1,) * (len(shape) - len(value.shape)) + value.shape
     sizes = tuple(old if new == -1 else new for old, new in zip(own, shape, strict=True))
     return Value("broadcast", (value,), sizes, value.type)
@@ -131,17 +149,12 @@ def unsqueeze(value: Value, dim: int) -> Value:
     return reshape(value, (*value.shape[:dim], 1, *value.shape[dim:]))
 
 
-def cut(value: Value, dim: int, start: int, end: int, step: int = 1) -> Value:
+def cut(value: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Value:
     """Return `value[..., start:end:step, ...]`."""
-    dim, size = dim % len(value.shape), value.shape[dim]
-    start, end, _ = slice(start, end, step).indices(size)
-    shape = (*value.shape[:dim], len(range(start, end, step)), *value.shape[dim + 1 :])
-    return Value("slice", (value,), shape, value.type, (dim, start, step))
-
-
-def positions(shape: Shape, dim: int) -> Value:
-    """Return the index of each element along a dimension."""
-    return Value("position", (), shape, LONG, (dim % len(shape),))
+    dim %= len(value.shape)
+    places = range(value.shape[dim])[start:end:step]
+    shape = (*value.shape[:dim], len(places), *value.shape[dim + 1 :])
+    return Value("slice", (value,), shape, value.type, (dim, places.start, step))
 
 
 def reduce(operator: str, value: Value, dims: Sequence[int] | None = None, keep: bool = False) -> Value:
@@ -150,6 +163,8 @@ def reduce(operator: str, value: Value, dims: Sequence[int] | None = None, keep:
     chosen = tuple(sorted({dim % count for dim in dims})) if dims else tuple(range(count))
     kept = tuple(1 if dim in chosen else size for dim, size in enumerate(value.shape))
     kind = LONG if value.type == BOOL else value.type
+    if not value.size:
+        value = broadcast(as_value(0.0 if kind == FLOAT else 0), kept)
     result = Value(operator, (value,), kept, kind, chosen)
     return result if keep else reshape(result, tuple(size for dim, size in enumerate(value.shape) if dim not in chosen))
 
@@ -163,7 +178,7 @@ def product(a: Value, b: Value) -> Value:
     """Return the matrix products of [..., M, K] and [..., K, N], which have equal leading dimensions."""
     shape = (*a.shape[:-1], b.shape[-1])
     if a.shape[-1] == 1:  # an outer product
-        return elementwise("mul", broadcast(a, shape), broadcast(b, shape))
+        return broadcast(a, shape) * broadcast(b, shape)
     return Value("product", (a, b), shape)
 
 
@@ -184,9 +199,4 @@ def concatenate(values: Sequence[Value], dim: int = 0) -> Value:
     dim %= len(values[0].shape)
     total = sum(value.shape[dim] for value in values)
     shape = (*values[0].shape[:dim], total, *values[0].shape[dim + 1 :])
-    return Value("cat", tuple(values), shape, values[0].type, (dim,))
-
-
-def scatter_add(rows: Value, index: Value, count: int) -> Value:
-    """Return [count, D]: the sums of the rows [N, D] with equal index [N]."""
-    return Value("scatter_add", (rows, index), (count, rows.shape[1]), FLOAT)
+    return Value("cat", tuple(values), shape, widest, (dim,))

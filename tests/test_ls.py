@@ -185,3 +185,31 @@ def test_only_what_a_command_line_set_or_equal_options_differ_in_is_a_difference
 
 def test_a_list_that_is_empty_says_so(tmp_path: Path):
     assert exp_in(tmp_path, "ls").stdout == ".: no runs\n"
+
+
+def test_the_best_of_all_runs_is_named_with_its_command(place: Path):
+    done = exp_in(place, "best", "--sort", "loss")
+    first, second = done.stdout.splitlines()
+    order = [line.split()[0] for line in exp_in(place, "ls", "--sort", "loss").stdout.splitlines()[1:]]
+    assert first.startswith(f"# {order[0]}: loss/val ")
+    assert first.endswith(", the lowest of 4 runs and sweeps")
+    assert second.startswith("python -m exp dataset=xor epochs=2 figures=false ")
+    found = json.loads(exp_in(place, "best", "lr=0.001", "--json").stdout)
+    assert (found["folders"], found["compared"]) == (["runs/slow"], 1)
+    assert found["arguments"] == [*BASE, "optimizer.lr=0.001"]
+    none = exp_in(place, "best", "data")
+    assert none.stderr.startswith("exp best: data does not contain a sweep")
+
+
+def test_the_page_of_a_folder_lists_what_is_below_it(place: Path, tmp_path: Path):
+    shutil.copytree(place, tmp_path / "all")
+    (tmp_path / "all/runs/slow").rename(tmp_path / "all/runs/a=1 & more")
+    (tmp_path / "all/runs/a=1 & more/report.html").touch()
+    done = exp_in(tmp_path, "report", "all")
+    assert (done.returncode, done.stdout) == (0, "all/report.html\n"), done.stderr
+    page = (tmp_path / "all/report.html").read_text()
+    assert '<a href="runs/a%3D1%20%26%20more/report.html">runs/a=1 &amp; more</a>' in page
+    assert "<td>runs/fast</td>" in page
+    assert "<h1>all: 4 runs and sweeps</h1>" in page
+    assert "http" not in page
+    assert exp_in(tmp_path, "ls", "all").stdout.count("\n") == 5  # the page is no run

@@ -10,19 +10,11 @@ from typing import Any
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
-from exp.errors import as_yaml
-from exp.results.differing import settings_of, short_names
-from exp.results.filters import known_keys
-from exp.results.formatting import format_metric, printable
+from exp.results.differing import settings_of
+from exp.results.formatting import printable
 from exp.results.listed import Listed
 from exp.results.listing import Listing, list_runs
-
-# The columns before and after those of what differs. The last one is the metric.
-_HEAD = ("folder", "name", "when", "dataset", "model")
-_TAIL = ("status", "jobs", "tags")
-
-# Longer values are shortened in the table.
-_MAX_WIDTH = 40
+from exp.results.listing_rows import list_rows
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class RunList(Answer):
         if not listing.lines:
             yield f"{self.folder}: no runs{f', of {listing.found:,}, pass the filters' if listing.found else ''}"
             return
-        rows, left_out = _fit(self._rows())
+        rows, left_out = _fit(list_rows(listing))
         columns = list(zip(*rows[1:], strict=True))
         left = {place for place, cells in enumerate(columns) if not all(map(_is_number, cells))}
         yield from map(printable, table_lines(rows, left))
@@ -55,24 +47,6 @@ class RunList(Answer):
             yield f"left out, for the width of the terminal: {', '.join(left_out)}"
         if len(listing.lines) < listing.found:
             yield f"{len(listing.lines):,} of {listing.found:,}"
-
-    def _rows(self) -> list[list[str]]:
-        """Return the head of the table and a row for each run, without columns that are empty in all rows."""
-        listing = self.listing
-        deciding = {one.metric for one in listing.lines} - {None}
-        metric = listing.metric or (deciding.pop() if len(deciding) == 1 else None)
-        keys = [key for key in listing.differing if metric is not None or key != "metric"]  # the last column has it
-        names = short_names(keys, [*known_keys(listing.lines), *_HEAD, *_TAIL])
-        rows = [[*_HEAD, *names.values(), *_TAIL, metric or "metric"]]
-        for one in listing.lines:
-            settings = settings_of(one)
-            choices = (one.choices.get("dataset", ""), one.choices.get("model", ""))
-            head = (one.folder, _shorten(one.name or ""), one.when, *choices)
-            values = (_shorten(as_yaml(settings[key])) if settings.get(key) is not None else "" for key in names)
-            tail = (one.status, _describe_jobs(one), " ".join(one.tags))
-            rows.append([*head, *values, *tail, _metric_cell(one, metric)])
-        kept = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
-        return [[row[place] for place in kept] for row in rows]
 
 
 def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
@@ -97,33 +71,12 @@ def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
     }
 
 
-def _describe_jobs(one: Listed) -> str:
-    """Return how many jobs of a sweep finished, and which is the best: 11/12, best 3."""
-    if one.jobs is None:
-        return ""
-    best = "" if one.best_job is None else f", best {Path(one.best_job).name}"
-    return f"{one.jobs['finished']:,}/{one.jobs['all']:,}{best}"
-
-
-def _metric_cell(one: Listed, metric: str | None) -> str:
-    """Return the value of `metric`; None: of the metric that decides in this run, with its name."""
-    name = metric or one.metric
-    if name is None or name not in one.metrics:
-        return ""
-    text = format_metric(name, one.metrics[name])
-    return text if metric is not None else f"{name} {text}"
-
-
 def _is_number(text: str) -> bool:
     try:
         float(text.removesuffix(" %") or "0")
     except ValueError:
         return False
     return True
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
 
 
 def _fit(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:

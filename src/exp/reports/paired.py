@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -150,8 +150,7 @@ def _absolute_errors(model: TrainedModel, output: Tensor, split: Split) -> list[
 
 
 def _to_list(values: Tensor) -> list[float]:
-    numbers: Any = values.tolist()
-    return numbers
+    return cast("list[float]", values.tolist())
 
 
 def _errors(model: TrainedModel, output: Tensor, split: Split) -> Tensor:

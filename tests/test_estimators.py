@@ -126,7 +126,7 @@ def test_parameters_are_keys_of_exp():
     assert copied.seed_ == np.random.RandomState(0).randint(2**31 - 1)
     assert "verbose=0" not in repr(model)
     assert "model__hidden" in repr(model.get_params())
-    with pytest.raises(ValueError, match=r"optimizer__lrr: .*\n  try: optimizer__lr=0.1"):
+    with pytest.raises(ValueError, match=r"optimizer__lrr=0.1: unknown key .*\n  try: optimizer__lr=0.1"):
         ExpClassifier(optimizer__lrr=0.1).fit(*IRIS)
     with pytest.raises(ValueError, match="epochs must be"):
         ExpClassifier(epochs=-1).fit(*IRIS)

@@ -125,6 +125,8 @@ def test_a_run_is_resumed_with_its_rows_and_no_others(exp, capsys: pytest.Captur
     whole = train(frame, "figures=false", target="price", epochs=6)
     with pytest.raises(ExpError, match=r"the rows differ .*: their fingerprint was (\w{12}), is now (?!\1)\w{12}"):
         train(frame.iloc[1:], resume="run", epochs=6)
+    with pytest.raises(ExpError, match=r"the rows differ .*: their fingerprint was \w{12}, is now"):
+        train(frame.iloc[1:], resume="run")  # also of a finished run, which has nothing to train
     with pytest.raises(ExpError, match="is of the kind DataFrame, and these rows are of the kind arrays"):
         train((frame[["size"]].to_numpy(), frame["price"].to_numpy()), resume="run", epochs=6)
     asked = exp("resume=run", "epochs=6")

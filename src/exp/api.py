@@ -30,17 +30,42 @@ Pair: TypeAlias = tuple[ArrayLike | Tensor | FrameLike, ArrayLike | Tensor | Fra
 
 
 @overload
-def train(data: FrameLike, *overrides: str, target: Targets | None = None, **values: object) -> Result: ...
+def train(
+    data: FrameLike,
+    *overrides: str,
+    target: Targets | None = None,
+    model: str | nn.Module = ...,
+    epochs: int | str = ...,
+    seed: int = ...,
+    figures: bool | str = ...,
+    resume: str | Path | None = ...,
+    **values: object,
+) -> Result: ...
 @overload
-def train(data: Pair, *overrides: str, **values: object) -> Result: ...
+def train(
+    data: Pair,
+    *overrides: str,
+    model: str | nn.Module = ...,
+    epochs: int | str = ...,
+    seed: int = ...,
+    figures: bool | str = ...,
+    resume: str | Path | None = ...,
+    **values: object,
+) -> Result: ...
 @overload
 def train(
     *overrides: str,
     dataset: object = ...,
-    model: str | nn.Module = ...,
     target: Targets | None = None,
+    model: str | nn.Module = ...,
+    epochs: int | str = ...,
+    seed: int = ...,
+    figures: bool | str = ...,
+    resume: str | Path | None = ...,
     **values: object,
 ) -> Result: ...
+@overload
+def train(*overrides: str, **values: object) -> Result: ...
 def train(*arguments: Any, **values: Any) -> Result:
     """Train one run like `python -m exp`: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
 
@@ -77,6 +102,8 @@ def sweep(
     target: Targets | None = None,
     **values: object,
 ) -> SweepResult: ...
+@overload
+def sweep(*overrides: str, **values: object) -> SweepResult: ...
 def sweep(*arguments: Any, **values: Any) -> SweepResult:
     """Run a sweep like `python -m exp -m`: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
 

@@ -37,7 +37,7 @@ def test_pyright_infers_the_types(tmp_path: Path):
     sources = str(Path(exp.__file__).parents[1])
     settings = {"typeCheckingMode": "strict", "extraPaths": [sources], "reportUnknownMemberType": "none"}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**settings, "reportMissingTypeStubs": False}))
-    command = [sys.executable, "-m", "pyright", "--outputjson", "-p", str(tmp_path)]
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)]
     checked = subprocess.run(command, capture_output=True, text=True)
     found = json.loads(checked.stdout)["generalDiagnostics"]
     lines = SNIPPET.splitlines()

@@ -4,15 +4,18 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from exp.compiled import c_library
 from exp.compiled.compile_step import CompiledLoops, record_step
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import find_difference
@@ -25,6 +28,13 @@ from exp.engine.updates import BareUpdate, make_update
 # Of these tests' libraries, which are not kept in the user's cache.
 _CACHE = tempfile.mkdtemp(prefix="exp-compiled-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def optimization(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile in a fifth of the time in modules that import this, but in slow tests as for users."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(c_library, "OPTIMIZATION", "-O0")
 
 
 @contextmanager
@@ -66,6 +76,24 @@ def assert_equal_to_torch(
     torch.testing.assert_close(
         CompiledFunction(function, *inputs)(*inputs), function(*inputs).float(), rtol=rtol, atol=atol, equal_nan=True
     )
+
+
+Case: TypeAlias = tuple[Callable[..., Tensor], Sequence[Tensor]]
+
+
+def assert_cases_equal_to_torch(cases: Sequence[Case], rtol: float = 4e-7, atol: float = 1e-37) -> None:
+    """Check functions, each with its inputs, that are compiled to one library."""
+    tensors = [tensor for _, inputs in cases for tensor in inputs]
+
+    def function(*tensors: Tensor) -> Tensor:
+        rest = iter(tensors)
+        return torch.cat([case(*(next(rest) for _ in inputs)).float().reshape(-1) for case, inputs in cases])
+
+    results = [case(*inputs).float() for case, inputs in cases]
+    ours = CompiledFunction(function, *tensors)(*tensors).split([result.numel() for result in results])
+    for number, (one, result) in enumerate(zip(ours, results, strict=True)):
+        report = partial("case {}: {}".format, number)
+        torch.testing.assert_close(one.reshape(result.shape), result, rtol=rtol, atol=atol, equal_nan=True, msg=report)
 
 
 @dataclass

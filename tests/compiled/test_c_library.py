@@ -55,6 +55,20 @@ def test_a_damaged_library_is_compiled_again(cache: Path, kept: int):
     assert c_library._is_whole(library)
 
 
+def test_what_a_killed_compiler_left_is_removed(cache: Path):
+    double()
+    killed, running = cache / "unfinished-a", cache / "unfinished-b"
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "step.c").write_text("")
+    os.utime(killed, (0, 0))
+    (library,) = libraries(cache)
+    library.unlink()
+    assert double() == [2, 4, 6]
+    assert not killed.exists()
+    assert running.exists()
+
+
 def test_another_cpu_or_compiler_is_another_library(cache: Path, monkeypatch: pytest.MonkeyPatch):
     double()
     for name in ("describe_cpu", "_describe_compiler"):

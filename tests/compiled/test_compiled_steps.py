@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from compiling import check_steps, compile_training
+from compiling import check_steps, compile_training, optimization
 from conftest import one_in
 from torch import Tensor, nn, optim
 
@@ -25,6 +25,8 @@ from exp.models.recurrent import GRU
 from exp.models.tabm import TabM
 from exp.training.member_models import training_loss
 from exp.training.weights import WeightedLoss
+
+__all__ = ["optimization"]  # a fixture
 
 STEPS, ROWS, FEATURES, CLASSES = 4, 16, 6, 3
 

@@ -1,13 +1,15 @@
 """Every operator that is compiled gives what torch gives, for any shape, and for NaN, inf and signed zeros."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from compiling import CompiledFunction, assert_equal_to_torch
+from compiling import Case, CompiledFunction, assert_cases_equal_to_torch, assert_equal_to_torch, optimization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,8 +18,10 @@ from torch.nn import functional as F
 
 from exp.compiled.uncompilable import Uncompilable
 
-EXAMPLES = settings(max_examples=60, derandomize=True)
-FEW = settings(max_examples=8, derandomize=True)  # each is compiled
+__all__ = ["optimization"]  # a fixture
+
+EXAMPLES = settings(max_examples=40, derandomize=True)
+MANY = settings(max_examples=60, derandomize=True)  # each is compiled
 
 SIZE = 40
 ANY = st.floats(width=32)
@@ -121,12 +125,24 @@ def test_signs_of_zeros_are_kept():
             assert torch.equal(torch.signbit(ours), torch.signbit(theirs)), name
 
 
-@FEW
-@given(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=6), st.integers(0, 99))
-def test_broadcasting(shapes: hnp.BroadcastableShapes, seed: int):
-    torch.manual_seed(seed)
-    inputs = [torch.randn(shape) for shape in shapes.input_shapes]
-    assert_equal_to_torch(lambda a, b, c: torch.where(a > b, a * b, c) + c, *inputs)
+def broadcasting(shapes: Iterable[Sequence[int]]) -> Case:
+    return lambda a, b, c: torch.where(a > b, a * b, c) + c, [torch.randn(tuple(shape)) for shape in shapes]
+
+
+def test_broadcasting():
+    torch.manual_seed(0)
+    shapes: list[Any] = [
+        *(((), (), ()), ((), (3,), (2, 1)), ((1,), (5,), (4, 1, 5)), ((6, 1, 3), (2, 1), (1,)), ((2, 3), (1, 1), ())),
+        *(((4,), (4,), (4,)), ((0, 2), (1, 1), (2,)), ((5, 1, 1), (1, 6, 1), (1, 1, 4)), ((3, 1, 2), (3, 4, 2), (2,))),
+    ]
+    assert_cases_equal_to_torch([broadcasting(one) for one in shapes])
+
+
+@pytest.mark.slow
+@MANY
+@given(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=6))
+def test_broadcasting_of_any_shapes(shapes: hnp.BroadcastableShapes):
+    assert_cases_equal_to_torch([broadcasting(shapes.input_shapes)])
 
 
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -148,28 +164,37 @@ VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@settings(max_examples=12, derandomize=True)
-@given(st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=6), st.integers(0, 99))
-def test_views_of_views(names: list[str], seed: int):
+def views(names: Sequence[str]) -> Case:
     def function(x: Tensor) -> Tensor:
         for name in names:
             x = VIEWS[name](x) if x.dim() else x
         return x + x.mean()
 
-    torch.manual_seed(seed)
-    x = torch.rand(4, 3, 5)
-    if function(x).numel():
-        assert_equal_to_torch(function, x, rtol=2e-6, atol=1e-6)
+    return function, [torch.rand(4, 3, 5)]
 
 
-@FEW
-@given(st.data())
-def test_reductions(data: st.DataObject):
-    shape = data.draw(hnp.array_shapes(max_dims=3, max_side=40))
-    dims = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
-    keep = data.draw(st.booleans())
-    x = torch.randn(shape)
-    x.view(-1)[0] = data.draw(MODERATE)
+def has_elements(case: Case) -> bool:
+    function, inputs = case
+    return function(*inputs).numel() > 0
+
+
+def test_views_of_views():
+    names, choose = list(VIEWS), random.Random(0)
+    cases = [views(choose.choices(names, k=6)) for _ in range(24)]
+    assert_cases_equal_to_torch([case for case in cases if has_elements(case)], rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.slow
+@MANY
+@given(st.lists(st.sampled_from(list(VIEWS)), min_size=1, max_size=6))
+def test_any_views_of_views(names: list[str]):
+    if has_elements(views(names)):
+        assert_cases_equal_to_torch([views(names)], rtol=2e-6, atol=1e-6)
+
+
+def reductions(shape: Sequence[int], dims: list[int], keep: bool, first: float) -> Case:
+    x = torch.randn(*shape)
+    x.view(-1)[0] = first
 
     def function(x: Tensor) -> Tensor:
         y = x * 2
@@ -181,7 +206,38 @@ def test_reductions(data: st.DataObject):
         ]
         return torch.stack(results)
 
-    assert_equal_to_torch(function, x, rtol=2e-6, atol=1e-5)
+    return function, [x]
+
+
+def test_reductions():
+    torch.manual_seed(0)
+    dims_of: dict[tuple[int, ...], list[list[int]]] = {
+        (1,): [[0]],
+        (33,): [[0]],
+        (3, 4): [[0], [1]],
+        (40, 7): [[0]],
+        (40, 20): [[0], [1]],
+        (5, 40): [[0, 1]],
+        (2, 3, 40): [[0, 2], [1]],
+        (9, 6, 5): [[0, 1]],
+        (20, 30, 2): [[1]],
+        (12, 1): [[1]],
+    }
+    firsts = cycle([1.0, float("nan"), float("inf")])
+    cases = [
+        reductions(shape, dims, len(shape) > 1, next(firsts)) for shape, several in dims_of.items() for dims in several
+    ]
+    assert_cases_equal_to_torch(cases, rtol=2e-6, atol=1e-5)
+
+
+@pytest.mark.slow
+@MANY
+@given(st.data())
+def test_any_reductions(data: st.DataObject):
+    shape = data.draw(hnp.array_shapes(max_dims=3, max_side=40))
+    dims = data.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    case = reductions(shape, dims, data.draw(st.booleans()), data.draw(MODERATE))
+    assert_cases_equal_to_torch([case], rtol=2e-6, atol=1e-5)
 
 
 def test_long_sums_keep_their_digits():
@@ -193,21 +249,39 @@ def test_long_sums_keep_their_digits():
     torch.testing.assert_close(CompiledFunction(function, x)(x), expected, rtol=2e-7, atol=0)
 
 
-@settings(max_examples=14, derandomize=True)
-@given(st.data())
-def test_matrix_products(data: st.DataObject):
-    m, n, k = (data.draw(st.sampled_from([1, 2, 3, 5, 8, 13, 17, 32, 40])) for _ in range(3))
-    batch = data.draw(st.sampled_from([(), (), (3,)]))
-    turned = data.draw(st.tuples(st.booleans(), st.booleans()))
+SIDES = [1, 2, 3, 5, 8, 13, 17, 32, 40]
+
+
+def matrix_product(m: int, n: int, k: int, batch: Sequence[int], turned: Sequence[bool], last: float) -> Case:
     shapes = [(k, m) if turned[0] else (m, k), (n, k) if turned[1] else (k, n)]
     a, b = (torch.randn(*batch, *shape) for shape in shapes)
-    a.view(-1)[-1] = data.draw(st.sampled_from([1.0, float("nan"), float("inf")]))
+    a.view(-1)[-1] = last
 
     def function(a: Tensor, b: Tensor) -> Tensor:
         a, b = (one.transpose(-1, -2) if is_turned else one for one, is_turned in zip((a, b), turned, strict=True))
         return torch.bmm(a, b) if batch else torch.addmm(b[0], a, b, alpha=0.5)
 
-    assert_equal_to_torch(function, a, b, rtol=1e-5, atol=1e-5)
+    return function, [a, b]
+
+
+def test_matrix_products():
+    torch.manual_seed(0)
+    choose, turns = random.Random(0), list(product([False, True], repeat=2))
+    cases = [
+        matrix_product(*choose.choices(SIDES, k=3), choose.choice([(), (), (3,)]), turns[number % 4], last)
+        for number, last in enumerate([1.0, float("nan"), float("inf")] * 6)
+    ]
+    assert_cases_equal_to_torch(cases, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@MANY
+@given(st.data())
+def test_any_matrix_products(data: st.DataObject):
+    m, n, k = (data.draw(st.sampled_from(SIDES)) for _ in range(3))
+    turned, last = data.draw(st.tuples(st.booleans(), st.booleans())), data.draw(st.sampled_from([1.0, float("nan")]))
+    case = matrix_product(m, n, k, data.draw(st.sampled_from([(), (3,)])), turned, last)
+    assert_cases_equal_to_torch([case], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

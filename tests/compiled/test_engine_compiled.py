@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from compiling import own_cache
+from compiling import optimization, own_cache
 from conftest import config_of
 from torch import Tensor, nn
 
@@ -20,6 +20,8 @@ from exp.training.build import Experiment, build
 from exp.training.events import Event, Noted, Snapshot
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
+
+__all__ = ["optimization"]  # a fixture
 
 SMALL = ("dataset=moons", "dataset.n_samples=150", "batching.batch_size=16", "epochs=6")
 
@@ -142,6 +144,7 @@ def test_what_makes_the_steps():
         build(config_of(*SMALL, "engine=compiled", "compile=true"))
 
 
+@pytest.mark.slow  # the page on compiled steps shows it too
 def test_a_run_says_that_it_is_compiled(exp: Callable[..., Any], tmp_path: Path):
     done = exp("dataset=xor", "epochs=3", "engine=compiled", "figures=false", EXP_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr

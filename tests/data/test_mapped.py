@@ -287,6 +287,7 @@ def test_two_processes_that_need_the_same_dataset_write_it_once():
     output = [*lines_of(first), *lines_of(second)]
     assert output.count("writing") == 1
     assert output.count(str(cache_folder() / KEY)) == 2
+    assert not list(cache_folder().glob("*.lock"))
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next():
@@ -298,7 +299,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next():
     assert [entry.label for entry in cache.list_entries()] == ["unfinished"]
     folder = find_or_write("content", "rows", lambda to: (to / "x").write_text("whole") and None)
     assert (folder / "x").read_text() == "whole"
-    assert [path.name for path in cache_folder().iterdir() if path.is_dir()] == [KEY]
+    assert [path.name for path in cache_folder().iterdir()] == [KEY]
 
 
 @pytest.mark.slow

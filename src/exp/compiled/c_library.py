@@ -24,8 +24,12 @@ from exp.data.mapped.cache import COMPILED, LABEL, cache_folder
 from exp.errors import DataError
 
 # Without -ffast-math: NaN and inf are handed on. The compiler may fuse a product and a sum, which rounds once less.
-_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w"]
+OPTIMIZATION = "-O3"
+_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w"]
 _NATIVE = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
+
+# No compilation takes so long.
+_MAX_SECONDS = 3600
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -72,6 +76,10 @@ def _is_whole(library: Path) -> bool:
 
 def _compile(source: str, library: Path) -> None:
     """Compile the source to `library`, and keep the source beside it. The last of several processes replaces it."""
+    for left in library.parent.glob("unfinished-*"):  # of a killed process
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _MAX_SECONDS:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix="unfinished-") as temporary:
         text, result = Path(temporary) / "step.c", Path(temporary) / "step.so"
         text.write_text(source, encoding="utf-8")
@@ -105,7 +113,7 @@ def _version_of(compiler: str) -> str:
 
 
 def _flags() -> list[str]:
-    return [*_FLAGS, _NATIVE]
+    return [OPTIMIZATION, *_FLAGS, _NATIVE]
 
 
 @cache

@@ -172,7 +172,6 @@ def clear() -> str:
                 # In one move: a process that opens the dataset finds all of its files or none.
                 removed = entry.folder.rename(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{entry.key}-"))
                 shutil.rmtree(removed)
-                lock.unlink(missing_ok=True)
                 count, size = count + 1, size + entry.size
     rest = f"; {pluralize(kept, 'dataset')} in use by another process" if kept else ""
     return f"removed {pluralize(count, 'dataset')}, {size / 1e6:,.0f} MB{rest}"
@@ -180,15 +179,20 @@ def clear() -> str:
 
 @contextmanager
 def _lock(path: Path, wait: bool = True) -> Generator[bool]:
-    """Lock the file for this process; yield whether it is locked. The lock ends with the process."""
+    """Lock the file for this process, and remove it at the end; yield whether it is locked."""
     while True:
         with cache_errors(path.parent):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             is_locked = _try_lock(handle, wait)
-            if is_locked and not _is_at(path, handle):  # `clear` removed the file in the meantime
+            if is_locked and not _is_at(path, handle):  # who held the lock before removed the file
                 continue
-            yield is_locked
+            try:
+                yield is_locked
+            finally:
+                if is_locked:
+                    with suppress(OSError):  # on Windows an open file stays
+                        path.unlink(missing_ok=True)
             return
         finally:
             os.close(handle)

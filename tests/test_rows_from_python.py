@@ -65,6 +65,7 @@ def test_a_dataframe_trains_and_predicts_as_its_csv_file_on_the_command_line(tmp
     assert predicted["prediction"].tolist() == pd.read_csv("by_command.csv")["prediction"].tolist()
     assert predicted.index.tolist() == frame.index.tolist()
     assert result.best.predict(frame)["prediction"].tolist() == result.predict(frame)["prediction"].tolist()
+    assert list(result.predict(frame[:0])) == ["prediction"]
     with pytest.raises(ExpError, match="checkpoint=worst: unknown checkpoint"):
         result.predict(frame, checkpoint="worst")
 
@@ -233,6 +234,8 @@ def test_columns_that_a_file_would_not_have():
         (lambda frame: train((frame, [1.0])), "x has 120 rows and y 1"),
         (lambda _: train(dataset={"x": 1}), "a dict is neither rows nor an override"),
         (lambda frame: train(pd.concat({"a": frame}, axis=1), target="price"), "levels|has no column"),
+        (lambda frame: sweep(frame, "sweep.workers=2", target="price"), "came from Python are in this process only"),
+        (lambda _: train(torch.zeros(9, 2)), "a Tensor is neither rows nor an override"),
         (lambda frame: train(frame, "dataset.storage=mapped", target="price"), "came from Python, and are in memory"),
         (
             lambda frame: train(frame, "optimizer.lrr=1", target="price"),

@@ -1,6 +1,7 @@
 """Train, sweep and load from Python and notebooks, with the overrides, files and bits of the command line."""
 
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +21,18 @@ from exp.cli.python_objects import split_objects
 from exp.data.frame import FrameLike
 from exp.data.input_files import with_moved_files
 from exp.data.seeding import preserved_streams
+from exp.errors import ConfigError
 from exp.result import Result, SweepResult
 from exp.results import run_folder
 from exp.results.best_job import choose_jobs
 
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
+
+# Hydra and the random streams are the process's: threads, such as those of joblib, train one after the other.
+ONE_AT_A_TIME = threading.RLock()
+
+# Overrides of a sweep that run its jobs in other processes.
+_OTHER_PROCESSES = ("sweep.workers=", "hydra/launcher=", "sweep.detach=true")
 
 Pair: TypeAlias = tuple[ArrayLike | Tensor | FrameLike, ArrayLike | Tensor | FrameLike]
 
@@ -119,8 +127,12 @@ def sweep(*arguments: Any, **values: Any) -> SweepResult:
     """
     objects = split_objects(arguments, values)
     words = to_overrides("sweep", objects.overrides, objects.values)
-    if objects.held and not any(word.startswith("sweep.workers=") for word in words):
-        words.append("sweep.workers=0")
+    if objects.held:
+        others = [word for word in words if word.startswith(_OTHER_PROCESSES) and word != "sweep.workers=0"]
+        if others:
+            what = f"{others[0]}: rows and a model that came from Python are in this process only"
+            raise ConfigError(what, f"no {others[0].partition('=')[0]}=, or the rows in a file")
+        words = [*(word for word in words if word != "sweep.workers=0"), "sweep.workers=0"]
     return SweepResult(run_and_load(["-m", *words]), held=objects.held)
 
 
@@ -154,7 +166,7 @@ def run_and_load(arguments: list[str], quiet: bool = False) -> Path:
 
 
 def _run(arguments: list[str], quiet: bool) -> Path:
-    with isolated_state():
+    with ONE_AT_A_TIME, isolated_state():
         completed = train_or_sweep(arguments, quiet)
     if completed.folder is None or (completed.exit_code and "-m" not in arguments):
         raise SystemExit(completed.exit_code)

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from exp.api import run_and_load
+from exp.api import ONE_AT_A_TIME, run_and_load
 from exp.cli.python_calls import to_overrides
 from exp.cli.python_objects import split_objects
 from exp.data.frame import import_pandas
@@ -113,7 +113,7 @@ class BaseExpEstimator(BaseEstimator):
         share = self.validation_fraction if self.validation_fraction and count * self.validation_fraction >= 1 else 0
         split = {"dataset__split": [1 - share, share, 0]}
         values = {"figures": self.folder is not None and "auto", **split, **of_task, **values, **self._overrides()}
-        with TemporaryDirectory(prefix="exp-") as temporary, _as_value_error():
+        with ONE_AT_A_TIME, TemporaryDirectory(prefix="exp-") as temporary, _as_value_error():
             kept = Path(self.folder or "", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f"))
             place = Path(temporary, "run") if self.folder is None else kept
             objects = split_objects((rows,), {**values, "seed": int(seed), "hydra.run.dir": place})

@@ -101,9 +101,10 @@ class Result:
         pd = import_pandas()
         if not isinstance(rows, pd.DataFrame):
             raise ConfigError(f"rows: they are of the type {type(rows).__name__}", "a DataFrame of pandas, or an array")
-        if not len(rows):
-            return pd.DataFrame(index=rows.index)
         trained = self.trained
+        if not len(rows):
+            none = np.zeros((0, len(trained.preprocessing.columns)))
+            return pd.DataFrame(trained.predict(none), index=rows.index)
         table = read_new_frame(rows, trained.config.dataset, trained.preprocessing.text_columns(trained.weight))
         outputs, is_complete, notes = trained.outputs_of_table(table.frame, "rows")
         predictions = trained.columns_of(outputs)

@@ -44,7 +44,7 @@ def hold_rows(given: Any, target: Targets | None, is_resumed: bool = False) -> G
         ConfigError: They are something else, or a DataFrame has no `target`.
         DataError: The rows of a torch Dataset cannot be read.
     """
-    if is_torch_dataset(given) and not hasattr(given, "columns"):
+    if is_torch_dataset(given) and not hasattr(given, "columns") and not isinstance(given, torch.Tensor):
         with preserved_streams():
             seed_everything(0)
             given = read_rows(given, None)
@@ -83,6 +83,7 @@ def _hold_frame(given: Any, target: Targets | None, is_resumed: bool) -> GivenRo
     if target is None and not is_resumed:
         last = columns[-1] if columns else "COLUMN"
         raise ConfigError("a DataFrame needs target=, the name of the column to predict", f"train(df, target={last!r})")
+    target = strip_name(target) if isinstance(target, str) else target
     if isinstance(target, str) and target not in columns:
         near = nearest(target, columns)
         fix = f"target={near!r}" if near else f"one of {', '.join(map(repr, columns))}"

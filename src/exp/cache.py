@@ -2,6 +2,7 @@
 
 import sys
 
+from exp.cli.answer import Told
 from exp.cli.commands import run_command
 from exp.data.mapped.cache import cache_folder, clear, list_entries
 from exp.errors import ConfigError, pluralize
@@ -9,7 +10,7 @@ from exp.errors import ConfigError, pluralize
 _ACTIONS = ("list", "clear")
 
 
-def cache(action: str = "list", /, yes: bool = False) -> None:
+def cache(action: str = "list", /, yes: bool = False) -> Told:
     """List or remove the prepared datasets of dataset.storage=mapped.
 
         python -m exp cache
@@ -25,18 +26,21 @@ def cache(action: str = "list", /, yes: bool = False) -> None:
         raise ConfigError(f"unknown action '{action}' (available: {', '.join(_ACTIONS)})", "exp cache list")
     entries = list_entries()
     total = f"{pluralize(len(entries), 'dataset')}, {sum(entry.size for entry in entries) / 1e6:,.0f} MB"
+    fields = {
+        "folder": str(cache_folder()),
+        "datasets": [{"dataset": entry.label, "bytes": entry.size} for entry in entries],
+        "cleared": False,
+    }
     if action == "list":
-        for entry in entries:
-            print(f"{entry.size / 1e6:>10,.0f} MB  {entry.label}")
-        print(f"{cache_folder()}: {total}")
-        return
+        listed = (f"{entry.size / 1e6:>10,.0f} MB  {entry.label}" for entry in entries)
+        return Told(fields, [*listed, f"{cache_folder()}: {total}"])
     if not yes and entries:
         if not sys.stdin.isatty():
-            raise ConfigError(f"cache clear would remove {total} in {cache_folder()}", "exp cache clear yes=true")
+            raise ConfigError(f"cache clear would remove {total} in {cache_folder()}", "exp cache clear --yes")
         print(f"remove {total} in {cache_folder()}? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return
-    print(clear())
+            return Told(fields, ["nothing is removed"])
+    return Told({**fields, "cleared": True}, [clear()])
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from exp.cli.answer import Told
 from exp.cli.commands import run_command
-from exp.cli.output import print_notes, print_table
+from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
 from exp.config.target_kind import TargetKind
@@ -34,7 +35,7 @@ _OF_PREDICTED = (
 _Metrics = dict[str, dict[str, float]]
 
 
-def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str) -> None:
+def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str) -> Told:
     """Calibrate the probabilities of a trained classifier on its validation rows.
 
         python -m exp calibrate run=FOLDER
@@ -57,17 +58,19 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
     if method == "none" and threshold != "none":
         raise ConfigError(f"method=none threshold={threshold}: a calibration is needed for a threshold", "method=auto")
     (job,), notes = choose_jobs(run)
-    print_notes(*notes)
     refuse_links(job)
     with folder_lock(job):
         if method == "none":
             (job / CALIBRATION).unlink(missing_ok=True)
-            print(f"without calibration: {job}")
-        else:
-            _calibrate(job, method, threshold, checkpoint, moved)
+            return Told({"run": str(job), "calibration": None, "notes": notes}, [*notes, f"without calibration: {job}"])
+        fields, told = _calibrate(job, method, threshold, checkpoint, moved)
+    return Told({"run": str(job), **fields, "notes": notes}, [*notes, *told])
 
 
-def _calibrate(job: Path, method: str, threshold: str, checkpoint: str, moved: Mapping[str, str]) -> None:
+def _calibrate(
+    job: Path, method: str, threshold: str, checkpoint: str, moved: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Write the calibration; return it and the metrics before and after, and lines for people."""
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results import calibration_json
     from exp.results.trained_model import load_trained
@@ -82,16 +85,17 @@ def _calibrate(job: Path, method: str, threshold: str, checkpoint: str, moved: M
         value, metric = _choose_threshold(threshold, trained.calibrate(calibration))
         calibration = replace(calibration, threshold=value)
     before, after = (_measure(one, metric) for one in (trained, trained.calibrate(calibration)))
-    print(_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ()))
-    _print_metrics(before, after)
+    told = [_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ())]
+    told += _metrics_table(before, after)
     if "test" in before and after["test"]["log_loss"] > before["test"]["log_loss"]:
-        print(
+        told.append(
             "note: the test rows have a higher log loss than before: the validation rows may be too few to calibrate on"
         )
     how = {"checkpoint": trained.checkpoint, "threshold_metric": metric, "before": before, "after": after}
     calibration_json.write(trained.folder, calibration, trained.step, how)
     delete = shell_line(["calibrate", f"run={job}", "method=none"])
-    print(f"calibration: {job / CALIBRATION}; predict, evaluate and export apply it, {delete} deletes it")
+    told.append(f"calibration: {job / CALIBRATION}; predict, evaluate and export apply it, {delete} deletes it")
+    return {"calibration": asdict(calibration), **how}, told
 
 
 def _rows(trained: "TrainedModel", split: str) -> "ClassRows":
@@ -177,7 +181,7 @@ def _describe(calibration: "Calibration", metric: str | None, rows: int, classes
     return "; ".join(parts)
 
 
-def _print_metrics(before: _Metrics, after: _Metrics) -> None:
+def _metrics_table(before: _Metrics, after: _Metrics) -> list[str]:
     from exp.results.formatting import format_metric
 
     names = list(dict.fromkeys(name for values in before.values() for name in values))
@@ -185,7 +189,7 @@ def _print_metrics(before: _Metrics, after: _Metrics) -> None:
     for split in before:
         for label, values in ((split, before[split]), (f"{split}, calibrated", after[split])):
             table.append([label, *(format_metric(name, values[name]) if name in values else "-" for name in names)])
-    print_table(table)
+    return table_lines(table)
 
 
 if __name__ == "__main__":

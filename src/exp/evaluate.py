@@ -1,10 +1,12 @@
 """`exp evaluate`: the metrics of a trained model."""
 
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
+from exp.cli.answer import Answer
 from exp.cli.commands import run_command
-from exp.cli.output import print_notes
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import reads_as
 from exp.config.own_metrics import refuse_metric
@@ -17,6 +19,33 @@ if TYPE_CHECKING:
     from exp.training.metrics import MetricSums
 
 
+@dataclass(frozen=True)
+class Evaluation(Answer):
+    """The metrics of `rows` rows: a split of the run, or those in a file."""
+
+    runs: Sequence[str]
+    of: str
+    rows: int
+    parameters: str
+    metrics: Mapping[str, float]
+    notes: Sequence[str]
+
+    def document(self) -> Mapping[str, Any]:
+        return {
+            "runs": list(self.runs),
+            "of": self.of,
+            "rows": self.rows,
+            "parameters": self.parameters,
+            "metrics": self.metrics,
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> Iterator[str]:
+        yield from self.notes
+        yield f"{self.of}, {self.rows:,} rows, {self.parameters}"
+        yield from (f"{name} {value!r}" for name, value in self.metrics.items())
+
+
 def evaluate(
     run: str,
     split: str | None = None,
@@ -25,7 +54,7 @@ def evaluate(
     ensemble: bool = False,
     metrics: str = "[]",
     **moved: str,
-) -> None:
+) -> Evaluation:
     """Print each metric of a trained model, with every digit.
 
         python -m exp evaluate run=FOLDER
@@ -44,20 +73,21 @@ def evaluate(
         raise ConfigError(f"split={split} data={data}: only one of split= and data=", f"data={data}")
     names = parse_metrics(metrics)
     jobs, notes = choose_jobs(run, ensemble)
-    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results.trained_ensemble import load_models
 
     trained = load_models(jobs, checkpoint, moved, names)
     what = data or split or trained.held_out
-    values = trained.evaluate(what) if data is None else _evaluate_table(trained, data)
-    print(f"{what}, {values.count:,} rows, {trained.parameters}")
-    for name, value in values.values().items():
-        print(f"{name} {value!r}")
+    if data is None:
+        values = trained.evaluate(what)
+    else:
+        values, more = _evaluate_table(trained, data)
+        notes = [*notes, *more]
+    return Evaluation(tuple(map(str, jobs)), what, values.count, trained.parameters, values.values(), notes)
 
 
-def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "MetricSums":
-    """Return the metrics of the rows in the file `data` that have a target and can be predicted; print notes."""
+def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "tuple[MetricSums, list[str]]":
+    """Return the metrics of the rows in the file `data` that have a target and can be predicted, and notes."""
     import torch
 
     from exp.data.encode import encode_new_targets
@@ -71,14 +101,14 @@ def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "Me
         notation = lead.preprocessing.weight_notation
         weights, more_of_weights = encode_weights(table.frame, lead.weight, notation, data)
         more += more_of_weights
-    print_notes(*table.notes, *notes, *more)
     kept = is_complete & has_target
     if not kept.any():
         raise DataError(f"data={data}: every row has a missing value", "rows with a value in each column, and a target")
     if weights is not None and not weights[kept].any():
         raise DataError(f"data={data}: the weight '{lead.weight}' is 0 in every row", "rows with weights > 0")
     with_target = torch.from_numpy(has_target[is_complete])
-    return lead.measure(outputs[with_target], y[kept], None if weights is None else weights[kept])
+    values = lead.measure(outputs[with_target], y[kept], None if weights is None else weights[kept])
+    return values, [*table.notes, *notes, *more]
 
 
 def parse_metrics(text: str) -> list[str]:

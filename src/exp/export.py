@@ -8,8 +8,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exp.cli.answer import Told
 from exp.cli.commands import new_file, run_command
-from exp.cli.output import print_notes
 from exp.errors import ConfigError, nearest, require_extra
 from exp.results.best_job import choose_jobs
 
@@ -21,7 +21,7 @@ _FORMATS = ("script", "pt2", "onnx")
 _SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str) -> None:
+def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str) -> Told:
     """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
 
         python -m exp export run=FOLDER format=script out=train.py
@@ -43,7 +43,6 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
     _check_arguments(format, out, ensemble)
     path = new_file(out)
     jobs, notes = choose_jobs(run, ensemble)
-    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results.trained_ensemble import load_models
 
@@ -51,10 +50,12 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
     if format == "script":
         from exp.reports.script_files import write_script_files
 
-        print_notes(*write_script_files(models.lead, out))
+        notes = [*notes, *write_script_files(models.lead, out)]
     else:
         _write_module(models, format, path)
-    print(f"{format}, {models.parameters}: {out}")
+    runs = [str(job) for job in jobs]
+    fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes}
+    return Told(fields, [*notes, f"{format}, {models.parameters}: {out}"])
 
 
 def _check_arguments(format: str, out: str, ensemble: bool) -> None:

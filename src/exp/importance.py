@@ -2,10 +2,12 @@
 
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
+from exp.cli.answer import Told
 from exp.cli.commands import new_file, run_command
-from exp.cli.output import print_notes, print_table
+from exp.cli.output import table_lines
 from exp.config.metric_names import NAMES, PATTERN
 from exp.config.own_metrics import refuse_metric
 from exp.errors import ConfigError, nearest
@@ -24,7 +26,7 @@ def importance(
     out: str | None = None,
     checkpoint: str = "auto",
     **moved: str,
-) -> None:
+) -> Told:
     """Print how much a trained model needs each column of its table.
 
         python -m exp importance run=FOLDER
@@ -46,7 +48,6 @@ def importance(
     """
     _check_arguments(metric, repeats, out)
     (job,), notes = choose_jobs(run)
-    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.reports import run_report
     from exp.reports.importance_table import describe, table
@@ -67,14 +68,15 @@ def importance(
             importances = compute_importances(trained, split, metric, repeats, seed, on_progress)
         path = folder / run_folder.IMPORTANCE if out is None else Path(out)
         importance_csv.write(path, importances)
-        print(describe(importances))
-        print_table(table(importances, _MAX_COLUMNS), left=(0, 2))
-        print(path)
+        lines = table_lines(table(importances, _MAX_COLUMNS), left=(0, 2))
+        told = [*notes, describe(importances), *lines, str(path)]
         if out is None and (folder / run_folder.REPORT).exists():
             final = run_folder.final_checkpoint(folder, vars(trained.config.early_stopping))
             of_page = trained if trained.checkpoint == final else load_trained(folder, moved=moved)
             run_report.write_page(folder, of_page.experiment, summary.read(folder).get("status", "not begun"))
-            print(folder / run_folder.REPORT)
+            told.append(str(folder / run_folder.REPORT))
+        fields = {"run": str(job), "out": str(path), **asdict(importances), "notes": notes}
+        return Told(fields, told)
 
 
 def _check_arguments(metric: str, repeats: int, out: str | None) -> None:

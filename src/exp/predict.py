@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
+from exp.cli.answer import Told
 from exp.cli.commands import new_file, run_command
-from exp.cli.output import print_notes
 from exp.errors import pluralize
 from exp.results import csv_file
 from exp.results.best_job import choose_jobs
 
 
-def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: bool = False) -> None:
+def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: bool = False) -> Told:
     """Write the predictions of a trained model for the rows of a table.
 
         python -m exp predict run=FOLDER data=new.csv out=predictions.csv
@@ -28,7 +28,6 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     """
     path = new_file(out, ".csv")
     jobs, notes = choose_jobs(run, ensemble)
-    print_notes(*notes)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import nonfinite_notes
     from exp.results.trained_ensemble import load_models
@@ -36,17 +35,28 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
 
     trained = load_models(jobs, checkpoint)
     lead, table = trained.lead, trained.read(data, keep_rows=True)
-    outputs, is_complete, notes = trained.outputs_of_table(table.frame, data)
+    outputs, is_complete, more = trained.outputs_of_table(table.frame, data)
     predictions = prediction_columns(lead.objective, lead.preprocessing, outputs)
     if Path(data).is_dir():
         predictions = {"file": table.frame.index.to_numpy(str)[is_complete], **predictions}
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
     csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
-    print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
+    told = [*notes, *table.notes, *more, *nonfinite_notes(predictions)]
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
-    print(f"{int(is_complete.sum()):,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}")
+    count = int(is_complete.sum())
+    fields = {
+        "runs": [str(job) for job in jobs],
+        "out": out,
+        "predictions": count,
+        "empty": rows_without,
+        "target": lead.preprocessing.target,
+        "parameters": trained.parameters,
+        "notes": told,
+    }
+    line = f"{count:,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}"
+    return Told(fields, [*told, line])
 
 
 if __name__ == "__main__":

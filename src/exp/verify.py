@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from exp.cli.answer import Told
 from exp.cli.commands import run_command
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line
@@ -98,7 +99,7 @@ def was_killed(command: Sequence[str], after: float) -> bool:
     return False
 
 
-def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
+def verify(resume: str, kills: int = 3, seed: int = 0) -> Told:
     """Run a command again, killed and resumed, and compare the bits.
 
         python -m exp verify resume=FOLDER
@@ -119,9 +120,10 @@ def verify(resume: str, kills: int = 3, seed: int = 0) -> None:
                 f"the run does not finish, so nothing was verified: exit code {error.returncode}",
                 "a run that finishes",
             ) from error
+    fields = {"run": resume, "identical": not found, "differences": found}
     if found:
-        sys.exit("\n".join(["exp verify: the resumed run differs:", *found]))
-    print("identical to the bit: every metric and every parameter")
+        return Told(fields, ["the resumed run differs:", *found], 1)
+    return Told(fields, ["identical to the bit: every metric and every parameter"])
 
 
 if __name__ == "__main__":

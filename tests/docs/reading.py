@@ -32,6 +32,7 @@ _BETWEEN = re.compile(r"[,{}()\[\]]")
 _OF_THE_MOMENT = [
     (re.compile(r"(/\S*/)?outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d+"), "FOLDER"),
     (re.compile(r"\bin [\d.,]+ s\b"), "in SECONDS"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:+.]+| \d\d:\d\d)"), "WHEN"),
     (re.compile(r"^(machine|versions) .*$", re.MULTILINE), r"\1"),
     (re.compile(r"^\d+ of \d+ done, .*$", re.MULTILINE), ""),
 ]

@@ -2,7 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from exp.errors import ExpError
@@ -27,6 +28,25 @@ class Answer(ABC):
     @abstractmethod
     def document(self) -> Mapping[str, Any]:
         """Return the fields of the object, without `format` and `command`."""
+
+
+@dataclass(frozen=True)
+class Told(Answer):
+    """The answer of a command whose text is written line by line: `told` for people, `fields` for programs."""
+
+    fields: Mapping[str, Any]
+    told: Sequence[str]
+    code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        return self.code
+
+    def document(self) -> Mapping[str, Any]:
+        return self.fields
+
+    def lines(self) -> Sequence[str]:
+        return self.told
 
 
 def as_json(command: str, fields: Mapping[str, Any]) -> str:

@@ -70,7 +70,9 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
         with redirect_stdout(sys.stderr) if in_json else nullcontext():
             answer = command(*positional, **keywords)
         if answer is not None:
-            print(as_json(name, answer.document()) if in_json else "\n".join(answer.lines()))
+            lines = [as_json(name, answer.document())] if in_json else answer.lines()
+            for line in lines:
+                print(line)
             if answer.exit_code:
                 sys.exit(answer.exit_code)
     except BrokenPipeError:

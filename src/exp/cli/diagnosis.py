@@ -49,6 +49,8 @@ class CommandError(ExpError):
         super().__init__(first.problem, first.fix, key=first.key, override=first.override)
         self.args = (diagnosis, folder)
         self.problems = diagnosis.problems
+        self.corrected = diagnosis.corrected
+        self.folder = folder
         log = f"\n  log: {display_path(folder)}/exp.log" if folder is not None else ""
         self.printed = f"{diagnosis}{log}"
 

@@ -23,6 +23,7 @@ from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
 from exp.cli.resume_changes import AlreadyFinished
 from exp.cli.startup import early_workers, full_hydra_errors, own_hydra_config, prepare_streams
+from exp.cli.train_in_json import FLAG, train_in_json
 from exp.config import allowlist
 from exp.config.compose import run_application
 from exp.config.run_spec import RunSpec
@@ -49,7 +50,7 @@ def main() -> None:
             run_command(load(arguments[0]), arguments[1:])
         else:
             with gc_pause():
-                code = train_or_sweep(arguments).exit_code
+                code = train_in_json(arguments, train_or_sweep) if FLAG in arguments else train_or_sweep(arguments)[1]
             leave(code)
     except CommandError as error:
         sys.exit(f"exp: {error}")

@@ -9,11 +9,6 @@ def print_notes(*notes: str) -> None:
         print(note)
 
 
-def print_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> None:
-    """Print rows of cells as `table_lines` aligns them."""
-    print_notes(*table_lines(rows, left))
-
-
 def table_lines(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
     """Return rows of cells in aligned columns. The columns `left` are aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

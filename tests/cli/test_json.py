@@ -1,0 +1,125 @@
+"""`--json`: one object on stdout for every command, whose fields the page JSON describes."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import forking
+import pytest
+
+from exp.cli.answer import as_json
+from exp.cli.command_correction import parameters_of
+from exp.cli.commands import COMMANDS, help_of, load
+
+DOCS = Path(__file__).parents[2] / "docs/pages"
+PAGE = (DOCS / "how-to/json.md").read_text(encoding="utf-8")
+BASE = ["dataset=iris", "epochs=2", "figures=false"]
+
+# Objects whose keys are data: names of splits, metrics, groups and keys.
+DATA = ("choices", "values", "metrics", "final", "before", "after")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("json")
+    for name, *words in (("run", "optimizer.lr=0.1"), ("other", "optimizer.lr=0.01")):
+        assert forking.run("exp", [*BASE, *words, f"hydra.run.dir={name}"], folder).returncode == 0
+    line = ["-m", *BASE, "optimizer.lr=0.01,0.1", "hydra.sweep.dir=sweep", "sweep.workers=0"]
+    assert forking.run("exp", line, folder).returncode == 0
+    (folder / "rows.csv").write_text("x0,x1,x2,x3\n5,3,1,0.2\n")
+    return folder
+
+
+def document(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
+    done = forking.run("exp", [*words, "--json"], folder)
+    assert done.returncode == code, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found)[:2] == ["format", "command"]
+    assert found["format"] == 1
+    return found
+
+
+def names(value: Any) -> set[str]:
+    """Every key of an object and of those in it, without keys that are data."""
+    if isinstance(value, list):
+        return {name for one in value for name in names(one)}
+    if not isinstance(value, dict):
+        return set()
+    return {*value, *(name for key, inner in value.items() if key not in DATA for name in names(inner))}
+
+
+def described(command: str) -> set[str]:
+    """The names that the page's section on the command has in backticks; those of status serve for a training."""
+    section = PAGE.partition(f"\n### {command}\n")[2].partition("\n### ")[0]
+    assert section, command
+    shared = PAGE.partition("\n## Errors")[2].partition("\n## Fields")[0] if command == "train" else ""
+    more = PAGE.partition("\n### status\n")[2].partition("\n### ")[0] if command in ("train", "ls") else ""
+    text = re.sub(r"^```.*?^```", "", f"{section}\n{shared}\n{more}", flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"`([^`]+)`", text)) | {"format", "command"}
+
+
+def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path):
+    shutil.copytree(place, tmp_path / "all")
+    here = tmp_path / "all"
+    cases = [
+        ("ls", ["ls"], 0),
+        ("status", ["status", "run", "sweep"], 0),
+        ("best", ["best", "sweep"], 0),
+        ("evaluate", ["evaluate", "run=run"], 0),
+        ("diff", ["diff", "run", "other"], 1),
+        ("importance", ["importance", "run=run", "repeats=2"], 0),
+        ("calibrate", ["calibrate", "run=run"], 0),
+        ("export", ["export", "run=other", "format=script", "out=train.py"], 0),
+        ("report", ["report", "run=."], 0),
+        ("tag", ["tag", "run", "paper"], 0),
+        ("mv", ["mv", "other", "moved"], 0),
+        ("rm", ["rm", "moved", "--yes"], 0),
+        ("cache", ["cache"], 0),
+        ("train", [*BASE, "hydra.run.dir=new"], 0),
+        ("train", ["dataset=irs", "optimizer.lr=x"], 1),
+    ]
+    for command, words, code in cases:
+        found = document(here, *words, code=code)
+        assert found["command"] == command
+        assert names(found) - described(command) == set(), command
+    assert {*COMMANDS} == set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)) - {"train"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_json_and_says_so(command: str):
+    function = load(command)
+    assert "json" in parameters_of(function)
+    assert "[--json]" in " ".join(help_of(function).split())
+
+
+def test_an_error_is_an_object_with_what_to_type(place: Path):
+    wrong = document(place, "evaluate", "run=nowhere", code=1)
+    assert (wrong["command"], wrong["exit_code"]) == ("evaluate", 1)
+    assert wrong["error"] == "nowhere does not contain a run"
+    text = forking.run("exp", ["evaluate", "run=nowhere"], place)
+    assert text.stderr == f"exp evaluate: {wrong['error']}\n  try: {wrong['fix']}\n"  # another view of the same
+    several = document(place, "dataset=irs", "optimizer.lr=x", code=1)
+    assert [one["key"] for one in several["errors"]] == ["dataset", "optimizer.lr"]
+    assert several["corrected"] == "python -m exp dataset=iris optimizer.lr=0.02"
+
+
+def test_a_trained_run_and_a_sweep_are_one_object(place: Path):
+    found = document(place, *BASE, "name=x", "hydra.run.dir=trained")
+    assert found["result"] == document(place, "status", "trained")["folders"][0]
+    sweep = document(place, "-m", *BASE, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=swept", "sweep.workers=2")
+    assert (sweep["result"]["kind"], sweep["result"]["jobs"]["finished"]) == ("sweep", 2)
+    evaluated = document(place, "evaluate", "run=trained")
+    assert evaluated["metrics"] == found["result"]["metrics"]["test"]
+
+
+def test_numbers_that_json_does_not_have_are_strings():
+    text = as_json("x", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": {"d": (float("inf"),)}})
+    assert json.loads(text) == {"format": 1, "command": "x", "a": "nan", "b": ["-inf", 1.5], "c": {"d": ["inf"]}}
+
+
+def test_the_file_for_programs_names_every_command_and_page():
+    text = (DOCS / "llms.txt").read_text(encoding="utf-8")
+    assert [command for command in COMMANDS if re.search(rf"[`, ]{command}\b", text) is None] == []
+    assert all((DOCS / link).exists() for link in re.findall(r"\]\((.+?)\)", text))

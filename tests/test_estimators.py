@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import one_in
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -23,6 +24,7 @@ from exp import ExpClassifier, ExpRegressor, load, train
 
 QUICK = {"model": "linear", "epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
+LABELS = [["", "NA"], ["no", "yes"], [1.0, 2.0], ["1", "01", "1.0"], [False, True], [9, 10]]
 
 # Those of scikit-learn's checks that take less than half a second each; a few of each kind.
 FAST = set(
@@ -102,7 +104,7 @@ def test_a_fit_is_the_run_of_train(tmp_path: Path):
 
 
 @pytest.mark.parametrize("as_frame", [True, False])
-@pytest.mark.parametrize("labels", [["no", "yes"], ["", "NA"], [1.0, 2.0], [False, True], [9, 10], ["1", "01", "1.0"]])
+@pytest.mark.parametrize("labels", one_in(3, LABELS))
 def test_classes_may_have_any_labels(labels: list[object], as_frame: bool):
     random = np.random.default_rng(0)
     codes = random.integers(0, len(labels), 90)
@@ -135,6 +137,7 @@ def test_parameters_are_keys_of_exp():
         ExpClassifier(epochs=-1).fit(*IRIS)
 
 
+@pytest.mark.slow
 def test_a_module_is_copied_for_each_fit():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -144,6 +147,7 @@ def test_a_module_is_copied_for_each_fit():
     assert torch.equal(net[0].weight, before)
 
 
+@pytest.mark.slow
 def test_without_validation_rows_all_rows_are_trained_on():
     model = ExpRegressor(**QUICK, validation_fraction=0).fit(*load_diabetes(return_X_y=True))
     assert model.summary_["rows"] == {"train": 442}

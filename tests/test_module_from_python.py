@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import html
 from pathlib import Path
 
 import forking
@@ -121,6 +122,7 @@ def test_it_is_resumed_and_loaded_with_a_module_like_it(exp):
         load("run", model=Net(activation=torch.tanh)).predict(x)
 
 
+@pytest.mark.slow
 def test_a_sweep_starts_each_run_with_the_parameters_of_the_module():
     net = Net()
     found = sweep(*QUICK[:2], "optimizer.lr=0.01,0.1", model=net, epochs=2)
@@ -162,5 +164,7 @@ def test_a_script_cannot_make_the_module(tmp_path: Path):
     from exp.export import export
 
     result = train(*QUICK, model=Net(), epochs=1)
+    call = 'train("dataset=iris", "figures=false", "optimizer.lr=0.1", "epochs=1", model=Net(...))'
+    assert call in html.unescape(result.report().read_text())
     with pytest.raises(ExpError, match="a script cannot make it"):
         export(run=str(result.folder), format="script", out="train.py")

@@ -149,6 +149,7 @@ def test_a_run_is_resumed_with_its_rows_and_no_others(exp, capsys: pytest.Captur
     assert "file not found" in asked.stderr
 
 
+@pytest.mark.slow
 def test_a_command_that_needs_the_rows_says_how_to_save_them(tmp_path: Path):
     iris = load_iris()
     train((iris.data, iris.target), *QUICK, "hydra.run.dir=run")
@@ -163,7 +164,7 @@ def test_a_command_that_needs_the_rows_says_how_to_save_them(tmp_path: Path):
 def test_a_sweep_of_rows_from_python_equals_its_runs():
     frame = flats()
     found = sweep(frame, "optimizer.lr=0.001,0.01", *QUICK, target="price")
-    alone = train(frame, *QUICK, target="price", optimizer__lr=0.01)
+    alone = train(frame, *QUICK, "dataset.target=price", optimizer__lr=0.01)
     assert found.runs["1"].final == alone.final
     assert found.best.predict(frame).shape == (120, 1)
 

@@ -1,6 +1,5 @@
 """Calls of `train` and `sweep` from Python as command lines, and command lines in messages as such calls."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import cast
 from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
 from exp.config.overrides import quote_text
-from exp.data.held import called_in_python, is_held
+from exp.config.python_names import python_call
 from exp.errors import ConfigError, as_yaml
 from exp.sweeps.folds import has_all_folds
 
@@ -22,11 +21,11 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
     if flags := [word for word in overrides if word.startswith("-") and not word.startswith("--config-dir")]:
         others = [word for word in overrides if not word.startswith("-")]
         meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
-        raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", _python_call(meant, others))
+        raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", python_call(meant, others))
     dotted = {key.replace("__", "."): value for key, value in values.items()}
     words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in dotted.items())]
     if function == "train" and has_all_folds(words):
-        raise ConfigError("folds: a cross-validation is a sweep", _python_call("sweep", words), key="folds")
+        raise ConfigError("folds: a cross-validation is a sweep", python_call("sweep", words), key="folds")
     return words
 
 
@@ -40,16 +39,6 @@ def _as_value(function: str, key: str, value: object) -> str:
     return ",".join(map(as_yaml, items)) if function == "sweep" and not takes_list else as_yaml(items)
 
 
-def _python_call(function: str, overrides: Sequence[str]) -> str:
-    words, arguments = [*overrides], list[str]()
-    for word in overrides:
-        key, _, value = word.partition("=")
-        if key == "dataset.path" and is_held(value.strip("'\"")):
-            arguments = [called_in_python(value.strip("'\""))]
-            words = [other for other in overrides if other != word and not other.startswith("dataset=")]
-    return f"{function}({', '.join([*arguments, *(json.dumps(word, ensure_ascii=False) for word in words)])})"
-
-
 def in_python(text: str) -> str:
     """Return a message with the calls of `train` and `sweep` that its command lines are."""
 
@@ -60,6 +49,6 @@ def in_python(text: str) -> str:
             return match[0]
         if words[0] in COMMANDS or any(word.startswith("-") and word != "-m" for word in words):
             return match[0]
-        return _python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
+        return python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
 
     return re.sub(r"python -m exp (\S*=.*|-m .*)$", translate, text, flags=re.MULTILINE)

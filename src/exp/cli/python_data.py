@@ -31,14 +31,14 @@ class GivenRows(NamedTuple):
     words: list[str]
 
 
-def hold_rows(given: Any, target: Targets | None, is_resumed: bool = False) -> GivenRows:
+def hold_rows(given: Any, target: Targets | None, has_target: bool = False) -> GivenRows:
     """Make the caller's rows available to runs.
 
     Args:
         given: A DataFrame; a pair (x, y) of arrays, tensors or of a DataFrame and its target; a Bunch of scikit-learn;
             or a torch Dataset, which is read once, with random streams seeded by 0.
         target: The name or the position of the target column of a DataFrame, or several.
-        is_resumed: Whether they are for a run that is resumed, which has its target.
+        has_target: Whether the run is told its target in another way.
 
     Raises:
         ConfigError: They are something else, or a DataFrame has no `target`.
@@ -58,7 +58,7 @@ def hold_rows(given: Any, target: Targets | None, is_resumed: bool = False) -> G
         if not hasattr(x, "columns"):
             return _hold_arrays({"x": x, "y": y, **names})
         given, target = _join(x, y)
-    return _hold_frame(given, target, is_resumed)
+    return _hold_frame(given, target, has_target)
 
 
 def _named_classes(bunch: Any) -> Any:
@@ -75,12 +75,12 @@ def _hold_arrays(parts: Mapping[str, Any]) -> GivenRows:
     return GivenRows(held, ["dataset=arrays", text_override("dataset.path", held.path)])
 
 
-def _hold_frame(given: Any, target: Targets | None, is_resumed: bool) -> GivenRows:
+def _hold_frame(given: Any, target: Targets | None, has_target: bool) -> GivenRows:
     if not isinstance(given, import_pandas().DataFrame):
         fix = "df.to_pandas()" if hasattr(given, "to_pandas") else _KINDS
         raise ConfigError(f"a {type(given).__name__} is neither rows nor an override", fix)
     columns: list[str] = [strip_name(str(name)) for name in given.columns]
-    if target is None and not is_resumed:
+    if target is None and not has_target:
         last = columns[-1] if columns else "COLUMN"
         raise ConfigError("a DataFrame needs target=, the name of the column to predict", f"train(df, target={last!r})")
     target = strip_name(target) if isinstance(target, str) else target

@@ -52,7 +52,7 @@ def split_objects(arguments: Sequence[Any], values: Mapping[str, Any]) -> Argume
     if rows:
         if len(rows) > 1 or "dataset" in given:
             raise ConfigError("the rows are given twice, by an object and by dataset=", "one of them")
-        found = hold_rows(rows[0], target, is_resumed)
+        found = hold_rows(rows[0], target, is_resumed or "dataset.target" in given)
         if run is not None:
             _refuse_other_rows(found.held, run)
         words = [*(word for word in found.words if not (is_resumed and word.startswith("dataset="))), *words]

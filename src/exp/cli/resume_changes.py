@@ -91,7 +91,7 @@ def _check_files(folder: Path, dataset: Any, typed: Sequence[str]) -> None:
         if error.key not in DATA_PATHS:
             raise
         is_in_python = isinstance(error, MissingRowsError)
-        place = error.file if is_in_python else place_of(error, {*map(override_key, typed)})
+        place = place_of(error, {*map(override_key, typed)})
         kept = [word for word in kept_words(typed) if override_key(word) != error.key]
         fix = resume_command(display_path(folder), *kept, text_override(error.key, place))
         if is_in_python:

@@ -12,6 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from exp.config.python_names import find_names, python_call
+
 
 def text_override(key: str, text: str) -> str:
     """Return the override that sets `key` to `text`, in quotes if Hydra needs them."""
@@ -82,7 +84,13 @@ def escape_interpolations(text: str) -> str:
 
 
 def shell_line(words: Iterable[str]) -> str:
-    """Return the command line `python -m exp` with these arguments, quoted for a shell."""
+    """Return the command line `python -m exp` with these arguments, quoted for a shell.
+
+    It is a call of `train` or `sweep` if the arguments name objects of Python, which a command line does not have.
+    """
+    words = [*words]
+    if any(find_names(words)):
+        return python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
     return shlex.join(["python", "-m", "exp", *words])
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.python_names import is_held
 from exp.data.dataset import Dataset, as_dataset
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.held import find_held, is_held
+from exp.data.held import find_held
 from exp.data.mapped.npy import check_whole, map_arrays
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.table import dataset_from_table

@@ -3,10 +3,8 @@
 from typing import Any
 from weakref import WeakValueDictionary
 
+from exp.config.python_names import PREFIX, called_in_python, kind_of
 from exp.errors import DataError
-
-# No path of a file begins so: a folder of that name is written as ./python:
-_PREFIX = "python:"
 
 # How the rows of each kind become a file of the same rows, for commands that find no object of Python.
 _SAVED = {
@@ -25,7 +23,7 @@ class MissingRowsError(DataError):
     """
 
     def __init__(self, path: str, key: str) -> None:
-        kind = _kind_of(path)
+        kind = kind_of(path)
         self.save, self.file = _SAVED.get(kind, _SAVED["arrays"])
         self.given = called_in_python(path)
         what = f"{key}={path}: these rows came from Python, as {_ARTICLES.get(kind, kind)}, and are in no file"
@@ -43,7 +41,7 @@ class HeldRows:
 
     def __init__(self, content: Any, kind: str, fingerprint: str) -> None:
         self.content, self.kind = content, kind
-        self.path = f"{_PREFIX}{kind}:{fingerprint[:16]}"
+        self.path = f"{PREFIX}{kind}:{fingerprint[:16]}"
 
 
 _held: WeakValueDictionary[str, HeldRows] = WeakValueDictionary()
@@ -53,20 +51,6 @@ def hold(content: Any, kind: str, fingerprint: str) -> HeldRows:
     """Return what makes the rows available to runs; the earlier one of equal rows, if it is still in use."""
     rows = HeldRows(content, kind, fingerprint)
     return _held.setdefault(rows.path, rows)
-
-
-def is_held(path: str) -> bool:
-    """Return whether `path` stands for rows from Python."""
-    return path.startswith(_PREFIX)
-
-
-def called_in_python(path: str) -> str:
-    """Return the argument of `train` that the rows probably were."""
-    return "df" if _kind_of(path) == "DataFrame" else "(x, y)"
-
-
-def _kind_of(path: str) -> str:
-    return path.removeprefix(_PREFIX).partition(":")[0]
 
 
 def find_held(path: str, key: str, kind: str | None = None) -> Any:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.overrides import quote_text, reads_as, text_override
-from exp.data.held import MissingRowsError, find_held, is_held
+from exp.config.python_names import is_held
+from exp.data.held import MissingRowsError, find_held
 from exp.data.reading.header import strip_name
 from exp.errors import ConfigError, DataError, nearest
 
@@ -150,6 +151,8 @@ def place_of(error: DataError, typed: Collection[str]) -> str:
     Args:
         typed: The keys of the paths that were typed. The others are those that the run had, so they are not misspelled.
     """
+    if isinstance(error, MissingRowsError):
+        return error.file
     found = error.override if error.key in typed and isinstance(error.override, str) else None
     path = reads_as(found.partition("=")[2]) if found is not None else None
     return path if isinstance(path, str) else "NEW"

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from exp.config.python_names import is_held
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.held import find_held, is_held
+from exp.data.held import find_held
 from exp.data.input_files import find_file, find_files
 from exp.data.reading.delimited import read_delimited
 from exp.data.reading.excel import read_excel

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exp.config.python_names import is_held
 from exp.data.estimate import estimate_memory
-from exp.data.held import is_held
 from exp.data.input_files import DATA_PATHS, FILE_DATASETS, find_files
 from exp.data.memory import available_memory
 from exp.errors import DataError, format_bytes

@@ -11,6 +11,7 @@ from torch import Tensor
 from exp.config.allowlist import origin
 from exp.config.metric_names import as_cost
 from exp.config.overrides import option_names
+from exp.config.python_names import find_names, python_call
 from exp.data.batches import Position
 from exp.data.splits import Split
 from exp.errors import ConfigError, pluralize
@@ -114,6 +115,8 @@ def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     named = r"^(?: *_target_:|metric:|-) *([^\W\d]\w*)\."  # - is an item of metrics, the only list at the top
     packages = re.findall(named, _read(folder / run_folder.CONFIG), re.MULTILINE)
     allowed = ",".join(dict.fromkeys(name for name in packages if origin(name) == "user"))
+    if any(find_names(arguments)):
+        return python_call("train", arguments)
     return f"{f'EXP_ALLOW={allowed} ' if allowed else ''}python -m exp {shlex.join(arguments)}"
 
 

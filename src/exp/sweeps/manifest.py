@@ -12,6 +12,7 @@ from typing import Any
 from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line
 from exp.config.schema import flatten
+from exp.data.held import MissingRowsError
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary, sweep_json
@@ -152,7 +153,11 @@ class Manifest:
         key = error.key or ""
         if key not in DATA_PATHS or not error.problem.startswith(f"{key}={self._base.get(key)}:"):
             return error
-        fix = resume_sweep_command(display_path(self._path.parent.absolute()), f"{key}=NEW")
+        is_in_python = isinstance(error, MissingRowsError)
+        place = error.file if is_in_python else "NEW"
+        fix = resume_sweep_command(display_path(self._path.parent.absolute()), f"{key}={place}")
+        if is_in_python:
+            fix = f"{error.save} in Python, and then\n  {fix}"
         return DataError(error.problem, fix, key=key)
 
     def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> dict[str, str]:

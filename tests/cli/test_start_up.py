@@ -46,10 +46,12 @@ def test_a_command_that_trains_nothing_does_not_import_torch(typed: str, tmp_pat
     assert modules.isdisjoint(HEAVY)
 
 
-def test_the_status_of_a_sweep_is_read_without_torch(tmp_path: Path):
+def test_a_sweep_is_read_and_listed_without_torch(tmp_path: Path):
     line = "-m dataset=xor epochs=1 figures=false seed=1,2 optimizer.lr=0.1,0.2 hydra.sweep.dir=sweep".split()
     subprocess.run([sys.executable, "-m", "exp", *line], cwd=tmp_path, check=True, capture_output=True)
     assert imported(tmp_path, "status", "sweep", "sweep/0").isdisjoint(HEAVY)
+    for command in ("ls", "best"):
+        assert imported(tmp_path, command, "lr=0.1", "--sort").isdisjoint(HEAVY)
 
 
 def test_completion_does_not_import_torch(tmp_path: Path):

@@ -319,6 +319,40 @@ def test_an_index_out_of_range_gives_nan_and_reads_no_other_memory():
     assert result.isnan().all()
 
 
+def test_gradients_and_losses_of_unusual_numbers():
+    """They have no rules but are decomposed by torch, which is not careful about NaN everywhere."""
+    nan, inf, ops = float("nan"), float("inf"), torch.ops.aten
+    x = torch.tensor([nan, inf, -inf, 0, -0.0, 1e-40, -1e-40, 88.5, -88.5, 104, -104, 20, 21, 3.4e38, 0.5, -0.5, 1])
+    g, t = torch.full_like(x, 0.7), x.flip(0)
+
+    def function(g: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        results = [
+            ops.elu_backward(g, 1.5, 1.0, 1.0, False, x),
+            ops.gelu_backward(g, x),
+            ops.gelu_backward(g, x, approximate="tanh"),
+            ops.silu_backward(g, x),
+            ops.mish_backward(g, x),
+            ops.softplus_backward(g, x, 1.0, 20.0),
+            ops.tanh_backward(g, x),
+            ops.sigmoid_backward(g, x),
+            ops.leaky_relu_backward(g, x, 0.01, False),
+            ops.threshold_backward(g, x, 0),
+            ops.mse_loss(x, t, 0),
+            ops.mse_loss_backward(g, x, t, 0),
+            ops.huber_loss(x, t, 0, 0.7),
+            ops.huber_loss_backward(g, x, t, 0, 0.7),
+            ops.smooth_l1_loss(x, t, 0, 0.7),
+            ops.smooth_l1_loss_backward(g, x, t, 0, 0.7),
+            ops.binary_cross_entropy_with_logits(x, t, None, None, 0),
+            ops.binary_cross_entropy_backward(g, x, t, None, 0),
+            torch.stack([x, t]).softmax(0),
+            torch.stack([x, t]).log_softmax(0),
+        ]
+        return torch.cat([result.reshape(-1) for result in results])
+
+    assert_equal_to_torch(function, g, x, t, rtol=2e-6, atol=1e-6)
+
+
 def test_operators_of_integers_and_of_rows_that_do_not_count():
     integers, x = torch.tensor([5, 3, 256, -7, 0, 1, 2, 9, -300, 4]), torch.randn(4, 10)
     x[1] = float("nan")

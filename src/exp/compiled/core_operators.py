@@ -8,20 +8,20 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch._decomp import decomposition_table
 
-from exp.compiled.norm_rules import NORM_RULES
 from exp.compiled.pointwise_rules import POINTWISE, TYPES, cast
 from exp.compiled.recording import Recording
 from exp.compiled.tensor_rules import TENSOR_RULES
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
-from exp.engine.trace import OpCall, flatten, storage_id
+from exp.engine.trace import OpCall, Trace, flatten, storage_id
 
-_RULES = {**POINTWISE, **TENSOR_RULES, **NORM_RULES}
+_RULES = {**POINTWISE, **TENSOR_RULES}
 
 # Operators whose floats decide which computation it is. Those of the others are arguments of the compiled step.
-_LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm")
+_LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm", "var_mean")
 
 # Equal for tensors that show the same elements, while both exist.
 _Place: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
@@ -80,6 +80,7 @@ class _Lowering:
         self._values: dict[_Place, Value | _Missing] = {}
         self._inputs: dict[int, int] = {}  # the number of each tensor, by its storage
         self._written: dict[int, _Place] = {}
+        self._traces: list[Trace] = []  # keep their tensors alive, so that no two have the same place
         for tensor in (x, y, *fixed):
             self._add_input(tensor)
         self._fixed = range(2, 2 + len(fixed))
@@ -120,9 +121,11 @@ class _Lowering:
         if call.is_random:
             number = -1 - self.recording.add_draw(call)
             return [Value("input", (), tuple(call.outputs[0].shape), FLOAT, (number,))]
+        rule = _RULES.get(name) or _RULES.get(name.removesuffix("_"))
+        if rule is None and call.operator in decomposition_table:
+            return self._decompose(call)
         args, kwargs = self._replace((call.args, call.kwargs), not name.startswith(_LITERAL_FLOATS))
         missing = [leaf for leaf in flatten((args, kwargs)) if isinstance(leaf, _Missing)]
-        rule = _RULES.get(name) or _RULES.get(name.removesuffix("_"))
         count = len(call.written) + len(flatten(call.result))
         if rule is None or missing:
             return [missing[0] if missing else _Missing(_reason(call))] * count
@@ -130,6 +133,15 @@ class _Lowering:
             return flatten(rule(*args, **kwargs))
         except (Uncompilable, TypeError) as error:
             return [_Missing(str(error) if isinstance(error, Uncompilable) else f"{call.operator}: {error}")] * count
+
+    def _decompose(self, call: OpCall) -> Sequence[Value | _Missing | None]:
+        """Make the call again as torch's simpler operators, and add those."""
+        with torch.no_grad(), Trace() as trace:
+            results = flatten(decomposition_table[call.operator](*call.args, **call.kwargs))
+        self._traces.append(trace)
+        for simpler in trace.calls:
+            self.add(simpler)
+        return [self._read(tensor) if isinstance(tensor, Tensor) else None for tensor in results]
 
     def _replace(self, argument: Any, floats: bool) -> Any:
         """Return the arguments with values in place of tensors, and of floats if they are numbered."""

@@ -2,6 +2,7 @@
 
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownParameterType=false, reportMissingParameterType=false
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -109,28 +110,21 @@ def embedding_backward(gradient: Value, chosen: Value, count: int, padding: int,
     return Value("scatter_add", (kept, chosen), (count, width))  # the sums of the rows with equal index
 
 
-def row_weights(target: Value, weight: Value | None, ignored: int) -> Value:
-    """Return the weight of each row: 0 for those whose target is the ignored class."""
-    is_counted = elementwise("ne", target, ignored)
-    return where(is_counted, 1.0 if weight is None else gather(weight, 0, where(is_counted, target, 0)), 0.0)
+def scatter(value: Value, dim: int, chosen: Value, new: Operand) -> Value:
+    """Return `value` with one element in each row along `dim` replaced: the one at `chosen`."""
+    dim %= len(value.shape)
+    check(chosen.shape == (*value.shape[:dim], 1, *value.shape[dim + 1 :]), "scatter of several elements")
+    return where(elementwise("eq", Value("position", (), value.shape, LONG, (dim,)), chosen), new, value)
 
 
-def nll_loss(x: Value, target: Value, weight: Value | None, reduction: int, ignored: int) -> tuple[Value, Value]:
-    check(len(x.shape) == 2, "nll_loss_forward of one row")
-    weights, is_counted = row_weights(target, weight, ignored), elementwise("ne", target, ignored)
-    chosen = gather(x, 1, reshape(where(is_counted, target, 0), (-1, 1)))
-    losses, total = where(is_counted, -weights * reshape(chosen, (-1,)), 0.0), reduce("sum", weights)
-    if reduction == 0:
-        return losses, broadcast(0.0, ())
-    return reduce("sum", losses) / total if reduction == 1 else reduce("sum", losses), total
-
-
-def nll_loss_backward(
-    g: Value, x: Value, target: Value, weight: Value | None, reduction: int, ignored: int, total: Value
-) -> Value:
-    rows = -row_weights(target, weight, ignored) * (g / total if reduction == 1 else g)
-    is_target = elementwise("eq", Value("position", (), x.shape, LONG, (1,)), reshape(target, (-1, 1)))
-    return where(is_target, reshape(rows, (-1, 1)), 0.0)
+def var_mean(
+    value: Value, dims: Sequence[int] | None = None, correction: float = 1, keepdim: bool = False
+) -> tuple[Value, Value]:
+    """The correction is part of the key of a compiled step."""
+    center = mean(value, dims, True)
+    squares = reduce("sum", (value - center) * (value - center), dims, keepdim)
+    count = value.size // max(1, squares.size)
+    return squares * (1 / max(0.0, count - correction) if count > correction else math.nan), mean(value, dims, keepdim)
 
 
 TENSOR_RULES: dict[str, Callable[..., Any]] = {
@@ -153,6 +147,7 @@ TENSOR_RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("zeros", "empty", "zeros_like", "empty_like", "zero"), like(0)),
     **dict.fromkeys(("ones", "ones_like"), like(1)),
     **dict.fromkeys(("new_zeros", "new_empty"), lambda _, shape, **__: broadcast(0, shape)),
+    "new_full": lambda _, shape, value, **__: broadcast(value, shape),
     "new_ones": lambda _, shape, **__: broadcast(1, shape),
     "sum": lambda a, dims=None, keep=False, dtype=None: reduce("sum", cast(a, dtype), dims, keep),
     "mean": lambda a, dims=None, keep=False, **_: mean(a, dims, keep),
@@ -163,13 +158,12 @@ TENSOR_RULES: dict[str, Callable[..., Any]] = {
     "stack": lambda values, dim=0: concatenate([unsqueeze(value, dim) for value in values], dim),
     "mm": product,
     "bmm": product,
-    "addmm": addmm,
-    "baddbmm": addmm,
+    **dict.fromkeys(("addmm", "baddbmm"), addmm),  # faster than what torch makes of it
     "gather": gather_rule,
     "index": index,
     "index_select": index_select,
     "embedding": lambda table, chosen, *_: index_select(table, 0, chosen),
     "embedding_dense_backward": embedding_backward,
-    "nll_loss_forward": nll_loss,
-    "nll_loss_backward": nll_loss_backward,
+    "scatter": scatter,
+    "var_mean": var_mean,
 }

@@ -24,7 +24,6 @@ _USUAL_KEYS = (
     "optimizer.lr",
     "batching.batch_size",
     "model.hidden",
-    "model.dropout",
     "dataset.path",
     "dataset.target",
     "dataset.split",

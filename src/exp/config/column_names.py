@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+from exp.config.limits import any_of
 from exp.config.overrides import quote_names, quote_text
+
+# In a JSON Schema: a name, which may be a number.
+_NAME: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class ColumnName:
     def __str__(self) -> str:
         return f"the name of one column{', or a list of names' * self.many}{', or null' * self.null}"
 
+    def json_schema(self) -> dict[str, Any]:
+        names = {"type": "array", "items": _NAME, "minItems": 1}
+        return any_of(_NAME, *([names] if self.many else []), *([{"type": "null"}] if self.null else []))
+
 
 @dataclass(frozen=True)
 class ColumnNames:
@@ -43,6 +51,9 @@ class ColumnNames:
     def __str__(self) -> str:
         return "a list of column names"
 
+    def json_schema(self) -> dict[str, Any]:
+        return any_of({"type": "array", "items": _NAME}, {"type": "null"})
+
 
 @dataclass(frozen=True)
 class ColumnKinds:
@@ -57,6 +68,10 @@ class ColumnKinds:
 
     def __str__(self) -> str:
         return "a mapping from column names to number, boolean, date or category"
+
+    def json_schema(self) -> dict[str, Any]:
+        kinds = {"enum": ["number", "boolean", "date", "category"]}
+        return any_of({"type": "object", "additionalProperties": kinds}, {"type": "null"})
 
 
 def _names_in(value: object) -> list[str]:

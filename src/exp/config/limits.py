@@ -1,9 +1,9 @@
-"""Sets of values that a key may have: what they accept, and how an error message states them."""
+"""Sets of values that a key may have: what they accept, and how an error message or a JSON Schema states them."""
 
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from exp.errors import as_yaml
 
@@ -56,6 +56,26 @@ class Number:
         others = {"a list of them": self.many, "null": self.null, "auto": self.auto, '"<=N"': self.at_most}
         return f"{kind} {low}{high}{''.join(f', or {other}' for other, allowed in others.items() if allowed)}"
 
+    def json_schema(self) -> dict[str, Any]:
+        one: dict[str, Any] = {"type": "integer" if self.whole else "number"}
+        one["exclusiveMinimum" if self.open_low else "minimum"] = self.low
+        if not math.isinf(self.high):
+            one["exclusiveMaximum" if self.open_high else "maximum"] = self.high
+        if self.length is not None:
+            return {"type": "array", "items": one, "minItems": self.length, "maxItems": self.length}
+        others: list[tuple[bool, dict[str, Any]]] = [
+            (self.many, {"type": "array", "items": one}),
+            (self.null, {"type": "null"}),
+            (self.auto, {"const": "auto"}),
+            (self.at_most, {"type": "string", "pattern": "^<=[1-9][0-9]*$"}),
+        ]
+        return any_of(one, *(other for allowed, other in others if allowed))
+
+
+def any_of(first: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of values that one of the schemas accepts."""
+    return {"anyOf": [first, *others]} if others else first
+
 
 def parse_at_most(value: object) -> int | None:
     """Return the number of a text such as <=256; None if `value` is no such text."""
@@ -73,6 +93,9 @@ class OneOf:
     def __str__(self) -> str:
         return "one of " + ", ".join(map(as_yaml, self.options))
 
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": list(self.options)}
+
 
 @dataclass(frozen=True)
 class Text:
@@ -88,6 +111,10 @@ class Text:
     def __str__(self) -> str:
         return self.meaning
 
+    def json_schema(self) -> dict[str, Any]:
+        one = {"type": "string", "pattern": f"^({self.pattern.pattern})$"}
+        return any_of(one, {"type": "array", "items": one}) if self.many else one
+
 
 @dataclass(frozen=True)
 class ThreeParts:
@@ -101,6 +128,10 @@ class ThreeParts:
 
     def __str__(self) -> str:
         return "three fractions that sum to 1, or three counts that sum to the number of rows, or null"
+
+    def json_schema(self) -> dict[str, Any]:
+        parts = {"type": "array", "items": Number(0).json_schema(), "minItems": 3, "maxItems": 3}
+        return any_of(parts, {"type": "null"})
 
 
 @dataclass(frozen=True)
@@ -122,3 +153,9 @@ class OneOfEach:
 
     def __str__(self) -> str:
         return f"{OneOf(self.options)}, or {self.number or 'one'} for each {self.example}"
+
+    def json_schema(self) -> dict[str, Any]:
+        of_each = (self.number or OneOf(self.options)).json_schema()
+        by_name = {"type": "object", "additionalProperties": of_each}
+        in_order = {"type": "array", "items": of_each}
+        return any_of(OneOf(self.options).json_schema(), by_name, *([in_order] if self.lists else []))

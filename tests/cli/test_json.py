@@ -18,7 +18,7 @@ PAGE = (DOCS / "how-to/json.md").read_text(encoding="utf-8")
 BASE = ["dataset=iris", "epochs=2", "figures=false"]
 
 # Objects whose keys are data: names of splits, metrics, groups and keys.
-DATA = ("choices", "values", "metrics", "final", "before", "after")
+DATA = ("choices", "values", "metrics", "final", "before", "after", "files")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,7 @@ def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path
         ("mv", ["mv", "other", "moved"], 0),
         ("rm", ["rm", "moved", "--yes"], 0),
         ("cache", ["cache"], 0),
+        ("schema", ["schema", "schemas"], 0),
         ("train", [*BASE, "hydra.run.dir=new"], 0),
         ("train", ["dataset=irs", "optimizer.lr=x"], 1),
     ]

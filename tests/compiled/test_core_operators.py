@@ -142,7 +142,7 @@ def test_broadcasting():
 @MANY
 @given(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=6))
 def test_broadcasting_of_any_shapes(shapes: hnp.BroadcastableShapes):
-    assert_cases_equal_to_torch([broadcasting(shapes.input_shapes)])
+    assert_cases_equal_to_torch([broadcasting(shapes.input_shapes)], atol=1e-6)  # a * b + c may round once
 
 
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {

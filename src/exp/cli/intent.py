@@ -76,6 +76,12 @@ def _key_without_value(word: str, line: CommandLine) -> ConfigError:
     return ConfigError(f"{word}: arguments must be KEY=VALUE", override or example(word), key=word, override=override)
 
 
+def _keys_of(command: str) -> set[str]:
+    """Return the arguments of a command that are written as KEY=VALUE."""
+    parameters = inspect.signature(load(command)).parameters.values()
+    return {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+
+
 def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
     """Return the error for a key of a command, such as run= of `exp evaluate`; None if `key` is none."""
     given = {override_key(word) for word in line.overrides if "=" in word}
@@ -83,7 +89,7 @@ def command_key(key: str, value: str, line: CommandLine) -> ConfigError | None:
         return ConfigError(f"{key} is a command, not a key", correct_line(load(key), []))
     if "run" not in given and value not in WORDS_OF.get(key, ()):
         return None
-    names = [name for name in COMMANDS if given <= set(inspect.signature(load(name)).parameters) and name != "diff"]
+    names = [name for name in COMMANDS if given <= _keys_of(name)]
     if not names:
         return None
     names.sort(key=lambda name: name != "evaluate")

@@ -77,13 +77,19 @@ def config_from_saved(content: Mapping[str, Any]) -> Config:
 def _unresolved(error: OmegaConfBaseException, cfg: DictConfig) -> ConfigError:
     """Return the error for a value that cannot be resolved. If it refers to an unknown key, the fix has the nearest."""
     key, unknown = str(error.full_key), UNKNOWN_INTERPOLATION.search(str(error))
-    keys = set(flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))) - {key}
+    values = flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg)))
+    keys = [name for name, value in values.items() if name != key and (name in CONSTRAINTS or _may_be(key, value))]
     near = nearest(unknown[1], keys) if unknown else None
     if near:
         fix, override = f"'{key}=${{{near}}}'", f"{key}=${{{near}}}"
     else:
         fix, override = example(key), suggest_override(key) if key in CONSTRAINTS else None
     return ConfigError(f"{key}: {str(error).splitlines()[0]}", fix, key=key, override=override)
+
+
+def _may_be(key: str, value: Any) -> bool:
+    """Return whether the limit of the key, if it has one, accepts the value."""
+    return key not in CONSTRAINTS or CONSTRAINTS[key][0].accepts(value)
 
 
 def _needed(key: str, what: str) -> ConfigError:

@@ -73,6 +73,7 @@ def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path
         ("calibrate", ["calibrate", "run=run"], 0),
         ("export", ["export", "run=other", "format=script", "out=train.py"], 0),
         ("report", ["report", "run=."], 0),
+        ("explain", ["explain", "run=run"], 0),
         ("tag", ["tag", "run", "paper"], 0),
         ("mv", ["mv", "other", "moved"], 0),
         ("rm", ["rm", "moved", "--yes"], 0),

@@ -1,0 +1,227 @@
+"""`exp explain`: the arithmetic of one update is that of a plain PyTorch script, to the bit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import forking
+import numpy as np
+import pytest
+import torch
+from conftest import config_of
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+from exp.data.seeding import stream_positions
+from exp.errors import ConfigError, DataError
+from exp.explain import explain
+from exp.reports.step_tables import describe_update
+from exp.results import metrics_csv
+from exp.results.rebuilt import rebuild
+from exp.training.build import build
+from exp.training.explained_step import ExplainedStep, explain_step
+
+RUNS = {
+    "sgd": "optimizer=sgd optimizer.lr=0.1 clip_grad_norm=0.2 engine=replay log_every=1",
+    "adam": "optimizer=adam model.dropout=0.5",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on cancer, and one that begins with the parameters of the first."""
+    folder = tmp_path_factory.mktemp("explain")
+    base = ["dataset=cancer", "model.hidden=4", "epochs=2", "seed=3", "figures=false"]
+    for name, words in {**RUNS, "started": f"{RUNS['sgd']} init=sgd"}.items():
+        assert forking.run("exp", [*base, *words.split(), f"hydra.run.dir={name}"], folder).returncode == 0
+    return folder
+
+
+def plain(wanted: int, make: Callable[..., torch.optim.Optimizer], dropout: float, clip: float | None) -> Any:
+    """One update of a typical script: batch, layers, loss, and each parameter before it, its gradient, and after it."""
+    x, y = load_breast_cancer(return_X_y=True)
+    torch.manual_seed(3)
+    rows = [part.indices for part in random_split(range(569), [341, 113, 115])]  # type: ignore[arg-type]
+    x = StandardScaler().fit(x[rows[0]]).transform(x)
+    train = TensorDataset(torch.tensor(x[rows[0]], dtype=torch.float32), torch.tensor(y[rows[0]]))
+    torch.manual_seed(3)
+    layers = [nn.Linear(30, 4), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []), nn.Linear(4, 2)]
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    optimizer, step = make(parameters), 0
+    loader = DataLoader(train, batch_size=10, shuffle=True)
+    for _ in range(2):
+        for xb, yb in loader:
+            step += 1
+            before, outputs, out = [one.detach().clone() for one in parameters], [], xb
+            for layer in layers:
+                out = layer(out)
+                outputs.append(out.detach().clone())
+            loss = nn.functional.cross_entropy(out, yb)
+            optimizer.zero_grad()
+            loss.backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            if step == wanted:
+                gradients = [one.grad for one in parameters]
+                return xb, yb, outputs, loss.item(), before, gradients, [one.detach() for one in parameters]
+    raise AssertionError
+
+
+def same(found: list[Any], script: list[Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(found, script, strict=True))
+
+
+@pytest.mark.parametrize("step", [1, 40])  # an epoch has 35
+@pytest.mark.parametrize(
+    ("name", "make", "dropout", "clip"),
+    [
+        ("sgd", lambda parameters: torch.optim.SGD(parameters, lr=0.1), 0.0, 0.2),
+        ("adam", lambda parameters: torch.optim.Adam(parameters, lr=0.001), 0.5, None),
+    ],
+    ids=RUNS,
+)
+def test_a_step_is_that_of_the_plain_script(place: Path, name: str, make: Any, dropout: float, clip: Any, step: int):
+    x, y, outputs, loss, before, gradients, after = plain(step, make, dropout, clip)
+    found = explain_step(rebuild(place / name, {}), step)
+    assert found is not None
+    assert same([found.x, found.y, found.output], [x, y, outputs[-1]])
+    assert same([one.output for one in found.layers], outputs)
+    assert found.loss == loss
+    assert same([one.before for one in found.parameters], before)
+    assert same([one.gradient for one in found.parameters], gradients)
+    assert same([one.after for one in found.parameters], after)
+    x_of_table, y_of_table = load_breast_cancer(return_X_y=True)
+    assert [y_of_table[number - 1] for number in found.row_numbers] == y.tolist()
+    order = np.argsort([x_of_table[number - 1][0] for number in found.row_numbers])
+    assert order.tolist() == x[:, 0].argsort().tolist()
+
+    document = explain(str(place / name), step, rows=2).document()
+    assert (document["epoch"], document["loss"], document["rows"]) == (1 if step == 1 else 2, loss, 10)
+    assert document["x"] == {"shape": [10, 30], "values": x[:2, :8].tolist()}
+    assert document["y"]["values"] == y[:2, None].tolist()
+    assert document["parameters"][0]["after"] == {"shape": [4, 30], "values": after[0][:2, :8].tolist()}
+    assert document["parameters"][1]["gradient"]["values"] == [gradients[1].tolist()]
+
+
+@pytest.mark.parametrize("name", ["sgd", "started"])
+def test_the_loss_is_the_one_that_the_run_recorded(place: Path, name: str):
+    recorded = {row.step: row.metrics["loss"] for row in metrics_csv.read_rows(place / name) if row.split == "train"}
+    for step in (1, 36, 70):
+        found = explain_step(rebuild(place / name, {}), step)
+        assert found is not None
+        assert found.loss == recorded[step]
+
+
+def test_the_formula_of_sgd_has_the_numbers_of_an_element(place: Path):
+    step = explain_step(rebuild(place / "sgd", {}), 2)
+    assert step is not None
+    formula, _, element = describe_update(step, 3).partition("; ")
+    assert formula == "new = old - lr x gradient"
+    name, old, _, lr, _, gradient, _, new = element.replace(", ", ",").split()
+    parameter, _, index = name.rstrip("]:").partition("[")
+    one = next(one for one in step.parameters if one.name == parameter)
+    at = tuple(map(int, index.split(",")))
+    assert one.gradient is not None
+    values = [float(tensor[at]) for tensor in (one.before, one.gradient, one.after)]
+    assert [np.float32(text) for text in (old, gradient, new)] == values
+    assert values[2] == pytest.approx(values[0] - float(lr) * values[1], abs=1e-7)
+
+
+def test_nothing_is_written_and_no_random_number_is_drawn(place: Path):
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+
+    before, drawn = files(), stream_positions()
+    explain(str(place / "adam"), 3)
+    assert (files(), stream_positions()) == (before, drawn)
+
+
+def test_text_page_and_json_have_the_same_numbers(place: Path, tmp_path: Path):
+    line = ["explain", str(place / "sgd"), "step=36", "out=page.html"]
+    text = forking.run("exp", line, tmp_path)
+    assert (text.returncode, text.stderr) == (0, "")
+    page = (tmp_path / "page.html").read_text()
+    found = json.loads(forking.run("exp", [*line[:-1], "--json"], tmp_path).stdout)
+    for values in (found["x"]["values"], found["parameters"][2]["gradient"]["values"]):
+        for row in values:
+            cells = [f"{value:.6g}" for value in row]
+            assert cells in [printed.split() for printed in text.stdout.splitlines()]
+            assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    assert text.stdout.startswith("step 36 of 70, in epoch 2: a batch of 10 rows\n")
+    assert found["update"] in text.stdout
+    assert "the gradients are after clip_grad_norm=0.2" in text.stdout
+    again = forking.run("exp", line, tmp_path)
+    assert "page.html: the file already exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "fix"),
+    [
+        ({"step": 71}, "has the steps 1 to 70", "step=70"),
+        ({"step": 0}, "step must be an integer >= 1", "step=1"),
+        ({"rows": 0}, "rows must be an integer >= 1", "rows=3"),
+        ({"rows": 11}, "rows=11: must be <= 10", "rows=10"),
+        ({"out": "page.txt"}, "must be a .html file", "out=page.html"),
+    ],
+)
+def test_a_wrong_argument_is_answered_with_what_is_allowed(
+    place: Path, arguments: dict[str, Any], problem: str, fix: str
+):
+    with pytest.raises(ConfigError, match=problem) as error:
+        explain(str(place / "sgd"), **arguments)
+    assert error.value.fix == fix
+
+
+def test_rows_that_changed_are_refused(tmp_path: Path):
+    table = tmp_path / "t.csv"
+    lines = [f"{i * i % 13},{i % 7 + 0.5}\n" for i in range(20)]
+    table.write_text("".join(["a,b\n", *lines]))
+    words = ["dataset=table", "dataset.path=t.csv", "dataset.target=b", "epochs=1", "figures=false"]
+    assert forking.run("exp", [*words, "hydra.run.dir=run"], tmp_path).returncode == 0
+    table.rename(tmp_path / "moved.csv")
+    run, moved = str(tmp_path / "run"), {"dataset.path": str(tmp_path / "moved.csv")}
+    with pytest.raises(DataError, match="cannot load the rows") as error:
+        explain(run)
+    assert error.value.fix.startswith("dataset.path=")
+    assert moved["dataset.path"] in " ".join(explain(run, **moved).lines())  # type: ignore[arg-type]
+    (tmp_path / "moved.csv").write_text("".join(["a,b\n", *reversed(lines)]))
+    with pytest.raises(DataError, match="the rows differ from those that the run was trained on"):
+        explain(run, **moved)  # type: ignore[arg-type]
+
+
+def explained(*words: str, step: int = 1) -> ExplainedStep:
+    found = explain_step(build(config_of(*words, "engine=eager")), step)
+    assert found is not None
+    return found
+
+
+def test_a_step_of_several_passes_has_the_layers_of_the_first():
+    several = explained("dataset=xor", "optimizer=lbfgs", step=2)
+    assert [one.kind for one in several.layers] == ["Linear", "ReLU", "Linear"]
+    pieces = explained("dataset=iris", "batching.accumulate=2")
+    assert (len(pieces.x), len(pieces.layers[0].output), len(pieces.output)) == (10, 5, 10)
+    whole = explained("dataset=iris")
+    assert torch.allclose(pieces.layers[0].output, whole.layers[0].output[:5])
+
+
+def test_a_layer_that_returns_a_state_too_shows_its_output():
+    found = explained("dataset=digits", "model=lstm")
+    assert "LSTM" in [one.kind for one in found.layers]
+
+
+def test_a_moving_average_leaves_the_trained_parameters():
+    found, without = (explained("dataset=iris", *words, step=20) for words in (["ema=0.9"], []))
+    assert same([one.after for one in found.parameters], [one.after for one in without.parameters])
+
+
+def test_a_run_that_diverges_is_shown_up_to_there(tmp_path: Path):
+    words = ["dataset=diabetes", "optimizer.lr=1e9", "epochs=1", "figures=false", "hydra.run.dir=run"]
+    failed = forking.run("exp", words, tmp_path)
+    assert "the training loss became inf at step 2" in failed.stderr
+    assert explain(str(tmp_path / "run"), 2).document()["loss"] == np.inf
+    with pytest.raises(ConfigError, match="step=6 is after the end of the run: the training loss became inf at step 2"):
+        explain(str(tmp_path / "run"), 6)

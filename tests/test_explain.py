@@ -1,6 +1,7 @@
 """`exp explain`: the arithmetic of one update is that of a plain PyTorch script, to the bit."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,17 @@ def test_rows_that_changed_are_refused(tmp_path: Path):
     (tmp_path / "moved.csv").write_text("".join(["a,b\n", *reversed(lines)]))
     with pytest.raises(DataError, match="the rows differ from those that the run was trained on"):
         explain(run, **moved)  # type: ignore[arg-type]
+
+
+def test_another_machine_is_named(place: Path, tmp_path: Path):
+    run = shutil.copytree(place / "sgd", tmp_path / "run")
+    assert explain(str(run)).document()["notes"] == ["the gradients are after clip_grad_norm=0.2"]
+    summary = json.loads((run / "summary.json").read_text())
+    summary["environment"]["cpu"] = "Z80"
+    (run / "summary.json").write_text(json.dumps(summary))
+    _, note = explain(str(run)).document()["notes"]
+    assert note.startswith("cpu was Z80, is now ")
+    assert note.endswith("the last digits may differ from those of the run")
 
 
 def explained(*words: str, step: int = 1) -> ExplainedStep:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _ROWS = 3
 
+# What the bits of a step depend on, besides the config.
+_ENVIRONMENT = ("cpu", "torch", "threads", "device", "gpu")
+
 
 @dataclass(frozen=True)
 class Explanation(Answer):
@@ -90,7 +93,7 @@ def explain(run: str, step: int = 1, rows: int = _ROWS, out: str | None = None, 
     head = [f"step {step:,} of {steps:,}, in epoch {epoch:,}: a batch of {pluralize(len(found.x), 'row')}"]
     if numbers := found.row_numbers[:rows]:
         head.append(f"row numbers in the dataset: {', '.join(map(str, numbers))}")
-    notes = [describe_moved(f"{key}={place}") for key, place in moved.items()] + _notes(experiment)
+    notes = [describe_moved(f"{key}={place}") for key, place in moved.items()] + _notes(folder, experiment)
     tables = list(step_tables.tables(found, rows))
     optimizer, update = step_tables.describe_optimizer(found), step_tables.describe_update(found, rows)
     end = [f"optimizer {optimizer}", update, *notes]
@@ -114,9 +117,12 @@ def _steps_of(folder: Path, experiment: "Experiment") -> int:
     return made if isinstance(made, int) else experiment.plan.steps
 
 
-def _notes(experiment: "Experiment") -> list[str]:
-    """Return what the numbers do not show."""
-    config = experiment.config
+def _notes(folder: Path, experiment: "Experiment") -> list[str]:
+    """Return what the numbers do not show, and why they may differ from those of the run."""
+    from exp.results import run_folder, summary
+    from exp.training.environment import describe_environment
+
+    config, here = experiment.config, describe_environment(experiment.device)
     found: list[str] = []
     if config.clip_grad_norm is not None:
         found.append(f"the gradients are after clip_grad_norm={config.clip_grad_norm:g}")
@@ -126,6 +132,14 @@ def _notes(experiment: "Experiment") -> list[str]:
         found.append("the parameters are the trained ones, not their average (ema)")
     if type(experiment.learner.optimizer).__name__ == "LBFGS":
         found.append("LBFGS computes several gradients in a step; the last one is shown")
+    if run_folder.read_config(folder).get("compile"):
+        found.append("the run had compile=true: its last digits may differ from these")
+    then: Mapping[str, Any] = summary.read(folder).get("environment", {})
+    found += [
+        f"{key} was {then[key]}, is now {here[key]}: the last digits may differ from those of the run"
+        for key in _ENVIRONMENT
+        if key in then and then[key] != here[key]
+    ]
     return found
 
 

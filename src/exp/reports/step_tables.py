@@ -69,7 +69,7 @@ def tables(step: ExplainedStep, rows: int) -> Iterator[NumberTable]:
     for one in step.parameters:
         yield Corner.of(one.before, rows).table(f"{one.name} before")
         if one.gradient is None:
-            yield NumberTable(f"{one.name} gradient", [["none: the loss does not depend on it"]])
+            yield NumberTable(f"{one.name} gradient", [["none: it is frozen, or the loss does not depend on it"]])
         else:
             yield Corner.of(one.gradient, rows).table(f"{one.name} gradient")
         yield Corner.of(one.after, rows).table(f"{one.name} after")

@@ -30,7 +30,7 @@ class LayerOutput:
 class ParameterUpdate:
     """A parameter before and after the update, and the gradient that was used, which is the clipped one.
 
-    `gradient`: None if the loss does not depend on the parameter.
+    `gradient`: None if the parameter is frozen, or the loss does not depend on it.
     `lr`: The learning rate of its parameter group in this update; None if the optimizer does not have it.
     """
 

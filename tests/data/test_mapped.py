@@ -594,8 +594,8 @@ def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
     assert listed.stdout == f"         2 MB  rows.csv, split null\n{tmp_path}/cache: 1 dataset, 2 MB\n"
     refused = exp("cache", "clear")
     assert refused.returncode == 1
-    assert "try: exp cache clear yes=true" in refused.stderr
-    assert exp("cache", "clear", "yes=true").stdout == "removed 1 dataset, 2 MB\n"
+    assert "try: exp cache clear --yes" in refused.stderr
+    assert exp("cache", "clear", "--yes").stdout == "removed 1 dataset, 2 MB\n"
     assert not [*(tmp_path / "cache").iterdir()]
 
 

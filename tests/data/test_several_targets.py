@@ -71,11 +71,9 @@ def test_a_run_predicts_evaluates_and_exports_every_target(
     predicted = pd.read_csv("out.csv")
     assert list(predicted) == ["prediction price", "prediction area"]
     truth = frame[["price", "area"]].to_numpy()
-    capsys.readouterr()
-    evaluate("run", data="two.csv")
-    values = dict(line.split() for line in capsys.readouterr().out.splitlines()[-3:])
-    assert math.isclose(float(values["r2"]), r2_score(truth, predicted), rel_tol=1e-5)
-    assert math.isclose(float(values["rmse"]), math.sqrt(mean_squared_error(truth, predicted)), rel_tol=1e-5)
+    values = evaluate("run", data="two.csv").metrics
+    assert math.isclose(values["r2"], r2_score(truth, predicted), rel_tol=1e-5)
+    assert math.isclose(values["rmse"], math.sqrt(mean_squared_error(truth, predicted)), rel_tol=1e-5)
     export("run", format="script", out="script.py")
     capsys.readouterr()
     runpy.run_path("script.py")

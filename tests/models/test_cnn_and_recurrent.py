@@ -176,9 +176,7 @@ def test_a_run_is_the_plain_loop_and_its_script(
     runpy.run_path("script.py")
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [float(row[2]) for row in printed if row[0] == "val"][:3] == losses
-    evaluate("eager")
-    values = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
-    assert float(values["loss"]) == float(next(row[2] for row in printed if row[0] == "test"))
+    assert evaluate("eager").metrics["loss"] == float(next(row[2] for row in printed if row[0] == "test"))
 
 
 def test_a_layer_that_cannot_be_captured_is_trained_eagerly_and_says_why(exp: Exp, tmp_path: Path):

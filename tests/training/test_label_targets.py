@@ -135,11 +135,9 @@ def test_a_run_is_the_plain_loop_and_its_script(
     predicted = pd.read_csv("out.csv")
     assert list(predicted) == [f"{what} {name}" for what in ("prediction", "probability") for name in TARGETS]
     assert set(predicted["prediction old"]) == {0, 1}
-    capsys.readouterr()
-    evaluate("run", data="labels.csv")
-    lines = dict(line.split() for line in capsys.readouterr().out.splitlines()[-4:])
+    metrics = evaluate("run", data="labels.csv").metrics
     expected = sk.f1_score(frame[TARGETS], predicted[predicted.columns[:3]], average="macro")
-    assert float(lines["f1"]) == pytest.approx(expected, rel=1e-9)
+    assert metrics["f1"] == pytest.approx(expected, rel=1e-9)
     page = Path("run/report.html").read_text()
     assert "rows with it" in page
     assert "probability of the true labels" in page

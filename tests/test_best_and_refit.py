@@ -91,6 +91,7 @@ def test_a_refit_is_the_run_of_the_printed_line_on_train_and_val(folder: Path, r
 
 
 @pytest.mark.usefixtures("refitted")
+@pytest.mark.slow
 def test_the_script_of_a_refit_has_its_losses(folder: Path, tmp_path: Path):
     done = forking.run("exp", ["export", "run=refitted", "format=script", f"out={tmp_path}/train.py"], folder)
     assert done.returncode == 0, done.stderr

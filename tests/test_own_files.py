@@ -97,6 +97,7 @@ def test_their_trained_model_is_used_without_config_dir(typed: list[str], tmp_pa
     assert "EXP_ALLOW=mine" in refused.stderr
 
 
+@pytest.mark.slow
 def test_the_script_of_a_model_that_takes_any_argument_has_its_sizes(tmp_path: Path):
     """The arguments that every model gets are passed where its signature names none."""
     source = "class Any(nn.Linear):\n    def __init__(self, **sizes):\n        super().__init__(**sizes)\n"

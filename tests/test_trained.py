@@ -180,6 +180,7 @@ def tool(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProces
     return forking.run(f"exp.{name}", list(arguments), folder)
 
 
+@pytest.mark.slow
 def test_the_exported_script_of_the_command_has_the_runs_losses(folder: Path, tmp_path: Path):
     done = tool(folder, "export", "run=cancer", "format=script", f"out={tmp_path}/train.py")
     assert done.returncode == 0, done.stderr

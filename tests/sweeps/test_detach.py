@@ -94,6 +94,7 @@ def test_a_wrong_line_is_answered_as_without_it_and_leaves_nothing(words: list[s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_is_resumed_by_the_same_line(tmp_path: Path):
     done = exp_in(tmp_path, *LONG, "sweep.detach=true")
     assert done.returncode == 0, done.stderr

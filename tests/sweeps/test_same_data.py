@@ -21,6 +21,7 @@ def write(shift: int) -> None:
     Path("data.csv").write_text("\n".join(["x,z,ill", *rows]) + "\n")
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_data_changed_is_refused_and_left_unchanged():
     write(0)
     sweep(*LINE, "optimizer.lr=0.01,0.1", "hydra.sweep.dir=sw")

@@ -57,6 +57,24 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
+class StepAround:
+    """What a step has in common with the `inner` one that makes its updates."""
+
+    inner: Step
+
+    @property
+    def fallback_reason(self) -> str | None:
+        return self.inner.fallback_reason
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.inner.notes
+
+    def check_again(self) -> None:
+        self.inner.check_again()
+
+
+@dataclass(frozen=True)
 class EagerStep:
     """The step of a plain script: autograd, then `optimizer.step()`.
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from exp.data.batches import Stack
 from exp.data.mapped.maps import is_mapped
 from exp.data.splits import Split
-from exp.engine.step import Step, StepOutputs
+from exp.engine.step import StepAround, StepOutputs
 from exp.errors import Diverged
 from exp.training.build import Experiment
 from exp.training.loop import Training
@@ -88,26 +88,14 @@ def explain_step(experiment: Experiment, step: int) -> ExplainedStep | None:
 
 
 @dataclass(frozen=True)
-class _Recorder:
+class _Recorder(StepAround):
     """A step that records the update number `wanted`, and passes all batches to `inner`."""
 
-    inner: Step
     model: nn.Module
     optimizer: Optimizer
     wanted: int
     found: list[ExplainedStep] = field(default_factory=list[ExplainedStep])
     _done: list[int] = field(default_factory=lambda: [0])
-
-    @property
-    def fallback_reason(self) -> str | None:
-        return self.inner.fallback_reason
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self.inner.notes
-
-    def check_again(self) -> None:
-        self.inner.check_again()
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()

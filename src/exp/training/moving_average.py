@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from exp.data.batches import Stack
-from exp.engine.step import Step, StepOutputs
+from exp.engine.step import StepAround, StepOutputs
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:
@@ -29,23 +29,11 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel:
 
 
 @dataclass(frozen=True)
-class AveragedStep:
+class AveragedStep(StepAround):
     """A step that also updates the average, after each update of the model."""
 
-    inner: Step
     model: nn.Module
     average: AveragedModel
-
-    @property
-    def fallback_reason(self) -> str | None:
-        return self.inner.fallback_reason
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self.inner.notes
-
-    def check_again(self) -> None:
-        self.inner.check_again()
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         outputs = StepOutputs()

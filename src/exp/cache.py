@@ -2,7 +2,7 @@
 
 import sys
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.data.mapped.cache import cache_folder, clear, list_entries
 from exp.errors import ConfigError, pluralize
@@ -10,7 +10,7 @@ from exp.errors import ConfigError, pluralize
 _ACTIONS = ("list", "clear")
 
 
-def cache(action: str = "list", /, yes: bool = False) -> Told:
+def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
     """List or remove the prepared datasets of dataset.storage=mapped.
 
         python -m exp cache
@@ -33,14 +33,14 @@ def cache(action: str = "list", /, yes: bool = False) -> Told:
     }
     if action == "list":
         listed = (f"{entry.size / 1e6:>10,.0f} MB  {entry.label}" for entry in entries)
-        return Told(fields, [*listed, f"{cache_folder()}: {total}"])
+        return TextAnswer(fields, [*listed, f"{cache_folder()}: {total}"])
     if not yes and entries:
         if not sys.stdin.isatty():
             raise ConfigError(f"cache clear would remove {total} in {cache_folder()}", "exp cache clear --yes")
         print(f"remove {total} in {cache_folder()}? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return Told(fields, ["nothing is removed"])
-    return Told({**fields, "cleared": True}, [clear()])
+            return TextAnswer(fields, ["nothing is removed"])
+    return TextAnswer({**fields, "cleared": True}, [clear()])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
@@ -35,7 +35,9 @@ _OF_PREDICTED = (
 _Metrics = dict[str, dict[str, float]]
 
 
-def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str) -> Told:
+def calibrate(
+    run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str
+) -> TextAnswer:
     """Calibrate the probabilities of a trained classifier on its validation rows.
 
         python -m exp calibrate run=FOLDER
@@ -62,9 +64,11 @@ def calibrate(run: str, method: str = "auto", threshold: str = "none", checkpoin
     with folder_lock(job):
         if method == "none":
             (job / CALIBRATION).unlink(missing_ok=True)
-            return Told({"run": str(job), "calibration": None, "notes": notes}, [*notes, f"without calibration: {job}"])
-        fields, told = _calibrate(job, method, threshold, checkpoint, moved)
-    return Told({"run": str(job), **fields, "notes": notes}, [*notes, *told])
+            return TextAnswer(
+                {"run": str(job), "calibration": None, "notes": notes}, [*notes, f"without calibration: {job}"]
+            )
+        fields, text = _calibrate(job, method, threshold, checkpoint, moved)
+    return TextAnswer({"run": str(job), **fields, "notes": notes}, [*notes, *text])
 
 
 def _calibrate(
@@ -85,17 +89,17 @@ def _calibrate(
         value, metric = _choose_threshold(threshold, trained.calibrate(calibration))
         calibration = replace(calibration, threshold=value)
     before, after = (_measure(one, metric) for one in (trained, trained.calibrate(calibration)))
-    told = [_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ())]
-    told += _metrics_table(before, after)
+    text = [_describe(calibration, metric, len(rows.truth), trained.preprocessing.classes or ())]
+    text += _metrics_table(before, after)
     if "test" in before and after["test"]["log_loss"] > before["test"]["log_loss"]:
-        told.append(
+        text.append(
             "note: the test rows have a higher log loss than before: the validation rows may be too few to calibrate on"
         )
     how = {"checkpoint": trained.checkpoint, "threshold_metric": metric, "before": before, "after": after}
     calibration_json.write(trained.folder, calibration, trained.step, how)
     delete = shell_line(["calibrate", f"run={job}", "method=none"])
-    told.append(f"calibration: {job / CALIBRATION}; predict, evaluate and export apply it, {delete} deletes it")
-    return {"calibration": asdict(calibration), **how}, told
+    text.append(f"calibration: {job / CALIBRATION}; predict, evaluate and export apply it, {delete} deletes it")
+    return {"calibration": asdict(calibration), **how}, text
 
 
 def _rows(trained: "TrainedModel", split: str) -> "ClassRows":

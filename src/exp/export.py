@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError, nearest, require_extra
 from exp.results.best_job import choose_jobs
@@ -21,7 +21,9 @@ _FORMATS = ("script", "pt2", "onnx")
 _SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str) -> Told:
+def export(
+    run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str
+) -> TextAnswer:
     """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
 
         python -m exp export run=FOLDER format=script out=train.py
@@ -55,7 +57,7 @@ def export(run: str, format: str, out: str, checkpoint: str = "auto", ensemble: 
         _write_module(models, format, path)
     runs = [str(job) for job in jobs]
     fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes}
-    return Told(fields, [*notes, f"{format}, {models.parameters}: {out}"])
+    return TextAnswer(fields, [*notes, f"{format}, {models.parameters}: {out}"])
 
 
 def _check_arguments(format: str, out: str, ensemble: bool) -> None:

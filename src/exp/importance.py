@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.cli.output import table_lines
 from exp.config.metric_names import NAMES, PATTERN
@@ -26,7 +26,7 @@ def importance(
     out: str | None = None,
     checkpoint: str = "auto",
     **moved: str,
-) -> Told:
+) -> TextAnswer:
     """Print how much a trained model needs each column of its table.
 
         python -m exp importance run=FOLDER
@@ -69,14 +69,14 @@ def importance(
         path = folder / run_folder.IMPORTANCE if out is None else Path(out)
         importance_csv.write(path, importances)
         lines = table_lines(table(importances, _MAX_COLUMNS), left=(0, 2))
-        told = [*notes, describe(importances), *lines, str(path)]
+        text = [*notes, describe(importances), *lines, str(path)]
         if out is None and (folder / run_folder.REPORT).exists():
             final = run_folder.final_checkpoint(folder, vars(trained.config.early_stopping))
             of_page = trained if trained.checkpoint == final else load_trained(folder, moved=moved)
             run_report.write_page(folder, of_page.experiment, summary.read(folder).get("status", "not begun"))
-            told.append(str(folder / run_folder.REPORT))
+            text.append(str(folder / run_folder.REPORT))
         fields = {"run": str(job), "out": str(path), **asdict(importances), "notes": notes}
-        return Told(fields, told)
+        return TextAnswer(fields, text)
 
 
 def _check_arguments(metric: str, repeats: int, out: str | None) -> None:

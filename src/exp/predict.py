@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.errors import pluralize
 from exp.results import csv_file
 from exp.results.best_job import choose_jobs
 
 
-def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: bool = False) -> Told:
+def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: bool = False) -> TextAnswer:
     """Write the predictions of a trained model for the rows of a table.
 
         python -m exp predict run=FOLDER data=new.csv out=predictions.csv
@@ -42,7 +42,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
     csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
-    told = [*notes, *table.notes, *more, *nonfinite_notes(predictions)]
+    text = [*notes, *table.notes, *more, *nonfinite_notes(predictions)]
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""
     count = int(is_complete.sum())
@@ -53,10 +53,10 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         "empty": rows_without,
         "target": lead.preprocessing.target,
         "parameters": trained.parameters,
-        "notes": told,
+        "notes": text,
     }
     line = f"{count:,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}"
-    return Told(fields, [*told, line])
+    return TextAnswer(fields, [*text, line])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError
@@ -12,7 +12,7 @@ from exp.results.refit_line import describe_split, refit_overrides
 from exp.results.summary import find_results_to_keep
 
 
-def refit(sweep: str, /, out: str | None = None, **moved: str) -> Told:
+def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
     """Train the best choice of a sweep on its training and validation rows.
 
         python -m exp refit SWEEP
@@ -42,7 +42,7 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> Told:
 
     done = train_or_sweep(line)
     fields = {"line": shell_line(line), "folder": None if done.folder is None else str(done.folder)}
-    return Told({**fields, "exit_code": done.exit_code}, [], done.exit_code)
+    return TextAnswer({**fields, "exit_code": done.exit_code}, [], done.exit_code)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Schemas(Answer):
         yield f"# yaml-language-server: $schema={next(iter(self.files))}"
 
 
-def schema(out: str, /, json: bool = False) -> Schemas:
+def schema(out: str, /) -> Schemas:
     """Write JSON Schemas with which an editor completes and checks YAML files.
 
         python -m exp schema schemas
@@ -43,7 +43,6 @@ def schema(out: str, /, json: bool = False) -> Schemas:
     Args:
         out: Folder to write them to. Those of another version are replaced.
     """
-    del json  # the command line reads it
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{out} is a file", f"exp schema {shlex.quote(f'{out}-schemas')}")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exp.cli.answer import Told
+from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line
@@ -99,7 +99,7 @@ def was_killed(command: Sequence[str], after: float) -> bool:
     return False
 
 
-def verify(resume: str, kills: int = 3, seed: int = 0) -> Told:
+def verify(resume: str, kills: int = 3, seed: int = 0) -> TextAnswer:
     """Run a command again, killed and resumed, and compare the bits.
 
         python -m exp verify resume=FOLDER
@@ -122,8 +122,8 @@ def verify(resume: str, kills: int = 3, seed: int = 0) -> Told:
             ) from error
     fields = {"run": resume, "identical": not found, "differences": found}
     if found:
-        return Told(fields, ["the resumed run differs:", *found], 1)
-    return Told(fields, ["identical to the bit: every metric and every parameter"])
+        return TextAnswer(fields, ["the resumed run differs:", *found], 1)
+    return TextAnswer(fields, ["identical to the bit: every metric and every parameter"])
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ class Answer(ABC):
 
 
 @dataclass(frozen=True)
-class Told(Answer):
-    """The answer of a command whose text is written line by line: `told` for people, `fields` for programs."""
+class TextAnswer(Answer):
+    """The answer of a command whose text is written line by line: `text` for people, `fields` for programs."""
 
     fields: Mapping[str, Any]
-    told: Sequence[str]
+    text: Sequence[str]
     code: int = 0
 
     @property
@@ -46,7 +46,7 @@ class Told(Answer):
         return self.fields
 
     def lines(self) -> Sequence[str]:
-        return self.told
+        return self.text
 
 
 def as_json(command: str, fields: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def hold_rows(given: Any, target: Targets | None, has_target: bool = False) -> G
         given: A DataFrame; a pair (x, y) of arrays, tensors or of a DataFrame and its target; a Bunch of scikit-learn;
             or a torch Dataset, which is read once, with random streams seeded by 0.
         target: The name or the position of the target column of a DataFrame, or several.
-        has_target: Whether the run is told its target in another way.
+        has_target: Whether the target is given in another way.
 
     Raises:
         ConfigError: They are something else, or a DataFrame has no `target`.

@@ -106,9 +106,9 @@ def _unknown_key(one: Filter, known: dict[str, None]) -> ConfigError:
     same = [key for key in known if one.key in (key.rpartition(".")[2], key.partition("/")[0])]
     near = next(iter(same), None) or nearest(one.key, known)
     names = [key for key in known if not key.endswith("_target_")]
-    told = f"{one.key} is {' or '.join(same)}" if same else f"no run has the key {one.key}"
+    problem = f"{one.key} is {' or '.join(same)}" if same else f"no run has the key {one.key}"
     fix = shlex.quote(f"{near}{one.sign}{one.value}") if near else "a filter by one of these keys"
-    return ConfigError(f"{one}: {told} (available: {', '.join(same or names)})", fix, key=one.key)
+    return ConfigError(f"{one}: {problem} (available: {', '.join(same or names)})", fix, key=one.key)
 
 
 def _is_ordered(value: Any, wanted: str, order: Callable[[Any, Any], bool]) -> bool:

@@ -15,8 +15,10 @@ from exp.cli.flags import check_arguments, values_of
 from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
+from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
 from exp.config.overrides import reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
+from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, nearest
 
 # Overrides of a sweep whose jobs run in other processes than exp's workers.
@@ -32,6 +34,7 @@ class CommandLine:
     multirun: bool = False
     config_dir: str | None = None
     resumed: Path | None = None  # the folder of the run that it resumes
+    file: ExperimentFile | None = None  # whose overrides are among `overrides`
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> "CommandLine":
@@ -39,20 +42,33 @@ class CommandLine:
         check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
-        overrides = tuple(cast("list[str]", parsed.overrides))
+        typed = cast("list[str]", parsed.overrides)
         if parsed.config_path:
             words = ["--config-dir" if word in ("--config-path", "-cp") else word for word in arguments]
             raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))
         if parsed.config_name and parsed.config_dir:
             _check_main_file(Path(parsed.config_dir) / f"{parsed.config_name.removesuffix('.yaml')}.yaml")
+        file = None if {"-h", "--help"} & set(flags) else _read_file(typed, parsed.config_dir)
+        if file is not None:
+            typed.remove(file.path)
+        overrides = typed if file is None else file.merge(typed, multirun=True)
         is_sweep = parsed.multirun or is_cross_validation(flags, overrides)
         if is_sweep and not parsed.multirun:
             flags = ["-m", *flags]
-        check_mode(flags, overrides, is_sweep)
-        return cls(tuple(flags), overrides, is_sweep, parsed.config_dir)
+        if file is None:
+            check_mode(flags, typed, is_sweep)
+        else:
+            check_mode([*flags, file.path], typed, is_sweep)
+            overrides = file.merge(typed, is_sweep)
+        return cls(tuple(flags), tuple(overrides), is_sweep, parsed.config_dir, file=file)
 
     @property
     def words(self) -> list[str]:
+        """The arguments that mean this line: the name of the file in place of what it says, where that is the same."""
+        if self.file is not None:
+            typed = [word for word in self.overrides if self.file.line_of(word) is None]
+            if sorted(self.file.merge(typed, self.multirun)) == sorted(self.overrides):
+                return [*self.flags, self.file.path, *typed]
         return [*self.flags, *self.overrides]
 
     def __str__(self) -> str:
@@ -60,7 +76,7 @@ class CommandLine:
 
     def namespace(self) -> Namespace:
         """Return the command line as Hydra takes it."""
-        return parse_arguments(self.words)
+        return parse_arguments([*self.flags, *self.overrides])
 
     @property
     def trains_in_workers(self) -> bool:
@@ -130,6 +146,21 @@ class CommandLine:
             cfg = compose_config([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
+
+
+def _read_file(typed: Sequence[str], config_dir: str | None) -> ExperimentFile | None:
+    """Return the experiment file among the arguments; None if there is none. ConfigError if there are several."""
+    names = [word for word in typed if is_experiment_file(word)]
+    if not names:
+        return None
+    if len(names) > 1:
+        others = [word for word in typed if word not in names[1:]]
+        raise ConfigError(f"{' '.join(names)}: an experiment is one file", shell_line(others))
+    file = read_experiment(names[0]).with_data_beside(DATA_PATHS)
+    if not file.has_keys_of_exp:
+        return file
+    options = [word for word in file.merge(typed, multirun=True) if override_key(word) in GROUPS]
+    return file.with_new_keys(CommandLine(overrides=tuple(options), config_dir=config_dir).keys)
 
 
 def _check_main_file(path: Path) -> None:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from exp.cli.command_line import CommandLine
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
+from exp.config.experiment_yaml import place
 from exp.config.overrides import without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
@@ -87,11 +88,12 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     """Collect every problem of a command line, by correcting one at a time and composing it again."""
     problems = [explain(error, line)]
     all_corrected = True
+    written = line
     while len(problems) < _MAX_PROBLEMS:
         override = line.override_of(problems[-1].key)
         if override is None:
             problems[-1] = _with_place(problems[-1], line)
-            return Diagnosis(problems)
+            return Diagnosis(_with_lines(problems, written))
         corrected = _corrected(override, problems[-1], error)
         all_corrected = all_corrected and corrected is not None
         line = _replace(line, override, corrected or [])
@@ -102,16 +104,17 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             error, problem = another, explain(another, line)
         is_removed = corrected is None and problem.key == problems[-1].key  # and so it is missed
         if is_removed or str(problem) == str(problems[-1]):
-            return Diagnosis(problems)
+            return Diagnosis(_with_lines(problems, written))
         problems.append(problem)
-    return Diagnosis(problems, line if all_corrected else None)
+    return Diagnosis(_with_lines(problems, written), line if all_corrected else None)
 
 
 def correct(error: ExpError, line: CommandLine) -> Diagnosis:
     """Return the diagnosis of the only error of a command that began, with the corrected line if it is known."""
     typed = line.override_of(error.key)
     corrected = _corrected(typed, error, error) if typed is not None and error.override else None
-    return Diagnosis([error], _replace(line, typed, corrected) if typed is not None and corrected else None)
+    replaced = _replace(line, typed, corrected) if typed is not None and corrected else None
+    return Diagnosis(_with_lines([error], line), replaced)
 
 
 def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
@@ -177,6 +180,20 @@ def _sweep_values(word: str) -> list[str]:
 
 def _plain(value: str) -> str:
     return without_escapes(f"key={value}").partition("=")[2]
+
+
+def _with_lines(problems: list[ExpError], line: CommandLine) -> list[ExpError]:
+    """Add the line of the experiment's file to those problems whose key it gives."""
+    if line.file is None:
+        return problems
+    found: list[ExpError] = []
+    for one in problems:
+        number = line.file.line_of(line.override_of(one.key))
+        if number is not None:
+            what = f"{one.problem}{place(line.file.path, number)}"
+            one = ConfigError(what, one.fix, key=one.key, override=one.override)
+        found.append(one)
+    return found
 
 
 def _with_place(problem: ExpError, line: CommandLine) -> ExpError:

@@ -36,6 +36,8 @@ def bare_word(word: str, line: CommandLine) -> ConfigError | None:
         return problem
     if (overrides := file_overrides(word, line)) is not None:
         return ConfigError(what, shlex.join(overrides), key=word, override=overrides)
+    if (problem := _other_file(word, rest)) is not None:
+        return problem
     if word in _NO_WORD:
         return ConfigError(what, shell_line(rest), key=word, override="")
     if word in _FLAGS:
@@ -64,6 +66,22 @@ def _folder_or_checkpoint(word: str, rest: list[str]) -> ConfigError | None:
     if (path / SWEEP_MANIFEST).is_file():
         return ConfigError(what, resume_sweep_command(Path(word), *keyed))
     return None
+
+
+def _other_file(word: str, rest: list[str]) -> ConfigError | None:
+    """Return the error for a folder, and for a file that is neither a table nor YAML."""
+    path = Path(word).expanduser()
+    if path.is_dir():
+        below = sorted(one for one in path.iterdir() if one.suffix in (".yaml", ".yml"))
+        words = [str(below[0]), *rest] if below else ["--config-dir", word, *rest]
+        return ConfigError(f"{word}: it is a folder; an experiment is a YAML file", shell_line(words))
+    if not path.is_file():
+        return None
+    if path.suffix == ".json":  # which is YAML too
+        copy = path.with_suffix(".yaml")
+        what = f"{word}: an experiment is a file that ends with .yaml"
+        return ConfigError(what, f"{shlex.join(['cp', word, str(copy)])} && {shell_line([str(copy), *rest])}")
+    return ConfigError(f"{word}: an experiment is a YAML file", f"{shell_line(['FILE.yaml', *rest])}")
 
 
 def _key_without_value(word: str, line: CommandLine) -> ConfigError:

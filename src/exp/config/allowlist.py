@@ -177,7 +177,8 @@ def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:
         if key != "_target_" and key not in (*READ_BY_EXP[group], *free):
             near = nearest(key, [*free, *READ_BY_EXP[group]])
             override = rename_override(f"{group}.{key}", as_yaml(value))
-            override = override or (f"{group}.{near}={as_yaml(value)}" if near else None if free else "")
+            plus = "" if near in node else "+"
+            override = override or (f"{plus}{group}.{near}={as_yaml(value)}" if near else None if free else "")
             raise ConfigError(
                 f"{group}.{key}: {node['_target_']} has no argument '{key}'",
                 override or f"~{group}.{key}, which leaves it out" + (f", or one of {', '.join(free)}" if free else ""),

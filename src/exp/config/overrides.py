@@ -36,6 +36,15 @@ def quote_text(text: str) -> str:
     return text if reads_as(text) == text else _quote(text)
 
 
+def quote_with_interpolations(text: str) -> str:
+    """Return `text` as a value on the command line, in double quotes; ${...} in it refers to a key."""
+    escaped = ""
+    for part in text.split('"'):
+        slashes = len(part) - len(part.rstrip("\\"))
+        escaped += part + "\\" * slashes + '\\"'
+    return f'"{escaped[:-2]}"'
+
+
 def quote_names(names: Iterable[str]) -> str:
     """Return a list of names as a value on the command line."""
     return f"[{','.join(name if reads_as(f'[{name}]') == [name] else _quote(name) for name in names)}]"
@@ -101,12 +110,7 @@ def _resolved(override: Override) -> object:
 
 def _quote(text: str) -> str:
     # Backslashes are special before ${, which would refer to a key, before a quote, and at the end.
-    text = escape_interpolations(text)
-    escaped = ""
-    for part in text.split('"'):
-        slashes = len(part) - len(part.rstrip("\\"))
-        escaped += part + "\\" * slashes + '\\"'
-    return f'"{escaped[:-2]}"'
+    return quote_with_interpolations(escape_interpolations(text))
 
 
 def escape_values(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, open_dict
 
-from exp.config.allowlist import HELD_MODULE
+from exp.config.allowlist import HELD_MODULE, READ_BY_EXP
 from exp.config.yaml_comments import default_options
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -94,6 +94,10 @@ class Config:
 ConfigStore.instance().store("schema", Config)
 # model=python:module: train(model=my_module) gives its name. No YAML file, because a command line has no such object.
 ConfigStore.instance().store("python:module", {"_target_": HELD_MODULE, "name": "???"}, "model")
+# GROUP=own:target has no keys of its own: the YAML file of an experiment gives the class and its arguments.
+OWN_TARGET = "own:target"
+for _group in READ_BY_EXP:
+    ConfigStore.instance().store(OWN_TARGET, {"_target_": "???"}, _group)
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

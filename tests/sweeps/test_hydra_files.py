@@ -65,9 +65,23 @@ def test_the_files_equal_hydras(tmp_path: Path, overrides: list[str]):
         assert resolve_to_yaml(task) == OmegaConf.to_yaml(task, resolve=True)
 
 
+def not_called() -> DictConfig:
+    raise AssertionError("the settings of the log depend on the folder alone")
+
+
+def resolved(hydra: DictConfig, *keys: str) -> list[DictConfig]:
+    cfg = OmegaConf.create({"hydra": hydra})
+    return [OmegaConf.select(cfg, f"hydra.{key}") for key in keys]
+
+
 @pytest.mark.parametrize("name", ["918273645", "__FOLDER__", "__NAME__"])
 def test_a_sweeps_folder_may_have_any_name(tmp_path: Path, name: str):
     with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/{name}") as (composer, _, master):
         hydra = OmegaConf.create(our_files(composer, master, ["seed=1"])["hydra.yaml"]).hydra
+        log, environment = composer.shared(["seed=1"]).files.resolve_logging(Path(hydra.runtime.output_dir), not_called)
+        assert (log, environment) == tuple(
+            OmegaConf.to_container(part, resolve=True) for part in resolved(hydra, "job_logging", "job.env_set")
+        )
+        assert f"{tmp_path}/{name}/{NUMBER}/" in str(log)
         assert hydra.sweep.dir == f"{tmp_path}/{name}"
         assert hydra.runtime.output_dir == f"{tmp_path}/{name}/{NUMBER}"

@@ -12,7 +12,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from exp.config.run_spec import RunSpec
-from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import summary, sweep_csv
 from exp.results.heartbeat import Heartbeat
@@ -106,8 +105,7 @@ class JobFolders:
             figures=self._draws_figures if job.config.figures == "auto" else job.config.figures,
             resume=str(folder) if is_begun else None,
         )
-        choices = choices_of(shared.cfg.hydra.runtime.choices)
-        spec = RunSpec(config, folder, resolve_to_yaml(task), choices, job.overrides)
+        spec = RunSpec(config, folder, resolve_to_yaml(task), shared.choices, job.overrides)
         return Task(spec, log, environment)
 
     def remove_unstarted(self, job: Job) -> None:

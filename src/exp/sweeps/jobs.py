@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import pickle
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.former_names import normalize
-from exp.config.schema import Config, flatten, without_hydra
+from exp.config.schema import Config, choices_of, flatten, without_hydra
 from exp.config.untrusted import refuse_other_settings
 from exp.config.validation import validate
 from exp.sweeps.hydra_files import HydraFileTemplate
@@ -92,8 +93,17 @@ class SharedConfig:
         self.cfg = cfg
 
     @cached_property
-    def task(self) -> DictConfig:
-        return without_hydra(self.cfg)
+    def _pickled_task(self) -> bytes:
+        return pickle.dumps(without_hydra(self.cfg))
+
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each group."""
+        return choices_of(self.cfg.hydra.runtime.choices)
+
+    def copy_task(self) -> DictConfig:
+        """Return a copy of the config that the job's function receives, without Hydra's settings."""
+        return pickle.loads(self._pickled_task)  # in a fifth of the time of deepcopy
 
     @cached_property
     def files(self) -> HydraFileTemplate:
@@ -130,7 +140,7 @@ class JobComposer:
     def compose_task(self, overrides: Sequence[str]) -> DictConfig:
         """Return the config that the job's function receives, without Hydra's settings. It is a copy."""
         shared, values = self._split(overrides)
-        return self._set_values(copy.deepcopy(shared.task), values, overrides)
+        return self._set_values(shared.copy_task(), values, overrides)
 
     def shared(self, overrides: Sequence[str]) -> SharedConfig:
         """Return what this job shares with others."""

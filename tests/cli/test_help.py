@@ -46,7 +46,7 @@ def test_help_lists_every_group_option_and_command(exp):
 def test_help_describes_the_common_keys(exp):
     lines = lines_of(exp, "--help")
     keys = [line.split(maxsplit=1) for line in lines if line.startswith("  ") and "=" in line.split()[0]]
-    assert len(keys) == 14
+    assert len(keys) == 12
     assert all(len(key) == 2 for key in keys)
 
 

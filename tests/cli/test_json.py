@@ -79,6 +79,7 @@ def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path
         ("rm", ["rm", "moved", "--yes"], 0),
         ("cache", ["cache"], 0),
         ("schema", ["schema", "schemas"], 0),
+        ("new", ["new", "churn"], 0),
         ("train", [*BASE, "hydra.run.dir=new"], 0),
         ("train", ["dataset=irs", "optimizer.lr=x"], 1),
     ]

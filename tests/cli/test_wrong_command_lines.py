@@ -340,14 +340,7 @@ MISTAKES = [
 VARIANTS = [line for line, _, _ in MISTAKES].index("dataset=cancr")
 
 
-def test_a_config_of_ones_own_builds_on_that_of_exp(exp, tmp_path: Path):
-    (tmp_path / "churn.yaml").write_text("epochs: 1\n")
-    done = exp("--config-name", "churn", "--config-dir", ".")
-    assert done.stderr.endswith("  try: its first line: defaults: [config, _self_]\n")
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "outputs").exists()
-    (tmp_path / "churn.yaml").write_text("defaults: [config, _self_]\nepochs: 1\n")
-    assert exp("--config-name", "churn", "--config-dir", ".", "figures=false").returncode == 0
+def test_a_config_path_would_replace_exps_own_files(exp):
     done = exp("--config-path", "mine", "dataset=iris")
     assert done.stderr.endswith("  try: python -m exp --config-dir mine dataset=iris\n")
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from omegaconf import OmegaConf
 
+from exp.cli.config_sources import check_config_dir, take_main_file, take_searchpath
 from exp.cli.flags import check_arguments, values_of
 from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
@@ -46,9 +46,13 @@ class CommandLine:
         if parsed.config_path:
             words = ["--config-dir" if word in ("--config-path", "-cp") else word for word in arguments]
             raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))
-        if parsed.config_name and parsed.config_dir:
-            _check_main_file(Path(parsed.config_dir) / f"{parsed.config_name.removesuffix('.yaml')}.yaml")
-        file = None if {"-h", "--help"} & set(flags) else _read_file(typed, parsed.config_dir)
+        check_config_dir(parsed.config_dir, arguments)
+        typed, config_dir = take_searchpath(typed, parsed.config_dir)
+        if config_dir != parsed.config_dir:
+            flags = ["--config-dir", str(config_dir), *flags]
+        flags, main = take_main_file(flags, parsed.config_name, config_dir)
+        typed = typed if main is None else [main, *typed]
+        file = None if {"-h", "--help"} & set(flags) else _read_file(typed, config_dir)
         if file is not None:
             typed.remove(file.path)
         overrides = typed if file is None else file.merge(typed, multirun=True)
@@ -60,7 +64,7 @@ class CommandLine:
         else:
             check_mode([*flags, file.path], typed, is_sweep)
             overrides = file.merge(typed, is_sweep)
-        return cls(tuple(flags), tuple(overrides), is_sweep, parsed.config_dir, file=file)
+        return cls(tuple(flags), tuple(overrides), is_sweep, config_dir, file=file)
 
     @property
     def words(self) -> list[str]:
@@ -161,21 +165,6 @@ def _read_file(typed: Sequence[str], config_dir: str | None) -> ExperimentFile |
         return file
     options = [word for word in file.merge(typed, multirun=True) if override_key(word) in GROUPS]
     return file.with_new_keys(CommandLine(overrides=tuple(options), config_dir=config_dir).keys)
-
-
-def _check_main_file(path: Path) -> None:
-    """Raise ConfigError if the file of --config-name, which replaces exp's config.yaml, does not build on it."""
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # Hydra says so
-    defaults = cast("dict[str, Any]", content).get("defaults") if isinstance(content, dict) else None
-    names = cast("list[object]", defaults) if isinstance(defaults, list) else []
-    if not any(isinstance(name, str) and name != "_self_" for name in names):
-        raise ConfigError(
-            f"--config-name: {path} has only its own keys, because its defaults do not name exp's config",
-            "its first line: defaults: [config, _self_]",
-        )
 
 
 def _flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

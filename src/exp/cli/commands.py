@@ -37,7 +37,7 @@ from exp.training.interrupts import Terminated
 # Modules of `exp` with a function of the same name.
 COMMANDS = (
     *("ls", "tag", "mv", "rm", "status", "predict", "evaluate", "importance", "calibrate", "export"),
-    *("best", "refit", "report", "explain", "diff", "verify", "cache", "schema"),
+    *("best", "refit", "report", "explain", "diff", "verify", "cache", "schema", "new"),
 )
 
 Command: TypeAlias = Callable[..., Answer | None]

@@ -32,8 +32,6 @@ _USUAL_KEYS = (
     "folds",
     "resume",
     "sweep.workers",
-    "sweep.metric",
-    "sweep.resume",
 )
 _MAX_WIDTH = 100
 
@@ -78,8 +76,8 @@ def _version(name: str) -> str:
 def _screen(line: CommandLine) -> Iterator[str]:
     defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
     keys = {key.name: key for key in _keys(line)}
-    yield "usage: exp [-m] [GROUP=OPTION] [KEY=VALUE] ...   train; -m: once for each value"
-    yield "       exp COMMAND KEY=VALUE ...                 use or check what was trained"
+    yield "usage: exp [-m] [FILE.yaml] [GROUP=OPTION] [KEY=VALUE] ...  train; -m: a sweep"
+    yield "       exp COMMAND KEY=VALUE ...           use or check what was trained"
     yield "groups and their options (* is the default)"
     for group, options in line.groups.items():
         default = default_option(group)

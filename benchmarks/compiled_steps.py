@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
-from exp.compiled.compiled_step import CompiledStep
+from exp.compiled.compiled_step import FIRST, CompiledStep
 from exp.data.batches import Stack
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
@@ -93,7 +93,7 @@ def measure(name: str, rounds: int) -> None:
     makers: dict[str, Callable[[EagerStep], Any]] = {
         "eager": lambda eager: eager,
         "replay": lambda eager: ReplayStep(eager, RecordedSteps()),
-        "compiled": lambda eager: CompiledStep(eager, RecordedSteps(), ReplayStep(eager, RecordedSteps())),
+        "compiled": lambda eager: CompiledStep(eager, RecordedSteps()),
     }
     engines: dict[str, Callable[[], None]] = {}
     first: list[float] = []
@@ -102,7 +102,7 @@ def measure(name: str, rounds: int) -> None:
             eager, stack = build(name)
             step = makers[engine](eager)
             began = time.perf_counter()
-            step([stack.split(2)[0]])  # some optimizers need an eager step first
+            step([stack.split(FIRST + 1)[0]])
             first += [time.perf_counter() - began] if engine == "compiled" else []
             for _ in range(1 if engine == "eager" else 1200 // len(stack) + 1):  # beyond the first, slower steps
                 step([stack])

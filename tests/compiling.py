@@ -16,12 +16,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from exp.compiled import c_library
-from exp.compiled.compile_step import CompiledLoops, record_step
+from exp.compiled.compile_step import CompiledLoops, compile_trace
 from exp.compiled.compiled_loop import CompiledLoop
-from exp.compiled.self_check import find_difference
+from exp.compiled.self_check import make_checked_step
+from exp.compiled.uncompilable import Uncompilable
 from exp.data.batches import Stack
+from exp.engine.python_loop import Loop
+from exp.engine.recorded_step import RecordedStep, RecordedSteps
+from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep
 from exp.engine.step_tensors import StepTensors
+from exp.engine.tensor_state import TensorState
 from exp.engine.trace import Trace
 from exp.engine.updates import BareUpdate, make_update
 
@@ -102,6 +107,7 @@ class CompiledTraining:
 
     eager: EagerStep
     loop: CompiledLoop
+    exact: Loop
 
     @property
     def update(self) -> BareUpdate:
@@ -114,9 +120,18 @@ class CompiledTraining:
 
     @torch.no_grad()
     def difference(self, x: Tensor, y: Tensor, is_strict: bool = False, other: EagerStep | None = None) -> str | None:
-        """Return how the compiled step differs from the eager one, or from the step of another."""
+        """Return how the compiled step differs from the eager one, or from the step of another; restore the state."""
         changed, stack = StepTensors(self.eager, []).changed, Stack(x.unsqueeze(0), y.unsqueeze(0))
-        return find_difference(other or self.eager, changed, self.loop, self.update, stack, is_strict)
+        before, exact, make = (
+            TensorState.save(changed, x.device),
+            None if is_strict else self.exact,
+            other or self.eager,
+        )
+        _, difference = make_checked_step(
+            lambda: make([stack]), self.eager, changed, self.loop, exact, self.update, stack
+        )
+        before.restore()
+        return difference
 
 
 @torch.no_grad()
@@ -129,7 +144,23 @@ def compile_training(
     update = make_update(optimizer)
     assert update is not None
     with own_cache():
-        return CompiledTraining(eager, record_step(eager, x, y).find(update, 1))
+        step = record_step(eager, x, y)
+        assert isinstance(step.compiled, CompiledLoops)
+        return CompiledTraining(eager, step.compiled.find(update, 1), step.exact)
+
+
+@torch.no_grad()
+def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> RecordedStep:
+    """Return the recorded step on a batch. Raise Uncompilable if it cannot be recorded or compiled."""
+    recorded = RecordedSteps()
+    replay = ReplayStep(eager, recorded, partial(compile_trace, eager))
+    replay.record(x, y)
+    if replay.fallback_reason is not None:
+        raise Uncompilable(replay.fallback_reason)
+    step = recorded.by_batch_size[len(x)]
+    if isinstance(step.compiled, Uncompilable):
+        raise step.compiled
+    return step
 
 
 @torch.no_grad()

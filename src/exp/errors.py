@@ -39,6 +39,12 @@ def format_bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
+def first_line(error: BaseException, limit: int = 120) -> str:
+    """Return the first characters of an error's message, or its type if it has none."""
+    line = str(error).partition("\n")[0].strip() or type(error).__name__
+    return line if len(line) <= limit else f"{line[:limit].rstrip()}..."
+
+
 def display_path(folder: Path) -> Path:
     """Return the folder relative to the current one, if it is inside."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,19 +1,18 @@
 """engine=compiled: a run whose steps are compiled, resumed or not, and one that falls back to replay."""
 
-import random
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from compiling import optimization, own_cache
 from conftest import config_of
-from torch import Tensor, nn
+from torch import Tensor
 
 from exp.compiled.compiled_step import CompiledStep
-from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
@@ -94,47 +93,10 @@ def test_a_job_of_a_sweep_is_the_run_alone():
 def test_a_step_that_cannot_be_compiled_is_replayed():
     compiled, events = train("engine=compiled", "optimizer=nadam")
     replayed, _ = train("engine=replay", "optimizer=nadam")
-    assert notes(events) == ["engine=replay is in use: the update of NAdam with these options is not compiled"]
+    reason = "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
+    assert notes(events) == [f"engine=replay is in use: {reason}"]
     assert torch.equal(parameters(compiled), parameters(replayed))
     assert compiled.learner.step.fallback_reason is None
-
-
-class Counting(nn.Linear):
-    calls = 0
-
-    def forward(self, input: Tensor) -> Tensor:
-        self.calls += 1
-        return super().forward(input)
-
-
-class Drawing(nn.Linear):
-    def forward(self, input: Tensor) -> Tensor:
-        random.random()
-        return super().forward(input) * float(np.random.rand())
-
-
-@pytest.mark.parametrize(
-    ("layer", "reason"), [(Counting, "each step changes calls of Counting"), (Drawing, "the state of random")]
-)
-def test_a_model_with_state_of_its_own_is_not_changed_by_recording(layer: Callable[..., nn.Module], reason: str):
-    from exp.compiled.compile_step import record_step
-    from exp.engine.step import EagerStep
-
-    model = layer(3, 2)
-    eager = EagerStep(model, nn.MSELoss(), torch.optim.SGD(model.parameters()))
-    before = random.getstate(), np.random.get_state()[1].tolist()
-    with pytest.raises(Uncompilable, match=reason):
-        record_step(eager, torch.randn(4, 3), torch.randn(4, 2))
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
-    assert getattr(model, "calls", 0) == 0
-
-
-def test_a_step_that_becomes_wrong_is_found_at_the_next_save(monkeypatch: pytest.MonkeyPatch):
-    reports = iter([None, "its update differs"])
-    monkeypatch.setattr("exp.compiled.compiled_step.find_difference", lambda *_: next(reports))
-    experiment, events = train("engine=compiled", "optimizer=sgd", "batching.drop_last=true", "save_every=20steps")
-    assert notes(events)[-1] == "engine=replay is in use: its update differs"
-    assert experiment.learner.step.fallback_reason is None
 
 
 def test_what_makes_the_steps():
@@ -150,3 +112,44 @@ def test_a_run_says_that_it_is_compiled(exp: Callable[..., Any], tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert "an update differs from that of an eager step by up to 0.001 % of the largest one" in done.stdout
     assert "engine=compiled: compiling the step for 4 rows took" in done.stdout
+
+
+def test_the_outcome_does_not_depend_on_when_it_is_saved():
+    often, _ = train("engine=compiled", "optimizer=adam", "save_every=1steps")
+    once, _ = train("engine=compiled", "optimizer=adam", "save_every=1000steps")
+    assert torch.equal(parameters(often), parameters(once))
+
+
+def test_a_resumed_run_goes_on_with_the_engine_that_trained():
+    """A check that fails is part of the checkpoint: the resumed run does not compile again."""
+    overrides = ("engine=compiled", "optimizer=adam", "batching.drop_last=true", "epochs=20", "save_every=20steps")
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at_check(patch, 2)
+        whole, events = train(*overrides)
+    assert notes(events)[-1] == "engine=replay is in use: its update differs"
+    replayed = [event for event in events if isinstance(event, Snapshot) and not event.best and event.at.step > 64]
+    resumed, after = train(*overrides, checkpoint=replayed[0].state)
+    assert notes(after) == ["engine=replay is in use: its update differs"]
+    assert torch.equal(parameters(whole), parameters(resumed))
+
+
+def fail_at_check(patch: pytest.MonkeyPatch, failing: int) -> None:
+    """Let one of the checks find a difference."""
+    numbers = count(1)
+
+    def check(*arguments: Any) -> Any:
+        outputs, difference = make_checked_step(*arguments)
+        return outputs, "its update differs" if next(numbers) == failing else difference
+
+    patch.setattr("exp.compiled.compiled_step.make_checked_step", check)
+
+
+def test_an_error_inside_the_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any) -> None:
+        raise RuntimeError("of a\nkind")
+
+    monkeypatch.setattr("exp.compiled.compile_step.lower", fail)
+    compiled, events = train("engine=compiled", "optimizer=sgd")
+    replayed, _ = train("engine=replay", "optimizer=sgd")
+    assert notes(events) == ["engine=replay is in use: compiling failed: RuntimeError: of a"]
+    assert torch.equal(parameters(compiled), parameters(replayed))

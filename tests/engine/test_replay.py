@@ -317,12 +317,15 @@ HARD: dict[str, tuple[Callable[..., Tensor], str | None]] = {
     ),
     "tolist": (
         lambda net, x: net.linear(x) * (0.5 if x.tolist()[0][0] > 1 else 1),
-        "tolist reads the values of a tensor",
+        "reads the values of a tensor (by tolist)",
     ),
-    "numpy": (lambda net, x: net.linear(x) * (0.5 if x.numpy().max() > 2 else 1), "numpy reads the values of a tensor"),
+    "numpy": (
+        lambda net, x: net.linear(x) * (0.5 if x.numpy().max() > 2 else 1),
+        "reads the values of a tensor (by numpy)",
+    ),
     "a generator of its own": (
         lambda net, x: net.linear(x + torch.randn(x.shape, generator=net.own)),
-        "draws from a random generator of the model's own",
+        "draws from a random generator of its own",
     ),
 }
 

@@ -1,12 +1,9 @@
-"""Record a step and compile it: a library for each kind of update."""
+"""Compile a recorded step: a library for each kind of update."""
 
-import copy
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim import SGD
 
 from exp.compiled.c_library import load_library
 from exp.compiled.compiled_loop import CompiledLoop
@@ -14,13 +11,10 @@ from exp.compiled.core_operators import lower
 from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import describe_update
-from exp.data.seeding import get_global_streams, set_global_streams
-from exp.engine.optimizers import without_dynamo
-from exp.engine.side_effects import first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients
-from exp.engine.tensor_state import get_random_state, set_random_state
 from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.updates import BareUpdate, Update
+from exp.errors import first_line
 
 
 class CompiledLoops:
@@ -29,29 +23,21 @@ class CompiledLoops:
     Args:
         calls: The operator calls of one step.
         x, y: The batch that the step was recorded with.
-        fixed: Parameters in the order of the gradients, then buffers, that the step was recorded with.
+        fixed: Parameters in the order of the gradients, then buffers, that the step was recorded with. They must keep
+            their storage.
         gradients: Loss, outputs and gradients that the calls computed.
-        originals: The tensors to use in place of those that the calls read, by their id. They must keep their storage.
 
     Raises:
         Uncompilable: The step cannot be compiled.
     """
 
     def __init__(
-        self,
-        calls: Sequence[OpCall],
-        x: Tensor,
-        y: Tensor,
-        fixed: Sequence[Tensor],
-        gradients: Gradients,
-        originals: Mapping[int, Tensor] | None = None,
+        self, calls: Sequence[OpCall], x: Tensor, y: Tensor, fixed: Sequence[Tensor], gradients: Gradients
     ) -> None:
         self._step, self._recording = lower(calls, x, y, fixed, gradients)
-        read = [(originals or {}).get(id(tensor), tensor).detach() for tensor in self._recording.tensors]
+        read = [tensor.detach() for tensor in self._recording.tensors]
         if len(set(map(storage_id, read))) < len(read):
             raise Uncompilable("two of the tensors that it reads share memory")
-        if any(not tensor.is_contiguous() for tensor in read):
-            raise Uncompilable("a tensor is not contiguous")
         self._recording.tensors = [*(tensor.to("meta") for tensor in read[:2]), *read[2:]]
         self._loops: dict[tuple[object, ...], CompiledLoop] = {}
 
@@ -62,8 +48,7 @@ class CompiledLoops:
             Uncompilable: The update cannot be compiled, or there is no compiler.
         """
         del count
-        if not isinstance(update, BareUpdate):
-            raise Uncompilable("only SGD, Adam, AdamW, RMSprop and Adagrad are compiled, without amsgrad and the like")
+        assert isinstance(update, BareUpdate)
         updates = describe_update(update)
         key = (torch.get_num_threads(), *updates)  # who multiplies matrices depends on the number of threads
         if key not in self._loops:
@@ -72,35 +57,28 @@ class CompiledLoops:
         return self._loops[key]
 
 
-def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> CompiledLoops:
-    """Return the compiled loops of the step on a batch like this one; the step itself is not made.
-
-    The step is recorded with copies of model and loss, so theirs do not change; nor do random streams.
-
-    Raises:
-        Uncompilable: The step cannot be recorded or compiled.
-    """
+def compile_trace(
+    eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients
+) -> CompiledLoops | Uncompilable:
+    """Return the compiled loops of a traced step of `eager`, or why it has none."""
     try:
-        copies: dict[int, Any] = {}  # by the id of the original; it has a list of the originals too
-        model, criterion, parameters = copy.deepcopy((eager.model, eager.criterion, eager.parameters), copies)
-    except Exception as error:
-        raise Uncompilable(f"the model cannot be copied: {error}") from error
-    with without_dynamo():
-        twin = EagerStep(model, criterion, SGD(parameters), eager.clip_grad_norm, eager.precision, eager.pieces)
-    random, streams = get_random_state(x.device), get_global_streams()
-    before = observable_state((model, criterion))
-    try:
-        with Trace() as trace:
-            gradients = twin.compute_gradients(x, y)
-        changed = first_difference(before, observable_state((model, criterion)))
-    finally:
-        set_random_state(random, x.device)
-        set_global_streams(streams)
-    reason = f"each step changes {changed}, which a compiled step would not" if changed else trace.fallback_reason
-    if reason is not None:
-        raise Uncompilable(reason)
-    originals = {id(copies[id(one)]): one for one in copies[id(copies)] if isinstance(one, Tensor)}
-    return CompiledLoops(trace.calls, x, y, _fixed_tensors(twin), gradients, originals)
+        if eager.pieces is not None:
+            raise Uncompilable("batching.accumulate is not compiled")
+        if eager.precision.dtype is not None:
+            raise Uncompilable("mixed precision is not compiled: precision=fp32 is")
+        for parameter, gradient in zip(eager.parameters, gradients[2], strict=True):
+            if gradient is None:
+                raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")
+        return CompiledLoops(trace.calls, x, y, _fixed_tensors(eager), gradients)
+    except Uncompilable as error:
+        return error
+    except Exception as error:  # what the rules do not foresee, such as sparse tensors
+        return Uncompilable(f"compiling failed: {type(error).__name__}: {first_line(error)}")
+
+
+def _name_of(eager: EagerStep, parameter: Tensor) -> str:
+    names = {id(one): name for module in (eager.criterion, eager.model) for name, one in module.named_parameters()}
+    return f"parameter {names.get(id(parameter), '')}".rstrip()
 
 
 def _fixed_tensors(eager: EagerStep) -> list[Tensor]:

@@ -49,7 +49,7 @@ class CompiledLoop:
         assert isinstance(update, BareUpdate)
         steps, recording = len(stack), self._recording
         if not all(map(_is_like, (stack.x, stack.y), recording.tensors)):
-            raise Uncompilable("the batches are not like the first one, or not contiguous")
+            raise Uncompilable("the batches are not like the recorded one, or not contiguous")
         if update is not self._update:
             tensors = [*recording.tensors, *(self._floats for _ in recording.draws), *state_tensors(update)]
             self._pointers = (ctypes.c_void_p * (len(tensors) + 2))(*[tensor.data_ptr() for tensor in tensors])

@@ -1,128 +1,156 @@
 """Make the steps of a run with compiled loops, which differ from eager steps by rounding: engine=compiled."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
-from torch.optim import Optimizer
-
-from exp.compiled.compile_step import record_step
+from exp.compiled.compile_step import CompiledLoops, compile_trace
 from exp.compiled.compiled_loop import CompiledLoop
-from exp.compiled.self_check import find_difference
+from exp.compiled.self_check import make_checked_step
 from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.update_loops import why_not_compiled
 from exp.data.batches import Stack
 from exp.engine.recorded_step import RecordedSteps
-from exp.engine.step import EagerStep, Step, StepOutputs
+from exp.engine.replay import ReplayStep
+from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.step_tensors import StepTensors
-from exp.engine.update_functions import FUSED, PLAIN
-from exp.engine.updates import BareUpdate, make_update
+from exp.engine.tensor_state import TensorState
+from exp.engine.updates import BareUpdate, has_momentum, make_update
 from exp.errors import pluralize
+
+# The first steps with each number of rows are eager ones: replay records one of them, and repeats two to the bit, which
+# shows that the step depends on nothing else than what a compiled one reads.
+FIRST = 4
+
+# Which steps with a number of rows are checked: the first that may be compiled, a few more, and then one in so many.
+# They are eager steps too. So what a run computes does not depend on when it is saved or resumed.
+_CHECKED, _PERIOD = (FIRST + 1, 64, 1024), 16_384
 
 
 class CompiledStep:
     """Makes the steps of `eager` up to rounding. Call it with gradients disabled.
 
-    What a step computes depends on the state before it alone, so a resumed run makes the same steps. If the step cannot
-    be compiled, or a compiled step differs from the eager one, `replay` makes all further steps.
+    No step is made for trial alone, so nothing has to be undone: if the step cannot be compiled, or a compiled step
+    differs from the eager one, replay makes all further steps, with the bits that it would have had from the start.
 
     Args:
-        recorded: Compiled loops of the same model and loss, for example of an earlier run. They are checked again.
-        replay: What makes the steps that are not compiled.
+        recorded: Recorded steps of the same model and loss, for example of an earlier run. They are checked again.
     """
 
-    def __init__(self, eager: EagerStep, recorded: RecordedSteps, replay: Step) -> None:
+    def __init__(self, eager: EagerStep, recorded: RecordedSteps) -> None:
+        for rows in [rows for rows, step in recorded.by_batch_size.items() if step.compiled is None]:
+            del recorded.by_batch_size[rows]  # by a job with another engine
         self._eager = eager
-        self._loops = recorded.compiled
-        self._replay = replay
-        self._tensors = StepTensors(eager, [])
+        self._recorded = recorded
+        self._replay = ReplayStep(eager, recorded, partial(compile_trace, eager))
+        self._tensors = StepTensors(eager, recorded.written)
+        self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
-        self._state_of_update: list[object] = []
-        self._checked: dict[int, CompiledLoop] = {}  # by the rows of a batch
+        self._state_of_update: list[int] = []
+        self._made: dict[int, int] = {}  # steps of the run with each number of rows
+        self._loops: dict[int, CompiledLoop] = {}  # those that were checked
         self._notes: list[str] = []
         self._reason: str | None = None
 
     @property
     def fallback_reason(self) -> str | None:
-        return self._replay.fallback_reason if self._reason is not None else None
+        return self._replay.fallback_reason
 
     @property
     def notes(self) -> Sequence[str]:
-        return [*self._notes, *self._replay.notes]
+        return self._notes
+
+    def get_state(self) -> dict[str, Any]:
+        return {"engine": "compiled", "made": dict(self._made), "reason": self._reason}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        if state.get("engine") == "compiled":
+            self._made, self._reason = dict(state["made"]), state["reason"]
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
+        self._momentum = self._momentum or has_momentum(self._eager.optimizer)
+        if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
+            self._reason = "the schedule switches the momentum on or off"
         outputs = StepOutputs()
-        is_update_known = False
         for stack in stacks:
             rest = stack
-            if self._reason is None and not is_update_known:
-                if not _has_state(self._eager.optimizer):
-                    first, rest = rest.split(1)  # the eager step creates the optimizer's state
-                    outputs.add(*self._eager.update(*next(iter(first))))
-                    self._eager.set_gradients([None] * len(self._eager.parameters))
-                self._choose_update()
-                is_update_known = True
-            if len(rest):
-                outputs.extend(self._make_steps(rest))
+            while len(rest):
+                part, rest = rest.split(self._count_alike(rest))
+                outputs.extend(self._make(part))
+                self._made[part.batch_size] = self._made.get(part.batch_size, 0) + len(part)
+        self._tell()
         return outputs
 
-    def _make_steps(self, stack: Stack) -> StepOutputs:
-        if self._reason is None:
+    def _count_alike(self, stack: Stack) -> int:
+        """Return how many of the batches are made in the same way as the first one."""
+        made = self._made.get(stack.batch_size, 0)
+        if self._reason is not None:
+            return len(stack)
+        if made < FIRST:
+            return min(len(stack), FIRST - made)
+        following = [step for step in (*_CHECKED, (made // _PERIOD + 1) * _PERIOD) if step > made]
+        return 1 if min(following) == made + 1 else min(len(stack), min(following) - made - 1)
+
+    def _make(self, stack: Stack) -> StepOutputs:
+        number = self._made.get(stack.batch_size, 0) + 1
+        if self._reason is None and number > FIRST:
             try:
-                loop = self._checked.get(stack.batch_size) or self._check(stack)
+                update, is_checked = self._find_update(), number in _CHECKED or number % _PERIOD == 0
+                loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
+                if is_checked:
+                    return self._check(stack, loop, update)
                 outputs = StepOutputs()
-                outputs.add(*loop.run(stack, self._get_update())[:2])
+                outputs.add(*loop.run(stack, update)[:2])
                 return outputs
             except Uncompilable as error:
                 self._reason = str(error)
-                self._notes.append(f"engine=replay is in use: {self._reason}")
         return self._replay([stack])
 
-    def _choose_update(self) -> None:
-        """Choose the optimizer's update, with the tensors of its state as it is now."""
+    def _find_update(self) -> BareUpdate:
+        """Return the optimizer's update, with the tensors of its state as it is now."""
         optimizer = self._eager.optimizer
-        state: list[object] = [bool(group.get("momentum")) for group in optimizer.param_groups]
-        state += [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]
+        reason = self._replay.fallback_reason or why_not_compiled(optimizer)
+        if reason is not None:
+            raise Uncompilable(reason)
+        state = [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]
         if self._update is None or state != self._state_of_update:
             self._update, self._state_of_update = make_update(optimizer), state
-            self._checked.clear()
-
-    def _get_update(self) -> BareUpdate:
-        if self._update is None:
-            name = type(self._eager.optimizer).__name__
-            raise Uncompilable(f"the update of {name} with these options is not compiled")
+        assert self._update is not None
         return self._update
 
-    def check_again(self) -> None:
-        """Check all loops again before their next steps."""
-        self._checked.clear()
-
-    def _check(self, stack: Stack) -> CompiledLoop:
-        """Return the loop for batches of this size, after its step on the first batch was compared with the eager one.
-
-        It is recorded and compiled if it is the first of them.
-        """
-        update, key = self._get_update(), (stack.batch_size, *map(id, self._eager.parameters))
-        if key not in self._loops:
-            self._loops[key] = record_step(self._eager, *next(iter(stack)))
-        loop = self._loops[key].find(update, len(stack))
-        assert isinstance(loop, CompiledLoop)
+    def _open(self, stack: Stack, update: BareUpdate, is_checked: bool) -> CompiledLoop:
+        """Return the loop for batches of this size. In a resumed run it is checked without making a step."""
+        before = TensorState.save(self._tensors.changed, stack.x.device)
+        one, rows = stack.split(1)[0], stack.batch_size
+        if rows not in self._recorded.by_batch_size:
+            self._replay.record(*next(iter(one)))
+        loops = None if self._replay.fallback_reason else self._recorded.by_batch_size[rows].compiled
+        if not isinstance(loops, CompiledLoops):
+            raise Uncompilable(self._replay.fallback_reason or str(loops or f"it runs on {stack.x.device}"))
+        loop = loops.find(update, len(stack))
         if loop.seconds is not None:
-            rows = pluralize(stack.batch_size, "row")
-            self._notes.append(f"engine=compiled: compiling the step for {rows} took {loop.seconds:.1f} s")
+            rows_of = pluralize(rows, "row")
+            self._notes.append(f"engine=compiled: compiling the step for {rows_of} took {loop.seconds:.1f} s")
             loop.seconds = None
-        difference = find_difference(self._eager, self._tensors.changed, loop, update, stack.split(1)[0])
-        if difference is not None:
-            raise Uncompilable(difference)
-        self._checked[stack.batch_size] = loop
+        if not is_checked:
+            try:
+                self._check(one, loop, update)
+            finally:
+                before.restore()
+            if self._reason is not None:
+                raise Uncompilable(self._reason)
+        self._loops[rows] = loop
         return loop
 
+    def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:
+        """Make an eager step, and fall back if the compiled one differs."""
+        exact = self._recorded.by_batch_size[stack.batch_size].exact
+        outputs, self._reason = make_checked_step(
+            lambda: self._replay([stack]), self._eager, self._tensors.changed, loop, exact, update, stack
+        )
+        return outputs
 
-def _has_state(optimizer: Optimizer) -> bool:
-    """Return whether the optimizer has all tensors that its update needs."""
-    for group in optimizer.param_groups:
-        kind = (FUSED if group.get("fused") else PLAIN).get(type(optimizer))
-        if kind is None:
-            return True  # its update will not be compiled
-        needed = {name for name in kind.states if name != "momentum_buffer" or group["momentum"]}
-        needed |= {"step"} if kind.counts else set()
-        if any(needed - optimizer.state.get(parameter, {}).keys() for parameter in group["params"]):
-            return False
-    return True
+    def _tell(self) -> None:
+        """Note which engine makes the steps, if it is not the one that was asked for."""
+        other = [f"engine=replay is in use: {self._reason}"] if self._reason and not self.fallback_reason else []
+        self._notes += [note for note in (*other, *self._replay.notes) if note not in self._notes]

@@ -58,12 +58,10 @@ def lower(
 
     Raises:
         Uncompilable: An operator without rule, or a type other than float32, int64 and bool, is needed; a tensor is
-            on a GPU or not contiguous; a parameter has no gradient; a random call is not supported.
+            not contiguous; a random call is not supported.
     """
     loss, output, of_parameters = gradients
     results = [tensor for tensor in (loss, output, *of_parameters) if tensor is not None]
-    if len(results) < len(of_parameters) + 2:
-        raise Uncompilable("a parameter has no gradient")
     for tensor in results:
         if tensor.dtype != torch.float32:
             raise Uncompilable(f"it computes in {_name(tensor.dtype)}")
@@ -104,10 +102,8 @@ class _Lowering:
 
     def _add_input(self, tensor: Tensor) -> Value:
         number, tensors = len(self.recording.tensors), self.recording.tensors
-        if tensor.device.type != "cpu":
-            raise Uncompilable(f"it runs on {tensor.device}")
         if not tensor.is_contiguous() or tensor.numel() >= 2**31:
-            raise Uncompilable("a tensor is not contiguous, or has more than 2 ** 31 elements")
+            raise Uncompilable("it reads a tensor that is not contiguous, or has more than 2 ** 31 elements")
         self._inputs[storage_id(tensor)] = number
         tensors.append(tensor)
         value = Value("input", (), tuple(tensor.shape), TYPES.get(tensor.dtype, FLOAT), (number,))
@@ -117,7 +113,7 @@ class _Lowering:
 
     def _compute(self, call: OpCall) -> Sequence[Value | _Missing | None]:
         """Return the results of a call, and after them the new values of arguments that it does not return."""
-        name = call.operator.name().removeprefix("aten::").partition(".")[0]
+        name = call.name
         if call.is_random:
             number = -1 - self.recording.add_draw(call)
             return [Value("input", (), tuple(call.outputs[0].shape), FLOAT, (number,))]
@@ -131,8 +127,10 @@ class _Lowering:
             return [missing[0] if missing else _Missing(_reason(call))] * count
         try:
             return flatten(rule(*args, **kwargs))
-        except (Uncompilable, TypeError) as error:
-            return [_Missing(str(error) if isinstance(error, Uncompilable) else f"{call.operator}: {error}")] * count
+        except Uncompilable as error:
+            return [_Missing(str(error))] * count
+        except TypeError:  # the rule takes other arguments
+            return [_Missing(f"the operator {call.name} is not compiled with these arguments")] * count
 
     def _decompose(self, call: OpCall) -> Sequence[Value | _Missing | None]:
         """Make the call again as torch's simpler operators, and add those."""
@@ -173,7 +171,7 @@ class _Lowering:
         number = self._inputs.get(own[0])
         if number is not None:
             if number not in self._fixed or _place(self.recording.tensors[number]) != own:
-                raise Uncompilable("it writes into its batch, a constant or a part of a tensor")
+                raise Uncompilable("it writes into a constant or a part of a tensor")
             self._written[number] = own
 
 
@@ -206,4 +204,4 @@ def _name(dtype: torch.dtype) -> str:
 def _reason(call: OpCall) -> str:
     if "convolution" in call.operator.name():
         return "convolutions take nearly all the time, and torch's are as fast"
-    return f"{call.operator} has no rule"
+    return f"the operator {call.name} is not compiled"

@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adagrad, Adam, RMSprop
+from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
 
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value, elementwise, where
+from exp.engine.hooks import has_step_hook
 from exp.engine.update_functions import FUSED, PLAIN, Numbers, UpdateFunction
-from exp.engine.updates import BareUpdate, GroupUpdate
+from exp.engine.updates import UNSUPPORTED, BareUpdate, GroupUpdate
 
 # Parameter, gradient, state tensors, numbers n and 1 - n -> new parameter, new state tensors.
 Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value], Sequence[Value]], list[Value]]
@@ -40,17 +41,27 @@ class UpdateLoop:
         return _FORMULAS[self.name](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
 
 
+def why_not_compiled(optimizer: Optimizer) -> str | None:
+    """Return why the updates of the optimizer are not compiled, or None."""
+    name = type(optimizer).__name__
+    if type(optimizer) not in PLAIN:
+        return f"the optimizer {name} is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
+    if has_step_hook(optimizer):
+        return f"the optimizer {name} has a step hook, which a compiled step would not call"
+    options = UNSUPPORTED if type(optimizer) is SGD else (*UNSUPPORTED, "fused")
+    used = [option for option in options if any(group.get(option) for group in optimizer.param_groups)]
+    return f"optimizer.{used[0]}={optimizer.param_groups[0][used[0]]} is not compiled" if used else None
+
+
 def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:
     """Return the update of each parameter group.
 
     Raises:
-        Uncompilable: One of them is a kernel of torch's.
+        Uncompilable: A tensor of the optimizer is not like those of a compiled step.
     """
     loops: list[UpdateLoop] = []
     for group in update.groups:
         name = group.function.__name__
-        if name not in _FORMULAS:
-            raise Uncompilable("optimizer.fused=true is a kernel of torch's")
         tensors = [*group.tensors[0], *(state for states in _state_lists(group) for state in states)]
         if any(not tensor.is_contiguous() or tensor.dtype != torch.float32 for tensor in tensors):
             raise Uncompilable("a tensor of the optimizer is not contiguous, or not float32")

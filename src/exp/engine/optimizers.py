@@ -14,6 +14,8 @@ from typing import Any, TypeAlias, cast
 from torch import Tensor
 from torch.optim import Optimizer
 
+from exp.engine.hooks import has_step_hook
+
 # Its argument is a closure that recomputes the gradients and returns the loss, or None if the gradients are set.
 StepFunction: TypeAlias = Callable[[Callable[[], Tensor] | None], Any]
 
@@ -69,5 +71,4 @@ def needs_closure(optimizer: Optimizer) -> bool:
 
 def is_plain_torch(optimizer: Optimizer) -> bool:
     """Return whether the optimizer is of a class of torch.optim and has no step hooks."""
-    hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
-    return type(optimizer).__module__.startswith("torch.optim.") and not any(getattr(optimizer, name) for name in hooks)
+    return type(optimizer).__module__.startswith("torch.optim.") and not has_step_hook(optimizer)

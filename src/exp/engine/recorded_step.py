@@ -27,14 +27,16 @@ class RecordedStep:
     Args:
         loop: Makes it with any update.
         faster: What takes its place where it can.
+        compiled: Loops whose steps equal the eager ones up to rounding, or why there are none; None: not tried.
 
     Attributes:
         failure: Why nothing faster takes its place, although something should.
     """
 
-    def __init__(self, loop: Loop, faster: FasterLoops | None) -> None:
+    def __init__(self, loop: Loop, faster: FasterLoops | None, compiled: FasterLoops | Exception | None = None) -> None:
         self.failure: str | None = None
-        self._loop = loop
+        self.exact = loop
+        self.compiled = compiled
         self._faster = faster
 
     def loop(self, update: Update, count: int) -> Loop:
@@ -44,13 +46,13 @@ class RecordedStep:
         except Exception as error:  # a compiler's, or of a language that torch no longer develops
             self.reject_faster(str(error))
             found = None
-        return found or self._loop
+        return found or self.exact
 
     def reject(self, loop: Loop, reason: str) -> bool:
         """Do without `loop`, whose bits differ; return False if nothing could take its place."""
-        if loop is not self._loop:
+        if loop is not self.exact:
             self.reject_faster(reason)
-        return loop is not self._loop
+        return loop is not self.exact
 
     def reject_faster(self, reason: str) -> None:
         self.failure, self._faster = reason, None
@@ -62,12 +64,10 @@ class RecordedSteps:
 
     Attributes:
         proven: Loops that an earlier job has verified.
-        compiled: Loops whose steps equal the eager ones up to rounding, by rows of a batch and ids of parameters.
     """
 
     by_batch_size: dict[int, RecordedStep] = field(default_factory=dict[int, RecordedStep])
     proven: set[Loop] = field(default_factory=set[Loop])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
-    compiled: dict[tuple[int, ...], FasterLoops] = field(default_factory=dict[tuple[int, ...], FasterLoops])
     forward: CompiledForward | None = None  # by torch.compile
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

@@ -3,23 +3,24 @@
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from exp.data.batches import Stack
-from exp.engine.cuda_graph import CudaGraphs
+from exp.engine.hooks import find_hook
+from exp.engine.make_loops import Compile, make_loops
 from exp.engine.optimizers import needs_closure
-from exp.engine.program import write_program
-from exp.engine.python_loop import Loop, PythonLoop
-from exp.engine.recorded_step import RecordedStep, RecordedSteps
-from exp.engine.script_loop import NotScriptableError, ScriptLoops
+from exp.engine.python_loop import Loop
+from exp.engine.recorded_step import RecordedSteps
 from exp.engine.side_effects import first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients, StepOutputs, eager_notes
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
-from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, make_update
+from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, has_momentum, make_update
+from exp.errors import first_line
 
 # How many replayed steps of each batch size must reproduce the eager step, on copies, before replay is trusted. In a
 # later job that trains an equal model, one must.
@@ -48,10 +49,12 @@ class ReplayStep:
     Args:
         eager: The step to reproduce.
         recorded: Recorded steps of the same model and loss, for example of an earlier run. They are verified again.
+        compile_trace: What to do with each trace besides; the result is `compiled` of the recorded step.
     """
 
-    def __init__(self, eager: EagerStep, recorded: RecordedSteps) -> None:
+    def __init__(self, eager: EagerStep, recorded: RecordedSteps, compile_trace: Compile | None = None) -> None:
         self._eager = eager
+        self._compile = compile_trace
         self._recorded = recorded
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
@@ -59,7 +62,7 @@ class ReplayStep:
         self._update: Update = self._optimizer_step
         self._has_bare_update = True  # unless it differs from the optimizer's
         self._is_update_chosen = False
-        self._momentum = self._has_momentum()
+        self._momentum = has_momentum(eager.optimizer)
         self._steps = 0
         self.fallback_reason: str | None = (
             _SEVERAL.format(type(eager.optimizer).__name__) if needs_closure(eager.optimizer) else None
@@ -71,7 +74,10 @@ class ReplayStep:
         slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
         return [*slower[:1], *eager_notes(self.fallback_reason)]
 
-    def check_again(self) -> None: ...
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
 
     def stage(self, batch_size: int) -> Stage:
         """Return how the next step is made if its batch has `batch_size` rows."""
@@ -90,7 +96,9 @@ class ReplayStep:
         return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
-        if self._has_momentum() != self._momentum:  # a scheduler changed it from or to 0, where torch keeps other state
+        if (
+            has_momentum(self._eager.optimizer) != self._momentum
+        ):  # a scheduler changed it from or to 0, where torch keeps other state
             self._use_optimizer_step()
         outputs = StepOutputs()
         for stack in stacks:
@@ -108,6 +116,13 @@ class ReplayStep:
                     with torch.inference_mode():
                         outputs.add(*loop.run(first, self._update)[:2])
         return outputs
+
+    def record(self, x: Tensor, y: Tensor) -> None:
+        """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
+        before = TensorState.save(self._tensors.changed, x.device)
+        self._capture(x, y)
+        self._release_gradients()
+        before.restore()
 
     def _eager_step(self, stage: Stage, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make an eager step, and capture it as `stage` says. Return the loss and the outputs before it."""
@@ -134,8 +149,10 @@ class ReplayStep:
 
         loss_and_output = self._eager.update_with(compute)
         (trace, gradients), *more = traces
-        changed = first_difference(before, observable_state(modules))
-        if trace.fallback_reason is not None:
+        changed, hooked = first_difference(before, observable_state(modules)), find_hook(modules)
+        if hooked is not None:
+            self._fall_back(f"{hooked} has a hook, which a replayed step would not call")
+        elif trace.fallback_reason is not None:
             self._fall_back(trace.fallback_reason)
         elif more:
             self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
@@ -143,31 +160,10 @@ class ReplayStep:
             self._fall_back(f"each step changes {changed}, which a replayed step would not")
         else:
             with self._falls_back_on_error():
-                self._recorded.by_batch_size[len(x)] = self._record(trace, x, y, gradients)
+                step = make_loops(trace, self._tensors, x, y, gradients, self._compile)
+                self._recorded.by_batch_size[len(x)] = step
                 self._recorded.some_without_gradient |= None in gradients[2]
         return loss_and_output
-
-    def _record(self, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> RecordedStep:
-        """Make loops of the trace of a step on x and y; on a GPU, capture the step in a CUDA graph."""
-        known = {id(tensor) for tensor in self._tensors.changed}
-        known |= {id(tensor) for call in trace.calls for tensor in call.outputs}
-        written = [tensor for call in trace.calls for tensor in call.written if id(tensor) not in known]
-        if any(tensor is x or tensor is y for tensor in written):
-            raise NotImplementedError("it writes into its batch")
-        self._recorded.written += written
-        program = write_program(trace.calls, x, y, [*self._eager.parameters, *self._tensors.buffers], gradients)
-        loop = PythonLoop(program)
-        if not x.is_cuda:
-            try:
-                return RecordedStep(loop, ScriptLoops(program))
-            except NotScriptableError:
-                return RecordedStep(loop, None)
-        before = TensorState.save(self._tensors.changed, x.device)
-        try:
-            graphs = CudaGraphs(loop, x, y)
-            return RecordedStep(graphs.step, graphs)
-        finally:
-            before.restore()
 
     def _verify(self, loop: Loop, stack: Stack) -> StepOutputs:
         """Make eager steps, then those of the loop from the same state. Both must give the same bits."""
@@ -210,7 +206,7 @@ class ReplayStep:
             with torch.inference_mode():
                 *results, last_gradients = loop.run(stack, update)
         except Exception as error:  # the eager steps were made already
-            return f"the step cannot be captured: {error}"
+            return f"the step cannot be captured: {first_line(error)}"
         results = [*results, *last_gradients]
         is_same = are_equal([torch.cat(expected.losses), torch.cat(expected.outputs), *gradients], results)
         if not is_same or not after.is_current(ignore=self._tensors.updated):
@@ -233,7 +229,7 @@ class ReplayStep:
         try:
             yield
         except Exception as error:
-            self._fall_back(f"the step cannot be captured: {error}")
+            self._fall_back(f"the step cannot be captured: {first_line(error)}")
 
     def _choose_update(self) -> None:
         """Use the optimizer's bare update where there is one."""
@@ -244,6 +240,3 @@ class ReplayStep:
 
     def _use_optimizer_step(self) -> None:
         self._update, self._has_bare_update = self._optimizer_step, False
-
-    def _has_momentum(self) -> list[bool]:
-        return [bool(group.get("momentum")) for group in self._eager.optimizer.param_groups]

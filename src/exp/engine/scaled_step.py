@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from torch import Tensor, nn
 from torch.amp import GradScaler
@@ -35,7 +36,10 @@ class ScaledStep:
             outputs.add(*self._update(x, y))
         return outputs
 
-    def check_again(self) -> None: ...
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
 
     def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""

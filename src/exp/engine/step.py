@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from exp.data.batches import Stack
 from exp.engine.compiled_forward import CompiledForward
+from exp.engine.hooks import has_accumulation_hook
 from exp.engine.optimizers import needs_closure, step_function
 from exp.engine.pieces import Piece, Pieces
 from exp.engine.precision import Precision
@@ -41,8 +42,12 @@ class Step(Protocol):
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs: ...
 
-    def check_again(self) -> None:
-        """Compare the next step with the eager one, if steps may differ from those. It is called at each save."""
+    def get_state(self) -> dict[str, Any]:
+        """Return what the bits of the next steps depend on besides learner and batches, for a checkpoint."""
+        ...
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restore what `get_state` returned."""
         ...
 
     @property
@@ -70,8 +75,11 @@ class StepAround:
     def notes(self) -> Sequence[str]:
         return self.inner.notes
 
-    def check_again(self) -> None:
-        self.inner.check_again()
+    def get_state(self) -> dict[str, Any]:
+        return self.inner.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.inner.set_state(state)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,10 @@ class EagerStep:
             outputs.add(*self.update(x, y))
         return outputs
 
-    def check_again(self) -> None: ...
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
 
     def update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""
@@ -146,10 +157,16 @@ class EagerStep:
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         total: list[Tensor | None] = [None] * len(self.parameters)
+        accumulates = has_accumulation_hook(self.parameters)
+        if accumulates:
+            self.set_gradients(total)
         for piece in self._cut(x, y):
-            loss, output, gradients = self._differentiate(piece, scale)
+            loss, output, gradients = self._differentiate(piece, scale, accumulates)
             losses.append(loss)
             outputs.append(output)
+            if accumulates:
+                total = gradients
+                continue
             for place, gradient in enumerate(gradients):
                 total[place] = _add(total[place], gradient)
                 gradients[place] = None  # to hold few gradients twice
@@ -165,8 +182,14 @@ class EagerStep:
     def _cut(self, x: Tensor, y: Tensor) -> Iterable[Piece]:
         return [(x, y, None)] if self.pieces is None else self.pieces.cut(x, y)
 
-    def _differentiate(self, piece: Piece, scale: Callable[[Tensor], Tensor] | None) -> Gradients:
-        """Compute the piece's part of the batch's loss, its outputs and its part of the gradients."""
+    def _differentiate(
+        self, piece: Piece, scale: Callable[[Tensor], Tensor] | None, accumulates: bool = False
+    ) -> Gradients:
+        """Compute the piece's part of the batch's loss, its outputs and its part of the gradients.
+
+        Args:
+            accumulates: Whether to add to the gradients of the parameters, which calls hooks, and to return these.
+        """
         x, y, share = piece
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         compiling = nullcontext() if self.compiled is None else self.compiled.compiling(len(x))
@@ -177,6 +200,9 @@ class EagerStep:
                 loss, output = self.compiled(x, y)
             loss = loss if share is None else loss * share
             scaled = loss if scale is None else scale(loss)
+            if accumulates:
+                scaled.backward()  # pyright: ignore[reportUnknownMemberType]
+                return loss.detach(), output.detach(), [parameter.grad for parameter in self.parameters]
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
         return loss.detach(), output.detach(), [by_parameter.get(parameter) for parameter in self.parameters]
 

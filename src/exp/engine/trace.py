@@ -32,6 +32,11 @@ class OpCall:
     result: Any
 
     @property
+    def name(self) -> str:
+        """The operator's name without its namespace and overload, such as `addmm`."""
+        return self.operator.name().partition("::")[2].partition(".")[0]
+
+    @property
     def inputs(self) -> list[Tensor]:
         return find_tensors((self.args, self.kwargs))
 
@@ -72,27 +77,57 @@ class Trace(DispatchMode):
         super().__init__()
         self.calls: list[OpCall] = []
         self.fallback_reason: str | None = None  # why the next step may make other calls
+        self._random = torch.empty(0)  # the state of torch's random generator after the last call
         self._undispatched = _UndispatchedReads()
 
     def __enter__(self) -> Self:
+        self._random = torch.get_rng_state()
         self._undispatched.__enter__()
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._undispatched.__exit__(*error)
+        self._check_random_state()
         self.fallback_reason = self._undispatched.reason or self.fallback_reason
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if _reads_values(func, args):
             self.fallback_reason = (
-                f"{func} reads the values of a tensor, so the next step may be a different computation"
+                "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
+                "computation"
             )
         if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs or {}))):
-            self.fallback_reason = f"{func} draws from a random generator of the model's own"
+            self.fallback_reason = "the model draws from a random generator of its own"
+        is_random = torch.Tag.nondeterministic_seeded in func.tags
+        if is_random:
+            self._check_random_state()
         result = func(*args, **(kwargs or {}))
+        if is_random:
+            self._random = torch.get_rng_state()
         self.calls.append(OpCall(func, args, kwargs or {}, result))
         return result
+
+    def written_outside(self) -> dict[int, Tensor]:
+        """Return the memory that the calls write into and that none of them has made, by storage, as flat tensors."""
+        inside: set[int] = set()
+        outside: dict[int, Tensor] = {}
+        written: dict[int, Tensor] = {}
+        for call in self.calls:
+            for tensor in call.inputs:
+                if storage_id(tensor) not in inside:
+                    outside.setdefault(storage_id(tensor), tensor)
+            inside |= {storage_id(tensor) for tensor in call.outputs} - outside.keys()
+            for tensor in call.written:
+                if storage_id(tensor) in outside:
+                    size = tensor.untyped_storage().nbytes() // tensor.element_size()
+                    written[storage_id(tensor)] = tensor.detach().as_strided((size,), (1,), 0)
+        return written
+
+    def _check_random_state(self) -> None:
+        """Note if something else than the recorded calls has drawn numbers or set the state: checkpoint, fork_rng."""
+        if not torch.equal(self._random, torch.get_rng_state()):
+            self.fallback_reason = "the model sets the state of torch's random generator (checkpoint, manual_seed)"
 
 
 class _UndispatchedReads(TorchFunctionMode):
@@ -108,7 +143,8 @@ class _UndispatchedReads(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _UNDISPATCHED:
             self.reason = (
-                f"{func.__name__} reads the values of a tensor, so the next step may be a different computation"
+                f"the model reads the values of a tensor (by {func.__name__}), so the next step may be a different "
+                "computation"
             )
         return func(*args, **(kwargs or {}))
 

@@ -120,6 +120,11 @@ class BareUpdate:
                 torch._foreach_add_(group.counters, count)
 
 
+def has_momentum(optimizer: Optimizer) -> list[bool]:
+    """Return whether the updates of each parameter group keep a momentum buffer, for optimizers that may."""
+    return [bool(group.get("momentum")) for group in optimizer.param_groups]
+
+
 def make_update(optimizer: Optimizer) -> BareUpdate | None:
     """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it."""
     groups = [_make_group_update(optimizer, group) for group in optimizer.param_groups]
@@ -128,12 +133,12 @@ def make_update(optimizer: Optimizer) -> BareUpdate | None:
 
 
 # Options of torch.optim that these updates do not implement.
-_UNSUPPORTED = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
+UNSUPPORTED = ("maximize", "foreach", "capturable", "differentiable", "amsgrad", "centered")
 
 
 def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpdate | None:
     kind = (FUSED if group.get("fused") else PLAIN).get(type(optimizer))
-    if kind is None or not is_plain_torch(optimizer) or any(group.get(option) for option in _UNSUPPORTED):
+    if kind is None or not is_plain_torch(optimizer) or any(group.get(option) for option in UNSUPPORTED):
         return None
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
 

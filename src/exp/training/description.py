@@ -115,8 +115,8 @@ def _lines(
         )
     if config.engine == "compiled":
         lines["engine"] = (
-            "compiled by the C compiler of this machine; an update differs from that of an eager step by up to 0.001 % "
-            "of the largest one"
+            "compiled: after the first 4 steps, in C unless a note says why not; an update differs from that of an "
+            "eager step by up to 0.001 % of the largest one"
         )
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"

@@ -204,6 +204,8 @@ class Learner:
             state["average"] = {"trained": get_parameters(self.model), "updates": self.average.n_averaged}
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
+        if step := self.step.get_state():
+            state["engine"] = step
         return state
 
     def get_parameters(self) -> State:
@@ -227,6 +229,7 @@ class Learner:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
+        self.step.set_state(state.get("engine", {}))
 
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:

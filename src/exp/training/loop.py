@@ -73,7 +73,6 @@ class Training:
             stopping = self._stop_requested()
             if self._should_save() or stopping:
                 yield self._snapshot()
-                self._learner.step.check_again()
                 self._saved_at = time.monotonic()
             if stopping:
                 raise KeyboardInterrupt

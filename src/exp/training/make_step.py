@@ -60,5 +60,5 @@ def make_step(
     if config.engine == "compiled":
         from exp.compiled.compiled_step import CompiledStep  # Lazy: most runs do not need the compiler.
 
-        return CompiledStep(eager, recorded, ReplayStep(eager, recorded))
+        return CompiledStep(eager, recorded)
     return ReplayStep(eager, recorded) if is_replayed else eager

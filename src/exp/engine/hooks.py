@@ -1,0 +1,49 @@
+"""Hooks: functions that torch calls in a step, in which code of the user's may do anything."""
+
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from torch import nn
+from torch.optim import Optimizer
+
+_AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
+_OF_PARAMETERS = ("_backward_hooks", _AFTER_ACCUMULATION)
+_OF_MODULES = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
+
+def has_accumulation_hook(parameters: Iterable[nn.Parameter]) -> bool:
+    """Return whether a parameter has a hook that torch calls after `backward` has set its gradient."""
+    return any(getattr(parameter, _AFTER_ACCUMULATION, None) for parameter in parameters)
+
+
+def find_hook(modules: Iterable[nn.Module]) -> str | None:
+    """Return what has a hook of the user's, in contrast to torch's own such as weight_norm's; None: nothing has."""
+    roots = list(modules)
+    for root in roots:
+        for name, parameter in root.named_parameters():
+            if any(_of_user(getattr(parameter, kind, None)) for kind in _OF_PARAMETERS):
+                return f"parameter {name}"
+        for name, module in cast("Iterable[tuple[str, nn.Module]]", root.named_modules()):
+            if any(_of_user(getattr(module, kind, None)) for kind in _OF_MODULES):
+                return f"module {name or type(module).__name__}"
+    everywhere = (_global_hooks("torch.nn.modules.module", kind) for kind in _OF_MODULES)
+    return "every module" if any(map(_of_user, everywhere)) else None
+
+
+def has_step_hook(optimizer: Optimizer) -> bool:
+    """Return whether `step` calls hooks: the optimizer's own, or those of all optimizers."""
+    own = any(getattr(optimizer, f"_optimizer_step_{when}_hooks") for when in ("pre", "post"))
+    return own or any(_global_hooks("torch.optim.optimizer", f"_optimizer_{when}_hooks") for when in ("pre", "post"))
+
+
+def _global_hooks(module: str, kind: str) -> Any:
+    return getattr(importlib.import_module(module), f"_global{kind}", None)
+
+
+def _of_user(hooks: Any) -> bool:
+    """Return whether one of the hooks is defined neither in torch nor here."""
+    found = cast("Mapping[int, Any]", hooks or {}).values()
+    modules = [str(getattr(hook, "__module__", None) or type(hook).__module__) for hook in found]
+    return any(name.partition(".")[0] not in ("torch", "exp") for name in modules)

@@ -1,0 +1,294 @@
+"""Models with state or hooks of their own: no engine may make other numbers than eager steps in silence."""
+
+import copy
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from compiling import optimization, own_cache
+from torch import Tensor, nn, optim
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils.checkpoint import checkpoint
+
+from exp.compiled.compiled_step import CompiledStep
+from exp.data.batches import Stack
+from exp.engine.recorded_step import RecordedSteps
+from exp.engine.replay import ReplayStep
+from exp.engine.step import EagerStep, Step
+
+__all__ = ["optimization"]  # a fixture
+
+ROWS, FEATURES = 6, 4
+STEPS = 12
+
+
+class Case(nn.Module):
+    """A small network with a `forward` of the case."""
+
+    def __init__(self, prepare: Callable[["Case"], Any], forward: Callable[["Case", Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.last = nn.Linear(FEATURES, 5), nn.Linear(5, 1)
+        self._forward = forward
+        prepare(self)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.first(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._forward(self, x)
+
+
+def plain(net: Case, x: Tensor) -> Tensor:
+    return net.last(net.hidden(x))
+
+
+def nothing(_: Case) -> None: ...
+
+
+def train(
+    model: nn.Module, make: Callable[[EagerStep], Step], optimizer: Callable[..., optim.Optimizer], steps: int = STEPS
+) -> tuple[Step, list[Tensor]]:
+    """Make steps on batches of their own; return the step, and losses, parameters and tensor attributes."""
+    generator = torch.Generator().manual_seed(0)
+    stack = Stack(
+        torch.randn(steps, ROWS, FEATURES, generator=generator), torch.randn(steps, ROWS, 1, generator=generator)
+    )
+    step = make(EagerStep(model, nn.MSELoss(), optimizer(model.parameters())))
+    torch.manual_seed(2)
+    random.seed(3)
+    np.random.seed(4)
+    with torch.no_grad(), own_cache():
+        losses = [torch.cat(step([one]).losses) for one in (*stack.split(7)[0].singles(), stack.split(7)[1])]
+    kept = [value.clone() for value in vars(model).values() if isinstance(value, Tensor)]
+    return step, [torch.cat(losses), *model.state_dict().values(), *kept]
+
+
+ENGINES: dict[str, Callable[[EagerStep], Step]] = {
+    "replay": lambda eager: ReplayStep(eager, RecordedSteps()),
+    "compiled": lambda eager: CompiledStep(eager, RecordedSteps()),
+}
+
+
+def sgd(parameters: Any) -> optim.Optimizer:
+    return optim.SGD(parameters, lr=0.1)
+
+
+def check(make_model: Callable[[], nn.Module], optimizer: Callable[..., optim.Optimizer] = sgd) -> dict[str, str]:
+    """Train with each engine. Steps that are replayed or eager have the bits of eager ones, compiled ones are near.
+
+    Returns:
+        The last note of each engine, without a part that every note has.
+    """
+    _, expected = train(make_model(), lambda eager: eager, optimizer)
+    told: dict[str, str] = {}
+    for engine, make in ENGINES.items():
+        step, results = train(make_model(), make, optimizer)
+        notes = [note for note in step.notes if "is in use" in note]
+        assert len(notes) <= 1
+        assert all(len(note) <= 200 for note in notes)
+        told[engine] = notes[0].replace(" is in use", "") if notes else engine
+        exact = told[engine] != "compiled"
+        for one, other in zip(results, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=0 if exact else 1e-4, atol=0 if exact else 1e-6, equal_nan=True)
+    return told
+
+
+calls = 0
+
+
+def counts_globally(net: Case, x: Tensor) -> Tensor:
+    global calls
+    calls += 1
+    return plain(net, x) * (1 if calls % 100 < 9 else 0.5)
+
+
+def counts_in_a_closure() -> Callable[[Case, Tensor], Tensor]:
+    made = 0
+
+    def forward(net: Case, x: Tensor) -> Tensor:
+        nonlocal made
+        made += 1
+        return plain(net, x) * (1 if made < 9 else 0.5)
+
+    return forward
+
+
+class Schedule:
+    made = 0
+
+    def next(self) -> float:
+        self.made += 1
+        return 1.0 if self.made < 9 else 0.5
+
+
+def keeps_a_row(net: Case, x: Tensor) -> Tensor:
+    net.kept[0] *= 0.9  # through a view
+    net.kept[0] += x.detach().mean(0)
+    return plain(net, x - net.kept[0])
+
+
+def draws_globally(net: Case, x: Tensor) -> Tensor:
+    return plain(net, x) * float(np.random.rand())
+
+
+def writes_into_its_batch(net: Case, x: Tensor) -> Tensor:
+    x[:, 0] *= 2
+    return plain(net, x)
+
+
+# What prepares a model, its forward, and what it changes.
+STATE: dict[str, tuple[Callable[[Case], Any], Callable[[Case, Tensor], Tensor], str]] = {
+    "a global counter": (nothing, counts_globally, "the global variable calls"),
+    "a counter in a closure": (nothing, counts_in_a_closure(), "_forward of Case"),
+    "an iterator": (
+        lambda net: setattr(net, "cycle", itertools.cycle([*[1.0] * 8, 0.5])),
+        lambda net, x: plain(net, x) * next(net.cycle),
+        "cycle of Case",
+    ),
+    "an object": (
+        lambda net: setattr(net, "schedule", Schedule()),
+        lambda net, x: plain(net, x) * net.schedule.next(),
+        "schedule of Case",
+    ),
+    "a generator of NumPy": (
+        lambda net: setattr(net, "rng", np.random.default_rng(0)),
+        lambda net, x: plain(net, x) if net.rng.random() < 0.9 else plain(net, x * 2),
+        "rng of Case",
+    ),
+    "an array": (
+        lambda net: setattr(net, "array", np.ones(1)),
+        lambda net, x: (net.array.__imul__(1.1), plain(net, x) * (1 if net.array[0] < 2 else 2))[1],
+        "array of Case",
+    ),
+    "the stream of NumPy": (nothing, draws_globally, "the random state of NumPy"),
+}
+
+
+@pytest.mark.parametrize("case", STATE)
+def test_state_that_a_replayed_step_would_not_change(case: str):
+    prepare, forward, changed = STATE[case]
+
+    def make() -> nn.Module:
+        global calls
+        calls = 0
+        return Case(prepare, copy.copy(forward) if "closure" not in case else counts_in_a_closure())
+
+    reason = f"engine=eager: each step changes {changed}, which a replayed step would not"
+    assert check(make) == {"replay": reason, "compiled": reason}
+
+
+def test_a_tensor_that_is_changed_through_a_view():
+    make = lambda: Case(lambda net: setattr(net, "kept", torch.zeros(2, FEATURES)), keeps_a_row)  # noqa: E731
+    assert check(make)["replay"] == "replay"
+    assert check(make)["compiled"] == "engine=replay: it writes into a constant or a part of a tensor"
+
+
+def test_a_step_that_writes_into_its_batch():
+    reason = "engine=eager: the step cannot be captured: it writes into its batch"
+    assert set(check(lambda: Case(nothing, writes_into_its_batch)).values()) == {reason}
+
+
+def halve(gradient: Tensor) -> Tensor:
+    return gradient * 0.5
+
+
+def halve_in_place(parameter: Tensor) -> None:
+    assert parameter.grad is not None
+    parameter.grad *= 0.5
+
+
+def halve_output(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+    return output * 0.5
+
+
+HOOKS: dict[str, tuple[Callable[[Case], Any], str]] = {
+    "of a gradient": (lambda net: net.first.weight.register_hook(halve), "parameter first.weight"),
+    "after accumulation": (
+        lambda net: net.first.weight.register_post_accumulate_grad_hook(halve_in_place),
+        "parameter first.weight",
+    ),
+    "forward": (lambda net: net.first.register_forward_hook(halve_output), "module first"),
+    "before forward": (lambda net: net.register_forward_pre_hook(lambda _, x: (x[0] * 2,)), "module Case"),
+    "backward": (
+        lambda net: net.last.register_full_backward_hook(lambda _, g, __: tuple(one * 0.5 for one in g)),
+        "module last",
+    ),
+    "before backward": (
+        lambda net: net.last.register_full_backward_pre_hook(lambda _, g: tuple(one * 0.5 for one in g)),
+        "module last",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_hooks_are_called_at_every_step(kind: str):
+    prepare, whose = HOOKS[kind]
+    reason = f"engine=eager: {whose} has a hook, which a replayed step would not call"
+    assert set(check(lambda: Case(prepare, plain)).values()) == {reason}
+
+
+def test_a_hook_of_all_modules():
+    handle = nn.modules.module.register_module_forward_hook(halve_output)
+    try:
+        reason = "engine=eager: every module has a hook, which a replayed step would not call"
+        assert set(check(lambda: Case(nothing, plain)).values()) == {reason}
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_step_hooks_of_optimizers(everywhere: bool):
+    def shrink(optimizer: optim.Optimizer, *_: Any) -> None:
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.mul_(0.9)
+
+    def optimizer(parameters: Any) -> optim.Optimizer:
+        made = sgd(parameters)
+        if not everywhere:
+            made.register_step_pre_hook(shrink)
+        return made
+
+    handle = register_optimizer_step_pre_hook(shrink) if everywhere else None
+    try:
+        reason = "engine=replay: the optimizer SGD has a step hook, which a compiled step would not call"
+        assert check(lambda: Case(nothing, plain), optimizer) == {"replay": "replay", "compiled": reason}
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def plain_script(model: nn.Module) -> list[Tensor]:
+    """The losses and parameters of the loop that a person would write."""
+    generator = torch.Generator().manual_seed(0)
+    xs = torch.randn(STEPS, ROWS, FEATURES, generator=generator)
+    ys = torch.randn(STEPS, ROWS, 1, generator=generator)
+    optimizer, losses = sgd(model.parameters()), list[Tensor]()
+    for x, y in zip(xs, ys, strict=True):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return [torch.stack(losses), *model.state_dict().values()]
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_hooks_have_the_effect_of_a_plain_script(kind: str):
+    prepare, _ = HOOKS[kind]
+    _, ours = train(Case(prepare, plain), lambda eager: eager, sgd)
+    for one, other in zip(ours, plain_script(Case(prepare, plain)), strict=True):
+        assert torch.equal(one, other)
+
+
+def checkpointed(net: Case, x: Tensor) -> Tensor:
+    return net.last(checkpoint(lambda rows: torch.dropout(net.hidden(rows), 0.3, True), x, use_reentrant=False))
+
+
+def test_a_step_that_sets_the_state_of_the_random_generator():
+    reason = "engine=eager: the model sets the state of torch's random generator (checkpoint, manual_seed)"
+    assert set(check(lambda: Case(nothing, checkpointed)).values()) == {reason}

@@ -108,15 +108,39 @@ EXTERNAL = re.compile(
 )
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_warnings_and_loads_nothing_from_other_hosts(tmp_path: Path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
-    pages = {path.relative_to(tmp_path).with_suffix(".md").as_posix() for path in tmp_path.rglob("*.html")}
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings_and_loads_nothing_from_other_hosts(site: Path):
+    pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
     assert {*making.pages.build_pages(), "404.md"} <= pages
-    for path in (path for path in tmp_path.rglob("*") if path.suffix in (".html", ".css")):
+    for path in (path for path in site.rglob("*") if path.suffix in (".html", ".css")):
         assert EXTERNAL.findall(path.read_text("utf-8")) == [], path
     # On pages with a diagram, the theme would load Mermaid from another host.
-    assert not any('class="mermaid"' in path.read_text("utf-8") for path in tmp_path.rglob("*.html"))
+    assert not any('class="mermaid"' in path.read_text("utf-8") for path in site.rglob("*.html"))
+
+
+@pytest.mark.slow
+def test_the_search_works_in_a_page_that_is_opened_from_the_file_system(site: Path, tmp_path: Path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("there is no Chromium")
+    quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking".split()
+    command = [browser, *quiet, f"--user-data-dir={tmp_path}", "--virtual-time-budget=5000", "--dump-dom"]
+    for query, found in {"calibrate": "how-to/trained.html", "optimizer.lr": "options/optimizer.html"}.items():
+        address = f"{(site / 'index.html').as_uri()}?q={query}"
+        page = subprocess.run([*command, address], capture_output=True, text=True, timeout=60).stdout
+        assert found in [link.partition("?")[0].removeprefix(f"{site.as_uri()}/") for link in RESULT.findall(page)]
+
+
+# The address of a result of the search.
+RESULT = re.compile(r'<a href="([^"]+)" class="md-search-result__link"')

@@ -75,24 +75,39 @@ def train(
 @overload
 def train(*overrides: str, **values: object) -> Result: ...
 def train(*arguments: Any, **values: Any) -> Result:
-    """Train one run like `python -m exp`: train("dataset=iris", "optimizer.lr=0.1", epochs=50).
+    """Train one run, as `python -m exp` does, and return its results.
+
+    The run prints what the command line prints, and writes its folder below `outputs/`. `seed=0` is the default: the
+    same call gives the same bits on the same CPU. The caller's random state, threads and logging are as before.
 
     Args:
-        arguments: Rows, if they are not in a file: a DataFrame, or a pair of arrays or tensors (x, y), with x [N, F],
-            [N, T, C] or [N, C, H, W], and y [N] or [N, K]; integers and words are classes. Then overrides as on the
-            command line.
-        values: Further overrides. `optimizer__lr` is the key optimizer.lr. Some may be objects:
-            target: The name or the position of the column to predict, or several.
-            dataset: The rows, as above; or a torch Dataset or a Bunch of scikit-learn.
-            model: A module of yours that takes the features and returns the outputs. A copy of it is trained, which
-                starts with its parameters.
-            resume: The folder of a run.
+        data: Rows, if they are in no file: a DataFrame, or a pair of arrays or tensors `(x, y)`, with x `[N, F]`,
+            `[N, T, C]` or `[N, C, H, W]`, and y `[N]` or `[N, K]`; integers and words are classes, floats are numbers.
+            A DataFrame trains the run of its CSV file, to the bit.
+        overrides: Words as on the command line: `"dataset=iris", "optimizer.lr=0.1"`.
+        target: The name or the position of the column of a DataFrame to predict, or several.
+        dataset: The name of an option, or rows: as above, a torch `Dataset` or a `Bunch` of scikit-learn.
+        model: The name of an option, or a module that takes the features and returns the outputs that the loss needs.
+            A copy of it is trained, which starts with its parameters.
+        epochs: The number of passes over the training rows, or `auto`.
+        seed: Seeds the split, the initial parameters and the order of the rows.
+        figures: Whether to draw figures and write report.html, about half a second.
+        resume: The folder of a run to continue.
+        values: Other keys; `optimizer__lr=0.1` is the override `optimizer.lr=0.1`.
 
-    A run of a DataFrame equals that of the CSV file that it would be saved to, to the bit. Random state and threads of
-    the caller are as before.
+    Returns:
+        The run's folder, metrics and trained model.
 
     Raises:
         ExpError: The command is wrong, or the run failed; its `fix` says what to type.
+        SystemExit: The run was stopped, such as by Ctrl-C. Its state is saved.
+
+    Examples:
+        >>> from exp import train
+        >>> result = train("dataset=iris", "optimizer.lr=0.1", epochs=30, figures=False)
+        data      iris: 150 x 4, 3 classes...
+        >>> round(result.final["test"]["accuracy"], 3)
+        0.967
     """
     objects = split_objects(arguments, values)
     return Result(run_and_load(to_overrides("train", objects.overrides, objects.values)), held=objects.held)
@@ -113,17 +128,32 @@ def sweep(
 @overload
 def sweep(*overrides: str, **values: object) -> SweepResult: ...
 def sweep(*arguments: Any, **values: Any) -> SweepResult:
-    """Run a sweep like `python -m exp -m`: sweep("optimizer.lr=0.01,0.1", "seed=range(0,3)").
+    """Run a sweep, as `python -m exp -m` does: one run for each combination of values.
 
-    Failed jobs are printed, and are rows of the table. Rows and a model that come from Python are in this process only:
-    the jobs run in it too, one after the other.
+    Each job has the bits of the same run alone. A failed job does not stop the others; it is printed, and has its row
+    in the table. Rows and a model that come from Python are in this process only: the jobs run in it too, one after
+    the other.
 
     Args:
-        arguments: As those of `train`.
-        values: As those of `train`. A list has the values of a key.
+        data: Rows, as those of `train`.
+        overrides: Words as on the command line, some with several values: `"optimizer.lr=0.01,0.1"`.
+        target: As that of `train`.
+        dataset: As that of `train`, or a list of the names of options.
+        model: As that of `train`, or a list of the names of options.
+        values: As those of `train`. A list has the values of a key: `optimizer__lr=[0.01, 0.1]`.
+
+    Returns:
+        The sweep's folder, tables and jobs.
 
     Raises:
         ExpError: The command is wrong; its `fix` says what to type.
+
+    Examples:
+        >>> from exp import sweep
+        >>> found = sweep("dataset=iris", "optimizer.lr=0.01,0.1", "seed=range(0,3)", figures=False)
+        lr    n  best? ...
+        >>> found.seeds[["optimizer.lr", "n"]].values.tolist()
+        [[0.01, 3.0], [0.1, 3.0]]
     """
     objects = split_objects(arguments, values)
     words = to_overrides("sweep", objects.overrides, objects.values)
@@ -137,16 +167,30 @@ def sweep(*arguments: Any, **values: Any) -> SweepResult:
 
 
 def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: nn.Module | None = None) -> Result:
-    """Return the run in `folder`; of a sweep its best job, with a printed note.
+    """Return the run in a folder; of a sweep its best job, with a printed note.
+
+    No code of the folder is run: its config is checked against the allow-list, and checkpoints hold tensors and plain
+    values only.
 
     Args:
-        overrides: Where the run's data files are now, if they moved: load("run", "dataset.path=data.csv").
-        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
-        model: A module like that of the run, if that came from Python. It gets the parameters of the run, in a copy.
+        folder: The folder of a run or of a sweep.
+        overrides: Where the run's data files are now, if they moved: `load("run", "dataset.path=data.csv")`.
+        checkpoint: `best` or `last`; `auto` is that of the final metrics: best with early stopping, otherwise last.
+        model: A module like that of the run, if that came from Python. A copy of it gets the parameters of the run.
+
+    Returns:
+        The run. Its model is read when it is first used.
 
     Raises:
         ConfigError: There is no run or no such checkpoint, an override is not the path of one of its files, or `model`
             is not like the module of the run.
+
+    Examples:
+        >>> from exp import load, train
+        >>> result = train("dataset=iris", "hydra.run.dir=runs/iris", epochs=5, figures=False)
+        data      iris: 150 x 4, 3 classes...
+        >>> load("runs/iris").final == result.final
+        True
     """
     run_folder.check_checkpoint(checkpoint)
     (job,), notes = choose_jobs(str(folder))

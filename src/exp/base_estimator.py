@@ -33,21 +33,21 @@ _LARGEST_SEED = 2**31 - 1
 
 
 class BaseExpEstimator(BaseEstimator):
-    """What both estimators do. Each parameter is one of exp's keys; None leaves what exp has for tables.
+    """What both estimators do. Each parameter is one of the keys of `exp`; None leaves what `exp` has for tables.
 
     Args:
-        model: The network: an option such as tabm_small or mlp; or a module, of which each fit trains a copy.
-        optimizer: An option such as adamw.
-        scheduler: An option such as cosine.
-        loss: An option such as huber.
-        batching: An option such as minibatch.
+        model: The network: an option such as `tabm_small` or `mlp`; or a module, of which each fit trains a copy.
+        optimizer: An option such as `adamw`.
+        scheduler: An option such as `cosine`.
+        loss: An option such as `huber`.
+        batching: An option such as `minibatch`.
         epochs: The number of passes over the training rows; early stopping may end training before.
         metric: The metric of the validation rows by which training stops and the parameters are chosen.
         validation_fraction: The share of the rows of `fit` that decide this, and are not trained on; 0: none.
         random_state: A number is the seed of the run. A generator, or None for NumPy's global one, draws the seed.
         folder: Where the folder of each run is kept; None: it is temporary, and removed at the end of `fit`.
         verbose: 1 prints what the command line prints.
-        overrides: Other keys, with __ for the dots: optimizer__lr=0.01, model__hidden=[64], early_stopping__patience=5.
+        overrides: Other keys, with `__` for the dots: `optimizer__lr=0.01`, `early_stopping__patience=5`.
 
     Attributes:
         trained_: The trained model, with its preprocessing. `trained_.model` is the module.
@@ -87,10 +87,11 @@ class BaseExpEstimator(BaseEstimator):
         vars(self).update(overrides)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those of `overrides` among them, by name. `deep` changes nothing."""
         return {**super().get_params(deep), **self._overrides()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, by name; keys of exp have __ for the dots, and are checked by `fit`."""
+        """Set parameters, by name; keys of `exp` have `__` for the dots, and are checked by `fit`."""
         for name, value in params.items():
             setattr(self, name, value)
         return self

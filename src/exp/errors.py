@@ -75,19 +75,19 @@ class ExpError(Exception):
 
 
 class ConfigError(ExpError):
-    pass
+    """A choice or a value is wrong."""
 
 
 class DataError(ExpError):
-    pass
+    """The rows cannot be trained on."""
 
 
 class CheckpointError(ExpError):
-    pass
+    """A checkpoint cannot be written or read."""
 
 
 class Diverged(ExpError):  # noqa: N818  # an outcome, not a wrong command
-    pass
+    """The loss became NaN or infinite."""
 
 
 class Pruned(Exception):  # noqa: N818  # not an error

@@ -29,9 +29,27 @@ FrameT = TypeVar("FrameT", bound=FrameLike)
 
 @dataclass(frozen=True)
 class Result:
-    """A run and what it left in `folder`, with the parameters of `checkpoint`: best, last, or those of its metrics.
+    """A run, and what it left in its folder. `train` and `load` return one.
 
-    Rows and a model that came from Python are not in the folder: they are kept as long as this object is.
+    In a notebook, it is shown as its metrics and figures. Rows and a model that came from Python are not in the folder:
+    they are kept as long as this object is.
+
+    Attributes:
+        folder: The folder of the run.
+        moved: Where its data files are now, by key, if they moved.
+        checkpoint: Whose parameters the model has: `best`, `last`, or `auto`, that of the final metrics.
+        held: What came from Python.
+
+    Examples:
+        >>> from exp import train
+        >>> result = train("dataset=iris", epochs=5, figures=False)
+        data      iris: 150 x 4, 3 classes...
+        >>> result.summary["status"], result.summary["steps"]
+        ('finished', 45)
+        >>> sorted(result.final)
+        ['test', 'train', 'val']
+        >>> result.metrics.query("split == 'val'")["epoch"].max()
+        np.float64(5.0)
     """
 
     folder: Path
@@ -41,26 +59,27 @@ class Result:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """summary.json: status, final and best metrics, seed, machine and versions."""
+        """The content of summary.json: status, final and best metrics, seed, machine and versions."""
         return record.read(self.folder)
 
     @property
     def final(self) -> dict[str, dict[str, float]]:
-        """Each split's metrics under the final parameters: final["test"]["accuracy"]."""
+        """The metrics of each split at the end: `final["test"]["accuracy"]`; empty before."""
         return self.summary.get("final", {})
 
     @cached_property
     def metrics(self) -> DataFrame:
-        """metrics.csv as a DataFrame."""
+        """The content of metrics.csv as a DataFrame: step, epoch, samples, seconds, split, loss and the metrics."""
         return _frame(self.folder / run_folder.METRICS)
 
     @cached_property
     def best(self) -> "Result":
-        """This run with the parameters of its best validation metric: best.predict(df), best.model."""
+        """This run with the parameters of its best validation metric: `result.best.predict(df)`."""
         return replace(self, checkpoint="best")
 
     @cached_property
     def trained(self) -> TrainedModel:
+        """The trained model with its preprocessing, read from the checkpoint, on the CPU."""
         return trained_in(self.folder, self.checkpoint, self.moved)
 
     @property
@@ -72,21 +91,23 @@ class Result:
     @overload
     def predict(self, rows: ArrayLike | Tensor, checkpoint: str | None = None) -> Columns: ...
     def predict(self, rows: Any, checkpoint: str | None = None) -> Any:
-        """Return predictions for a DataFrame with the run's feature columns, or for an array [N, C] of them,
-        or of sequences or images in the run's shape. They are those of `exp predict` for a file of these rows.
-
-        They are in the column `prediction`, and for classes also in a column `probability CLASS` for each class.
-        Several targets have a column each: `prediction TARGET`, and of labels also `probability TARGET`.
+        """Return predictions for new rows: those of `exp predict` for a file of them. No random number is drawn.
 
         Args:
-            checkpoint: best, last, or auto, that of the final metrics; None: that of this object.
+            rows: A DataFrame with the run's feature columns; or an array or tensor of them `[N, C]`, or of sequences or
+                images in the run's shape. Nothing of them is standardised yet.
+            checkpoint: `best`, `last`, or `auto`, that of the final metrics; None: that of this object.
 
         Returns:
-            A DataFrame if `rows` is one. Its rows are empty where a value is missing that the run does not fill, and
-            notes about values that are new to the run are printed. Otherwise a dict of arrays [N].
+            A DataFrame if `rows` is one, otherwise a dict of arrays `[N]`. The column `prediction` has classes, or
+                numbers in the target's own unit; for classes there is also a column `probability CLASS` for each.
+                Several targets have a column each: `prediction TARGET`, and of labels also `probability TARGET`.
+                A row is empty where a value is missing that the run does not fill. Notes about values that are new to
+                the run are printed.
 
         Raises:
-            ConfigError, DataError: The rows do not have the run's columns, or an array is not finite.
+            ConfigError: The rows are not of a kind or shape that the run can read, or an array is not finite.
+            DataError: The rows do not have the run's columns.
             CheckpointError: The run has no such checkpoint.
         """
         if checkpoint not in (None, self.checkpoint):
@@ -150,7 +171,23 @@ class Result:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The results of the sweep in `folder`."""
+    """A sweep, and what it left in its folder. `sweep` returns one.
+
+    In a notebook, it is shown as its table and the figures of the comparison.
+
+    Attributes:
+        folder: The folder of the sweep.
+        held: What came from Python.
+
+    Examples:
+        >>> from exp import sweep
+        >>> found = sweep("dataset=iris", "optimizer.lr=0.01,0.1", figures=False)
+        job  lr ...
+        >>> found.table[["job", "optimizer.lr", "status"]].values.tolist()
+        [[0, 0.01, 'finished'], [1, 0.1, 'finished']]
+        >>> found.best == found.runs["1"]
+        True
+    """
 
     folder: Path
     held: tuple[object, ...] = field(default=(), repr=False)  # as in Result
@@ -165,17 +202,17 @@ class SweepResult:
 
     @cached_property
     def table(self) -> DataFrame:
-        """sweep.csv as a DataFrame, with one row per job."""
+        """The content of sweep.csv as a DataFrame, with one row for each job."""
         return _frame(self.folder / run_folder.SWEEP_TABLE)
 
     @cached_property
     def seeds(self) -> Any:
-        """seeds.csv as a DataFrame, with mean and deviation over the seeds of each choice; None if no seed varied."""
+        """A DataFrame with mean and deviation over the seeds of each choice (seeds.csv); None if no seed varied."""
         return self._means(run_folder.SEEDS_TABLE)
 
     @cached_property
     def folds(self) -> Any:
-        """folds.csv as a DataFrame, with mean and deviation over the folds of each choice; None without folds."""
+        """A DataFrame with mean and deviation over the folds of each choice (folds.csv); None without folds."""
         return self._means(run_folder.FOLDS_TABLE)
 
     def _means(self, name: str) -> Any:
@@ -184,7 +221,7 @@ class SweepResult:
 
     @property
     def best(self) -> Result:
-        """The best job by sweep.metric: of the choice with the best mean over its seeds and folds, the first one."""
+        """The best job by `sweep.metric`: of the choice with the best mean over its seeds and folds, the first one."""
         return Result(find_best(self.folder).jobs[0], held=self.held)
 
     @property

@@ -17,7 +17,13 @@ from exp.errors import ConfigError
 
 @dataclass(frozen=True)
 class Position:
-    """How far training has come: number of updates, epochs (1.5: half of the second) and samples."""
+    """How far training has come.
+
+    Attributes:
+        step: The number of updates.
+        epoch: The number of epochs; 1.5 is the middle of the second.
+        samples: The number of rows that batches had, each epoch anew.
+    """
 
     step: int
     epoch: float

@@ -21,20 +21,36 @@ State: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Built:
-    """Training is about to start. `lines` describe the run for people, `facts` for programs."""
+    """Training is about to start.
+
+    Attributes:
+        lines: The description of the run for people: the first lines of the terminal, by their first word.
+        facts: The same for programs, as in summary.json.
+        hyperparameters: The values of the config that a table of runs compares, by key.
+        steps: The number of updates of the whole run.
+        metrics: The names of the metrics of an evaluation, without the loss.
+        metric: The metric that decides which parameters are the best.
+        restores_best: Whether the run ends with the best parameters.
+    """
 
     lines: dict[str, str]
     facts: dict[str, Any]
     hyperparameters: dict[str, str | int | float | bool]
     steps: int
     metrics: tuple[str, ...]
-    metric: str = "loss"  # decides which parameters are the best
-    restores_best: bool = False  # the final parameters are the best ones
+    metric: str = "loss"
+    restores_best: bool = False
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """Training resumes after step `at`, with the best validation metric so far. Sinks must discard later steps."""
+    """Training resumes. Sinks must discard what they have of later steps.
+
+    Attributes:
+        at: The last step before.
+        best_value: The best validation metric so far; None before the first one.
+        best_step: The step of this value.
+    """
 
     at: Position
     best_value: float | None
@@ -43,7 +59,13 @@ class Resumed:
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """Metrics of the batches since the previous logged step, each before its update; `lr` of the last update."""
+    """The training metrics at a step, `log_every` steps after the previous one.
+
+    Attributes:
+        at: The step.
+        metrics: Those of the batches since the previous logged step, each before its update.
+        lr: The learning rate of the last update.
+    """
 
     at: Position
     metrics: MetricSums
@@ -52,7 +74,11 @@ class LoggedStep:
 
 @dataclass(frozen=True)
 class Trained:
-    """One or more logged steps, in order. They come together, because a sink writes many of them as fast as one."""
+    """One or more logged steps. They come together, because a sink writes many of them as fast as one.
+
+    Attributes:
+        steps: The steps, in order.
+    """
 
     steps: list[LoggedStep]
 
@@ -64,9 +90,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics of a whole split under the current parameters; `best`: the best validation metric so far.
+    """A whole split was evaluated.
 
-    `restored`: The run has ended, and the parameters are again those of the earlier step `at`.
+    Attributes:
+        at: The step whose parameters were evaluated.
+        split: train, val or test.
+        metrics: The metrics of the split: `metrics.values()` has them by name.
+        best: Whether the deciding metric of the validation rows is the best so far.
+        restored: Whether the run has ended, and the parameters are again those of the earlier step `at`.
     """
 
     at: Position
@@ -78,7 +109,14 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Metrics of a guess that needs no model, such as "always the mean", on the rows of `split`."""
+    """A guess that needs no model.
+
+    Attributes:
+        name: What is guessed, such as "always the mean".
+        split: The split on which it is measured.
+        metrics: Its metrics by name.
+        rows: The number of rows of the split.
+    """
 
     name: str
     split: str
@@ -88,7 +126,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The rows of a fold and their predictions under the final parameters: a column [N] for each name."""
+    """The rows of a fold were predicted by a model that was not trained on them.
+
+    Attributes:
+        at: The last step.
+        columns: The rows and their predictions: a column `[N]` for each name.
+    """
 
     at: Position
     columns: dict[str, NDArray[Any]]
@@ -96,7 +139,13 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Histograms:
-    """The live parameters by name, and the gradients of the training loss, for those parameters that have one."""
+    """With `watch=true`: the parameters and gradients at an evaluation. They are the live tensors, not copies.
+
+    Attributes:
+        at: The step.
+        weights: The parameters by name.
+        gradients: The gradients of the training loss, for those parameters that have one.
+    """
 
     at: Position
     weights: dict[str, Tensor]
@@ -105,9 +154,13 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The live state; of the `best` parameters, only these and what they belong to.
+    """A checkpoint is due.
 
-    It is valid until the next event is requested: copy what you keep.
+    Attributes:
+        at: The step.
+        state: The live state, valid until the next event is requested: copy what you keep. Of the best parameters, only
+            these and what they belong to.
+        best: Whether it is that of the best parameters.
     """
 
     at: Position
@@ -117,7 +170,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of the run was written to `path`, a PNG of `width` x `height` pixels."""
+    """A figure of the run was written.
+
+    Attributes:
+        at: The last step.
+        name: The name of the figure.
+        path: The PNG file.
+        width: In pixels.
+        height: In pixels.
+    """
 
     at: Position
     name: str
@@ -128,7 +189,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Noted:
-    """A message for the user; a warning says that the run is worth little as it is."""
+    """A message for the user.
+
+    Attributes:
+        at: The step at which it came up.
+        text: The message.
+        is_warning: Whether it says that the run is worth little as it is.
+    """
 
     at: Position
     text: str
@@ -144,17 +211,35 @@ Event: TypeAlias = Built | Resumed | Trained | Evaluated | Baseline | Predicted 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: `status` is finished, failed, interrupted, diverged or pruned; `error` is the message."""
+    """How a run ended.
+
+    Attributes:
+        status: finished, failed, interrupted, diverged or pruned.
+        error: The message of the error; None if there was none.
+    """
 
     status: str
     error: str | None = None
 
 
 class Sink(Protocol):
+    """Writes what happens in a run to one place, such as a file. It must change nothing of the run."""
+
     def handle(self, event: Event) -> None:
-        """Process an event, or ignore it."""
+        """Process an event, or ignore it.
+
+        Args:
+            event: What happened; its class says what.
+
+        Raises:
+            Exception: Any error ends the run as failed.
+        """
         ...
 
     def close(self, ending: Ending) -> None:
-        """Write everything to disk. Called exactly once, however the run ended, even before the first event."""
+        """Write everything to disk. Called exactly once, however the run ended, even before the first event.
+
+        Args:
+            ending: How the run ended.
+        """
         ...

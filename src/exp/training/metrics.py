@@ -145,9 +145,14 @@ def total_weights(weights: Tensor, sizes: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True)
 class MetricSums:
-    """The sums of loss and score over `count` examples, which have the total `weight` in the loss; None: the count.
+    """The metrics of some rows, as sums that add up: `a + b` has those of the rows of both.
 
-    `chosen` are other metrics of exactly these examples by name; a sum with other examples has none.
+    Attributes:
+        count: The number of rows.
+        loss_sum: The sum of their losses.
+        score: The sums of accuracy, or of squared errors.
+        weight: The total weight of the rows in the loss; None: their number.
+        chosen: Other metrics of exactly these rows by name; a sum with other rows has none.
     """
 
     count: int

@@ -1,6 +1,7 @@
 """Pass 1: turn a list of operator calls into values that core operators compute."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,6 +17,7 @@ from exp.compiled.tensor_rules import TENSOR_RULES
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
+from exp.engine.tensor_state import TensorState
 from exp.engine.trace import OpCall, Trace, flatten, storage_id
 
 _RULES = {**POINTWISE, **TENSOR_RULES}
@@ -133,13 +135,23 @@ class _Lowering:
             return [_Missing(f"the operator {call.name} is not compiled with these arguments")] * count
 
     def _decompose(self, call: OpCall) -> Sequence[Value | _Missing | None]:
-        """Make the call again as torch's simpler operators, and add those."""
-        with torch.no_grad(), Trace() as trace:
-            results = flatten(decomposition_table[call.operator](*call.args, **call.kwargs))
+        """Make the call again as torch's simpler operators, and add those. What it writes into stays as it is."""
+        read = [self._values.get(_place(tensor)) for tensor in call.inputs]
+        missing = next((value for value in read if isinstance(value, _Missing)), None)
+        failed = missing or _Missing(_reason(call))
+        before = TensorState.save([one.detach() for one in call.written], torch.device("cpu"))
+        try:
+            with torch.no_grad(), warnings.catch_warnings(action="ignore"), Trace() as trace:
+                results = flatten(decomposition_table[call.operator](*call.args, **call.kwargs))
+        except Exception:  # some cannot be called with tensors that exist
+            return [failed] * (len(call.written) + len(flatten(call.result)))
+        finally:
+            before.restore()
         self._traces.append(trace)
         for simpler in trace.calls:
             self.add(simpler)
-        return [self._read(tensor) if isinstance(tensor, Tensor) else None for tensor in results]
+        values = [self._read(tensor) if isinstance(tensor, Tensor) else None for tensor in results]
+        return [failed if isinstance(value, _Missing) else value for value in values]
 
     def _replace(self, argument: Any, floats: bool) -> Any:
         """Return the arguments with values in place of tensors, and of floats if they are numbered."""

@@ -28,7 +28,7 @@ def cast(value: Value, dtype: torch.dtype | None) -> Value:
 
 def logical(operator: str, *values: Value) -> Value:
     if any(value.type != BOOL for value in values):
-        raise Uncompilable("bits of integers")
+        raise Uncompilable("the bits of integers are not compiled")
     return f(operator, *values)
 
 
@@ -52,7 +52,7 @@ def power(x: Value, exponent: float) -> Value:
         -0.5: lambda: 1.0 / sqrt(x),
     }
     if exponent not in powers:
-        raise Uncompilable(f"aten.pow with exponent {exponent}")
+        raise Uncompilable("the operator pow with another exponent than 1, 2, 3, -1, 0.5 and -0.5 is not compiled")
     return powers[exponent]()
 
 

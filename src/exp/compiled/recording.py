@@ -40,7 +40,7 @@ class Recording:
         """
         name, operator, result = str(call.operator), call.operator, call.result
         if not isinstance(result, Tensor) or not result.is_contiguous() or result.dtype != torch.float32:
-            raise Uncompilable(f"the random numbers of the operator {call.name} are not compiled")
+            raise Uncompilable(f"the operator {call.name} is not compiled")
         arguments, named = call.args[1:], call.kwargs  # not the call, which has tensors
 
         def again(tensor: Tensor) -> Any:
@@ -49,6 +49,6 @@ class Recording:
         is_in_place = name in _IN_PLACE and not find_tensors((arguments, named))
         draw = again if is_in_place else _LIKE.get(name.split(".")[1].removesuffix("_like"))
         if draw is None:
-            raise Uncompilable(f"the random numbers of the operator {call.name} are not compiled")
+            raise Uncompilable(f"the operator {call.name} is not compiled")
         self.draws.append((draw, result.shape))
         return len(self.draws) - 1

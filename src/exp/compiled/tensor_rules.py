@@ -29,7 +29,7 @@ from exp.compiled.values import (
 
 def check(is_supported: bool, operator: str) -> None:
     if not is_supported:
-        raise Uncompilable(f"aten.{operator}")
+        raise Uncompilable(f"the operator {operator} is not compiled")
 
 
 def transpose(value: Value, a: int, b: int) -> Value:
@@ -92,7 +92,7 @@ def index(value: Value, indices: Sequence[Value | None]) -> Value:
     """Return `value[index]` for one index of the first dimension; negative ones count from its end."""
     chosen = indices[0]
     if len(indices) != 1 or chosen is None or chosen.type != LONG:
-        raise Uncompilable("aten.index with several indices or a mask")
+        raise Uncompilable("the operator index with several indices or a mask is not compiled")
     return index_select(value, 0, where(chosen < 0, chosen + value.shape[0], chosen))
 
 

@@ -229,7 +229,8 @@ class ReplayStep:
         try:
             yield
         except Exception as error:
-            self._fall_back(f"the step cannot be captured: {first_line(error)}")
+            kind = "" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: "
+            self._fall_back(f"the step cannot be captured: {kind}{first_line(error)}")
 
     def _choose_update(self) -> None:
         """Use the optimizer's bare update where there is one."""

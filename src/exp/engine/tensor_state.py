@@ -59,6 +59,8 @@ def _equal(a: Tensor, b: Tensor) -> bool:
     """Return whether both have the same bits: -0. differs from 0., and a NaN equals one with the same bits."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
+    if not a.numel():
+        return True
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))
 
 

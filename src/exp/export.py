@@ -1,16 +1,13 @@
-"""`exp export`: a run as a plain script, or its model for another runtime."""
+"""`exp export`: a run as a plain script, or its model for another runtime, also as a folder that takes raw rows."""
 
-import io
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
-from exp.errors import ConfigError, nearest, require_extra
+from exp.errors import ConfigError, nearest
 from exp.results.best_job import choose_jobs
 
 if TYPE_CHECKING:
@@ -29,34 +26,41 @@ def export(
         python -m exp export run=FOLDER format=script out=train.py
 
     The script trains the same run without exp, with the same losses to the bit on the CPU, and ends with the parameters
-    of the checkpoint. The model takes features as
-    the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the outputs of a .pt2 file.
-    The outputs of a run that standardised its target are predictions in the target's own unit, float64 [N, K]. Those of
-    an ensemble are averages, float64: the probabilities of the classes, or the values.
+    of the checkpoint.
+
+    A folder, for pt2 and onnx, predicts rows as they are in a table: its predict.py reads words, numbers and dates, and
+    the graph has all the rest, to the target's own unit. It needs NumPy and the runtime, not exp, and is compared with
+    `exp predict` before the command ends.
+
+    A file takes features as the run preprocessed them, float32 [N, F]; torch.export.load(FILE).module()(x) returns the
+    outputs of a .pt2 file. The outputs of a run that standardised its target are predictions in the target's own unit,
+    float64 [N, K]. Those of an ensemble are averages, float64: the probabilities of the classes, or the values.
 
     Args:
         run: Folder of the run; of a sweep, its best job is used.
         format: script, pt2 (torch.export) or onnx.
-        out: File to write.
+        out: File to write; without a suffix, for pt2 and onnx, a folder that predicts rows of a table.
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice, as pt2 or onnx.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
     _check_arguments(format, out, ensemble)
-    path = new_file(out)
+    new_file(out)
     jobs, notes = choose_jobs(run, ensemble)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.results.trained_ensemble import load_models
 
     models = load_models(jobs, checkpoint, moved)
+    compared: dict[str, Any] = {}
     if format == "script":
         from exp.reports.script_files import write_script_files
 
         notes = [*notes, *write_script_files(models.lead, out)]
     else:
-        _write_module(models, format, path)
+        more, compared = _write_model(models, format, out)
+        notes = [*notes, *more]
     runs = [str(job) for job in jobs]
-    fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes}
+    fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes, **compared}
     return TextAnswer(fields, [*notes, f"{format}, {models.parameters}: {out}"])
 
 
@@ -74,25 +78,26 @@ def _check_arguments(format: str, out: str, ensemble: bool) -> None:
         )
 
 
-def _write_module(models: "TrainedModel | TrainedEnsemble", format: str, path: Path) -> None:
-    """Write the models as one module that takes any number of rows, as pt2 or onnx."""
+def _write_model(models: "TrainedModel | TrainedEnsemble", format: str, out: str) -> tuple[list[str], dict[str, Any]]:
+    """Write a folder that takes rows of a table, or a file that takes prepared features.
+
+    Returns:
+        Notes, and for a folder how many rows were compared and the largest difference.
+    """
     import torch
 
-    x = torch.zeros(2, len(models.lead.preprocessing.features))
-    any_rows = ({0: torch.export.Dim("rows")},)
-    if format == "pt2":
-        content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
-        torch.export.save(torch.export.export(models.module(), (x,), dynamic_shapes=any_rows), content)
-        path.write_bytes(content.getvalue())
-        return
-    with require_extra("onnx", "format=onnx", "onnx"), require_extra("onnxscript", "format=onnx", "onnx"):
-        # Torch logs and warns about packages that are not needed, and about its own deprecations.
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        with warnings.catch_warnings(action="ignore"):
-            torch.onnx.export(models.module(), (x,), path, dynamo=True, dynamic_shapes=any_rows, verbose=False)
+    if not Path(out).suffix:
+        from exp.serving.folder import write_folder
+
+        found = write_folder(models, format, Path(out))
+        return [str(found)], {"rows_compared": found.rows, "largest_difference": found.largest}
+    from exp.serving.graph import write_graph
+
+    path = Path(out)
+    write_graph(models.module(), torch.zeros(2, len(models.lead.preprocessing.features)), "x", format, path)
     parameters = path.with_name(f"{path.name}.data")
-    if parameters.exists():
-        print(f"its parameters (keep them in the same folder): {parameters}")
+    notes = [f"its parameters (keep them in the same folder): {parameters}"] if parameters.exists() else []
+    return [*notes, "it takes prepared features; out=FOLDER, a name without a suffix, takes rows of a table"], {}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ _FULL = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"),
     "december",
 )
-_MONTH_NUMBERS = {name: number for names in (_MONTHS, _FULL) for number, name in enumerate(names, 1)} | {"sept": 9}
+MONTH_NUMBERS = {name: number for names in (_MONTHS, _FULL) for number, name in enumerate(names, 1)} | {"sept": 9}
 
 _NAME = r"(?P<name>[a-z]{3,9})\.?"
 _DAY = r"(?P<d>[0-9]{1,2})"
@@ -27,7 +27,7 @@ _ZONE = r"(?:\ ?(?P<zone>z|utc|gmt|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 _TIME = rf"(?:(?:t|,?\ |,?\ at\ ){_CLOCK}{_ZONE})?"
 
 # Formats in the order in which they are tried. mm/dd comes before dd/mm: where both fit, the caller decides.
-_PATTERNS = {
+_WRITTEN = {
     "yyyy-mm-dd": rf"{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}{_TIME}",
     "mm/dd/yyyy": rf"{_MONTH}(?P<sep>[-/.]){_DAY}(?P=sep){_YEAR}{_TIME}",
     "dd/mm/yyyy": rf"{_DAY}(?P<sep>[-/.]){_MONTH}(?P=sep){_YEAR}{_TIME}",
@@ -47,11 +47,11 @@ _PATTERNS = {
     "yyyymmdd": r"(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})",
     "yyyy": _YEAR,
 }
-_COMPILED = {form: re.compile(pattern, re.IGNORECASE) for form, pattern in _PATTERNS.items()}
+PATTERNS = {form: re.compile(pattern, re.IGNORECASE) for form, pattern in _WRITTEN.items()}
 
 # Formats that other numbers have too: only for columns that are declared to hold dates.
 DECLARED = ("yyyymmdd", "yyyy")
-FORMATS = tuple(form for form in _PATTERNS if form not in DECLARED)
+FORMATS = tuple(form for form in _WRITTEN if form not in DECLARED)
 
 
 def read_day(word: str, form: str) -> float | None:
@@ -59,19 +59,20 @@ def read_day(word: str, form: str) -> float | None:
 
     For the format `time` it is the fraction of a day.
     """
-    match = _COMPILED[form].fullmatch(word)
+    match = PATTERNS[form].fullmatch(word)
     if match is None:
         return None
     parts = match.groupdict()
     seconds = _read_seconds(parts)
     if seconds is None or form == TIME:
         return None if seconds is None else seconds / 86400
-    month = _MONTH_NUMBERS.get(parts["name"].lower(), 0) if parts.get("name") else int(parts.get("m") or 1)
+    month = MONTH_NUMBERS.get(parts["name"].lower(), 0) if parts.get("name") else int(parts.get("m") or 1)
     if parts.get("q"):
         month = 3 * int(parts["q"]) - 2
     two = parts.get("yy")
     year = int(two) + (2000 if int(two) < 69 else 1900) if two else int(parts["y"])
-    if form != "yyyy-mm-dd" and not (1900 <= year <= 2100 if form in DECLARED else 1000 <= year <= 2999):
+    first, last = year_limits(form)
+    if not first <= year <= last:
         return None
     try:
         day = date(year, month, int(parts.get("d") or 1)).toordinal() - date(1970, 1, 1).toordinal()
@@ -80,11 +81,18 @@ def read_day(word: str, form: str) -> float | None:
     return day + seconds / 86400
 
 
+def year_limits(form: str) -> tuple[int, int]:
+    """Return the first and the last year that a date of this format may have."""
+    if form in DECLARED:
+        return 1900, 2100
+    return (1, 9999) if form == "yyyy-mm-dd" else (1000, 2999)
+
+
 def has_two_digit_year(form: str, words: Iterable[str]) -> bool:
     """Return whether a word that is written in the format has a year of two digits."""
-    if "yy" not in _COMPILED[form].groupindex:
+    if "yy" not in PATTERNS[form].groupindex:
         return False
-    return any((match := _COMPILED[form].fullmatch(word)) is not None and match["yy"] is not None for word in words)
+    return any((match := PATTERNS[form].fullmatch(word)) is not None and match["yy"] is not None for word in words)
 
 
 def _read_seconds(parts: dict[str, str | None]) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-_MARKS = frozenset(
+MARKS = frozenset(
     (
         *("?", "??", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "**", "***", "_", "/", "#"),
         *("na", "n/a", "n.a.", "n.a", "nan", "null", "nil", "none", "n/k", "nk", "n/d", "nd", "void", "-nan"),
@@ -15,7 +15,7 @@ _MARKS = frozenset(
 
 def is_gap(word: str) -> bool:
     """Return whether a stripped word may stand for an empty cell."""
-    return not word or word.lower() in _MARKS
+    return not word or word.lower() in MARKS
 
 
 def gap_notes(name: str, counts: Iterable[tuple[str, int]]) -> tuple[str, ...]:

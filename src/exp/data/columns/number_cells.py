@@ -31,7 +31,7 @@ class Notation:
 PLAIN = Notation()
 
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
-_PLAINLY = str.maketrans(
+PLAINLY = str.maketrans(
     {
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-"),
         **dict.fromkeys("\u2019\u02bc\u00b4`\u2032", "'"),
@@ -47,7 +47,7 @@ CURRENCY = (
     r"|USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|MXN|ZAR|SGD|HKD|KRW|TRY|ILS|THB"
 )
 # The blanks are possessive: a run of them belongs to one place, and a long one is not tried at every place.
-_CELL = re.compile(
+CELL = re.compile(
     rf"""(?P<censored><=|>=|<|>|~)?\ *+
     (?P<sign>[-+])?\ *+(?P<prefix>{CURRENCY})?\ *+(?P<open>\()?\ *+(?P<sign2>[-+])?\ *+(?P<prefix2>{CURRENCY})?\ *+
     (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?
@@ -71,10 +71,10 @@ class NumberCell:
 
 def split_cell(word: str) -> NumberCell | None:
     """Return the parts of a cell, or None if it is no number in any notation."""
-    word = word.translate(_PLAINLY)
+    word = word.translate(PLAINLY)
     if _INFINITE.fullmatch(word):
         return NumberCell(-1.0 if word[0] == "-" else 1.0, "inf", "", "", "", "")
-    match = _CELL.fullmatch(word)
+    match = CELL.fullmatch(word)
     if match is None or (match["open"] is None) != (match["close"] is None):
         return None
     signs = [sign for sign in (match["sign"], match["sign2"]) if sign]
@@ -96,14 +96,15 @@ def value_of(cell: NumberCell, notation: Notation) -> float | None:
     """Return the number of a cell in a notation, or None if it is not written so."""
     if cell.number == "inf":
         return cell.sign * inf
-    if not _compile(notation.decimal, notation.thousands).fullmatch(cell.number):
+    if not number_pattern(notation.decimal, notation.thousands).fullmatch(cell.number):
         return None
     digits = cell.number.replace(notation.thousands, "") if notation.thousands else cell.number
     return cell.sign * float(digits.replace(notation.decimal, ".") + cell.exponent)
 
 
 @cache
-def _compile(decimal: str, thousands: str) -> re.Pattern[str]:
+def number_pattern(decimal: str, thousands: str) -> re.Pattern[str]:
+    """Return the pattern of the digits and marks of a number."""
     point, mark = re.escape(decimal), re.escape(thousands)
     whole = r"[0-9]+"
     if mark:  # also the groups of two digits of Indian numbers

@@ -15,7 +15,7 @@ _PAIRS = (
     (("true", "t"), ("false", "f")),
     (("on",), ("off",)),
 )
-_VALUES = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0} | {
+BOOLEANS = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0} | {
     word: value for pair in _PAIRS for words, value in zip(pair, (1.0, 0.0), strict=True) for word in words
 }
 
@@ -39,9 +39,9 @@ def parse_booleans(name: str, cells: Cells) -> Booleans | None:
     words = [str(word).strip().lower() for word in uniques[:100]]
     present = {word for word in words if not is_gap(word)}
     named = present - {"1", "0", "1.0", "0.0"}
-    if len(uniques) > len(words) or not named or not present <= set(_VALUES):
+    if len(uniques) > len(words) or not named or not present <= set(BOOLEANS):
         return None
-    if not any(named <= {*true, *false} for true, false in _PAIRS) or len({_VALUES[word] for word in present}) < 2:
+    if not any(named <= {*true, *false} for true, false in _PAIRS) or len({BOOLEANS[word] for word in present}) < 2:
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
     marks = [(str(mark).strip(), count) for mark, count in zip(uniques, counts, strict=True)]
@@ -57,6 +57,6 @@ def read_booleans(cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
     """
     codes, uniques = import_pandas().factorize(cells)
     words = [str(word).strip().lower() for word in uniques]
-    values = np.array([*(_VALUES.get(word, np.nan) for word in words), np.nan], dtype=np.float64)
-    wrong = np.array([*(word not in _VALUES and not is_gap(word) for word in words), False], dtype=np.bool_)
+    values = np.array([*(BOOLEANS.get(word, np.nan) for word in words), np.nan], dtype=np.float64)
+    wrong = np.array([*(word not in BOOLEANS and not is_gap(word) for word in words), False], dtype=np.bool_)
     return values[codes], wrong[codes]

@@ -91,10 +91,10 @@ def parse_mostly_numbers(
     suffixes = Counter[str]()
     for cell, count in zip(split, counts, strict=True):
         if cell is not None:
-            suffixes[_singular(cell.suffix)] += count
+            suffixes[singular(cell.suffix)] += count
     usual = suffixes.most_common(1)[0][0] if suffixes else ""
     is_odd_word = [
-        not is_gap(word) and (cell is None or _singular(cell.suffix) not in ("", usual))
+        not is_gap(word) and (cell is None or singular(cell.suffix) not in ("", usual))
         for word, cell in zip(words, split, strict=True)
     ]
     is_odd = np.array([*is_odd_word, False], dtype=np.bool_)[codes]
@@ -149,7 +149,7 @@ def _find_affixes(cells: Sequence[NumberCell]) -> tuple[str, str] | None:
     A currency may be absent from some cells. Any other suffix may be absent from zeros only.
     """
     prefixes = {cell.prefix for cell in cells} - {""}
-    suffixes = {_singular(cell.suffix): cell.suffix for cell in cells if cell.suffix}
+    suffixes = {singular(cell.suffix): cell.suffix for cell in cells if cell.suffix}
     if len(prefixes) > 1 or len(suffixes) > 1:
         return None
     suffix = next(iter(suffixes.values()), "")
@@ -160,13 +160,14 @@ def _find_affixes(cells: Sequence[NumberCell]) -> tuple[str, str] | None:
     return next(iter(prefixes), ""), suffix
 
 
-def _singular(suffix: str) -> str:
+def singular(suffix: str) -> str:
+    """Return a unit in the spelling by which units are compared."""
     return suffix.casefold().rstrip(".").removesuffix("s")
 
 
 def _has_affixes(cell: NumberCell, notation: Notation) -> bool:
     """Return whether a cell has the prefix and the suffix of the notation, or none."""
-    same_suffix = not cell.suffix or _singular(cell.suffix) == _singular(notation.suffix)
+    same_suffix = not cell.suffix or singular(cell.suffix) == singular(notation.suffix)
     return cell.prefix in ("", notation.prefix) and same_suffix
 
 

@@ -1,0 +1,285 @@
+"""An exported folder predicts raw rows as `exp predict` does, without exp, whatever their cells are."""
+
+import ast
+import csv
+import json
+import random
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import forking
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exp.data.columns.date_formats import FORMATS
+from exp.data.columns.number_cells import Notation
+from exp.data.columns.parse_dates import read_dates
+from exp.data.columns.parse_numbers import read_numbers
+from exp.data.encode import encode_rows
+from exp.export import export
+from exp.predict import predict
+from exp.results.trained_model import TrainedModel, load_trained
+from exp.serving.check import TOLERANCE
+from exp.serving.folder import COMPANION
+
+ROOT = Path(__file__).parents[2]
+SOURCE = (ROOT / "src/exp/serving" / COMPANION).read_text(encoding="utf-8")
+
+# How a cell of each column may be written, in the training rows and in others.
+CELLS: dict[str, Callable[[random.Random], str]] = {
+    "word": lambda one: one.choice(["red", "green", "blue", "", "NA", " red "]),
+    "rare": lambda one: f"town {min(one.randrange(40), one.randrange(40))}",
+    "code": lambda one: one.choice(["01", "1", "1.10", "02"]),
+    "size": lambda one: one.choice(["10", "20", "30"]),
+    "price": lambda one: f"${one.randrange(1, 9)},{one.randrange(100, 999)}.50",
+    "euro": lambda one: one.choice(["", f"{one.randrange(1, 9)}.{one.randrange(100, 999)},25 €"]),
+    "share": lambda one: f"{one.randrange(100)} %",
+    "loss": lambda one: one.choice([f"({one.randrange(1, 99)})", f"{one.randrange(1, 99)}", "?"]),
+    "plain": lambda one: one.choice([f"{one.gauss(0, 9):.3f}", "", "-999"]),
+    "day": lambda one: f"{one.randrange(1, 29):02}/{one.randrange(1, 13):02}/{one.randrange(2010, 2025)}",
+    "moment": lambda one: f"2024-0{one.randrange(1, 10)}-11T{one.randrange(24):02}:30:00+05:30",
+    "named": lambda one: one.choice([f"{one.randrange(1, 28)} March 2021", "4 Sept 1999", "unknown"]),
+    "clock": lambda one: f"{one.randrange(1, 12)}:{one.randrange(10, 60)} pm",
+    "quarter": lambda one: f"{one.randrange(2000, 2020)} Q{one.randrange(1, 5)}",
+    "smokes": lambda one: one.choice(["yes", "no", "Y", "-"]),
+}
+ODD = [
+    "",
+    "?",
+    "7",
+    "7.0",
+    "-3",
+    "1e3",
+    "inf",
+    "<5",
+    "US$5",
+    "2024",
+    "2024-02-30",
+    "1/2/2024",
+    "3 kg",
+    "true",
+    "None",
+    "x",
+]
+
+
+def rows_of(count: int, seed: int = 0) -> list[dict[str, str]]:
+    one = random.Random(seed)
+    return [{name: make(one) for name, make in CELLS.items()} for _ in range(count)]
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [*rows[0]])
+        table.writeheader()
+        table.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a table with every kind of cell, and its exported folder."""
+    folder = tmp_path_factory.mktemp("served")
+    rows = rows_of(240)
+    for row in rows:
+        row["kind"] = random.Random(str(row)).choice(["cat", "dog"]) if row["word"] != "red" else "cat"
+    write(folder / "t.csv", rows)
+    words = "dataset=table dataset.path=t.csv dataset.target=kind dataset.max_categories=8 dataset.na_values=[-999]"
+    line = [*words.split(), "model=mlp", "epochs=2", "figures=false", "threads=1", "hydra.run.dir=run"]
+    done = forking.run("exp", [*line, "dataset.kinds={code: category, size: category}"], folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Any:
+    """The names that the companion has, in this process."""
+    answer = export(str(place / "run"), "pt2", str(place / "served"), **{"dataset.path": str(place / "t.csv")})
+    assert "compared with exp predict on 200 rows, in a process without exp: " in "\n".join(answer.lines())
+    return runpy.run_path(str(place / "served" / COMPANION))
+
+
+@pytest.fixture(scope="module")
+def trained(place: Path) -> TrainedModel:
+    return load_trained(place / "run")
+
+
+@pytest.mark.slow
+def test_onnx_predicts_the_same_in_batches_of_any_size(place: Path, served: Any):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    export(str(place / "run"), "onnx", str(place / "onnx"), **{"dataset.path": str(place / "t.csv")})
+    other = runpy.run_path(str(place / "onnx" / COMPANION))
+    rows = rows_of(50, seed=3)
+    for count in (0, 1, 2, 50):
+        of_pt2, of_onnx = (one["predict"](rows[:count]) for one in (served, other))
+        assert [row["prediction"] for row in of_pt2] == [row["prediction"] for row in of_onnx]
+        shares = [[row["probability cat"] for row in of] for of in (of_pt2, of_onnx)]
+        assert np.allclose(*shares, rtol=0, atol=TOLERANCE)
+    versions = json.loads((place / "onnx/model.json").read_text())["versions"]
+    assert {"exp", "python", "torch", "onnx", "opset"} == set(versions)
+
+
+def test_the_companion_is_one_file_of_less_than_100_lines_that_imports_nothing_of_exp():
+    assert len([line for line in SOURCE.splitlines() if line.strip()]) < 100
+    assert max(map(len, SOURCE.splitlines())) <= 120
+    tree = ast.parse(SOURCE)
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    standard = {"csv", "json", "re", "sys", "datetime", "pathlib", "typing"}
+    assert modules == {*standard, "numpy", "onnxruntime", "torch"}
+
+
+def as_predicted(place: Path, rows: list[dict[str, str]], name: str) -> list[dict[str, str]]:
+    write(place / f"{name}.csv", rows)
+    (place / f"{name}_out.csv").unlink(missing_ok=True)
+    predict(str(place / "run"), str(place / f"{name}.csv"), str(place / f"{name}_out.csv"))
+    with (place / f"{name}_out.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same(ours: list[dict[str, str]], theirs: list[dict[str, Any]]) -> None:
+    assert len(ours) == len(theirs)
+    for expected, found in zip(ours, theirs, strict=True):
+        assert [*expected] == [*found]
+        for key, value in expected.items():
+            if isinstance(found[key], float):
+                assert abs(float(value) - found[key]) <= TOLERANCE * max(1.0, abs(float(value)))
+            else:
+                assert value == ("" if found[key] is None else str(found[key]))
+
+
+def test_new_rows_are_predicted_as_by_exp(place: Path, served: Any):
+    """Words that training did not have, empty cells, and rows with other kinds of cells."""
+    rows = rows_of(60, seed=1)
+    one = random.Random(2)
+    for row in rows[20:]:
+        row[one.choice([*CELLS])] = one.choice(ODD)
+    rows[3]["word"], rows[4]["rare"] = "violet", "nowhere"
+    assert_same(as_predicted(place, rows, "new"), served["predict"](rows))
+    assert_same(as_predicted(place, rows[:1], "one"), served["predict"](rows[:1]))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(st.data())
+def test_any_cells_have_the_values_that_exp_reads(place: Path, served: Any, trained: Any, data: st.DataObject):
+    rows = rows_of(5, seed=data.draw(st.integers(0, 99)))
+    text = st.one_of(
+        st.sampled_from(ODD), st.text(st.sampled_from("0123456789.,-+()$€%/: eEapm'kgs<>~JanMy"), max_size=9)
+    )
+    for row in rows:
+        row[data.draw(st.sampled_from([*CELLS]))] = data.draw(text)
+    write(place / "any.csv", rows)
+    values, _, _ = encode_rows(trained.read(str(place / "any.csv"), keep_rows=True).frame, trained.preprocessing, "any")
+    columns = served["STATE"]["columns"]
+    theirs = [served["read"]([row[column["name"]] for row in rows], column) for column in columns]
+    np.testing.assert_array_equal(np.array(theirs).T, values)
+
+
+def test_cells_may_be_values_of_json(place: Path, served: Any):
+    """Numbers, true, null: as a DataFrame has them."""
+    row = dict(rows_of(1)[0])
+    given = {**row, "price": 1234.5, "plain": None, "size": 20, "smokes": True, "share": 7}
+    text = {**row, "price": "$1,234.50", "plain": "", "size": "20", "smokes": "yes", "share": "7 %"}
+    assert served["predict"]([given]) == served["predict"]([text])
+    assert served["predict"]([{**text, "plain": -999}]) == served["predict"]([text])  # an empty value of the run
+    with pytest.raises(ValueError, match="missing columns: clock, price"):
+        served["predict"]([{key: value for key, value in text.items() if key not in ("price", "clock")}])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_date_of_every_format_is_read(form: str, served: Any):
+    words = {
+        "yyyy-mm-dd": ["2024-05-06", "2024/5/6 3:04 am", "2024.05.06T24:00", "2024-02-30", "2024-05-06 01:02:03.25+01"],
+        "time": ["3 pm", "13:45", "12:00:01.5 am", "25:00", "13 pm"],
+    }
+    examples = ["06/05/2024", "13/05/2024", "6.5.24", "05/06/68", "05/06/69", "06.05.24", "1st May 2024", "2 Mai 2024"]
+    examples += [
+        "Fri, May 3, 2024 at 4 pm",
+        "2024 May 3",
+        "Sat Nov 28 04:05:06 UTC 2026",
+        "2024-11",
+        "11/2024",
+        "May 24",
+    ]
+    examples += ["2024Q3", "q1 1999", "Feb 30, 2024", *words["yyyy-mm-dd"], *words["time"]]
+    from exp.serving.state import _date_ways
+
+    column = {"kind": "date", "ways": _date_ways(form)}
+    for word in (*examples, *map(str.upper, examples)):
+        cells = pd.Series(["x", word])
+        assert np.array_equal(served["read"](cells.tolist(), column), read_dates(cells, form)[0], equal_nan=True), word
+        alone = pd.Series([word])
+        assert np.array_equal(served["read"]([word], column), read_dates(alone, form)[0], equal_nan=True), word
+
+
+NOTATIONS = [
+    Notation(),
+    Notation(thousands=","),
+    Notation(",", "."),
+    Notation(",", " ", suffix="EUR"),
+    Notation(prefix="$", thousands=","),
+    Notation(prefix="US$", thousands="'"),
+    Notation(suffix="kg"),
+    Notation(suffix="%"),
+    Notation(suffix="miles per hour"),
+    Notation(suffix="s"),
+]
+PARTS = [
+    "",
+    " ",
+    "-",
+    "+",
+    "(",
+    ")",
+    "$",
+    "US$",
+    "€",
+    "1",
+    "12",
+    "1,234",
+    "1.234",
+    "1 234",
+    "1'234,5",
+    "0.5",
+    ".5",
+    "5.",
+]
+PARTS += [
+    "e3",
+    "E-2",
+    "kg",
+    "kgs.",
+    "KG",
+    "%",
+    "EUR",
+    "miles  per hour",
+    "s",
+    "<",
+    ">=",
+    "~",
+    "x",
+    "\u2212",
+    "\u00a0",
+    "\u2019",
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(
+    st.sampled_from(NOTATIONS),
+    st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join), max_size=4),
+)
+def test_numbers_in_any_notation_are_read(served: Any, notation: Notation, words: list[str]):
+    from exp.serving.state import _number_way
+
+    plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
+    column = {"kind": "number", "ways": [_number_way(notation), _number_way(plain)]}
+    words = [word.strip() for word in words]
+    expected = read_numbers(pd.Series(words, dtype=object), notation)[0]
+    found = served["read"](words, column)
+    np.testing.assert_array_equal(found, [np.nan if abs(value) > 1e100 else value for value in expected])

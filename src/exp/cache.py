@@ -1,22 +1,22 @@
-"""`exp cache`: list and remove the prepared datasets of dataset.storage=mapped."""
+"""`exp cache`: list and remove the prepared datasets of dataset.storage=mapped, and compiled steps."""
 
 import sys
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
-from exp.data.mapped.cache import cache_folder, clear, list_entries
-from exp.errors import ConfigError, pluralize
+from exp.data.mapped.cache import COMPILED, cache_folder, clear, list_entries, summarize
+from exp.errors import ConfigError
 
 _ACTIONS = ("list", "clear")
 
 
 def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
-    """List or remove the prepared datasets of dataset.storage=mapped.
+    """List or remove the prepared datasets of dataset.storage=mapped, and the compiled steps of engine=compiled.
 
         python -m exp cache
 
     They are listed with their sizes. They are in the folder that the environment variable EXP_CACHE names, or else in
-    ~/.cache/exp. A run that needs a removed dataset prepares it again.
+    ~/.cache/exp. A run that needs a removed dataset prepares it again, and compiles its steps again.
 
     Args:
         action: list, or clear to remove all.
@@ -25,10 +25,11 @@ def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
     if action not in _ACTIONS:
         raise ConfigError(f"unknown action '{action}' (available: {', '.join(_ACTIONS)})", "exp cache list")
     entries = list_entries()
-    total = f"{pluralize(len(entries), 'dataset')}, {sum(entry.size for entry in entries) / 1e6:,.0f} MB"
+    total = summarize(entries)
     fields = {
         "folder": str(cache_folder()),
-        "datasets": [{"dataset": entry.label, "bytes": entry.size} for entry in entries],
+        "datasets": [{"dataset": entry.label, "bytes": entry.size} for entry in entries if entry.key != COMPILED],
+        "compiled_bytes": sum(entry.size for entry in entries if entry.key == COMPILED),
         "cleared": False,
     }
     if action == "list":

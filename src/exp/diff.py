@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -13,6 +12,7 @@ from exp.cli.output import table_lines
 from exp.config.schema import flatten
 from exp.errors import CheckpointError, DataError, ExpError, as_yaml
 from exp.results import metrics_csv, summary
+from exp.results.compare_metrics import ROUNDED, compare_metrics
 from exp.results.formatting import format_metric
 from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, SUMMARY, check_is_run, read_config
 
@@ -38,39 +38,12 @@ def find_differences(run: Path, other: Path) -> Iterator[Difference]:
             a, b = ours[kind].get(key), theirs[kind].get(key)
             if a != b and key not in _IGNORED:
                 yield kind, f"{key}: {as_yaml(a)} | {as_yaml(b)}"
-    yield from _compare_metrics(run, other)
+    configs = ours["config"], theirs["config"]
+    changed = {key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)}
+    may_round = "compiled" in (configs[0].get("engine"), configs[1].get("engine"))
+    may_round = may_round and changed <= {"engine", *_IGNORED}
+    yield from (("metrics", what) for what in compare_metrics(run, other, may_round))
     yield from _compare_parameters(run, other)
-
-
-def _compare_metrics(run: Path, other: Path) -> Iterator[Difference]:
-    """Yield the first row of metrics.csv that differs. Test rows are compared last: they are at the end of a run."""
-    for last in (False, True):
-        pairs = (
-            ((row for row in metrics_csv.read_rows(folder) if (row.split == "test") == last)) for folder in (run, other)
-        )
-        found = list(_compare_rows(run, other, *pairs))
-        yield from found
-        if found:
-            return
-
-
-def _compare_rows(
-    run: Path, other: Path, rows: Iterator[metrics_csv.Row], others: Iterator[metrics_csv.Row]
-) -> Iterator[Difference]:
-    for mine, theirs in zip_longest(rows, others):
-        if mine is None or theirs is None:
-            longer = other if mine is None else run
-            yield "metrics", f"identical until the shorter run ends; {longer} continues"
-            return
-        at, their_at = f"{mine.split} row at step {mine.step}", f"{theirs.split} row at step {theirs.step}"
-        if at != their_at:
-            yield "metrics", f"{run} has a {at} where {other} has a {their_at}"
-            return
-        names = {**mine.metrics, **theirs.metrics}
-        pairs = ((name, mine.metrics.get(name), theirs.metrics.get(name)) for name in names)
-        if changes := [f"{name} {a!r} | {b!r}" for name, a, b in pairs if a != b]:
-            yield "metrics", f"first at step {mine.step}, {mine.split}: {', '.join(changes)}"
-            return
 
 
 def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
@@ -242,6 +215,8 @@ def diff(run: str, other: str, /) -> Diff:
     if not {"metrics", "parameters"} & {kind for kind, _ in found}:
         if not list(metrics_csv.read_rows(first)):
             raise DataError("neither run has metrics, so there is nothing to compare", "two runs that trained")
+        return Diff(run, other, found, final)
+    if any(what.startswith(ROUNDED) for _, what in found):
         return Diff(run, other, found, final)
     return Diff(run, other, found, final, *_compare(first, second))
 

@@ -90,7 +90,7 @@ def test_exp_cache_lists_and_removes_compiled_steps(cache: Path):
     double()
     (entry,) = list_entries()
     assert entry.label == "compiled steps"
-    clear()
+    assert clear().startswith("removed 0 datasets and the compiled steps, 0 MB")
     assert not cache.exists()
     assert double() == [2, 4, 6]
 
@@ -98,6 +98,18 @@ def test_exp_cache_lists_and_removes_compiled_steps(cache: Path):
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Uncompilable, match="there is no C compiler: install one, such as gcc, or name it in CC"):
+        double()
+
+
+@pytest.mark.parametrize("command", ["cc -O0", "env cc", " "])
+def test_a_compiler_with_arguments(monkeypatch: pytest.MonkeyPatch, command: str):
+    monkeypatch.setenv("CC", command)
+    assert double() == [2, 4, 6]
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "no-such-cc -O0")
+    with pytest.raises(Uncompilable, match="CC=no-such-cc -O0: there is no such compiler"):
         double()
 
 
@@ -113,8 +125,17 @@ def test_a_compiler_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def test_a_cache_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyPatch):
     cache.parent.parent.mkdir(exist_ok=True)
     cache.parent.write_text("a file")
-    with pytest.raises(Uncompilable, match="the cache of compiled steps cannot be used"):
+    with pytest.raises(Uncompilable, match=r"no place for compiled steps: EXP_CACHE: .* written: File exists"):
         double()
+    cache.parent.unlink()
+    cache.parent.mkdir()
+    cache.write_text("a file")
+    with pytest.raises(Uncompilable, match=f"the folder of compiled steps cannot be used: {cache}: File exists"):
+        double()
+    monkeypatch.delenv("EXP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with pytest.raises(Uncompilable, match="no place for compiled steps: the cache folder /proc/nowhere/exp cannot be"):
+        c_library.load_library("")
 
 
 def test_scipys_matrix_product_is_there():

@@ -85,5 +85,5 @@ def test_a_gpu_without_memory_is_no_error_of_the_compiler():
 
 
 def test_a_step_is_not_both_replayed_and_compiled():
-    with pytest.raises(ConfigError, match="engine=replay compile=true: a step is replayed or compiled, not both"):
+    with pytest.raises(ConfigError, match="engine=replay compile=true: both say how the steps are made"):
         build(config_of("engine=replay", "compile=true"))

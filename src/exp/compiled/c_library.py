@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ import torch
 
 from exp.compiled.uncompilable import Uncompilable
 from exp.data.mapped.cache import COMPILED, LABEL, cache_folder
-from exp.errors import DataError
+from exp.errors import DataError, first_line
 
 # Without -ffast-math: NaN and inf are handed on. The compiler may fuse a product and a sum, which rounds once less.
 OPTIMIZATION = "-O3"
@@ -49,8 +50,11 @@ def load_library(source: str) -> tuple[ctypes.CDLL, float | None]:
             _compile(source, library)
             seconds = time.perf_counter() - began
         return ctypes.CDLL(str(library)), seconds
-    except (OSError, DataError) as error:
-        raise Uncompilable(f"the cache of compiled steps cannot be used: {error.args[0]}") from error
+    except DataError as error:
+        raise Uncompilable(f"no place for compiled steps: {error.problem}") from error
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.strerror else first_line(error)
+        raise Uncompilable(f"the folder of compiled steps cannot be used: {reason}") from error
 
 
 def _make_folder() -> Path:
@@ -83,23 +87,33 @@ def _compile(source: str, library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent, prefix="unfinished-") as temporary:
         text, result = Path(temporary) / "step.c", Path(temporary) / "step.so"
         text.write_text(source, encoding="utf-8")
-        command = [_find_compiler(), *_flags(), str(text), "-o", str(result), "-lm"]
+        command = [*_find_compiler(), *_flags(), str(text), "-o", str(result), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
             first = next(iter(lines), f"exit code {done.returncode}")
-            raise Uncompilable(f"{command[0]} failed: {first.replace(str(text), 'step.c')}")
+            raise Uncompilable(f"{Path(command[0]).name} failed: {first.replace(str(text), 'step.c')[:120]}")
         with result.open("ab") as file:  # the loader ignores what follows the library
             file.write(hashlib.sha256(result.read_bytes()).digest())
         text.replace(library.with_suffix(".c"))
         result.replace(library)
 
 
-def _find_compiler() -> str:
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None:
-        raise Uncompilable("there is no C compiler: install one, such as gcc, or name it in CC")
-    return compiler
+def _find_compiler() -> tuple[str, ...]:
+    """Return the command of the compiler: that in CC, perhaps with arguments, as `make` runs it, or else cc."""
+    given = os.environ.get("CC", "").strip()
+    try:
+        words = shlex.split(given) or ["cc"]
+    except ValueError as error:
+        raise Uncompilable(f"CC={given} is not a command: {error}") from error
+    program = shutil.which(words[0])
+    if program is None:
+        raise Uncompilable(
+            f"CC={given}: there is no such compiler"
+            if given
+            else "there is no C compiler: install one, such as gcc, or name it in CC"
+        )
+    return program, *words[1:]
 
 
 def _describe_compiler() -> str:
@@ -107,9 +121,9 @@ def _describe_compiler() -> str:
 
 
 @cache
-def _version_of(compiler: str) -> str:
-    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    return f"{compiler} {done.stdout}"
+def _version_of(compiler: tuple[str, ...]) -> str:
+    done = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)
+    return f"{shlex.join(compiler)} {done.stdout}"
 
 
 def _flags() -> list[str]:

@@ -58,10 +58,22 @@ def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
     config = cast(Config, OmegaConf.to_object(cfg))
     check_stratify(config)
     check_fold(config)
+    _check_engine(config)
     refuse_metric("metric", config.metric, needs_direction=True)
     for name in chosen_metrics(config.metrics, config.metric):
         refuse_metric("metrics", name)
     return config
+
+
+def _check_engine(config: Config) -> None:
+    """Raise ConfigError if two keys choose what makes the steps."""
+    if config.compile and config.engine in ("replay", "compiled"):
+        raise ConfigError(
+            f"engine={config.engine} compile=true: both say how the steps are made, by exp and by torch.compile",
+            f"engine={config.engine} compile=false, or engine=auto compile=true",
+            key="compile",
+            override="compile=false",
+        )
 
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:

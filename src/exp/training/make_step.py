@@ -11,7 +11,6 @@ from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.scaled_step import ScaledStep
 from exp.engine.step import EagerStep, Step, forward
-from exp.errors import ConfigError
 
 # Number of steps above which replay saves more time than the capture costs: some 10 ms for each batch size.
 _MIN_STEPS_TO_REPLAY = 200
@@ -36,17 +35,7 @@ def make_step(
         recorded: What earlier jobs have compiled for the model; `forward` is set for later ones.
         steps: Number of updates in all.
         work: Rows of a step times parameters.
-
-    Raises:
-        ConfigError: Two engines are to make the steps.
     """
-    if config.compile and config.engine in ("replay", "compiled"):
-        raise ConfigError(
-            f"engine={config.engine} compile=true: a step is replayed or compiled, not both",
-            "engine=auto",
-            key="engine",
-            override="engine=auto",
-        )
     pays = steps >= _MIN_STEPS_TO_REPLAY and work < _MAX_WORK_TO_REPLAY
     is_replayed = config.engine == "replay" or (config.engine == "auto" and pays and not config.compile)
     if config.compile:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ VARIABLE = "EXP_CACHE"
 LABEL = "dataset.txt"
 _LOCK, _UNFINISHED = ".lock", "unfinished-"
 
-# The folder of compiled steps, which is listed and removed like a dataset.
+# The folder of compiled steps, which is listed and removed beside the datasets.
 COMPILED = "compiled"
 
 # The name of the folder of a dataset, also of one that is being written or removed. EXP_CACHE may have other folders.
@@ -134,11 +134,12 @@ def _disk_error(what: str) -> DataError:
 
 @contextmanager
 def cache_errors(cache: Path) -> Generator[None]:
-    """Turn an OSError into one that names the variable."""
+    """Turn an OSError into one that names the folder, and the variable that names it or may name another one."""
     try:
         yield
     except OSError as error:
-        what = f"{VARIABLE}: {cache} cannot be written: {error.strerror}"
+        place = f"{VARIABLE}: {cache}" if os.environ.get(VARIABLE) else f"the cache folder {cache}"
+        what = f"{place} cannot be written: {error.strerror}"
         raise DataError(what, f"{VARIABLE}=FOLDER that you may write to, or dataset.storage=memory") from error
 
 
@@ -162,7 +163,7 @@ def _read_entry(folder: Path, key: str) -> Entry:
 
 def clear() -> str:
     """Remove all prepared datasets, except those that are being written; return what was done."""
-    cache, count, size, kept = cache_folder(), 0, 0, 0
+    cache, removed_entries, kept = cache_folder(), list[Entry](), 0
     for entry in list_entries():
         lock = cache / f"{entry.key}{_LOCK}"
         with _lock(lock, wait=False) as is_free:
@@ -172,9 +173,16 @@ def clear() -> str:
                 # In one move: a process that opens the dataset finds all of its files or none.
                 removed = entry.folder.rename(tempfile.mkdtemp(dir=cache, prefix=f"{_UNFINISHED}{entry.key}-"))
                 shutil.rmtree(removed)
-                count, size = count + 1, size + entry.size
+                removed_entries.append(entry)
     rest = f"; {pluralize(kept, 'dataset')} in use by another process" if kept else ""
-    return f"removed {pluralize(count, 'dataset')}, {size / 1e6:,.0f} MB{rest}"
+    return f"removed {summarize(removed_entries)}{rest}"
+
+
+def summarize(entries: Sequence[Entry]) -> str:
+    """Return how many datasets there are, whether compiled steps are there too, and their size."""
+    datasets = [entry for entry in entries if entry.key != COMPILED]
+    compiled = " and the compiled steps" if len(datasets) < len(entries) else ""
+    return f"{pluralize(len(datasets), 'dataset')}{compiled}, {sum(entry.size for entry in entries) / 1e6:,.0f} MB"
 
 
 @contextmanager

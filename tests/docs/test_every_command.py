@@ -21,10 +21,15 @@ OPTIONS = [option for group in group_names() for option in read_options(group)]
 OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
 PAGES = [page for page in build_pages() if page not in OF_OPTIONS and blocks(page)]
 
+# Libraries that tests/docs/test_coming_from.py compares with.
+OTHERS = ("lightning", "keras", "skorch")
 # What a block may need that a test does not have.
 NEEDS = {
     CHECKOUT,
-    *(f"needs {what}" for what in ("a browser", "a cluster", "a database", "a folder that stays", "your Ctrl-C")),
+    *(
+        f"needs {what}"
+        for what in ("a browser", "a cluster", "a database", "a folder that stays", "your Ctrl-C", *OTHERS)
+    ),
 }
 # Options for another machine, which are only composed.
 ELSEWHERE = {"openml", "cuda", "mps"}

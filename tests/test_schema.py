@@ -19,7 +19,7 @@ def write_schemas(folder: Path, *words: str) -> str:
 def test_the_schemas_are_written_and_the_editors_settings_printed(tmp_path: Path):
     printed = write_schemas(tmp_path)
     names = {path.name for path in (tmp_path / "schemas").iterdir()}
-    groups = ("dataset", "model", "optimizer", "scheduler", "loss", "batching", "device")
+    groups = ("dataset", "model", "optimizer", "scheduler", "loss", "batching", "device", "tracker")
     assert names == {f"{name}.json" for name in ("config", *groups)}
     settings = json.loads(printed[printed.index("{") : printed.rindex("}") + 1])
     assert settings["yaml.schemas"]["schemas/optimizer.json"] == ["optimizer/*.yaml"]

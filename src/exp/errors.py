@@ -94,6 +94,10 @@ class Pruned(Exception):  # noqa: N818  # not an error
     """A search ended this run early."""
 
 
+# Extras that need other versions than the tested ones: trackio needs pillow<13.
+_UNPINNED = ("trackio",)
+
+
 def install_command(extra: str) -> str:
     """Return the pip command that installs `extra` into this environment, from a checkout or as a package."""
     python = Path(sys.executable)
@@ -103,6 +107,8 @@ def install_command(extra: str) -> str:
     if not (checkout / "constraints.txt").is_file():
         return f"{pip} install 'exp[{extra}]'"
     here = display_path(checkout)
+    if extra in _UNPINNED:
+        return f"{pip} install -e '{here}[{extra}]'"
     return f"{pip} install -c {here / 'constraints.txt'} -e '{here}[{extra}]'"
 
 

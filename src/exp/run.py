@@ -18,6 +18,7 @@ from exp.results.run_folder import report_command
 from exp.results.summary import SummarySink
 from exp.results.tensorboard import TensorBoardSink
 from exp.results.terminal import preparation_progress
+from exp.trackers.sink import TrackerSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.choices import list_unused
@@ -76,6 +77,8 @@ def run(
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
         sinks.open(PredictionsCsvSink(spec.folder))
         sinks.open(CheckpointSink(spec.folder, previous.initial))
+        if spec.config.tracker["_target_"] is not None:  # last: it is closed first, and may still warn
+            sinks.open(TrackerSink(spec, about.read_tags(known), previous.step, sinks.handle))
         for event in events:
             sinks.handle(event)
 

@@ -37,8 +37,9 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     """
     if (recorded := _training_seconds(run)) is not None and recorded < _MIN_SECONDS:
         raise _too_short(run, recorded)
-    # No figures: they are not compared, and would be drawn after the last kill.
-    overrides = [word for word in read_command(run) if override_key(word) != "figures"]
+    # No figures: they are not compared, and would be drawn after the last kill. A tracker keeps the run itself only.
+    kept = (word for word in read_command(run) if override_key(word).partition(".")[0] not in ("figures", "tracker"))
+    overrides = list(kept)
     command = [sys.executable, "-m", "exp", *overrides, "figures=false"]
     reference_folder, killed_folder = folder / "uninterrupted", folder / "killed"
     began = time.monotonic()

@@ -64,6 +64,15 @@ def test_a_config_name_is_a_file_above_exps_defaults():
     assert "wide(width=5): 4 -> 3" in run("resume=run", "epochs=2").stdout
 
 
+def test_a_folder_that_is_gone_is_named_by_the_command_that_needs_it():
+    run("hydra.searchpath=[pkg://mypkg.conf]", "model=wide", *SHORT, "hydra.run.dir=run")
+    shutil.move("mypkg/conf", "moved")
+    said = run("resume=run", "epochs=2", code=1).stderr
+    assert f"the folder of its own YAML files, --config-dir {Path.cwd()}/mypkg/conf, is not there" in said
+    assert "try: python -m exp --config-dir ITS_NEW_PLACE resume=run\n" in said
+    assert "wide(width=3)" in run("--config-dir", "moved", "resume=run", "epochs=2").stdout
+
+
 def test_a_searchpath_cannot_change_hydras_settings():
     hostile = Path("mypkg/conf/experiment/hostile.yaml")
     hostile.parent.mkdir()

@@ -31,8 +31,8 @@ NEEDS = {
         for what in ("a browser", "a cluster", "a database", "a folder that stays", "your Ctrl-C", *OTHERS)
     ),
 }
-# Options for another machine, which are only composed.
-ELSEWHERE = {"openml", "cuda", "mps"}
+# Options for another machine, or a package that is not installed, which are only composed.
+ELSEWHERE = {"openml", "cuda", "mps", "mlflow", "wandb", "trackio"}
 
 
 def test_the_runs_of_the_first_page_print_what_it_shows(tmp_path: Path):

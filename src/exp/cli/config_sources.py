@@ -31,6 +31,14 @@ def check_config_dir(config_dir: str | None, arguments: Sequence[str]) -> None:
     raise ConfigError(f"--config-dir {place.absolute()}: no such folder", fix)
 
 
+def check_recorded_dir(folder: str, resume: str) -> None:
+    """Raise ConfigError, with the line that names its new place, if the --config-dir of a run or sweep is gone."""
+    if not Path(folder).is_dir():
+        what = f"{resume}: the folder of its own YAML files, --config-dir {folder}, is not there"
+        flag = ["-m"] if resume.startswith("sweep.") else []
+        raise ConfigError(what, shell_line([*flag, "--config-dir", "ITS_NEW_PLACE", resume]))
+
+
 def take_searchpath(typed: Sequence[str], config_dir: str | None) -> tuple[list[str], str | None]:
     """Return the overrides without hydra.searchpath, and the folder of YAML files that it or --config-dir names.
 

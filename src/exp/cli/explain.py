@@ -196,11 +196,6 @@ def _needs_sweep(typed: str, line: CommandLine) -> ConfigError:
     return ConfigError(f"{typed}: several values need a sweep (-m)", shell_line(["-m", *line.words]), key=key)
 
 
-def _no_config_dir(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
-    del error, line
-    return ConfigError(f"--config-dir {match[1]}: no such folder", "--config-dir with a folder of YAML files")
-
-
 def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     """Explain an unknown key or a wrong value in a YAML file; `diagnose` adds the file and line."""
     del error
@@ -243,7 +238,6 @@ EXPLANATIONS: list[tuple[re.Pattern[str], Explanation]] = [
     (messages.CANNOT_DELETE, _unknown_key),
     (messages.ALREADY_THERE, _already_there),
     (messages.WRONG_VALUE, _wrong_value),
-    (messages.NO_CONFIG_DIR, _no_config_dir),
     (messages.WRONG_IN_FILE, _wrong_in_file),
     (messages.SEARCH_ONLY, _search_only),
     (messages.CHOSEN_TWICE, _chosen_twice),

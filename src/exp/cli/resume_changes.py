@@ -27,7 +27,18 @@ from exp.results.run_folder import (
 )
 
 # Keys that may differ in a resumed run.
-_MAY_CHANGE = ("epochs", "figures", "watch", "name", "notes", "resume", "sweep.", "dataset.storage", *DATA_PATHS)
+_MAY_CHANGE = (
+    "epochs",
+    "figures",
+    "watch",
+    "name",
+    "notes",
+    "tracker",
+    "resume",
+    "sweep.",
+    "dataset.storage",
+    *DATA_PATHS,
+)
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error

@@ -11,6 +11,7 @@ from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
 from exp.config.own_metrics import refuse_metric
 from exp.config.schema import without_hydra
+from exp.config.tracker_packages import refuse_missing_packages
 from exp.config.validation import validate
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
@@ -33,6 +34,7 @@ def validate_run(config: DictConfig) -> None:
     run = validate(without_hydra(config))
     refuse_all_folds(run)
     check_input_files(run.dataset)
+    refuse_missing_packages(run.tracker)
     if run.model["_target_"] == HELD_MODULE:
         from exp.training.build_model import check_module  # lazy: imports torch
 

@@ -31,6 +31,7 @@ _ALLOWED = {
     "loss": (("torch.nn",), "Module"),
     "optimizer": (("torch.optim",), "Optimizer"),
     "scheduler": (("exp.schedulers", "torch.optim.lr_scheduler"), "LRScheduler"),
+    "tracker": (("exp.trackers",), "tracker"),
 }
 
 
@@ -41,6 +42,7 @@ READ_BY_EXP: dict[str, tuple[str, ...]] = {
     "optimizer": ("lr_factors", "decay_factors"),
     "scheduler": ("every",),
     "loss": ("output", "class_weights"),
+    "tracker": (),
 }
 
 
@@ -54,6 +56,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
     "loss": (),
+    "tracker": (),
 }
 
 

@@ -23,6 +23,7 @@ _FRACTION = Number(0, 1, open_high=True)
 _SWITCH = OneOf((True, False))
 _CADENCE = Text(CADENCE, 'auto, or a number of steps or epochs: 100, "100 steps", "2 epochs"')
 _METRICS = f"{', '.join(METRIC_NAMES)}, or a function MODULE.NAME of your own"
+_WORDS = Text(re.compile(r".*\S.*"), "a name")
 _ONE_DEVICE = "the name of one device, such as cuda:1; -m hydra/launcher=ray uses several, one job on each"
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus")
 
@@ -55,6 +56,9 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "batching.drop_last": (_SWITCH, "false"),
     "batching.accumulate": (_COUNT, "4"),
     "engine": (OneOf(("auto", "eager", "replay", "compiled")), "auto"),
+    "tracker.mode": (OneOf(("offline", "online")), "offline"),
+    "tracker.project": (_WORDS, "exp"),
+    "tracker.experiment": (_WORDS, "exp"),
     "device.name": (Text(re.compile(r"[^\s,\[\]]+"), _ONE_DEVICE), "cuda:0"),
     "precision": (OneOf(("fp32", "tf32", "bf16", "fp16")), "bf16"),
     "compile": (_SWITCH, "true"),

@@ -5,7 +5,7 @@ It does not import torch, which would delay every error message by a second.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,7 +78,10 @@ class Config:
     preflight: str
     resume: str | None
     sweep: SweepConfig
-    init: str | None = None  # folders of older runs do not have these
+    tracker: dict[str, Any] = field(
+        default_factory=lambda: {"_target_": None}
+    )  # folders of older runs do not have these
+    init: str | None = None
     name: str | None = None
     notes: str | None = None
     metrics: Any = ()  # a name or names

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.cross_validation import refuse_all_folds
+from exp.config.tracker_packages import refuse_missing_packages
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results.initial import find_initial
@@ -37,6 +38,7 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     for job in jobs:
         refuse_all_folds(job.config)
         check_input_files(job.config.dataset)
+        refuse_missing_packages(job.config.tracker)
         if job.config.init is not None:
             find_initial(job.config.init)
     return jobs

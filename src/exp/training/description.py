@@ -190,7 +190,8 @@ def _hyperparameters(
     They are the same for every job of a sweep.
     """
     config = experiment.config
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    words = (override.partition("=")[0].lstrip("+") for override in overrides)
+    keys = [key for key in words if key.partition(".")[0] != "tracker"]
     # By default TensorBoard shows the first five in alphabetical order: more groups would hide the learning rate.
     always = ("dataset", "model", "optimizer", "batching")
     columns: dict[str, Any] = {

@@ -94,9 +94,8 @@ def _screen(line: CommandLine) -> Iterator[str]:
             yield from _row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
         elif name == _ON_ONE_ROW[0]:
             yield from _row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
-    yield "more: exp --help TOPIC, a group, key or command: exp --help optimizer"
-    yield "      --cfg job prints every key; --config-dir DIR adds YAML files; --version"
-    yield '      Tab completion: eval "$(exp -sc install=bash)"; also zsh and fish'
+    yield "more: exp --help TOPIC, a group, key or command; --cfg job: all keys; --version"
+    yield '      --config-dir DIR: own YAML files; completion: eval "$(exp -sc install=bash)"'
 
 
 def _topic(topic: str, line: CommandLine) -> Iterator[str]:

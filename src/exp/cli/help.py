@@ -95,7 +95,7 @@ def _screen(line: CommandLine) -> Iterator[str]:
         elif name == _ON_ONE_ROW[0]:
             yield from _row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
     yield "more: exp --help TOPIC, a group, key or command; --cfg job: all keys; --version"
-    yield '      --config-dir DIR: own YAML files; completion: eval "$(exp -sc install=bash)"'
+    yield '      --config-dir DIR: your YAMLs; completion: eval "$(exp -sc install=bash)"'
 
 
 def _topic(topic: str, line: CommandLine) -> Iterator[str]:

@@ -439,7 +439,12 @@ def wrong(folder: Path) -> Path:
             marks=pytest.mark.slow,
         ),
         ("evaluate", "run=gone", "gone/data.csv: file not found", "dataset.path="),
-        ("export", "run=cancer format=exe out=x", "format must be one of script, pt2, onnx, got exe", "format=script"),
+        (
+            "export",
+            "run=cancer format=exe out=x",
+            "format must be one of script, pt2, onnx, card, got exe",
+            "format=script",
+        ),
     ],
 )
 def test_wrong_arguments_are_errors_with_a_fix(wrong: Path, name: str, arguments: str, message: str, fix: str):

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from exp.results.trained_ensemble import TrainedEnsemble
     from exp.results.trained_model import TrainedModel
 
-_FORMATS = ("script", "pt2", "onnx")
-_SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
+_FORMATS = ("script", "pt2", "onnx", "card")
+_SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx", ".md": "card"}
 
 
 def export(
     run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str
 ) -> TextAnswer:
-    """Write a run as a plain PyTorch script, or its trained model as .pt2 or ONNX.
+    """Write a run as a plain PyTorch script, its trained model as .pt2 or ONNX, or a model card.
 
         python -m exp export run=FOLDER format=script out=train.py
 
@@ -36,9 +36,12 @@ def export(
     outputs of a .pt2 file. The outputs of a run that standardised its target are predictions in the target's own unit,
     float64 [N, K]. Those of an ensemble are averages, float64: the probabilities of the classes, or the values.
 
+    A card is Markdown with the sections of Hugging Face's: the columns, the data, the training, metrics with intervals,
+    limits, and how to use and repeat it, as far as the run's files tell; lines for the author are marked.
+
     Args:
         run: Folder of the run; of a sweep, its best job is used.
-        format: script, pt2 (torch.export) or onnx.
+        format: script, pt2 (torch.export), onnx or card (Markdown).
         out: File to write; without a suffix, for pt2 and onnx, a folder that predicts rows of a table.
         checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice, as pt2 or onnx.
@@ -56,6 +59,10 @@ def export(
         from exp.reports.script_files import write_script_files
 
         notes = [*notes, *write_script_files(models.lead, out)]
+    elif format == "card":
+        from exp.reports.model_card import model_card
+
+        Path(out).write_text(model_card(models.lead), encoding="utf-8")
     else:
         more, compared = _write_model(models, format, out)
         notes = [*notes, *more]
@@ -72,10 +79,10 @@ def _check_arguments(format: str, out: str, ensemble: bool) -> None:
     if (suffix := Path(out).suffix) in _SUFFIXES and _SUFFIXES[suffix] != format:
         fix = f"format={_SUFFIXES[suffix]} {shlex.quote(f'out={out}')}"
         raise ConfigError(f"format={format} out={out}: {suffix} is the suffix of {_SUFFIXES[suffix]}", fix)
-    if ensemble and format == "script":
-        raise ConfigError(
-            "format=script ensemble=true: a script trains one run", "format=pt2, or format=script without ensemble=true"
-        )
+    if ensemble and format in ("script", "card"):
+        does = "script trains" if format == "script" else "card describes"
+        fix = f"format=pt2, or format={format} without ensemble=true"
+        raise ConfigError(f"format={format} ensemble=true: a {does} one run", fix)
 
 
 def _write_model(models: "TrainedModel | TrainedEnsemble", format: str, out: str) -> tuple[list[str], dict[str, Any]]:

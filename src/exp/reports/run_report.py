@@ -74,7 +74,7 @@ def write_page(folder: Path, experiment: Experiment | None, status: str, missing
         "run.html",
         title=f"{names.get('dataset', 'run')}, {names.get('model', 'no model')}: {status}",
         folder=folder,
-        command=_command(folder, summary),
+        command=rerun_command(folder, summary),
         status=status,
         error=summary.get("error"),
         missing=missing,
@@ -106,7 +106,7 @@ def render_cell(folder: str, summary: Mapping[str, Any], figures: Path) -> str:
     )
 
 
-def _command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
+def rerun_command(folder: Path, summary: Mapping[str, Sequence[str]]) -> str:
     """Return the command line that repeats the run."""
     try:
         arguments = read_arguments(folder)
@@ -170,7 +170,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     for name, split in _splits(experiment).items():
         values = compute_metrics(objective, outputs[name], split).values()
         intervals = confidence_intervals(split, objective, outputs[name]) if name == held_out != "train" else {}
-        cells = (_with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
+        cells = (with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
         table.append((name, *cells, f"{len(split):,}"))
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
@@ -180,7 +180,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     last = max(of_val, key=lambda row: row.step, default=None)
     if best is not None and last is not None:
         for name, metrics in other_checkpoint(best.metrics, last.metrics, plan.restore_best).items():
-            cells = (_with_interval(metric, metrics.get(metric), None) for metric in names)
+            cells = (with_interval(metric, metrics.get(metric), None) for metric in names)
             table.append((name, *cells, f"{len(data.val):,}"))
     table.append(_baseline(experiment, names))
     value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
@@ -194,11 +194,12 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
 def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
     """Return the row of a guess that needs no model."""
     guess = compute_baseline(experiment.objective, experiment.data, experiment.data.held_out)
-    cells = (_with_interval(metric, guess.metrics.get(metric), None) for metric in names)
+    cells = (with_interval(metric, guess.metrics.get(metric), None) for metric in names)
     return (guess.name, *cells, f"{guess.rows:,}")
 
 
-def _with_interval(name: str, value: float | None, interval: Interval | None) -> str:
+def with_interval(name: str, value: float | None, interval: Interval | None) -> str:
+    """Return a metric as text, with its interval in brackets; empty if there is none."""
     if value is None or interval is None:
         return "" if value is None else format_metric(name, value)
     low, high = (format_metric(name, end).removesuffix(" %") for end in interval)

@@ -47,6 +47,10 @@ notebooks: $(DEV)
 	$(BIN)/jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False docs/notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams docs/notebooks/*.ipynb
 
+# The pictures of the gallery, by the commands of its pages.
+gallery: $(DEV)
+	PYTHONPATH=docs:tests/docs $(py) docs/making/gallery.py $(ARGS)
+
 # Against Lightning, skorch, Keras and JAX: half an hour. ARGS="cancer --rounds 1" is one workload, once.
 bench: $(BENCH)
 	$(py) benchmarks/bench.py $(ARGS)
@@ -89,4 +93,4 @@ define progress
 	{ fflush() }
 endef
 
-.PHONY: run test slow lint check docs notebooks bench gpu
+.PHONY: run test slow lint check docs notebooks gallery bench gpu

@@ -23,7 +23,7 @@ from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.choices import list_unused
 from exp.training.description import describe
-from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, PruningCallback, Resumed
+from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, Resumed
 from exp.training.import_gc import late_imports
 from exp.training.initial import initial_notes
 from exp.training.interrupts import graceful_stop
@@ -31,6 +31,7 @@ from exp.training.loop import Training
 from exp.training.metrics import MetricSums
 from exp.training.predictions import predict_fold
 from exp.training.preflight import find_problems
+from exp.training.pruning import PruningCallback
 from exp.training.reuse import JobCache
 from exp.training.sink_group import SinkGroup
 
@@ -59,6 +60,7 @@ def run(
     with folder_lock(spec.folder), graceful_stop() as stop_requested, SinkGroup() as sinks:
         previous = PreviousRun.read(spec)
         events: Iterator[Event] = iter(())
+        experiment: Experiment | None = None
         if is_resumed := spec.config.resume is not None:
             with preparation_progress(quiet) as on_progress:
                 experiment = previous.rebuild(spec.config, cache, on_progress)
@@ -73,12 +75,13 @@ def run(
             with preparation_progress(quiet) as on_progress:
                 experiment = build(spec.config, cache, previous.initial, on_progress)
             events = _events(spec, experiment, previous, stop_requested, should_prune)
+        assert experiment is not None
         sinks.open(MetricsCsvSink(spec.folder, previous.step))
         sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
         sinks.open(PredictionsCsvSink(spec.folder))
         sinks.open(CheckpointSink(spec.folder, previous.initial))
         if spec.config.tracker["_target_"] is not None:  # last: it is closed first, and may still warn
-            sinks.open(TrackerSink(spec, about.read_tags(known), previous.step, sinks.handle))
+            sinks.open(TrackerSink(spec, about.read_tags(known), previous.step, sinks.handle, experiment))
         for event in events:
             sinks.handle(event)
 

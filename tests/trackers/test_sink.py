@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import composed
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp.config import allowlist
 from exp.config.run_spec import RunSpec
@@ -170,3 +172,45 @@ def test_the_trackers_are_offline_by_default():
     assert (options["wandb"]["mode"], options["wandb"]["folder"]) == ("offline", "outputs")
     assert options["mlflow"]["uri"].startswith("sqlite:///outputs/")
     assert options["trackio"]["folder"] == "outputs/trackio"
+
+
+class Looks(Spy):
+    """Logs the accuracy of each class and a picture, and draws random numbers while it looks."""
+
+    def evaluated(self, rows, log) -> None:
+        self._note("evaluated", rows)
+        found = rows.predictions.argmax(1) == rows.targets
+        for number, name in enumerate(rows.classes):
+            log.scalar(f"recall of {name}/{rows.split}", found[rows.targets == number].mean())
+        if rows.split == "test":
+            figure, axes = plt.subplots()
+            axes.plot([0, 1])
+            log.picture("recalls", figure)
+            plt.close(figure)
+
+
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+def test_a_sink_of_ones_own_logs_scalars_and_pictures_and_changes_no_bit(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Looks, "__module__", "spying")
+    monkeypatch.setattr(sys.modules["spying"], "Spy", Looks)
+    metrics = "metrics=[recall:0,recall:1]"
+    train(tmp_path / "plain", "epochs=3", f"engine={engine}", metrics, "untracked")
+    train(tmp_path / "own", "epochs=3", f"engine={engine}", metrics)
+    assert all(torch.equal(*pair) for pair in zip(bits(tmp_path / "plain"), bits(tmp_path / "own"), strict=True))
+    events = EventAccumulator(str(tmp_path / "own")).Reload()
+    for number in (0, 1):
+        for split in ("val", "test"):
+            own = [(one.step, one.value) for one in events.Scalars(f"recall of {number}/{split}")]
+            assert own == [(one.step, one.value) for one in events.Scalars(f"recall:{number}/{split}")]
+            assert own[-1][1] == pytest.approx(curves()[f"recall of {number}/{split}", own[-1][0]])
+    assert events.Tags()["images"] == ["figures/recalls"]
+    assert [path.stem.rpartition(" ")[0] for path in (tmp_path / "own/figures").iterdir()] == ["recalls"]
+    assert [name for name, *_ in told("picture")] == ["recalls"]
+    rows = told("evaluated")[-1][0]
+    assert rows.metrics == summary.read(tmp_path / "own")["final"]["test"]
+    Looks.fails_in = "evaluated"
+    train(tmp_path / "fails", "epochs=3", f"engine={engine}", metrics)
+    assert all(torch.equal(*pair) for pair in zip(bits(tmp_path / "plain"), bits(tmp_path / "fails"), strict=True))
+    Looks.fails_in = ""

@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams, text
 
 from exp.results import event_file
-from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Snapshot, Trained
+from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Logged, Snapshot, Trained
 
 # How long a record may be in memory only.
 _MAX_SECONDS_UNFLUSHED = 0.2
@@ -75,6 +75,8 @@ class TensorBoardSink:
         elif isinstance(event, Snapshot) and not event.best:
             self._flush()
             os.fsync(self._file.fileno())  # a resumed run does not write this again
+        elif isinstance(event, Logged):
+            self._write(event_file.scalars(event.values, event.at.step))
         elif isinstance(event, Drawn):
             self._write(event_file.picture(event.name, event.path, event.width, event.height, event.at.step))
         self._flush()

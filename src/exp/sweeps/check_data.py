@@ -16,7 +16,7 @@ from exp.sweeps.task import Outcome
 if TYPE_CHECKING:
     from exp.data.dataset import Dataset
     from exp.data.folds import Rows
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
     from exp.training.reuse import JobCache
 
 

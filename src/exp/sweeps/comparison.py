@@ -10,7 +10,7 @@ from exp.sweeps.executors.executor import Executor
 from exp.sweeps.task import Outcome
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
     from exp.training.reuse import JobCache
 
 

@@ -13,7 +13,7 @@ from exp.sweeps.jobs import Job
 from exp.sweeps.task import Outcome
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
     from exp.training.reuse import JobCache
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from hydra.core.utils import JobReturn
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 @dataclass(frozen=True)

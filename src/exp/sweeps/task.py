@@ -13,7 +13,7 @@ from exp.errors import ExpError, Pruned
 from exp.results.run_folder import SUMMARY
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
     from exp.training.reuse import JobCache
 
 

@@ -20,7 +20,7 @@ from exp.sweeps.source import JobRequest
 from exp.sweeps.study import FOLDER, INTERRUPTED, find_best_trial, read_ended_trials
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 # Before the key of rows, in the attributes of a study that hold their fingerprints.

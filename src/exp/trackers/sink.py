@@ -20,8 +20,11 @@ from exp.data.seeding import preserved_streams
 from exp.errors import ExpError, display_path
 from exp.results.atomic import replacement
 from exp.results.run_folder import is_sweep
-from exp.trackers.tracker import TrackedRun, Tracker
-from exp.training.events import Drawn, Ending, Evaluated, Event, Noted, Snapshot, Trained
+from exp.trackers.own_log import OwnLog
+from exp.trackers.tracker import OwnSink, TrackedRun, Tracker
+from exp.training.build import Experiment
+from exp.training.evaluated_rows import evaluated_rows
+from exp.training.events import Drawn, Ending, Evaluated, Event, Logged, Noted, Snapshot, Trained
 
 # In the run folder: the tracker, and what it knows the run as.
 RECORD = "tracker.json"
@@ -41,13 +44,19 @@ class TrackerSink:
     Args:
         tags: The words of `exp tag`.
         resume_step: Of a resumed run, the step after which values are logged; None for a new run.
-        report: Gets the warning.
+        post: Hands an event to all sinks: a warning, and what a tracker of the user's own logs.
+        experiment: Predicts the rows for such a tracker.
     """
 
     def __init__(
-        self, spec: RunSpec, tags: tuple[str, ...], resume_step: int | None, report: Callable[[Noted], None]
+        self,
+        spec: RunSpec,
+        tags: tuple[str, ...],
+        resume_step: int | None,
+        post: Callable[[Event], None],
+        experiment: Experiment,
     ) -> None:
-        self._spec, self._tags, self._report = spec, tags, report
+        self._spec, self._tags, self._post, self._experiment = spec, tags, post, experiment
         self._written = -1 if resume_step is None else resume_step
         self._at = Position(0, 0, 0)
         self._tracker: Tracker | None = None
@@ -65,6 +74,9 @@ class TrackerSink:
             self._final |= {f"final/{name}/{event.split}": value for name, value in values.items()}
             if event.split != "train" and not (event.restored and event.split == "val"):
                 self._add(event.at, {f"{name}/{event.split}": value for name, value in values.items()})
+                self._evaluated(event)
+        elif isinstance(event, Logged):
+            self._rows.append((event.at.step, event.values))
         elif isinstance(event, Drawn):
             self._call(self._picture, event)
         is_due = len(self._rows) >= _MAX_ROWS or time.monotonic() - self._flushed > _MAX_SECONDS
@@ -73,6 +85,17 @@ class TrackerSink:
 
     def close(self, ending: Ending) -> None:
         self._call(self._end, ending)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        """Let a tracker of the user's own look at the rows, and post what it logs."""
+        if hasattr(self._tracker, "evaluated") and (event.at.step > self._written or event.split == "test"):
+            log = OwnLog(self._spec.folder, event.at)
+            self._call(self._look, event, log)
+            for one in log.events():
+                self._post(one)
+
+    def _look(self, event: Evaluated, log: OwnLog) -> None:
+        cast("OwnSink", self._tracker).evaluated(evaluated_rows(self._experiment, event), log)
 
     def _add(self, at: Position, values: dict[str, float]) -> None:
         if at.step > self._written or any(name.endswith("/test") for name in values):
@@ -122,4 +145,4 @@ class TrackerSink:
             self._tracker = None
             said = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}{place_of(error)}"
             what = f"the tracker failed, and the run goes on without it: {said}"
-            self._report(Noted(self._at, what, is_warning=True))
+            self._post(Noted(self._at, what, is_warning=True))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from exp.training.evaluated_rows import EvaluatedRows
+
 # Steps with their values by name, such as loss/val.
 Rows: TypeAlias = Sequence[tuple[int, Mapping[str, float]]]
 
@@ -48,3 +50,34 @@ class Tracker(Protocol):
     def end(self, status: str, final: Mapping[str, float]) -> None:
         """End with the final metrics. `status`: finished, failed, interrupted, diverged or pruned."""
         ...
+
+
+class Log(Protocol):
+    """Where a tracker of the user's own puts what it computes: in TensorBoard's file, and in the tracker itself."""
+
+    def scalar(self, name: str, value: float) -> None:
+        """Add a point to the curve `name`, at the step of the evaluation."""
+        ...
+
+    def picture(self, name: str, figure: Any) -> None:
+        """Add a picture: a figure of matplotlib, which is saved in figures/, or the path of a PNG."""
+        ...
+
+
+class OwnSink:
+    """A tracker that keeps nothing elsewhere. Derive from it, or from one that does, and write `evaluated`."""
+
+    def begin(self, run: TrackedRun) -> str:
+        return str(run.folder)
+
+    def log(self, rows: Rows) -> None:
+        """Ignore the curves, which TensorBoard has."""
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        """Ignore the figures, which the run folder has."""
+
+    def end(self, status: str, final: Mapping[str, float]) -> None:
+        """Ignore the final metrics, which summary.json has."""
+
+    def evaluated(self, rows: EvaluatedRows, log: Log) -> None:
+        """Look at the rows of a validation or test split, after each evaluation, and log what they show."""

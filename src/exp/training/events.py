@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -188,6 +187,14 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Logged:
+    """Values by name, at the step of an evaluation, that a sink of the user's own computed."""
+
+    at: Position
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Noted:
     """A message for the user.
 
@@ -202,11 +209,9 @@ class Noted:
     is_warning: bool = False
 
 
-# (epoch, validation metrics) -> whether to stop this run, because others were better at that epoch.
-PruningCallback: TypeAlias = Callable[[float, dict[str, float]], bool]
-
-
-Event: TypeAlias = Built | Resumed | Trained | Evaluated | Baseline | Predicted | Histograms | Snapshot | Drawn | Noted
+Event: TypeAlias = (
+    Built | Resumed | Trained | Evaluated | Baseline | Predicted | Histograms | Snapshot | Drawn | Logged | Noted
+)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Runnable, Task
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 # Settings that are not passed to submitit.

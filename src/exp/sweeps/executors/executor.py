@@ -13,7 +13,7 @@ from exp.errors import ConfigError
 from exp.sweeps.task import Outcome, Runnable
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 _exits_at_once: list[bool] = []

@@ -7,7 +7,7 @@ from exp.sweeps.executors.executor import Executor
 from exp.sweeps.task import Outcome, Runnable
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 class InProcess(Executor):

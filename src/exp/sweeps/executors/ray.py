@@ -27,7 +27,7 @@ from exp.sweeps.executors.worker_process import WorkerDied
 from exp.sweeps.task import Outcome, Runnable, Task
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 # The driver's variables that the workers get; the others are those of the node.

@@ -18,7 +18,7 @@ from exp.sweeps.executors.worker_process import WorkerDied, run_task
 from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable, Task
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 # How often a thread that waits for Ray looks whether the sweep has ended.

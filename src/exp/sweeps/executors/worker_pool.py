@@ -13,7 +13,7 @@ from exp.sweeps.executors.worker_process import WorkerDied, WorkerProcess, run_t
 from exp.sweeps.task import Outcome, Runnable
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 def worker_count(setting: int | str, jobs: int) -> int:

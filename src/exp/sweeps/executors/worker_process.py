@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable
 
 if TYPE_CHECKING:
-    from exp.training.events import PruningCallback
+    from exp.training.pruning import PruningCallback
 
 
 class WorkerDied(Exception):  # noqa: N818  # an outcome of one job

@@ -11,7 +11,7 @@ _ACTIONS = ("list", "clear")
 
 
 def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
-    """List or remove the prepared datasets of dataset.storage=mapped, and the compiled steps of engine=compiled.
+    """List or remove prepared datasets (dataset.storage=mapped) and steps (engine=compiled).
 
         python -m exp cache
 

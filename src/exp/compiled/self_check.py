@@ -27,8 +27,9 @@ TOLERANCE = 1e-5
 # Or so many times as far as steps with other roundings are: how many are made, and by how much their results move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
-# The share of values that may be further from the eager ones than their own samples, but not than those of all values.
-_OUTLIERS = 1e-3
+# How many values, and which share of them, may be further from the eager ones than their own samples, which may all be
+# rounded alike, but not further than those of all values.
+_OUTLIERS, _SHARE = 2, 1e-3
 
 # What a step computes, in float64: its loss, and for everything that it changes the difference it makes.
 Results: TypeAlias = dict[str, Tensor]
@@ -140,7 +141,8 @@ def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]
             spread = spread.maximum(_distance(sample[name], samples[0][name]).nan_to_num(0.0, 0.0))
         far = distance > TOLERANCE * unit + _FACTOR * spread
         allowed = max(TOLERANCE * unit, _FACTOR * float(spread.max())) if spread.numel() else 0.0
-        if int(far.sum()) > _OUTLIERS * far.numel() * bool(samples) or bool((distance > allowed).any()):
+        outliers = _OUTLIERS + _SHARE * far.numel() if samples else 0
+        if int(far.sum()) > outliers or bool((distance > allowed).any()):
             worst = float(distance.max())
             return f"its {name} differs from the eager one by {worst / unit if unit else math.inf:.1e} of the largest"
     return None

@@ -64,7 +64,8 @@ def evaluate(
         split: Rows of the run to evaluate on: train, val or test. The default is test, or val if there is no test.
         data: Table to evaluate on instead, with the run's feature columns and its target; an .npz file with x and y; or
             a folder of images with a folder for each class.
-        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
+        checkpoint: best, last or a .pt file of the run; by default (auto) that of the final metrics: best with early
+            stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
         metrics: More metrics than those of the run, such as [f1,auc].
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.

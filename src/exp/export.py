@@ -43,7 +43,8 @@ def export(
         run: Folder of the run; of a sweep, its best job is used.
         format: script, pt2 (torch.export), onnx or card (Markdown).
         out: File to write; without a suffix, for pt2 and onnx, a folder that predicts rows of a table.
-        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
+        checkpoint: best, last or a .pt file of the run; by default (auto) that of the final metrics: best with early
+            stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice, as pt2 or onnx.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """

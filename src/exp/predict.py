@@ -23,7 +23,8 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         run: Folder of the run; of a sweep, its best job is used.
         data: Table with the rows, .csv, .tsv, .parquet or .xlsx; arrays, .npz or .npy; or a folder of images.
         out: File to write, .csv.
-        checkpoint: best or last; by default (auto) that of the final metrics: best with early stopping, otherwise last.
+        checkpoint: best, last or a .pt file of the run; by default (auto) that of the final metrics: best with early
+            stopping, otherwise last.
         ensemble: Whether to average the seeds or folds of a sweep's best choice: probabilities, or values.
     """
     path = new_file(out, ".csv")

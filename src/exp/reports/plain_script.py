@@ -23,13 +23,16 @@ from exp.training.objectives import Binary, Multiclass
 from exp.training.rows import split_seed
 
 
-def write_script(experiment: Experiment, threads: int, rows: str, parameters: str = "") -> str:
+def write_script(
+    experiment: Experiment, threads: int, rows: str, parameters: str = "", stop_at: int | None = None
+) -> str:
     """Return the script's source; the names are those of templates/train.py.jinja.
 
     Args:
         threads: The number of threads the script sets.
         rows: Name of the .npz file, in the script's folder, that the script reads if `needs_rows(config)`.
         parameters: Name of the .pt file, in the script's folder, with the initial parameters of a run with init=.
+        stop_at: The step after which the script ends; None: where the run ends.
 
     Raises:
         ConfigError: The run stops or schedules by evaluations in the middle of an epoch.
@@ -39,7 +42,8 @@ def write_script(experiment: Experiment, threads: int, rows: str, parameters: st
     return render(
         "train.py.jinja",
         seed=config.seed,
-        epochs=config.epochs,
+        epochs=0 if stop_at == 0 else config.epochs,
+        stop_at=stop_at,
         threads=threads,
         user_modules=modules,
         **own_source(experiment),

@@ -13,7 +13,7 @@ from exp.errors import ConfigError
 from exp.reports.plain_script import needs_rows, script_parameters, write_script
 from exp.reports.source import user_modules
 from exp.results import checkpoints, summary
-from exp.results.run_folder import INITIAL_PARAMETERS
+from exp.results.run_folder import INITIAL_PARAMETERS, is_checkpoint_file
 from exp.results.trained_model import TrainedModel
 from exp.training.build import Experiment
 
@@ -31,7 +31,10 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
         what = "format=script: the model came from Python as an object, and a script cannot make it"
         raise ConfigError(what, "format=pt2, or the class of the model in a file, which a YAML file names")
     notes: list[str] = []
-    plan = replace(trained.experiment.plan, restore_best=trained.checkpoint == "best")
+    stop = _stop_at(trained)
+    plan = replace(trained.experiment.plan, restore_best=trained.checkpoint == "best" and stop is None)
+    if stop is not None:
+        plan = replace(plan, patience=None)
     experiment, config = replace(trained.experiment, plan=plan), trained.experiment.config
     threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
     rows = Path(out).with_suffix(".npz")
@@ -46,9 +49,18 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
     if parameters is not None:
         notes.append(_new_companion(parameters, out, "its initial parameters"))
         _write_initial(trained, parameters)
-    script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "")
+    script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "", stop)
     Path(out).write_text(script, encoding="utf-8")
     return notes
+
+
+def _stop_at(trained: TrainedModel) -> int | None:
+    """Return the step at which the script must stop to end at the checkpoint; None: the run itself leads there.
+
+    A run that did not end would train on, and could find better parameters than those of its best.pt.
+    """
+    is_over = summary.read(trained.folder).get("status") == "finished"
+    return trained.step if is_checkpoint_file(trained.checkpoint) or not is_over else None
 
 
 def write_rows(experiment: Experiment, path: Path) -> None:

@@ -19,6 +19,7 @@ from exp.results.run_folder import (
     LAST_CHECKPOINT,
     OVERRIDES,
     PREVIOUS_CHECKPOINT,
+    is_checkpoint_file,
     resume_command,
 )
 from exp.training.events import Ending, Event, Snapshot, State
@@ -72,7 +73,9 @@ def read(path: Path) -> State:
 
 
 def read_one(run: Path, which: str) -> State:
-    """Return the state of the checkpoint `which`, best or last. CheckpointError if there is none, as in `read`."""
+    """Return the state of the checkpoint `which`: best, last or a .pt file. CheckpointError as in `read`."""
+    if is_checkpoint_file(which):
+        return read(Path(which))
     path, other = (run / name for name in (BEST_CHECKPOINT, LAST_CHECKPOINT)[:: 1 if which == "best" else -1])
     try:
         if path.exists():

@@ -89,11 +89,19 @@ def find_results(folder: Path) -> str | None:
 
 
 def check_checkpoint(which: str) -> None:
-    """Raise ConfigError unless `which` is last, best or auto."""
-    if which not in CHECKPOINTS:
+    """Raise ConfigError unless `which` is last, best, auto or a .pt file that exists."""
+    if is_checkpoint_file(which):
+        if not Path(which).is_file():
+            raise ConfigError(f"checkpoint={which}: file not found", "checkpoint=last, or a .pt file of the run")
+    elif which not in CHECKPOINTS:
         raise ConfigError(
             f"checkpoint={which}: unknown checkpoint '{which}' (available: {', '.join(CHECKPOINTS)})", "checkpoint=last"
         )
+
+
+def is_checkpoint_file(which: str) -> bool:
+    """Return whether `which` names a file rather than one of the checkpoints of a run."""
+    return which.endswith(".pt")
 
 
 def final_checkpoint(folder: Path, early_stopping: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from exp.errors import ConfigError
 from exp.result import Result, SweepResult
 from exp.results import run_folder
 from exp.results.best_job import choose_jobs
+from exp.results.which_checkpoint import check_checkpoint
 
 __all__ = ["Result", "SweepResult", "load", "sweep", "train"]
 
@@ -192,7 +193,7 @@ def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: n
         >>> load("runs/iris").final == result.final
         True
     """
-    run_folder.check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint)
     (job,), notes = choose_jobs(str(folder))
     print_notes(*notes)
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}

@@ -22,6 +22,7 @@ from exp.results.best_job import find_best
 from exp.results.new_table import read_new_frame
 from exp.results.trained_model import TrainedModel
 from exp.results.trained_model import load_trained as trained_in
+from exp.results.which_checkpoint import check_checkpoint
 from exp.training.predictions import Columns
 
 FrameT = TypeVar("FrameT", bound=FrameLike)
@@ -111,7 +112,7 @@ class Result:
             CheckpointError: The run has no such checkpoint.
         """
         if checkpoint not in (None, self.checkpoint):
-            run_folder.check_checkpoint(checkpoint)
+            check_checkpoint(checkpoint)
             other = self.best if checkpoint == "best" else replace(self, checkpoint=checkpoint)
             return other.predict(rows)
         if hasattr(rows, "columns"):

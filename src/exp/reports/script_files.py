@@ -13,8 +13,9 @@ from exp.errors import ConfigError
 from exp.reports.plain_script import needs_rows, script_parameters, write_script
 from exp.reports.source import user_modules
 from exp.results import checkpoints, summary
-from exp.results.run_folder import INITIAL_PARAMETERS, is_checkpoint_file
+from exp.results.run_folder import INITIAL_PARAMETERS
 from exp.results.trained_model import TrainedModel
+from exp.results.which_checkpoint import is_checkpoint_file
 from exp.training.build import Experiment
 
 

@@ -19,9 +19,9 @@ from exp.results.run_folder import (
     LAST_CHECKPOINT,
     OVERRIDES,
     PREVIOUS_CHECKPOINT,
-    is_checkpoint_file,
     resume_command,
 )
+from exp.results.which_checkpoint import is_checkpoint_file
 from exp.training.events import Ending, Event, Snapshot, State
 
 FORMAT = 4

@@ -26,8 +26,6 @@ LAST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoints/last.pt", "checkpoints/previ
 CALIBRATION = "calibration.json"
 BEST_CHECKPOINT, INITIAL_PARAMETERS = "checkpoints/best.pt", "checkpoints/init.pt"
 
-CHECKPOINTS = ("last", "best", "auto")  # auto: that of these two that the final metrics are of
-
 # In the folder of a sweep.
 SWEEP_MANIFEST, SWEEP_TABLE, MULTIRUN = "sweep.json", "sweep.csv", "multirun.yaml"
 SEARCH_RECORD, SWEEP_LOG = "search.json", "sweep.log"
@@ -86,22 +84,6 @@ def find_results(folder: Path) -> str | None:
     if (inside := min(below, default=None)) is not None:
         return f"other runs, such as {inside}"
     return None
-
-
-def check_checkpoint(which: str) -> None:
-    """Raise ConfigError unless `which` is last, best, auto or a .pt file that exists."""
-    if is_checkpoint_file(which):
-        if not Path(which).is_file():
-            raise ConfigError(f"checkpoint={which}: file not found", "checkpoint=last, or a .pt file of the run")
-    elif which not in CHECKPOINTS:
-        raise ConfigError(
-            f"checkpoint={which}: unknown checkpoint '{which}' (available: {', '.join(CHECKPOINTS)})", "checkpoint=last"
-        )
-
-
-def is_checkpoint_file(which: str) -> bool:
-    """Return whether `which` names a file rather than one of the checkpoints of a run."""
-    return which.endswith(".pt")
 
 
 def final_checkpoint(folder: Path, early_stopping: Mapping[str, Any]) -> str:

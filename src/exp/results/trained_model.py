@@ -25,6 +25,7 @@ from exp.errors import ConfigError, DataError
 from exp.results import calibration_json, checkpoints, run_folder, summary
 from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
+from exp.results.which_checkpoint import check_checkpoint
 from exp.training.build import Experiment, build, build_objective, metric_names_of
 from exp.training.build_model import build_model, check_module, model_arguments
 from exp.training.calibration import Calibration, CalibrationLayer
@@ -223,7 +224,7 @@ def load_trained(
         CheckpointError: There is no such checkpoint, or it is damaged.
     """
     folder = Path(folder)
-    run_folder.check_checkpoint(which)
+    check_checkpoint(which)
     run_folder.check_is_run(folder)
     run_folder.add_user_modules_to_path(folder)
     config = config_from_saved(run_folder.read_config(folder))

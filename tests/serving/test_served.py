@@ -21,11 +21,13 @@ from exp.data.columns.number_cells import Notation
 from exp.data.columns.parse_dates import read_dates
 from exp.data.columns.parse_numbers import read_numbers
 from exp.data.encode import encode_rows
+from exp.errors import ConfigError
 from exp.export import export
 from exp.predict import predict
 from exp.results.trained_model import TrainedModel, load_trained
-from exp.serving.check import TOLERANCE
+from exp.serving.check import TOLERANCE, largest_difference, predict_without_exp
 from exp.serving.folder import COMPANION
+from exp.serving.rows import cells_of
 
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "src/exp/serving" / COMPANION).read_text(encoding="utf-8")
@@ -283,3 +285,24 @@ def test_numbers_in_any_notation_are_read(served: Any, notation: Notation, words
     expected = read_numbers(pd.Series(words, dtype=object), notation)[0]
     found = served["read"](words, column)
     np.testing.assert_array_equal(found, [np.nan if abs(value) > 1e100 else value for value in expected])
+
+
+def test_a_folder_that_predicts_something_else_is_refused(place: Path, served: Any, trained: TrainedModel):
+    """The comparison before the end of an export finds wrong classes, thresholds and readings of cells."""
+    state = json.loads((place / "served/model.json").read_text(encoding="utf-8"))
+    other = place / "other"
+    other.mkdir()
+    for name in (COMPANION, state["model"]):
+        (other / name).write_bytes((place / "served" / name).read_bytes())
+    frame = trained.read(str(place / "t.csv")).frame.iloc[:50]
+    rows = cells_of(frame, [column.name for column in trained.preprocessing.columns])
+    right = served["predict"](rows)
+    assert largest_difference(trained, frame, right) <= TOLERANCE
+    turned = [{**row, "prediction": {"cat": "dog", "dog": "cat"}[row["prediction"]]} for row in right]
+    with pytest.raises(ConfigError, match="and exp predict says"):
+        largest_difference(trained, frame, turned)
+    moved = [{**row, "probability cat": row["probability cat"] + 1e-4} for row in right]
+    assert largest_difference(trained, frame, moved) == pytest.approx(1e-4, rel=1e-3)
+    (other / "model.json").write_text(json.dumps({**state, "columns": []}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"predict\.py fails"):
+        predict_without_exp(other, rows[:2])

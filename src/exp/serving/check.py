@@ -64,14 +64,15 @@ def compare(folder: Path, models: TrainedModel | TrainedEnsemble) -> Comparison:
     except DataError as error:
         return Comparison(None, 0.0, f"{error.problem}; {error.fix}")
     rows = cells_of(frame, [column.name for column in models.lead.preprocessing.columns])
-    together, *alone = _predict_without_exp(folder, rows)
-    largest = _largest_difference(models, frame, together)
+    together, *alone = predict_without_exp(folder, rows)
+    largest = largest_difference(models, frame, together)
     for place, one in enumerate(alone):
-        largest = max(largest, _largest_difference(models, frame.iloc[[place]], one))
+        largest = max(largest, largest_difference(models, frame.iloc[[place]], one))
     return Comparison(len(rows), largest)
 
 
-def _predict_without_exp(folder: Path, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def predict_without_exp(folder: Path, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return what `predict.py` predicts for all rows, and for each of the first ones alone. ConfigError if it fails."""
     command = [sys.executable, "-c", _PROGRAM, str(folder), str(_ALONE)]
     done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -80,7 +81,8 @@ def _predict_without_exp(folder: Path, rows: list[dict[str, Any]]) -> list[list[
     return json.loads(done.stdout)
 
 
-def _largest_difference(models: TrainedModel | TrainedEnsemble, frame: Frame, predicted: list[dict[str, Any]]) -> float:
+def largest_difference(models: TrainedModel | TrainedEnsemble, frame: Frame, predicted: list[dict[str, Any]]) -> float:
+    """Return the largest difference between predictions and those of the models. ConfigError for another class."""
     lead = models.lead
     found = models.outputs_of_table(frame, "rows")
     expected = prediction_columns(lead.objective, lead.preprocessing, found.outputs)

@@ -34,7 +34,7 @@ def status(folder: Path, *words: str) -> tuple[int, str]:
 
 def documents(folder: Path, *words: str) -> list[dict[str, Any]]:
     content = json.loads(exp_in(folder, "status", "--json", *words).stdout)
-    assert list(content) == ["format", "command", "folders"]
+    assert list(content) == ["format", "command", "folders", "exit_code"]
     assert (content["format"], content["command"]) == (1, "status")
     return content["folders"]
 
@@ -82,7 +82,7 @@ def test_a_finished_run_has_its_final_metrics(tmp_path: Path):
         **{key: summary["process"][key] for key in ("host", "pid", "began")},
         "seconds_since_heartbeat": None,
     }
-    names = "kind folder status step steps epoch epochs seconds process metrics error"
+    names = "kind folder status step steps epoch epochs seconds process metrics error resume"
     assert list(document) == names.split()
     assert status(tmp_path, "run")[0] == 0
 
@@ -151,7 +151,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_jobs_of_a_sweep_are_counted_and_the_best_is_that_of_exp_best(sweep: Path):
     (document,) = documents(sweep.parent, "sweep")
-    names = "kind folder status jobs metric best seconds process is_search"
+    names = "kind folder status jobs metric best seconds process is_search resume"
     assert list(document) == names.split()
     counts = dict.fromkeys("failed pruned running died interrupted left".split(), 0)
     assert document["jobs"] == {"all": 6, "done": 6, "finished": 4, "diverged": 2, **counts}

@@ -40,7 +40,7 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
     # Lazy: the command line imports the commands.
     from exp.cli.main import train_or_sweep
 
-    done = train_or_sweep(line)
+    done = train_or_sweep(line, returns_if_stopped=True)
     fields = {"line": shell_line(line), "folder": None if done.folder is None else str(done.folder)}
     return TextAnswer({**fields, "exit_code": done.exit_code}, [], done.exit_code)
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.results.formatting import format_metric, printable
-from exp.results.resume_line import describe_resume
-from exp.results.run_folder import is_sweep, resume_command
+from exp.results.resume_line import NO_STORAGE
+from exp.results.run_folder import is_sweep
 from exp.results.run_status import Process, RunStatus, read_run_status
 from exp.results.sweep_status import SweepStatus, read_sweep_status
 
@@ -32,7 +32,7 @@ class Statuses(Answer):
         return 0 if all(one.has_succeeded for one in self.found) else _FAILED
 
     def document(self) -> Mapping[str, Any]:
-        return {"folders": [{"kind": one.kind, **asdict(one)} for one in self.found]}
+        return {"folders": [one.fields() for one in self.found], "exit_code": self.exit_code}
 
     def lines(self) -> Iterator[str]:
         for place, one in enumerate(self.found):
@@ -82,8 +82,8 @@ def _describe_run(run: RunStatus) -> Iterator[str]:
         yield f"{split:<9} {metrics}" + (f"  (step {values['step']:,})" if "step" in values else "")
     if run.error:
         yield f"error     {run.error}"
-    if run.status in ("died", "failed", "interrupted"):
-        yield f"resume    {resume_command(Path(run.folder))}"
+    if run.resume is not None:
+        yield f"resume    {run.resume}"
 
 
 def _format_epoch(epoch: float) -> str:
@@ -103,7 +103,7 @@ def _describe_sweep(sweep: SweepStatus) -> Iterator[str]:
         yield f"best      {jobs}: {sweep.metric} {format_metric(sweep.metric, sweep.best.value)}{choices}"
     yield f"seconds   {sweep.seconds:.4g} in all jobs"
     if sweep.status in ("died", "unfinished"):
-        yield f"resume    {describe_resume(Path(sweep.folder))}"
+        yield f"resume    {sweep.resume or NO_STORAGE}"
 
 
 def _describe_process(process: Process, status: str) -> Iterator[str]:

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,34 @@ def test_a_trained_run_and_a_sweep_are_one_object(place: Path):
     assert (sweep["result"]["kind"], sweep["result"]["jobs"]["finished"]) == ("sweep", 2)
     evaluated = document(place, "evaluate", "run=trained")
     assert evaluated["metrics"] == found["result"]["metrics"]["test"]
+
+
+def stopped(folder: Path, which: int, written: str, *words: str) -> dict[str, Any]:
+    """Stop the command once that file is written, and return its object."""
+    process = forking.begin("exp", "--json", *words, folder=folder)
+    deadline = time.monotonic() + 60
+    while not (folder / written).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(which)
+    out, err = process.communicate()
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[which], err
+    return json.loads(out)
+
+
+def test_a_command_that_is_stopped_prints_its_object(tmp_path: Path):
+    endless = "dataset=xor epochs=100000000 figures=false save_every=1epoch".split()
+    run = stopped(tmp_path, signal.SIGTERM, "run/checkpoints/last.pt", *endless, "hydra.run.dir=run")
+    assert run["exit_code"] == 143
+    assert (run["result"]["status"], run["result"]["folder"]) == ("interrupted", "run")
+    assert run["result"]["resume"] == "python -m exp resume=run"
+    assert run["result"] == json.loads(forking.run("exp", ["status", "run", "--json"], tmp_path).stdout)["folders"][0]
+    words = ["-m", *endless, "seed=1,2", "sweep.workers=0", "hydra.sweep.dir=sweep"]
+    sweep = stopped(tmp_path, signal.SIGINT, "sweep/0/checkpoints/last.pt", *words)
+    assert (sweep["exit_code"], sweep["result"]["kind"], sweep["result"]["folder"]) == (130, "sweep", "sweep")
+    assert sweep["result"]["resume"] == "python -m exp -m sweep.resume=sweep"
+    assert sweep["result"]["jobs"]["interrupted"] == 1
+    status = json.loads(forking.run("exp", ["status", "sweep", "--json"], tmp_path).stdout)
+    assert (sweep["result"], status["exit_code"]) == (status["folders"][0], 1)
 
 
 def test_numbers_that_json_does_not_have_are_strings():

@@ -32,7 +32,7 @@ from exp.cli.command_correction import (
 from exp.cli.os_errors import explain_os_error
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, ExpError, as_yaml
-from exp.training.interrupts import Terminated
+from exp.training.interrupts import describe_stop, exit_code_of, raising_sigterm
 
 # Modules of `exp` with a function of the same name.
 COMMANDS = (
@@ -67,7 +67,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
         given = {**dict(zip(parameters_of(command), positional, strict=False)), **keywords}
         keywords.pop("json", None)
         # What a library or a progress bar prints is not part of the object.
-        with redirect_stdout(sys.stderr) if in_json else nullcontext():
+        with redirect_stdout(sys.stderr) if in_json else nullcontext(), raising_sigterm() if in_json else nullcontext():
             answer = command(*positional, **keywords)
         if answer is not None:
             lines = [as_json(name, answer.document())] if in_json else answer.lines()
@@ -82,8 +82,11 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
         _fail(name, explain_os_error(error, paths, "out" if "out" in given else "run"), in_json)
     except ExpError as error:
         _fail(name, error, in_json)
-    except KeyboardInterrupt as error:
-        sys.exit(143 if isinstance(error, Terminated) else 130)
+    except KeyboardInterrupt as stop:
+        code = exit_code_of(stop)
+        if in_json:
+            print(as_json(name, error_fields(ExpError(describe_stop(stop), "type the same line again"), code)))
+        sys.exit(code)
 
 
 def _fail(name: str, error: ExpError, in_json: bool) -> NoReturn:

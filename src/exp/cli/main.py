@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
 from exp.sweeps.jobs import InvalidJob
 from exp.training.import_gc import end_gc_pause, gc_pause
-from exp.training.interrupts import Terminated
+from exp.training.interrupts import exit_code_of
 
 log = logging.getLogger("exp")
 
@@ -50,37 +51,42 @@ def main() -> None:
             run_command(load(arguments[0]), arguments[1:])
         else:
             with gc_pause():
-                code = train_in_json(arguments, train_or_sweep) if FLAG in arguments else train_or_sweep(arguments)[1]
+                train = partial(train_or_sweep, returns_if_stopped=True)
+                code = train_in_json(arguments, train) if FLAG in arguments else train(arguments).exit_code
             leave(code)
     except CommandError as error:
         sys.exit(f"exp: {error}")
     except KeyboardInterrupt as error:
-        sys.exit(143 if isinstance(error, Terminated) else 130)
+        sys.exit(exit_code_of(error))
     except BrokenPipeError:  # the reader of our output is gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
 
 
 class Completed(NamedTuple):
-    """The folder of the run or sweep, None where nothing was to be trained; 1 as the exit code if a job failed."""
+    """The folder of the run or sweep, None where nothing was to be trained; 1 as the exit code if a job failed.
+
+    The exit code of a run or sweep that was stopped is 130, or 143 by SIGTERM.
+    """
 
     folder: Path | None
     exit_code: int = 0
 
 
-def train_or_sweep(arguments: Sequence[str], quiet: bool = False) -> Completed:
+def train_or_sweep(arguments: Sequence[str], quiet: bool = False, returns_if_stopped: bool = False) -> Completed:
     """Train or sweep as the arguments say; `quiet` prints nothing of a run.
 
     Raises:
         CommandError: The command is wrong, or its run failed.
+        KeyboardInterrupt: It was stopped before it began, or, without `returns_if_stopped`, at any time.
     """
     try:
-        return _train_or_sweep(arguments, quiet_job if quiet else job)
+        return _train_or_sweep(arguments, quiet_job if quiet else job, returns_if_stopped)
     except Detach as detach:
         return Completed(detach.folder, start_detached(arguments, detach.folder))
 
 
-def _train_or_sweep(arguments: Sequence[str], job: TaskFunction) -> Completed:
+def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stopped: bool) -> Completed:
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
     with own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:
@@ -104,6 +110,10 @@ def _train_or_sweep(arguments: Sequence[str], job: TaskFunction) -> Completed:
             error = with_lower_rate(abort.error, line)
             diagnosis = diagnose(error, line) if abort.folder is None else correct(error, line)
             raise CommandError(diagnosis, abort.folder) from None
+        except KeyboardInterrupt as stop:
+            if not returns_if_stopped or (folder := output_folder()) is None:
+                raise
+            return Completed(folder, exit_code_of(stop))
         except BrokenPipeError:  # not an error of the command
             raise
         except Exception as error:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from exp.cli.diagnosis import CommandError
 from exp.results.run_folder import is_run, is_sweep
 from exp.results.run_status import read_run_status
 from exp.results.sweep_status import read_sweep_status
+from exp.training.interrupts import exit_code_of, raising_sigterm
 
 FLAG = "--json"
 
@@ -25,11 +25,13 @@ def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], tup
     """
     words = [word for word in arguments if word != FLAG]
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), raising_sigterm():
             folder, code = train(words)
     except CommandError as error:
         print(as_json("train", _error_fields(error)))
         return 1
+    except KeyboardInterrupt as stop:  # before there is a folder
+        folder, code = None, exit_code_of(stop)
     print(as_json("train", {"result": _describe(folder), "exit_code": code}))
     return code
 
@@ -47,4 +49,4 @@ def _describe(folder: Path | None) -> dict[str, Any] | None:
     if folder is None or not (is_run(folder) or is_sweep(folder)):
         return None
     status = read_sweep_status(folder) if is_sweep(folder) else read_run_status(folder)
-    return {"kind": status.kind, **asdict(status)}
+    return status.fields()

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary
 from exp.results.heartbeat import seconds_since_beat
-from exp.results.run_folder import SUMMARY, check_is_run, read_config
+from exp.results.run_folder import SUMMARY, check_is_run, read_config, resume_command
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,15 @@ class RunStatus:
     @property
     def has_succeeded(self) -> bool:
         return self.status in ("finished", "pruned")
+
+    @property
+    def resume(self) -> str | None:
+        """The line that continues the run, if it did not reach its end."""
+        return resume_command(Path(self.folder)) if self.status in ("died", "failed", "interrupted") else None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what programs read of it."""
+        return {"kind": self.kind, **asdict(self), "resume": self.resume}
 
 
 def read_run_status(folder: Path) -> RunStatus:

@@ -1,7 +1,7 @@
 """How far a sweep is, from its files, while it runs or after it. Imports no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from exp.results.best_job import check_is_sweep
 from exp.results.choice_means import average_choices
 from exp.results.heartbeat import is_alive
 from exp.results.repeats import find_varied_columns
-from exp.results.resume_line import has_all_trials, is_search
+from exp.results.resume_line import has_all_trials, has_storage, is_search, resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, read_sweep_metric
 from exp.results.run_status import Process
 from exp.results.sweep_csv import Row
@@ -65,6 +65,17 @@ class SweepStatus:
         if self.status != "finished":
             return False
         return self.jobs["finished"] > 0 if self.is_search else not self.jobs["failed"] and not self.jobs["diverged"]
+
+    @property
+    def resume(self) -> str | None:
+        """The line that runs the jobs that are left, if there are some and it is possible."""
+        folder = Path(self.folder)
+        can_resume = self.status in ("died", "unfinished") and not (self.is_search and not has_storage(folder))
+        return resume_sweep_command(folder) if can_resume else None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what programs read of it."""
+        return {"kind": self.kind, **asdict(self), "resume": self.resume}
 
 
 def read_sweep_status(folder: Path) -> SweepStatus:

@@ -13,6 +13,31 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM. A plain KeyboardInterrupt is Ctrl-C."""
 
 
+def exit_code_of(stop: KeyboardInterrupt) -> int:
+    """Return the exit code of a process that was stopped: 143 by SIGTERM, 130 by Ctrl-C."""
+    return 143 if isinstance(stop, Terminated) else 130
+
+
+def describe_stop(stop: KeyboardInterrupt) -> str:
+    """Return by what a process was stopped."""
+    return f"stopped by {'SIGTERM' if isinstance(stop, Terminated) else 'Ctrl-C'}"
+
+
+@contextmanager
+def raising_sigterm() -> Generator[None]:
+    """Raise Terminated at a SIGTERM inside the context, which would end the process at once, without its last word."""
+
+    def stop(which: int, frame: FrameType | None) -> None:
+        del which, frame
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @contextmanager
 def graceful_stop() -> Generator[Callable[[], bool]]:
     """Yield a function that returns whether a stop was requested.

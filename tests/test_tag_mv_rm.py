@@ -32,7 +32,7 @@ def exp_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with name= and notes=, and a sweep with a name."""
     folder = tmp_path_factory.mktemp("made")
-    words = ["name=base", "notes=why it was made", "hydra.run.dir=run"]
+    words = ["name=base", "notes=why it was made, and how", "hydra.run.dir=run"]
     assert exp_in(folder, *BASE, *words).returncode == 0
     line = ["-m", *BASE, "optimizer.lr=0.01,0.02", "name=rates", "hydra.sweep.dir=sweep", "sweep.workers=0"]
     assert exp_in(folder, *line).returncode == 0
@@ -58,7 +58,7 @@ def set_running(folder: Path) -> None:
 
 
 def test_name_and_notes_are_in_the_summary_and_change_nothing_else(place: Path, xor_run: Path):
-    assert summary(place / "run")["about"] == {"name": "base", "notes": "why it was made", "tags": []}
+    assert summary(place / "run")["about"] == {"name": "base", "notes": "why it was made, and how", "tags": []}
     assert summary(xor_run)["about"] == {"name": None, "notes": None, "tags": []}
     assert list(find_differences(place / "run", xor_run)) == []  # neither in the config nor in a bit
     keys = [hash_config({**read_config(folder)}) for folder in (place / "run", xor_run)]
@@ -66,7 +66,7 @@ def test_name_and_notes_are_in_the_summary_and_change_nothing_else(place: Path, 
     assert exp_in(place, "best", "sweep").stdout.splitlines()[1].count("name=") == 0
     resumed = exp_in(place, "resume=run", "epochs=3", "name=longer")
     assert resumed.returncode == 0, resumed.stderr
-    assert summary(place / "run")["about"] == {"name": "longer", "notes": "why it was made", "tags": []}
+    assert summary(place / "run")["about"] == {"name": "longer", "notes": "why it was made, and how", "tags": []}
     assert (read_listed(place / "run").name, read_listed(place / "sweep").name) == ("longer", "rates")
 
 

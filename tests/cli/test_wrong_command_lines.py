@@ -320,12 +320,8 @@ MISTAKES = [
     ("-m seed=1,2 sweep.workers=all", "sweep.workers must be an integer >= 0", "sweep.workers=1"),
     ("engine=repla", "engine must be one of auto, eager, replay, compiled", "engine=replay"),
     ("optimizer.lr=1e99999", "optimizer.lr must be a number > 0", "optimizer.lr=0.02"),
-    (
-        "-m seed=1,2 name=a,b",
-        "name changes no number, so jobs with these values would be the same job",
-        """python -m exp -m seed=1,2 'name="a,b"'""",
-    ),
     ("-m figures=true,false", "figures changes no number", "python -m exp -m figures=true"),
+    ("figures=true,false", "figures takes one value", "figures=true"),
     ("preflight=maybe", "preflight must be one of on, off, got maybe", "preflight=on"),
     ("'model.hidden=[10,20'", "[ without ]", "'model.hidden=[10,20]'"),
     ("'dataset=[cancer]'", "dataset is one of its options, not a list", "python -m exp dataset=cancer"),

@@ -2,11 +2,12 @@
 
 import shlex
 
+import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exp.config.overrides import option_names, quote_names, quote_text, reads_as, shell_line, text_override
+from exp.config.overrides import as_text, option_names, quote_names, quote_text, reads_as, shell_line, text_override
 
 _NAMES = st.text(st.sampled_from([*"ab1 ;{}'\"(),$\\=[]:.#\t-~*@!&|<>?", "ü"]), max_size=8)
 
@@ -50,3 +51,21 @@ def test_a_group_is_called_after_its_typed_target():
     typed = ["dataset._target_=mine.Rows", "++model._target_='mine.net.Net'", "seed=1", "hydra.x._target_=a.B"]
     assert option_names(choices, typed) == {"dataset": "Rows", "model": "Net", "loss": "auto"}
     assert option_names(choices, ["model.hidden=[5]"]) == choices
+
+
+@pytest.mark.parametrize("text", ["baseline, lr from Smith", "a,b", "choice(a,b)", "it's (not) final; x=1", "50 %"])
+def test_words_of_keys_that_are_text_are_one_value(text: str):
+    assert reads_as(as_text(f"notes={text}").partition("=")[2]) == text
+    assert reads_as(as_text(f"name={text}").partition("=")[2]) == text
+    assert as_text(f"optimizer.lr={text}") == f"optimizer.lr={text}"
+
+
+@pytest.mark.parametrize("mark", [",", ";", "."])
+def test_a_bare_mark_is_one_value(mark: str):
+    assert reads_as(as_text(f"dataset.decimal={mark}").partition("=")[2]) == mark
+    assert reads_as(as_text(f"dataset.separator={mark}").partition("=")[2]) == mark
+
+
+@pytest.mark.parametrize("word", ['notes="a, b"', "name=null", "notes=", "notes=plain", "dataset.separator=.,x"])
+def test_what_hydra_reads_stays_as_it_is(word: str):
+    assert as_text(word) == word

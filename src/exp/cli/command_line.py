@@ -16,7 +16,7 @@ from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
-from exp.config.overrides import reads_as, shell_line
+from exp.config.overrides import as_text, reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, nearest
@@ -42,7 +42,7 @@ class CommandLine:
         check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
-        typed = cast("list[str]", parsed.overrides)
+        typed = [as_text(word) for word in cast("list[str]", parsed.overrides)]
         if parsed.config_path:
             words = ["--config-dir" if word in ("--config-path", "-cp") else word for word in arguments]
             raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))

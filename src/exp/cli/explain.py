@@ -11,7 +11,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from exp.cli.command_line import CommandLine
 from exp.cli.intent import command_key, file_overrides, missing_target
-from exp.cli.mode import differ_in_fold_only
+from exp.cli.mode import NOT_VARIED, differ_in_fold_only
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
 from exp.cli.plugin_keys import explain_plugin_key, search_setting
@@ -193,6 +193,9 @@ def _needs_sweep(typed: str, line: CommandLine) -> ConfigError:
     if key in ("device", "device.name"):
         one = f"{key}={values.partition(',')[0]}; in a sweep (-m), hydra/launcher=ray runs one job on each GPU"
         return ConfigError(f"{typed}: a run uses one device", one, key=key)
+    if key in NOT_VARIED:
+        one = f"{key}={values.partition(',')[0]}"
+        return ConfigError(f"{typed}: {key} takes one value", one, key=key, override=one)
     return ConfigError(f"{typed}: several values need a sweep (-m)", shell_line(["-m", *line.words]), key=key)
 
 

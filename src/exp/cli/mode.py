@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from exp.config.compose import override_key
-from exp.config.overrides import reads_as, shell_line, text_override
+from exp.config.overrides import reads_as, shell_line
 from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
 
@@ -14,8 +14,7 @@ _OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/l
 _SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
 
 # Keys that do not change the numbers of a run. Of jobs that differ in them alone, only one would run.
-_TEXTS = ("name", "notes")
-_NOT_VARIED = (*_TEXTS, "figures", "watch")
+NOT_VARIED = ("figures", "watch")
 
 # These have answers of their own.
 _ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
@@ -36,8 +35,8 @@ def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -
         if multirun and word.startswith("hydra.run.dir="):
             line = shell_line([*flags, *_rename(overrides, "hydra.run.dir", "hydra.sweep.dir")])
             raise ConfigError(f"{word}: the folder of a sweep is hydra.sweep.dir", line)
-        if multirun and key in _NOT_VARIED and _has_values(word) and reads_as(value := word.partition("=")[2]) is None:
-            one = text_override(key, value) if key in _TEXTS else f"{key}={value.partition(',')[0]}"
+        if multirun and key in NOT_VARIED and _has_values(word) and reads_as(value := word.partition("=")[2]) is None:
+            one = f"{key}={value.partition(',')[0]}"
             line = shell_line([*flags, *(one if other == word else other for other in overrides)])
             raise ConfigError(f"{word}: {key} changes no number, so jobs with these values would be the same job", line)
         if multirun or not _OF_SWEEPS.match(key) or key in _ANSWERED:

@@ -14,10 +14,23 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.python_names import find_names, python_call
 
+# Keys whose values are any words, never several values, and keys whose value may be a comma or a semicolon.
+TEXTS = ("name", "notes")
+_MARKS = ("dataset.decimal", "dataset.separator")
+
 
 def text_override(key: str, text: str) -> str:
     """Return the override that sets `key` to `text`, in quotes if Hydra needs them."""
     return f"{key}={quote_text(text)}"
+
+
+def as_text(word: str) -> str:
+    """Return an override of a key that any words, or any mark, are a value of, in quotes if Hydra needs them."""
+    key, _, value = word.partition("=")
+    is_text = key in TEXTS or (key in _MARKS and len(value.strip()) == 1)
+    if not is_text or not value.strip() or value[0] in "'\"" or value.lower() == "null" or "${" in value:
+        return word
+    return word if reads_as(value) is not None else text_override(key, value)
 
 
 def option_names(choices: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:

@@ -8,13 +8,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from exp.config.overrides import quote_text, quote_with_interpolations, reads_as
+from exp.config.overrides import TEXTS, quote_text, quote_with_interpolations, reads_as
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _NUMBERS = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
-
-# Keys whose values are any words, never several values.
-_TEXTS = ("name", "notes")
 
 
 def override_of_node(key: str, node: Node) -> str:
@@ -22,7 +19,7 @@ def override_of_node(key: str, node: Node) -> str:
 
     A plain value with commas, or a call such as range(0,5), has several values, as on the command line.
     """
-    if isinstance(node, ScalarNode) and node.style is None and key not in _TEXTS and _is_sweep(str(node.value)):
+    if isinstance(node, ScalarNode) and node.style is None and key not in TEXTS and _is_sweep(str(node.value)):
         return f"{key}={node.value}"
     value = read_node(node)
     if isinstance(value, bool | int | float) and isinstance(node, ScalarNode) and str(node.value) not in _NUMBERS:

@@ -85,6 +85,7 @@ class Result:
 
     @property
     def model(self) -> nn.Module:
+        """The trained module, in evaluation mode. It takes features that are already scaled, and returns outputs."""
         return self.trained.model
 
     @overload

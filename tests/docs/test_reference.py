@@ -39,6 +39,9 @@ def test_the_reference_has_every_public_name():
         name = f"exp.{one.__name__}" if one in classes else f"{one.__module__}.{one.__name__}"
         assert sorted(shown[name]) == sorted(public_members(one)), name
     assert set(shown[f"{TrainedModel.__module__}.TrainedModel"]) <= set(public_members(TrainedModel))
+    for name, members in shown.items():
+        one = TrainedModel if name.endswith(".TrainedModel") else getattr(exp, name.removeprefix("exp."), None)
+        assert [member for member in members if one and not inspect.getdoc(getattr(one, member))] == [], name
     raised = {name for name, one in vars(errors).items() if inspect.isclass(one) and issubclass(one, errors.ExpError)}
     assert {f"exp.errors.{name}" for name in raised} <= set(shown)
 

@@ -50,7 +50,7 @@ class TableOutputs(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the parameters of a checkpoint, and the preprocessing and objective it was trained with."""
+    """A model on the CPU with the parameters of a checkpoint, and the preprocessing and objective of its training."""
 
     folder: Path
     config: Config
@@ -64,7 +64,7 @@ class TrainedModel:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The model, followed by its calibration if it has one."""
+        """The model, followed by its calibration if it has one: scaled features [N, ...] to outputs [N, K]."""
         return nn.Sequential(self.model, *self._calibrate).eval()
 
     @cached_property
@@ -106,14 +106,14 @@ class TrainedModel:
         return None if weight is None else str(weight)
 
     def outputs(self, rows: Floats) -> Tensor:
-        """Return the model's outputs [N, K] for rows [N, C] with a number for each column of the preprocessing."""
+        """Return the outputs [N, K], such as logits, for rows [N, C] of `preprocessing.columns`, not yet scaled."""
         step = rows_per_pass(self.model)
         starts = range(0, max(1, len(rows)), step)
         with torch.no_grad():
             return torch.cat([self.network(self.preprocessing.to_tensor(rows[i : i + step])) for i in starts])
 
     def predict(self, rows: Floats) -> Columns:
-        """Return a column [N] for each name: `prediction`, and for classes `probability CLASS`."""
+        """Return a column [N] for each name, for rows [N, C]: `prediction`, and for classes `probability CLASS`."""
         return self.columns_of(self.outputs(rows))
 
     def columns_of(self, outputs: Tensor) -> Columns:
@@ -190,7 +190,7 @@ class TrainedModel:
         return splits[name]
 
     def evaluate(self, split: str) -> MetricSums:
-        """Return the metrics of the run's train, val or test split."""
+        """Return the metrics of train, val or test. ConfigError: no such split; DataError: its rows differ now."""
         part = self.split(split)
         if self.calibration is None:
             return self.experiment.learner.evaluate(part)  # on the device of the run, with its bits

@@ -188,7 +188,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Logged:
-    """Values by name, at the step of an evaluation, that a sink of the user's own computed."""
+    """A sink of the user's own computed values.
+
+    Attributes:
+        at: The step of the evaluation that they belong to.
+        values: The values by name.
+    """
 
     at: Position
     values: dict[str, float]
@@ -231,10 +236,7 @@ class Sink(Protocol):
     """Writes what happens in a run to one place, such as a file. It must change nothing of the run."""
 
     def handle(self, event: Event) -> None:
-        """Process an event, or ignore it.
-
-        Args:
-            event: What happened; its class says what.
+        """Process an event, whose class says what happened, or ignore it.
 
         Raises:
             Exception: Any error ends the run as failed.
@@ -242,9 +244,5 @@ class Sink(Protocol):
         ...
 
     def close(self, ending: Ending) -> None:
-        """Write everything to disk. Called exactly once, however the run ended, even before the first event.
-
-        Args:
-            ending: How the run ended.
-        """
+        """Write everything to disk. Called exactly once, however the run ended, even before the first event."""
         ...

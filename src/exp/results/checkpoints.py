@@ -13,16 +13,19 @@ from exp.engine.tensor_state import copy_tensors
 from exp.errors import CheckpointError
 from exp.results import summary
 from exp.results.atomic import replacement
+from exp.results.metrics_csv import read_rows
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
     INITIAL_PARAMETERS,
     LAST_CHECKPOINT,
+    METRICS,
     OVERRIDES,
     PREVIOUS_CHECKPOINT,
     resume_command,
 )
 from exp.results.which_checkpoint import is_checkpoint_file
 from exp.training.events import Ending, Event, Snapshot, State
+from exp.training.state import TrainingState
 
 FORMAT = 4
 
@@ -73,9 +76,15 @@ def read(path: Path) -> State:
 
 
 def read_one(run: Path, which: str) -> State:
-    """Return the state of the checkpoint `which`: best, last or a .pt file. CheckpointError as in `read`."""
+    """Return the state of the checkpoint `which`: best, last or a .pt file of the run.
+
+    Raises:
+        CheckpointError: There is none, it is damaged, or it is another run's.
+    """
     if is_checkpoint_file(which):
-        return read(Path(which))
+        state = read(Path(which))
+        _check_is_of_run(run, which, state)
+        return state
     path, other = (run / name for name in (BEST_CHECKPOINT, LAST_CHECKPOINT)[:: 1 if which == "best" else -1])
     try:
         if path.exists():
@@ -84,6 +93,24 @@ def read_one(run: Path, which: str) -> State:
     except CheckpointError as error:
         problem = error.problem
     raise CheckpointError(problem, f"checkpoint={other.stem}" if _is_readable(other) else _fix_without(run))
+
+
+def _check_is_of_run(run: Path, file: str, state: State) -> None:
+    """Raise CheckpointError unless metrics.csv has the best validation metric of the state, to the bit.
+
+    Shapes and rows do not tell a run from one with another learning rate.
+    """
+    fix = "checkpoint=last, or a .pt file of the run"
+    if "progress" not in state:
+        raise CheckpointError(f"checkpoint={file}: it has parameters only, not what they belong to", fix)
+    progress = TrainingState.from_dict(state["progress"])
+    if progress.best_value is None or not (run / METRICS).exists():
+        return
+    best, step = repr(progress.best_value), progress.best_step  # as texts, because NaN differs from itself
+    rows = (row for row in read_rows(run) if row.split == "val" and row.step == step)
+    if not any(best in map(repr, row.metrics.values()) for row in rows):
+        what = f"metrics.csv has no validation metric {best} at step {step}"
+        raise CheckpointError(f"checkpoint={file}: it is not of the run {run}: {what}", fix)
 
 
 def _is_readable(path: Path) -> bool:

@@ -69,6 +69,7 @@ def export(
         notes = [*notes, *more]
     runs = [str(job) for job in jobs]
     fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes, **compared}
+    fields["files"] = sorted(str(path) for path in _written(Path(out)))
     return TextAnswer(fields, [*notes, f"{format}, {models.parameters}: {out}"])
 
 
@@ -84,6 +85,14 @@ def _check_arguments(format: str, out: str, ensemble: bool) -> None:
         does = "script trains" if format == "script" else "card describes"
         fix = f"format=pt2, or format={format} without ensemble=true"
         raise ConfigError(f"format={format} ensemble=true: a {does} one run", fix)
+
+
+def _written(out: Path) -> list[Path]:
+    """Return the files that were written: a folder's, or a file and those beside it that it reads."""
+    if out.is_dir():
+        return [path for path in out.rglob("*") if path.is_file()]
+    names = [out.with_suffix(".npz"), out.with_suffix(".pt")] if out.suffix == ".py" else [Path(f"{out}.data")]
+    return [out, *(path for path in names if path.exists())]
 
 
 def _write_model(models: "TrainedModel | TrainedEnsemble", format: str, out: str) -> tuple[list[str], dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.overrides import shell_line, text_override
-from exp.errors import ConfigError
+from exp.errors import ConfigError, display_path
 from exp.results.best_job import find_best
 from exp.results.refit_line import describe_split, refit_overrides
 from exp.results.summary import find_results_to_keep
@@ -39,10 +39,11 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
         print(f"note: {note}", flush=True)
     # Lazy: the command line imports the commands.
     from exp.cli.main import train_or_sweep
+    from exp.cli.training_fields import describe_training
 
     done = train_or_sweep(line, returns_if_stopped=True)
-    fields = {"line": shell_line(line), "folder": None if done.folder is None else str(done.folder)}
-    return TextAnswer({**fields, "exit_code": done.exit_code}, [], done.exit_code)
+    fields = {"line": shell_line(line), "folder": None if done.folder is None else str(display_path(done.folder))}
+    return TextAnswer({**fields, **describe_training(done.folder), "exit_code": done.exit_code}, [], done.exit_code)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import pytest
 from exp.cli.answer import as_json
 from exp.cli.command_correction import parameters_of
 from exp.cli.commands import COMMANDS, help_of, load
+from exp.results import metrics_csv
 
 DOCS = Path(__file__).parents[2] / "docs/pages"
 PAGE = (DOCS / "how-to/json.md").read_text(encoding="utf-8")
 BASE = ["dataset=iris", "epochs=2", "figures=false"]
 
 # Objects whose keys are data: names of splits, metrics, groups and keys.
-DATA = ("choices", "values", "metrics", "final", "before", "after", "files")
+DATA = ("choices", "values", "metrics", "final", "before", "after", "files", "config")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def described(command: str) -> set[str]:
     section = PAGE.partition(f"\n### {command}\n")[2].partition("\n### ")[0]
     assert section, command
     shared = PAGE.partition("\n## Errors")[2].partition("\n## Fields")[0] if command == "train" else ""
-    more = PAGE.partition("\n### status\n")[2].partition("\n### ")[0] if command in ("train", "ls") else ""
+    more = PAGE.partition("\n### status\n")[2].partition("\n### ")[0] if command in ("train", "ls", "refit") else ""
     text = re.sub(r"^```.*?^```", "", f"{section}\n{shared}\n{more}", flags=re.DOTALL | re.MULTILINE)
     return set(re.findall(r"`([^`]+)`", text)) | {"format", "command"}
 
@@ -69,6 +71,9 @@ def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path
         ("ls", ["ls"], 0),
         ("status", ["status", "run", "sweep"], 0),
         ("best", ["best", "sweep"], 0),
+        ("train", ["-m", *BASE, "seed=1,2", "hydra.sweep.dir=seeds", "sweep.workers=0"], 0),
+        ("train", ["-m", *BASE, "seed=1,2", "sweep.dry_run=true"], 0),
+        ("train", ["--cfg", "job", *BASE], 0),
         ("evaluate", ["evaluate", "run=run"], 0),
         ("diff", ["diff", "run", "other"], 1),
         ("importance", ["importance", "run=run", "repeats=2"], 0),
@@ -117,6 +122,44 @@ def test_a_trained_run_and_a_sweep_are_one_object(place: Path):
     assert (sweep["result"]["kind"], sweep["result"]["jobs"]["finished"]) == ("sweep", 2)
     evaluated = document(place, "evaluate", "run=trained")
     assert evaluated["metrics"] == found["result"]["metrics"]["test"]
+
+
+def test_what_people_read_of_a_training_is_in_its_object(place: Path, tmp_path: Path):
+    shutil.copytree(place / "sweep", tmp_path / "sweep")
+    run = document(
+        *(tmp_path, "dataset=iris", "optimizer.lr=5", "epochs=30", "figures=false", "early_stopping.patience=1"),
+        "hydra.run.dir=run",
+    )
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (run["notes"], run["baseline"]) == (summary.get("notes", []), summary["baseline"])
+    assert run["baseline"]["metrics"]["accuracy"] < 0.5
+    assert run["stopped_early"] is (run["result"]["step"] < run["result"]["steps"])
+    rows = [row for row in metrics_csv.read_rows(tmp_path / "run") if row.split == "val"]
+    lowest = min(rows, key=lambda row: row.metrics["loss"])
+    assert run["best"] == {"metric": "loss/val", "step": lowest.step, "value": lowest.metrics["loss"]}
+    line = ["-m", *BASE, "seed=1,2,3", "hydra.sweep.dir=seeds", "sweep.workers=0"]
+    sweep = document(tmp_path, *line)
+    summaries = [json.loads((tmp_path / job["folder"] / "summary.json").read_text()) for job in sweep["jobs"]]
+    losses = [summary["final"]["val"]["loss"] for summary in summaries]
+    (mean,) = sweep["means"]
+    assert (mean["n"], mean["lost"], mean["choices"]) == (3, 0, {})
+    found = mean["metrics"]["loss/val"]
+    assert found["mean"] == pytest.approx(statistics.fmean(losses))
+    assert found["std"] == pytest.approx(statistics.stdev(losses))
+    assert found["low"] < found["mean"] < found["high"]
+    planned = document(tmp_path, "-m", "dataset=iris", "seed=4,5", "sweep.dry_run=true")
+    assert planned["planned"] == [{"job": n, "overrides": ["dataset=iris", f"seed={n + 4}"]} for n in (0, 1)]
+    config = document(tmp_path, "--cfg", "job", "dataset=iris", "seed=4")
+    assert (config["config"]["seed"], config["config"]["epochs"]) == (4, 20)
+    assert document(tmp_path, "--version")["text"].startswith("exp ")
+
+
+@pytest.mark.slow
+def test_a_refit_is_described_as_a_training(place: Path, tmp_path: Path):
+    shutil.copytree(place / "sweep", tmp_path / "sweep")
+    refit = document(tmp_path, "refit", "sweep", "out=new")
+    assert (refit["folder"], refit["result"]["folder"], refit["result"]["status"]) == ("new", "new", "finished")
+    assert names(refit) - described("refit") - described("train") == set()
 
 
 def stopped(folder: Path, which: int, written: str, *words: str) -> dict[str, Any]:

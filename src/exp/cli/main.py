@@ -35,7 +35,7 @@ from exp.results import summary, sweep_csv
 from exp.sweeps.executors.executor import leave
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
-from exp.sweeps.jobs import InvalidJob
+from exp.sweeps.jobs import InvalidJob, Planned
 from exp.training.import_gc import end_gc_pause, gc_pause
 from exp.training.interrupts import exit_code_of
 
@@ -71,6 +71,7 @@ class Completed(NamedTuple):
 
     folder: Path | None
     exit_code: int = 0
+    planned: Sequence[Sequence[str]] | None = None  # the overrides of each job, if they were only listed
 
 
 def train_or_sweep(arguments: Sequence[str], quiet: bool = False, returns_if_stopped: bool = False) -> Completed:
@@ -133,6 +134,8 @@ def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
         with restored_unless_begun(line.resumed):
             run_application(job, line.namespace())
     except SystemExit as stop:  # of a sweep with failed jobs, or where Hydra or exp only shows something
+        if isinstance(stop, Planned):
+            return Completed(output_folder(), 0, stop.jobs)
         return Completed(output_folder(), stop.code if isinstance(stop.code, int) else int(stop.code is not None))
     return Completed(output_folder())
 

@@ -3,36 +3,50 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import yaml
 
 from exp.cli.answer import as_json, error_fields
 from exp.cli.diagnosis import CommandError
-from exp.results.run_folder import is_run, is_sweep
-from exp.results.run_status import read_run_status
-from exp.results.sweep_status import read_sweep_status
+from exp.cli.training_fields import describe_training
 from exp.training.interrupts import exit_code_of, raising_sigterm
 
 FLAG = "--json"
 
+Trained: TypeAlias = tuple[Path | None, int, Sequence[Sequence[str]] | None]
 
-def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], tuple[Path | None, int]]) -> int:
+# Flags with which the command prints something and trains nothing.
+_SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
+
+
+def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Trained]) -> int:
     """Train or sweep by `train`, print the object, and return the exit code.
 
     Args:
-        train: Takes the arguments without --json; returns the folder, None where nothing is to be trained, and the
-            exit code.
+        train: Takes the arguments without --json; returns the folder, None where nothing is to be trained, the exit
+            code, and the overrides of each job if they were only listed.
     """
     words = [word for word in arguments if word != FLAG]
+    shown = StringIO() if _SHOWING & {word.partition("=")[0] for word in words} else None
+    planned: Sequence[Sequence[str]] | None = None
     try:
-        with redirect_stdout(sys.stderr), raising_sigterm():
-            folder, code = train(words)
+        with redirect_stdout(shown or sys.stderr), raising_sigterm():
+            folder, code, planned = train(words)
     except CommandError as error:
         print(as_json("train", _error_fields(error)))
         return 1
     except KeyboardInterrupt as stop:  # before there is a folder
         folder, code = None, exit_code_of(stop)
-    print(as_json("train", {"result": _describe(folder), "exit_code": code}))
+    fields = describe_training(None if planned is not None else folder)
+    if planned is not None:
+        fields["planned"] = [{"job": number, "overrides": job} for number, job in enumerate(planned)]
+    if shown is not None:
+        text = shown.getvalue()
+        fields |= {"text": text, "config": _read_yaml(text) if {"-c", "--cfg"} & set(words) else None}
+    print(as_json("train", {**fields, "exit_code": code}))
     return code
 
 
@@ -44,9 +58,8 @@ def _error_fields(error: CommandError) -> dict[str, Any]:
     return {**error_fields(error), "errors": others, "corrected": line, "folder": folder}
 
 
-def _describe(folder: Path | None) -> dict[str, Any] | None:
-    """Return the run or sweep as `exp status --json` does."""
-    if folder is None or not (is_run(folder) or is_sweep(folder)):
+def _read_yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
         return None
-    status = read_sweep_status(folder) if is_sweep(folder) else read_run_status(folder)
-    return status.fields()

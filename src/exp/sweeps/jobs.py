@@ -37,6 +37,14 @@ class InvalidJob(Exception):  # noqa: N818  # carries an error
         self.reason = reason
 
 
+class Planned(SystemExit):
+    """Ends a command that only lists the jobs of a sweep; `jobs` has the overrides of each."""
+
+    def __init__(self, jobs: Sequence[Sequence[str]]) -> None:
+        super().__init__(0)
+        self.jobs = jobs
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a sweep. `overrides` make the same run on its own; `flat` is its config with dotted keys."""

@@ -1,7 +1,6 @@
 """Sweep: run the jobs that a source gives, and print how to resume."""
 
 import shlex
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -18,7 +17,7 @@ from exp.sweeps.check_data import check_data
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
-from exp.sweeps.jobs import Job, JobComposer, compose_jobs
+from exp.sweeps.jobs import Job, JobComposer, Planned, compose_jobs
 from exp.sweeps.plugins import is_search
 from exp.sweeps.same_data import describe_changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
@@ -76,7 +75,7 @@ class Sweep:
 
         Raises:
             ConfigError: An override, or a setting of the sweep, is invalid.
-            SystemExit: sweep.dry_run=true has listed the jobs.
+            Planned: sweep.dry_run=true has listed the jobs.
         """
         check_data(compose_jobs(self._source.examples, 0, self._composer), self._executor)
         self._add(self._source.take())
@@ -130,7 +129,7 @@ class Sweep:
         names = folder_names(jobs, self._config, self._composer)
         if self._config.sweep.dry_run:
             print("\n".join(f"{job.number:>4}  {shlex.join(job.overrides)}" for job in jobs))
-            sys.exit(0)
+            raise Planned([job.overrides for job in jobs])
         self._check_rows(jobs, is_moved)
         if not self._is_search:  # whose examples were checked
             check_data((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)

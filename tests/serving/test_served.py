@@ -7,12 +7,14 @@ import random
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import forking
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,8 +28,10 @@ from exp.export import export
 from exp.predict import predict
 from exp.results.trained_model import TrainedModel, load_trained
 from exp.serving.check import TOLERANCE, largest_difference, predict_without_exp
-from exp.serving.folder import COMPANION
+from exp.serving.folder import COMPANION, STATE
 from exp.serving.rows import cells_of
+from exp.serving.served_model import ServedModel
+from exp.serving.state import _date_ways, _number_way, make_state
 
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "src/exp/serving" / COMPANION).read_text(encoding="utf-8")
@@ -98,32 +102,42 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(place: Path) -> Any:
-    """The names that the companion has, in this process."""
-    answer = export(str(place / "run"), "pt2", str(place / "served"), **{"dataset.path": str(place / "t.csv")})
-    assert "compared with exp predict on 200 rows, in a process without exp: " in "\n".join(answer.lines())
-    return runpy.run_path(str(place / "served" / COMPANION))
-
-
-@pytest.fixture(scope="module")
 def trained(place: Path) -> TrainedModel:
     return load_trained(place / "run")
 
 
+@pytest.fixture(scope="module")
+def served(place: Path, trained: TrainedModel) -> Any:
+    """The names that the companion has, with the graph as a module that torch has not exported: that takes 20 s."""
+    folder = place / "not_exported"
+    folder.mkdir()
+    (folder / STATE).write_text(json.dumps(make_state([trained], "model.pt2", {})), encoding="utf-8")
+    (folder / COMPANION).write_text(SOURCE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.export, "load", lambda _: SimpleNamespace(module=lambda: ServedModel([trained])))
+        return runpy.run_path(str(folder / COMPANION))
+
+
 @pytest.mark.slow
-def test_onnx_predicts_the_same_in_batches_of_any_size(place: Path, served: Any):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    export(str(place / "run"), "onnx", str(place / "onnx"), **{"dataset.path": str(place / "t.csv")})
-    other = runpy.run_path(str(place / "onnx" / COMPANION))
+@pytest.mark.parametrize("format", ["onnx", "pt2"])
+def test_an_exported_graph_predicts_the_same_in_batches_of_any_size(place: Path, served: Any, format: str):
+    if format == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    answer = export(str(place / "run"), format, str(place / format), **{"dataset.path": str(place / "t.csv")})
+    assert "compared with exp predict on 200 rows, in a process without exp: " in "\n".join(answer.lines())
+    exported = runpy.run_path(str(place / format / COMPANION))
     rows = rows_of(50, seed=3)
     for count in (0, 1, 2, 50):
-        of_pt2, of_onnx = (one["predict"](rows[:count]) for one in (served, other))
-        assert [row["prediction"] for row in of_pt2] == [row["prediction"] for row in of_onnx]
-        shares = [[row["probability cat"] for row in of] for of in (of_pt2, of_onnx)]
+        expected, found = (one["predict"](rows[:count]) for one in (served, exported))
+        assert [row["prediction"] for row in expected] == [row["prediction"] for row in found]
+        shares = [[row["probability cat"] for row in of] for of in (expected, found)]
         assert np.allclose(*shares, rtol=0, atol=TOLERANCE)
-    versions = json.loads((place / "onnx/model.json").read_text())["versions"]
-    assert {"exp", "python", "torch", "onnx", "opset"} == set(versions)
+    state = json.loads((place / format / STATE).read_text(encoding="utf-8"))
+    assert {"exp", "python", "torch", *["onnx", "opset"] * (format == "onnx")} == set(state["versions"])
+    (place / format / STATE).write_text(json.dumps({**state, "columns": []}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"predict\.py fails"):
+        predict_without_exp(place / format, rows[:2])
 
 
 def test_the_companion_is_one_file_of_less_than_100_lines_that_imports_nothing_of_exp():
@@ -209,8 +223,6 @@ def test_a_date_of_every_format_is_read(form: str, served: Any):
         "May 24",
     ]
     examples += ["2024Q3", "q1 1999", "Feb 30, 2024", *words["yyyy-mm-dd"], *words["time"]]
-    from exp.serving.state import _date_ways
-
     column = {"kind": "date", "ways": _date_ways(form)}
     for word in (*examples, *map(str.upper, examples)):
         cells = pd.Series(["x", word])
@@ -277,8 +289,6 @@ PARTS += [
     st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join), max_size=4),
 )
 def test_numbers_in_any_notation_are_read(served: Any, notation: Notation, words: list[str]):
-    from exp.serving.state import _number_way
-
     plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
     column = {"kind": "number", "ways": [_number_way(notation), _number_way(plain)]}
     words = [word.strip() for word in words]
@@ -287,13 +297,8 @@ def test_numbers_in_any_notation_are_read(served: Any, notation: Notation, words
     np.testing.assert_array_equal(found, [np.nan if abs(value) > 1e100 else value for value in expected])
 
 
-def test_a_folder_that_predicts_something_else_is_refused(place: Path, served: Any, trained: TrainedModel):
-    """The comparison before the end of an export finds wrong classes, thresholds and readings of cells."""
-    state = json.loads((place / "served/model.json").read_text(encoding="utf-8"))
-    other = place / "other"
-    other.mkdir()
-    for name in (COMPANION, state["model"]):
-        (other / name).write_bytes((place / "served" / name).read_bytes())
+def test_predictions_of_something_else_are_refused(place: Path, served: Any, trained: TrainedModel):
+    """The comparison before the end of an export finds wrong classes and probabilities."""
     frame = trained.read(str(place / "t.csv")).frame.iloc[:50]
     rows = cells_of(frame, [column.name for column in trained.preprocessing.columns])
     right = served["predict"](rows)
@@ -303,6 +308,3 @@ def test_a_folder_that_predicts_something_else_is_refused(place: Path, served: A
         largest_difference(trained, frame, turned)
     moved = [{**row, "probability cat": row["probability cat"] + 1e-4} for row in right]
     assert largest_difference(trained, frame, moved) == pytest.approx(1e-4, rel=1e-3)
-    (other / "model.json").write_text(json.dumps({**state, "columns": []}), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"predict\.py fails"):
-        predict_without_exp(other, rows[:2])

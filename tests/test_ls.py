@@ -60,6 +60,11 @@ def test_every_run_and_sweep_is_a_line_with_what_differs(place: Path):
     )
     assert found["differing"] == ["optimizer", "optimizer.lr", "seed"]  # not adam's betas, nor the momentum of sgd
     by_folder = {run["folder"]: run for run in found["runs"]}
+    assert found["listed"] == 4
+    one = document(place, "kind=sweep")
+    assert (one["found"], one["listed"], one["runs"][0]["values"]) == (4, 1, {})  # values tell it from other runs
+    assert one["runs"][0]["overrides"] == by_folder[one["runs"][0]["folder"]]["overrides"]
+    assert one["runs"][0]["overrides"]["optimizer.lr"] in (0.01, 0.02)
     assert by_folder.keys() == {"runs/slow", "runs/fast", "adam", "sweep"}
     assert by_folder["adam"]["values"] == {"optimizer": "adam", "optimizer.lr": 0.1, "seed": 0}
     sweep = by_folder["sweep"]

@@ -29,6 +29,7 @@ class RunList(Answer):
         return {
             "folder": str(self.folder),
             "found": self.listing.found,
+            "listed": len(lines),
             "sorted_by": self.listing.metric or "when",
             "differing": self.listing.differing,
             "runs": [describe_listed(one, self.listing) for one in lines],
@@ -64,6 +65,7 @@ def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
         "jobs": one.jobs,
         "best_job": one.best_job,
         "choices": one.choices,
+        "overrides": {key: settings.get(key) for key in sorted(one.typed)},
         "values": {key: settings.get(key) for key in listing.differing},
         "metric": metric,
         "value": None if metric is None else one.metrics.get(metric),

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from exp.cli.answer import TextAnswer
@@ -21,9 +22,10 @@ from exp.results.run_folder import OVERRIDES, read_command
 # Rows of metrics.csv are written up to 0.2 s later, so a kill in a shorter run leaves none.
 _MIN_SECONDS = 0.2
 
-
-# The start of a process takes a second more or less, so a kill misses a shorter run easily.
+# Of the run that is suggested. It may take a part of this only, because its first epochs took longer than the others.
 _SECONDS_THAT_SUFFICE = 5.0
+
+_POLL_SECONDS = 0.02
 
 
 def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
@@ -52,10 +54,12 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     command = [*command, f"hydra.run.dir={killed_folder}"]
     kills_in_training = 0
     for kill in range(1, kills + 1):
-        if not was_killed(command, after=seconds - rng.random() * training_seconds):
+        # In parts, so that the last kill hits the training too. The start of a process takes any time.
+        after, before = rng.random() * training_seconds / kills, _count_rows(killed_folder)
+        if not was_killed(command, partial(_has_more_rows, killed_folder, before), after):
             print(f"kill {kill}: the run had already ended")
             break
-        count = len(list(metrics_csv.read_rows(killed_folder)))
+        count = _count_rows(killed_folder)
         kills_in_training += 0 < count < len(rows)
         print(f"kill {kill}: killed with {count} rows", flush=True)
         if (killed_folder / OVERRIDES).exists():
@@ -79,7 +83,9 @@ def _too_short(run: Path, seconds: float) -> ConfigError:
     """Return the error for a run that no kill can hit, with the command of a run that is long enough."""
     rows = list(metrics_csv.read_rows(run))
     epochs = max((row.epoch for row in rows), default=1.0)
-    longer = math.ceil(epochs * _SECONDS_THAT_SUFFICE / max(seconds, 1e-3))
+    # The first rows have the start of the training in their seconds.
+    of_one = (seconds - rows[0].seconds) / (epochs - rows[0].epoch) if rows and epochs > rows[0].epoch else 0
+    longer = math.ceil(_SECONDS_THAT_SUFFICE / max(of_one or seconds / epochs, 1e-6))
     overrides = [word for word in read_command(run) if override_key(word) != "epochs"]
     return ConfigError(
         f"{run} trains for {seconds:.2g} s, too short to be killed during training",
@@ -87,16 +93,31 @@ def _too_short(run: Path, seconds: float) -> ConfigError:
     )
 
 
-def was_killed(command: Sequence[str], after: float) -> bool:
-    """Run `command` and kill it after that many seconds; return False if it ended earlier.
+def _count_rows(run: Path) -> int:
+    return len(list(metrics_csv.read_rows(run))) if run.exists() else 0
+
+
+def _has_more_rows(run: Path, before: int) -> bool:
+    return _count_rows(run) > before
+
+
+def was_killed(command: Sequence[str], has_begun: Callable[[], bool], after: float) -> bool:
+    """Run `command` and kill it that many seconds after it has begun to train; return False if it ended earlier.
 
     Raises:
         CalledProcessError: It ended earlier with an exit code other than 0.
     """
-    try:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=after)
-    except subprocess.TimeoutExpired:
-        return True
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not has_begun():
+                time.sleep(_POLL_SECONDS)
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            return True
+        finally:
+            process.kill()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
     return False
 
 

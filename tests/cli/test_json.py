@@ -22,7 +22,7 @@ PAGE = (DOCS / "how-to/json.md").read_text(encoding="utf-8")
 BASE = ["dataset=iris", "epochs=2", "figures=false"]
 
 # Objects whose keys are data: names of splits, metrics, groups and keys.
-DATA = ("choices", "values", "metrics", "final", "before", "after", "files", "config")
+DATA = ("choices", "overrides", "values", "metrics", "final", "before", "after", "files", "config")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from exp.errors import nearest
         ("optimiser.lr", "optimizer.lr"),
         ("lr", "optimizer.lr"),
         ("optimizer.learning_rate", "optimizer.lr"),
+        ("optimizer.lrate", "optimizer.lr"),
         ("batch_size", "batching.batch_size"),
         ("batching.size", "batching.batch_size"),
         ("epoch", "epochs"),

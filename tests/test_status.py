@@ -273,3 +273,20 @@ def test_a_sweep_runs_until_its_page_and_its_tables_are_written(tmp_path: Path, 
     assert seen == ["running"]
     assert read_sweep_status(tmp_path / "sweep").status == "finished"
     assert read_sweep_status(tmp_path / "sweep").process.pid is None
+
+
+def test_a_folder_with_runs_below_it_is_answered_with_the_command_that_lists_them(xor_run: Path, tmp_path: Path):
+    shutil.copytree(xor_run, tmp_path / "outputs/2026-11-28/run")
+    for words in (["status", "outputs"], ["evaluate", "run=outputs"]):
+        assert exp_in(tmp_path, *words).stderr.endswith("\n  try: python -m exp ls outputs\n")
+
+
+def test_the_fix_of_best_keeps_the_metric_that_was_typed(xor_run: Path, tmp_path: Path):
+    for name, dataset in (("a", "xor"), ("b", "moons")):
+        shutil.copytree(xor_run, tmp_path / name)
+        content = json.loads((tmp_path / name / "summary.json").read_text())
+        content["choices"]["dataset"] = dataset
+        (tmp_path / name / "summary.json").write_text(json.dumps(content))
+    wrong = exp_in(tmp_path, "best", ".", "--sort", "loss/test")
+    fixes = [f"\n  try: python -m exp best . dataset={dataset} --sort loss/test\n" for dataset in ("xor", "moons")]
+    assert wrong.stderr.endswith(tuple(fixes)), wrong.stderr

@@ -73,7 +73,8 @@ def best(folder: str = ".", /, *filters: str, sort: str | None = None) -> Best:
         return _best_of_sweep(place)
     if is_run(place):
         check_is_sweep(place)
-    return _best_of_runs(place, list_runs(place, filters, sort or "auto"))
+    typed = [*filters, *(["--sort", sort] if sort is not None else [])]
+    return _best_of_runs(place, list_runs(place, filters, sort or "auto"), typed)
 
 
 def _best_of_sweep(sweep: Path) -> Best:
@@ -82,7 +83,7 @@ def _best_of_sweep(sweep: Path) -> Best:
     return Best(str(found), found.jobs, found.metric, found.value, found.compared, found.warnings, words)
 
 
-def _best_of_runs(folder: Path, listing: Listing) -> Best:
+def _best_of_runs(folder: Path, listing: Listing, typed: Sequence[str]) -> Best:
     metric = listing.metric
     done = [
         one for one in listing.lines if metric in one.metrics and (one.status == "finished" or one.jobs is not None)
@@ -92,7 +93,8 @@ def _best_of_runs(folder: Path, listing: Listing) -> Best:
         raise ConfigError(f"{folder}: no run below it finished", shell_line(["ls", str(folder)]))
     datasets = list(dict.fromkeys(str(one.choices.get("dataset")) for one in done))
     if len(datasets) > 1:
-        line = shell_line(["best", str(folder), f"dataset={datasets[0]}"])
+        kept = [word for word in typed if override_key(word) != "dataset"]
+        line = shell_line(["best", str(folder), f"dataset={datasets[0]}", *kept])
         raise ConfigError(
             f"the runs are of other datasets, which {metric} does not compare: {', '.join(datasets)}", line
         )

@@ -127,6 +127,7 @@ def require_extra(package: str, what: str, extra: str) -> Generator[None]:
 _SYNONYMS = {
     "learning_rate": "lr",
     "learningrate": "lr",
+    "lrate": "lr",
     "wd": "weight_decay",
     "l2": "weight_decay",
     "hidden_sizes": "hidden",

@@ -48,9 +48,9 @@ def check_is_run(folder: Path) -> None:
             if below
             else "does not contain a run"
         )
-        raise ConfigError(
-            f"{folder} {what}", f"one of its runs: {below[0]}" if below else "the folder that a run printed at its end"
-        )
+        is_above = not below and next(folder.glob(f"*/*/{OVERRIDES}"), None) is not None  # outputs/DATE/TIME
+        fix = f"one of its runs: {below[0]}" if below else "the folder that a run printed at its end"
+        raise ConfigError(f"{folder} {what}", shell_line(["ls", str(folder)]) if is_above else fix)
 
 
 def resume_command(folder: Path, *overrides: str) -> str:

@@ -28,13 +28,13 @@ from exp.export import export
 from exp.predict import predict
 from exp.results.trained_model import TrainedModel, load_trained
 from exp.serving.check import TOLERANCE, largest_difference, predict_without_exp
-from exp.serving.folder import COMPANION, STATE
+from exp.serving.folder import PROGRAM, STATE
 from exp.serving.rows import cells_of
 from exp.serving.served_model import ServedModel
 from exp.serving.state import _date_ways, _number_way, make_state
 
 ROOT = Path(__file__).parents[2]
-SOURCE = (ROOT / "src/exp/serving" / COMPANION).read_text(encoding="utf-8")
+SOURCE = (ROOT / "src/exp/serving" / PROGRAM).read_text(encoding="utf-8")
 
 # How a cell of each column may be written, in the training rows and in others.
 CELLS: dict[str, Callable[[random.Random], str]] = {
@@ -112,10 +112,10 @@ def served(place: Path, trained: TrainedModel) -> Any:
     folder = place / "not_exported"
     folder.mkdir()
     (folder / STATE).write_text(json.dumps(make_state([trained], "model.pt2", {})), encoding="utf-8")
-    (folder / COMPANION).write_text(SOURCE, encoding="utf-8")
+    (folder / PROGRAM).write_text(SOURCE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.export, "load", lambda _: SimpleNamespace(module=lambda: ServedModel([trained])))
-        return runpy.run_path(str(folder / COMPANION))
+        return runpy.run_path(str(folder / PROGRAM))
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_an_exported_graph_predicts_the_same_in_batches_of_any_size(place: Path,
         pytest.importorskip("onnxscript")
     answer = export(str(place / "run"), format, str(place / format), **{"dataset.path": str(place / "t.csv")})
     assert "compared with exp predict on 200 rows, in a process without exp: " in "\n".join(answer.lines())
-    exported = runpy.run_path(str(place / format / COMPANION))
+    exported = runpy.run_path(str(place / format / PROGRAM))
     rows = rows_of(50, seed=3)
     for count in (0, 1, 2, 50):
         expected, found = (one["predict"](rows[:count]) for one in (served, exported))
@@ -140,7 +140,7 @@ def test_an_exported_graph_predicts_the_same_in_batches_of_any_size(place: Path,
         predict_without_exp(place / format, rows[:2])
 
 
-def test_the_companion_is_one_file_of_less_than_100_lines_that_imports_nothing_of_exp():
+def test_the_program_is_one_file_of_less_than_100_lines_that_imports_nothing_of_exp():
     assert len([line for line in SOURCE.splitlines() if line.strip()]) < 100
     assert max(map(len, SOURCE.splitlines())) <= 120
     tree = ast.parse(SOURCE)

@@ -26,7 +26,7 @@ from exp.training.objectives import Binary, Multiclass
 from exp.training.split_metrics import compute_metrics
 
 # More columns, or levels of a column, are counted and not listed.
-_MOST_COLUMNS, _MOST_LEVELS = 60, 12
+_MAX_COLUMNS, _MAX_LEVELS = 60, 12
 
 # What the summary of a run that did not end, or of an older version, may lack.
 _UNKNOWN: dict[str, Any] = {
@@ -74,8 +74,8 @@ def model_card(trained: TrainedModel) -> str:
         target=preprocessing.target,
         kind=preprocessing.target_kind,
         classes=preprocessing.classes or (),
-        columns=_as_markdown(Table(("column", "kind", "training rows", "gaps"), columns[:_MOST_COLUMNS])),
-        more_columns=len(columns) - _MOST_COLUMNS,
+        columns=_as_markdown(Table(("column", "kind", "training rows", "gaps"), columns[:_MAX_COLUMNS])),
+        more_columns=len(columns) - _MAX_COLUMNS,
         splits={key: len(split) for key, split in parts.items()},
         metrics=_as_markdown(Table(("", *metrics, "rows"), rows)),
         held_out=held_out,
@@ -131,8 +131,8 @@ def _describe_columns(trained: TrainedModel) -> Iterator[tuple[str, str, str, st
 def _describe_values(column: Column, values: Floats) -> str:
     """Return the range of features [N, K] of a column, which are in their own units, or its levels."""
     if isinstance(column, CategoryColumn):
-        listed = ", ".join(column.categories[:_MOST_LEVELS])
-        more = len(column.categories) - _MOST_LEVELS
+        listed = ", ".join(column.categories[:_MAX_LEVELS])
+        more = len(column.categories) - _MAX_LEVELS
         rare = f"; {column.rare} rare ones share a feature" if column.rare else ""
         return f"{pluralize(len(column.categories), 'level')}: {listed}{f' and {more} more' if more > 0 else ''}{rare}"
     if isinstance(column, BooleanColumn):

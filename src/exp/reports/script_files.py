@@ -40,7 +40,7 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
     threads = int(summary.read(trained.folder).get("environment", {}).get("threads", 1))
     rows = Path(out).with_suffix(".npz")
     if needs_rows(config):
-        notes.append(_new_companion(rows, out, "its rows"))
+        notes.append(_note_of_file(rows, out, "its rows"))
         write_rows(experiment, rows)
     for module in user_modules(config):
         file = Path(str(sys.modules[module].__file__))
@@ -48,7 +48,7 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
         notes.append(f"it imports your {module}: PYTHONPATH={folder} python {out}")
     parameters = Path(out).with_suffix(".pt") if config.init is not None else None
     if parameters is not None:
-        notes.append(_new_companion(parameters, out, "its initial parameters"))
+        notes.append(_note_of_file(parameters, out, "its initial parameters"))
         _write_initial(trained, parameters)
     script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "", stop)
     Path(out).write_text(script, encoding="utf-8")
@@ -82,7 +82,7 @@ def _write_initial(trained: TrainedModel, path: Path) -> None:
     torch.save(script_parameters(trained.experiment, state["model"]), path)
 
 
-def _new_companion(path: Path, out: str, what: str) -> str:
+def _note_of_file(path: Path, out: str, what: str) -> str:
     """Return a note about a file that the script reads. ConfigError if it exists."""
     if path.exists():
         raise ConfigError(f"out={out}: {path}, for {what}, already exists", "out=ANOTHER_FILE")

@@ -22,7 +22,7 @@ class Features(nn.Module):
     order: Tensor
     scaled: Tensor
     others: Tensor
-    back: Tensor
+    unsorted: Tensor
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         """Raise ConfigError for a kind of column or scaler that no module knows."""
@@ -39,7 +39,7 @@ class Features(nn.Module):
             if isinstance(column, DateColumn):
                 self._add(_DateParts(index, column), [places[index]], len(column.parts))
             elif isinstance(column, CategoryColumn):
-                piece = _Number(index, column) if column.is_code else _OneHot(index, column)
+                piece = _CategoryNumber(index, column) if column.is_code else _OneHot(index, column)
                 self._add(piece, [places[index]], len(column.features))
             elif not isinstance(column, NumberColumn):
                 raise ConfigError(f"export: no graph for columns of the kind {column.kind}", "format=script")
@@ -52,7 +52,7 @@ class Features(nn.Module):
         if self._scaling is not None and self._has_others:  # torch cannot write a buffer without elements
             self._register("scaled", scaled)
             self._register("others", others)
-            self._register("back", np.argsort(np.concatenate([scaled, others])))
+            self._register("unsorted", np.argsort(np.concatenate([scaled, others])))
 
     def forward(self, values: Tensor) -> Tensor:
         parts = [piece(values) for piece in self._pieces]
@@ -62,7 +62,7 @@ class Features(nn.Module):
         if not self._has_others:
             return self._scaling(x).float()
         parts = [self._scaling(x[:, self.scaled]), x[:, self.others]]
-        return torch.cat(parts, 1)[:, self.back].float()
+        return torch.cat(parts, 1)[:, self.unsorted].float()
 
     def _add(self, piece: nn.Module, places: list[list[int]], features: int) -> None:
         """Add a piece that returns so many features for each of the columns to which `places` belong."""
@@ -122,7 +122,7 @@ class _OneHot(nn.Module):
         return (values[:, self._place, None] == self.codes).double()
 
 
-class _Number(nn.Module):
+class _CategoryNumber(nn.Module):
     """The number of a category, for an embedding."""
 
     def __init__(self, place: int, column: CategoryColumn) -> None:

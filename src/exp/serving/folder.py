@@ -16,7 +16,7 @@ from exp.serving.graph import write_graph
 from exp.serving.served_model import Inputs, ServedModel, members_of
 from exp.serving.state import make_state
 
-COMPANION, STATE = "predict.py", "model.json"
+PROGRAM, STATE = "predict.py", "model.json"
 
 
 def write_folder(models: TrainedModel | TrainedEnsemble, format: str, folder: Path) -> Comparison:
@@ -38,7 +38,7 @@ def write_folder(models: TrainedModel | TrainedEnsemble, format: str, folder: Pa
         python = ".".join(map(str, sys.version_info[:3]))
         state = make_state(members, name, {"exp": _own_version(), "python": python, **versions})
         (folder / STATE).write_text(json.dumps(state, indent=1, ensure_ascii=False), encoding="utf-8")
-        shutil.copyfile(Path(__file__).with_name(COMPANION), folder / COMPANION)
+        shutil.copyfile(Path(__file__).with_name(PROGRAM), folder / PROGRAM)
         found = compare(folder, models)
         if found.largest > TOLERANCE:
             raise ConfigError(f"export: {found}, more than {TOLERANCE:g}", "another format")

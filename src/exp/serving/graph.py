@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from exp.errors import ConfigError, require_extra
 
-FORMATS = ("pt2", "onnx")
-
 
 def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path) -> dict[str, str | int]:
     """Write a module that takes any number of rows.

@@ -10,14 +10,14 @@ from exp.errors import DataError
 from exp.results.trained_model import TrainedModel
 
 # Rows to compare on: evenly spaced in the table.
-_MOST_ROWS = 200
+_MAX_ROWS = 200
 
 
 def rows_to_check(trained: TrainedModel) -> Frame:
     """Return rows of the run's dataset as a table. DataError if they are missing, or cannot be had as cells."""
     path = trained.config.dataset.get("path")
     frame = _restored(trained) if path is None else trained.read(str(path)).frame
-    places = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), _MOST_ROWS)).astype(np.int64))
+    places = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), _MAX_ROWS)).astype(np.int64))
     return frame.iloc[places].reset_index(drop=True)
 
 

@@ -12,7 +12,7 @@ from exp.trackers.store_lock import store_lock
 from exp.trackers.tracker import Rows, TrackedRun
 
 # What MLflow takes at once.
-_MOST_METRICS, _MOST_PARAMS = 1000, 100
+_MAX_METRICS, _MAX_PARAMS = 1000, 100
 _STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "interrupted": "KILLED"}
 
 
@@ -50,16 +50,16 @@ class MLflow:
         words = {"mlflow.note.content": run.notes, "sweep": run.group, "tags": ", ".join(run.tags)}
         tags = [entities.RunTag(key, value) for key, value in {**words, "folder": str(run.folder)}.items() if value]
         params = [entities.Param(key, str(value)) for key, value in run.settings.items() if key not in known]
-        for start in range(0, len(params) or 1, _MOST_PARAMS):
-            self._client.log_batch(self._id, params=params[start : start + _MOST_PARAMS], tags=tags)
+        for start in range(0, len(params) or 1, _MAX_PARAMS):
+            self._client.log_batch(self._id, params=params[start : start + _MAX_PARAMS], tags=tags)
         return self._id
 
     def log(self, rows: Rows) -> None:
         metric, now = import_module("mlflow.entities").Metric, int(1000 * time.time())
         flat = ((step, name, value) for step, values in rows for name, value in values.items())
         new = [metric(name, value, now, step) for step, name, value in flat if step > self._written.get(name, -1)]
-        for start in range(0, len(new), _MOST_METRICS):
-            self._client.log_batch(self._id, metrics=new[start : start + _MOST_METRICS])
+        for start in range(0, len(new), _MAX_METRICS):
+            self._client.log_batch(self._id, metrics=new[start : start + _MAX_METRICS])
 
     def picture(self, name: str, path: Path, step: int) -> None:
         del name, step  # the file has the name, and a figure is drawn once

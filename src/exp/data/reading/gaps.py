@@ -24,7 +24,7 @@ EMPTY_WORDS = (
 )
 
 # Words that differ only in case are looked for in columns of at most this many words.
-_MOST_WORDS = 50
+_MAX_WORDS = 50
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: 
             f"column '{name}': removed blanks around words, which merged {pluralize(count, 'spelling')}, such as "
             f"{merged!r}"
         )
-    if len(counts) <= _MOST_WORDS and parse_booleans(name, import_pandas().Series(kept)) is None:
+    if len(counts) <= _MAX_WORDS and parse_booleans(name, import_pandas().Series(kept)) is None:
         by_case: dict[str, list[str]] = {}
         for word in counts:
             by_case.setdefault(word.casefold(), []).append(word)

@@ -15,7 +15,7 @@ BLANKS = r"\s+"  # the separator of files whose cells are separated by runs of b
 # The separators to try, in the order in which they are preferred.
 _SEPARATORS = (",", ";", "\t", "|", BLANKS)
 _WORDS = {"tab": "\t", "\\t": "\t", "blanks": BLANKS, "blank": BLANKS, " ": BLANKS}
-_MOST_RECORDS = 500
+_MAX_RECORDS = 500
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _skip_comments(lines: list[str]) -> tuple[int, str | None]:
 
 def _read_first_records(lines: list[str], separator: str, above: int) -> list[Record]:
     """Return the first records of the lines, numbered as those below `above` lines."""
-    records = _take(read_records(lines, separator), _MOST_RECORDS)
+    records = _take(read_records(lines, separator), _MAX_RECORDS)
     return [replace(record, first=record.first + above, last=record.last + above) for record in records]
 
 
@@ -200,7 +200,7 @@ def _find_separator(lines: list[str], suffix: str) -> str:
     """Return the separator for which most lines have the same number of cells, which is at least 2."""
     best, best_score = "\t" if suffix == ".tsv" else ",", (0.5, 0.0)
     for separator in (best, *_SEPARATORS):
-        widths = [len(record.cells) for record in _take(read_records(lines, separator), _MOST_RECORDS)]
+        widths = [len(record.cells) for record in _take(read_records(lines, separator), _MAX_RECORDS)]
         (width, count), *_ = Counter(widths).most_common(1) or [(1, 0)]
         if width < 2:
             continue

@@ -1,4 +1,4 @@
-"""`exp new`: write a small project of one's own, with a model, a metric, their options and a test."""
+"""`exp new`: write a small project of your own, with a model, a metric, their options and a test."""
 
 import shlex
 import sys

@@ -1,7 +1,7 @@
-"""A whole experiment in one YAML file: what it says, as overrides, each with its line.
+"""A whole experiment in one YAML file, read as overrides, each with its line.
 
-The file is a written command line: `optimizer.lr: 0.1` is optimizer.lr=0.1. A run records the overrides, and needs the
-file no more.
+The file is a written command line: `optimizer.lr: 0.1` is optimizer.lr=0.1. A run records the overrides and no longer
+needs the file.
 """
 
 import re
@@ -24,7 +24,7 @@ _SUFFIXES = (".yaml", ".yml")
 # Names in a defaults list that are exp's own.
 _OWN_DEFAULTS = ("_self_", "config", "schema")
 
-# What others call the option of a group.
+# What other frameworks call the option of a group.
 _WORDS_FOR_OPTION = ("type", "name", "option", "class")
 
 

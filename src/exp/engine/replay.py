@@ -96,9 +96,8 @@ class ReplayStep:
         return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
-        if (
-            has_momentum(self._eager.optimizer) != self._momentum
-        ):  # a scheduler changed it from or to 0, where torch keeps other state
+        # A scheduler may have changed it from or to 0, where torch keeps other state.
+        if has_momentum(self._eager.optimizer) != self._momentum:
             self._use_optimizer_step()
         outputs = StepOutputs()
         for stack in stacks:

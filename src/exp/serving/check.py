@@ -1,4 +1,4 @@
-"""Compare an exported folder with `exp predict`, on rows of the dataset, in a process that cannot import exp."""
+"""Compare an exported folder, in a process that cannot import exp, with `exp predict` on rows of the dataset."""
 
 import json
 import subprocess
@@ -105,7 +105,7 @@ def largest_difference(models: TrainedModel | TrainedEnsemble, frame: Frame, pre
 
 
 def _stack(expected: Columns, known: list[dict[str, Any]], word: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the columns whose name begins with the word, of exp and of the companion, float64 [N, K]."""
+    """Return the columns whose name begins with the word, of exp and of `predict.py`, float64 [N, K]."""
     names = [name for name in expected if name.split(" ")[0] == word]
     ours = np.array([expected[name] for name in names], dtype=np.float64).T
     return ours, np.array([[row[name] for name in names] for row in known], dtype=np.float64)

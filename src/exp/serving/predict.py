@@ -1,6 +1,6 @@
 """Predict new rows: `python predict.py rows.csv`, or `predict([{"COLUMN": VALUE, ...}, ...])` in Python.
 
-Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what the training rows taught.
+Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what was fitted to the training rows.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""`model.json`: what the companion of an exported model reads cells and names predictions by."""
+"""`model.json`: how the exported `predict.py` reads cells and names predictions."""
 
 import re
 from collections import Counter
@@ -80,7 +80,7 @@ def _is_required(name: str, members: Sequence[TrainedModel]) -> bool:
 
 
 def _describe(column: Column, decimal: str) -> dict[str, Any]:
-    """Return what the companion knows of a column. `ways` are those in which cells may be written."""
+    """Return what `predict.py` needs to read a column. `ways` are the notations that its cells may have."""
     known: dict[str, Any] = {"name": column.name, "kind": column.kind, "ways": []}
     if isinstance(column, CategoryColumn):
         codes = {category: code for code, category in enumerate(column.categories)}

@@ -17,7 +17,12 @@ _STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "interrupted": "KILLED"
 
 
 class MLflow:
-    """Args: `uri` of the store, and the name of the `experiment` that the runs belong to."""
+    """Logs to MLflow.
+
+    Args:
+        uri: The store: sqlite:///FILE, or the address of a server.
+        experiment: The name that MLflow lists the runs under.
+    """
 
     def __init__(self, uri: str, experiment: str) -> None:
         self._uri, self._experiment = uri, experiment

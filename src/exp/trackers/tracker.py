@@ -53,7 +53,7 @@ class Tracker(Protocol):
 
 
 class Log(Protocol):
-    """Where a tracker of the user's own puts what it computes: in TensorBoard's file, and in the tracker itself."""
+    """What `OwnSink.evaluated` logs to: TensorBoard's file, and the tracker itself."""
 
     def scalar(self, name: str, value: float) -> None:
         """Add a point to the curve `name`, at the step of the evaluation."""
@@ -65,7 +65,10 @@ class Log(Protocol):
 
 
 class OwnSink:
-    """A tracker that keeps nothing elsewhere. Derive from it, or from one that does, and write `evaluated`."""
+    """A tracker that stores nothing outside the run folder.
+
+    Subclass it, or a tracker such as MLflow, and override `evaluated`.
+    """
 
     def begin(self, run: TrackedRun) -> str:
         return str(run.folder)

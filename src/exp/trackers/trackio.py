@@ -10,7 +10,12 @@ from exp.trackers.tracker import Rows, TrackedRun
 
 
 class Trackio:
-    """Args: `project` of the runs, and the `folder` of its files unless the environment has TRACKIO_DIR."""
+    """Logs to Trackio.
+
+    Args:
+        project: The name that Trackio lists the runs under.
+        folder: Where its files are, unless the environment has TRACKIO_DIR.
+    """
 
     def __init__(self, project: str, folder: str) -> None:
         self._project, self._folder = project, folder

@@ -11,7 +11,14 @@ from exp.trackers.tracker import Rows, TrackedRun
 
 
 class WandB:
-    """Args: `project` of the runs, `entity` who owns it, `mode` offline or online; `folder` gets a folder wandb."""
+    """Logs to Weights & Biases.
+
+    Args:
+        project: The name that W&B lists the runs under.
+        mode: offline (local files) or online (upload while the run trains).
+        folder: Where the folder wandb with its files is.
+        entity: The user or team that owns the project; None: the user who is logged in.
+    """
 
     def __init__(self, project: str, mode: str, folder: str, entity: str | None = None) -> None:
         self._project, self._mode, self._entity = project, mode, entity

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import yaml
+from torch import Tensor
 
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column, Floats
 from exp.data.columns.date import DateColumn
 from exp.data.columns.number import BooleanColumn
+from exp.data.splits import Split
 from exp.errors import pluralize
 from exp.reports.classification import Calibration
 from exp.reports.html import Table
@@ -50,19 +52,7 @@ def model_card(trained: TrainedModel) -> str:
     parts = {key: split for key, split in data.splits.items() if key == "train" or data.train is not data.val}
     outputs = {key: trained.outputs_of(split) for key, split in parts.items()}
     held_out = data.held_out if len(parts) > 1 else "train"
-    metrics = ("loss", *trained.objective.metrics, *trained.objective.chosen.names)
-    rows = list[tuple[str, ...]]()
-    found: dict[str, float] = {}
-    for key, split in parts.items():
-        split = split.to(outputs[key].device)
-        values = compute_metrics(trained.objective, outputs[key], split).values()
-        intervals = confidence_intervals(split, trained.objective, outputs[key]) if key == held_out != "train" else {}
-        found = values if key == held_out else found
-        cells = (with_interval(metric, values.get(metric), intervals.get(metric)) for metric in metrics)
-        rows.append((key, *cells, f"{len(split):,}"))
-    guess = compute_baseline(experiment.objective, data, data.held_out)
-    cells = (with_interval(metric, guess.metrics.get(metric), None) for metric in metrics)
-    rows.append((guess.name, *cells, f"{guess.rows:,}"))
+    table, found = _metric_table(trained, parts, outputs, held_out)
     of_classes = score_table(replace(experiment, objective=trained.objective), outputs[held_out])
     columns = list(_describe_columns(trained))
     return render(
@@ -77,7 +67,7 @@ def model_card(trained: TrainedModel) -> str:
         columns=_as_markdown(Table(("column", "kind", "training rows", "gaps"), columns[:_MAX_COLUMNS])),
         more_columns=len(columns) - _MAX_COLUMNS,
         splits={key: len(split) for key, split in parts.items()},
-        metrics=_as_markdown(Table(("", *metrics, "rows"), rows)),
+        metrics=_as_markdown(table),
         held_out=held_out,
         is_scaled=preprocessing.target_scale is not None,
         by_class=None if of_classes is None else _as_markdown(of_classes),
@@ -91,6 +81,32 @@ def model_card(trained: TrainedModel) -> str:
         model=repr(trained.model),
         exp=version("exp"),
     )
+
+
+def _metric_table(
+    trained: TrainedModel, parts: Mapping[str, Split], outputs: Mapping[str, Tensor], held_out: str
+) -> tuple[Table, dict[str, float]]:
+    """Return the metrics of each split, and of a guess that needs no model, and those of the held-out rows by name.
+
+    Args:
+        outputs: Those of each split [N, K].
+        held_out: The split whose metrics have intervals, unless it is the training rows.
+    """
+    metrics = ("loss", *trained.objective.metrics, *trained.objective.chosen.names)
+    rows = list[tuple[str, ...]]()
+    found: dict[str, float] = {}
+    for key, part in parts.items():
+        split = part.to(outputs[key].device)
+        values = compute_metrics(trained.objective, outputs[key], split).values()
+        intervals = confidence_intervals(split, trained.objective, outputs[key]) if key == held_out != "train" else {}
+        found = values if key == held_out else found
+        cells = (with_interval(metric, values.get(metric), intervals.get(metric)) for metric in metrics)
+        rows.append((key, *cells, f"{len(split):,}"))
+    data = trained.experiment.data
+    guess = compute_baseline(trained.experiment.objective, data, data.held_out)
+    cells = (with_interval(metric, guess.metrics.get(metric), None) for metric in metrics)
+    rows.append((guess.name, *cells, f"{guess.rows:,}"))
+    return Table(("", *metrics, "rows"), rows), found
 
 
 def _header(trained: TrainedModel, name: str, held_out: str, values: Mapping[str, float]) -> str:

@@ -156,6 +156,29 @@ def test_new_rows_are_read_in_the_format_of_the_column():
     assert read_dates(cells("?", None), "yyyy-mm-dd")[1].tolist() == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("word", "form", "expected"),
+    [
+        ("13.05.2024", "yyyy-mm-dd", "2024-05-13"),
+        ("05/13/2024", "yyyy-mm-dd", "2024-05-13"),
+        ("1 May 2024", "yyyy-mm-dd", "2024-05-01"),
+        ("01.05.2024", "yyyy-mm-dd", "2024-05-01"),  # as in a column of its own: with dots the day is the first
+        ("01.05.2024", "datetime", "2024-05-01"),
+        ("01/05/2024", "yyyy-mm-dd", None),  # in January or in May
+        ("01/05/2024", "datetime", None),
+        ("01/05/24", "dd/mm/yyyy", "2024-05-01"),
+        ("01/05/24", "mm/dd/yyyy", "2024-01-05"),
+        ("13/05/2024", "mm/dd/yyyy", "2024-05-13"),
+    ],
+)
+def test_a_new_date_in_another_format_is_read_if_it_has_one_meaning(word: str, form: str, expected: str | None):
+    """Alone and next to any others: what is predicted for a row does not depend on other rows."""
+    for others in ((), ("2024-05-01",), ("31/12/2023",), ("12/31/2023",), ("x",)):
+        values, is_wrong = read_dates(cells(word, *others), form)
+        assert is_wrong[0] == (expected is None)
+        assert np.isnan(values[0]) if expected is None else values[0] == day(expected)
+
+
 WRITTEN = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%d.%m.%y"]
 CLOCKS = ["", " %H:%M", " %H:%M:%S", "T%H:%M:%S.%f", " %I:%M:%S %p"]
 

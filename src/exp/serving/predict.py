@@ -1,7 +1,6 @@
 """Predict new rows: `python predict.py rows.csv`, or `predict([{"COLUMN": VALUE, ...}, ...])` in Python.
 
-Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what was fitted to the training rows.
-"""
+Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what was fitted to training rows."""
 
 import csv
 import json
@@ -33,22 +32,18 @@ def text(cell: Any) -> str:
     return "" if word in STATE["empty"] or (is_number and float(word) in STATE["empty_numbers"]) else word
 
 
-def is_number(cell: Any) -> bool:
-    return isinstance(cell, (int, float, np.number)) and text(cell) != ""
-
-
 def category(cell: Any, column: Any) -> float:
     word = text(cell)
     if re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.0+)?", word):  # 11.0 is 11
         word = str(int(float(word)))
-    by_value = (is_number(cell) or not column["is_spelled"]) and re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]+)?", word)
-    unknown = column["numbers"].get(str(float(word)), -1) if by_value else -1
-    return column["codes"].get(word, unknown) if word else -2
+    is_word = column["is_spelled"] and not isinstance(cell, (int, float, np.number))
+    is_number = not is_word and re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]+)?", word)
+    by_value = column["numbers"].get(str(float(word)), -1) if is_number else -1
+    return column["codes"].get(word, by_value) if word else -2
 
 
 def number(word: str, way: Any) -> float | None:
-    plain = word.translate(str.maketrans(STATE["plainly"]))
-    if (found := re.fullmatch(way["pattern"], plain, re.IGNORECASE)) is None:
+    if (found := re.fullmatch(way["pattern"], word.translate(str.maketrans(STATE["plainly"])), re.IGNORECASE)) is None:
         return None
     part = found.groupdict("")
     digits = part["number"].replace(way["thousands"], "").replace(way["decimal"], ".")
@@ -76,23 +71,28 @@ def day(word: str, way: Any) -> float | None:
     return time if way["is_time"] else days + time if way["first"] <= year <= way["last"] else None
 
 
+def new_day(word: str, ways: list[Any]) -> float | None:
+    order = ways[0]["order"] or "dd" * word.lstrip("0123456789").startswith(".")
+    days = [(day(word, way), way["order"]) for way in ways]
+    tries = (days[:1], days, [one for one in days if one[1] == order])  # written as the column, or without doubt
+    found = [known for tried in tries if len(known := {value for value, _ in tried} - {None}) == 1]
+    return found[0].pop() if found else None
+
+
 def read(cells: list[Any], column: Any) -> list[float]:
     kind, ways = column["kind"], column["ways"]
     if kind == "category":
         return [category(cell, column) for cell in cells]
-    given = {cell for cell in cells if kind == "number" and is_number(cell)}
+    given = {cell for cell in cells if kind == "number" and isinstance(cell, (int, float, np.number)) and text(cell)}
     words = {text(cell) for cell in cells if cell not in given}
     words -= {word for word in words if word.lower() in STATE["gaps"] or word.startswith("0000-00-00")}
-    found: Any = {word: STATE["booleans"].get(word.lower()) for word in words}
+    found: Any = {
+        word: new_day(word, ways) if kind == "date" else STATE["booleans"].get(word.lower()) for word in words
+    }
     if kind == "number":
         own, plain = ({word: number(word, way) for word in words} for way in ways)
         mixed = {word: plain[word] if own[word] is None else own[word] for word in words}
         found = plain if None in own.values() and None not in plain.values() else mixed
-    if kind == "date":
-        found = {word: day(word, ways[0]) for word in words}
-        if not any(value is not None for value in found.values()):  # another format, if it fits all of them
-            tries = ({word: day(word, way) for word in words} for way in ways[1:])
-            found = next((tried for tried in tries if None not in tried.values()), found)
     values = [float(cell) if cell in given else found.get(text(cell)) for cell in cells]
     return [np.nan if value is None or abs(value) > 1e100 else value for value in values]
 

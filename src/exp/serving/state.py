@@ -8,13 +8,13 @@ from typing import Any
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column
 from exp.data.columns.date import DateColumn
-from exp.data.columns.date_formats import DECLARED, FORMATS, MONTH_NUMBERS, PATTERNS, TIME, year_limits
+from exp.data.columns.date_formats import MONTH_NUMBERS, PATTERNS, TIME, year_limits
 from exp.data.columns.gap_marks import MARKS
 from exp.data.columns.labels import number_label
 from exp.data.columns.number import BooleanColumn, NumberColumn
 from exp.data.columns.number_cells import PLAIN, PLAINLY, Notation, number_pattern
 from exp.data.columns.parse_booleans import BOOLEANS
-from exp.data.columns.parse_dates import DATETIME
+from exp.data.columns.parse_dates import DATETIME, first_part, new_formats
 from exp.data.columns.parse_numbers import singular
 from exp.data.reading.gaps import EMPTY_WORDS, parse_empty_values
 from exp.results.trained_model import TrainedModel
@@ -125,15 +125,13 @@ def _cell_pattern(notation: Notation) -> str:
 
 
 def _date_ways(form: str) -> list[dict[str, Any]]:
-    """Return the format of a column, and those to try if no cell of a table is written in it."""
-    kinds = [other for other in (*FORMATS, *DECLARED * (form in DECLARED)) if (other == TIME) == (form == TIME)]
-    if form.startswith("dd/"):  # 1/2/2024 is in February then
-        kinds.sort(key=lambda other: not other.startswith("dd/"))
-    return [_date_way(other) for other in (form, *kinds)]
+    """Return the formats in which a cell may be written, that of the column first."""
+    return [_date_way(other) for other in new_formats(form)]
 
 
 def _date_way(form: str) -> dict[str, Any]:
     if form == DATETIME:  # cells that were times in a file of another kind: no text is written so
-        return {"pattern": "(?!)", "first": 0, "last": 0, "is_time": False}
+        return {"pattern": "(?!)", "first": 0, "last": 0, "is_time": False, "order": ""}
     first, last = year_limits(form)
-    return {"pattern": PATTERNS[form].pattern, "first": first, "last": last, "is_time": form == TIME}
+    years = {"first": first, "last": last}
+    return {"pattern": PATTERNS[form].pattern, **years, "is_time": form == TIME, "order": first_part(form)}

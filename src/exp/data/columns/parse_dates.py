@@ -63,7 +63,7 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     others = [other for other in fitting[1:] if other[0].startswith("dd/") and other[1] != days]
     notes: list[str] = []
     if others and form.startswith("mm/dd/"):
-        is_dotted = all(word.lstrip("0123456789").startswith(".") for word in present)
+        is_dotted = all(map(_is_dotted, present))
         if day_first or (day_first is None and is_dotted):
             form, days = others[0]
         elif day_first is None:
@@ -80,7 +80,7 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
 
 
 def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:
-    """Read new cells in the format of a column, or in another one if no cell is written in that.
+    """Read new cells in the format of a column, or in another one that leaves no doubt: each as if it were alone.
 
     Returns:
         Values float64 [N], as those of `Dates`, and which cells [N] are neither dates nor empty.
@@ -90,14 +90,39 @@ def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:
         values = _read_times(cells)
         return values, np.zeros(len(values), dtype=np.bool_)
     codes, words = _factorize(cells)
-    days = [None if _is_gap(word) or form == DATETIME else read_day(word, form) for word in words]
-    if all(day is None for day in days):
-        other = parse_dates("", cells, day_first=form.startswith("dd/"), is_declared=form in DECLARED)
-        if other is not None and (other.format == TIME) == (form == TIME):
-            return other.values, np.zeros(len(other.values), dtype=np.bool_)
+    days = [None if _is_gap(word) else _read_new_day(word, form) for word in words]
     is_wrong = [day is None and not _is_gap(word) for day, word in zip(days, words, strict=True)]
     values = np.array([*(np.nan if day is None else day for day in days), np.nan], dtype=np.float64)
     return values[codes], np.array([*is_wrong, False], dtype=np.bool_)[codes]
+
+
+def new_formats(form: str) -> list[str]:
+    """Return the formats in which new cells of a column may be written, its own first."""
+    return [form, *(other for other in (*FORMATS, *DECLARED * (form in DECLARED)) if (other == TIME) == (form == TIME))]
+
+
+def first_part(form: str) -> str:
+    """Return which part of a date a format has first, if others with the same marks have another: dd, mm or none."""
+    return form[:2] if form.startswith(("dd", "mm/dd")) else ""
+
+
+def _read_new_day(word: str, form: str) -> float | None:
+    """Return the day in the format of the column; else the one day that it can be in any other, or None.
+
+    Of several days, the one in the order of the column counts. With dots the day of the month is the first.
+    """
+    order = first_part(form) or "dd" * _is_dotted(word)
+    days = [(read_day(word, other), first_part(other)) for other in new_formats(form) if other != DATETIME]
+    own = days[:1] if form != DATETIME else []
+    for tried in (own, days, [one for one in days if one[1] == order]):
+        known = {day for day, _ in tried} - {None}
+        if len(known) == 1:
+            return known.pop()
+    return None
+
+
+def _is_dotted(word: str) -> bool:
+    return word.lstrip("0123456789").startswith(".")
 
 
 def _factorize(cells: Cells) -> tuple[NDArray[np.int64], list[str]]:

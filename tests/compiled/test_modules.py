@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from against_eager import FEATURES, ROWS, check
 from compiling import optimization
 from conftest import one_in
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torch.utils.checkpoint import checkpoint
 
 __all__ = ["optimization"]  # a fixture
@@ -132,3 +132,26 @@ def test_modules_that_are_eager(case: str):
 def test_a_parameter_without_elements_is_compared():
     model = lambda: Between(lambda net, h: h + net.own[0].sum(), lambda: nn.ParameterList([torch.ones(0)]))  # type: ignore[index]  # noqa: E731
     assert check(model)["replay"] == "replay"
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize(
+    ("function", "is_trained"),
+    [(lambda net, h: h * net.own[0], False), (lambda _, h: h, True), (lambda net, h: h * net.own[0].detach(), True)],
+    ids=["frozen", "unused", "detached"],
+)
+def test_optimizers_without_the_state_of_a_parameter(
+    function: Callable[[Between, Tensor], Tensor], is_trained: bool, optimizer: str
+):
+    """A parameter that gets no gradient has no moments, which an update of all parameters would look for."""
+    own = lambda: nn.ParameterList([nn.Parameter(torch.ones(1), requires_grad=is_trained)])  # noqa: E731
+    told = check(lambda: Between(function, own), lambda own: getattr(optim, optimizer)(own, lr=0.01))
+    assert told == {"replay": "replay", "compiled": "engine=replay: parameter own.0 has no gradient"}
+
+
+def test_a_product_of_no_columns():
+    model = lambda: Between(  # noqa: E731
+        lambda net, h: torch.cat([h, F.linear(h, net.own[0])], 1),  # type: ignore[index]
+        lambda: nn.ParameterList([torch.zeros(0, 8)]),
+    )
+    assert check(model)["compiled"].startswith("engine=replay: compiling failed: ")

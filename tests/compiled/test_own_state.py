@@ -69,6 +69,34 @@ class Schedule:
         return 1.0 if self.made < 9 else 0.5
 
 
+class Helper:
+    made = 0
+
+
+def counts_on_another_class(net: Case, x: Tensor) -> Tensor:
+    Helper.made += 1
+    return plain(net, x) * (1 if Helper.made % 100 < 9 else 0.5)
+
+
+class Reverse(torch.autograd.Function):
+    made = 0
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        Reverse.made += 1
+        return -gradients[0] * (1 if Reverse.made % 100 < 9 else 0.5)
+
+
+def counts_on_a_parameter(net: Case, x: Tensor) -> Tensor:
+    weight: Any = net.first.weight
+    weight.seen = getattr(weight, "seen", 0) + 1
+    return plain(net, x) * (1 if weight.seen < 9 else 0.5)
+
+
 def keeps_a_row(net: Case, x: Tensor) -> Tensor:
     net.kept[0] *= 0.9  # through a view
     net.kept[0] += x.detach().mean(0)
@@ -108,6 +136,9 @@ STATE: dict[str, tuple[Callable[[Case], Any], Callable[[Case, Tensor], Tensor], 
         lambda net, x: (net.array.__imul__(1.1), plain(net, x) * (1 if net.array[0] < 2 else 2))[1],
         "array of Case",
     ),
+    "a class that the model only uses": (nothing, counts_on_another_class, "made of Helper"),
+    "a custom function": (nothing, lambda net, x: net.last(Reverse.apply(net.hidden(x))), "made of Reverse"),
+    "an attribute of a parameter": (nothing, counts_on_a_parameter, "weight of Linear"),
     "the stream of NumPy": (nothing, draws_globally, "the random state of NumPy"),
 }
 
@@ -118,7 +149,7 @@ def test_state_that_a_replayed_step_would_not_change(case: str):
 
     def make() -> nn.Module:
         global calls
-        calls = 0
+        calls = Helper.made = Reverse.made = 0
         return Case(prepare, copy.copy(forward) if "closure" not in case else counts_in_a_closure())
 
     reason = f"engine=eager: each step changes {changed}, which a replayed step would not"

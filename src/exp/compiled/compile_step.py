@@ -52,7 +52,11 @@ class CompiledLoops:
         updates = describe_update(update)
         key = (torch.get_num_threads(), *updates)  # who multiplies matrices depends on the number of threads
         if key not in self._loops:
-            library, seconds = load_library(make_source(self._step, self._recording, updates))
+            try:
+                source = make_source(self._step, self._recording, updates)
+            except Exception as error:
+                raise _refuse(error) from error
+            library, seconds = load_library(source)
             self._loops[key] = CompiledLoop(library, self._recording, seconds)
         return self._loops[key]
 
@@ -70,10 +74,15 @@ def compile_trace(
             if gradient is None:
                 raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")
         return CompiledLoops(trace.calls, x, y, _fixed_tensors(eager), gradients)
-    except Uncompilable as error:
+    except Exception as error:
+        return _refuse(error)
+
+
+def _refuse(error: Exception) -> Uncompilable:
+    """Return why a step is not compiled, also after what the rules do not foresee, such as sparse tensors."""
+    if isinstance(error, Uncompilable):
         return error
-    except Exception as error:  # what the rules do not foresee, such as sparse tensors
-        return Uncompilable(f"compiling failed: {type(error).__name__}: {first_line(error)}")
+    return Uncompilable(f"compiling failed: {type(error).__name__}: {first_line(error)}")
 
 
 def _name_of(eager: EagerStep, parameter: Tensor) -> str:

@@ -109,7 +109,10 @@ class CompiledStep:
     def _find_update(self) -> BareUpdate:
         """Return the optimizer's update, with the tensors of its state as it is now."""
         optimizer = self._eager.optimizer
-        reason = self._replay.fallback_reason or why_not_compiled(optimizer)
+        # A step that cannot be compiled may leave parameters without a gradient, and the optimizer without their state.
+        refused = (step.compiled for step in self._recorded.by_batch_size.values())
+        reasons = [str(one) for one in refused if isinstance(one, Uncompilable)]
+        reason = self._replay.fallback_reason or why_not_compiled(optimizer) or next(iter(reasons), None)
         if reason is not None:
             raise Uncompilable(reason)
         state = [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]

@@ -43,7 +43,7 @@ def _read_modules(found: "_Reader", modules: Iterable[nn.Module]) -> None:
             for name, value in [*own.items(), *module.named_buffers(recurse=False)]:
                 found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(value)
             for name, parameter in module.named_parameters(recurse=False):  # which may be replaced
-                found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = _Same(parameter)
+                found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(parameter)
             found.read_class(type(module))
 
 
@@ -86,8 +86,11 @@ class _Reader:
     def read(self, value: Any) -> object:
         if isinstance(value, _PLAIN):
             return type(value), value
-        if isinstance(value, Tensor):
-            return _Same(value)  # a trace shows what is written into a tensor
+        if isinstance(value, Tensor):  # a trace shows what is written into it, but not its attributes
+            return [_Same(value), self.read(vars(value))] if vars(value) else _Same(value)
+        if isinstance(value, type):
+            self.read_class(value)
+            return _Same(value)
         if id(value) in self._seen:
             return self._seen[id(value)][0]
         self._seen[id(value)] = len(self._seen), value
@@ -105,9 +108,6 @@ class _Reader:
             return object()  # its position cannot be seen, so it equals nothing
         if isinstance(value, FunctionType | MethodType | partial):
             return self._read_function(value)
-        if isinstance(value, type):
-            self.read_class(value)
-            return _Same(value)
         return [_Same(value), self._read_attributes(value)]
 
     def _read_attributes(self, value: object) -> object:

@@ -18,6 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _UNDECLARED_WRITES = ("running_mean", "running_var")
 
 
+# Operators whose derivatives torch computes by another formula, with other roundings, while calls are recorded: the
+# usual one looks for zeros or singular matrices (prod_backward and its like in FunctionsManual.cpp).
+_OTHER_DERIVATIVE = {torch.ops.aten.prod, torch.ops.aten.cumprod, torch.ops.aten._linalg_det}
+
 # Methods that read a tensor's values without calling an operator.
 _UNDISPATCHED = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
 
@@ -77,6 +81,7 @@ class Trace(DispatchMode):
         super().__init__()
         self.calls: list[OpCall] = []
         self.fallback_reason: str | None = None  # why the next step may make other calls
+        self.has_other_derivative = False  # the gradients may have other bits than those of an eager step
         self._random = torch.empty(0)  # the state of torch's random generator after the last call
         self._undispatched = _UndispatchedReads()
 
@@ -97,6 +102,9 @@ class Trace(DispatchMode):
                 "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
                 "computation"
             )
+        if func.overloadpacket in _OTHER_DERIVATIVE and not self.has_other_derivative:
+            self.has_other_derivative = True
+            self.fallback_reason = f"the derivative of {func.overloadpacket.__name__.lstrip('_')} depends on the values"
         if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs or {}))):
             self.fallback_reason = "the model draws from a random generator of its own"
         is_random = torch.Tag.nondeterministic_seeded in func.tags

@@ -111,10 +111,11 @@ def _read_new_day(word: str, form: str) -> float | None:
 
     Of several days, the one in the order of the column counts. With dots the day of the month is the first.
     """
+    if form != DATETIME and (own := read_day(word, form)) is not None:
+        return own
     order = first_part(form) or "dd" * _is_dotted(word)
-    days = [(read_day(word, other), first_part(other)) for other in new_formats(form) if other != DATETIME]
-    own = days[:1] if form != DATETIME else []
-    for tried in (own, days, [one for one in days if one[1] == order]):
+    days = [(read_day(word, other), first_part(other)) for other in new_formats(form)[1:]]
+    for tried in (days, [one for one in days if one[1] == order]):
         known = {day for day, _ in tried} - {None}
         if len(known) == 1:
             return known.pop()

@@ -1,6 +1,8 @@
 """`exp explain`: the arithmetic of one update is that of a plain PyTorch script, to the bit."""
 
 import json
+import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 from exp.data.seeding import stream_positions
 from exp.errors import ConfigError, DataError
 from exp.explain import explain
-from exp.reports.step_tables import describe_update
+from exp.reports.step_tables import Extent, describe_update, explain_element, formula
 from exp.results import metrics_csv
 from exp.results.rebuilt import rebuild
 from exp.training.build import build
@@ -28,12 +30,22 @@ from exp.training.explained_step import ExplainedStep, explain_step
 RUNS = {
     "sgd": "optimizer=sgd optimizer.lr=0.1 clip_grad_norm=0.2 engine=replay log_every=1",
     "adam": "optimizer=adam model.dropout=0.5",
+    "momentum": "optimizer.momentum=0.9 optimizer.nesterov=true optimizer.weight_decay=0.1",
+    "adamw": "optimizer=adamw optimizer.lr=0.01 optimizer.weight_decay=0.1",
+    "rmsprop": "optimizer=rmsprop optimizer.momentum=0.5",
+}
+MAKE: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.001),
+    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1),
+    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.01, momentum=0.5),
 }
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs on cancer, and one that begins with the parameters of the first."""
+    """A run on cancer for each optimizer, and one that begins with the parameters of the first."""
     folder = tmp_path_factory.mktemp("explain")
     base = ["dataset=cancer", "model.hidden=4", "epochs=2", "seed=3", "figures=false"]
     for name, words in {**RUNS, "started": f"{RUNS['sgd']} init=sgd"}.items():
@@ -42,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain(wanted: int, make: Callable[..., torch.optim.Optimizer], dropout: float, clip: float | None) -> Any:
-    """One update of a typical script: batch, layers, loss, and each parameter before it, its gradient, and after it."""
+    """One update of a typical script: batch, layers, loss, and the parameters, gradients and state around it."""
     x, y = load_breast_cancer(return_X_y=True)
     torch.manual_seed(3)
     rows = [part.indices for part in random_split(range(569), [341, 113, 115])]  # type: ignore[arg-type]
@@ -57,6 +69,7 @@ def plain(wanted: int, make: Callable[..., torch.optim.Optimizer], dropout: floa
         for xb, yb in loader:
             step += 1
             before, outputs, out = [one.detach().clone() for one in parameters], [], xb
+            state_before = [state_of(optimizer, one) for one in parameters]
             for layer in layers:
                 out = layer(out)
                 outputs.append(out.detach().clone())
@@ -67,9 +80,14 @@ def plain(wanted: int, make: Callable[..., torch.optim.Optimizer], dropout: floa
                 nn.utils.clip_grad_norm_(parameters, clip)
             optimizer.step()
             if step == wanted:
-                gradients = [one.grad for one in parameters]
-                return xb, yb, outputs, loss.item(), before, gradients, [one.detach() for one in parameters]
+                gradients, after = [one.grad for one in parameters], [one.detach() for one in parameters]
+                states = [state_before, [state_of(optimizer, one) for one in parameters]]
+                return xb, yb, outputs, loss.item(), before, gradients, after, states
     raise AssertionError
+
+
+def state_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in optimizer.state[parameter].items() if value is not None}
 
 
 def same(found: list[Any], script: list[Tensor]) -> bool:
@@ -77,16 +95,10 @@ def same(found: list[Any], script: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("step", [1, 40])  # an epoch has 35
-@pytest.mark.parametrize(
-    ("name", "make", "dropout", "clip"),
-    [
-        ("sgd", lambda parameters: torch.optim.SGD(parameters, lr=0.1), 0.0, 0.2),
-        ("adam", lambda parameters: torch.optim.Adam(parameters, lr=0.001), 0.5, None),
-    ],
-    ids=RUNS,
-)
-def test_a_step_is_that_of_the_plain_script(place: Path, name: str, make: Any, dropout: float, clip: Any, step: int):
-    x, y, outputs, loss, before, gradients, after = plain(step, make, dropout, clip)
+@pytest.mark.parametrize("name", RUNS)
+def test_a_step_is_that_of_the_plain_script(place: Path, name: str, step: int):
+    dropout, clip = (0.5 if name == "adam" else 0.0), (0.2 if name == "sgd" else None)
+    x, y, outputs, loss, before, gradients, after, states = plain(step, MAKE[name], dropout, clip)
     found = explain_step(rebuild(place / name, {}), step)
     assert found is not None
     assert same([found.x, found.y, found.output], [x, y, outputs[-1]])
@@ -95,6 +107,10 @@ def test_a_step_is_that_of_the_plain_script(place: Path, name: str, make: Any, d
     assert same([one.before for one in found.parameters], before)
     assert same([one.gradient for one in found.parameters], gradients)
     assert same([one.after for one in found.parameters], after)
+    for one, of_script_before, of_script in zip(found.parameters, *states, strict=True):
+        for state, of_plain in ((one.state_before, of_script_before), (one.state_after, of_script)):
+            assert state.keys() == of_plain.keys()
+            assert same(list(state.values()), [of_plain[key] for key in state])
     x_of_table, y_of_table = load_breast_cancer(return_X_y=True)
     assert [y_of_table[number - 1] for number in found.row_numbers] == y.tolist()
     order = np.argsort([x_of_table[number - 1][0] for number in found.row_numbers])
@@ -103,9 +119,12 @@ def test_a_step_is_that_of_the_plain_script(place: Path, name: str, make: Any, d
     document = explain(str(place / name), step, rows=2).document()
     assert (document["epoch"], document["loss"], document["rows"]) == (1 if step == 1 else 2, loss, 10)
     assert document["x"] == {"shape": [10, 30], "values": x[:2, :8].tolist()}
+    assert document["features"] == load_breast_cancer().feature_names[:8].tolist()
     assert document["y"]["values"] == y[:2, None].tolist()
     assert document["parameters"][0]["after"] == {"shape": [4, 30], "values": after[0][:2, :8].tolist()}
     assert document["parameters"][1]["gradient"]["values"] == [gradients[1].tolist()]
+    for state in document["parameters"][1]["state"]:
+        assert state["after"]["values"] == [states[1][1][state["name"]].flatten().tolist()]
 
 
 @pytest.mark.parametrize("name", ["sgd", "started"])
@@ -117,19 +136,48 @@ def test_the_loss_is_the_one_that_the_run_recorded(place: Path, name: str):
         assert found.loss == recorded[step]
 
 
-def test_the_formula_of_sgd_has_the_numbers_of_an_element(place: Path):
-    step = explain_step(rebuild(place / "sgd", {}), 2)
-    assert step is not None
-    formula, _, element = describe_update(step, 3).partition("; ")
-    assert formula == "new = old - lr x gradient"
-    name, old, _, lr, _, gradient, _, new = element.replace(", ", ",").split()
-    parameter, _, index = name.rstrip("]:").partition("[")
-    one = next(one for one in step.parameters if one.name == parameter)
-    at = tuple(map(int, index.split(",")))
-    assert one.gradient is not None
-    values = [float(tensor[at]) for tensor in (one.before, one.gradient, one.after)]
-    assert [np.float32(text) for text in (old, gradient, new)] == values
-    assert values[2] == pytest.approx(values[0] - float(lr) * values[1], abs=1e-7)
+FORMULAS = [
+    "optimizer.momentum=0.9",
+    "optimizer.momentum=0.9 +optimizer.dampening=0.5 optimizer.weight_decay=0.1",
+    "optimizer.momentum=0.9 optimizer.nesterov=true optimizer.weight_decay=0.1",
+    "optimizer=adam optimizer.weight_decay=0.1",
+    "optimizer=adam +optimizer.amsgrad=true",
+    "optimizer=adamw optimizer.lr=0.1 optimizer.weight_decay=0.5",
+    "optimizer=adamax",
+    "optimizer=rmsprop optimizer.weight_decay=0.1",
+    "optimizer=rmsprop optimizer.momentum=0.9 +optimizer.centered=true",
+    "optimizer=adagrad optimizer.lr_decay=0.5",
+    "optimizer=adadelta",
+    "optimizer=adam optimizer.lr_factors={bias:10}",
+]
+
+
+@pytest.mark.parametrize("words", FORMULAS)
+@pytest.mark.parametrize("step", [1, 4])
+def test_the_formula_with_the_numbers_of_an_element_computes_its_update(words: str, step: int):
+    found = explained("dataset=iris", *words.split(), step=step)
+    element = explain_element(found, Extent(3, 8))
+    assert element is not None
+    one = next(one for one in found.parameters if one.name == element.parameter)
+    results = {}
+    for line in element.lines:
+        name, numbers, result = line.split(" = ")
+        arithmetic = numbers.replace(" x ", " * ").replace("^", "**")
+        computed = eval(arithmetic, {"sqrt": math.sqrt, "max": max, "abs": abs})
+        assert computed == pytest.approx(float(result), rel=1e-4, abs=2e-7), line
+        results[name] = np.float32(result)
+    kept = {name: value[element.index] for name, value in one.state_after.items() if value.ndim}
+    assert results == {"new": one.after[element.index], **kept}
+    assert str(one.gradient[element.index].numpy()) in element.lines[0]  # type: ignore[index]
+    assert formula(found) == [line for line in formula(found) if not re.search(r"\d\.\d", line)]
+
+
+def test_an_optimizer_without_a_formula_here_says_so():
+    found = explained("dataset=iris", "optimizer=radam", step=2)
+    assert describe_update(found, Extent(3, 8)) == [
+        "new = old + the change that RAdam computes from the gradient and its state"
+    ]
+    assert explain_element(found, Extent(3, 8)) is None
 
 
 def test_nothing_is_written_and_no_random_number_is_drawn(place: Path):
@@ -153,7 +201,11 @@ def test_text_page_and_json_have_the_same_numbers(place: Path, tmp_path: Path):
             assert cells in [printed.split() for printed in text.stdout.splitlines()]
             assert "".join(f"<td>{cell}</td>" for cell in cells) in page
     assert text.stdout.startswith("step 36 of 70, in epoch 2: a batch of 10 rows\n")
-    assert found["update"] in text.stdout
+    assert found["update"] == ["new = old - lr x gradient"]
+    printed_lines = [line.strip() for line in text.stdout.splitlines()]
+    assert {*found["update"], *found["element"]["lines"]} <= set(printed_lines)
+    names = [name for name in found["features"] if name in text.stdout and f"<th>{name}" in page.replace("<wbr>", "")]
+    assert len(names) == 8
     assert "the gradients are after clip_grad_norm=0.2" in text.stdout
     again = forking.run("exp", line, tmp_path)
     assert "page.html: the file already exists" in again.stderr
@@ -165,6 +217,8 @@ def test_text_page_and_json_have_the_same_numbers(place: Path, tmp_path: Path):
         ({"step": 71}, "has the steps 1 to 70", "step=70"),
         ({"step": 0}, "step must be an integer >= 1", "step=1"),
         ({"rows": 0}, "rows must be an integer >= 1", "rows=3"),
+        ({"columns": 0}, "columns must be an integer >= 1", "columns=8"),
+        ({"columns": 31}, "columns=31: must be <= 30", "columns=30"),
         ({"rows": 11}, "rows=11: must be <= 10", "rows=10"),
         ({"out": "page.txt"}, "must be a .html file", "out=page.html"),
     ],

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from exp.reports.step_tables import NumberTable
     from exp.training.build import Experiment
 
-_ROWS = 3
+# Of each tensor.
+_ROWS, _COLUMNS = 3, 8
 
 # What the bits of a step depend on, besides the config.
 _ENVIRONMENT = ("cpu", "torch", "threads", "device", "gpu")
@@ -36,33 +37,37 @@ class Explanation(Answer):
 
     def lines(self) -> Iterator[str]:
         yield from self.head
-        for title, rows in self.tables:
+        for title, rows, head in self.tables:
             yield title
-            yield from (f"  {line}" for line in table_lines(rows, left=()))
+            yield from (f"  {line}" for line in table_lines([head, *rows] if head else rows, left=()))
         yield from self.end
 
 
-def explain(run: str, step: int = 1, rows: int = _ROWS, out: str | None = None, **moved: str) -> Explanation:
+def explain(
+    run: str, step: int = 1, rows: int = _ROWS, columns: int = _COLUMNS, out: str | None = None, **moved: str
+) -> Explanation:
     """Show the arithmetic of one update of a run.
 
         python -m exp explain run=FOLDER
 
-    It shows the batch, the output of each layer, the loss, and each parameter before the update, its gradient, and
-    after it. The run is repeated from its first step up to this one, and nothing is written to its folder. The numbers
-    are those of the same loop written in plain PyTorch, to the bit. Gradients are those that the optimizer used, after
-    clip_grad_norm. Of a large tensor a corner is shown, of at most 8 columns.
+    It shows the batch, the output of each layer, the loss, and each parameter before the update, its gradient, the
+    optimizer's state before and after it, and the parameter after it; then the formula of the update, also with the
+    numbers of the element whose gradient is the largest of those shown. The run is repeated from its first step up to
+    this one, and nothing is written to its folder. The numbers are those of the same loop written in plain PyTorch, to
+    the bit. Gradients are those that the optimizer used, after clip_grad_norm. Of a large tensor, the first rows and
+    columns are shown.
 
     Args:
         run: Folder of the run.
         step: Number of the update, from 1.
-        rows: Rows of each tensor to show.
+        rows: Rows of each tensor to show: of the batch in x, y and outputs; a tensor of one dimension is one row.
+        columns: Columns of each tensor to show: of x the features, of a layer's output its units.
         out: Page to write, .html, with the same numbers.
         dataset.path: Where the run's data file is now, if it moved; likewise dataset.val_path and test_path.
     """
-    if step < 1:
-        raise ConfigError("step must be an integer >= 1, got 0", "step=1")
-    if rows < 1:
-        raise ConfigError("rows must be an integer >= 1, got 0", f"rows={_ROWS}")
+    for key, value, usual in (("step", step, 1), ("rows", rows, _ROWS), ("columns", columns, _COLUMNS)):
+        if value < 1:
+            raise ConfigError(f"{key} must be an integer >= 1, got {value}", f"{key}={usual}")
     path = None if out is None else new_file(out, ".html")
     folder = Path(run)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
@@ -84,22 +89,26 @@ def explain(run: str, step: int = 1, rows: int = _ROWS, out: str | None = None, 
             raise ConfigError(what, "the step that it names, or one before") from error
     if found is None:
         raise ConfigError(f"step={step}: {run} stops early before it", "step=1")
-    largest = max(len(found.x), *(len(one.before) for one in found.parameters if one.before.ndim > 1), _ROWS)
-    if rows > largest:
-        what = f"rows={rows}: must be <= {largest}, the most rows of a tensor of this step"
-        raise ConfigError(what, f"rows={largest}")
+    extent, largest = step_tables.Extent(rows, columns), step_tables.largest_extent(found)
+    for key, value, most, usual in (
+        ("rows", rows, largest.rows, _ROWS),
+        ("columns", columns, largest.columns, _COLUMNS),
+    ):
+        if value > max(most, usual):
+            what = f"{key}={value}: must be <= {most}, the most {key} of a tensor of this step"
+            raise ConfigError(what, f"{key}={most}")
     batches = experiment.batches
     epoch = (step - 1) // batches.steps_per_epoch + 1
     head = [f"step {step:,} of {steps:,}, in epoch {epoch:,}: a batch of {pluralize(len(found.x), 'row')}"]
     if numbers := found.row_numbers[:rows]:
         head.append(f"row numbers in the dataset: {', '.join(map(str, numbers))}")
     notes = [describe_moved(f"{key}={place}") for key, place in moved.items()] + _notes(folder, experiment)
-    tables = list(step_tables.tables(found, rows))
-    optimizer, update = step_tables.describe_optimizer(found), step_tables.describe_update(found, rows)
-    end = [f"optimizer {optimizer}", update, *notes]
-    fields = {"run": run, "step": step, "steps": steps, "epoch": epoch, **step_tables.fields(found, rows)}
+    tables = list(step_tables.tables(found, extent))
+    end = [f"optimizer {step_tables.describe_optimizer(found)}", *step_tables.describe_update(found, extent), *notes]
+    fields = {"run": run, "step": step, "steps": steps, "epoch": epoch, **step_tables.fields(found, extent)}
     if path is not None:
-        words = ["explain", f"run={run}", f"step={step}", *([f"rows={rows}"] if rows != _ROWS else [])]
+        size = [f"rows={rows}"] * (rows != _ROWS) + [f"columns={columns}"] * (columns != _COLUMNS)
+        words = ["explain", f"run={run}", f"step={step}", *size]
         title = f"Step {step:,} of {folder.absolute().name}"
         html.write(
             path, "step.html", title=title, folder=folder, command=shell_line(words), head=head, tables=tables, end=end

@@ -1,24 +1,30 @@
 """One update as tables of numbers, for the terminal, a page and JSON. Of a large tensor, they have a corner."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from exp.training.explained_step import ExplainedStep
+from exp.reports.update_formula import ElementUpdate, element_update, formula_of, used_settings
+from exp.training.explained_step import ExplainedStep, ParameterUpdate
 
-# Of a tensor; further ones are not shown.
-_MAX_COLUMNS = 8
+
+class Extent(NamedTuple):
+    """How much of a tensor is shown: its first rows, and the first values of each."""
+
+    rows: int
+    columns: int
 
 
 class NumberTable(NamedTuple):
-    """Rows of formatted numbers under a title."""
+    """Rows of formatted numbers under a title, with the names of the columns if they have some."""
 
     title: str
     rows: list[list[str]]
+    head: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,19 @@ class Corner:
     values: list[list[float]]
 
     @classmethod
-    def of(cls, tensor: Tensor, rows: int) -> "Corner":
-        part = _as_matrix(tensor)[: rows if tensor.ndim > 1 else 1, :_MAX_COLUMNS]
+    def of(cls, tensor: Tensor, extent: Extent) -> "Corner":
+        part = _as_matrix(tensor)[: extent.rows if tensor.ndim > 1 else 1, : extent.columns]
         return cls(list(tensor.shape), cast("list[list[float]]", part.tolist()))
 
     @classmethod
-    def of_rows(cls, tensor: Tensor, rows: int) -> "Corner":
+    def of_rows(cls, tensor: Tensor, extent: Extent) -> "Corner":
         """Return the corner of a tensor [B, ...], in which [B] is a column."""
-        corner = cls.of(tensor.reshape(len(tensor), -1), rows)
+        corner = cls.of(tensor.reshape(len(tensor), -1), extent)
         return cls(list(tensor.shape), corner.values)
 
-    def table(self, title: str) -> NumberTable:
-        return NumberTable(
-            f"{title} {self.shape}{self._cut()}", [[_format(value) for value in row] for row in self.values]
-        )
+    def table(self, title: str, names: Sequence[str] = ()) -> NumberTable:
+        rows = [[_format(value) for value in row] for row in self.values]
+        return NumberTable(f"{title} {self.shape}{self._cut()}", rows, names[: len(rows[0])] if rows else ())
 
     def _cut(self) -> str:
         """Return which part it is, empty if it is all."""
@@ -57,84 +62,117 @@ class Corner:
         return f", first {' and '.join(part for part in (rows, columns) if part)}"
 
 
-def tables(step: ExplainedStep, rows: int) -> Iterator[NumberTable]:
-    """Yield the batch, the outputs of the layers, and each parameter before the update, its gradient, and after it."""
-    yield Corner.of_rows(step.x, rows).table("batch x")
-    yield Corner.of_rows(step.y, rows).table("batch y")
+def tables(step: ExplainedStep, extent: Extent) -> Iterator[NumberTable]:
+    """Yield the batch, the outputs of the layers, and of each parameter what `_tables_of` has."""
+    yield Corner.of_rows(step.x, extent).table("batch x", step.features)
+    yield Corner.of_rows(step.y, extent).table("batch y")
     for layer in step.layers:
-        yield Corner.of_rows(layer.output, rows).table(f"layer {layer.name} {layer.kind}".replace("  ", " "))
+        yield Corner.of_rows(layer.output, extent).table(f"layer {layer.name} {layer.kind}".replace("  ", " "))
     if not step.layers or not torch.equal(step.layers[-1].output.float(), step.output.float()):
-        yield Corner.of_rows(step.output, rows).table("output of the model")
+        yield Corner.of_rows(step.output, extent).table("output of the model")
     yield NumberTable("loss", [[_format(step.loss)]])
     for one in step.parameters:
-        yield Corner.of(one.before, rows).table(f"{one.name} before")
-        if one.gradient is None:
-            yield NumberTable(f"{one.name} gradient", [["none: it is frozen, or the loss does not depend on it"]])
-        else:
-            yield Corner.of(one.gradient, rows).table(f"{one.name} gradient")
-        yield Corner.of(one.after, rows).table(f"{one.name} after")
+        yield from _tables_of(one, extent)
 
 
-def fields(step: ExplainedStep, rows: int) -> dict[str, Any]:
+def _tables_of(one: ParameterUpdate, extent: Extent) -> Iterator[NumberTable]:
+    """Yield the parameter before the update, its gradient, the state of the optimizer, and the parameter after it."""
+    yield Corner.of(one.before, extent).table(f"{one.name} before")
+    if one.gradient is None:
+        yield NumberTable(f"{one.name} gradient", [["none: it is frozen, or the loss does not depend on it"]])
+    else:
+        yield Corner.of(one.gradient, extent).table(f"{one.name} gradient")
+    for state, after in one.state_after.items():
+        if after.ndim:
+            if (before := one.state_before.get(state)) is not None:
+                yield Corner.of(before, extent).table(f"{one.name} {state} before")
+            yield Corner.of(after, extent).table(f"{one.name} {state} after")
+    yield Corner.of(one.after, extent).table(f"{one.name} after")
+
+
+def fields(step: ExplainedStep, extent: Extent) -> dict[str, Any]:
     """Return the same numbers, unrounded, by name."""
+    element = explain_element(step, extent)
     return {
         "rows": len(step.x),
-        "row_numbers": list(step.row_numbers[:rows]),
-        "x": vars(Corner.of_rows(step.x, rows)),
-        "y": vars(Corner.of_rows(step.y, rows)),
+        "row_numbers": list(step.row_numbers[: extent.rows]),
+        "features": list(step.features[: extent.columns]),
+        "x": vars(Corner.of_rows(step.x, extent)),
+        "y": vars(Corner.of_rows(step.y, extent)),
         "layers": [
-            {"layer": one.name, "kind": one.kind, "output": vars(Corner.of_rows(one.output, rows))}
+            {"layer": one.name, "kind": one.kind, "output": vars(Corner.of_rows(one.output, extent))}
             for one in step.layers
         ],
-        "output": vars(Corner.of_rows(step.output, rows)),
+        "output": vars(Corner.of_rows(step.output, extent)),
         "loss": step.loss,
         "parameters": [
             {
                 "parameter": one.name,
                 "lr": one.lr,
-                "before": vars(Corner.of(one.before, rows)),
-                "gradient": None if one.gradient is None else vars(Corner.of(one.gradient, rows)),
-                "after": vars(Corner.of(one.after, rows)),
+                "before": vars(Corner.of(one.before, extent)),
+                "gradient": None if one.gradient is None else vars(Corner.of(one.gradient, extent)),
+                "state": [
+                    {
+                        "name": name,
+                        "before": vars(Corner.of(one.state_before[name], extent)) if name in one.state_before else None,
+                        "after": vars(Corner.of(after, extent)),
+                    }
+                    for name, after in one.state_after.items()
+                ],
+                "after": vars(Corner.of(one.after, extent)),
             }
             for one in step.parameters
         ],
         "optimizer": describe_optimizer(step),
-        "update": describe_update(step, rows),
+        "update": formula(step),
+        "element": None if element is None else {**vars(element), "index": list(element.index)},
     }
+
+
+def largest_extent(step: ExplainedStep) -> Extent:
+    """Return the most rows, and the most columns, that a tensor of the step has."""
+    batch = [one.reshape(len(one), -1) for one in (step.x, step.y, step.output, *(one.output for one in step.layers))]
+    matrices = [*batch, *(_as_matrix(one.before) for one in step.parameters)]
+    return Extent(max(len(one) for one in matrices), max(one.shape[1] for one in matrices))
 
 
 def describe_optimizer(step: ExplainedStep) -> str:
     """SGD(lr=0.02, momentum=0.9): the settings in this update that are not off."""
     settings = ", ".join(
         f"{key}={value:.10g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in _used(step.settings).items()
+        for key, value in used_settings(step.settings).items()
     )
     return f"{step.optimizer.__name__}({settings})"
 
 
-def describe_update(step: ExplainedStep, rows: int) -> str:
-    """Return how the parameters change; for SGD without momentum with the numbers of one of the shown elements."""
-    used, name = _used(step.settings), step.optimizer.__name__
-    if step.optimizer is not torch.optim.SGD or "maximize" in used or "nesterov" in used:
-        return f"new = old + the change that {name} computes from the gradient and what it keeps of earlier ones"
-    decay = used.get("weight_decay", 0.0)
-    terms = f"(gradient + {decay:.10g} x old)" if decay else "gradient"
-    if "momentum" in used:
-        share = f"{1 - used['dampening']:.10g} x " if "dampening" in used else ""
-        return (
-            f"new = old - lr x velocity; velocity = {used['momentum']:.10g} x the velocity of the step before + "
-            f"{share}{terms}, and {terms} in the first step"
-        )
-    formula = f"new = old - lr x {terms}"
+def formula(step: ExplainedStep) -> list[str]:
+    """Return the formula of the update of an element, a line for each value; empty if there is none here."""
+    has_state = any(one.state_before for one in step.parameters)
+    return formula_of(step.optimizer, step.settings, is_first=not has_state)
+
+
+def describe_update(step: ExplainedStep, extent: Extent) -> list[str]:
+    """Return the lines of `formula`, and those of `explain_element`."""
+    lines, element = formula(step), explain_element(step, extent)
+    if not lines:
+        return [f"new = old + the change that {step.optimizer.__name__} computes from the gradient and its state"]
+    shown = [f"  {line}" for line in lines]
+    if element is not None:
+        shown += [
+            f"with the numbers of {element.parameter}{list(element.index)}",
+            *(f"  {line}" for line in element.lines),
+        ]
+    return ["update", *shown]
+
+
+def explain_element(step: ExplainedStep, extent: Extent) -> ElementUpdate | None:
+    """Return the formula with the numbers of the shown element whose gradient is the largest; None without one."""
     shown = [one for one in step.parameters if one.gradient is not None and one.gradient.numel() and one.lr]
-    if not shown or len({one.lr for one in shown}) > 1:  # groups may have a weight decay of their own
-        return formula
-    one, place = max(((one, _largest(one.gradient, rows)) for one in shown), key=lambda pair: pair[1].size)
-    at = place.at
-    assert one.gradient is not None
-    old, gradient, new = (_digits(tensor[at]) for tensor in (one.before, one.gradient, one.after))
-    taken = f"({gradient} + {decay:.10g} x {old})" if decay else gradient
-    return f"{formula}; {one.name}{list(at)}: {old} - {one.lr:.10g} x {taken} = {new}"
+    if not shown or not formula(step):
+        return None
+    one, place = max(((one, _largest(one.gradient, extent)) for one in shown), key=lambda pair: pair[1].size)
+    lines = formula_of(step.optimizer, one.settings, is_first=not one.state_before)
+    return element_update(lines, one, place.at)
 
 
 class _Place(NamedTuple):
@@ -142,10 +180,11 @@ class _Place(NamedTuple):
     at: tuple[int, ...]
 
 
-def _largest(gradient: Tensor | None, rows: int) -> _Place:
+def _largest(gradient: Tensor | None, extent: Extent) -> _Place:
     """Return the largest absolute value of the shown corner, and where it is."""
     assert gradient is not None
-    sizes = _as_matrix(gradient)[: rows if gradient.ndim > 1 else 1, :_MAX_COLUMNS].abs().nan_to_num(nan=-1.0)
+    part = _as_matrix(gradient)[: extent.rows if gradient.ndim > 1 else 1, : extent.columns]
+    sizes = part.abs().nan_to_num(nan=-1.0)
     row, column = divmod(int(sizes.argmax()), sizes.shape[1])
     flat = torch.tensor(row * _as_matrix(gradient).shape[1] + column)
     return _Place(float(sizes[row, column]), tuple(int(number) for number in torch.unravel_index(flat, gradient.shape)))
@@ -155,16 +194,5 @@ def _as_matrix(tensor: Tensor) -> Tensor:
     return tensor.flatten(1) if tensor.ndim > 1 else tensor.reshape(1, -1)
 
 
-def _used(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that have an effect on the numbers."""
-    how = ("foreach", "fused", "capturable", "differentiable", "initial_lr")
-    return {key: value for key, value in settings.items() if key not in how and value not in (None, False, 0)}
-
-
 def _format(value: float) -> str:
     return f"{value:.6g}"
-
-
-def _digits(value: Tensor) -> str:
-    """Return all digits that tell a float32 from its neighbours."""
-    return str(value.numpy())

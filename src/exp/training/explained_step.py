@@ -31,14 +31,22 @@ class ParameterUpdate:
     """A parameter before and after the update, and the gradient that was used, which is the clipped one.
 
     `gradient`: None if the parameter is frozen, or the loss does not depend on it.
-    `lr`: The learning rate of its parameter group in this update; None if the optimizer does not have it.
+    `settings`: Those of its parameter group in this update; empty if the optimizer does not have it.
+    `state_before`, `state_after`: What the optimizer keeps for it, by torch's names: tensors of its shape, and counts.
     """
 
     name: str
     before: Tensor
     gradient: Tensor | None
     after: Tensor
-    lr: float | None
+    settings: Mapping[str, Any]
+    state_before: Mapping[str, Tensor]
+    state_after: Mapping[str, Tensor]
+
+    @property
+    def lr(self) -> float | None:
+        """The learning rate in this update; None if the optimizer does not have the parameter."""
+        return float(self.settings["lr"]) if "lr" in self.settings else None
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class ExplainedStep:
     x [B, ...] and y [B, ...] are the batch as the model and the loss get it, `output` [B, ...] that of the model.
     `settings`: Those of the first parameter group of the optimizer, in this update.
     `row_numbers`: Positions of the rows in the dataset, from 1; empty if equal rows hide them.
+    `features`: Names of the columns of x; empty if its rows have more than one dimension.
     """
 
     x: Tensor
@@ -59,6 +68,7 @@ class ExplainedStep:
     optimizer: type[Optimizer]
     settings: Mapping[str, Any]
     row_numbers: Sequence[int]
+    features: Sequence[str] = ()
 
 
 def explain_step(experiment: Experiment, step: int) -> ExplainedStep | None:
@@ -84,7 +94,8 @@ def explain_step(experiment: Experiment, step: int) -> ExplainedStep | None:
     if not recorder.found:
         return None
     (found,) = recorder.found
-    return replace(found, row_numbers=_find_rows(data.train, found.x, found.y))
+    features = data.features if found.x.ndim == 2 and found.x.shape[1] == len(data.features) else ()
+    return replace(found, row_numbers=_find_rows(data.train, found.x, found.y), features=features)
 
 
 @dataclass(frozen=True)
@@ -116,27 +127,41 @@ class _Recorder(StepAround):
 
     def _record(self, one: Stack) -> StepOutputs:
         x, y = _copy(one.x[0]), _copy(one.y[0])
-        groups = self.optimizer.param_groups
-        settings = {key: value for key, value in groups[0].items() if key != "params"}
-        rates = {id(parameter): float(group["lr"]) for group in groups for parameter in group["params"]}
-        before = {name: _copy(parameter) for name, parameter in self.model.named_parameters()}
+        groups = [
+            (group["params"], {key: value for key, value in group.items() if key != "params"})
+            for group in self.optimizer.param_groups
+        ]
+        settings = {id(parameter): own for parameters, own in groups for parameter in parameters}
+        before = {
+            name: (_copy(parameter), self._state_of(parameter)) for name, parameter in self.model.named_parameters()
+        }
         with _recorded_layers(self.model) as layers:
             outputs = self.inner([one])
         parameters = [
             ParameterUpdate(
                 name,
-                before[name],
+                before[name][0],
                 None if parameter.grad is None else _copy(parameter.grad),
                 _copy(parameter),
-                rates.get(id(parameter)),
+                settings.get(id(parameter), {}),
+                before[name][1],
+                self._state_of(parameter),
             )
             for name, parameter in self.model.named_parameters()
         ]
         output, loss = _copy(outputs.outputs[0]), float(outputs.losses[0])
         self.found.append(
-            ExplainedStep(x, y, layers, output, loss, parameters, type(self.optimizer), settings, row_numbers=())
+            ExplainedStep(x, y, layers, output, loss, parameters, type(self.optimizer), groups[0][1], row_numbers=())
         )
         return outputs
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
+        state: dict[str, Any] = self.optimizer.state.get(parameter, {})
+        return {
+            name: _copy(value)
+            for name, value in state.items()
+            if isinstance(value, Tensor) and value.shape in ((), parameter.shape)
+        }
 
 
 @contextmanager

@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from exp.api import train
 from exp.errors import CheckpointError
+from exp.results.checkpoints import checksum
 from exp.results.trained_model import load_trained
 
 RUN = ("dataset=iris", "model=linear", "epochs=1", "eval_every=1epoch", "figures=false", "threads=1")
@@ -37,3 +39,8 @@ def test_a_file_without_progress_is_refused(tmp_path: Path, monkeypatch: pytest.
     train(*RUN, "init=first", "hydra.run.dir=run")
     with pytest.raises(CheckpointError, match=r"^checkpoint=run/checkpoints/init\.pt: it has parameters only"):
         load_trained("run", "run/checkpoints/init.pt")
+
+
+def test_the_checksum_of_a_single_element_does_not_depend_on_its_stride():
+    """It may be 0, as in the momentum of a parameter that is summed."""
+    assert checksum(torch.tensor(1.0).expand(1)) == checksum(torch.ones(1))

@@ -141,11 +141,7 @@ class ReplayStep:
         before = observable_state(modules)
 
         def compute() -> Gradients:
-            start = TensorState.save(self._tensors.changed, x.device)
             with Trace() as trace:
-                gradients = self._eager.compute_gradients(x, y)
-            if trace.has_other_derivative:  # an eager step has other roundings: compute it again, without the trace
-                start.restore()
                 gradients = self._eager.compute_gradients(x, y)
             traces.append((trace, gradients))
             return gradients

@@ -61,7 +61,8 @@ def _equal(a: Tensor, b: Tensor) -> bool:
         return False
     if not a.numel():
         return True
-    return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)))
+    # With a last dimension of stride 1: that of a single element may be 0, as in the gradient of its sum.
+    return torch.equal(*(tensor.contiguous().unsqueeze(-1).view(torch.uint8) for tensor in (a, b)))
 
 
 def copy_tensors(value: Any) -> Any:

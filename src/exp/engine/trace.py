@@ -12,18 +12,29 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode_temporarily
 
 # Arguments that batch norms write into, although their schemas do not declare it.
 _UNDECLARED_WRITES = ("running_mean", "running_var")
 
 
-# Operators whose derivatives torch computes by another formula, with other roundings, while calls are recorded: the
-# usual one looks for zeros or singular matrices (prod_backward and its like in FunctionsManual.cpp).
-_OTHER_DERIVATIVE = {torch.ops.aten.prod, torch.ops.aten.cumprod, torch.ops.aten._linalg_det}
+_ATEN = torch.ops.aten
+
+# Operators whose derivatives torch computes by another formula, with other bits, while calls are recorded: the usual
+# one reads values (where FunctionsManual.cpp asks areAnyTensorSubclassLike). Each has the place of the argument that it
+# is the derivative by.
+_OTHER_DERIVATIVE: dict[OpOverload, int] = {
+    **{operator.default: 0 for operator in (_ATEN.max, _ATEN.min, _ATEN.median, _ATEN.nanmedian)},  # of all values
+    **{operator.default: 0 for operator in (_ATEN.prod, _ATEN.cumprod, _ATEN.cumprod_, _ATEN._linalg_det)},
+    _ATEN.prod.dim_int: 0,
+    _ATEN.masked_fill.Tensor: 2,
+    _ATEN.masked_fill_.Tensor: 2,
+}
 
 # Methods that read a tensor's values without calling an operator.
 _UNDISPATCHED = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
+
+_GRADIENTS = {torch.autograd.grad, torch.autograd.backward, Tensor.backward}
 
 
 @dataclass(frozen=True)
@@ -75,26 +86,29 @@ class DispatchMode(TorchDispatchMode):
 
 
 class Trace(DispatchMode):
-    """Records the operator calls made inside it. It keeps their tensors alive, so that no two have the same id."""
+    """Records the operator calls made inside it. It keeps their tensors alive, so that no two have the same id.
+
+    Results have the bits that they have outside it: gradients that recording would change are not recorded, and
+    `fallback_reason` says so.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[OpCall] = []
         self.fallback_reason: str | None = None  # why the next step may make other calls
-        self.has_other_derivative = False  # the gradients may have other bits than those of an eager step
         self._random = torch.empty(0)  # the state of torch's random generator after the last call
-        self._undispatched = _UndispatchedReads()
+        self._functions = _FunctionCalls()
 
     def __enter__(self) -> Self:
         self._random = torch.get_rng_state()
-        self._undispatched.__enter__()
+        self._functions.__enter__()
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        self._undispatched.__exit__(*error)
+        self._functions.__exit__(*error)
         self._check_random_state()
-        self.fallback_reason = self._undispatched.reason or self.fallback_reason
+        self.fallback_reason = self._functions.reason or self.fallback_reason
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if _reads_values(func, args):
@@ -102,9 +116,10 @@ class Trace(DispatchMode):
                 "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
                 "computation"
             )
-        if func.overloadpacket in _OTHER_DERIVATIVE and not self.has_other_derivative:
-            self.has_other_derivative = True
-            self.fallback_reason = f"the derivative of {func.overloadpacket.__name__.lstrip('_')} depends on the values"
+        if _has_other_derivative(func, args):
+            self._functions.records_gradients = False
+            name = func.overloadpacket.__name__.strip("_")
+            self.fallback_reason = f"torch computes the derivative of {name} in another way while it is recorded"
         if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs or {}))):
             self.fallback_reason = "the model draws from a random generator of its own"
         is_random = torch.Tag.nondeterministic_seeded in func.tags
@@ -138,8 +153,8 @@ class Trace(DispatchMode):
             self.fallback_reason = "the model sets the state of torch's random generator (checkpoint, manual_seed)"
 
 
-class _UndispatchedReads(TorchFunctionMode):
-    """Notes that a tensor's values were read without an operator call.
+class _FunctionCalls(TorchFunctionMode):
+    """Sees calls of torch that reach no operator: reads of values, which it notes, and those that compute gradients.
 
     It does not refer to the trace: in a cycle, the traced tensors would stay in memory until a garbage collection.
     """
@@ -147,6 +162,7 @@ class _UndispatchedReads(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.reason: str | None = None  # why the next step may make other calls
+        self.records_gradients = True
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _UNDISPATCHED:
@@ -154,7 +170,15 @@ class _UndispatchedReads(TorchFunctionMode):
                 f"the model reads the values of a tensor (by {func.__name__}), so the next step may be a different "
                 "computation"
             )
+        if func in _GRADIENTS and not self.records_gradients:
+            with _pop_mode_temporarily():
+                return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def _has_other_derivative(operator: OpOverload, args: Any) -> bool:
+    place = _OTHER_DERIVATIVE.get(operator)
+    return place is not None and args[place].requires_grad and torch.is_grad_enabled()
 
 
 def _reads_values(operator: OpOverload, args: Any) -> bool:

@@ -95,7 +95,7 @@ def fingerprint(module: nn.Module) -> tuple[str, str]:
         structure.update(re.sub(r" at 0x[0-9a-f]+", "", described).encode() + b"\0")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         structure.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.requires_grad}".encode())
-        state.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+        state.update(tensor.detach().cpu().contiguous().unsqueeze(-1).view(torch.uint8).numpy().tobytes())
     return structure.hexdigest()[:16], state.hexdigest()[:16]
 
 

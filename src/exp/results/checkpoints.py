@@ -156,7 +156,8 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
     if isinstance(value, Tensor):
         value = value.detach().cpu().contiguous()
         digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        # With a last dimension of stride 1: that of a single element may be 0, as in the gradient of its sum.
+        digest.update(value.unsqueeze(-1).view(torch.uint8).reshape(-1).numpy().data)
     elif isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             digest.update(f"{key!r}:".encode())

@@ -145,7 +145,7 @@ def test_nothing_is_removed_unless_every_folder_is_a_run_at_rest(place: Path):
     assert refused.stderr.endswith("try: python -m exp rm run --yes\n")
     assert Path("run/summary.json").exists()
     removed = json.loads(exp_in(place, "rm", "run", "--yes", "--json").stdout)
-    assert removed == {"format": 1, "command": "rm", "removed": ["run"], "dependents": []}
+    assert removed == {"format": 1, "command": "rm", "removed": ["run"], "dependents": [], "exit_code": 0}
     assert not Path("run").exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 
+from exp.cli.json_fields import ERROR, EVERY, read_json_fields
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.schema import CONF
 from exp.config.yaml_comments import parse_opening
@@ -20,7 +21,8 @@ OTHER_KEYS = "options/other.md"
 
 def build_pages() -> dict[str, str]:
     """Return the Markdown of each page by its path in the site, without the notebooks."""
-    written = {str(path.relative_to(PAGES)): _read_page(path) for path in sorted(PAGES.rglob("*.md"))}
+    paths = [*sorted(PAGES.rglob("*.md")), PAGES / "llms.txt"]
+    written = {str(path.relative_to(PAGES)): _read_page(path) for path in paths}
     return written | build_option_pages()
 
 
@@ -44,8 +46,21 @@ def page_titles() -> dict[str, str]:
 
 
 def _read_page(path: Path) -> str:
-    """Read a page, with its lines {{ SVG: inside.svg }} replaced by the image."""
-    return re.sub(r"^{{ SVG: (.+) }}$", lambda match: _inline_svg(match[1]), path.read_text("utf-8"), flags=re.M)
+    """Read a page, with its lines {{ SVG: inside.svg }} and {{ JSON: error }} replaced."""
+    text = re.sub(r"^{{ SVG: (.+) }}$", lambda match: _inline_svg(match[1]), path.read_text("utf-8"), flags=re.M)
+    return re.sub(r"^{{ JSON: (.+) }}$", lambda match: _json_fields(match[1]), text, flags=re.M)
+
+
+def _json_fields(what: str) -> str:
+    """Return the fields of one object as a table, those of every command with headings, or their names as a list."""
+    fields = read_json_fields()
+    commands = [name for name in fields if name not in (EVERY, ERROR)]
+    if what == "names":
+        return "\n".join(f"- `{name}`: {' '.join(f'`{field}`' for field in fields[name])}" for name in commands)
+    if what == "commands":
+        return "\n\n".join(f"### {name}\n\n{_json_fields(name)}" for name in commands)
+    rows = [f"| `{name}` | {_cell(clause)} |" for name, clause in fields[what].items()]
+    return "\n".join(["| field | |", "|---|---|", *rows])
 
 
 def _inline_svg(name: str) -> str:

@@ -64,9 +64,8 @@ def calibrate(
     with folder_lock(job):
         if method == "none":
             (job / CALIBRATION).unlink(missing_ok=True)
-            return TextAnswer(
-                {"run": str(job), "calibration": None, "notes": notes}, [*notes, f"without calibration: {job}"]
-            )
+            fields = dict.fromkeys(("calibration", "checkpoint", "threshold_metric", "before", "after"))
+            return TextAnswer({"run": str(job), **fields, "notes": notes}, [*notes, f"without calibration: {job}"])
         fields, text = _calibrate(job, method, threshold, checkpoint, moved)
     return TextAnswer({"run": str(job), **fields, "notes": notes}, [*notes, *text])
 

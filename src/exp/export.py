@@ -55,7 +55,7 @@ def export(
     from exp.results.trained_ensemble import load_models
 
     models = load_models(jobs, checkpoint, moved)
-    compared: dict[str, Any] = {}
+    compared: dict[str, Any] = {"rows_compared": None, "largest_difference": None}
     if format == "script":
         from exp.reports.script_files import write_script_files
 
@@ -65,7 +65,8 @@ def export(
 
         Path(out).write_text(model_card(models.lead), encoding="utf-8")
     else:
-        more, compared = _write_model(models, format, out)
+        more, found = _write_model(models, format, out)
+        compared |= found
         notes = [*notes, *more]
     runs = [str(job) for job in jobs]
     fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes, **compared}

@@ -43,7 +43,7 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
 
     done = train_or_sweep(line, returns_if_stopped=True)
     fields = {"line": shell_line(line), "folder": None if done.folder is None else str(display_path(done.folder))}
-    return TextAnswer({**fields, **describe_training(done.folder), "exit_code": done.exit_code}, [], done.exit_code)
+    return TextAnswer({**fields, **describe_training(done.folder)}, [], done.exit_code)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Statuses(Answer):
         return 0 if all(one.has_succeeded for one in self.found) else _FAILED
 
     def document(self) -> Mapping[str, Any]:
-        return {"folders": [one.fields() for one in self.found], "exit_code": self.exit_code}
+        return {"folders": [one.fields() for one in self.found]}
 
     def lines(self) -> Iterator[str]:
         for place, one in enumerate(self.found):

@@ -9,7 +9,8 @@ import forking
 import pytest
 from conftest import one_in
 
-from exp.cli.commands import COMMANDS, help_of, load, parse_arguments
+from exp.cli.command_help import help_of
+from exp.cli.commands import COMMANDS, load, parse_arguments
 from exp.config.schema import CONF
 from exp.errors import ConfigError
 

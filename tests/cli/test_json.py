@@ -1,4 +1,4 @@
-"""`--json`: one object on stdout for every command, whose fields the page JSON describes."""
+"""`--json`: one object on stdout for every command, whose fields json_fields.yaml describes."""
 
 import json
 import re
@@ -6,6 +6,8 @@ import shutil
 import signal
 import statistics
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,13 @@ import pytest
 
 from exp.cli.answer import as_json
 from exp.cli.command_correction import parameters_of
-from exp.cli.commands import COMMANDS, help_of, load
+from exp.cli.command_help import help_of
+from exp.cli.commands import COMMANDS, load
+from exp.cli.json_fields import read_json_fields
 from exp.results import metrics_csv
 
 DOCS = Path(__file__).parents[2] / "docs/pages"
-PAGE = (DOCS / "how-to/json.md").read_text(encoding="utf-8")
 BASE = ["dataset=iris", "epochs=2", "figures=false"]
-
-# Objects whose keys are data: names of splits, metrics, groups and keys.
-DATA = ("choices", "overrides", "values", "metrics", "final", "before", "after", "files", "config")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert forking.run("exp", [*BASE, *words, f"hydra.run.dir={name}"], folder).returncode == 0
     line = ["-m", *BASE, "optimizer.lr=0.01,0.1", "hydra.sweep.dir=sweep", "sweep.workers=0"]
     assert forking.run("exp", line, folder).returncode == 0
-    (folder / "rows.csv").write_text("x0,x1,x2,x3\n5,3,1,0.2\n")
+    header = ",".join(f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width"))
+    (folder / "rows.csv").write_text(f"{header}\n5,3,1,0.2\n")
     return folder
 
 
@@ -45,56 +46,77 @@ def document(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def names(value: Any) -> set[str]:
-    """Every key of an object and of those in it, without keys that are data."""
+def fields_in(value: Any, known: set[str], at: str = "") -> Iterator[str]:
+    """Every field of an object and of those in it, as json_fields.yaml spells it, or as it is if not there."""
+    inside = {field for field in known if field.startswith((f"{at}.", f"{at}["))} if at else known
+    if not inside:  # nothing is said of what is in it
+        return
     if isinstance(value, list):
-        return {name for one in value for name in names(one)}
-    if not isinstance(value, dict):
-        return set()
-    return {*value, *(name for key, inner in value.items() if key not in DATA for name in names(inner))}
+        yield f"{at}[]"
+        for one in value:
+            yield from fields_in(one, known, f"{at}[]")
+    elif isinstance(value, dict):
+        parts = {re.split(r"[.\[]", field.removeprefix(f"{at}." if at else ""))[0] for field in inside}
+        any_name = next((part for part in parts if part.isupper()), None)
+        for name, one in value.items():
+            field = ".".join([*([at] if at else []), name if name in parts else any_name or name])
+            if field in known or not any(other.startswith((f"{field}.", f"{field}[")) for other in known):
+                yield field
+            yield from fields_in(one, known, field)
 
 
-def described(command: str) -> set[str]:
-    """The names that the page's section on the command has in backticks; those of status serve for a training."""
-    section = PAGE.partition(f"\n### {command}\n")[2].partition("\n### ")[0]
-    assert section, command
-    shared = PAGE.partition("\n## Errors")[2].partition("\n## Fields")[0] if command == "train" else ""
-    more = PAGE.partition("\n### status\n")[2].partition("\n### ")[0] if command in ("train", "ls", "refit") else ""
-    text = re.sub(r"^```.*?^```", "", f"{section}\n{shared}\n{more}", flags=re.DOTALL | re.MULTILINE)
-    return set(re.findall(r"`([^`]+)`", text)) | {"format", "command"}
+def check_fields(objects: list[tuple[str, dict[str, Any]]]) -> None:
+    """The objects of each command have exactly the fields that json_fields.yaml describes."""
+    every, found = read_json_fields()["every object"], defaultdict[str, set[str]](set)
+    for command, one in objects:
+        name = "error" if "error" in one else command
+        known = {*every, *read_json_fields()[name]}
+        found[name] |= set(fields_in(one, known))
+        if name != "error":
+            assert {re.split(r"[.\[]", field)[0] for field in known} == set(one), command
+        if "result" in one and one["result"] is not None:
+            of_status = {*read_json_fields()["status"]}
+            assert {*fields_in({"folders": [one["result"]]}, of_status)} <= of_status
+    for name, fields in found.items():
+        assert fields == {*every, *read_json_fields()[name]}, name
 
 
-def test_every_field_of_every_command_is_on_the_page(place: Path, tmp_path: Path):
+def test_every_object_has_the_fields_that_are_described(place: Path, tmp_path: Path):
     shutil.copytree(place, tmp_path / "all")
     here = tmp_path / "all"
+    many = ["-m", *BASE, "optimizer.lr=0.1,0.2", "seed=1,2", "sweep.workers=0"]
+    (here / "table.csv").write_text("a,y\n" + "".join(f"{n % 7},{n}.5\n" for n in range(40)))
+    mapped = ["dataset=table", "dataset.path=table.csv", "dataset.target=y"]
     cases = [
+        ("train", [*mapped, "dataset.storage=mapped", "epochs=2", "figures=false", "hydra.run.dir=mapped"], 0),
+        ("tag", ["tag", "run", "paper"], 0),
         ("ls", ["ls"], 0),
         ("status", ["status", "run", "sweep"], 0),
         ("best", ["best", "sweep"], 0),
-        ("train", ["-m", *BASE, "seed=1,2", "hydra.sweep.dir=seeds", "sweep.workers=0"], 0),
-        ("train", ["-m", *BASE, "seed=1,2", "sweep.dry_run=true"], 0),
+        ("train", [*many, "hydra.sweep.dir=seeds"], 0),
+        ("train", [*many, "sweep.dry_run=true"], 0),
         ("train", ["--cfg", "job", *BASE], 0),
         ("evaluate", ["evaluate", "run=run"], 0),
+        ("predict", ["predict", "run=run", "data=rows.csv", "out=out.csv"], 0),
         ("diff", ["diff", "run", "other"], 1),
         ("importance", ["importance", "run=run", "repeats=2"], 0),
         ("calibrate", ["calibrate", "run=run"], 0),
+        ("calibrate", ["calibrate", "run=run", "method=none"], 0),
         ("export", ["export", "run=other", "format=script", "out=train.py"], 0),
         ("report", ["report", "run=."], 0),
         ("explain", ["explain", "run=run"], 0),
-        ("tag", ["tag", "run", "paper"], 0),
+        ("explain", ["explain", "run=mapped"], 0),
         ("mv", ["mv", "other", "moved"], 0),
         ("rm", ["rm", "moved", "--yes"], 0),
         ("cache", ["cache"], 0),
         ("schema", ["schema", "schemas"], 0),
         ("new", ["new", "churn"], 0),
-        ("train", [*BASE, "hydra.run.dir=new"], 0),
         ("train", ["dataset=irs", "optimizer.lr=x"], 1),
     ]
-    for command, words, code in cases:
-        found = document(here, *words, code=code)
-        assert found["command"] == command
-        assert names(found) - described(command) == set(), command
-    assert {*COMMANDS} == set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)) - {"train"}
+    objects = [(command, document(here, *words, code=code)) for command, words, code in cases]
+    assert all(one["command"] == command for command, one in objects)
+    check_fields(objects)
+    assert {*COMMANDS} == {*read_json_fields()} - {"every object", "error", "train"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -155,11 +177,13 @@ def test_what_people_read_of_a_training_is_in_its_object(place: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_refit_is_described_as_a_training(place: Path, tmp_path: Path):
+def test_a_refit_and_a_verification_have_the_fields_that_are_described(place: Path, tmp_path: Path):
     shutil.copytree(place / "sweep", tmp_path / "sweep")
     refit = document(tmp_path, "refit", "sweep", "out=new")
     assert (refit["folder"], refit["result"]["folder"], refit["result"]["status"]) == ("new", "new", "finished")
-    assert names(refit) - described("refit") - described("train") == set()
+    long = ["dataset=iris", "epochs=2000", "eval_every=100epoch", "figures=false", "hydra.run.dir=long"]
+    assert forking.run("exp", long, tmp_path).returncode == 0
+    check_fields([("refit", refit), ("verify", document(tmp_path, "verify", "resume=long", "kills=1"))])
 
 
 def stopped(folder: Path, which: int, written: str, *words: str) -> dict[str, Any]:
@@ -191,8 +215,9 @@ def test_a_command_that_is_stopped_prints_its_object(tmp_path: Path):
 
 
 def test_numbers_that_json_does_not_have_are_strings():
-    text = as_json("x", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": {"d": (float("inf"),)}})
-    assert json.loads(text) == {"format": 1, "command": "x", "a": "nan", "b": ["-inf", 1.5], "c": {"d": ["inf"]}}
+    text = as_json("x", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": {"d": (float("inf"),)}}, 0)
+    fields = {"a": "nan", "b": ["-inf", 1.5], "c": {"d": ["inf"]}}
+    assert json.loads(text) == {"format": 1, "command": "x", **fields, "exit_code": 0}
 
 
 def test_the_file_for_programs_names_every_command_and_page():

@@ -27,7 +27,7 @@ class Answer(ABC):
 
     @abstractmethod
     def document(self) -> Mapping[str, Any]:
-        """Return the fields of the object, without `format` and `command`."""
+        """Return the fields of the object, without those that every object has."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,15 @@ class TextAnswer(Answer):
         return self.text
 
 
-def as_json(command: str, fields: Mapping[str, Any]) -> str:
+def as_json(command: str, fields: Mapping[str, Any], exit_code: int) -> str:
     """Return the object of a command. NaN and infinity, which JSON does not have, are strings."""
-    return json.dumps(_finite({"format": FORMAT, "command": command, **fields}), indent=2, default=str)
+    document = {"format": FORMAT, "command": command, **fields, "exit_code": exit_code}
+    return json.dumps(_finite(document), indent=2, default=str)
 
 
-def error_fields(error: ExpError, exit_code: int = 1) -> dict[str, Any]:
+def error_fields(error: ExpError) -> dict[str, Any]:
     """Return the fields of the object of an error."""
-    return {"error": error.problem, "fix": error.fix, "key": error.key, "exit_code": exit_code}
+    return {"error": error.problem, "fix": error.fix, "key": error.key}
 
 
 def _finite(value: Any) -> Any:

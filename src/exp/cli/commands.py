@@ -6,12 +6,9 @@
 
 import errno
 import importlib
-import inspect
 import os
-import re
 import shlex
 import sys
-import textwrap
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -25,13 +22,12 @@ from exp.cli.command_correction import (
     RUN_KEYS,
     VALUE_FLAGS,
     correct_line,
-    example_words,
     is_filter,
     parameters_of,
 )
+from exp.cli.command_help import help_of, usage_of
 from exp.cli.os_errors import explain_os_error
-from exp.data.input_files import DATA_PATHS
-from exp.errors import ConfigError, ExpError, as_yaml
+from exp.errors import ConfigError, ExpError
 from exp.training.interrupts import describe_stop, exit_code_of, raising_sigterm
 
 # Modules of `exp` with a function of the same name.
@@ -41,9 +37,6 @@ COMMANDS = (
 )
 
 Command: TypeAlias = Callable[..., Answer | None]
-
-# Of every command that returns an `Answer`.
-_JSON_CLAUSE = "Print one JSON object instead, also for an error; the page JSON of the documentation has its fields."
 
 
 def load(name: str) -> Command:
@@ -70,7 +63,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
         with redirect_stdout(sys.stderr) if in_json else nullcontext(), raising_sigterm() if in_json else nullcontext():
             answer = command(*positional, **keywords)
         if answer is not None:
-            lines = [as_json(name, answer.document())] if in_json else answer.lines()
+            lines = [as_json(name, answer.document(), answer.exit_code)] if in_json else answer.lines()
             for line in lines:
                 print(line)
             if answer.exit_code:
@@ -85,7 +78,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> None:
     except KeyboardInterrupt as stop:
         code = exit_code_of(stop)
         if in_json:
-            print(as_json(name, error_fields(ExpError(describe_stop(stop), "type the same line again"), code)))
+            print(as_json(name, error_fields(ExpError(describe_stop(stop), "type the same line again")), code))
         sys.exit(code)
 
 
@@ -93,7 +86,7 @@ def _fail(name: str, error: ExpError, in_json: bool) -> NoReturn:
     """Print an error, as the object on stdout or for people on stderr, and exit with 1."""
     if not in_json:
         sys.exit(f"exp {name}: {error}")
-    print(as_json(name, error_fields(error)))
+    print(as_json(name, error_fields(error), 1))
     sys.exit(1)
 
 
@@ -106,7 +99,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
     bare = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
     several = next((key for key, parameter in parameters.items() if parameter.kind is Parameter.VAR_POSITIONAL), None)
     first = next(iter(parameters), "")
-    takes = " ".join(_usage(key, parameter) for key, parameter in parameters.items())
+    takes = " ".join(usage_of(key, parameter) for key, parameter in parameters.items())
     takes_filters = several == "filters"
     found: dict[str, Any] = {}
     folders: list[str] = []
@@ -151,61 +144,6 @@ def _value_behind(words: "deque[str]") -> str:
     """Take the value of a flag from the words behind it; `auto` if the next one is another argument, or a folder."""
     is_value = words and not words[0].startswith("-") and not is_filter(words[0]) and not Path(words[0]).is_dir()
     return words.popleft() if is_value else "auto"
-
-
-def _usage(key: str, parameter: Parameter) -> str:
-    """Return how an argument is written: RUN, [ACTION], FOLDER..., --json or split=."""
-    if parameter.kind is Parameter.VAR_POSITIONAL:
-        what = key.upper().removesuffix("S")
-        return f"[{what}...]" if key == "filters" else f"{what}..."
-    if parameter.kind is Parameter.POSITIONAL_ONLY:
-        return key.upper() if parameter.default is Parameter.empty else f"[{key.upper()}]"
-    if f"--{key}" in VALUE_FLAGS:
-        return f"--{key} {VALUE_FLAGS[f'--{key}']}"
-    return f"--{key}" if f"--{key}" in FLAGS else f"{key}="
-
-
-def help_of(command: Command) -> str:
-    """Return the help: usage, what the command does, and its arguments."""
-    parameters = parameters_of(command)
-    examples = {word.partition("=")[0]: word for word in example_words(command)}
-    words = [
-        _usage(key, parameter)
-        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
-        else f"[{_usage(key, parameter)}]"
-        if f"--{key}" in (*FLAGS, *VALUE_FLAGS)
-        else examples.get(key, f"{key}=FOLDER")
-        if parameter.default is Parameter.empty
-        else f"[{key}={as_yaml(parameter.default) if parameter.default is not None else 'VALUE'}]"
-        for key, parameter in parameters.items()
-        if key not in DATA_PATHS[1:]  # the clause of the first one has them
-    ]
-    text, _, _ = (inspect.getdoc(command) or "").partition("\nArgs:")
-    text = re.sub(r"\n+ *python -m exp .*\n?", "\n", text).strip()
-    text = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in text.split("\n\n"))
-    clauses = [
-        textwrap.fill(
-            f"  {f'--{key}' if f'--{key}' in (*FLAGS, *VALUE_FLAGS) else key:<11} {clause}",
-            100,
-            subsequent_indent=" " * 14,
-        )
-        for key, clause in argument_clauses(command).items()
-    ]
-    usage = textwrap.fill(
-        f"usage: python -m exp {command.__name__} {' '.join(words)}",
-        100,
-        subsequent_indent=" " * 11,
-        break_on_hyphens=False,
-    )
-    return "\n".join([usage, "", text, "", *clauses])
-
-
-def argument_clauses(command: Command) -> dict[str, str]:
-    """Return what the docstring's `Args:` says of each argument, and what --json does where a command has it."""
-    _, _, section = (inspect.getdoc(command) or "").partition("\nArgs:\n")
-    section = section.partition("\n\n")[0]
-    found = {key: " ".join(text.split()) for key, text in re.findall(r"^ +([\w.]+): (.+(?:\n {6,}.+)*)", section, re.M)}
-    return found | ({"json": _JSON_CLAUSE} if "json" in parameters_of(command) else {})
 
 
 def new_file(out: str, suffix: str = "") -> Path:

@@ -3,15 +3,15 @@
 Everything is read from the YAML files and their comments, and from the docstrings of the commands.
 """
 
-import shutil
-import textwrap
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import NamedTuple
 
+from exp.cli.columns import column_row, paragraph
+from exp.cli.command_help import help_of
 from exp.cli.command_line import CommandLine
-from exp.cli.commands import COMMANDS, help_of, load
+from exp.cli.commands import COMMANDS, load
 from exp.cli.plugin_keys import PLUGINS, explain_keys, find_topic
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
@@ -33,7 +33,6 @@ _USUAL_KEYS = (
     "resume",
     "sweep.workers",
 )
-_MAX_WIDTH = 100
 
 # Commands that share a row of the screen.
 _ON_ONE_ROW = ("tag", "mv", "rm")
@@ -83,17 +82,17 @@ def _screen(line: CommandLine) -> Iterator[str]:
         default = default_option(group)
         names = " ".join(f"*{name}" if name == default else name for name in options)
         comment = defaults[group].comment if group in defaults else ""
-        yield from _row(group, 12, f"{comment}: {names}" if comment else names)
+        yield from column_row(group, 12, f"{comment}: {names}" if comment else names)
     yield "keys and their values (VALUE: none yet)"
     for name in _USUAL_KEYS:
         if name in keys:
-            yield from _row(f"{name}={keys[name].value or 'VALUE'}", 32, keys[name].clause.partition(";")[0])
+            yield from column_row(f"{name}={keys[name].value or 'VALUE'}", 32, keys[name].clause.partition(";")[0])
     yield "commands"
     for name in COMMANDS:
         if name not in _ON_ONE_ROW:
-            yield from _row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
+            yield from column_row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
         elif name == _ON_ONE_ROW[0]:
-            yield from _row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
+            yield from column_row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
     yield "more: exp --help TOPIC, a group, key or command; --cfg job: all keys; --version"
     yield '      --config-dir DIR: your YAMLs; completion: eval "$(exp -sc install=bash)"'
 
@@ -108,11 +107,11 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield from _option(name, option, line)
     elif name in line.groups:
         defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
-        yield from _paragraph(f"{name}: {defaults[name].comment if name in defaults else ''}")
+        yield from paragraph(f"{name}: {defaults[name].comment if name in defaults else ''}")
         default = default_option(name)
         for option, path in line.groups[name].items():
             about, _ = parse_opening(path.read_text(encoding="utf-8"))
-            yield from _row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
+            yield from column_row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
         yield from _explain_keys(inside, tuple(line.groups[name]))
     elif inside:
         yield from _explain_keys(inside, ())
@@ -142,7 +141,7 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
 def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
     """Yield what there is to know of one option of a group."""
     about, examples = parse_opening(line.groups[group][option].read_text(encoding="utf-8"))
-    yield from _paragraph(f"{group}={option}: {about}")
+    yield from paragraph(f"{group}={option}: {about}")
     yield from (f"  {command}" for command, _ in examples)
     yield from _explain_keys([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
 
@@ -150,11 +149,11 @@ def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
 def _plugin(kind: str, option: str | None) -> Iterator[str]:
     """Yield the help of a launcher or a sweeper, or of all of them."""
     if option is None:
-        yield from _paragraph(f"hydra/{kind}: {_PLUGINS[f'hydra/{kind}']}; exp --help hydra/{kind}={PLUGINS[kind][1]}")
+        yield from paragraph(f"hydra/{kind}: {_PLUGINS[f'hydra/{kind}']}; exp --help hydra/{kind}={PLUGINS[kind][1]}")
         return
-    yield from _paragraph(f"hydra/{kind}={option}: its keys; exp --help hydra/{kind} lists the other options")
+    yield from paragraph(f"hydra/{kind}={option}: its keys; exp --help hydra/{kind} lists the other options")
     for key, comment in explain_keys(kind, option):
-        yield from _row(key, 36, comment)
+        yield from column_row(key, 36, comment)
 
 
 def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:
@@ -166,16 +165,16 @@ def _defaults(key: _Key, line: CommandLine) -> Iterator[str]:
     if len(set(values.values())) > 1:
         for value in dict.fromkeys(values.values()):
             owners = ", ".join(option for option, own in values.items() if own == value)
-            yield from _row("", 32, f"{value or 'VALUE'} with {group}: {owners}")
+            yield from column_row("", 32, f"{value or 'VALUE'} with {group}: {owners}")
 
 
 def _explain_keys(keys: Sequence[_Key], options: tuple[str, ...]) -> Iterator[str]:
     for key in keys:
-        yield from _row(f"{key.name}={key.value or 'VALUE'}", 32, key.clause)
+        yield from column_row(f"{key.name}={key.value or 'VALUE'}", 32, key.clause)
         allowed = str(CONSTRAINTS[key.name][0]) if key.name in CONSTRAINTS else ""
         only = f"with {', '.join(key.options)}" if options and key.options != options else ""
         if details := "; ".join(part for part in (allowed, only) if part):
-            yield from _row("", 32, f"({details})")
+            yield from column_row("", 32, f"({details})")
 
 
 def _keys(line: CommandLine, group: str | None = None, option: str | None = None) -> Iterator[_Key]:
@@ -196,19 +195,3 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
                     options = tuple(one for one in files if one in (*before.options, choice))
                     found[key.name] = before._replace(options=options)
     yield from found.values()
-
-
-def _width() -> int:
-    return min(_MAX_WIDTH, shutil.get_terminal_size((_MAX_WIDTH, 0)).columns)
-
-
-def _row(left: str, width: int, right: str) -> Iterator[str]:
-    """Yield the lines of `left` in a column and `right`, wrapped, in the next one."""
-    head = f"  {left:<{width}}" if len(left) < width else f"  {left}  "
-    lines = textwrap.wrap(right, max(20, _width() - max(len(head), width + 2))) or [""]
-    yield f"{head}{lines[0]}".rstrip()
-    yield from (f"{'':<{width + 2}}{text}" for text in lines[1:])
-
-
-def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(text, _width())

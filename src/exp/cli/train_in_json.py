@@ -16,6 +16,9 @@ from exp.training.interrupts import exit_code_of, raising_sigterm
 
 FLAG = "--json"
 
+# Of every training, sweep or help; null where there is nothing to say.
+_FIELDS = ("result", "notes", "baseline", "best", "stopped_early", "jobs", "means", "planned", "text", "config")
+
 Trained: TypeAlias = tuple[Path | None, int, Sequence[Sequence[str]] | None]
 
 # Flags with which the command prints something and trains nothing.
@@ -36,17 +39,19 @@ def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Tra
         with redirect_stdout(shown or sys.stderr), raising_sigterm():
             folder, code, planned = train(words)
     except CommandError as error:
-        print(as_json("train", _error_fields(error)))
+        print(as_json("train", _error_fields(error), 1))
         return 1
     except KeyboardInterrupt as stop:  # before there is a folder
         folder, code = None, exit_code_of(stop)
-    fields = describe_training(None if planned is not None else folder)
-    if planned is not None:
-        fields["planned"] = [{"job": number, "overrides": job} for number, job in enumerate(planned)]
-    if shown is not None:
-        text = shown.getvalue()
-        fields |= {"text": text, "config": _read_yaml(text) if {"-c", "--cfg"} & set(words) else None}
-    print(as_json("train", {**fields, "exit_code": code}))
+    text = None if shown is None else shown.getvalue()
+    fields = {
+        **dict.fromkeys(_FIELDS),
+        **describe_training(None if planned is not None else folder),
+        "planned": None if planned is None else [{"job": n, "overrides": job} for n, job in enumerate(planned)],
+        "text": text,
+        "config": _read_yaml(text) if text is not None and {"-c", "--cfg"} & set(words) else None,
+    }
+    print(as_json("train", fields, code))
     return code
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
-from exp.data.columns.parse_numbers import parse_numbers, read_numbers
+from exp.data.columns.parse_numbers import other_notation_notes, parse_numbers, read_numbers
 
 
 def cells(*words: str | None) -> Any:
@@ -126,7 +126,7 @@ def test_the_declared_decimal_mark_decides_what_is_ambiguous():
     [
         (Notation(",", "."), "1.234", [1234], []),
         (Notation(",", "."), "1234.5|7", [1234.5, 7], []),
-        (Notation(",", "."), "1.234|7.25", [1.234, 7.25], []),
+        (Notation(",", "."), "1.234|7.25", [1234, 7.25], []),  # 1.234 alone is 1234 too
         (Notation(",", "."), "1.234,5|7.25", [1234.5, 7.25], []),
         (Notation(",", "."), "1.234|x", [1234, None], [1]),
         (Notation(".", ","), "1234.5|1,234.5", [1234.5, 1234.5], []),
@@ -140,6 +140,22 @@ def test_new_rows_are_read_in_the_notation_of_the_column(notation: Notation, wor
     read, is_wrong = read_numbers(cells(*words.split("|")), notation)
     assert listed(read) == values
     assert np.flatnonzero(is_wrong).tolist() == wrong
+
+
+@pytest.mark.parametrize("word", ["1.234", "7.25", "1.234,5", "x"])
+def test_a_new_number_does_not_depend_on_other_rows(word: str):
+    alone = read_numbers(cells(word), Notation(",", "."))
+    for others in (("7.25",), ("1.234,5", "0,1"), ("1234.5", "1.234"), ("x",), ("?",)):
+        together = read_numbers(cells(word, *others), Notation(",", "."))
+        assert listed(together[0])[0] == listed(alone[0])[0]
+        assert together[1][0] == alone[1][0]
+
+
+def test_new_numbers_that_are_read_plainly_are_told():
+    (note,) = other_notation_notes("x", cells("1.234", "7.25", "7.25", "1.234,5", "?", "x"), Notation(",", "."))
+    assert note == ("column 'x': 2 cells not written as in the training rows (1.234,5), read plainly: '7.25' is 7.25")
+    assert other_notation_notes("x", cells("1.234", "0,5"), Notation(",", ".")) == []
+    assert other_notation_notes("x", pd.Series([7.25]), Notation(",", ".")) == []
 
 
 def test_new_rows_that_are_numbers_already_are_left_as_they_are():

@@ -192,7 +192,7 @@ def test_any_cells_have_the_values_that_exp_reads(place: Path, served: Any, trai
     write(place / "any.csv", rows)
     values, _, _ = encode_rows(trained.read(str(place / "any.csv"), keep_rows=True).frame, trained.preprocessing, "any")
     columns = served["STATE"]["columns"]
-    theirs = [served["read"]([row[column["name"]] for row in rows], column) for column in columns]
+    theirs = [served["read"]([row[column["name"]] for row in rows], column, str) for column in columns]
     np.testing.assert_array_equal(np.array(theirs).T, values)
 
 
@@ -205,6 +205,57 @@ def test_cells_may_be_values_of_json(place: Path, served: Any):
     assert served["predict"]([{**text, "plain": -999}]) == served["predict"]([text])  # an empty value of the run
     with pytest.raises(ValueError, match="missing columns: clock, price"):
         served["predict"]([{key: value for key, value in text.items() if key not in ("price", "clock")}])
+
+
+def test_cells_that_cannot_be_read_are_told(served: Any):
+    right = rows_of(1, seed=5)[0] | {
+        "word": "red",
+        "rare": "town 0",
+        "plain": "1",
+        "moment": "2024-01-11T03:30:00+05:30",
+    }
+    warnings: list[str] = []
+    plain = served["predict"]([right], warnings.append)
+    assert warnings == []
+    wrong = {"plain": "many", "day": "1st of never", "smokes": "often", "word": "violet"}
+    served["predict"](
+        [right | wrong, right | {"plain": "few"}, right | {"euro": "7.5", "day": "2024-05-13"}], warnings.append
+    )
+    way = "is not written as in the training rows, and read in another way"
+    assert sorted(warnings) == sorted(
+        [
+            "column 'plain': 'many' is no number, and read as empty (2 cells)",
+            "column 'day': '1st of never' is no date, and read as empty",
+            f"column 'day': '2024-05-13' {way}",
+            f"column 'euro': '7.5' {way}",
+            "column 'smokes': 'often' is no boolean, and read as empty",
+            "column 'word': 'violet' is rare or not in the training rows",
+        ]
+    )
+    warnings.clear()
+    served["predict"]([right | {"plain": " ? ", "day": None, "smokes": "", "word": "NA"}], warnings.append)
+    assert warnings == []  # gaps
+    assert served["predict"](right) == plain
+
+
+def test_a_prediction_does_not_depend_on_other_rows(served: Any):
+    rows = [
+        row | {"euro": euro} for row, euro in zip(rows_of(4, seed=6), ["1.234", "7.25", "1.234,5", "x"], strict=True)
+    ]
+    for column in served["STATE"]["columns"]:
+        cells = [row[column["name"]] for row in rows]
+        alone = [served["read"]([cell], column, str)[0] for cell in cells]
+        np.testing.assert_array_equal(served["read"](cells, column, str), alone)
+
+
+def test_rows_of_another_form_are_refused_with_what_is_expected(served: Any):
+    row = rows_of(1)[0]
+    with pytest.raises(ValueError, match=r"a cell must be one value, .* got the cell \['7', '8'\]"):
+        served["predict"]({**row, "plain": ["7", "8"]})
+    with pytest.raises(ValueError, match=r"size 2 into shape \(15,\)"):
+        served["predict"]([["7", "8"]])
+    values = {**row, "price": 1234.5, "plain": None}
+    assert served["predict"]([[*values.values()]]) == served["predict"]([values])
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -223,12 +274,14 @@ def test_a_date_of_every_format_is_read(form: str, served: Any):
         "May 24",
     ]
     examples += ["2024Q3", "q1 1999", "Feb 30, 2024", *words["yyyy-mm-dd"], *words["time"]]
-    column = {"kind": "date", "ways": _date_ways(form)}
+    column = {"name": "day", "kind": "date", "ways": _date_ways(form)}
     for word in (*examples, *map(str.upper, examples)):
         cells = pd.Series(["x", word])
-        assert np.array_equal(served["read"](cells.tolist(), column), read_dates(cells, form)[0], equal_nan=True), word
+        assert np.array_equal(
+            served["read"](cells.tolist(), column, str), read_dates(cells, form)[0], equal_nan=True
+        ), word
         alone = pd.Series([word])
-        assert np.array_equal(served["read"]([word], column), read_dates(alone, form)[0], equal_nan=True), word
+        assert np.array_equal(served["read"]([word], column, str), read_dates(alone, form)[0], equal_nan=True), word
 
 
 NOTATIONS = [
@@ -290,10 +343,10 @@ PARTS += [
 )
 def test_numbers_in_any_notation_are_read(served: Any, notation: Notation, words: list[str]):
     plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
-    column = {"kind": "number", "ways": [_number_way(notation), _number_way(plain)]}
+    column = {"name": "x", "kind": "number", "ways": [_number_way(notation), _number_way(plain)]}
     words = [word.strip() for word in words]
     expected = read_numbers(pd.Series(words, dtype=object), notation)[0]
-    found = served["read"](words, column)
+    found = served["read"](words, column, str)
     np.testing.assert_array_equal(found, [np.nan if abs(value) > 1e100 else value for value in expected])
 
 

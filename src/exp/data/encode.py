@@ -48,6 +48,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         encoded.append(values)
         if is_unfit.any():
             notes.append(unfit_note(column, cells, is_unfit))
+        notes += column.notes_on(cells)
     rows = np.stack(encoded, axis=1)
     notes += preprocessing.describe_unknown(preprocessing.count_unknown(rows))
     is_complete = np.ones(len(rows), dtype=np.bool_)

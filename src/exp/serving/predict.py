@@ -1,5 +1,4 @@
 """Predict new rows: `python predict.py rows.csv`, or `predict([{"COLUMN": VALUE, ...}, ...])` in Python.
-
 Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what was fitted to training rows."""
 
 import csv
@@ -26,6 +25,8 @@ else:
 
 
 def text(cell: Any) -> str:
+    if isinstance(cell, (list, dict)):
+        raise ValueError(f"a cell must be one value, and a row an object of them or a list, got the cell {cell}")
     cell = int(cell) if isinstance(cell, float) and cell.is_integer() else cell
     word = "" if cell is None or cell != cell else str(cell).replace("\0", "").strip()
     is_number = STATE["empty_numbers"] and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", word, re.ASCII)
@@ -33,21 +34,18 @@ def text(cell: Any) -> str:
 
 
 def category(cell: Any, column: Any) -> float:
-    word = text(cell)
-    if re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.0+)?", word):  # 11.0 is 11
-        word = str(int(float(word)))
-    is_word = column["is_spelled"] and not isinstance(cell, (int, float, np.number))
-    is_number = not is_word and re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]+)?", word)
-    by_value = column["numbers"].get(str(float(word)), -1) if is_number else -1
+    is_whole = re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.0+)?", word := text(cell))
+    word = str(int(float(word))) if is_whole else word  # 11.0 is 11
+    numbers = {} if column["is_spelled"] and isinstance(cell, str) else column["numbers"]
+    by_value = numbers.get(str(float(word)), -1) if re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]+)?", word) else -1
     return column["codes"].get(word, by_value) if word else -2
 
 
 def number(word: str, way: Any) -> float | None:
     if (found := re.fullmatch(way["pattern"], word.translate(str.maketrans(STATE["plainly"])), re.IGNORECASE)) is None:
         return None
-    part = found.groupdict("")
-    digits = part["number"].replace(way["thousands"], "").replace(way["decimal"], ".")
-    return (-1 if part["open"] or "-" in part["sign"] + part["sign2"] else 1) * float(digits + part["exponent"])
+    digits = found["number"].replace(way["thousands"], "").replace(way["decimal"], ".") + (found["exponent"] or "")
+    return float(digits) * (-1 if found["open"] or "-" in f"{found['sign']}{found['sign2']}" else 1)
 
 
 def day(word: str, way: Any) -> float | None:
@@ -57,8 +55,6 @@ def day(word: str, way: Any) -> float | None:
     clock = [int(part[unit] or 0) for unit in "HMS"]
     if part["half"]:
         clock[0] = clock[0] % 12 + 12 * (part["half"] in "pP") if 1 <= clock[0] <= 12 else 99
-    if clock > [24, 0, 0] or max(clock[1:]) > 59:
-        return None
     zone = part["zone"].replace(":", "") + "00" if part["zone"][:1] in ("+", "-") else "+0000"
     away = int(f"{zone[0]}1") * (3600 * int(zone[1:3]) + 60 * int(zone[3:5]))
     time = (3600 * clock[0] + 60 * clock[1] + clock[2] + float(f"0.{part['f'] or 0}") - away) / 86400
@@ -68,42 +64,45 @@ def day(word: str, way: Any) -> float | None:
         days = date(year, month, int(part["d"] or 1)).toordinal() - 719163
     except ValueError:
         return None
-    return time if way["is_time"] else days + time if way["first"] <= year <= way["last"] else None
+    is_known = clock <= [24, 0, 0] and max(clock[1:]) <= 59 and (way["is_time"] or way["first"] <= year <= way["last"])
+    return time + days * (not way["is_time"]) if is_known else None
 
 
-def new_day(word: str, ways: list[Any]) -> float | None:
-    order = ways[0]["order"] or "dd" * word.lstrip("0123456789").startswith(".")
-    days = [(day(word, way), way["order"]) for way in ways]
-    tries = (days[:1], days, [one for one in days if one[1] == order])  # written as the column, or without doubt
-    found = [known for tried in tries if len(known := {value for value, _ in tried} - {None}) == 1]
-    return found[0].pop() if found else None
-
-
-def read(cells: list[Any], column: Any) -> list[float]:
-    kind, ways = column["kind"], column["ways"]
+def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and what to tell about it
+    kind, ways, word, note = column["kind"], column["ways"], text(cell), ""
     if kind == "category":
-        return [category(cell, column) for cell in cells]
-    given = {cell for cell in cells if kind == "number" and isinstance(cell, (int, float, np.number)) and text(cell)}
-    words = {text(cell) for cell in cells if cell not in given}
-    words -= {word for word in words if word.lower() in STATE["gaps"] or word.startswith("0000-00-00")}
-    found: Any = {
-        word: new_day(word, ways) if kind == "date" else STATE["booleans"].get(word.lower()) for word in words
-    }
-    if kind == "number":
-        own, plain = ({word: number(word, way) for word in words} for way in ways)
-        mixed = {word: plain[word] if own[word] is None else own[word] for word in words}
-        found = plain if None in own.values() and None not in plain.values() else mixed
-    values = [float(cell) if cell in given else found.get(text(cell)) for cell in cells]
-    return [np.nan if value is None or abs(value) > 1e100 else value for value in values]
+        return (code := category(cell, column)), "is rare or not in the training rows" * (code == -1)
+    if word.lower() in STATE["gaps"] or word.startswith("0000-00-00"):
+        return np.nan, ""
+    reader = {"number": number, "date": day, "boolean": lambda word, _: STATE["booleans"].get(word.lower())}[kind]
+    is_given = kind == "number" and isinstance(cell, (int, float, np.number))
+    value: Any = float(cell) if is_given else reader(word, ways[0])
+    if value is None:  # as no cell of the training rows, but without doubt
+        order = ways[0]["order"] or "dd" * word.lstrip("0123456789").startswith(".")
+        others = [(other, way["order"]) for way in ways[1:] if (other := reader(word, way)) is not None]
+        tries = ({other for other, _ in others}, {other for other, by in others if by == order})
+        value = next((tried.pop() for tried in tries if len(tried) == 1), None)
+        note = "is not written as in the training rows, and read in another way"
+    return (np.nan, f"is no {kind}, and read as empty") if value is None or abs(value) > 1e100 else (value, note)
 
 
-def predict(rows: list[Any]) -> list[dict[str, Any]]:
+def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
+    found = [read_cell(cell, column) for cell in cells]
+    for note in sorted({note for _, note in found} - {""}):
+        told = [str(cell) for cell, one in zip(cells, found, strict=True) if one[1] == note]
+        tell(f"column '{column['name']}': {told[0]!r} {note}" + f" ({len(told)} cells)" * (len(told) > 1))
+    return [value for value, _ in found]
+
+
+def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     """Return what is predicted for each row, a dict or an array; None where a row lacks what the model needs."""
     columns, names, order, step = (STATE[key] for key in ("columns", "names", "order", "rows_per_pass"))
-    rows = [row if isinstance(row, dict) else dict(zip(order, np.ravel(row).tolist(), strict=True)) for row in rows]
+    rows = [rows] if isinstance(rows, dict) else rows
+    listed = [row if isinstance(row, dict) else np.array(row, object).reshape(len(order)) for row in rows]
+    rows = [row if isinstance(row, dict) else dict(zip(order, row, strict=True)) for row in listed]
     if missing := sorted({column["name"] for column in columns for row in rows if column["name"] not in row}):
         raise ValueError(f"missing columns: {', '.join(missing)}")
-    values = np.array([read([row[column["name"]] for row in rows], column) for column in columns], dtype=np.float64).T
+    values = np.array([read([row[one["name"]] for row in rows], one, tell) for one in columns], dtype=np.float64).T
     parts = [run(None, {"values": values[start : start + step]})[0] for start in range(0, len(rows), step)]
     outputs = np.concatenate([np.zeros((0, STATE["width"])), *parts])
     is_complete = ~np.isnan(values[:, STATE["required"]]).any(1)
@@ -118,4 +117,4 @@ def predict(rows: list[Any]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8-sig", newline="") as file:
         table: Any = list(csv.DictReader(file)) if sys.argv[1].endswith(".csv") else json.load(file)
-    print(*map(json.dumps, predict(table if isinstance(table, list) else [table])), sep="\n")
+    print(*map(json.dumps, predict(table, lambda warning: print(warning, file=sys.stderr))), sep="\n")

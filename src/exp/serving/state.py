@@ -88,7 +88,7 @@ def _describe(column: Column, decimal: str) -> dict[str, Any]:
     if isinstance(column, DateColumn):
         return known | {"ways": _date_ways(column.format)}
     if isinstance(column, BooleanColumn) or not isinstance(column, NumberColumn):
-        return known
+        return known | {"ways": [{"order": ""}]}
     notation = column.notation
     if notation == PLAIN and decimal != ".":  # the reader of the file has taken this mark for the decimal point
         notation = Notation(decimal=decimal)
@@ -106,7 +106,7 @@ def _by_value(codes: Mapping[str, int]) -> dict[str, int]:
 
 def _number_way(notation: Notation) -> dict[str, Any]:
     pattern = _cell_pattern(notation)
-    return {"pattern": pattern, "thousands": notation.thousands, "decimal": notation.decimal}
+    return {"pattern": pattern, "thousands": notation.thousands, "decimal": notation.decimal, "order": ""}
 
 
 def _cell_pattern(notation: Notation) -> str:

@@ -65,6 +65,11 @@ class Column(ABC):
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the cells of new rows as values [N], and which cells do not fit the kind; those are missing."""
 
+    def notes_on(self, cells: Cells) -> list[str]:
+        """Return notes on cells of new rows that `encode` reads in another way than those of the training rows."""
+        del cells
+        return []
+
     @abstractmethod
     def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         """Return the column with what its rows `train` teach, and all its values [N] encoded by that column.

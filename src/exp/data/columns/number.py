@@ -11,7 +11,7 @@ from exp.config.overrides import column_override
 from exp.data.columns.column import Column, Floats, Parsed, unfit_note
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
-from exp.data.columns.parse_numbers import parse_mostly_numbers, read_numbers
+from exp.data.columns.parse_numbers import other_notation_notes, parse_mostly_numbers, read_numbers
 from exp.data.frame import Cells, import_pandas, name_row
 from exp.errors import pluralize
 
@@ -68,6 +68,9 @@ class NumberColumn(Column):
         is_unfit |= np.abs(values) > _LARGEST
         return np.where(is_unfit, np.nan, values), is_unfit
 
+    def notes_on(self, cells: Cells) -> list[str]:
+        return other_notation_notes(self.name, cells, self.notation)
+
     def fit(self, values: Floats, train: NDArray[np.int64] | slice) -> tuple[Self | None, Floats]:
         if self.missing == "error":
             return self, values
@@ -120,6 +123,10 @@ class BooleanColumn(NumberColumn):
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         return read_booleans(cells)
+
+    def notes_on(self, cells: Cells) -> list[str]:
+        del cells
+        return []
 
     @property
     def is_scaled(self) -> tuple[bool, ...]:

@@ -109,7 +109,7 @@ def parse_mostly_numbers(
 
 
 def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.bool_]]:
-    """Read new cells in a notation, or plainly where they are written so.
+    """Read new cells, each in the notation, or plainly if it is not written so. No cell depends on the others.
 
     Returns:
         Values float64 [N], NaN for empty cells, and which cells [N] are neither numbers nor empty.
@@ -118,18 +118,33 @@ def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.b
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
         return values, np.zeros(len(values), dtype=np.bool_)
     codes, words = _factorize(cells)
-    split = [None if is_gap(word) else split_cell(word) for word in words]
-    plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
-    as_usual = [
-        None if cell is None or not _has_affixes(cell, notation) else value_of(cell, notation) for cell in split
-    ]
-    as_plain = [None if cell is None or not _has_affixes(cell, notation) else value_of(cell, plain) for cell in split]
-    present = [place for place, word in enumerate(words) if not is_gap(word)]
-    is_plain = any(as_usual[place] is None for place in present) and all(as_plain[i] is not None for i in present)
-    first, second = (as_plain, as_usual) if is_plain else (as_usual, as_plain)
-    chosen = [value if value is not None else other for value, other in zip(first, second, strict=True)]
+    own, plain = _read_words(words, notation)
+    chosen = [other if value is None else value for value, other in zip(own, plain, strict=True)]
     wrong = np.array([*(chosen[i] is None and not is_gap(word) for i, word in enumerate(words)), False], dtype=np.bool_)
     return _take(codes, chosen), wrong[codes]
+
+
+def other_notation_notes(name: str, cells: Cells, notation: Notation) -> list[str]:
+    """Return a note if `read_numbers` reads some of the cells plainly, because they are not in the notation."""
+    if import_pandas().api.types.is_numeric_dtype(cells.dtype):
+        return []
+    codes, words = _factorize(cells)
+    own, plain = _read_words(words, notation)
+    others = [place for place, value in enumerate(own) if value is None and plain[place] is not None]
+    if not others:
+        return []
+    count = pluralize(int(np.isin(codes, others).sum()), "cell")
+    example = f"{words[others[0]]!r} is {plain[others[0]]}"
+    return [f"column '{name}': {count} not written as in the training rows ({notation}), read plainly: {example}"]
+
+
+def _read_words(words: Sequence[str], notation: Notation) -> tuple[list[float | None], list[float | None]]:
+    """Return the values of words in the notation, and with a decimal point and no mark for thousands."""
+    split = [None if is_gap(word) else split_cell(word) for word in words]
+    known = [cell if cell is not None and _has_affixes(cell, notation) else None for cell in split]
+    plain = Notation(prefix=notation.prefix, suffix=notation.suffix)
+    own, others = ([None if cell is None else value_of(cell, way) for cell in known] for way in (notation, plain))
+    return own, others
 
 
 def _factorize(cells: Cells) -> tuple[NDArray[np.int64], list[str]]:

@@ -31,7 +31,10 @@ def train(
     random.seed(3)
     np.random.seed(4)
     with torch.no_grad(), own_cache():
-        losses = [torch.cat(step([one]).losses) for one in (*stack.split(7)[0].singles(), stack.split(7)[1])]
+        losses: list[Tensor] = []
+        for one in (*stack.split(7)[0].singles(), stack.split(7)[1]):
+            model.train()  # as before all steps between two evaluations
+            losses.append(torch.cat(step([one]).losses))
     kept = [value.clone() for value in vars(model).values() if isinstance(value, Tensor)]
     return step, [torch.cat(losses), *model.state_dict().values(), *kept]
 

@@ -156,6 +156,28 @@ def test_state_that_a_replayed_step_would_not_change(case: str):
     assert check(make) == {"replay": reason, "compiled": reason}
 
 
+class CountsModes(Case):
+    modes = 0
+
+    def train(self, mode: bool = True) -> nn.Module:
+        self.modes += 1
+        return super().train(mode)
+
+
+class Frozen(Case):
+    def train(self, mode: bool = True) -> nn.Module:
+        super().train(mode)
+        self.first.eval()
+        return self
+
+
+def test_state_that_changes_between_steps():
+    counted = lambda: CountsModes(nothing, lambda net, x: plain(net, x) / net.modes)  # type: ignore[operator]  # noqa: E731
+    reason = "engine=eager: modes of CountsModes changes between steps, which a replayed step would not see"
+    assert set(check(counted).values()) == {reason}
+    assert check(lambda: Frozen(nothing, plain)) == {"replay": "replay", "compiled": "compiled"}
+
+
 def test_a_tensor_that_is_changed_through_a_view():
     make = lambda: Case(lambda net: setattr(net, "kept", torch.zeros(2, FEATURES)), keeps_a_row)  # noqa: E731
     assert check(make)["replay"] == "replay"

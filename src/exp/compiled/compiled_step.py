@@ -68,6 +68,7 @@ class CompiledStep:
             self._made, self._reason = dict(state["made"]), state["reason"]
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
+        self._replay.check_state()
         self._momentum = self._momentum or has_momentum(self._eager.optimizer)
         if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
             self._reason = "the schedule switches the momentum on or off"

@@ -14,7 +14,7 @@ from exp.engine.make_loops import Compile, make_loops
 from exp.engine.optimizers import needs_closure
 from exp.engine.python_loop import Loop
 from exp.engine.recorded_step import RecordedSteps
-from exp.engine.side_effects import first_difference, observable_state
+from exp.engine.side_effects import StateBetweenSteps, first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients, StepOutputs, eager_notes
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState, are_equal
@@ -58,6 +58,7 @@ class ReplayStep:
         self._recorded = recorded
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
+        self._state = StateBetweenSteps((eager.model, eager.criterion))
         self._optimizer_step = OptimizerStep(eager)
         self._update: Update = self._optimizer_step
         self._has_bare_update = True  # unless it differs from the optimizer's
@@ -96,6 +97,7 @@ class ReplayStep:
         return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
+        self.check_state()
         # A scheduler may have changed it from or to 0, where torch keeps other state.
         if has_momentum(self._eager.optimizer) != self._momentum:
             self._use_optimizer_step()
@@ -115,6 +117,11 @@ class ReplayStep:
                     with torch.inference_mode():
                         outputs.add(*loop.run(first, self._update)[:2])
         return outputs
+
+    def check_state(self) -> None:
+        """Fall back if something has changed the state of the model since its step was captured."""
+        if self.fallback_reason is None and (changed := self._state.find_change()) is not None:
+            self._fall_back(f"{changed} changes between steps, which a replayed step would not see")
 
     def record(self, x: Tensor, y: Tensor) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
@@ -161,6 +168,7 @@ class ReplayStep:
             with self._falls_back_on_error():
                 step = make_loops(trace, self._tensors, x, y, gradients, self._compile)
                 self._recorded.by_batch_size[len(x)] = step
+                self._state.keep()
                 self._recorded.some_without_gradient |= None in gradients[2]
         return loss_and_output
 

@@ -29,6 +29,11 @@ def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
     found = _Reader()
     found.state["the state of random"] = random.getstate()
     found.state["the random state of NumPy"] = _comparable(np.random.get_state(legacy=False))
+    return found.state | _state_of(modules)
+
+
+def _state_of(modules: Iterable[nn.Module]) -> dict[str, object]:
+    found = _Reader()
     try:
         _read_modules(found, modules)
     except Exception as error:  # of a property of the user's, or objects that are nested too deep
@@ -51,6 +56,26 @@ def first_difference(before: Mapping[str, object], after: Mapping[str, object]) 
     """Return the name of the first entry that differs, or None."""
     names = (name for name in {**before, **after} if before.get(name) != after.get(name))
     return next((name.partition(",")[0] for name in names), None)
+
+
+class StateBetweenSteps:
+    """Tells what else than the steps changes the state of modules, such as their `train(mode)`, or an evaluation.
+
+    It reads nothing of modules without code of the user's, because this takes as long as some tens of steps.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        roots = list(modules)
+        self._modules = roots if any(not _is_library(type(one)) for root in roots for one in root.modules()) else []
+        self._state: dict[str, object] | None = None
+
+    def keep(self) -> None:
+        """Take the state as it is now as the one of the steps."""
+        self._state = _state_of(self._modules)
+
+    def find_change(self) -> str | None:
+        """Return what differs from the state that was kept, or None."""
+        return None if self._state is None else first_difference(self._state, _state_of(self._modules))
 
 
 def _comparable(state: Any) -> object:

@@ -38,6 +38,16 @@ class Fitted(Net):
 class Unfitted(Net):
     def initialize(self):
         pass
+class Lazy(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.body = nn.Sequential(nn.LazyLinear(8), nn.Linear(8, out_features))
+    def forward(self, x):
+        return self.body(x)
+class Reentrant(Net):
+    def forward(self, x):
+        h = self.layer(x)
+        return torch.utils.checkpoint.checkpoint(torch.tanh, h, use_reentrant=True) if self.training else h
 class Loss(nn.Module):
     def forward(self, output, target):
         return output.sum() * missing  # loss
@@ -114,13 +124,30 @@ def test_the_line_of_the_users_code_is_named(
     assert error.value.problem.endswith(f"\n  at: {name}.py:{number}: {line.strip()}")
 
 
-def test_an_initialize_without_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "unfitted.py").write_text(SOURCE)
+REFUSED = {
+    "Unfitted": (
+        r"model: Unfitted\.initialize\(x\) failed: .*takes 1 positional",
+        "a method initialize(self, x) that takes the training rows [N, F], or none",
+    ),
+    "Lazy": (
+        r"model: Lazy has a lazy layer: body\.0\.weight has no shape before the first input",
+        "a layer with its sizes, such as nn.Linear(in_features, 8): exp passes in_features to the model",
+    ),
+    "Reentrant": (
+        "model: Reentrant failed in a training step: When use_reentrant=True, ",
+        "checkpoint(..., use_reentrant=False) in the model",
+    ),
+}
+
+
+def test_what_a_model_cannot_have_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "refused.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("unfitted",))
-    with pytest.raises(ConfigError, match=r"model: Unfitted\.initialize\(x\) failed: .*takes 1 positional") as error:
-        build(config_of("model._target_=unfitted.Unfitted", *MODEL))
-    assert error.value.fix == "a method initialize(self, x) that takes the training rows [N, F], or none"
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("refused",))
+    for name, (problem, fix) in REFUSED.items():
+        with pytest.raises(ConfigError, match=problem) as error:
+            train([f"model._target_=refused.{name}", *MODEL])
+        assert error.value.fix == fix
 
 
 def train(words: list[str]) -> None:

@@ -108,6 +108,7 @@ EAGER: dict[str, tuple[Callable[[Between, Tensor], Tensor], Callable[[], nn.Modu
     "LSTM": (own_of_pairs, lambda: nn.LSTM(4, 3, batch_first=True), "the step cannot be captured: "),
     "sparse gradients": (own_of_positions, lambda: nn.Embedding(4, 3, sparse=True), "the step cannot be captured: "),
     "prod": (lambda _, h: h + h.prod(1, keepdim=True), None, "torch computes the derivative of prod in another way"),
+    "quantile": (lambda _, h: h.quantile(0.3, 1), None, "the step changes a tensor's shape in place, by squeeze_"),
     "complex": (lambda _, h: torch.complex(h, h) * 2j, None, "the step cannot be captured: "),
 }
 

@@ -31,7 +31,10 @@ def hold_module(module: nn.Module, run: Path | None = None) -> GivenModule:
     try:
         holder = Holder(module)
     except ValueError as error:
-        raise ConfigError(f"model: {type(module).__name__}: {error}", "a module that copy.deepcopy copies") from error
+        raise ConfigError(
+            f"model: {type(module).__name__}: {error}",
+            "layers with their sizes, and no member that copy.deepcopy refuses",
+        ) from error
     for part in module.modules():
         for kind in type(part).__mro__:
             add_given_module(kind.__module__)

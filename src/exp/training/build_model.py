@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from exp.config.allowlist import HELD_MODULE
 from exp.config.instantiate import import_target, instantiate, select_accepted
@@ -48,9 +49,21 @@ def check_module(node: Mapping[str, Any], folder: str | None = None) -> None:
 
 
 def build_model(config: Config, passed: Mapping[str, Any]) -> nn.Module:
-    """Return the model, on the CPU, with parameters drawn from torch's random stream, and with `model_arguments`."""
+    """Return the model, on the CPU, with parameters drawn from torch's random stream, and with `model_arguments`.
+
+    Raises:
+        ConfigError: It cannot be built, or has parameters without a shape.
+    """
     check_module(config.model)
-    return instantiate("model", config.model, **passed)
+    model: nn.Module = instantiate("model", config.model, **passed)
+    lazy = next((name for name, tensor in [*model.named_parameters(), *model.named_buffers()] if is_lazy(tensor)), None)
+    if lazy is not None:
+        raise ConfigError(
+            f"model: {type(model).__name__} has a lazy layer: {lazy} has no shape before the first input",
+            "a layer with its sizes, such as nn.Linear(in_features, 8): exp passes in_features to the model",
+            key="model",
+        )
+    return model
 
 
 def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:

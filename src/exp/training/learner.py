@@ -33,6 +33,10 @@ from exp.training.split_metrics import compute_metrics, total_loss_weights
 from exp.training.weights import unpack_target
 
 _STEP = "in a training step"
+_FIXES = {  # by a part of torch's message
+    "more than 1 value per channel": "batching.drop_last=true, with a batching.batch_size of at least 2",
+    "use_reentrant=True": "checkpoint(..., use_reentrant=False) in the model",
+}
 
 
 @dataclass(frozen=True)
@@ -157,13 +161,8 @@ class Learner:
             ):
                 yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            fix = (
-                "batching.drop_last=true, with a batching.batch_size of at least 2"
-                if "more than 1 value per channel" in str(error)
-                else "another model"
-                if self.precision.dtype is None
-                else "precision=fp32, or another model"
-            )
+            other = "another model" if self.precision.dtype is None else "precision=fp32, or another model"
+            fix = next((fix for part, fix in _FIXES.items() if part in str(error)), other)
             raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error
 
     def step_scheduler(self, value: float | None) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from compiling import check_steps, compile_training, optimization
+from compiling import check_steps, compile_training, optimization, record_step
 from conftest import one_in
 from torch import Tensor, nn, optim
 
+from exp.compiled import core_operators
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import NumberTable, why_not_compiled
 from exp.engine.step import EagerStep
@@ -111,6 +112,22 @@ def test_a_step_is_the_eager_one_within_the_tolerance(model: str, loss: str, opt
 @pytest.mark.parametrize("activation", one_in(3, ACTIVATIONS))
 def test_activations(activation: str):
     check(MLP(FEATURES, CLASSES, [8], activation=activation), "cross entropy", "sgd")
+
+
+def test_steps_of_usual_models_and_losses_need_no_decomposition_of_torch(monkeypatch: pytest.MonkeyPatch):
+    """The first one that is used imports 500 modules, which takes longer than many a run."""
+    monkeypatch.setattr(core_operators, "_find_decomposition", lambda call: pytest.fail(call.name))
+    models = {name: model for name, model in MODELS.items() if "norm" not in name}
+    models |= {one: lambda k, one=one: MLP(FEATURES, k, [8], activation=one) for one in ACTIVATIONS}
+    models["tabm"] = lambda k: TabM(FEATURES, k, [8, 8], k=4, kind="mini", output_meaning="values")
+    cases = [*((model, "mse") for model in models.values()), *((MODELS["mlp"], loss) for loss in LOSSES)]
+    for make, loss in cases:
+        criterion, outputs, targets = LOSSES[loss]
+        model = make(outputs)
+        optimizer = optim.SGD(model.parameters(), 0.1)
+        record_step(
+            EagerStep(model, training_loss(model, copy.deepcopy(criterion)), optimizer), inputs()[0], targets()[0]
+        )
 
 
 def test_bce_of_probabilities():

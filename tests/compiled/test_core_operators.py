@@ -320,7 +320,7 @@ def test_an_index_out_of_range_gives_nan_and_reads_no_other_memory():
 
 
 def test_gradients_and_losses_of_unusual_numbers():
-    """They have no rules but are decomposed by torch, which is not careful about NaN everywhere."""
+    """As torch's kernels give them; its own decompositions are not careful about NaN everywhere."""
     nan, inf, ops = float("nan"), float("inf"), torch.ops.aten
     x = torch.tensor([nan, inf, -inf, 0, -0.0, 1e-40, -1e-40, 88.5, -88.5, 104, -104, 20, 21, 3.4e38, 0.5, -0.5, 1])
     g, t = torch.full_like(x, 0.7), x.flip(0)

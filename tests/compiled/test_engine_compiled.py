@@ -108,7 +108,7 @@ def test_what_makes_the_steps():
 
 @pytest.mark.slow  # the page on compiled steps shows it too
 def test_a_run_says_that_it_is_compiled(exp: Callable[..., Any], tmp_path: Path):
-    done = exp("dataset=xor", "epochs=3", "engine=compiled", "figures=false", EXP_CACHE=str(tmp_path / "cache"))
+    done = exp("dataset=xor", "epochs=30", "engine=compiled", "figures=false", EXP_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert "an update differs from that of an eager step by up to 0.001 % of the largest one" in done.stdout
     assert "engine=compiled: compiling the step for 4 rows took" in done.stdout

@@ -2,15 +2,16 @@
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch._decomp import decomposition_table
 
+from exp.compiled.activation_rules import ACTIVATIONS
+from exp.compiled.loss_rules import LOSSES
 from exp.compiled.pointwise_rules import POINTWISE, TYPES, cast
 from exp.compiled.recording import Recording
 from exp.compiled.tensor_rules import TENSOR_RULES
@@ -20,7 +21,8 @@ from exp.engine.step import Gradients
 from exp.engine.tensor_state import TensorState
 from exp.engine.trace import OpCall, Trace, flatten, storage_id
 
-_RULES = {**POINTWISE, **TENSOR_RULES}
+# For other operators, torch's own decompositions are used, whose first use imports some 500 modules.
+_RULES = {**POINTWISE, **ACTIVATIONS, **LOSSES, **TENSOR_RULES}
 
 # Operators whose floats decide which computation it is. Those of the others are arguments of the compiled step.
 _LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm", "var_mean")
@@ -120,8 +122,9 @@ class _Lowering:
             number = -1 - self.recording.add_draw(call)
             return [Value("input", (), tuple(call.outputs[0].shape), FLOAT, (number,))]
         rule = _RULES.get(name) or _RULES.get(name.removesuffix("_"))
-        if rule is None and call.operator in decomposition_table:
-            return self._decompose(call)
+        decomposition = None if rule is not None else _find_decomposition(call)
+        if decomposition is not None:
+            return self._decompose(call, decomposition)
         args, kwargs = self._replace((call.args, call.kwargs), not name.startswith(_LITERAL_FLOATS))
         missing = [leaf for leaf in flatten((args, kwargs)) if isinstance(leaf, _Missing)]
         count = len(call.written) + len(flatten(call.result))
@@ -134,7 +137,7 @@ class _Lowering:
         except TypeError:  # the rule takes other arguments
             return [_Missing(f"the operator {call.name} is not compiled with these arguments")] * count
 
-    def _decompose(self, call: OpCall) -> Sequence[Value | _Missing | None]:
+    def _decompose(self, call: OpCall, decomposition: Callable[..., Any]) -> Sequence[Value | _Missing | None]:
         """Make the call again as torch's simpler operators, and add those. What it writes into stays as it is."""
         read = [self._values.get(_place(tensor)) for tensor in call.inputs]
         missing = next((value for value in read if isinstance(value, _Missing)), None)
@@ -142,7 +145,7 @@ class _Lowering:
         before = TensorState.save([one.detach() for one in call.written], torch.device("cpu"))
         try:
             with torch.no_grad(), warnings.catch_warnings(action="ignore"), Trace() as trace:
-                results = flatten(decomposition_table[call.operator](*call.args, **call.kwargs))
+                results = flatten(decomposition(*call.args, **call.kwargs))
         except Exception:  # some cannot be called with tensors that exist
             return [failed] * (len(call.written) + len(flatten(call.result)))
         finally:
@@ -185,6 +188,12 @@ class _Lowering:
             if number not in self._fixed or _place(self.recording.tensors[number]) != own:
                 raise Uncompilable("it writes into a constant or a part of a tensor")
             self._written[number] = own
+
+
+def _find_decomposition(call: OpCall) -> Callable[..., Any] | None:
+    from torch._decomp import decomposition_table  # slow to import, and most steps do not need it
+
+    return decomposition_table.get(call.operator)
 
 
 def _available(value: Value | _Missing) -> Value:

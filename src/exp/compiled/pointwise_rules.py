@@ -56,10 +56,10 @@ def power(x: Value, exponent: float) -> Value:
     return powers[exponent]()
 
 
-def smooth_l1_backward(g: Value, x: Value, target: Value, reduction: int, beta: Operand) -> Value:
-    """Hand NaN on, which torch's own decomposition does not."""
-    z, share = x - target, g * (1.0 / x.size) if reduction == 1 else g
-    return where(z <= f("neg", beta), -share, where(f("ge", z, beta), share, share * z / beta))
+def lerp(start: Value, end: Value, weight: Operand) -> Value:
+    """Return start + weight * (end - start), computed from the end that is nearer."""
+    is_far = f("ge", f("abs", weight), 0.5)
+    return where(is_far, f("sub", weight, 1.0), weight) * (end - start) + where(is_far, end, start)
 
 
 # By the name of the operator without namespace and overload; `add_` is `add`, whose result replaces the argument.
@@ -70,15 +70,18 @@ POINTWISE: dict[str, Callable[..., Any]] = {
     "abs": lambda a: f("abs", a) if a.type == FLOAT else where(a < 0, -a, a),
     "add": lambda a, b, alpha=1: f("add", a, scaled(alpha, b)),
     "sub": lambda a, b, alpha=1: f("sub", a, scaled(alpha, b)),
+    "rsub": lambda a, b, alpha=1: f("sub", b, scaled(alpha, a)),
+    "sgn": partial(f, "sign"),
+    "addcmul": lambda a, b, c, value=1: a + scaled(value, b) * c,
+    "addcdiv": lambda a, b, c, value=1: a + scaled(value, b) / c,
+    "lerp": lerp,
     "reciprocal": lambda a: 1.0 / a,
     "rsqrt": lambda a: 1.0 / sqrt(a),
     "pow": power,
-    "relu": lambda a: f("maximum", a, 0),
     "clamp": clamp,
     "clamp_min": clamp,
     "clamp_max": lambda a, high: clamp(a, None, high),
     "where": where,
-    "smooth_l1_loss_backward": smooth_l1_backward,
     "masked_fill": lambda a, mask, value: where(mask, value, a),
     "bitwise_not": partial(logical, "not"),
     "logical_not": lambda a: logical("not", cast(a, torch.bool)),

@@ -24,7 +24,7 @@ from exp.engine.updates import BareUpdate
 # How far an update may be from the eager one, in units of the largest, and the loss, in units of itself.
 TOLERANCE = 1e-5
 
-# Or so many times as far as steps with other roundings are: how many are made, and by how much their results move.
+# Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
 # How many values, and which share of them, may be further from the eager ones than their own samples, which may all be
@@ -76,12 +76,14 @@ def make_checked_step(
     after = TensorState.save(changed, stack.x.device)
     noise = torch.Generator().manual_seed(0)
     samples: list[Results] = []
-    for number in range(1 + _SAMPLES):
+    while difference is not None and len(samples) <= _SAMPLES:  # each sample only widens what rounding may do
         before.restore()
-        modes = nullcontext() if number == 0 else _OtherRoundings(noise)
+        modes = _OtherRoundings(noise) if samples else nullcontext()
         samples.append(_results_of(eager, lambda modes=modes: _run(exact, stack, update, modes)))
+        if len(samples) > 1:
+            difference = _first_difference(ours, theirs, samples)
     after.restore()
-    return outputs, _first_difference(ours, theirs, samples)
+    return outputs, difference
 
 
 def _run(loop: Loop, stack: Stack, update: BareUpdate, mode: AbstractContextManager[Any]) -> Tensor:

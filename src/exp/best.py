@@ -55,7 +55,7 @@ class Best(Answer):
 
 
 def best(folder: str = ".", /, *filters: str, sort: str | None = None) -> Best:
-    """Print the command that trains the best choice of a sweep, or the best of all runs.
+    """Print the command of the best choice of a sweep, or of all runs.
 
         python -m exp best
 

@@ -38,7 +38,7 @@ _Metrics = dict[str, dict[str, float]]
 def calibrate(
     run: str, method: str = "auto", threshold: str = "none", checkpoint: str = "auto", **moved: str
 ) -> TextAnswer:
-    """Calibrate the probabilities of a trained classifier on its validation rows.
+    """Calibrate the probabilities of a classifier on its validation rows.
 
         python -m exp calibrate run=FOLDER
 

@@ -195,7 +195,7 @@ def _final_metrics(run: Path, other: Path) -> dict[str, dict[str, tuple[Any, Any
 
 
 def diff(run: str, other: str, /) -> Diff:
-    """Print where two runs differ, from the config to the parameters, and which is better.
+    """Print where two runs differ, and which is better.
 
         python -m exp diff RUN OTHER
 

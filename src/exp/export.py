@@ -21,7 +21,7 @@ _SUFFIXES = {".py": "script", ".pt2": "pt2", ".onnx": "onnx", ".md": "card"}
 def export(
     run: str, format: str, out: str, checkpoint: str = "auto", ensemble: bool = False, **moved: str
 ) -> TextAnswer:
-    """Write a run as a plain PyTorch script, as .pt2 or ONNX, or as a model card.
+    """Write a run as a PyTorch script, .pt2, ONNX, or a model card.
 
         python -m exp export run=FOLDER format=script out=train.py
 

@@ -13,7 +13,7 @@ from exp.results.summary import find_results_to_keep
 
 
 def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
-    """Train the best choice of a sweep on its training and validation rows.
+    """Train the best choice of a sweep on training and validation rows.
 
         python -m exp refit SWEEP
 

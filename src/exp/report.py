@@ -31,7 +31,7 @@ class Page(Answer):
 
 
 def report(run: str, **moved: str) -> Page:
-    """Write the page FOLDER/report.html of a run, a sweep, or all below a folder.
+    """Write the page report.html of a run, a sweep, or a folder of them.
 
         python -m exp report run=FOLDER
 

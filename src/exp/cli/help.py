@@ -3,6 +3,7 @@
 Everything is read from the YAML files and their comments, and from the docstrings of the commands.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -13,6 +14,7 @@ from exp.cli.command_help import help_of
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
 from exp.cli.plugin_keys import PLUGINS, explain_keys, find_topic
+from exp.cli.topics import explain_topic, meant_topic, topic_names
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
 from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys
@@ -26,16 +28,16 @@ _USUAL_KEYS = (
     "model.hidden",
     "dataset.path",
     "dataset.target",
-    "dataset.split",
-    "early_stopping.patience",
     "seed",
     "folds",
-    "resume",
     "sweep.workers",
 )
 
 # Commands that share a row of the screen.
-_ON_ONE_ROW = ("tag", "mv", "rm")
+_ON_ONE_ROW = {
+    "tag": (("tag", "mv", "rm"), "Tag, name, move or remove runs and sweeps"),
+    "cache": (("cache", "schema", "new"), "Prepared rows; JSON Schemas for editors; a new project"),
+}
 
 # Groups of Hydra's own that a user sets. Their options are plugins, which have no YAML files.
 _PLUGINS = {
@@ -75,8 +77,8 @@ def _version(name: str) -> str:
 def _screen(line: CommandLine) -> Iterator[str]:
     defaults = default_options((CONF / "config.yaml").read_text(encoding="utf-8"))
     keys = {key.name: key for key in _keys(line)}
-    yield "usage: exp [-m] [FILE.yaml] [GROUP=OPTION] [KEY=VALUE] ...  train; -m: a sweep"
-    yield "       exp COMMAND KEY=VALUE ...           use or check what was trained"
+    yield "usage: python -m exp [-m] [FILE.yaml] [GROUP=OPTION] [KEY=VALUE] ...    train"
+    yield "       python -m exp COMMAND ...  use what was trained; -m seed=0,1,2: a sweep"
     yield "groups and their options (* is the default)"
     for group, options in line.groups.items():
         default = default_option(group)
@@ -86,21 +88,38 @@ def _screen(line: CommandLine) -> Iterator[str]:
     yield "keys and their values (VALUE: none yet)"
     for name in _USUAL_KEYS:
         if name in keys:
-            yield from column_row(f"{name}={keys[name].value or 'VALUE'}", 32, keys[name].clause.partition(";")[0])
+            yield from column_row(f"{name}={keys[name].value or 'VALUE'}", 28, _short(keys[name].clause))
     yield "commands"
+    shown: set[str] = set()
     for name in COMMANDS:
-        if name not in _ON_ONE_ROW:
+        if name in _ON_ONE_ROW:
+            names, clause = _ON_ONE_ROW[name]
+            shown |= {*names}
+            yield from column_row(" ".join(names), 12, clause)
+        elif name not in shown:
             yield from column_row(name, 12, (load(name).__doc__ or "").partition("\n")[0].rstrip("."))
-        elif name == _ON_ONE_ROW[0]:
-            yield from column_row(" ".join(_ON_ONE_ROW), 12, "Tag, move or remove runs and sweeps")
-    yield "more: exp --help TOPIC, a group, key or command; --cfg job: all keys; --version"
-    yield '      --config-dir DIR: your YAMLs; completion: eval "$(exp -sc install=bash)"'
+    yield "--json, with any of these: one object on stdout, also for an error"
+    yield "where to: hydra.run.dir=FOLDER of a run, hydra.sweep.dir=FOLDER of a sweep"
+    yield "more: exp COMMAND --help, exp --help TOPIC: a group, option or key, or one of"
+    yield f"      {' '.join(topic_names())}"
+    yield "      --cfg job: all keys; --config-dir DIR: your YAMLs; --version"
+    yield '      completion: eval "$(exp -sc install=bash)"'
+
+
+def _short(clause: str) -> str:
+    return re.split("[;:]", clause)[0]
 
 
 def _topic(topic: str, line: CommandLine) -> Iterator[str]:
     name, _, option = topic.partition("=")
     keys = list(_keys(line))
     inside = [key for key in keys if key.name == name or key.name.startswith(f"{name}.")]
+    ending = [key for key in keys if key.name.endswith(f".{name}")]
+    owners = [group for group, options in line.groups.items() if topic in options]
+    task = list(explain_topic(topic))
+    yield from task
+    if task and (inside or ending or owners):
+        yield ""
     if topic in COMMANDS:
         yield help_of(load(topic))
     elif option in line.groups.get(name, {}):
@@ -117,7 +136,7 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield from _explain_keys(inside, ())
         if len(inside) == 1:
             yield from _defaults(inside[0], line)
-    elif owners := [group for group, options in line.groups.items() if topic in options]:
+    elif owners:
         for place, group in enumerate(owners):
             yield from [""] * (place > 0)
             yield from _option(group, topic, line)
@@ -127,15 +146,20 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield "hydra.run.dir, hydra.sweep.dir: the folder of a run, of a sweep; --cfg hydra prints all keys of Hydra's"
     elif (plugin := find_topic(topic)) is not None:
         yield from _plugin(*plugin)
-    else:
-        options = [option for group in line.groups.values() for option in group]
-        near = nearest(
-            name, [*line.groups, *COMMANDS, *options, *(key.name for key in keys), "sweep", "hydra", *_PLUGINS]
-        )
-        raise ConfigError(
-            f"--help {topic}: unknown topic (available: groups, keys and commands)",
-            f"exp --help {near}" if near else "exp --help",
-        )
+    elif ending:  # the last part of a key suffices
+        yield from _explain_keys(ending, ())
+    elif not task:
+        raise _unknown_topic(topic, line)
+
+
+def _unknown_topic(topic: str, line: CommandLine) -> ConfigError:
+    options = [option for group in line.groups.values() for option in group]
+    known = [*line.groups, *COMMANDS, *topic_names(), *options, *(key.name for key in _keys(line)), "hydra", *_PLUGINS]
+    near = meant_topic(topic) or nearest(topic.partition("=")[0], known)
+    return ConfigError(
+        f"--help {topic}: unknown topic (available: groups, options, keys, commands, {', '.join(topic_names())})",
+        f"python -m exp --help {near}" if near else "python -m exp --help",
+    )
 
 
 def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:

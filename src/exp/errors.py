@@ -159,6 +159,10 @@ _SYNONYMS = {
     "cuda": "device",
     "gpu": "cuda",
     "measure": "metric",
+    "ignore": "drop",
+    "exclude": "drop",
+    "remove": "drop",
+    "drop_columns": "drop",
 }
 
 

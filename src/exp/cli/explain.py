@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from exp.cli.command_line import CommandLine
-from exp.cli.intent import command_key, file_overrides, missing_target
+from exp.cli.intent import command_key, file_overrides, missing_target, other_columns
 from exp.cli.mode import NOT_VARIED, differ_in_fold_only
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
@@ -121,6 +121,8 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     sign = typed[: len(typed) - len(typed.lstrip("+~"))]
     _, equals, value = typed.partition("=")
     if (problem := command_key(key, value, line) or search_setting(key)) is not None:
+        return problem
+    if (problem := other_columns(key, typed, line)) is not None:
         return problem
     if (problem := explain_plugin_key(key, typed, line)) is not None:
         return problem

@@ -3,13 +3,14 @@
 import inspect
 import shlex
 from pathlib import Path
+from typing import cast
 
 from exp.cli.command_correction import WORDS_OF, correct_line
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
 from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, example, suggest_override
-from exp.config.overrides import shell_line, text_override
+from exp.config.overrides import quote_names, reads_as, shell_line, text_override
 from exp.config.schema import default_option
 from exp.data.input_files import TABLES, columns_of
 from exp.errors import ConfigError, ExpError, nearest
@@ -24,6 +25,12 @@ _FLAGS = {"sweep": "-m", "help": "--help", "version": "--version"}
 
 # Words for commands, where the spelling differs too much.
 _COMMAND_WORDS = {"compare": "diff", "test": "evaluate", "score": "evaluate", "infer": "predict", "plot": "report"}
+
+# Keys that would name the columns to use, and keys that name one for another use.
+_USED_COLUMNS = tuple(
+    f"dataset.{word}" for word in ("columns", "features", "inputs", "include", "keep", "use", "usecols")
+)
+_COLUMN_KEYS = ("dataset.target", "dataset.group", "dataset.weight", "dataset.split_column", "dataset.order")
 
 
 def bare_word(word: str, line: CommandLine) -> ConfigError | None:
@@ -140,6 +147,26 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
         return problem
     what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
     return ConfigError(what, shell_line([*line.words, override]))
+
+
+def other_columns(key: str, typed: str, line: CommandLine) -> ConfigError | None:
+    """Return the error for dataset.columns= and the like, which name the columns to use; None for other keys."""
+    if key not in _USED_COLUMNS or "dataset.drop" not in line.keys:
+        return None
+    what = f"{typed}: unknown key '{key}'; every column is used, except for those in dataset.drop"
+    path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
+    used = {line.text_of(one) for one in _COLUMN_KEYS}
+    listed = reads_as(typed.partition("=")[2])
+    if isinstance(listed, dict):
+        override = f"dataset.kinds={typed.partition('=')[2]}"
+        return ConfigError(what, shlex.quote(override), key=key, override=override)
+    names = {str(name) for name in (cast("list[object]", listed) if isinstance(listed, list) else [listed])}
+    known = columns_of(path) if path is not None else []
+    rest = [name for name in known if name not in names | used]
+    if not rest or not names <= {*known}:
+        return ConfigError(what, "dataset.drop=[COLUMN]", key=key)
+    override = f"dataset.drop={quote_names(rest)}"
+    return ConfigError(what, shlex.quote(override), key=key, override=override)
 
 
 def _file_in(word: str) -> str | None:

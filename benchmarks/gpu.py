@@ -33,7 +33,7 @@ from sweeps import RATES, SEEDS
 
 from exp.config.schema import CONF, Config
 from exp.config.validation import validate
-from exp.engine import cuda_graph, replay
+from exp.engine import cuda_graph, make_loops
 from exp.engine.python_loop import Loop
 from exp.training.build import build
 from exp.training.events import Trained
@@ -157,7 +157,7 @@ def capturing(engine: str) -> Iterator[None]:
     """Replay call by call, as on a CPU, or in CUDA graphs of one step, unless `engine` is `windows`."""
     with pytest.MonkeyPatch.context() as patch:
         if engine == "replayed":
-            patch.setattr(replay, "CudaGraphs", without_graphs)
+            patch.setattr(make_loops, "CudaGraphs", without_graphs)
         elif engine == "captured":
             patch.setattr(cuda_graph, "_WINDOW", sys.maxsize)
         yield

@@ -32,7 +32,10 @@ def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path
     if format == "pt2":
         content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
         try:
-            torch.export.save(torch.export.export(module, (x,), dynamic_shapes=any_rows), content)
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # of what torch's recurrent layers do while they are exported
+                torch.export.save(torch.export.export(module, (x,), dynamic_shapes=any_rows), content)
         except Exception as error:  # torch raises many types
             raise _refuse(format, error) from error
         path.write_bytes(content.getvalue())

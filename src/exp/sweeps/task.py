@@ -110,10 +110,13 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
 def _log(settings: dict[str, Any]) -> Generator[None]:
     """Add the log handlers of one job. They are removed and closed when the context exits."""
     logging.config.dictConfig(settings)
+    root = logging.getLogger()
+    for handler in root.handlers:
+        # A full disk ends the run with an error of its own: a traceback of the log's is not printed besides.
+        handler.handleError = lambda _: None
     try:
         yield
     finally:
-        root = logging.getLogger()
         for handler in root.handlers[:]:
             root.removeHandler(handler)
             handler.close()

@@ -206,6 +206,24 @@ def test_the_best_of_all_runs_is_named_with_its_command(place: Path):
     assert none.stderr.startswith("exp best: data does not contain a sweep")
 
 
+def test_runs_with_other_rows_are_told(tmp_path: Path):
+    """The seed of a run splits its rows too, unless dataset.seed does."""
+    base = ["dataset=iris", "epochs=1", "figures=false"]
+    for name, *words in (("0", "seed=0"), ("1", "seed=1"), ("2", "seed=2", "+dataset.seed=0")):
+        assert exp_in(tmp_path, *base, *words, f"hydra.run.dir=rows/{name}").returncode == 0
+    (warning,) = document(tmp_path / "rows", "--sort")["warnings"]
+    assert warning == (
+        "loss/val is of 2 different splits of the rows, which may be the difference; "
+        "+dataset.seed=0 gives each run the same split"
+    )
+    assert exp_in(tmp_path, "ls", "rows", "--sort").stdout.splitlines()[-1] == f"note: {warning}"
+    assert document(tmp_path / "rows", "--sort", "loss", "seed=0,2")["warnings"] == []
+    assert f"# note: {warning}" in exp_in(tmp_path, "best", "rows").stdout
+    same = exp_in(tmp_path, "best", "rows", "seed=0,2")
+    assert "note" not in same.stdout
+    assert document(tmp_path)["warnings"] == []  # newest first compares nothing
+
+
 def test_the_page_of_a_folder_lists_what_is_below_it(place: Path, tmp_path: Path):
     shutil.copytree(place, tmp_path / "all")
     (tmp_path / "all/runs/slow").rename(tmp_path / "all/runs/a=1 & more")

@@ -13,6 +13,7 @@ from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError
 from exp.results.best_job import check_is_sweep, find_best
+from exp.results.comparable import rows_warnings
 from exp.results.formatting import format_metric, printable
 from exp.results.listing import Listing, list_runs
 from exp.results.run_folder import is_run, is_sweep, read_command
@@ -103,9 +104,7 @@ def _best_of_runs(folder: Path, listing: Listing, typed: Sequence[str]) -> Best:
     value = lead.metrics[metric]
     order = f", the {extreme} of {len(done):,} runs and sweeps" if len(done) > 1 else ""
     described = f"{lead.folder}: {metric} {format_metric(metric, value)}{order}"
-    warnings: list[str] = []
-    if len({one.fingerprint for one in done}) > 1:
-        warnings.append("the rows of the datasets are not all the same")
+    warnings = rows_warnings(done, metric)
     if metric.startswith("loss/") and len({one.choices.get("loss") for one in done}) > 1:
         warnings.append(f"{metric} has another unit for each loss; --sort with another metric compares them")
     if lead.kind == "sweep":

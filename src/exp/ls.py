@@ -10,6 +10,7 @@ from typing import Any
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
+from exp.results.comparable import rows_warnings
 from exp.results.differing import settings_of
 from exp.results.formatting import printable
 from exp.results.listed import Listed
@@ -32,6 +33,7 @@ class RunList(Answer):
             "listed": len(lines),
             "sorted_by": self.listing.metric or "when",
             "differing": self.listing.differing,
+            "warnings": self._warnings,
             "runs": [describe_listed(one, self.listing) for one in lines],
         }
 
@@ -48,6 +50,12 @@ class RunList(Answer):
             yield f"left out, for the width of the terminal: {', '.join(left_out)}"
         if len(listing.lines) < listing.found:
             yield f"{len(listing.lines):,} of {listing.found:,}"
+        yield from (f"note: {text}" for text in self._warnings)
+
+    @property
+    def _warnings(self) -> list[str]:
+        listing = self.listing
+        return [] if listing.metric is None else rows_warnings(listing.lines, listing.metric)
 
 
 def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Listed:
         metrics: The final metrics of val and test, by the same names; those so far while it runs.
         jobs: Of a sweep, the number of its jobs by status, and of `all` and `done`.
         best_job: Of a sweep, the folder of the job that has these values; None before one finished.
+        fingerprint, split: Of the rows of the dataset, and of how they are split; None if that is not known.
     """
 
     folder: str
@@ -53,6 +54,7 @@ class Listed:
     jobs: Mapping[str, int] | None = None
     best_job: str | None = None
     fingerprint: str | None = None
+    split: str | None = None
 
     @property
     def when(self) -> str:
@@ -98,6 +100,7 @@ def _read_run(folder: Path) -> Listed:
         metric=_deciding_metric(config, metrics),
         metrics=metrics,
         fingerprint=content.get("data_sha256"),
+        split=content.get("split_sha256"),
     )
 
 
@@ -127,6 +130,7 @@ def _read_sweep(folder: Path) -> Listed:
         jobs=status.jobs,
         best_job=None if best is None else str(best),
         fingerprint=None if run is None else run.fingerprint,
+        split=None if run is None else run.split,
     )
 
 

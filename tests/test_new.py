@@ -52,15 +52,18 @@ def test_a_name_that_python_has_already_is_refused(tmp_path: Path):
     for name in ("torch", "json", "exp", "class", "numpy"):
         with pytest.raises(ConfigError, match=f"Python has a module {name} already") as caught:
             package_name(tmp_path / name)
-        assert caught.value.fix == f"exp new {tmp_path}/my_{name}"
+        assert caught.value.fix == f"python -m exp new {tmp_path}/my_{name}"
 
 
 def test_a_folder_with_files_and_a_file_are_refused(tmp_path: Path):
     (tmp_path / "used").mkdir()
     (tmp_path / "used/notes.txt").write_text("mine")
     done = forking.run("exp", ["new", "used"], tmp_path)
-    assert done.stderr == "exp new: used is not empty, and nothing in it is replaced\n  try: exp new used/project\n"
+    assert (
+        done.stderr
+        == "exp new: used is not empty, and nothing in it is replaced\n  try: python -m exp new used/project\n"
+    )
     done = forking.run("exp", ["new", "used/notes.txt"], tmp_path)
-    assert done.stderr == "exp new: used/notes.txt is a file\n  try: exp new used/notes.txt_project\n"
+    assert done.stderr == "exp new: used/notes.txt is a file\n  try: python -m exp new used/notes.txt_project\n"
     assert [path.name for path in (tmp_path / "used").iterdir()] == ["notes.txt"]
     assert forking.run("exp", ["new"], tmp_path).returncode == 1

@@ -31,7 +31,10 @@ def test_the_schemas_are_written_and_the_editors_settings_printed(tmp_path: Path
 def test_a_file_in_the_place_of_the_folder_is_kept(tmp_path: Path):
     (tmp_path / "schemas").write_text("mine")
     done = forking.run("exp", ["schema", "schemas"], tmp_path)
-    assert (done.returncode, done.stderr) == (1, "exp schema: schemas is a file\n  try: exp schema schemas-schemas\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "exp schema: schemas is a file\n  try: python -m exp schema schemas-schemas\n",
+    )
     assert (tmp_path / "schemas").read_text() == "mine"
 
 

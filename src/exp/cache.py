@@ -23,7 +23,7 @@ def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
         yes: Remove them without asking.
     """
     if action not in _ACTIONS:
-        raise ConfigError(f"unknown action '{action}' (available: {', '.join(_ACTIONS)})", "exp cache list")
+        raise ConfigError(f"unknown action '{action}' (available: {', '.join(_ACTIONS)})", "python -m exp cache list")
     entries = list_entries()
     total = summarize(entries)
     fields = {
@@ -37,7 +37,9 @@ def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
         return TextAnswer(fields, [*listed, f"{cache_folder()}: {total}"])
     if not yes and entries:
         if not sys.stdin.isatty():
-            raise ConfigError(f"cache clear would remove {total} in {cache_folder()}", "exp cache clear --yes")
+            raise ConfigError(
+                f"cache clear would remove {total} in {cache_folder()}", "python -m exp cache clear --yes"
+            )
         print(f"remove {total} in {cache_folder()}? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return TextAnswer(fields, ["nothing is removed"])

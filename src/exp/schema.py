@@ -45,7 +45,7 @@ def schema(out: str, /) -> Schemas:
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{out} is a file", f"exp schema {shlex.quote(f'{out}-schemas')}")
+        raise ConfigError(f"{out} is a file", f"python -m exp schema {shlex.quote(f'{out}-schemas')}")
     folder.mkdir(parents=True, exist_ok=True)
     made = schemas()
     for name, content in made.items():

@@ -131,10 +131,31 @@ def test_an_error_is_an_object_with_what_to_type(place: Path):
     assert (wrong["command"], wrong["exit_code"]) == ("evaluate", 1)
     assert wrong["error"] == "nowhere does not contain a run"
     text = forking.run("exp", ["evaluate", "run=nowhere"], place)
+    line = document(place, "evaluate", "resume=run", code=1)["fix"]
+    assert line == "python -m exp evaluate run=run --json"
     assert text.stderr == f"exp evaluate: {wrong['error']}\n  try: {wrong['fix']}\n"  # another view of the same
     several = document(place, "dataset=irs", "optimizer.lr=x", code=1)
     assert [one["key"] for one in several["errors"]] == ["dataset", "optimizer.lr"]
-    assert several["corrected"] == "python -m exp dataset=iris optimizer.lr=0.02"
+    assert several["corrected"] == "python -m exp dataset=iris optimizer.lr=0.02 --json"
+
+
+def test_paths_below_the_current_folder_are_relative(place: Path):
+    here = str(place)
+    line = ["dataset=iris", "epochs=1", "figures=false", f"hydra.run.dir={here}/typed"]
+    for words in (
+        line,
+        ["-m", *line[:-1], "seed=1,2", "sweep.workers=0", f"hydra.sweep.dir={here}/typed_sweep"],
+        ["ls", here],
+        ["status", f"{here}/typed", f"{here}/typed_sweep"],
+        ["best", f"{here}/typed_sweep"],
+        ["evaluate", f"run={here}/typed"],
+        ["predict", f"{here}/typed", f"data={here}/rows.csv", f"out={here}/typed.csv"],
+        ["export", f"run={here}/typed", "format=script", f"out={here}/typed.py"],
+        ["report", f"run={here}/typed"],
+        ["tag", f"{here}/typed", "paper"],
+        ["mv", f"{here}/typed", f"{here}/typed_then"],
+    ):
+        assert here not in json.dumps(document(place, *words)), words
 
 
 def test_a_trained_run_and_a_sweep_are_one_object(place: Path):

@@ -594,7 +594,7 @@ def test_the_cache_is_listed_and_cleared(exp: Any, tmp_path: Path):
     assert listed.stdout == f"         2 MB  rows.csv, split null\n{tmp_path}/cache: 1 dataset, 2 MB\n"
     refused = exp("cache", "clear")
     assert refused.returncode == 1
-    assert "try: exp cache clear --yes" in refused.stderr
+    assert "try: python -m exp cache clear --yes" in refused.stderr
     assert exp("cache", "clear", "--yes").stdout == "removed 1 dataset, 2 MB\n"
     assert not [*(tmp_path / "cache").iterdir()]
 
@@ -652,7 +652,7 @@ def test_the_cache_is_cleared_after_a_yes(answer: str, left: int, monkeypatch: p
 def test_an_unknown_action_is_an_error(exp: Any):
     wrong = exp("cache", "empty")
     assert wrong.returncode == 1
-    assert "unknown action 'empty' (available: list, clear)\n  try: exp cache list\n" in wrong.stderr
+    assert "unknown action 'empty' (available: list, clear)\n  try: python -m exp cache list\n" in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,13 @@ def as_json(command: str, fields: Mapping[str, Any], exit_code: int) -> str:
 
 def error_fields(error: ExpError) -> dict[str, Any]:
     """Return the fields of the object of an error."""
-    return {"error": error.problem, "fix": error.fix, "key": error.key}
+    return {"error": error.problem, "fix": keep_json(error.fix), "key": error.key}
+
+
+def keep_json(fix: str) -> str:
+    """Return what to type instead, with --json if it is a whole command line."""
+    is_line = fix.startswith("python -m exp ") and ", or " not in fix
+    return f"{fix} --json" if is_line and "--json" not in fix.split() else fix
 
 
 def _finite(value: Any) -> Any:

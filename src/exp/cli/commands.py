@@ -27,7 +27,7 @@ from exp.cli.command_correction import (
 )
 from exp.cli.command_help import help_of, usage_of
 from exp.cli.os_errors import explain_os_error
-from exp.errors import ConfigError, ExpError
+from exp.errors import ConfigError, ExpError, display_path
 from exp.training.interrupts import describe_stop, exit_code_of, raising_sigterm
 
 # Modules of `exp` with a function of the same name.
@@ -112,11 +112,11 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
             raise ConfigError(f"{word}: {name} takes {takes}", "python -m exp --version")
         is_bare = not word.startswith("-") and not is_filter(word)
         if is_bare and free and free[0] in bare:
-            found[free[0]] = word
+            found[free[0]] = _relative(word)
         elif several is not None and not word.startswith("-") and (is_filter(word) if takes_filters else is_bare):
-            folders.append(word)
+            folders.append(_relative(word))
         elif not equals and first in RUN_KEYS and first in free and Path(word).is_dir():
-            found[first] = word
+            found[first] = _relative(word)
         elif word in FLAGS and word.removeprefix("--") in free:
             found[word.removeprefix("--")] = True
         elif key in VALUE_FLAGS and key.removeprefix("--") in free:
@@ -138,6 +138,11 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
     if folders:  # which come after the others
         found = {**{key: parameters[key].default for key in bare}, **found}
     return [*(found.pop(key) for key in bare if key in found), *folders], found
+
+
+def _relative(word: str) -> str:
+    """Return the path of a folder or file below the current folder relative to it, and any other word as it is."""
+    return str(display_path(Path(word))) if Path(word).is_absolute() else word
 
 
 def _value_behind(words: "deque[str]") -> str:
@@ -166,7 +171,7 @@ def _convert(key: str, value: str, parameter: Parameter) -> Any:
             raise ConfigError(f"{key} must be one of true, false, got {value}", f"{key}=true")
         return value.lower() == "true"
     if parameter.annotation is not int:
-        return value
+        return _relative(value)
     if not value.isdecimal():
         raise ConfigError(f"{key} must be an integer >= 0, got {value}", f"{key}={parameter.default}")
     return int(value)

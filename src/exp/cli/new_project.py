@@ -23,7 +23,9 @@ def package_name(folder: Path) -> str:
         name = f"my_{name}".rstrip("_")
     if keyword.iskeyword(name) or name in sys.stdlib_module_names or _is_installed(name):
         other = folder.with_name(f"my_{name}")
-        raise ConfigError(f"{folder}: Python has a module {name} already", f"exp new {shlex.quote(str(other))}")
+        raise ConfigError(
+            f"{folder}: Python has a module {name} already", f"python -m exp new {shlex.quote(str(other))}"
+        )
     return name
 
 
@@ -41,10 +43,10 @@ def write_project(folder: Path, package: str) -> list[str]:
         ConfigError: The folder is a file, or is not empty.
     """
     if folder.is_file():
-        raise ConfigError(f"{folder} is a file", f"exp new {shlex.quote(f'{folder}_project')}")
+        raise ConfigError(f"{folder} is a file", f"python -m exp new {shlex.quote(f'{folder}_project')}")
     if folder.is_dir() and any(folder.iterdir()):
         inside = shlex.quote(str(folder / "project"))
-        raise ConfigError(f"{folder} is not empty, and nothing in it is replaced", f"exp new {inside}")
+        raise ConfigError(f"{folder} is not empty, and nothing in it is replaced", f"python -m exp new {inside}")
     written: list[str] = []
     for template in sorted(
         path for path in _TEMPLATES.rglob("*") if path.is_file() and "__pycache__" not in path.parts

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from exp.cli.answer import as_json, error_fields
+from exp.cli.answer import as_json, error_fields, keep_json
 from exp.cli.diagnosis import CommandError
 from exp.cli.training_fields import describe_training
 from exp.training.interrupts import exit_code_of, raising_sigterm
@@ -57,8 +57,8 @@ def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Tra
 
 def _error_fields(error: CommandError) -> dict[str, Any]:
     """Return the first error, all of them, and the corrected line if every one has a correction."""
-    others = [{"error": one.problem, "fix": one.fix, "key": one.key} for one in error.problems]
-    line = None if error.corrected is None else str(error.corrected)
+    others = [{"error": one.problem, "fix": keep_json(one.fix), "key": one.key} for one in error.problems]
+    line = None if error.corrected is None else keep_json(str(error.corrected))
     folder = None if error.folder is None else str(error.folder)
     return {**error_fields(error), "errors": others, "corrected": line, "folder": folder}
 

@@ -44,7 +44,9 @@ def read(folder: Path, step: int, classes: int) -> Calibration | None:
         fitted = int(content["step"])
         _check(calibration, classes)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} cannot be read: {error}", f"exp calibrate run={folder}, or delete the file") from error
+        raise DataError(
+            f"{path} cannot be read: {error}", f"python -m exp calibrate run={folder}, or delete the file"
+        ) from error
     if fitted != step:
         print(f"not calibrated: {path} is of step {fitted:,}, and the parameters are of step {step:,}")
         return None

@@ -74,7 +74,7 @@ def _find_metric(lines: Sequence[Listed], sort: str) -> str:
         if len(deciding) == 1:
             return deciding[0]
         if not deciding:
-            raise ConfigError("--sort: no run has metrics yet", "exp ls without --sort", key="--sort")
+            raise ConfigError("--sort: no run has metrics yet", "python -m exp ls", key="--sort")
         most = max(known, key=lambda name: sum(name in line.metrics for line in lines))
         what = f"--sort: the metric that decides differs: {', '.join(deciding)}"
         raise ConfigError(what, f"--sort {most}", key="--sort")

@@ -129,7 +129,9 @@ def _refuse_full_disk(error: OSError) -> None:
 
 
 def _disk_error(what: str) -> DataError:
-    return DataError(f"dataset.storage=mapped: {what}", f"exp cache clear, or {VARIABLE}=FOLDER of another disk")
+    return DataError(
+        f"dataset.storage=mapped: {what}", f"python -m exp cache clear, or {VARIABLE}=FOLDER of another disk"
+    )
 
 
 @contextmanager

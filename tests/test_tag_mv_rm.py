@@ -89,6 +89,36 @@ def test_tags_stay_when_a_run_or_sweep_is_resumed(place: Path):
             check_tag(wrong)
 
 
+def test_name_and_notes_can_be_changed_and_stay_when_resumed(place: Path):
+    changed = exp_in(place, "tag", "run", "notes=a better reason, now", "name=second", "--json")
+    found = json.loads(changed.stdout)
+    assert (found["name"], found["notes"], found["tags"]) == ("second", "a better reason, now", [])
+    assert tag("sweep", "paper", name="null", notes="all of them").name is None
+    assert exp_in(place, "resume=run", "epochs=3").returncode == 0
+    assert exp_in(place, "-m", "sweep.resume=sweep", "optimizer.lr=0.01,0.02,0.03", "sweep.workers=0").returncode == 0
+    run, sweep = read_listed(Path("run")), read_listed(Path("sweep"))
+    assert (run.name, run.notes) == ("second", "a better reason, now")
+    assert (sweep.name, sweep.notes, sweep.tags) == (None, "all of them", ("paper",))
+    assert exp_in(place, "resume=run", "epochs=4", "name=third").returncode == 0
+    run = read_listed(Path("run"))
+    assert (run.name, run.notes) == ("third", "a better reason, now")
+
+
+def test_what_was_meant_by_other_words_for_a_tag_is_told(place: Path):
+    for words, fix in (
+        (["tag", "run"], "python -m exp tag run paper"),
+        (["tag", "run", "sweep", "paper"], "python -m exp tag run paper && python -m exp tag sweep paper"),
+        (["notes", "run", "hello", "there"], "python -m exp tag run 'notes=hello there'"),
+        (["name", "run", "second"], "python -m exp tag run name=second"),
+        (["rename", "sweep", "other"], "python -m exp mv sweep other"),
+        (["evaluate", "run=run", "ensemble=true"], "run=run ensemble=false"),
+        (["evaluate", "run=sweep/0", "ensemble=true"], "run=sweep ensemble=true"),
+    ):
+        refused = exp_in(place, *words)
+        assert refused.returncode == 1
+        assert refused.stderr.endswith(f"  try: {fix}\n"), refused.stderr
+
+
 def test_a_run_that_moved_is_resumed_with_the_same_bits(place: Path):
     assert exp_in(place, *BASE, "hydra.run.dir=here").returncode == 0  # a copy names the folder that it was copied from
     shutil.copytree("here", "same")

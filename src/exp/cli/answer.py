@@ -62,8 +62,11 @@ def error_fields(error: ExpError) -> dict[str, Any]:
 
 def keep_json(fix: str) -> str:
     """Return what to type instead, with --json if it is a whole command line."""
-    is_line = fix.startswith("python -m exp ") and ", or " not in fix
-    return f"{fix} --json" if is_line and "--json" not in fix.split() else fix
+    lines = fix.split(" && ")
+    is_line = lines[-1].startswith("python -m exp ") and ", or " not in fix
+    if not is_line or "--json" in fix.split():
+        return fix
+    return " && ".join(f"{line} --json" if line.startswith("python -m exp ") else line for line in lines)
 
 
 def _finite(value: Any) -> Any:

@@ -31,6 +31,9 @@ WORDS_OF = {
 FLAGS = ("--json", "--jobs", "--remove", "--yes")
 VALUE_FLAGS = {"--sort": "METRIC"}
 
+# Arguments that take several words, or none.
+ANY_NUMBER = ("filters", "tags")
+
 # Words with one of these are filters, where a command takes some.
 FILTER_SIGNS = ("=", "<", ">")
 
@@ -147,7 +150,7 @@ def _takes_several(parameters: _Parameters) -> bool:
 
 def _required(parameters: _Parameters) -> list[str]:
     """Return the arguments without a default. There may be no filter."""
-    return [key for key, one in parameters.items() if one.default is Parameter.empty and key != "filters"]
+    return [key for key, one in parameters.items() if one.default is Parameter.empty and key not in ANY_NUMBER]
 
 
 def example_words(command: Callable[..., Answer | None]) -> list[str]:

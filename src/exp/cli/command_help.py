@@ -8,7 +8,7 @@ from inspect import Parameter
 
 from exp.cli.answer import Answer
 from exp.cli.columns import column_row, paragraph, screen_width
-from exp.cli.command_correction import FLAGS, VALUE_FLAGS, example_words, parameters_of
+from exp.cli.command_correction import ANY_NUMBER, FLAGS, VALUE_FLAGS, example_words, parameters_of
 from exp.cli.json_fields import fields_of
 from exp.data.input_files import DATA_PATHS
 from exp.errors import as_yaml
@@ -22,7 +22,7 @@ def usage_of(key: str, parameter: Parameter) -> str:
     """Return how an argument is written: RUN, [ACTION], FOLDER..., --json or split=."""
     if parameter.kind is Parameter.VAR_POSITIONAL:
         what = key.upper().removesuffix("S")
-        return f"[{what}...]" if key == "filters" else f"{what}..."
+        return f"[{what}...]" if key in ANY_NUMBER else f"{what}..."
     if parameter.kind is Parameter.POSITIONAL_ONLY:
         return key.upper() if parameter.default is Parameter.empty else f"[{key.upper()}]"
     if f"--{key}" in VALUE_FLAGS:

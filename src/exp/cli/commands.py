@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from exp.cli.answer import Answer, as_json, error_fields
 from exp.cli.command_correction import (
+    ANY_NUMBER,
     FLAGS,
     RUN_KEYS,
     VALUE_FLAGS,
@@ -131,7 +132,7 @@ def parse_arguments(command: Command, arguments: Sequence[str]) -> tuple[list[An
         if (
             parameter.default is Parameter.empty
             and key not in found
-            and not (key == several and (folders or takes_filters))
+            and not (key == several and (folders or key in ANY_NUMBER))
         ):
             what = f"{name} takes {takes}" if key in bare or key == several else f"{key}= is missing"
             raise ConfigError(what, correct_line(command, arguments))

@@ -15,6 +15,7 @@ from exp.config.compose import flags_with_value
 from exp.config.constraints import CONSTRAINTS
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, nearest
+from exp.results.run_folder import is_run, is_sweep
 
 if TYPE_CHECKING:
     from exp.cli.command_line import CommandLine
@@ -36,6 +37,7 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
         line: Those of the arguments that are KEY=VALUE.
     """
     _check_flags(arguments)
+    _check_words_of_run(arguments)
     _check_brackets(arguments)
     _check_spaces(arguments)
     _check_groups(arguments, line)
@@ -45,6 +47,15 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
         raise ConfigError(problem, words[0] if len(words) == len(arguments) == 1 else shell_line(words))
     check_repeated(arguments)
     check_sweeper_params(arguments)
+
+
+def _check_words_of_run(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for `exp notes RUN TEXT` and `exp name RUN TEXT`, which are `exp tag`."""
+    word, folder, *text = [*arguments, "", ""][: max(3, len(arguments))]
+    key = {"notes": "notes", "note": "notes", "name": "name"}.get(word)
+    if key is not None and (is_run(Path(folder)) or is_sweep(Path(folder))):
+        line = shell_line(["tag", folder, f"{key}={' '.join(text).strip() or 'TEXT'}"])
+        raise ConfigError(f"{word}: unknown command; exp tag changes the {key} of a run", line)
 
 
 def values_of(flag: str) -> tuple[str, ...]:

@@ -19,15 +19,31 @@ _TAG = re.compile(r"[^\W_-][\w.-]*")
 
 
 def with_words(content: Mapping[str, Any], name: str | None, notes: str | None) -> dict[str, Any]:
-    """Return `about` of a run that begins or is resumed: with its name= and notes=, and the tags in `content`."""
-    return {"about": {"name": name, "notes": notes, "tags": list(read_tags(content))}}
+    """Return `about` of a run that begins or is resumed: with its name= and notes=, and the tags in `content`.
+
+    A name or notes that `exp tag` wrote since are kept, unless the resumed run is given others.
+    """
+    before, given = _read_about(content), {"name": name, "notes": notes}
+    replaced = {key: value for key, value in before.get("replaced", {}).items() if value == given[key]}
+    words = {**given, **{key: before.get(key) for key in replaced}, "tags": list(read_tags(content))}
+    return {"about": {**words, "replaced": replaced} if replaced else words}
+
+
+def read_word(content: Mapping[str, Any], key: str, given: str | None) -> str | None:
+    """Return the name or notes in the content of a summary.json or sweep.json, else `given`."""
+    value: object = _read_about(content).get(key, given)
+    return value if isinstance(value, str) and value else None
 
 
 def read_tags(content: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the tags in the content of a summary.json or sweep.json, without what is no text."""
-    about: object = content.get("about")
-    tags: object = cast("dict[str, object]", about).get("tags") if isinstance(about, dict) else None
+    tags: object = _read_about(content).get("tags")
     return tuple(tag for tag in cast("list[object]", tags) if isinstance(tag, str)) if isinstance(tags, list) else ()
+
+
+def _read_about(content: Mapping[str, Any]) -> dict[str, Any]:
+    about: object = content.get("about")
+    return cast("dict[str, Any]", about) if isinstance(about, dict) else {}
 
 
 def check_tag(tag: str) -> None:
@@ -37,8 +53,13 @@ def check_tag(tag: str) -> None:
         raise ConfigError(f"'{tag}' is no tag: a word of letters, digits, . _ and -, that begins with one", meant)
 
 
-def write_tags(folder: Path, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+def write_about(
+    folder: Path, added: Sequence[str], removed: Sequence[str], words: Mapping[str, tuple[str | None, str | None]]
+) -> tuple[str, ...]:
     """Add and remove tags of the run or sweep in `folder`, which must not run; return those that it has then.
+
+    Args:
+        words: A new name or notes, None for none, and those of the config, by "name" and "notes".
 
     Raises:
         ConfigError: Its file is missing or damaged, or it does not have a tag that is to be removed.
@@ -56,8 +77,10 @@ def write_tags(folder: Path, added: Sequence[str], removed: Sequence[str]) -> tu
         has = f"it has {', '.join(before)}" if before else "it has none"
         raise ConfigError(f"{folder} has no tag {', '.join(unknown)}: {has}", "one of its tags")
     tags = [tag for tag in dict.fromkeys([*before, *added]) if tag not in removed]
-    about: Any = content.get("about")
-    content["about"] = {**(about if isinstance(about, dict) else {}), "tags": tags}
+    about = _read_about(content)
+    replaced = {**about.get("replaced", {}), **{key: given for key, (_, given) in words.items()}}
+    content["about"] = {**about, **{key: value for key, (value, _) in words.items()}, "tags": tags}
+    content["about"] |= {"replaced": replaced} if replaced else {}
     times = folder.stat()  # the newest folder is that of the latest run
     with replacement(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1 if is_sweep(folder) else 2) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from exp.config.compose import compose_config, override_key
 from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
-from exp.errors import ConfigError, pluralize
+from exp.errors import ConfigError, display_path, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.best_trial import best_trial_notes, find_best_search
 from exp.results.choice_means import average_choices
@@ -172,12 +172,14 @@ def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...
         check_is_run(folder)
         if ensemble:
             what = f"run={run} ensemble=true: it is one run, and an ensemble averages the seeds or folds of a sweep"
-            raise ConfigError(what, f"run={run} without ensemble=true")
+            parent = folder.absolute().parent
+            fix = f"run={display_path(parent)} ensemble=true" if is_sweep(parent) else f"run={run} ensemble=false"
+            raise ConfigError(what, fix)
         return (folder,), []
     best = find_best(folder)
     if ensemble and len(best.jobs) == 1:
         what = f"run={run} ensemble=true: the best choice, {best.jobs[0].name}, has one job, and no seeds or folds"
-        raise ConfigError(what, f"run={run} without ensemble=true, or a sweep with seed=0,1,2")
+        raise ConfigError(what, f"run={run} ensemble=false, or a sweep with seed=0,1,2")
     notes = [f"{run if best.sweep == folder else best.sweep}: {best}", *(f"note: {text}" for text in best.warnings)]
     if ensemble:
         return best.jobs, notes

@@ -10,7 +10,7 @@ from exp.config.compose import override_key
 from exp.config.former_names import rename_overrides
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json
-from exp.results.about import read_tags
+from exp.results.about import read_tags, read_word
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.run_folder import is_sweep, read_overrides
@@ -88,8 +88,8 @@ def _read_run(folder: Path) -> Listed:
     return Listed(
         folder=str(folder),
         kind="run",
-        name=_text(config.get("name")),
-        notes=_text(config.get("notes")),
+        name=read_word(content, "name", _text(config.get("name"))),
+        notes=read_word(content, "notes", _text(config.get("notes"))),
         tags=read_tags(content),
         status=content.get("status", "not begun"),
         began=_read_began(folder, content),
@@ -116,8 +116,8 @@ def _read_sweep(folder: Path) -> Listed:
     return Listed(
         folder=str(folder),
         kind="sweep",
-        name=None if run is None else run.name,
-        notes=None if run is None else run.notes,
+        name=read_word(record, "name", None if run is None else run.name),
+        notes=read_word(record, "notes", None if run is None else run.notes),
         tags=read_tags(record),
         status=status.status,
         began=status.process.began or min((_read_began(job, summary.read(job)) or "" for job in jobs), default=None),

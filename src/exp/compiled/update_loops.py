@@ -49,8 +49,11 @@ def why_not_compiled(optimizer: Optimizer) -> str | None:
     if has_step_hook(optimizer):
         return f"the optimizer {name} has a step hook, which a compiled step would not call"
     options = UNSUPPORTED if type(optimizer) is SGD else (*UNSUPPORTED, "fused")
-    used = [option for option in options if any(group.get(option) for group in optimizer.param_groups)]
-    return f"optimizer.{used[0]}={optimizer.param_groups[0][used[0]]} is not compiled" if used else None
+    for group in optimizer.param_groups:
+        for option in options:
+            if group.get(option):
+                return f"optimizer.{option}={group[option]} is not compiled"
+    return None
 
 
 def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:

@@ -106,14 +106,18 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
                 os.environ[name] = value
 
 
+def _print_no_traceback(record: logging.LogRecord) -> None:
+    """Instead of what the log does if it cannot be written: a full disk ends the run with an error of its own."""
+    del record
+
+
 @contextmanager
 def _log(settings: dict[str, Any]) -> Generator[None]:
     """Add the log handlers of one job. They are removed and closed when the context exits."""
     logging.config.dictConfig(settings)
     root = logging.getLogger()
     for handler in root.handlers:
-        # A full disk ends the run with an error of its own: a traceback of the log's is not printed besides.
-        handler.handleError = lambda _: None
+        handler.handleError = _print_no_traceback
     try:
         yield
     finally:

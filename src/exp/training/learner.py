@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, cast
 
 import torch
@@ -80,7 +80,7 @@ class Learner:
             results = self.step(_remember(stacks, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], _concatenate(results.losses).tolist())
-        counts = [stack.batch_size for stack in done for _ in range(len(stack))]
+        counts = list(chain.from_iterable([stack.batch_size] * len(stack) for stack in done))
         target = _concatenate([stack.y.flatten(0, 1) for stack in done])
         weights = total_loss_weights(self.objective, target, counts)
         # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.

@@ -1,10 +1,15 @@
 """engine=compiled: a run whose steps are compiled, resumed or not, and one that falls back to replay."""
 
+import csv
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import forking
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from compiling import optimization, own_cache
@@ -15,6 +20,7 @@ from exp.compiled.compiled_step import CompiledStep
 from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
+from exp.results import checkpoints
 from exp.training.build import Experiment, build
 from exp.training.events import Event, Noted, Snapshot
 from exp.training.loop import Training
@@ -153,3 +159,60 @@ def test_an_error_inside_the_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
     replayed, _ = train("engine=replay", "optimizer=sgd")
     assert notes(events) == ["engine=replay is in use: compiling failed: RuntimeError: of a"]
     assert torch.equal(parameters(compiled), parameters(replayed))
+
+
+@pytest.mark.slow  # tests/compiled/test_compiled_steps.py compares single steps
+def test_runs_with_weights_are_near_the_eager_ones(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=(2, 120)).round(4)
+    ill = np.where(a + b + draw.normal(size=120) > 1, "yes", "no")
+    pd.DataFrame({"a": a, "b": b, "ill": ill, "w": draw.choice([0.5, 1, 2, 7.25], 120)}).to_csv(
+        tmp_path / "ill.csv", index=False
+    )
+    rows = f"dataset=table dataset.path={tmp_path}/ill.csv dataset.target=ill dataset.weight=w batching.batch_size=16"
+    for words in (
+        [*SMALL, "loss.class_weights=[1,20]"],
+        [*rows.split(), "epochs=6"],
+        [*rows.split(), "epochs=6", "loss=bce_with_logits", "loss.class_weights=balanced"],
+    ):
+        found: list[Tensor] = []
+        for engine in ("compiled", "eager"):
+            experiment = build(config_of(*words, "optimizer=sgd", f"engine={engine}"))
+            events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+            assert not any("is in use" in note for note in notes(events))
+            found.append(parameters(experiment))
+        torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_sweep_do_not_change_its_table(exp: Callable[..., Any], tmp_path: Path):
+    words = [*SMALL, "engine=compiled", "optimizer=adam", "optimizer.lr=0.01,0.1", "seed=0,1", "figures=false"]
+    tables: list[list[dict[str, str]]] = []
+    for workers in (0, 1, 2):
+        folder = tmp_path / f"sweep{workers}"
+        done = exp("-m", *words, f"sweep.workers={workers}", f"hydra.sweep.dir={folder}")
+        assert done.returncode == 0, done.stderr
+        with (folder / "sweep.csv").open() as file:
+            tables.append([{key: row[key] for key in row if "seconds" not in key} for row in csv.DictReader(file)])
+    assert len(tables[0]) == 4
+    assert tables[0] == tables[1] == tables[2]
+
+
+@pytest.mark.slow  # those that stop between two steps are resumed above
+def test_a_killed_run_that_fell_back_is_resumed(exp: Callable[..., Any], tmp_path: Path):
+    words = [*SMALL[:-1], "engine=compiled", "optimizer=nadam", "model.dropout=0.2", "save_every=7steps"]
+    words += ["figures=false", "epochs=40", "eval_every=1epoch"]
+    whole = exp(*words, "hydra.run.dir=whole")
+    note = "engine=replay is in use: the optimizer NAdam is not compiled"
+    assert note in whole.stdout
+    process = forking.begin("exp", *words, "hydra.run.dir=run", folder=tmp_path)
+    while not (tmp_path / "run/checkpoints/previous.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    resumed = exp("resume=run")
+    assert resumed.returncode == 0, resumed.stderr
+    ours, expected = (checkpoints.read(tmp_path / name / "checkpoints/last.pt") for name in ("run", "whole"))
+    assert checkpoints.checksum([ours["model"], ours["optimizer"]]) == checkpoints.checksum(
+        [expected["model"], expected["optimizer"]]
+    )

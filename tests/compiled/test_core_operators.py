@@ -20,8 +20,8 @@ from exp.compiled.uncompilable import Uncompilable
 
 __all__ = ["optimization"]  # a fixture
 
-EXAMPLES = settings(max_examples=40, derandomize=True)
-MANY = settings(max_examples=60, derandomize=True)  # each is compiled
+EXAMPLES = settings(max_examples=40)
+MANY = settings(max_examples=60)  # each is compiled
 
 SIZE = 40
 ANY = st.floats(width=32)

@@ -87,7 +87,7 @@ any_table = given(seeds, st.integers(0, 60), columns, targets, st.sampled_from((
 quick = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=2, derandomize=True, database=None, suppress_health_check=quick)
+@settings(max_examples=2, suppress_health_check=quick)
 @any_table
 def test_a_table_trains_or_is_refused(seed: int, count: int, kinds: list[str], target: str, oddity: float):
     check_a_table(seed, count, kinds, target, oddity)
@@ -97,7 +97,7 @@ def test_a_table_trains_or_is_refused(seed: int, count: int, kinds: list[str], t
 def test_two_thousand_tables_train_or_are_refused():
     counts = {True: 0, False: 0}
 
-    @settings(max_examples=2000, database=None, suppress_health_check=quick)
+    @settings(max_examples=2000, suppress_health_check=quick)
     @any_table
     def check(seed: int, count: int, kinds: list[str], target: str, oddity: float):
         counts[check_a_table(seed, count, kinds, target, oddity)] += 1
@@ -111,7 +111,7 @@ few_or_many = pytest.mark.parametrize("examples", [3, pytest.param(150, marks=py
 
 
 def settings_of(examples: int) -> settings:
-    return settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=quick)
+    return settings(max_examples=examples, suppress_health_check=quick)
 
 
 def read(made: AnyTable, **options: object) -> Dataset | str:

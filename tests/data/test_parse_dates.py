@@ -197,14 +197,14 @@ def check_round_trip(times: list[datetime.datetime], written: str, clock: str) -
 TIMES = st.lists(st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2068, 1, 1)), min_size=1, max_size=6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(times=TIMES, written=st.sampled_from(WRITTEN), clock=st.sampled_from(CLOCKS))
 def test_dates_that_python_writes_are_read_back(times: list[datetime.datetime], written: str, clock: str):
     check_round_trip(times, written, clock)
 
 
 @pytest.mark.slow
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(times=TIMES, written=st.sampled_from(WRITTEN), clock=st.sampled_from(CLOCKS))
 def test_dates_that_python_writes_are_read_back_in_2000_examples(
     times: list[datetime.datetime], written: str, clock: str
@@ -212,7 +212,7 @@ def test_dates_that_python_writes_are_read_back_in_2000_examples(
     check_round_trip(times, written, clock)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(words=st.lists(st.one_of(st.text(max_size=12), st.text("0123456789-/.:TZ ", max_size=12)), max_size=5))
 def test_any_text_is_read_or_left_alone(words: list[str]):
     for is_declared in (False, True):

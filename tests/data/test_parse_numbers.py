@@ -194,20 +194,20 @@ def check_round_trip(data: st.DataObject) -> None:
     assert listed(numbers.values) == values
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_numbers_that_python_writes_are_read_back_exactly(data: st.DataObject):
     check_round_trip(data)
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(data=st.data())
 def test_numbers_that_python_writes_are_read_back_exactly_in_2000_examples(data: st.DataObject):
     check_round_trip(data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=st.lists(FINITE, min_size=1, max_size=5), thousands=st.sampled_from([",", "."]))
 def test_pandas_reads_the_same_numbers(values: list[float], thousands: str):
     decimal = "." if thousands == "," else ","
@@ -220,7 +220,7 @@ def test_pandas_reads_the_same_numbers(values: list[float], thousands: str):
     assert np.allclose(numbers.values, frame["x"].astype(float), rtol=1e-15, atol=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(words=st.lists(st.one_of(st.text(max_size=8), st.text("0123456789.,-+() '%$ek<", max_size=8)), max_size=5))
 def test_any_text_is_read_or_left_alone(words: list[str]):
     numbers = parse_numbers("x", cells(*words))

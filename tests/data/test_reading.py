@@ -400,20 +400,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_table_raises_anything_but_our_errors(data: st.DataObject, folder: Path):
     check_any_table(data, folder)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_no_bytes_raise_anything_but_our_errors(data: st.DataObject, folder: Path):
     check_any_bytes(data, folder)
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(data=st.data())
 def test_no_table_raises_anything_but_our_errors_in_2000_examples(data: st.DataObject, folder: Path):
     check_any_table(data, folder)
@@ -423,7 +423,7 @@ def test_no_table_raises_anything_but_our_errors_in_2000_examples(data: st.DataO
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_table_that_pandas_writes_is_read_back(data: st.DataObject, folder: Path):
     """Whatever the separator, the line ends, the encoding and the compression, unless cells are marks or numbers."""

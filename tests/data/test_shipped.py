@@ -30,7 +30,7 @@ def test_a_shipped_dataset_is_scikit_learns(name: str):
 
 
 @given(st.integers(1, 400), st.one_of(st.none(), st.integers(0, 2), st.floats(0, 10)), st.integers(0, 2**32 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_moons_are_scikit_learns(n_samples: int, noise: float | None, random_state: int):
     arguments = {"n_samples": n_samples, "noise": noise, "random_state": random_state}
     shipped = load_shipped("sklearn.datasets.make_moons", **arguments)

@@ -276,14 +276,14 @@ def compare_random(pair: tuple[str, str], batch_size: int | None, linear: bool, 
     compare(dataset, loss, batch_size=batch_size, linear=linear and loss != "bce", **rest)
 
 
-@settings(max_examples=6, derandomize=True)
+@settings(max_examples=6)
 @RANDOM
 def test_random_configurations(**knobs: Any):
     compare_random(**knobs)
 
 
 @pytest.mark.slow
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @RANDOM
 def test_many_random_configurations(**knobs: Any):
     compare_random(**knobs)

@@ -197,14 +197,14 @@ def assert_random_run_resumes(**run: Any) -> None:
     assert_every_checkpoint_resumes_to_the_same_end(line.split())
 
 
-@settings(max_examples=4, derandomize=True)
+@settings(max_examples=4)
 @RANDOM
 def test_a_random_run_resumes_from_a_checkpoint(**run: Any):
     assert_random_run_resumes(**run)
 
 
 @pytest.mark.slow
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @RANDOM
 def test_many_random_runs_resume_from_a_checkpoint(**run: Any):
     assert_random_run_resumes(**run)

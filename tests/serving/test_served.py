@@ -180,7 +180,7 @@ def test_new_rows_are_predicted_as_by_exp(place: Path, served: Any):
     assert_same(as_predicted(place, rows[:1], "one"), served["predict"](rows[:1]))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_cells_have_the_values_that_exp_reads(place: Path, served: Any, trained: Any, data: st.DataObject):
     rows = rows_of(5, seed=data.draw(st.integers(0, 99)))
@@ -336,7 +336,7 @@ PARTS += [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(NOTATIONS),
     st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join), max_size=4),

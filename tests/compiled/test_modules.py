@@ -101,6 +101,12 @@ REPLAYED: dict[str, tuple[Callable[[Between, Tensor], Tensor], Callable[[], nn.M
         lambda: nn.ParameterList([nn.Parameter(torch.ones(1), requires_grad=False)]),
         "parameter own.0 has no gradient",
     ),
+    "quantile": (lambda _, h: h.quantile(0.3, 1), None, "the operator sort is not"),
+    "a shape changed in place": (
+        lambda _, h: (h + torch.empty(8).copy_(h[0]).unsqueeze_(0)).t_().tanh(),
+        None,
+        "a result has another shape",
+    ),
     "doubles": (lambda _, h: h.double(), None, "it computes in float64"),
 }
 
@@ -108,7 +114,6 @@ EAGER: dict[str, tuple[Callable[[Between, Tensor], Tensor], Callable[[], nn.Modu
     "LSTM": (own_of_pairs, lambda: nn.LSTM(4, 3, batch_first=True), "the step cannot be captured: "),
     "sparse gradients": (own_of_positions, lambda: nn.Embedding(4, 3, sparse=True), "the step cannot be captured: "),
     "prod": (lambda _, h: h + h.prod(1, keepdim=True), None, "torch computes the derivative of prod in another way"),
-    "quantile": (lambda _, h: h.quantile(0.3, 1), None, "the step changes a tensor's shape in place, by squeeze_"),
     "complex": (lambda _, h: torch.complex(h, h) * 2j, None, "the step cannot be captured: "),
 }
 

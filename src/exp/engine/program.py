@@ -115,6 +115,9 @@ class _Writer:
         self._symbols.set_name(y, "y")
         self._statements: list[Statement] = []
         self._written = {storage_id(tensor) for call in calls for tensor in call.written}
+        # A traced tensor has its last shape, which an operator such as unsqueeze_ may have changed.
+        reshaping = [call for call in calls if torch.Tag.inplace_view in call.operator.tags]
+        self._reshaped = {storage_id(tensor) for call in reshaping for tensor in call.written}
         loss, output, kept = gradients
         # These outlive their step, so they are new tensors at every step.
         self._returned = {storage_id(loss), storage_id(output)}
@@ -160,7 +163,7 @@ class _Writer:
 
     def _plan_memory(self, call: OpCall) -> bool:
         """Pass 3: allocate once, and use the out-variant of an operator where it has one."""
-        if not self._storages(call).isdisjoint(self._returned):
+        if not self._storages(call).isdisjoint(self._returned | self._reshaped):
             return False
         if call.operator in _EMPTY:
             self._symbols.bind_tensor(call.result, self._memory.allocate(call.result))

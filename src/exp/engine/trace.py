@@ -116,10 +116,6 @@ class Trace(DispatchMode):
                 "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
                 "computation"
             )
-        if (
-            torch.Tag.inplace_view in func.tags and func is not _ATEN.detach_.default
-        ):  # the shape of what another call returned
-            self.fallback_reason = f"the step changes a tensor's shape in place, by {func.overloadpacket.__name__}"
         if _has_other_derivative(func, args):
             self._functions.records_gradients = False
             name = func.overloadpacket.__name__.strip("_")

@@ -24,8 +24,12 @@ _NO_WORD = ("train", "run", "fit", "resume")
 _FLAGS = {"sweep": "-m", "help": "--help", "version": "--version"}
 
 # Words for commands, where the spelling differs too much.
-_COMMAND_WORDS = {"compare": "diff", "test": "evaluate", "score": "evaluate", "infer": "predict", "plot": "report"}
-_COMMAND_WORDS |= {"rename": "mv", "move": "mv", "delete": "rm", "remove": "rm", "list": "ls", "show": "status"}
+_COMMAND_WORDS = {
+    **dict.fromkeys(("test", "score"), "evaluate"),
+    **dict.fromkeys(("rename", "move"), "mv"),
+    **dict.fromkeys(("delete", "remove"), "rm"),
+    **{"compare": "diff", "infer": "predict", "plot": "report", "list": "ls", "show": "status"},
+}
 
 # Keys that would name the columns to use, and keys that name one for another use.
 _USED_COLUMNS = tuple(

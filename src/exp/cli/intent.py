@@ -28,7 +28,11 @@ _COMMAND_WORDS = {
     **dict.fromkeys(("test", "score"), "evaluate"),
     **dict.fromkeys(("rename", "move"), "mv"),
     **dict.fromkeys(("delete", "remove"), "rm"),
-    **{"compare": "diff", "infer": "predict", "plot": "report", "list": "ls", "show": "status"},
+    "compare": "diff",
+    "infer": "predict",
+    "plot": "report",
+    "list": "ls",
+    "show": "status",
 }
 
 # Keys that would name the columns to use, and keys that name one for another use.

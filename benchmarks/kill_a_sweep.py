@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from exp.diff import find_differences
+from exp.results.compare_runs import find_differences
 
 KILLS = 10
 LINE = "-m dataset=moons batching=full,minibatch seed=range(0,3) model.dropout=0,0.2 epochs=1500 figures=false"

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
-from exp.diff import find_differences
 from exp.results import metrics_csv
+from exp.results.compare_runs import find_differences
 
 MODES = {"full": "batching=full epochs=6000", "online": "batching=online epochs=60", "minibatch": "epochs=500"}
 KINDS = {

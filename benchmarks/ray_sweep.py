@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from ray.cluster_utils import Cluster
 
-from exp.diff import find_differences
+from exp.results.compare_runs import find_differences
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 COMMON = ["device=cpu", "figures=false"]

@@ -24,8 +24,8 @@ from typing import Any
 
 import pandas as pd
 
-from exp.diff import find_differences
 from exp.results import metrics_csv, summary
+from exp.results.compare_runs import find_differences
 
 Check = Callable[[pd.DataFrame], Any]
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes, load_wine
 
-from exp.diff import find_differences
 from exp.results import checkpoints
+from exp.results.compare_runs import find_differences
 
 WINE = "dataset=table dataset.path=wine.csv dataset.target=cultivar model.hidden=[8] epochs=12 threads=1".split()
 SWEEP = [*WINE, "optimizer.lr=0.0001,0.01", "seed=0,1", "figures=false", "sweep.workers=0"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import forking
 import pytest
 
-from exp.diff import find_differences
+from exp.results.compare_runs import compare_runs, find_differences
 from exp.verify import was_killed
 
 
@@ -72,6 +72,13 @@ def test_diff_shows_where_two_runs_differ(runs: Path, other: str, said: list[str
     code, text = run_tool("diff", runs, "a", other)
     assert code == 1
     assert all(part in text for part in said), text
+
+
+def test_a_difference_has_its_key_and_both_values(runs: Path):
+    found = list(compare_runs(runs / "a", runs / "lr"))
+    assert [(one.key, one.a, one.b) for one in found if one.kind == "config"] == [("optimizer.lr", 0.02, 0.03)]
+    parameters = {one.key for one in found if one.kind == "parameters"}
+    assert parameters == {"0.weight", "0.bias", "2.weight", "2.bias"}
 
 
 @pytest.mark.parametrize(

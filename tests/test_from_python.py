@@ -14,8 +14,8 @@ from sklearn.datasets import load_iris
 import exp as package
 from exp import load, sweep, train
 from exp.cli.python_calls import to_overrides
-from exp.diff import find_differences
 from exp.errors import ExpError
+from exp.results.compare_runs import find_differences
 
 ARGUMENTS = ["dataset=iris", "optimizer.lr=0.1"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import forking
 import pytest
 
-from exp.diff import find_differences
+from exp.results.compare_runs import find_differences
 
 PAGE = (Path(__file__).parents[1] / "docs/pages/how-to/model.md").read_text()
 FILES = dict(re.findall(r'```\w+ title="(my_conf/\S+)"\n(.*?)```', PAGE, re.DOTALL))

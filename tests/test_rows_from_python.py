@@ -13,8 +13,8 @@ from sklearn.datasets import load_iris
 from exp import load, sweep, train
 from exp.data.files import table
 from exp.data.held import hold
-from exp.diff import find_differences
 from exp.errors import ExpError
+from exp.results.compare_runs import find_differences
 
 QUICK = ["epochs=3", "figures=false"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import forking
 import pytest
 
-from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.mv import mv
 from exp.results.about import check_tag
+from exp.results.compare_runs import find_differences
 from exp.results.heartbeat import describe_process
 from exp.results.listed import read_listed
 from exp.results.run_folder import read_config

@@ -4,98 +4,19 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
-from exp.config.schema import flatten
-from exp.errors import CheckpointError, DataError, ExpError, as_yaml
+from exp.errors import DataError, ExpError
 from exp.results import metrics_csv, summary
-from exp.results.compare_metrics import ROUNDED, compare_metrics
+from exp.results.compare_metrics import ROUNDED
+from exp.results.compare_runs import Difference, compare_runs
 from exp.results.formatting import format_metric
-from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, SUMMARY, check_is_run, read_config
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from exp.reports.paired import PairedComparison
-    from exp.training.events import State
-
-# Its kind (status, config, code, machine, data, metrics or parameters), and its description.
-Difference: TypeAlias = tuple[str, str]
-
-
-# Keys that have no influence on the numbers of a run.
-_IGNORED = ("resume", "name", "notes")
-
-
-def find_differences(run: Path, other: Path) -> Iterator[Difference]:
-    """Yield every difference between the runs in two folders; of metrics.csv, only the first row that differs."""
-    ours, theirs = _read(run), _read(other)
-    for kind in ("status", "config", "code", "machine", "data"):
-        for key in sorted({*ours[kind], *theirs[kind]}):
-            a, b = ours[kind].get(key), theirs[kind].get(key)
-            if a != b and key not in _IGNORED:
-                yield kind, f"{key}: {as_yaml(a)} | {as_yaml(b)}"
-    configs = ours["config"], theirs["config"]
-    changed = {key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)}
-    may_round = "compiled" in (configs[0].get("engine"), configs[1].get("engine"))
-    may_round = may_round and changed <= {"engine", *_IGNORED}
-    yield from (("metrics", what) for what in compare_metrics(run, other, may_round))
-    yield from _compare_parameters(run, other)
-
-
-def _compare_parameters(run: Path, other: Path) -> Iterator[Difference]:
-    """Yield the tensors of the last and the best checkpoints that differ, with the largest difference."""
-    from exp.results import checkpoints  # Lazy: it imports torch.
-
-    for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
-        states: list[State] = []
-        without = [folder for folder in (run, other) if not (folder / name).exists()]
-        if without:
-            if len(without) == 1:
-                yield "parameters", f"{without[0]} has no {name}"
-            continue
-        for folder in (run, other):
-            try:
-                states.append(checkpoints.read(folder / name))
-            except CheckpointError as error:
-                yield "parameters", error.problem
-        if len(states) == 2:
-            yield from (("parameters", f"{Path(name).name}: {what}") for what in _compare_states(*states))
-
-
-def _compare_states(ours: "State", theirs: "State") -> Iterator[str]:
-    if ours["step"] != theirs["step"]:
-        yield f"of step {ours['step']:,} | of step {theirs['step']:,}"
-        return
-    mine, others = (cast("dict[str, Tensor]", state["model"]) for state in (ours, theirs))
-    if {name: tuple(t.shape) for name, t in mine.items()} != {name: tuple(t.shape) for name, t in others.items()}:
-        yield "other names or shapes"
-        return
-    for name, tensor in mine.items():
-        if tensor.dtype != others[name].dtype or tensor.numpy().tobytes() != others[name].numpy().tobytes():
-            gap = float((tensor.double() - others[name].double()).abs().max())
-            yield f"{name}: up to {gap:.3g} apart"
-
-
-def _read(folder: Path) -> dict[str, dict[str, Any]]:
-    check_is_run(folder)
-    facts = summary.read(folder)
-    if not facts:
-        raise DataError(
-            f"{folder} is not a run: {SUMMARY} is missing or damaged", "the folder that a run printed at its end"
-        )
-    config = read_config(folder)
-    machine: dict[str, Any] = dict(facts.get("environment", {}))
-    return {
-        "config": flatten(config),
-        "code": {"commit": machine.pop("commit", None)},
-        "machine": machine,
-        "status": {"status": facts.get("status")},
-        "data": {"sha256": facts.get("data_sha256"), **facts.get("rows", {})},
-    }
 
 
 @dataclass(frozen=True)
@@ -117,7 +38,7 @@ class Diff(Answer):
     @property
     def is_identical(self) -> bool:
         """Whether every metric and every parameter is the same to the bit."""
-        return not {"metrics", "parameters"} & {kind for kind, _ in self.differences}
+        return not {"metrics", "parameters"} & {one.kind for one in self.differences}
 
     @property
     def exit_code(self) -> int:
@@ -133,15 +54,15 @@ class Diff(Answer):
             "run": self.run,
             "other": self.other,
             "identical": self.is_identical,
-            "differences": [{"kind": kind, "what": what} for kind, what in self.differences],
+            "differences": [asdict(one) for one in self.differences],
             "final": self.final,
             "comparison": comparison,
             "unknown": self.unknown,
         }
 
     def lines(self) -> Iterator[str]:
-        for kind, what in self.differences:
-            yield f"{kind:<10} {what}"
+        for one in self.differences:
+            yield f"{one.kind:<10} {one.what}"
         if self.is_identical:
             yield "identical: every metric and every parameter, to the bit"
             return
@@ -210,13 +131,13 @@ def diff(run: str, other: str, /) -> Diff:
         other: Folder of another run.
     """
     first, second = Path(run), Path(other)
-    found = list(find_differences(first, second))
+    found = list(compare_runs(first, second))
     final = _final_metrics(first, second)
-    if not {"metrics", "parameters"} & {kind for kind, _ in found}:
+    if not {"metrics", "parameters"} & {one.kind for one in found}:
         if not list(metrics_csv.read_rows(first)):
             raise DataError("neither run has metrics, so there is nothing to compare", "two runs that trained")
         return Diff(run, other, found, final)
-    if any(what.startswith(ROUNDED) for _, what in found):
+    if any(one.what.startswith(ROUNDED) for one in found):
         return Diff(run, other, found, final)
     return Diff(run, other, found, final, *_compare(first, second))
 

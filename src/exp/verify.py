@@ -14,9 +14,9 @@ from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line
-from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import metrics_csv
+from exp.results.compare_runs import find_differences
 from exp.results.run_folder import OVERRIDES, read_command
 
 # Rows of metrics.csv are written up to 0.2 s later, so a kill in a shorter run leaves none.

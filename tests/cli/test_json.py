@@ -233,6 +233,8 @@ def test_a_command_that_is_stopped_prints_its_object(tmp_path: Path):
     assert sweep["result"]["jobs"]["interrupted"] == 1
     status = json.loads(forking.run("exp", ["status", "sweep", "--json"], tmp_path).stdout)
     assert (sweep["result"], status["exit_code"]) == (status["folders"][0], 1)
+    shutil.rmtree(tmp_path / "sweep")
+    assert stopped(tmp_path, signal.SIGTERM, "sweep/0/checkpoints/last.pt", *words)["exit_code"] == 143
 
 
 def test_numbers_that_json_does_not_have_are_strings():

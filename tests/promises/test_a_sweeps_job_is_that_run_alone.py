@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from exp.diff import find_differences
 from exp.results import checkpoints
+from exp.results.compare_runs import find_differences
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn, optim
 from torch.utils.data import random_split
 
-from exp.diff import find_differences
+from exp.results.compare_runs import find_differences
 
 FOLDS = 3
 SHARED = "epochs=4 model=mlp model.hidden=[7] optimizer=adam batching=minibatch threads=1 figures=false"

@@ -10,8 +10,8 @@ import torch
 
 from exp import load, sweep, train
 from exp.config import allowlist
-from exp.diff import find_differences
 from exp.export import export
+from exp.results.compare_runs import find_differences
 
 OWN = """
 import random

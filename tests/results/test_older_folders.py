@@ -9,7 +9,7 @@ from typing import Any
 import forking
 import pytest
 
-from exp.diff import find_differences
+from exp.results.compare_runs import find_differences
 
 LINE = "dataset=iris threads=1 figures=false".split()
 

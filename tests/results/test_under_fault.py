@@ -13,8 +13,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from exp.cli.main import main
-from exp.diff import find_differences
 from exp.results import checkpoints, metrics_csv
+from exp.results.compare_runs import find_differences
 
 SLOW = pytest.mark.slow
 LINE = "dataset=moons epochs=60 figures=false threads=1".split()

@@ -18,9 +18,9 @@ from conftest import config_of
 
 from exp.config.compose import compose_config
 from exp.config.run_spec import RunSpec
-from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results import summary
+from exp.results.compare_runs import find_differences
 from exp.results.heartbeat import describe_process
 from exp.sweeps.executors import cluster_jobs
 from exp.sweeps.executors.cluster import Cluster

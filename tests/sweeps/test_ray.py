@@ -20,9 +20,9 @@ from conftest import config_of
 
 from exp.config.compose import compose_config
 from exp.config.run_spec import RunSpec
-from exp.diff import find_differences
 from exp.errors import ConfigError
 from exp.results.atomic import replacement
+from exp.results.compare_runs import find_differences
 from exp.sweeps.executors import ray_worker
 from exp.sweeps.executors.ray_worker import RayWorker, read_files, write_files
 from exp.sweeps.task import Assignment, Outcome, Task

@@ -17,9 +17,9 @@ import forking
 import pytest
 from conftest import config_of
 
-from exp.diff import find_differences
 from exp.reports import sweep_summary
 from exp.results import sweep_csv
+from exp.results.compare_runs import find_differences
 from exp.sweeps.jobs import Job
 from exp.sweeps.metric import note_different_losses
 

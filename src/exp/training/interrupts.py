@@ -8,6 +8,9 @@ from types import FrameType
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# The handlers of the contexts of graceful_stop that are open.
+_recording: list[object] = []
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM. A plain KeyboardInterrupt is Ctrl-C."""
@@ -42,7 +45,8 @@ def raising_sigterm() -> Generator[None]:
 def graceful_stop() -> Generator[Callable[[], bool]]:
     """Yield a function that returns whether a stop was requested.
 
-    A first signal inside the context is only recorded. Outside the main thread signals are not handled.
+    A first signal inside the context is only recorded, also by a context around it: a sweep that trains in this process
+    knows which signal stopped its job. Outside the main thread signals are not handled.
 
     Raises:
         KeyboardInterrupt: A second signal came, or the body ended without having stopped for the first one.
@@ -55,11 +59,14 @@ def graceful_stop() -> Generator[Callable[[], bool]]:
     received: list[int] = []
 
     def handle(which: int, frame: FrameType | None) -> None:
-        del frame
         received.append(which)
+        outer = previous[signal.Signals(which)]
+        if outer in _recording and callable(outer):
+            outer(which, frame)
         if len(received) > 1:
             raise KeyboardInterrupt
 
+    _recording.append(handle)
     for which in _STOP_SIGNALS:
         signal.signal(which, handle)
     try:
@@ -71,5 +78,6 @@ def graceful_stop() -> Generator[Callable[[], bool]]:
             raise Terminated from error
         raise
     finally:
+        _recording.remove(handle)
         for which, handler in previous.items():
             signal.signal(which, handler)

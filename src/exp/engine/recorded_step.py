@@ -48,6 +48,13 @@ class RecordedStep:
             found = None
         return found or self.exact
 
+    def verified_at_once(self, loop: Loop, count: int) -> int:
+        """Return how many of `count` batches a verification makes.
+
+        The faster loop makes two, because some of what it computes may be computed for a window at once.
+        """
+        return loop.window if loop is self.exact else max(loop.window, min(count, 2))
+
     def reject(self, loop: Loop, reason: str) -> bool:
         """Do without `loop`, whose bits differ; return False if nothing could take its place."""
         if loop is not self.exact:

@@ -26,7 +26,6 @@ from exp.errors import first_line
 # later job that trains an equal model, one must.
 _VERIFICATIONS = 2
 
-
 _OTHER_UPDATE = "the update differs from that of the optimizer"
 _SEVERAL = "{} computes gradients several times a step"
 
@@ -110,7 +109,8 @@ class ReplayStep:
                     first, rest = rest.split(1)
                     outputs.add(*self._eager_step(stage, *next(iter(first))))
                 elif stage is Stage.VERIFY:
-                    first, rest = rest.split(loop.window)
+                    recorded = self._recorded.by_batch_size[stack.batch_size]
+                    first, rest = rest.split(recorded.verified_at_once(loop, len(rest)))
                     outputs.extend(self._verify(loop, first))
                 else:
                     first, rest = rest.split(len(rest) - len(rest) % loop.window)

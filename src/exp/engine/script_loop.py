@@ -1,8 +1,9 @@
 """A program as a TorchScript function, whose loop over batches and update run in torch's own interpreter.
 
 It calls the same operators in the same order as python_loop.py, so it gives the same bits, in two thirds of the time of
-a small step (`python benchmarks/replay_parts.py`). Compiling takes some 10 ms. TorchScript is no longer developed, but
-torch 2.13 and 2.15 compile and run these functions without a warning.
+a small step (`python benchmarks/replay_parts.py`). Only the loss may come after all steps (deferred_loss.py). Compiling
+takes some 10 ms. TorchScript is no longer developed, but torch 2.13 and 2.15 compile and run these functions without a
+warning.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportPrivateUsage=false, reportPrivateImportUsage=false
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 
 from exp.data.batches import Stack
+from exp.engine.deferred_loss import find_deferred_loss, named_arguments
 from exp.engine.program import Program, Statement
 from exp.engine.python_loop import LoopOutputs
-from exp.engine.trace import find_tensors
+from exp.engine.trace import OpCall, find_tensors
 from exp.engine.updates import BareUpdate, Update, UpdateKey
 
 # Steps after which it pays to compile a function: it saves some 7 us a step.
@@ -44,9 +46,11 @@ class ScriptLoops:
         self._names: list[str] = []  # of the constants
         self._constants: list[Tensor] = []
         self._symbols = program.symbols
-        self._lines = [self._write(statement) for statement in program.statements]
+        deferred = find_deferred_loss(program)
+        self._lines = [self._write(statement) for statement in program.statements if statement is not deferred]
         self._gradients = [self._name(name) for name in program.gradients]
         self._loss, self._output = program.loss, program.output
+        self._losses_after = None if deferred is None else self._write_losses(deferred.call)
         del self._symbols  # it refers to the tensors of the trace
 
     def find(self, update: Update, count: int) -> "ScriptLoop | None":
@@ -70,7 +74,7 @@ class ScriptLoops:
             *self._lines,
             f"gradients = [{', '.join(self._gradients)}]",
             *(f"{names[i]}({parts[i] if len(parts) > 1 else 'gradients'}, tensors_{i}, numbers_{i})" for i in groups),
-            f"losses.append({self._loss})",
+            *([] if self._losses_after else [f"losses.append({self._loss})"]),
             f"outputs.append({self._output})",
         ]
         each = "".join(f", numbers_{i}" for i in groups), "".join(f", numbers[{i}]" for i in groups)
@@ -85,7 +89,7 @@ class ScriptLoops:
             "    gradients: list[Tensor] = []",
             f"    for x, y{each[0]} in zip(xs.unbind(), ys.unbind(){each[1]}):",
             *(f"        {line}" for line in body),
-            "    return torch.stack(losses), torch.cat(outputs), gradients",
+            f"    return {self._losses_after or 'torch.stack(losses)'}, torch.cat(outputs), gradients",
             "",
         ]
         return ScriptLoop(torch.jit.CompilationUnit("\n".join(source)), self._constants)
@@ -94,7 +98,14 @@ class ScriptLoops:
         call = statement.call
         named = [f"{key}={self._write_value(value)}" for key, value in call.kwargs.items()]
         arguments = ", ".join([*map(self._write_value, call.args), *named])
-        return f"{statement.assignment}torch.ops.{call.operator._schema.name.replace('::', '.')}({arguments})"
+        return f"{statement.assignment}torch.ops.{_operator_name(call)}({arguments})"
+
+    def _write_losses(self, call: OpCall) -> str:
+        """Return the mean losses of all batches, from the outputs and the targets of the window."""
+        others = {**named_arguments(call), "reduction": 0}  # the loss of each value
+        named = "".join(f", {key}={self._write_value(value)}" for key, value in others.items())
+        each = f"torch.ops.{_operator_name(call)}(torch.stack(outputs), ys{named})"
+        return f"{each}.flatten(1).mean([1])"
 
     def _write_value(self, value: Any) -> str:
         if isinstance(value, Tensor):
@@ -117,6 +128,10 @@ class ScriptLoops:
             self._names.append(name)
             self._constants.append(self._symbols.bound[name])
         return name
+
+
+def _operator_name(call: OpCall) -> str:
+    return call.operator._schema.name.replace("::", ".")
 
 
 class ScriptLoop:

@@ -1,0 +1,63 @@
+"""Find a loss that can be computed after a window of steps, for all of them at once.
+
+The gradients need no value of the loss, only the operators of its derivative. torch computes one in some 7 us, as long
+as the forward pass of a small network takes, and those of a whole window in little more. The mean over each batch adds
+the same numbers in the same order, so it has the same bits, and a loop with it proves itself like any other.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exp.engine.program import Program, Statement
+from exp.engine.trace import OpCall
+
+_ATEN = torch.ops.aten
+
+# Operators of an output and a target of equal shape, which can return the loss of each value.
+_ELEMENTWISE = {
+    _ATEN.mse_loss.default,
+    _ATEN.huber_loss.default,
+    _ATEN.smooth_l1_loss.default,
+    _ATEN.binary_cross_entropy.default,
+    _ATEN.binary_cross_entropy_with_logits.default,
+}
+_MEAN = 1  # the reduction
+
+# Outputs of a step up to which it pays: those of the window are computed side by side in memory.
+_MAX_OUTPUTS = 4096
+
+
+def find_deferred_loss(program: Program) -> Statement | None:
+    """Return the statement that computes the loss, the mean over the batch, if no other one depends on it."""
+    users = [number for number, one in enumerate(program.statements) if program.loss in one.uses | one.defines]
+    if len(users) != 1 or program.loss in program.gradients:
+        return None
+    statement = program.statements[users[0]]
+    later = program.statements[users[0] :]
+    is_output_final = not any(program.output in one.defines for one in later)
+    is_alone = statement.targets == [program.loss] and not statement.has_side_effect
+    return statement if is_alone and is_output_final and _is_mean_of_output(statement.call, program) else None
+
+
+def named_arguments(call: OpCall) -> dict[str, Any]:
+    """Return the arguments of a call after the output and the target, by name."""
+    names = [argument.name for argument in call.operator._schema.arguments]  # pyright: ignore[reportPrivateUsage]
+    return {**dict(zip(names[2:], call.args[2:], strict=False)), **call.kwargs}
+
+
+def _is_mean_of_output(call: OpCall, program: Program) -> bool:
+    if call.operator not in _ELEMENTWISE:
+        return False
+    output, target = call.args[:2]
+    others = named_arguments(call)
+    return (
+        [program.symbols.name(output), program.symbols.name(target)] == [program.output, "y"]
+        and output.shape == target.shape
+        and output.dim() > 0
+        and output.dtype == target.dtype == torch.float32
+        and output.numel() <= _MAX_OUTPUTS
+        and others.get("reduction", _MEAN) == _MEAN
+        and not any(isinstance(other, Tensor) for other in others.values())
+    )

@@ -63,6 +63,21 @@ def test_choices_that_cannot_be_told_from_the_best_are_marked():
     assert ties.describe() == "one of the 2 marked maybe (paired t-test over 5 seeds of one split, 95 %)"
 
 
+def test_the_difference_to_the_best_has_the_interval_of_the_corrected_test():
+    """By hand, as Nadeau and Bengio have it: over folds the variance is (1/n + n_test/n_train) s^2."""
+    rows = jobs({"0.1": CLOSE["0.1"], "1": CLOSE["1"]})
+    ties = find_ties(rows, METRIC, known(rows))
+    assert ties is not None
+    pairs = [two - one for one, two in zip(CLOSE["0.1"], CLOSE["1"], strict=True)]  # type: ignore[operator]
+    reach = stats.t.ppf(0.975, 4) * math.sqrt((1 / 5 + 20 / 60) * statistics.variance(pairs))
+    mean = statistics.fmean(pairs)
+    found = ties.differences[("1",)]
+    assert (found.mean, found.interval) == (pytest.approx(mean), pytest.approx((mean - reach, mean + reach)))
+    assert ties.describe_next(METRIC) == "lr=1: loss/val +0.01 against the best, 95 % interval -0.05 to 0.07"
+    assert [ties.cells(METRIC, (lr,)) for lr in ("0.1", "1")] == [("", ""), ("+0.01", "-0.05 to 0.07")]
+    assert (round(mean - reach, 2), round(mean + reach, 2)) == (-0.05, 0.07)
+
+
 def test_a_higher_score_is_better():
     rows = jobs(CLEAR, metric="accuracy/val")
     assert marks(find_ties(rows, "accuracy/val", known(rows)), "0.1", "1", "10") == ["no", "no", "yes"]
@@ -77,6 +92,15 @@ def test_the_marks_are_those_of_scipys_test_at_the_corrected_level(choices: int)
         rows = jobs({f"{number}": list(row) for number, row in enumerate(values.tolist())}, "seed")
         best = values.mean(1).argmin()
         level = min(0.05, 0.1 / (choices - 1))
+        ties = find_ties(rows, METRIC, known(rows, one_split=True))
+        assert ties is not None
+        assert ties.level == 1 - level
+        for n in range(choices):
+            if n != best:
+                difference = ties.differences[(f"{n}",)]
+                interval = stats.ttest_rel(values[n], values[best]).confidence_interval(1 - level)
+                assert difference.mean == pytest.approx(values[n].mean() - values[best].mean())
+                assert difference.interval == pytest.approx((interval.low, interval.high))
         worse = [n != best and stats.ttest_rel(values[best], values[n]).pvalue < level for n in range(choices)]
         alone = sum(worse) == choices - 1
         expected = ["no" if one else "yes" if alone else "maybe" for one in worse]

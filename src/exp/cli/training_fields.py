@@ -82,6 +82,7 @@ def _means(folder: Path, rows: Sequence[Row], known: AllRows) -> list[dict[str, 
             "n": row["n"],
             "lost": row["lost"],
             "is_best": _mark(ties, tuple(str(row[name]) for name in choices)),
+            "difference": _difference(ties, tuple(str(row[name]) for name in choices)),
             "metrics": {name: _statistics(name, row) for name in row if repeats.is_metric(name)},
         }
         for row in repeats.sort_means(repeats.mean_rows(rows, known), metric)
@@ -95,3 +96,11 @@ def _statistics(name: str, row: Row) -> dict[str, Any]:
 
 def _mark(ties: Ties | None, choice: tuple[str, ...]) -> str | None:
     return None if ties is None else ties.mark(choice) or None
+
+
+def _difference(ties: Ties | None, choice: tuple[str, ...]) -> dict[str, Any] | None:
+    one = None if ties is None else ties.differences.get(choice)
+    if ties is None or one is None:
+        return None
+    low, high = one.interval or (None, None)
+    return {"mean": one.mean, "low": low, "high": high, "level": ties.level}

@@ -142,9 +142,12 @@ class SweepResults:
             values = tuple(str(row.get(name, "")) for name in choices)
             marks = [] if self._ties is None else [self._ties.mark(values)]
             means = [format_mean_std(self.by, row), format_interval(self.by, row)]
+            means += [] if self._ties is None else self._ties.cells(self.by, values)
             rows.append((*values, str(row["n"]), *marks, *means, *(format_mean_std(name, row) for name in others)))
-        mark = [] if self._ties is None else ["best?"]
-        return Table((*choices, "n", *mark, self.by, "95 % interval", *others), rows) if rows else None
+        mark, minus = [], list[str]()
+        if self._ties is not None:
+            mark, minus = ["best?"], ["minus the best", f"{100 * self._ties.level:.3g} % interval of it"]
+        return Table((*choices, "n", *mark, self.by, "95 % interval", *minus, *others), rows) if rows else None
 
     def verdict(self) -> str:
         """Return a sentence on which choice is the best, or on why the jobs do not tell; empty for a single choice."""

@@ -43,6 +43,8 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
             console.print(Text.assemble(("note      ", "bold"), note))
     if ties is not None:
         console.print(Text.assemble(("best      ", "bold"), ties.describe()))
+        if (following := ties.describe_next(by)) is not None:
+            console.print(Text.assemble(("next      ", "bold"), following))
     if metrics and metric not in metrics:
         console.print(f"sweep.metric={metric}: no job has this metric (available: {', '.join(metrics)})")
     if pruned := sum(row["status"] == "pruned" for row in rows):

@@ -41,6 +41,11 @@ def format_interval(name: str, row: Row) -> str:
     return f"{low:.{decimals}f} to {high:.{decimals}f}{unit}"
 
 
+def format_signed(name: str, value: float) -> str:
+    """Return a difference of a metric with its sign: +0.13, or -2.00 % for an accuracy."""
+    return f"{100 * value:+.2f} %" if name.startswith(_SHARES) else f"{value:+.4g}"
+
+
 def other_checkpoint(
     best: Mapping[str, Any], last: Mapping[str, Any], is_restored: bool
 ) -> dict[str, Mapping[str, Any]]:

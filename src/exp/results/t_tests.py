@@ -34,20 +34,20 @@ LEVEL = 0.95
 _ROUNDING = 1e-6
 
 
-def mean_interval(values: Sequence[float], ratio: float) -> Interval | None:
-    """Return the 95 % interval of the mean; None if the values are fewer than two, all equal, or not finite."""
+def mean_interval(values: Sequence[float], ratio: float, level: float = LEVEL) -> Interval | None:
+    """Return the interval of the mean, of 95 %; None if the values are fewer than two, all equal, or not finite."""
     if math.isnan(ratio) or not _has_spread(values, max(map(abs, values), default=0.0)):
         return None
     mean = statistics.fmean(values)
-    reach = interval_reach(len(values)) * _standard_error(values, ratio)
+    reach = interval_reach(len(values), level) * _standard_error(values, ratio)
     return mean - reach, mean + reach
 
 
-def interval_reach(count: int) -> float:
-    """Return how many standard errors the 95 % interval of a mean of `count` > 1 values reaches to each side."""
+def interval_reach(count: int, level: float = LEVEL) -> float:
+    """Return how many standard errors the interval, of 95 %, of a mean of `count` > 1 values reaches to each side."""
     from scipy.special import stdtrit  # lazy: takes 0.2 s, and few sweeps have repeats
 
-    return float(stdtrit(count - 1, (1 + LEVEL) / 2))
+    return float(stdtrit(count - 1, (1 + level) / 2))
 
 
 def compute_paired_p_value(first: Sequence[float], second: Sequence[float], ratio: float) -> float | None:
@@ -63,6 +63,16 @@ def compute_paired_p_value(first: Sequence[float], second: Sequence[float], rati
 
     t = statistics.fmean(differences) / _standard_error(differences, ratio)
     return 2 * float(stdtr(len(differences) - 1, -abs(t)))
+
+
+def paired_interval(first: Sequence[float], second: Sequence[float], ratio: float, level: float) -> Interval | None:
+    """Return the interval of the mean of `second` - `first`, results in the same repeats; None where there is no test.
+
+    It excludes 0 where the p-value of `compute_paired_p_value` is below 1 - level.
+    """
+    if compute_paired_p_value(first, second, ratio) is None:
+        return None
+    return mean_interval([other - one for one, other in zip(first, second, strict=True)], ratio, level)
 
 
 def _standard_error(values: Sequence[float], ratio: float) -> float:

@@ -17,18 +17,31 @@ Where there is no test, for lack of pairs or of spread, choices are tied.
 """
 
 import math
+import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from exp.config.metric_names import as_cost
+from exp.results.formatting import format_interval, format_signed
 from exp.results.job_rows import AllRows, average_splits, mean_of_splits
 from exp.results.repeats import REPEATED, find_complete_choices, name_choices, name_repeats, other_units_note
 from exp.results.sweep_csv import Row, metric_value
-from exp.results.t_tests import LEVEL, compute_paired_p_value
+from exp.results.t_tests import LEVEL, Interval, compute_paired_p_value, paired_interval
 
 # The values of a choice, in the order of repeats.choice_columns.
 Choice: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The metric of a choice minus that of the best one: its mean over the repeats of both, and its interval.
+
+    The interval has the level of the test, so it excludes 0 where the choice is worse. It is None without a test.
+    """
+
+    mean: float
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -37,13 +50,19 @@ class Ties:
 
     Attributes:
         best: The name of the observed best choice, which is one of `tied`.
+        names: The name of each choice.
         test: The test, and what it is over.
+        level: The level of the intervals, 0.95 for two or three choices.
+        differences: Of each other choice that was compared, the best first.
     """
 
     best: str
+    names: Mapping[Choice, str]
     tied: frozenset[Choice]
     compared: frozenset[Choice]
     test: str
+    level: float
+    differences: Mapping[Choice, Difference]
 
     def mark(self, choice: Choice) -> str:
         """Return whether the choice is the best: yes, maybe, no, or an empty string if it has no result."""
@@ -57,6 +76,25 @@ class Ties:
             return f"one of the {len(self.tied)} marked maybe ({self.test})"
         others = "other choice is" if len(self.compared) == 2 else f"other {len(self.compared) - 1} choices are"
         return f"{self.best}; the {others} worse ({self.test})"
+
+    def describe_next(self, metric: str) -> str | None:
+        """Return how much worse the best of the other choices is, with the interval; None without a test."""
+        known = ((choice, one) for choice, one in self.differences.items() if one.interval is not None)
+        if (following := next(known, None)) is None:
+            return None
+        choice, one = following
+        interval = f"{100 * self.level:.3g} % interval {_format_interval(metric, one)}"
+        return f"{self.names[choice]}: {metric} {format_signed(metric, one.mean)} against the best, {interval}"
+
+    def cells(self, metric: str, choice: Choice) -> tuple[str, str]:
+        """Return the difference of a choice to the best and its interval, empty where there is none."""
+        one = self.differences.get(choice)
+        return ("", "") if one is None else (format_signed(metric, one.mean), _format_interval(metric, one))
+
+
+def _format_interval(metric: str, one: Difference) -> str:
+    low, high = one.interval or ("", "")
+    return format_interval(metric, {f"{metric} low": low, f"{metric} high": high})
 
 
 def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
@@ -75,10 +113,18 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
         return None
     best = min(compared, key=costs.__getitem__)
     level = min(1 - LEVEL, 2 * (1 - LEVEL) / (len(compared) - 1))
-    tests = {choice: _test(results[best], results[choice], metric, known) for choice in compared if choice != best}
+    others = sorted((choice for choice in compared if choice != best), key=costs.__getitem__)
+    tests = {choice: _test(results[best], results[choice], metric, known, 1 - level) for choice in others}
     worse = {choice for choice, test in tests.items() if test.p is not None and test.p < level}
+    names = name_choices(rows)
     return Ties(
-        name_choices(rows)[best], frozenset(compared) - worse, frozenset(compared), _describe(tests.values(), label)
+        best=names[best],
+        names=names,
+        tied=frozenset(compared) - worse,
+        compared=frozenset(compared),
+        test=_describe(tests.values(), label),
+        level=1 - level,
+        differences={choice: test.difference for choice, test in tests.items() if test.difference is not None},
     )
 
 
@@ -92,9 +138,13 @@ class _Result:
 
 @dataclass(frozen=True)
 class _Test:
-    """The p-value of a comparison over `n` values, None if there is no test, and what the values are of."""
+    """The p-value of a comparison over `n` values, None if there is no test, and what the values are of.
+
+    `difference`: None without a repeat that both have.
+    """
 
     p: float | None
+    difference: Difference | None
     n: int
     is_over_repeats: bool
     is_corrected: bool
@@ -119,14 +169,16 @@ def _mean_cost(metric: str, results: Collection[_Result], known: AllRows) -> flo
     return as_cost(name, mean_of_splits([result.value for result in results], jobs, split, known))
 
 
-def _test(best: _Results, other: _Results, metric: str, known: AllRows) -> _Test:
+def _test(best: _Results, other: _Results, metric: str, known: AllRows, level: float) -> _Test:
     """Compare two choices over the repeats that both have."""
     pairs = [(result, other[key]) for key, result in best.items() if key in other]
     jobs = [(one.job, two.job) for one, two in pairs]
     split = metric.rpartition("/")[2]
     first, ratio = average_splits([one.value for one, _ in pairs], jobs, split, known)
     second, _ = average_splits([two.value for _, two in pairs], jobs, split, known)
-    return _Test(compute_paired_p_value(first, second, ratio), len(first), len(first) == len(pairs), ratio > 0)
+    p, interval = compute_paired_p_value(first, second, ratio), paired_interval(first, second, ratio, level)
+    difference = Difference(statistics.fmean(second) - statistics.fmean(first), interval) if pairs else None
+    return _Test(p, difference, len(first), len(first) == len(pairs), ratio > 0)
 
 
 def _describe(tests: Collection[_Test], label: str) -> str:

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 from any_tables import KINDS, make_table
-from conftest import config_of
+from conftest import config_of, one_in
 
 import exp.cache
 from exp.data import storage
@@ -87,20 +88,18 @@ def write_arrays(rows: int = 1003) -> None:
     np.savez_compressed("small.npz", x=(x * 9).astype(np.int16), y=np.stack([x[:, 0], x[:, 1]], 1))
 
 
-@pytest.mark.parametrize(
-    "source", ["x.npy dataset.y_path=y.npy", "wide.npz dataset.weight=w", "columns.npz", "small.npz"]
-)
-@pytest.mark.parametrize(
-    "options",
-    [
-        "",
-        "dataset.scaler=robust dataset.seed=5",
-        "dataset.scaler=none dataset.split=null",
-        "dataset.train_on_val=true",
-        "folds=4 fold=1",
-        "dataset.split=[.8,0,.2]",
-    ],
-)
+SOURCES = ["x.npy dataset.y_path=y.npy", "wide.npz dataset.weight=w", "columns.npz", "small.npz"]
+OPTIONS = [
+    "",
+    "dataset.scaler=robust dataset.seed=5",
+    "dataset.scaler=none dataset.split=null",
+    "dataset.train_on_val=true",
+    "folds=4 fold=1",
+    "dataset.split=[.8,0,.2]",
+]
+
+
+@pytest.mark.parametrize(("source", "options"), one_in(5, product(SOURCES, OPTIONS)))
 def test_mapped_arrays_are_those_in_memory(source: str, options: str):
     write_arrays()
     assert_same(*both(f"dataset=arrays dataset.path={source} {options}"))
@@ -432,10 +431,11 @@ def check_any_table(seed: int, tmp_path: Path) -> bool:
     return True
 
 
-def test_any_table_is_mapped_as_in_memory_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("seeds", [range(20), pytest.param(range(20, 200), marks=pytest.mark.slow)])
+def test_any_table_is_mapped_as_in_memory_or_refused(seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 30)
     monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 300)
-    assert sum(check_any_table(seed, tmp_path) for seed in range(60)) > 20
+    assert sum(check_any_table(seed, tmp_path) for seed in seeds) > len(seeds) / 3
 
 
 def test_categories_of_many_words_are_written_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch):
@@ -691,7 +691,7 @@ def make_cells(random: Random, rows: int) -> list[str]:
     return [other if random.random() < 0.2 else cell for other, cell in zip(others, cells, strict=True)]
 
 
-@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 300), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(14), pytest.param(range(14, 300), marks=pytest.mark.slow)])
 def test_numbers_have_the_same_bits_in_every_storage(seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Also -0 among integers with empty cells, which is 0, and among others, where it is -0.0; and large integers."""
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 4 * 4)

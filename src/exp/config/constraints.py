@@ -148,6 +148,12 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "loss.pos_weight": (Number(0, many=True), "20"),
 }
 
+# Words for true and false in other languages; YAML 1.1 has them too.
+_SWITCH_WORDS = {
+    **dict.fromkeys(("no", "off", "0", "none", "null", "never"), "false"),
+    **dict.fromkeys(("yes", "on", "1", "always"), "true"),
+}
+
 
 def violation(key: str, value: object) -> ConfigError:
     """Return the error for a `value` that the constraint of `key` rejects."""
@@ -193,7 +199,10 @@ def suggest_override(key: str, value: object = None) -> str:
     elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds) and value is not None:
         meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
-        meant = nearest(str(value), [option for option in limit.options if isinstance(option, str)])
+        switch = _SWITCH_WORDS.get(str(value).lower())
+        is_switch = {True, False} <= {option for option in limit.options if isinstance(option, bool)}
+        words = [option for option in limit.options if isinstance(option, str)]
+        meant = switch if switch is not None and is_switch else nearest(str(value), words)
     return f"{key}={meant or usual}"
 
 

@@ -19,7 +19,7 @@ from exp.results import metrics_csv
 from exp.results.compare_runs import find_differences
 from exp.results.run_folder import OVERRIDES, read_command
 
-# Rows of metrics.csv are written up to 0.2 s later, so a kill in a shorter run leaves none.
+# Rows of metrics.csv are written so much later, so a kill in a shorter run leaves none.
 _MIN_SECONDS = 0.2
 
 # Of the run that is suggested. It may take a part of this only, because its first epochs took longer than the others.
@@ -54,8 +54,10 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     command = [*command, f"hydra.run.dir={killed_folder}"]
     kills_in_training = 0
     for kill in range(1, kills + 1):
-        # In parts, so that the last kill hits the training too. The start of a process takes any time.
-        after, before = rng.random() * training_seconds / kills, _count_rows(killed_folder)
+        # In parts, so that the last kill hits the training too. The start of a process takes any time, and the first
+        # row, which says that it trains, may come late.
+        after = rng.random() * max(0.0, training_seconds - _MIN_SECONDS) / kills
+        before = _count_rows(killed_folder)
         if not was_killed(command, partial(_has_more_rows, killed_folder, before), after):
             print(f"kill {kill}: the run had already ended")
             break

@@ -202,7 +202,7 @@ def test_a_refit_and_a_verification_have_the_fields_that_are_described(place: Pa
     shutil.copytree(place / "sweep", tmp_path / "sweep")
     refit = document(tmp_path, "refit", "sweep", "out=new")
     assert (refit["folder"], refit["result"]["folder"], refit["result"]["status"]) == ("new", "new", "finished")
-    long = ["dataset=iris", "epochs=2000", "eval_every=100epoch", "figures=false", "hydra.run.dir=long"]
+    long = ["dataset=iris", "epochs=8000", "eval_every=400epoch", "figures=false", "hydra.run.dir=long"]
     assert forking.run("exp", long, tmp_path).returncode == 0
     check_fields([("refit", refit), ("verify", document(tmp_path, "verify", "resume=long", "kills=1"))])
 

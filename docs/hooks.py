@@ -1,13 +1,19 @@
 """Hooks of the mkdocs build that add the pages generated from conf/ and the notebooks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from making.notebooks import notebook_title, to_markdown
 from making.pages import HERE, build_pages, page_titles
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 NOTEBOOKS = sorted((HERE / "notebooks").glob("*.ipynb"))
+
+# The width from which the navigation stays beside the page, in em of 16 pixels: the theme's, which hides it on a screen
+# of 1,200 pixels, and ours. The theme has no setting for it. Its styles also name the greatest width below it.
+_BREAKPOINTS = {"76.25em": "65em", "76.234375em": "64.984375em"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -39,3 +45,17 @@ def _generate_files(config: MkDocsConfig) -> Iterator[File]:
         yield File.generated(config, f"notebooks/{path.stem}.md", content=text)
         for name, content in images.items():
             yield File.generated(config, f"notebooks/{name}", content=content)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Show the navigation beside the page on narrower screens than the theme does."""
+    assets = Path(config.site_dir, "assets")
+    files = [*assets.glob("stylesheets/*.css"), *assets.glob("javascripts/bundle.*.js")]
+    texts = {path: path.read_text("utf-8") for path in files}
+    for theirs in _BREAKPOINTS:
+        if not any(theirs in text for text in texts.values()):
+            raise PluginError(f"the theme no longer has the breakpoint {theirs}: correct _BREAKPOINTS in docs/hooks.py")
+    for path, text in texts.items():
+        for theirs, ours in _BREAKPOINTS.items():
+            text = text.replace(theirs, ours)
+        path.write_text(text, "utf-8")

@@ -18,6 +18,9 @@ HERE = Path(__file__).resolve().parents[1]
 PAGES = HERE / "pages"
 OTHER_KEYS = "options/other.md"
 
+# How much more a word counts on a page of options than on another page.
+_BOOST = 20
+
 
 def build_pages() -> dict[str, str]:
     """Return the Markdown of each page by its path in the site, without the notebooks."""
@@ -35,7 +38,7 @@ def build_option_pages() -> dict[str, str]:
         descriptions = {key.name: key.description for key in own} | descriptions
     pages = {f"options/{group}.md": _format_group(members, descriptions) for group, members in options.items()}
     pages[OTHER_KEYS] = _format_other_keys()
-    return {page: f"{_introduction(page)}\n\n{text}" for page, text in pages.items()}
+    return {page: f"{_search_weight(page)}{_introduction(page)}\n\n{text}" for page, text in pages.items()}
 
 
 def page_titles() -> dict[str, str]:
@@ -43,6 +46,13 @@ def page_titles() -> dict[str, str]:
     order = ["dataset", "model", "loss", "optimizer", "scheduler", "batching", "device", "experiment"]
     names = sorted(group_names(), key=lambda group: order.index(group) if group in order else len(order))
     return {f"options/{group}.md": group for group in names} | {OTHER_KEYS: "other keys"}
+
+
+def _search_weight(page: str) -> str:
+    """Return the front matter that ranks the page which says what a key means above those that use the key."""
+    if page == "options/experiment.md":
+        return ""
+    return f"---\nsearch:\n  boost: {_BOOST}\n---\n\n"
 
 
 def _read_page(path: Path) -> str:

@@ -36,7 +36,7 @@ def test_an_example_has_a_question_a_command_its_output_and_a_small_picture(page
 
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_has_a_card_with_its_picture_and_its_command(page: Path):
-    cards = (GALLERY / "index.md").read_text("utf-8").split('<div class="card" markdown>')[1:]
+    cards = re.split('<div class="card(?: row)?" markdown>', (GALLERY / "index.md").read_text("utf-8"))[1:]
     (card,) = [card for card in cards if f"({page.name})" in card]
     (shown,) = re.findall(r"^`(python -m exp .+)`$", card, re.MULTILINE)
     assert f"[![{PICTURE.findall(page.read_text('utf-8'))[0][0]}]({page.stem}.webp)]({page.name})" in card

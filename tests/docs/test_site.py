@@ -121,8 +121,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_site_builds_without_warnings_and_loads_nothing_from_other_hosts(site: Path):
-    pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
-    assert {*making.pages.build_pages(), "404.md"} <= pages
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*")}
+    assert {re.sub(r"\.md$", ".html", page) for page in (*making.pages.build_pages(), "404.md")} <= names
     for path in (path for path in site.rglob("*") if path.suffix in (".html", ".css")):
         assert EXTERNAL.findall(path.read_text("utf-8")) == [], path
     # On pages with a diagram, the theme would load Mermaid from another host.
@@ -136,10 +136,26 @@ def test_the_search_works_in_a_page_that_is_opened_from_the_file_system(site: Pa
         pytest.skip("there is no Chromium")
     quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking".split()
     command = [browser, *quiet, f"--user-data-dir={tmp_path}", "--virtual-time-budget=5000", "--dump-dom"]
-    for query, found in {"calibrate": "how-to/trained.html", "optimizer.lr": "options/optimizer.html"}.items():
+    wanted = {
+        "calibrate": "how-to/trained.html",
+        "optimizer.lr": "options/optimizer.html",
+        "patience": "options/other.html",
+        "hidden": "options/model.html",
+    }
+    for query, found in wanted.items():
         address = f"{(site / 'index.html').as_uri()}?q={query}"
         page = subprocess.run([*command, address], capture_output=True, text=True, timeout=60).stdout
-        assert found in [link.partition("?")[0].removeprefix(f"{site.as_uri()}/") for link in RESULT.findall(page)]
+        links = [link.partition("?")[0].removeprefix(f"{site.as_uri()}/") for link in RESULT.findall(page)]
+        assert found in links[:3], query  # by the page that says what a key means, before those that use it
+
+
+@pytest.mark.slow
+def test_the_navigation_stays_beside_the_page_on_a_screen_of_1200_pixels(site: Path):
+    styles = "".join(path.read_text("utf-8") for path in site.glob("assets/stylesheets/*.css"))
+    (script,) = site.glob("assets/javascripts/bundle.*.js")
+    widths = {float(width) * 16 for width in re.findall(r"min-width: ?([\d.]+)em", styles + script.read_text("utf-8"))}
+    assert 1040 in widths
+    assert not any(1040 < width <= 1280 for width in widths)
 
 
 # The address of a result of the search.

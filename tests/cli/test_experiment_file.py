@@ -1,6 +1,7 @@
 """`exp my.yaml`: a whole experiment in one file, read as a written command line; its mistakes name their line."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -258,6 +259,37 @@ def test_wrong_keys_and_values_are_answered_as_on_the_command_line():
     Path("my.yaml").write_text(target)
     assert "model._target_=os.system is not allowed" in run("my.yaml", code=1).stderr
     assert not Path("ran").exists()
+    assert not Path("outputs").exists()
+
+
+def test_all_that_is_wrong_in_a_file_is_answered_at_once():
+    Path("my.csv").write_text("a,b,label\n1,2,x\n2,3,y\n")
+    Path("my.yaml").write_text(
+        "dataset: {name: table, path: my.csv, splt: [0.5, 0.25, 0.25]}\ndataset.max_categories: many\n"
+        "model: {hiden: [4]}\nepochs: -1\nseed: 1\nseed: 2\noptimizer: adam\noptimizer:\n  lr: abc\n"
+        "hydra.run.dir: x\nloss: !!python/name:os.system ''\ndefaults: [x, y]\n'1': 2\nmetric: acuracy\n"
+    )
+    said = run("my.yaml", code=1).stderr
+    places = {
+        "dataset.name: the option of a group is the value of the group": 1,
+        "unknown key 'dataset.splt'": 1,
+        "dataset.max_categories must be an integer": 2,
+        "unknown key 'model.hiden'": 3,
+        "epochs must be an integer": 4,
+        "seed is given twice, also in line 5": 6,
+        "optimizer is given twice, also in line 7": 8,
+        "optimizer.lr must be a number": 9,
+        "hydra.run.dir: a file cannot set Hydra's settings": 10,
+        "!!python/name:os.system: tags are not allowed": 11,
+        "'1' is not a key": 13,
+        "metric must be the name of a metric": 14,
+    }
+    for what, line in places.items():
+        assert re.search(rf"{re.escape(what)}[^\n]*\n  at: my.yaml:{line}: [^\n]+\n  try: ", said), what
+    assert said.count("defaults: each item is GROUP: OPTION\n  at: my.yaml:12: ") == 2
+    assert "\ndataset.target needs a value; my.csv has a, b, label\n" in said
+    assert said.startswith(f"exp: {len(places) + 3} errors\n")
+    assert "corrected:" not in said  # what was meant is a guess
     assert not Path("outputs").exists()
 
 

@@ -16,6 +16,7 @@ from exp.cli.mode import check_mode, is_cross_validation
 from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
+from exp.config.experiment_yaml import FileError
 from exp.config.overrides import as_text, reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
@@ -38,7 +39,12 @@ class CommandLine:
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> "CommandLine":
-        """Parse arguments in any order. ConfigError if a flag is unknown, a key is given as a flag, or given twice."""
+        """Parse arguments in any order.
+
+        Raises:
+            FileMistakesError: The experiment's file has mistakes.
+            ConfigError: A flag is unknown, a key is given as a flag, or given twice.
+        """
         check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
@@ -64,7 +70,10 @@ class CommandLine:
         else:
             check_mode([*flags, file.path], typed, is_sweep)
             overrides = file.merge(typed, is_sweep)
-        return cls(tuple(flags), tuple(overrides), is_sweep, config_dir, file=file)
+        line = cls(tuple(flags), tuple(overrides), is_sweep, config_dir, file=file)
+        if file is not None and file.mistakes:
+            raise FileMistakesError(line, file.mistakes)
+        return line
 
     @property
     def words(self) -> list[str]:
@@ -150,6 +159,15 @@ class CommandLine:
             cfg = compose_config([])
         content = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         return [key for key in flatten(content) if not key.rpartition(".")[2].startswith("_")]
+
+
+class FileMistakesError(ConfigError):
+    """The mistakes of an experiment's file, and the command line as it was meant, which may have others."""
+
+    def __init__(self, line: CommandLine, mistakes: Sequence[FileError]) -> None:
+        super().__init__(mistakes[0].problem, mistakes[0].fix)
+        self.line = line
+        self.mistakes = mistakes
 
 
 def _read_file(typed: Sequence[str], config_dir: str | None) -> ExperimentFile | None:

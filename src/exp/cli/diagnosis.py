@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from exp.cli.command_line import CommandLine
+from exp.cli.command_line import CommandLine, FileMistakesError
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
 from exp.config.experiment_yaml import place
@@ -86,6 +86,8 @@ def check_line(line: CommandLine) -> None:
 
 def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     """Collect every problem of a command line, by correcting one at a time and composing it again."""
+    if isinstance(error, FileMistakesError):
+        return _diagnose_file(error)
     problems = [explain(error, line)]
     all_corrected = True
     written = line
@@ -93,10 +95,14 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
         override = line.override_of(problems[-1].key)
         if override is None:
             problems[-1] = _with_place(problems[-1], line)
-            return Diagnosis(_with_lines(problems, written))
-        corrected = _corrected(override, problems[-1], error)
-        all_corrected = all_corrected and corrected is not None
-        line = _replace(line, override, corrected or [])
+            if not isinstance(added := problems[-1].override, str) or not added or line.multirun:
+                return Diagnosis(_with_lines(problems, written))
+            corrected, all_corrected = [added], False
+            line = line.with_overrides([*line.overrides, added])
+        else:
+            corrected = _corrected(override, problems[-1], error)
+            all_corrected = all_corrected and corrected is not None
+            line = _replace(line, override, corrected or [])
         try:
             check_line(line)
             break
@@ -107,6 +113,15 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             return Diagnosis(_with_lines(problems, written))
         problems.append(problem)
     return Diagnosis(_with_lines(problems, written), line if all_corrected else None)
+
+
+def _diagnose_file(error: FileMistakesError) -> Diagnosis:
+    """Return the mistakes of an experiment's file, and the problems of what it was meant to say."""
+    try:
+        check_line(error.line)
+    except Exception as another:
+        return Diagnosis([*error.mistakes, *diagnose(another, error.line).problems])
+    return Diagnosis(list(error.mistakes))
 
 
 def correct(error: ExpError, line: CommandLine) -> Diagnosis:

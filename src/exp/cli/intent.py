@@ -155,7 +155,7 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     ):
         return problem
     what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
-    return ConfigError(what, shell_line([*line.words, override]))
+    return ConfigError(what, shell_line([*line.words, override]), key=problem.key, override=override)
 
 
 def other_columns(key: str, typed: str, line: CommandLine) -> ConfigError | None:

@@ -37,10 +37,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class ExperimentFile:
-    """The overrides of a file, in its order; `path` as it was typed."""
+    """The overrides of a file, in its order, as they are meant where there are mistakes; `path` as it was typed."""
 
     path: str
     entries: tuple[Entry, ...]
+    mistakes: tuple[FileError, ...] = ()
 
     def merge(self, typed: Sequence[str], multirun: bool) -> list[str]:
         """Return the overrides of the file and, after them, those of the command line, which replace the file's.
@@ -93,30 +94,33 @@ def is_experiment_file(word: str) -> bool:
 
 
 def read_experiment(path: str) -> ExperimentFile:
-    """Return what the file says.
+    """Return what the file says, and its mistakes: a repeated key, a setting of Hydra's, an option in a wrong place.
 
     Raises:
-        ConfigError: It cannot be read, is no mapping of keys, repeats a key, or sets Hydra's settings.
+        ConfigError: It cannot be read, or is no mapping of keys.
     """
-    root = parse_mapping(path)
+    root, mistakes = parse_mapping(path)
     entries: list[Entry] = []
     lines: dict[str, int] = {}
     for entry in _entries(root, path):
+        if isinstance(entry, FileError):
+            mistakes.append(entry)
+            continue
         key = override_key(entry.word)
         if key in lines and lines[key] != entry.line:
-            raise FileError(
-                path, entry.line, f"{key} is given twice, also in line {lines[key]}", "one of the two lines"
-            )
+            what = f"{key} is given twice, also in line {lines[key]}"
+            mistakes.append(FileError(path, entry.line, what, "one of the two lines"))
+            continue
         lines[key] = entry.line
         entries.append(entry)
-    return ExperimentFile(path, tuple(entries))
+    return ExperimentFile(path, tuple(entries), tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 
 GROUPS = frozenset(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 _MAPPINGS = (*GROUPS, *(name for name, field in Config.__dataclass_fields__.items() if "Config" in str(field.type)))
 
 
-def _entries(root: MappingNode, path: str) -> Iterator[Entry]:
+def _entries(root: MappingNode, path: str) -> Iterator[Entry | FileError]:
     for key_node, value in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if key == "defaults":
@@ -127,10 +131,11 @@ def _entries(root: MappingNode, path: str) -> Iterator[Entry]:
             yield _entry(key, value, path, line)
 
 
-def _of_group(group: str, node: MappingNode, path: str, line: int) -> Iterator[Entry]:
+def _of_group(group: str, node: MappingNode, path: str, line: int) -> Iterator[Entry | FileError]:
     """Yield the values of a group; with a _target_, the node replaces the whole option."""
     pairs = {str(key.value): (value, key.start_mark.line + 1) for key, value in node.value}
-    _refuse_option_inside(group, pairs, path)
+    for name in _options_inside(group, pairs):
+        yield from _of_option_inside(group, name, *pairs.pop(name), path)
     own = ""
     if group in READ_BY_EXP and "_target_" in pairs:
         target, place = pairs.pop("_target_")
@@ -144,20 +149,28 @@ def _of_group(group: str, node: MappingNode, path: str, line: int) -> Iterator[E
         yield _entry(f"{own}{group}.{name}", value, path, place)
 
 
-def _refuse_option_inside(group: str, pairs: dict[str, tuple[Node, int]], path: str) -> None:
-    """Raise ConfigError, with the lines that were meant, for {adam: {lr: 0.1}} or {type: adam, lr: 0.1}."""
-    if group not in READ_BY_EXP:
-        return
-    options = {file.stem for file in (CONF / group).glob("*.yaml")}
-    for name, (value, line) in pairs.items():
-        is_word = name in _WORDS_FOR_OPTION and isinstance(value, ScalarNode) and value.value in options
-        if is_word or (name in options and isinstance(value, MappingNode)):
-            option = str(value.value) if is_word else name
-            what = f"{group}.{name}: the option of a group is the value of the group"
-            raise FileError(path, line, what, f"{group}: {option}, and for its keys lines such as {group}.KEY: VALUE")
+def _options_inside(group: str, pairs: dict[str, tuple[Node, int]]) -> list[str]:
+    """Return the keys that were meant as the option, as in {adam: {lr: 0.1}} or {type: adam, lr: 0.1}."""
+    options = {file.stem for file in (CONF / group).glob("*.yaml")} if group in READ_BY_EXP else set[str]()
+    return [
+        name
+        for name, (value, _) in pairs.items()
+        if (name in _WORDS_FOR_OPTION and isinstance(value, ScalarNode) and value.value in options)
+        or (name in options and isinstance(value, MappingNode))
+    ]
 
 
-def _of_defaults(node: Node, path: str) -> Iterator[Entry]:
+def _of_option_inside(group: str, name: str, value: Node, line: int, path: str) -> Iterator[Entry | FileError]:
+    """Yield the mistake, with the lines that were meant, and what they say."""
+    option = name if isinstance(value, MappingNode) else str(value.value)
+    what = f"{group}.{name}: the option of a group is the value of the group"
+    yield FileError(path, line, what, f"{group}: {option}, and for its keys lines such as {group}.KEY: VALUE")
+    yield Entry(f"{group}={option}", line)
+    if isinstance(value, MappingNode):
+        yield from _of_group(group, value, path, line)
+
+
+def _of_defaults(node: Node, path: str) -> Iterator[Entry | FileError]:
     """Yield the options that a defaults list as Hydra's chooses."""
     items = cast("list[Node]", node.value) if isinstance(node, SequenceNode) else [node]
     for item in items:
@@ -169,21 +182,22 @@ def _of_defaults(node: Node, path: str) -> Iterator[Entry]:
             yield Entry(f"experiment={item.value}", line)  # a preset that names another one
             continue
         if len(pairs) != 1 or not isinstance(pairs[0][1], ScalarNode):
-            raise FileError(path, line, "defaults: each item is GROUP: OPTION", "- dataset: iris")
+            yield FileError(path, line, "defaults: each item is GROUP: OPTION", "- dataset: iris")
+            continue
         key, value = pairs[0]
         group = re.sub(r"^(override|optional)\s+", "", str(key.value)).lstrip("/")
         yield _entry(group, value, path, line)
 
 
-def _entry(key: str, value: Node, path: str, line: int) -> Entry:
+def _entry(key: str, value: Node, path: str, line: int) -> Entry | FileError:
     if key.lstrip("+~/").startswith("hydra"):
         what = f"{key}: a file cannot set Hydra's settings, which can run any code"
         fix = f"{key}=... on the command line"
         if key.startswith("hydra.sweeper") or isinstance(value, MappingNode):
             fix = "values to try as KEY: VALUE,VALUE in the file, and -m; other settings of Hydra on the command line"
-        raise FileError(path, line, what, fix)
+        return FileError(path, line, what, fix)
     if not re.fullmatch(r"\+{0,2}[A-Za-z_][\w.]*", key):
-        raise FileError(path, line, f"{key!r} is not a key", "python -m exp --cfg job, which prints every key")
+        return FileError(path, line, f"{key!r} is not a key", "python -m exp --cfg job, which prints every key")
     return Entry(override_of_node(key, value), line)
 
 

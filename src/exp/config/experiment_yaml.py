@@ -1,4 +1,4 @@
-"""Parse the YAML file of an experiment into nodes, which have their lines; every mistake in it is a ConfigError."""
+"""Parse the YAML file of an experiment into nodes, which have their lines; each mistake in it is a FileError."""
 
 from pathlib import Path
 from typing import cast
@@ -21,6 +21,7 @@ class FileError(ConfigError):
 
     def __init__(self, path: str, line: int, problem: str, fix: str) -> None:
         super().__init__(f"{problem}{place(path, line)}", fix)
+        self.line = line
 
 
 def place(path: str, line: int) -> str:
@@ -30,11 +31,13 @@ def place(path: str, line: int) -> str:
     return f"\n  at: {path}:{line}: {text}"
 
 
-def parse_mapping(path: str) -> MappingNode:
-    """Return the mapping at the top of the file, whose keys are scalars and whose tags are YAML's own.
+def parse_mapping(path: str) -> tuple[MappingNode, list[FileError]]:
+    """Return the mapping at the top of the file, whose keys are scalars and whose tags are YAML's own, and mistakes.
+
+    What is a mistake is not in the mapping: a repeated key, a key that is no text, a tag of Python's.
 
     Raises:
-        ConfigError: The file cannot be read, is not YAML, has something else at its top, or repeats a key.
+        ConfigError: The file cannot be read, is not YAML, has something else at its top, or is too large.
     """
     text = _read(path)
     try:
@@ -47,8 +50,9 @@ def parse_mapping(path: str) -> MappingNode:
         raise ConfigError(f"{path}: the file is empty", "a line such as dataset: iris")
     if not isinstance(root, MappingNode):
         raise _no_mapping(path, root)
-    _check(root, path, [0], 0)
-    return root
+    mistakes: list[FileError] = []
+    _check(root, path, [0], 0, mistakes)
+    return root, mistakes
 
 
 def _read(path: str) -> str:
@@ -91,32 +95,44 @@ def _too_large(path: str, line: int) -> ConfigError:
     return FileError(path, line, what, "a config without an alias of what is around it")
 
 
-def _check(node: Node, path: str, count: list[int], depth: int) -> None:
-    """Raise ConfigError for a tag of Python's, a key that is no text, a repeated key, or too many values."""
+def _check(node: Node, path: str, count: list[int], depth: int, mistakes: list[FileError]) -> bool:
+    """Return whether a node can be read; take out what cannot be read below it, and add it to the mistakes.
+
+    Raises:
+        ConfigError: There are too many values.
+    """
     count[0] += 1
     line = node.start_mark.line + 1
     if count[0] > _MAX_VALUES or depth > _MAX_DEPTH:
         raise _too_large(path, line)
     if node.tag not in _PLAIN_TAGS:
-        raise FileError(path, line, f"{node.tag.replace('tag:yaml.org,2002:', '!!')}: tags are not allowed", "no tag")
+        what = f"{node.tag.replace('tag:yaml.org,2002:', '!!')}: tags are not allowed"
+        mistakes.append(FileError(path, line, what, "no tag"))
+        return False
     if isinstance(node, SequenceNode):
-        for item in node.value:
-            _check(item, path, count, depth + 1)
+        node.value = [item for item in node.value if _check(item, path, count, depth + 1, mistakes)]
     elif isinstance(node, MappingNode):
         seen: dict[str, tuple[int, Node]] = {}
+        kept: list[tuple[Node, Node]] = []
         for key, value in node.value:
             at = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
-                raise FileError(path, at, "a list or a mapping is no key", "KEY: VALUE")
-            name = str(key.value)
+                mistakes.append(FileError(path, at, "a list or a mapping is no key", "KEY: VALUE"))
+                continue
+            name, is_new = str(key.value), True
             if name in seen and name != "<<":
-                raise _repeated(path, name, at, (seen[name][1], value), seen[name][0])
-            seen[name] = at, value
-            _check(value, path, count, depth + 1)
+                mistakes.append(_repeated(path, name, at, (seen[name][1], value), seen[name][0]))
+                # An option and its values as a mapping: both can be meant.
+                is_new = isinstance(seen[name][1], MappingNode) != isinstance(value, MappingNode)
+            seen.setdefault(name, (at, value))
+            if _check(value, path, count, depth + 1, mistakes) and is_new:
+                kept.append((key, value))
+        node.value = kept
         yaml.SafeLoader("").flatten_mapping(node)  # what << stands for
+    return True
 
 
-def _repeated(path: str, key: str, line: int, values: tuple[Node, Node], before: int) -> ConfigError:
+def _repeated(path: str, key: str, line: int, values: tuple[Node, Node], before: int) -> FileError:
     option = next((str(value.value) for value in values if isinstance(value, ScalarNode)), None)
     inside = next((value for value in values if isinstance(value, MappingNode) and value.value), None)
     fix = "one of the two lines"

@@ -36,8 +36,8 @@ def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
         missing = sorted(OmegaConf.missing_keys(cfg)) if "'???'" in str(content) else []
     except OmegaConfBaseException as error:
         raise _unresolved(error, cfg) from error
-    if missing:
-        raise _needed(missing[0], "needs a value")
+    if first := [key for key in missing if "." not in key or key.endswith("._target_")]:
+        raise _needed(first[0], "needs a value")
     _refuse_unknown_keys(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:
@@ -53,8 +53,10 @@ def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
                 accepted.add(key)
     for key, (limit, _) in CONSTRAINTS.items():
         found, value = _find_value(content, key)
-        if found and not all(limit.accepts(one) for one in list_values(value)):
+        if found and key not in missing and not all(limit.accepts(one) for one in list_values(value)):
             raise violation(key, value)
+    if missing:
+        raise _needed(missing[0], "needs a value")
     config = cast(Config, OmegaConf.to_object(cfg))
     check_stratify(config)
     check_fold(config)

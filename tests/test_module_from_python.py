@@ -148,6 +148,10 @@ def test_the_fingerprint_changes_with_what_the_module_computes():
     [
         (lambda: train(*QUICK, model=Net), r"model=Net is a class\n  try: model=Net\(\.\.\.\), an object of it"),
         (lambda: train(*QUICK, model=nn.LazyLinear(3)), "LazyLinear: it has lazy layers"),
+        (
+            lambda: train(*QUICK, model=nn.Linear(8, 3)),
+            r"Linear takes 8 values, the rows have 4: sepal length \(cm\), ",
+        ),
         (lambda: train(*QUICK, model=Net(outputs=2)), r"outputs for 90 rows have shape \[90, 2\]"),
         (
             lambda: train(*QUICK, model=Broken()),

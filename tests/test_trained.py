@@ -142,6 +142,26 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     assert max(map(len, script.splitlines())) <= (130 if has_torch_layers(experiment) else 220)
 
 
+def test_the_rows_of_a_script_have_the_names_of_their_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{n % 7}.5,{'north' if n % 2 else 'south'},{'yes' if n % 3 else 'no'},{n % 5}.25" for n in range(60)]
+    Path("t.csv").write_text("size,side,sold,price\n" + "\n".join(lines) + "\n")
+    for target, others, name, means in (
+        ("sold", ["size", "price"], "classes", ["no", "yes"]),
+        ("price", ["size"], "targets", ["price"]),
+    ):
+        drop = "dataset.drop=[sold]" if target == "price" else "dataset.drop=[]"
+        words = ("dataset=table", "dataset.path=t.csv", f"dataset.target={target}", drop, "threads=1")
+        write_rows(build(config_of(*words)), Path(f"{target}.npz"))
+        with np.load(f"{target}.npz") as rows:  # without pickle
+            assert rows[name].tolist() == means
+            places = {feature: place for place, feature in enumerate(rows["features"].tolist())}
+            assert set(places) == {*others, "side=north", "side=south"}
+            sides = rows["train_x"][:, [places["side=north"], places["side=south"]]]
+            assert (sides.sum(1) == 1).all()
+            assert len(places) == rows["train_x"].shape[1]
+
+
 def test_every_preset_is_exported():
     assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == {
         preset.partition("=")[2] for preset in PRESETS

@@ -7,6 +7,7 @@ ExpError
 └── Diverged         the loss became NaN or infinite
 """
 
+import json
 import re
 import shutil
 import sys
@@ -24,6 +25,14 @@ def as_yaml(value: object) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return words with commas between them, all in quotes if one of them has a mark that would hide where it ends."""
+    listed = list(words)
+    if any(re.search(r'^$|^\s|\s$|[,;"\n\r\t]', word) for word in listed):
+        listed = [json.dumps(word, ensure_ascii=False) for word in listed]
+    return ", ".join(listed)
 
 
 def pluralize(count: int, what: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exp.data.columns.date_formats import DECLARED, FORMATS
+from exp.data.columns.date_formats import DECLARED, DESCRIBED, FORMATS, TIME, read_day
 from exp.data.columns.parse_dates import parse_dates, read_dates
 
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -221,3 +221,13 @@ def test_any_text_is_read_or_left_alone(words: list[str]):
             assert np.array_equal(read_dates(cells(*words), dates.format)[0], dates.values, equal_nan=True)
     for form in (*FORMATS, *DECLARED):
         read_dates(cells(*words), form)
+
+
+def test_the_description_of_a_format_has_an_example_in_it():
+    assert set(DESCRIBED) == {*FORMATS, *DECLARED}
+    firsts = {"yyyy-mm": "2024-12-01", "mm/yyyy": "2024-12-01", "month yyyy": "2024-12-01", "yyyy": "2024-01-01"}
+    firsts |= {"yyyyQq": "2024-10-01", "Qq yyyy": "2024-10-01", "month d hh:mm yyyy": "2024-12-31T23:59"}
+    for form, described in DESCRIBED.items():
+        example = described.partition("such as ")[2]
+        expected = (23 * 60 + 59) / 1440 if form == TIME else day(firsts.get(form, "2024-12-31"))
+        assert read_day(example, form) == pytest.approx(expected, abs=1e-9), form

@@ -27,8 +27,8 @@ def card_of(folder: Path, *words: str, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 def test_a_card_says_what_the_rows_of_a_table_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     cells = [(n * n % 97, "a|b" if n % 3 else "c", "" if n % 4 else n / 4, n % 28 + 1, n % 2) for n in range(100)]
-    rows = [f"{size},{word},{part},{day}/12/2020,{y}" for size, word, part, day, y in cells]
-    (tmp_path / "t.csv").write_text("size,word,part,day,y\n" + "\n".join(rows) + "\n")
+    rows = [f'{size},{word},"a, {word}",{part},{day}/12/2020,"{y}, {y}"' for size, word, part, day, y in cells]
+    (tmp_path / "t.csv").write_text("size,word,two,part,day,y\n" + "\n".join(rows) + "\n")
     words = "dataset=table dataset.path=t.csv dataset.target=y dataset.day_first=true model=mlp name=mine"
     header, body = card_of(tmp_path, *words.split(), monkeypatch=monkeypatch)
     assert header["pipeline_tag"] == "tabular-classification"
@@ -43,8 +43,10 @@ def test_a_card_says_what_the_rows_of_a_table_are(tmp_path: Path, monkeypatch: p
     table = [line for line in body.splitlines() if line.startswith(("| size", "| word", "| part", "| day"))]
     assert [line.split(" | ")[1] for line in table] == ["number", "category", "number", "date"]
     assert "2 levels: a\\|b, c" in table[1]
+    assert '2 levels: "a, a\\|b", "a, c" |' in body  # words with commas are in quotes
+    assert '- **Target:** `y`: "0, 0", "1, 1"\n' in body
     assert table[3].startswith("| day | date | 2020-12-0")
-    assert "written as dd/mm/yyyy" in table[3]
+    assert "written as day/month/year, such as 31/12/2024" in table[3]
     part = float(table[2].split(" | ")[3].split(" %")[0])
     assert part == pytest.approx(75, abs=10)  # of 100 rows 75 have a gap
     assert body.count("To be filled in by the author") >= 6

@@ -12,9 +12,11 @@ from torch import Tensor
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column, Floats
 from exp.data.columns.date import DateColumn
+from exp.data.columns.date_formats import DESCRIBED, TIME
 from exp.data.columns.number import BooleanColumn
+from exp.data.columns.parse_dates import DATETIME
 from exp.data.splits import Split
-from exp.errors import pluralize
+from exp.errors import join_words, pluralize
 from exp.reports.classification import Calibration
 from exp.reports.html import Table
 from exp.reports.intervals import confidence_intervals
@@ -64,6 +66,7 @@ def model_card(trained: TrainedModel) -> str:
         target=preprocessing.target,
         kind=preprocessing.target_kind,
         classes=preprocessing.classes or (),
+        first_classes=join_words(map(str, (preprocessing.classes or ())[:50])),
         columns=_as_markdown(Table(("column", "kind", "training rows", "gaps"), columns[:_MAX_COLUMNS])),
         more_columns=len(columns) - _MAX_COLUMNS,
         splits={key: len(split) for key, split in parts.items()},
@@ -147,18 +150,19 @@ def _describe_columns(trained: TrainedModel) -> Iterator[tuple[str, str, str, st
 def _describe_values(column: Column, values: Floats) -> str:
     """Return the range of features [N, K] of a column, which are in their own units, or its levels."""
     if isinstance(column, CategoryColumn):
-        listed = ", ".join(column.categories[:_MAX_LEVELS])
+        listed = join_words(column.categories[:_MAX_LEVELS])
         more = len(column.categories) - _MAX_LEVELS
         rare = f"; {column.rare} rare ones share a feature" if column.rare else ""
         return f"{pluralize(len(column.categories), 'level')}: {listed}{f' and {more} more' if more > 0 else ''}{rare}"
     if isinstance(column, BooleanColumn):
         return f"{100 * values[:, 0].mean():.1f} % true"
     if isinstance(column, DateColumn):
-        if column.format == "time" or "days" not in column.parts:
-            return f"written as {column.format}"
+        written = f"written as {DESCRIBED[column.format]}" if column.format != DATETIME else ""
+        if column.format == TIME or "days" not in column.parts:
+            return written
         days = column.first + values[:, column.parts.index("days")]
         start, end = (np.datetime64(int(np.floor(day + 1e-6)), "D") for day in (days.min(), days.max()))
-        return f"{start} to {end}, written as {column.format}"
+        return ", ".join(filter(None, (f"{start} to {end}", written)))
     return f"{values[:, 0].min():.6g} to {values[:, 0].max():.6g}"
 
 

@@ -65,7 +65,10 @@ def _stop_at(trained: TrainedModel) -> int | None:
 
 
 def write_rows(experiment: Experiment, path: Path) -> None:
-    """Write the features, targets and weights of each split, as model and loss receive them, to an .npz file."""
+    """Write the features, targets and weights of each split, as model and loss receive them, to an .npz file.
+
+    `features` has the names of the columns of x; `targets` those of y, or `classes` what its class numbers mean.
+    """
     arrays = {
         f"{name}_{part}": getattr(split, part).cpu().numpy()
         for name, split in experiment.data.splits.items()
@@ -73,6 +76,9 @@ def write_rows(experiment: Experiment, path: Path) -> None:
     }
     weights = {f"{name}_w": split.weights for name, split in experiment.data.splits.items()}
     arrays |= {name: of_row.cpu().numpy() for name, of_row in weights.items() if of_row is not None}
+    kind = experiment.data.preprocessing.target_kind
+    names = {"features": experiment.data.features, "classes" if kind.kind == "classes" else "targets": kind.names}
+    arrays |= {name: np.array(words, dtype=np.str_) for name, words in names.items()}
     np.savez(path, **arrays)
 
 

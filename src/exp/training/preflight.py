@@ -5,7 +5,7 @@ would be meaningless, a warning that the run may not be what was meant.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
+from exp.training.input_width import check_input_width
 from exp.training.learner import Learner
 from exp.training.objectives import Multiclass, Objective, Regression, check_output, compute_loss
 from exp.training.weights import unpack_target, without_weights
@@ -65,7 +66,7 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     _check_finite(data)
     yield from _check_features(data, is_scaled)
     first = data.train.x[:_ROWS].to(data.train.device)
-    trial = _try_first_rows(learner, first, data.train.target[:_ROWS])
+    trial = _try_first_rows(learner, first, data.train.target[:_ROWS], data.features)
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
@@ -119,7 +120,7 @@ def _check_target_scale(y: Tensor) -> Iterator[str]:
         yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: dataset.scale_target=true"
 
 
-def _try_first_rows(learner: Learner, x: Tensor, target: Tensor) -> _Trial:
+def _try_first_rows(learner: Learner, x: Tensor, target: Tensor, features: Sequence[str]) -> _Trial:
     """Run the model in evaluation mode on x [N, F] and their targets, forward and backward, without changing anything.
 
     Raises:
@@ -127,7 +128,11 @@ def _try_first_rows(learner: Learner, x: Tensor, target: Tensor) -> _Trial:
     """
     criterion = learner.objective.criterion
     with learner.unchanged(x.device):
-        output = learner.predict(x)
+        try:
+            output = learner.predict(x)
+        except ConfigError:
+            check_input_width(learner.network, x, features)
+            raise
         check_output(learner.objective, output, len(x))
         y, _ = unpack_target(criterion, target)
         _check_target(learner.objective, output, y)

@@ -53,6 +53,28 @@ PATTERNS = {form: re.compile(pattern, re.IGNORECASE) for form, pattern in _WRITT
 DECLARED = ("yyyymmdd", "yyyy")
 FORMATS = tuple(form for form in _WRITTEN if form not in DECLARED)
 
+# What the formats are for a reader, each with the last day of 2024, or a time.
+DESCRIBED = {
+    "yyyy-mm-dd": "year-month-day, such as 2024-12-31",
+    "mm/dd/yyyy": "month/day/year, such as 12/31/2024",
+    "dd/mm/yyyy": "day/month/year, such as 31/12/2024",
+    "mm/dd/yy": "month/day/year, the year in two digits, such as 12/31/24",
+    "dd/mm/yy": "day/month/year, the year in two digits, such as 31/12/24",
+    "dd.mm.yy": "day.month.year, the year in two digits, such as 31.12.24",
+    "d month yyyy": "day, name of the month and year, such as 31 December 2024",
+    "month d, yyyy": "name of the month, day and year, such as December 31, 2024",
+    "yyyy month d": "year, name of the month and day, such as 2024 December 31",
+    "month d hh:mm yyyy": "name of the month, day, time and year, such as December 31 23:59 2024",
+    "yyyy-mm": "year-month, such as 2024-12",
+    "mm/yyyy": "month/year, such as 12/2024",
+    "month yyyy": "name of the month and year, such as December 2024",
+    "yyyyQq": "year and quarter, such as 2024Q4",
+    "Qq yyyy": "quarter and year, such as Q4 2024",
+    TIME: "time of day, such as 23:59",
+    "yyyymmdd": "year, month and day without marks, such as 20241231",
+    "yyyy": "year, such as 2024",
+}
+
 
 def read_day(word: str, form: str) -> float | None:
     """Return the days since 1970-01-01 that a word means, or None if it is no date written in the format.

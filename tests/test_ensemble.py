@@ -254,7 +254,7 @@ def test_the_mean_of_values_is_exported_as_onnx(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "message", "fix"),
     [
-        ("evaluate run=wine/0 ensemble=true", "it is one run, and an ensemble averages", "run=wine/0 without"),
+        ("evaluate run=wine/0 ensemble=true", "it is one run, and an ensemble averages", "run=wine ensemble=true"),
         pytest.param(
             "evaluate run=plain ensemble=true",
             "has one job, and no seeds or folds",

@@ -386,6 +386,22 @@ def test_operators_of_integers_and_of_rows_that_do_not_count():
     assert_equal_to_torch(function, x, integers)
 
 
+def test_gradients_of_losses_of_ignored_rows():
+    torch.manual_seed(0)
+    x, some, none = torch.randn(4, 3), torch.tensor([2, -100, 0, 1]), torch.full((4,), -100)
+    weight, g, ops = torch.tensor([1.0, 0.5, 2.0]), torch.rand(4), torch.ops.aten
+
+    def function(x: Tensor, some: Tensor, none: Tensor, weight: Tensor, g: Tensor) -> Tensor:
+        results: list[Tensor] = []
+        for target, given, kind in product((some, none), (None, weight), range(3)):
+            loss, total = ops.nll_loss_forward(x, target, given, kind, -100)
+            gradient = ops.nll_loss_backward(g if kind == 0 else g[0], x, target, given, kind, -100, total)
+            results += [loss.reshape(-1), gradient.reshape(-1)]
+        return torch.cat(results)
+
+    assert_equal_to_torch(function, x, some, none, weight, g)
+
+
 @pytest.mark.parametrize("operator", [torch.bitwise_and, lambda a, b: ~(a + b)])
 def test_bits_of_integers_are_not_compiled(operator: Callable[..., Tensor]):
     with pytest.raises(Uncompilable, match="the bits of integers"):

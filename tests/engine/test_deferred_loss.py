@@ -46,8 +46,15 @@ class Fixed(nn.Module):
         return x + self.shift
 
 
+class Transposed(Fixed):
+    """Outputs whose values torch adds in another order."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).t().contiguous().t()
+
+
 def record(
-    criterion: nn.Module, rows: int, values: int, monkeypatch: pytest.MonkeyPatch
+    criterion: nn.Module, rows: int, values: int, monkeypatch: pytest.MonkeyPatch, model: type[Fixed] = Fixed
 ) -> tuple[ReplayStep, list[Statement | None]]:
     """Return a step that is replayed by TorchScript, and the statements that were deferred."""
     found: list[Statement | None] = []
@@ -58,8 +65,8 @@ def record(
 
     monkeypatch.setattr(script_loop, "find_deferred_loss", find)
     monkeypatch.setattr(script_loop, "_STEPS_BEFORE_SCRIPT", 0)
-    model = Fixed(values)
-    step = ReplayStep(EagerStep(model, criterion, optim.SGD(model.parameters(), lr=0.0)), RecordedSteps())
+    net = model(values)
+    step = ReplayStep(EagerStep(net, criterion, optim.SGD(net.parameters(), lr=0.0)), RecordedSteps())
     with torch.no_grad():
         step([Stack(torch.rand(8, rows, values), torch.rand(8, rows, values))])
     assert step.fallback_reason is None
@@ -98,6 +105,17 @@ NOT_DEFERRED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def test_other_losses_are_computed_in_their_step(name: str, monkeypatch: pytest.MonkeyPatch):
     _, found = record(Loss(NOT_DEFERRED[name]), 8, 2, monkeypatch)
     assert found == [None]
+
+
+def test_a_loss_of_transposed_outputs_is_computed_in_its_step(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(2)
+    step, found = record(nn.MSELoss(), 8, 3, monkeypatch, Transposed)
+    assert found == [None]
+    x, y = torch.rand(400, 8, 3), torch.rand(400, 8, 3)
+    with torch.no_grad():
+        losses = torch.cat(step([Stack(x, y)]).losses)
+    expected = [F.mse_loss(one.t().contiguous().t(), target) for one, target in zip(x, y, strict=True)]
+    assert torch.equal(losses, torch.stack(expected))
 
 
 def test_a_loss_of_many_outputs_is_computed_in_its_step(monkeypatch: pytest.MonkeyPatch):

@@ -98,6 +98,7 @@ def nll_backward(
 ) -> Value:
     chosen, weights = _chosen(target, weight, ignored)
     slopes = -(g / total if reduction == _MEAN else g) * weights
+    slopes = where(f("ne", target, ignored), slopes, 0.0)  # also if the total weight is 0
     return scatter(broadcast(0.0, scores.shape), -1, unsqueeze(chosen, -1), unsqueeze(slopes, -1))
 
 

@@ -1,8 +1,8 @@
 """Find a loss that can be computed after a window of steps, for all of them at once.
 
 The gradients need no value of the loss, only the operators of its derivative. torch computes one in some 7 us, as long
-as the forward pass of a small network takes, and those of a whole window in little more. The mean over each batch adds
-the same numbers in the same order, so it has the same bits, and a loop with it proves itself like any other.
+as the forward pass of a small network takes, and those of a whole window in little more. Outputs and targets must be
+contiguous: then the mean over each batch adds the same numbers in the same order, and has the same bits.
 """
 
 from typing import Any
@@ -35,10 +35,10 @@ def find_deferred_loss(program: Program) -> Statement | None:
     if len(users) != 1 or program.loss in program.gradients:
         return None
     statement = program.statements[users[0]]
-    later = program.statements[users[0] :]
-    is_output_final = not any(program.output in one.defines for one in later)
+    later = program.statements[users[0] + 1 :]
+    is_final = all(statement.uses.isdisjoint(one.defines) for one in later)  # what the loss is computed from
     is_alone = statement.targets == [program.loss] and not statement.has_side_effect
-    return statement if is_alone and is_output_final and _is_mean_of_output(statement.call, program) else None
+    return statement if is_alone and is_final and _is_mean_of_output(statement.call, program) else None
 
 
 def named_arguments(call: OpCall) -> dict[str, Any]:
@@ -55,6 +55,8 @@ def _is_mean_of_output(call: OpCall, program: Program) -> bool:
     return (
         [program.symbols.name(output), program.symbols.name(target)] == [program.output, "y"]
         and output.shape == target.shape
+        and output.is_contiguous()
+        and target.is_contiguous()
         and output.dim() > 0
         and output.dtype == target.dtype == torch.float32
         and output.numel() <= _MAX_OUTPUTS

@@ -14,7 +14,7 @@ from typing import Any
 import forking
 import pytest
 
-from exp.cli.answer import as_json
+from exp.cli.answer import as_json, keep_json
 from exp.cli.command_correction import parameters_of
 from exp.cli.command_help import help_of
 from exp.cli.commands import COMMANDS, load
@@ -137,6 +137,14 @@ def test_an_error_is_an_object_with_what_to_type(place: Path):
     several = document(place, "dataset=irs", "optimizer.lr=x", code=1)
     assert [one["key"] for one in several["errors"]] == ["dataset", "optimizer.lr"]
     assert several["corrected"] == "python -m exp dataset=iris optimizer.lr=0.02 --json"
+
+
+@pytest.mark.parametrize(
+    "prose", ["python -m exp --help, which lists the keys", "python -m exp a=VALUE, as `exp` shows it"]
+)
+def test_a_sentence_around_a_command_gets_no_json(prose: str):
+    assert keep_json(prose) == prose
+    assert keep_json("python -m exp 'model.hidden=[8, 8]'") == "python -m exp 'model.hidden=[8, 8]' --json"
 
 
 def test_paths_below_the_current_folder_are_relative(place: Path):

@@ -422,6 +422,7 @@ SEVERAL = [
         3,
         "python -m exp optimizer.lr=0.1 dataset=cancer epochs=20 model=mlp",
     ),
+    ("dataset=iris optimizer=adam optimizer.lr=abc", 1, "python -m exp dataset=iris optimizer=adam optimizer.lr=0.001"),
     ("+foo=1 ++optimizer.lrr=2", 2, "python -m exp optimizer.lr=2"),
     ("-m 'model.hidden=[4],[8,0]'", 1, "python -m exp -m 'model.hidden=[4],[64,64]'"),
     ("-m batching.batch_size=10,ten", 1, "python -m exp -m batching.batch_size=10"),
@@ -445,7 +446,7 @@ SEVERAL = [
 @pytest.mark.parametrize(
     ("line", "count", "corrected"),
     [
-        case if number == 0 else pytest.param(*case, marks=pytest.mark.slow)  # similar ones are slow
+        case if number < 2 else pytest.param(*case, marks=pytest.mark.slow)  # similar ones are slow
         for number, case in enumerate(SEVERAL)
     ],
     ids=[line for line, _, _ in SEVERAL],

@@ -393,9 +393,9 @@ def test_gradients_of_losses_of_ignored_rows():
 
     def function(x: Tensor, some: Tensor, none: Tensor, weight: Tensor, g: Tensor) -> Tensor:
         results: list[Tensor] = []
-        for target, given, kind in product((some, none), (None, weight), range(3)):
-            loss, total = ops.nll_loss_forward(x, target, given, kind, -100)
-            gradient = ops.nll_loss_backward(g if kind == 0 else g[0], x, target, given, kind, -100, total)
+        for target, classes, kind in product((some, none), (None, weight), range(3)):
+            loss, total = ops.nll_loss_forward(x, target, classes, kind, -100)
+            gradient = ops.nll_loss_backward(g if kind == 0 else g[0], x, target, classes, kind, -100, total)
             results += [loss.reshape(-1), gradient.reshape(-1)]
         return torch.cat(results)
 

@@ -30,7 +30,7 @@ def test_a_first_layer_of_another_width_is_told_with_the_columns(layer: nn.Modul
     assert caught.value.problem == (
         'model: Sequential takes 8 values, the rows have 4: "age", "rooms, all", "sex=(f)", "sex=(m)"'
     )
-    assert caught.value.fix.startswith("a first layer that takes 4: ")
+    assert caught.value.fix.startswith("a first layer of 4 values; ")
     assert not any(module._forward_pre_hooks for module in layer.modules())
 
 

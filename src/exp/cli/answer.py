@@ -1,6 +1,7 @@
 """What a command found: one value, of which the text for people and the JSON object for programs are views."""
 
 import json
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,12 +62,20 @@ def error_fields(error: ExpError) -> dict[str, Any]:
 
 
 def keep_json(fix: str) -> str:
-    """Return what to type instead, with --json if it is a whole command line."""
+    """Return what to type instead, with --json if it is a whole command line and nothing else."""
     lines = fix.split(" && ")
-    is_line = lines[-1].startswith("python -m exp ") and ", or " not in fix
-    if not is_line or "--json" in fix.split():
+    if not lines[-1].startswith("python -m exp ") or "--json" in fix.split() or _has_prose(fix):
         return fix
     return " && ".join(f"{line} --json" if line.startswith("python -m exp ") else line for line in lines)
+
+
+def _has_prose(fix: str) -> bool:
+    """Return whether words of a sentence are around the command: a comma or a backquote is in no word of a command."""
+    try:
+        words = shlex.split(fix)
+    except ValueError:
+        return True
+    return any(word.endswith(",") or "`" in word for word in words)
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from omegaconf import OmegaConf
 from exp.cli.command_line import CommandLine, FileMistakesError
 from exp.cli.explain import explain
 from exp.config.compose import compose_config, override_key, sweep_loader
+from exp.config.constraints import CONSTRAINTS, example
 from exp.config.experiment_yaml import place
+from exp.config.limits import Number
 from exp.config.overrides import without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
-from exp.errors import ConfigError, Diverged, ExpError, display_path
+from exp.errors import ConfigError, Diverged, ExpError, as_yaml, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 # Further problems are not collected.
@@ -88,7 +91,7 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     """Collect every problem of a command line, by correcting one at a time and composing it again."""
     if isinstance(error, FileMistakesError):
         return _diagnose_file(error)
-    problems = [explain(error, line)]
+    problems = [_with_default(explain(error, line), line)]
     all_corrected = True
     written = line
     while len(problems) < _MAX_PROBLEMS:
@@ -107,7 +110,7 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             check_line(line)
             break
         except Exception as another:
-            error, problem = another, explain(another, line)
+            error, problem = another, _with_default(explain(another, line), line)
         is_removed = corrected is None and problem.key == problems[-1].key  # and so it is missed
         if is_removed or str(problem) == str(problems[-1]):
             return Diagnosis(_with_lines(problems, written))
@@ -141,6 +144,27 @@ def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
     default = OmegaConf.select(compose_config(words, line.search), "optimizer.lr")
     lower = f"{min(float(used[1]), default / 2 if isinstance(default, float) else math.inf):.3g}"
     return Diverged(error.problem, error.fix.replace(used[0], f"optimizer.lr={lower}"), key=error.key)
+
+
+def _with_default(problem: ExpError, line: CommandLine) -> ExpError:
+    """Return a problem with the default of the options in place of a number that is only an example of a valid one.
+
+    A rate that suits one dataset or optimizer does not suit another. A default of 0 means that something is off, which
+    is not what was meant.
+    """
+    key = problem.key
+    limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
+    if key is None or not isinstance(limit, Number) or problem.override != example(key) or line.multirun:
+        return problem
+    words = [word for word in line.overrides if override_key(word) != key]
+    try:
+        default = OmegaConf.select(compose_config(words, line.search), key, throw_on_missing=True)
+    except Exception:  # other words are wrong too
+        return problem
+    if not default or not limit.accepts(default):
+        return problem
+    override = f"{key}={as_yaml(default)}"
+    return ConfigError(problem.problem, shlex.quote(override), key=key, override=override)
 
 
 def _replace(line: CommandLine, override: str, corrected: list[str]) -> CommandLine:

@@ -167,7 +167,7 @@ def describe_update(step: ExplainedStep, extent: Extent) -> list[str]:
 
 def explain_element(step: ExplainedStep, extent: Extent) -> ElementUpdate | None:
     """Return the formula with the numbers of the shown element whose gradient is the largest; None without one."""
-    shown = [one for one in step.parameters if one.gradient is not None and one.gradient.numel() and one.lr]
+    shown = [one for one in step.parameters if one.gradient is not None and one.gradient.numel() and one.lr is not None]
     if not shown or not formula(step):
         return None
     one, place = max(((one, _largest(one.gradient, extent)) for one in shown), key=lambda pair: pair[1].size)

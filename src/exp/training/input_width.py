@@ -27,8 +27,8 @@ def check_input_width(model: nn.Module, x: Tensor, features: Sequence[str]) -> N
     more = len(features) - _MAX_NAMES
     names = f"{join_words(features[:_MAX_NAMES])}{f' and {more} more' if more > 0 else ''}"
     what = f"model: {type(model).__name__} takes {pluralize(width, 'value')}, the rows have {len(features)}: {names}"
-    fix = f"a first layer that takes {len(features)}: exp passes the number as in_features to a class"
-    raise ConfigError(what, fix)
+    fix = f"a first layer of {len(features)} values; a class of your own receives this number as in_features"
+    raise ConfigError(what, fix, key="model")
 
 
 def _width_of(layer: nn.Module) -> int | None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from exp.config.schema import flatten
 from exp.errors import ConfigError
+from exp.results.comparable import comparison_warnings, find_other_meaning
 from exp.results.differing import find_differing
 from exp.results.filters import Filter
 from exp.results.flat_config import read_flat_config
@@ -222,6 +224,83 @@ def test_runs_with_other_rows_are_told(tmp_path: Path):
     same = exp_in(tmp_path, "best", "rows", "seed=0,2")
     assert "note" not in same.stdout
     assert document(tmp_path)["warnings"] == []  # newest first compares nothing
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep over three seeds, each with its own split, and its first job as a run."""
+    folder = tmp_path_factory.mktemp("seeds")
+    line = ["-m", "dataset=iris", "epochs=1", "figures=false", "seed=0,1,2", "sweep.workers=0", "hydra.sweep.dir=sweep"]
+    assert exp_in(folder, *line).returncode == 0
+    shutil.copytree(folder / "sweep/0", folder / "run")
+    return folder
+
+
+def test_a_sweep_of_other_splits_than_a_run_is_told(seeds: Path, tmp_path: Path):
+    (warning,) = document(seeds, "--sort")["warnings"]
+    assert warning == (
+        "loss/val is of 3 different splits of the rows, which may be the difference; "
+        "+dataset.seed=0 gives each run the same split"
+    )
+    assert f"# note: {warning}" in exp_in(seeds, "best").stdout
+    shutil.copytree(seeds / "sweep", tmp_path / "a")
+    shutil.copytree(seeds / "sweep", tmp_path / "b")
+    assert document(tmp_path, "--sort")["warnings"] == []  # two means over the same splits
+    shutil.rmtree(tmp_path / "b/2")
+    assert document(tmp_path, "--sort")["warnings"] == [warning]
+    lines = [read_listed(seeds / "run"), read_listed(seeds / "sweep")]
+    folds = [lines[0], replace(lines[1], config={**lines[1].config, "folds": 3})]
+    (other,) = comparison_warnings(folds, "loss/val")
+    assert other.endswith("; +dataset.seed=0 with the same folds= gives each run the same split")
+
+
+def test_every_metric_of_a_sweep_is_the_mean_over_its_best_choice(seeds: Path, tmp_path: Path):
+    shutil.copytree(seeds / "sweep", tmp_path / "sweep")
+    finals = [json.loads((seeds / f"sweep/{job}/summary.json").read_text())["final"] for job in range(3)]
+    (found,) = document(seeds, "kind=sweep", "--sort", "accuracy/test")["runs"]
+    expected = {
+        f"{name}/{split}": pytest.approx(sum(final[split][name] for final in finals) / 3)
+        for split in ("val", "test")
+        for name in finals[0][split]
+    }
+    assert found["metrics"] == expected
+    assert found["value"] == expected["accuracy/test"]
+    assert found["value"] != pytest.approx(finals[0]["test"]["accuracy"])
+    path = tmp_path / "sweep/2/summary.json"
+    content = json.loads(path.read_text())
+    del content["final"]["test"]["accuracy"]
+    path.write_text(json.dumps(content))
+    assert read_listed(tmp_path / "sweep").metrics.keys() == expected.keys() - {"accuracy/test"}
+
+
+def test_runs_of_another_target_or_loss_are_not_compared(place: Path, tmp_path: Path):
+    rows = "".join(f"{row},{row % 7},{row * 3 % 11}.5,{'abc'[row % 3]}\n" for row in range(40))
+    (tmp_path / "rows.csv").write_text(f"width,rooms,price,kind\n{rows}")
+    base = ["dataset=table", "dataset.path=rows.csv", "model=mlp", "epochs=1", "figures=false"]
+    for target in ("price", "kind"):
+        line = [*base, f"dataset.target={target}", f"hydra.run.dir=runs/{target}"]
+        assert exp_in(tmp_path, *line).returncode == 0
+    (lead, other) = [run["choices"] and Path(run["folder"]).name for run in document(tmp_path, "--sort")["runs"]]
+    problem = f"loss/val does not compare runs with another dataset.target: {lead}, {other}"
+    refused = exp_in(tmp_path, "best", "runs", "dataset=table", "--sort", "loss/val")
+    fix = f"exp best runs dataset.target={lead} dataset=table --sort loss/val"
+    assert refused.returncode == 1
+    assert problem in refused.stderr
+    assert fix in refused.stderr
+    assert document(tmp_path, "--sort")["warnings"] == [f"{problem}; to compare some: dataset.target={lead}"]
+    assert exp_in(tmp_path, *fix.split()[1:]).returncode == 0
+
+    run = read_listed(place / "adam")
+    focal = replace(run, choices={**run.choices, "loss": "focal"}, decided={})
+    for pair, metric in (([run, run], "loss/val"), ([run, focal], "accuracy/val")):
+        assert find_other_meaning(pair, metric) is None
+    found = find_other_meaning([run, focal], "loss/val")
+    assert found is not None
+    assert (found.key, found.values, found.fix) == ("loss", ["cross_entropy", "focal"], ["--sort", "accuracy/val"])
+    decided = replace(focal, choices={**run.choices, "loss": "cross_entropy"})
+    assert find_other_meaning([run, decided], "loss/val") is None  # what auto chose
+    smooth = replace(run, config={**run.config, "loss.label_smoothing": 0.1})
+    assert str(find_other_meaning([run, smooth], "loss/val")).endswith("another loss.label_smoothing: 0.0, 0.1")
 
 
 def test_the_page_of_a_folder_lists_what_is_below_it(place: Path, tmp_path: Path):

@@ -13,7 +13,7 @@ from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError
 from exp.results.best_job import check_is_sweep, find_best
-from exp.results.comparable import rows_warnings
+from exp.results.comparable import comparison_warnings, find_other_meaning
 from exp.results.formatting import format_metric, printable
 from exp.results.listing import Listing, list_runs
 from exp.results.run_folder import is_run, is_sweep, read_command
@@ -62,7 +62,8 @@ def best(folder: str = ".", /, *filters: str, sort: str | None = None) -> Best:
 
     The best choice of a sweep has the best mean of sweep.metric over its seeds and folds. The first line is a comment
     with its jobs, and the second one the command, without the seeds and folds of the sweep. Of a folder with runs and
-    sweeps below it, the best finished one is meant, by the metric that decides; all must be of the same dataset.
+    sweeps below it, the best finished one is meant, by the metric that decides; all must be of the same dataset and
+    target, and if the loss decides, of the same loss function.
 
     Args:
         folder: Folder of the sweep or search, or one with runs below it; by default the current folder.
@@ -74,8 +75,7 @@ def best(folder: str = ".", /, *filters: str, sort: str | None = None) -> Best:
         return _best_of_sweep(place)
     if is_run(place):
         check_is_sweep(place)
-    typed = [*filters, *(["--sort", sort] if sort is not None else [])]
-    return _best_of_runs(place, list_runs(place, filters, sort or "auto"), typed)
+    return _best_of_runs(place, list_runs(place, filters, sort or "auto"), filters, sort)
 
 
 def _best_of_sweep(sweep: Path) -> Best:
@@ -84,7 +84,7 @@ def _best_of_sweep(sweep: Path) -> Best:
     return Best(str(found), found.jobs, found.metric, found.value, found.compared, found.warnings, words)
 
 
-def _best_of_runs(folder: Path, listing: Listing, typed: Sequence[str]) -> Best:
+def _best_of_runs(folder: Path, listing: Listing, filters: Sequence[str], sort: str | None) -> Best:
     metric = listing.metric
     done = [
         one for one in listing.lines if metric in one.metrics and (one.status == "finished" or one.jobs is not None)
@@ -92,21 +92,17 @@ def _best_of_runs(folder: Path, listing: Listing, typed: Sequence[str]) -> Best:
     if metric is None or not done:
         check_is_sweep(folder)
         raise ConfigError(f"{folder}: no run below it finished", shell_line(["ls", str(folder)]))
-    datasets = list(dict.fromkeys(str(one.choices.get("dataset")) for one in done))
-    if len(datasets) > 1:
-        kept = [word for word in typed if override_key(word) != "dataset"]
-        line = shell_line(["best", str(folder), f"dataset={datasets[0]}", *kept])
-        raise ConfigError(
-            f"the runs are of other datasets, which {metric} does not compare: {', '.join(datasets)}", line
-        )
+    other = find_other_meaning(done, metric)
+    if other is not None:
+        fixed = set(map(override_key, other.fix))
+        line = ["best", str(folder), *other.fix, *(word for word in filters if override_key(word) not in fixed)]
+        raise ConfigError(str(other), shell_line([*line, *(["--sort", sort] if sort and "--sort" not in line else [])]))
     lead = done[0]
     extreme = "highest" if is_higher_better(metric.rpartition("/")[0]) else "lowest"
     value = lead.metrics[metric]
     order = f", the {extreme} of {len(done):,} runs and sweeps" if len(done) > 1 else ""
     described = f"{lead.folder}: {metric} {format_metric(metric, value)}{order}"
-    warnings = rows_warnings(done, metric)
-    if metric.startswith("loss/") and len({one.choices.get("loss") for one in done}) > 1:
-        warnings.append(f"{metric} has another unit for each loss; --sort with another metric compares them")
+    warnings = comparison_warnings(done, metric)
     if lead.kind == "sweep":
         found = _best_of_sweep(Path(lead.folder))
         return Best(described, found.folders, metric, value, len(done), [*warnings, *found.warnings], found.words)

@@ -10,7 +10,7 @@ from typing import Any
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
-from exp.results.comparable import rows_warnings
+from exp.results.comparable import comparison_warnings
 from exp.results.differing import settings_of
 from exp.results.formatting import printable
 from exp.results.listed import Listed
@@ -55,7 +55,7 @@ class RunList(Answer):
     @property
     def _warnings(self) -> list[str]:
         listing = self.listing
-        return [] if listing.metric is None else rows_warnings(listing.lines, listing.metric)
+        return [] if listing.metric is None else comparison_warnings(listing.lines, listing.metric)
 
 
 def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
@@ -109,8 +109,9 @@ def ls(folder: str = ".", /, *filters: str, sort: str | None = None, jobs: bool 
         python -m exp ls
 
     A line has what differs between the runs, and only that: the options and values that a command line set, or that
-    differ between runs with the same options. A sweep is one line: its best job, and how many jobs finished. The
-    metric is the one that decides (metric=, sweep.metric=). Hidden folders and links are not searched.
+    differ between runs with the same options. A sweep is one line: its best choice, with the means over
+    its seeds and folds, and how many jobs finished. The metric is the one that decides (metric=, sweep.metric=). Hidden
+    folders and links are not searched.
 
     Filters are written as overrides are, and all of them must hold: dataset=iris,wine status=finished
     'optimizer.lr<0.1' 'accuracy/val>=0.9' tag=paper 'when>=2026-11-01' 'name=base*'. The signs are = != < <= > >=. A

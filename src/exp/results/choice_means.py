@@ -1,4 +1,4 @@
-"""The mean of a metric over the seeds and folds of each choice of a sweep. Imports no torch."""
+"""The means of metrics over the seeds and folds of each choice of a sweep. Imports no torch."""
 
 import math
 from collections.abc import Sequence
@@ -38,6 +38,13 @@ def average_choices(folder: Path, rows: Sequence[Row], metric: str) -> Averages:
     choices = [(members, _mean(members, metric, job_rows)) for members in complete]
     known = [choice for choice in choices if not math.isnan(choice[1])]
     return Averages(choices, min(known, key=lambda choice: as_cost(name, choice[1]), default=None), job_rows)
+
+
+def mean_metrics(folder: Path, jobs: Sequence[str]) -> dict[str, float]:
+    """Return the mean over finished `jobs` of each metric that all of them have, as `average_choices` takes it."""
+    rows = [sweep_csv.read_row(folder / job) for job in jobs]
+    known, names = read_job_rows(folder, rows), repeats.metric_columns(rows)
+    return {name: _mean(rows, name, known) for name in names if all(name in row for row in rows)}
 
 
 def _mean(members: Sequence[Row], metric: str, known: AllRows) -> float:

@@ -1,6 +1,6 @@
 """A run, a sweep or a job of one as a line of a list. Imports no torch."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from exp.config.former_names import rename_overrides
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json
 from exp.results.about import read_tags, read_word
+from exp.results.choice_means import mean_metrics
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.run_folder import is_sweep, read_overrides
@@ -20,7 +21,9 @@ from exp.results.sweep_status import read_sweep_status
 
 @dataclass(frozen=True)
 class Listed:
-    """What a list says of one run, job or sweep. A sweep has the values of the best job of its best choice.
+    """What a list says of one run, job or sweep. A sweep has the means of its best choice.
+
+    Its settings are those of the first job of that choice.
 
     Attributes:
         folder: Its folder, as the commands take it.
@@ -32,10 +35,13 @@ class Listed:
         config: The config with dotted keys.
         typed: The keys that the command line set.
         metric: The metric that decides, by metric= or sweep.metric=, with its split: loss/val.
-        metrics: The final metrics of val and test, by the same names; those so far while it runs.
+        metrics: The final metrics of val and test, by the same names; those so far while it runs. Of a sweep, the means
+            over the jobs of its best choice of the metrics that all of them have.
         jobs: Of a sweep, the number of its jobs by status, and of `all` and `done`.
-        best_job: Of a sweep, the folder of the job that has these values; None before one finished.
-        fingerprint, split: Of the rows of the dataset, and of how they are split; None if that is not known.
+        best_job: Of a sweep, the folder of the first job of its best choice; None before one finished.
+        decided: What was decided where the config says auto, by key; the option for the loss.
+        fingerprints, splits: Of the rows of the dataset, and of how they are split: one of a run, those of the jobs of
+            the best choice of a sweep; empty if that is not known.
     """
 
     folder: str
@@ -53,8 +59,9 @@ class Listed:
     metrics: Mapping[str, float]
     jobs: Mapping[str, int] | None = None
     best_job: str | None = None
-    fingerprint: str | None = None
-    split: str | None = None
+    decided: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    fingerprints: frozenset[str] = frozenset()
+    splits: frozenset[str] = frozenset()
 
     @property
     def when(self) -> str:
@@ -99,20 +106,20 @@ def _read_run(folder: Path) -> Listed:
         typed=frozenset(map(override_key, _read_typed(folder, content))),
         metric=_deciding_metric(config, metrics),
         metrics=metrics,
-        fingerprint=content.get("data_sha256"),
-        split=content.get("split_sha256"),
+        decided=content.get("decided", {}),
+        fingerprints=_known([content], "data_sha256"),
+        splits=_known([content], "split_sha256"),
     )
 
 
 def _read_sweep(folder: Path) -> Listed:
     status, record = read_sweep_status(folder), sweep_json.read(folder)
     jobs = job_folders(folder)
-    best = None if status.best is None else folder / status.best.jobs[0]
+    members = [] if status.best is None else status.best.jobs
+    best = folder / members[0] if members else None
     shown = best or next(iter(jobs), None)
     run = None if shown is None else _read_run(shown)
-    known = {} if best is None or run is None else dict(run.metrics)
-    if status.best is not None and status.metric is not None:
-        known[status.metric] = status.best.value
+    contents = [summary.read(folder / job) for job in members]
     return Listed(
         folder=str(folder),
         kind="sweep",
@@ -126,12 +133,19 @@ def _read_sweep(folder: Path) -> Listed:
         config={} if run is None else run.config,
         typed=frozenset() if run is None else run.typed,
         metric=status.metric,
-        metrics=known,
+        metrics=mean_metrics(folder, members),
         jobs=status.jobs,
         best_job=None if best is None else str(best),
-        fingerprint=None if run is None else run.fingerprint,
-        split=None if run is None else run.split,
+        decided={} if run is None else run.decided,
+        fingerprints=_known(contents, "data_sha256"),
+        splits=_known(contents, "split_sha256"),
     )
+
+
+def _known(contents: Sequence[Mapping[str, Any]], key: str) -> frozenset[str]:
+    """Return the values of `key` in the summaries of runs; none if one of them lacks it."""
+    values = {content.get(key) for content in contents}
+    return frozenset() if None in values else frozenset(map(str, values))
 
 
 def _read_typed(folder: Path, content: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from exp.results.t_tests import mean_interval
 REPEATED = {"seed": "seeds", "fold": "folds"}
 
 # Keys in addition to those of the loss that decide what the loss means.
-_UNITS_OF_LOSS = ("dataset.scale_target", "dataset.weight")
+UNITS_OF_LOSS = ("dataset.scale_target", "dataset.weight")
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
@@ -114,7 +114,7 @@ def other_units_note(rows: Sequence[Row], metric: str) -> str | None:
 
     The loss has another meaning with another loss function, other class weights or another scale of the target.
     """
-    of_loss = [name for name in choice_columns(rows) if name.partition(".")[0] == "loss" or name in _UNITS_OF_LOSS]
+    of_loss = [name for name in choice_columns(rows) if name.partition(".")[0] == "loss" or name in UNITS_OF_LOSS]
     if metric.rpartition("/")[0] != "loss" or not of_loss:
         return None
     split = metric.rpartition("/")[2]

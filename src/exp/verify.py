@@ -19,7 +19,7 @@ from exp.results import metrics_csv
 from exp.results.compare_runs import find_differences
 from exp.results.run_folder import OVERRIDES, read_command
 
-# Rows of metrics.csv are written so much later, so a kill in a shorter run leaves none.
+# A row of metrics.csv is written up to so many seconds after its step, so a run that is killed sooner has none.
 _MIN_SECONDS = 0.2
 
 # Of the run that is suggested. It may take a part of this only, because its first epochs took longer than the others.

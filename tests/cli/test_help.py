@@ -32,8 +32,9 @@ def test_help_fits_one_screen(exp, monkeypatch: pytest.MonkeyPatch, columns: int
     lines = lines_of(exp, "--help")
     assert len(lines) <= 50
     assert max(map(len, lines)) <= columns
-    for word in ("--json", "-m seed=0,1,2", "hydra.run.dir=", "hydra.sweep.dir=", *topic_names()):
+    for word in ("--json", "-m seed=0,1,2", "hydra.run.dir=", "hydra.sweep.dir="):
         assert word in "\n".join(lines)
+    assert any(line.split() == topic_names() for line in lines)
 
 
 def test_help_lists_every_group_option_and_command(exp):

@@ -25,8 +25,8 @@ _OTHER_NAMES = {
 }
 
 _ABOUT_JSON = """With --json a command prints one object on stdout, and nothing else there.
-exp COMMAND --help lists its fields. NAME[] is each of a list; a part in capitals stands for any name:
-metrics.SPLIT.METRIC is metrics.val.loss, for one."""
+exp COMMAND --help lists its fields. NAME[] is each item of a list; a part in capitals stands for any name:
+metrics.SPLIT.METRIC is metrics.val.loss, for example."""
 
 _EXIT_CODES = """Exit codes: 0 done; 1 an error, a failed run or job, or a difference (diff, verify);
 2 status of what runs; 130 and 143 stopped by Ctrl-C or SIGTERM. A run or sweep that was stopped is described

@@ -15,7 +15,7 @@ from exp.compiled.values import elementwise as f
 exp, tanh, sigmoid = (partial(f, name) for name in ("exp", "tanh", "sigmoid"))
 
 # Of gelu(x) = x * Phi(x), and of its approximation by tanh.
-_SQRT_HALF, _SQRT_2_PI, _CUBIC = math.sqrt(0.5), math.sqrt(2 / math.pi), 0.044715
+_SQRT_HALF, _SQRT_2_OVER_PI, _CUBIC = math.sqrt(0.5), math.sqrt(2 / math.pi), 0.044715
 
 
 def elu(x: Value, alpha: Operand = 1, scale: Operand = 1, input_scale: Operand = 1) -> Value:
@@ -68,14 +68,14 @@ def gelu(x: Value, approximate: str = "none") -> Value:
 def gelu_backward(g: Value, x: Value, approximate: str = "none") -> Value:
     if approximate == "tanh":
         t = tanh(_inner(x))
-        of_inner = (x * x * (3 * _CUBIC) + 1.0) * _SQRT_2_PI
+        of_inner = (x * x * (3 * _CUBIC) + 1.0) * _SQRT_2_OVER_PI
         return g * ((t + 1.0) * 0.5 + x * 0.5 * (1.0 - t * t) * of_inner)
-    density = exp(x * x * -0.5) * (0.5 * _SQRT_2_PI)
+    density = exp(x * x * -0.5) * (0.5 * _SQRT_2_OVER_PI)
     return g * ((f("erf", x * _SQRT_HALF) + 1.0) * 0.5 + x * density)
 
 
 def _inner(x: Value) -> Value:
-    return (x + x * x * x * _CUBIC) * _SQRT_2_PI
+    return (x + x * x * x * _CUBIC) * _SQRT_2_OVER_PI
 
 
 ACTIVATIONS: dict[str, Callable[..., Any]] = {

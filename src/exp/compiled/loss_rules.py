@@ -16,16 +16,18 @@ _MEAN = 1
 
 
 def reduced(loss: Value, reduction: int) -> Value:
-    return mean(loss) if reduction == _MEAN else reduce("sum", loss) if reduction else loss
+    if reduction == 0:
+        return loss
+    return mean(loss) if reduction == _MEAN else reduce("sum", loss)
 
 
-def share(g: Value, x: Value, reduction: int) -> Value:
+def grad_of_each(g: Value, x: Value, reduction: int) -> Value:
     """Return the gradient of the loss of each value of x."""
     return g * (1.0 / max(1, x.size)) if reduction == _MEAN else g
 
 
 def mse_backward(g: Value, x: Value, target: Value, reduction: int) -> Value:
-    return share(g, x, reduction) * 2.0 * (x - target)
+    return grad_of_each(g, x, reduction) * 2.0 * (x - target)
 
 
 def huber(x: Value, target: Value, reduction: int = _MEAN, delta: Operand = 1.0) -> Value:
@@ -34,7 +36,7 @@ def huber(x: Value, target: Value, reduction: int = _MEAN, delta: Operand = 1.0)
 
 
 def huber_backward(g: Value, x: Value, target: Value, reduction: int, delta: Operand) -> Value:
-    z, slope = x - target, share(g, x, reduction)
+    z, slope = x - target, grad_of_each(g, x, reduction)
     return where(z < f("neg", delta), -slope * delta, where(z > delta, slope * delta, slope * z))
 
 
@@ -44,32 +46,32 @@ def smooth_l1(x: Value, target: Value, reduction: int = _MEAN, beta: Operand = 1
 
 
 def smooth_l1_backward(g: Value, x: Value, target: Value, reduction: int, beta: Operand) -> Value:
-    z, slope = x - target, share(g, x, reduction)
+    z, slope = x - target, grad_of_each(g, x, reduction)
     return where(z <= f("neg", beta), -slope, where(f("ge", z, beta), slope, slope * z / beta))
 
 
-def weigh(value: Value, weight: Value | None) -> Value:
+def weighted(value: Value, weight: Value | None) -> Value:
     return value if weight is None else value * weight
 
 
 def bce(x: Value, target: Value, weight: Value | None = None, reduction: int = _MEAN) -> Value:
     """A logarithm is at least -100, as in torch."""
     of_ones, of_zeros = (f("maximum", logarithm, -100.0) for logarithm in (f("log", x), f("log1p", -x)))
-    return reduced(weigh((target - 1.0) * of_zeros - target * of_ones, weight), reduction)
+    return reduced(weighted((target - 1.0) * of_zeros - target * of_ones, weight), reduction)
 
 
 def bce_backward(g: Value, x: Value, target: Value, weight: Value | None = None, reduction: int = _MEAN) -> Value:
-    slope = weigh((x - target) / f("maximum", x * (1.0 - x), 1e-12), weight)
-    return share(g, x, reduction) * slope
+    slope = weighted((x - target) / f("maximum", x * (1.0 - x), 1e-12), weight)
+    return grad_of_each(g, x, reduction) * slope
 
 
 def bce_with_logits(
-    x: Value, target: Value, weight: Value | None = None, of_positives: Value | None = None, reduction: int = _MEAN
+    x: Value, target: Value, weight: Value | None = None, pos_weight: Value | None = None, reduction: int = _MEAN
 ) -> Value:
     logarithm, _ = log_sigmoid(x)
-    if of_positives is not None:
-        logarithm = logarithm * ((of_positives - 1.0) * target + 1.0)
-    return reduced(weigh((1.0 - target) * x - logarithm, weight), reduction)
+    if pos_weight is not None:
+        logarithm = logarithm * ((pos_weight - 1.0) * target + 1.0)
+    return reduced(weighted((1.0 - target) * x - logarithm, weight), reduction)
 
 
 def log_softmax(x: Value, dim: int, _: bool) -> Value:
@@ -82,11 +84,11 @@ def softmax(x: Value, dim: int, _: bool) -> Value:
     return powers / reduce("sum", powers, [dim], True)
 
 
-def nll(scores: Value, target: Value, weight: Value | None, reduction: int, ignored: int) -> tuple[Value, Value]:
+def nll(scores: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int) -> tuple[Value, Value]:
     """Return the loss of log-probabilities [N, C], or [C], and the sum of the weights that count."""
-    chosen, weights = _chosen(target, weight, ignored)
+    chosen, weights = _chosen(target, weight, ignore_index)
     scores_of_target = squeeze(gather(scores, -1, unsqueeze(chosen, -1)), -1)
-    losses = where(f("ne", target, ignored), -scores_of_target * weights, 0.0)
+    losses = where(f("ne", target, ignore_index), -scores_of_target * weights, 0.0)
     total = reduce("sum", weights)
     if reduction == 0 and len(scores.shape) > 1:
         return losses, broadcast(0.0, ())
@@ -94,17 +96,17 @@ def nll(scores: Value, target: Value, weight: Value | None, reduction: int, igno
 
 
 def nll_backward(
-    g: Value, scores: Value, target: Value, weight: Value | None, reduction: int, ignored: int, total: Value
+    g: Value, scores: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int, total: Value
 ) -> Value:
-    chosen, weights = _chosen(target, weight, ignored)
+    chosen, weights = _chosen(target, weight, ignore_index)
     slopes = -(g / total if reduction == _MEAN else g) * weights
-    slopes = where(f("ne", target, ignored), slopes, 0.0)  # also if the total weight is 0
+    slopes = where(f("ne", target, ignore_index), slopes, 0.0)  # also if the total weight is 0
     return scatter(broadcast(0.0, scores.shape), -1, unsqueeze(chosen, -1), unsqueeze(slopes, -1))
 
 
-def _chosen(target: Value, weight: Value | None, ignored: int) -> tuple[Value, Value]:
+def _chosen(target: Value, weight: Value | None, ignore_index: int) -> tuple[Value, Value]:
     """Return the classes, with 0 for those that are ignored, and the weights of the rows, 0 for these."""
-    counts = f("ne", target, ignored)
+    counts = f("ne", target, ignore_index)
     chosen = where(counts, target, 0)
     return chosen, f(FLOAT, counts) if weight is None else where(counts, index_select(weight, 0, chosen), 0.0)
 

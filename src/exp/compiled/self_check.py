@@ -78,8 +78,8 @@ def make_checked_step(
     samples: list[Results] = []
     while difference is not None and len(samples) <= _SAMPLES:  # each sample only widens what rounding may do
         before.restore()
-        modes = _OtherRoundings(noise) if samples else nullcontext()
-        samples.append(_results_of(eager, lambda modes=modes: _run(exact, stack, update, modes)))
+        mode = _OtherRoundings(noise) if samples else nullcontext()
+        samples.append(_results_of(eager, lambda mode=mode: _run(exact, stack, update, mode)))
         if len(samples) > 1:
             difference = _first_difference(ours, theirs, samples)
     after.restore()

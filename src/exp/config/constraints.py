@@ -148,7 +148,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "loss.pos_weight": (Number(0, many=True), "20"),
 }
 
-# Words for true and false in other languages; YAML 1.1 has them too.
+# Words that people type for true and false.
 _SWITCH_WORDS = {
     **dict.fromkeys(("no", "off", "0", "none", "null", "never"), "false"),
     **dict.fromkeys(("yes", "on", "1", "always"), "true"),

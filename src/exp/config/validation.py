@@ -36,8 +36,9 @@ def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
         missing = sorted(OmegaConf.missing_keys(cfg)) if "'???'" in str(content) else []
     except OmegaConfBaseException as error:
         raise _unresolved(error, cfg) from error
-    if first := [key for key in missing if "." not in key or key.endswith("._target_")]:
-        raise _needed(first[0], "needs a value")
+    # Without a group or its target nothing else can be checked. Other missing values come last, to hide no other error.
+    if blocking := [key for key in missing if "." not in key or key.endswith("._target_")]:
+        raise _needed(blocking[0], "needs a value")
     _refuse_unknown_keys(content, Config, "")
     for group in ("dataset", "model", "optimizer", "loss"):
         if not content[group] or content[group].get("_target_") is None:

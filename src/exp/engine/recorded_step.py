@@ -51,7 +51,7 @@ class RecordedStep:
     def verified_at_once(self, loop: Loop, count: int) -> int:
         """Return how many of `count` batches a verification makes.
 
-        The faster loop makes two, because some of what it computes may be computed for a window at once.
+        The faster loop makes two or more, so that what it computes for a whole window (deferred_loss.py) is verified.
         """
         return loop.window if loop is self.exact else max(loop.window, min(count, 2))
 

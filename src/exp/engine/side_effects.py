@@ -59,7 +59,7 @@ def first_difference(before: Mapping[str, object], after: Mapping[str, object]) 
 
 
 class StateBetweenSteps:
-    """Tells what else than the steps changes the state of modules, such as their `train(mode)`, or an evaluation.
+    """Finds changes of a model's state that its steps did not make, for example by `train(mode)` or an evaluation.
 
     It reads nothing of modules without code of the user's, because this takes as long as some tens of steps.
     """

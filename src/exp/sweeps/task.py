@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import os
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -106,9 +107,10 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
                 os.environ[name] = value
 
 
-def _print_no_traceback(record: logging.LogRecord) -> None:
-    """Instead of what the log does if it cannot be written: a full disk ends the run with an error of its own."""
-    del record
+def _ignore_full_disk(record: logging.LogRecord) -> None:
+    """Print no traceback of the log if it cannot be written: a full disk ends the run with an error of its own."""
+    if not isinstance(sys.exc_info()[1], OSError):
+        logging.Handler().handleError(record)
 
 
 @contextmanager
@@ -117,7 +119,7 @@ def _log(settings: dict[str, Any]) -> Generator[None]:
     logging.config.dictConfig(settings)
     root = logging.getLogger()
     for handler in root.handlers:
-        handler.handleError = _print_no_traceback
+        handler.handleError = _ignore_full_disk
     try:
         yield
     finally:

@@ -89,7 +89,7 @@ def _check_arguments(format: str, out: str, ensemble: bool) -> None:
 
 
 def _written(out: Path) -> list[Path]:
-    """Return the files that were written: a folder's, or a file and those beside it that it reads."""
+    """Return the files that were written: a folder's, or a file and those next to it that it reads."""
     if out.is_dir():
         return [path for path in out.rglob("*") if path.is_file()]
     names = [out.with_suffix(".npz"), out.with_suffix(".pt")] if out.suffix == ".py" else [Path(f"{out}.data")]

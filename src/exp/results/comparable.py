@@ -9,7 +9,7 @@ from exp.results.differing import settings_of
 from exp.results.listed import Listed
 from exp.results.repeats import UNITS_OF_LOSS
 
-# Keys by which runs can be told apart where the key that differs is `auto` in all of them.
+# Keys that distinguish runs where the key that differs is `auto` in all of them.
 _OTHER_FILTERS = ("dataset.target", "dataset.task", "dataset.path", "folder")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
+from exp.cli.json_fields import empty_fields
 from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
@@ -64,8 +65,8 @@ def calibrate(
     with folder_lock(job):
         if method == "none":
             (job / CALIBRATION).unlink(missing_ok=True)
-            fields = dict.fromkeys(("calibration", "checkpoint", "threshold_metric", "before", "after"))
-            return TextAnswer({"run": str(job), **fields, "notes": notes}, [*notes, f"without calibration: {job}"])
+            fields = {**empty_fields("calibrate"), "run": str(job), "notes": notes}
+            return TextAnswer(fields, [*notes, f"without calibration: {job}"])
         fields, text = _calibrate(job, method, threshold, checkpoint, moved)
     return TextAnswer({"run": str(job), **fields, "notes": notes}, [*notes, *text])
 

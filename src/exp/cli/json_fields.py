@@ -21,6 +21,11 @@ def read_json_fields() -> dict[str, dict[str, str]]:
     return yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 
 
+def empty_fields(command: str) -> dict[str, None]:
+    """Return the names of the fields of a command's object, as far as their first part, each with null."""
+    return dict.fromkeys(name.partition(".")[0].removesuffix("[]") for name in read_json_fields()[command])
+
+
 def fields_of(command: str) -> Iterator[str]:
     """Yield a line, or several, for each field of a command."""
     for name, clause in read_json_fields()[command].items():

@@ -11,13 +11,11 @@ import yaml
 
 from exp.cli.answer import as_json, error_fields, keep_json
 from exp.cli.diagnosis import CommandError
+from exp.cli.json_fields import TRAIN, empty_fields
 from exp.cli.training_fields import describe_training
 from exp.training.interrupts import exit_code_of, raising_sigterm
 
 FLAG = "--json"
-
-# Of every training, sweep or help; null where there is nothing to say.
-_FIELDS = ("result", "notes", "baseline", "best", "stopped_early", "jobs", "means", "planned", "text", "config")
 
 Trained: TypeAlias = tuple[Path | None, int, Sequence[Sequence[str]] | None]
 
@@ -39,19 +37,19 @@ def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Tra
         with redirect_stdout(shown or sys.stderr), raising_sigterm():
             folder, code, planned = train(words)
     except CommandError as error:
-        print(as_json("train", _error_fields(error), 1))
+        print(as_json(TRAIN, _error_fields(error), 1))
         return 1
     except KeyboardInterrupt as stop:  # before there is a folder
         folder, code = None, exit_code_of(stop)
     text = None if shown is None else shown.getvalue()
     fields = {
-        **dict.fromkeys(_FIELDS),
+        **empty_fields(TRAIN),  # of every training, sweep or help; null where there is nothing to say
         **describe_training(None if planned is not None else folder),
         "planned": None if planned is None else [{"job": n, "overrides": job} for n, job in enumerate(planned)],
         "text": text,
         "config": _read_yaml(text) if text is not None and {"-c", "--cfg"} & set(words) else None,
     }
-    print(as_json("train", fields, code))
+    print(as_json(TRAIN, fields, code))
     return code
 
 

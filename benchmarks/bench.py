@@ -5,7 +5,8 @@ python benchmarks/bench.py cancer --rounds 1      one workload
 python benchmarks/bench.py cancer --only exp plain --with optimizer=adam
 
 `exp` runs as a user runs it, with its default logging, validation, checkpoints and figures; the others only train.
-Microseconds per step are those of the training loop. For the others, set-up and compilation are not included. For `exp`
+All of them share one core, where the system lets a process choose its cores: a number of threads alone does not bind
+every one, JAX among them. Microseconds per step are those of the training loop. For the others, set-up and compilation are not included. For `exp`
 they are the seconds in metrics.csv from the first evaluation to the last.
 """
 
@@ -88,6 +89,8 @@ def read_run(folder: Path) -> dict[str, float]:
 
 def main() -> None:
     arguments = parse_arguments()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the contestants inherit it
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
     for workload in arguments.workloads or WORKLOADS:
         overrides = [*WORKLOADS[workload].split(), *arguments.more]

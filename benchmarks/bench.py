@@ -6,8 +6,8 @@ python benchmarks/bench.py cancer --only exp plain --with optimizer=adam
 
 `exp` runs as a user runs it, with its default logging, validation, checkpoints and figures; the others only train.
 All of them share one core, where the system lets a process choose its cores: a number of threads alone does not bind
-every one, JAX among them. Microseconds per step are those of the training loop. For the others, set-up and compilation are not included. For `exp`
-they are the seconds in metrics.csv from the first evaluation to the last.
+every one, JAX among them. Microseconds per step are those of the training loop. For the others, set-up and compilation
+are not included. For `exp` they are the seconds in metrics.csv from the first evaluation to the last.
 """
 
 import argparse

@@ -146,7 +146,7 @@ def _until_pruned(events: Iterable[Event], steps: int, should_prune: PruningCall
             continue
         if event.at.step == steps:
             continue
-        if should_prune(event.at.epoch, event.metrics.values()):
+        if should_prune(event.at.epoch, event.values):
             yield Noted(event.at, "pruned: the search stopped this run")
             raise Pruned
 

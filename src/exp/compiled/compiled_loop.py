@@ -54,7 +54,8 @@ class CompiledLoop:
             tensors = [*recording.tensors, *(self._floats for _ in recording.draws), *state_tensors(update)]
             self._pointers = (ctypes.c_void_p * (len(tensors) + 2))(*[tensor.data_ptr() for tensor in tensors])
             self._update = update
-        losses, outputs = torch.empty(steps), torch.empty(steps, *recording.output_shape)
+        rows, *shape = recording.output_shape
+        losses, outputs = torch.empty(steps), torch.empty(steps * rows, *shape)
         pointers = self._pointers
         pointers[0], pointers[1] = stack.x.data_ptr(), stack.y.data_ptr()
         pointers[-2], pointers[-1] = losses.data_ptr(), outputs.data_ptr()
@@ -68,7 +69,7 @@ class CompiledLoop:
         numbers = self._numbers.of_next(update, steps).data_ptr()
         self._play(steps, stack.x.stride(0), stack.y.stride(0), pointers, floats, numbers, work, sgemm)
         update.finish(steps)
-        return losses, outputs.flatten(0, 1), []
+        return losses, outputs, []
 
 
 def _is_like(batches: Tensor, one: Tensor) -> bool:

@@ -47,6 +47,7 @@ class CompiledStep:
         self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
         self._state_of_update: list[int] = []
+        self._current: BareUpdate | None = None  # the update, if it can be used without another look at the optimizer
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
         self._notes: list[str] = []
@@ -72,13 +73,15 @@ class CompiledStep:
         self._momentum = self._momentum or has_momentum(self._eager.optimizer)
         if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
             self._reason = "the schedule switches the momentum on or off"
+        self._current = None  # the hyperparameters may have changed, and the optimizer's tensors
         outputs = StepOutputs()
         for stack in stacks:
-            rest = stack
-            while len(rest):
-                part, rest = rest.split(self._count_alike(rest))
+            rest: Stack | None = stack
+            while rest is not None:
+                count = self._count_alike(rest)
+                part, rest = rest.split(count) if count < len(rest) else (rest, None)
                 outputs.extend(self._make(part))
-                self._made[part.batch_size] = self._made.get(part.batch_size, 0) + len(part)
+                self._made[part.batch_size] = self._made.get(part.batch_size, 0) + count
         self._tell()
         return outputs
 
@@ -96,7 +99,8 @@ class CompiledStep:
         number = self._made.get(stack.batch_size, 0) + 1
         if self._reason is None and number > FIRST:
             try:
-                update, is_checked = self._find_update(), number in _CHECKED or number % _PERIOD == 0
+                update = self._current = self._current or self._find_update()
+                is_checked = number in _CHECKED or number % _PERIOD == 0
                 loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
                 if is_checked:
                     return self._check(stack, loop, update)
@@ -105,6 +109,7 @@ class CompiledStep:
                 return outputs
             except Uncompilable as error:
                 self._reason = str(error)
+        self._current = None
         return self._replay([stack])
 
     def _find_update(self) -> BareUpdate:
@@ -148,6 +153,7 @@ class CompiledStep:
 
     def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:
         """Make an eager step, and fall back if the compiled one differs."""
+        self._current = None
         exact = self._recorded.by_batch_size[stack.batch_size].exact
         outputs, self._reason = make_checked_step(
             lambda: self._replay([stack]), self._eager, self._tensors.changed, loop, exact, update, stack

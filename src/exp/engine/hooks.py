@@ -1,7 +1,7 @@
 """Hooks: functions that torch calls in a step, in which code of the user's may do anything."""
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-import importlib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -11,6 +11,10 @@ from torch.optim import Optimizer
 _AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
 _OF_PARAMETERS = ("_backward_hooks", _AFTER_ACCUMULATION)
 _OF_MODULES = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_OF_STEPS = ("pre", "post")
+
+# Where torch keeps the hooks of all modules, and of all optimizers.
+_ALL_MODULES, _ALL_OPTIMIZERS = sys.modules[nn.Module.__module__], sys.modules[Optimizer.__module__]
 
 
 def has_accumulation_hook(parameters: Iterable[nn.Parameter]) -> bool:
@@ -28,18 +32,17 @@ def find_hook(modules: Iterable[nn.Module]) -> str | None:
         for name, module in cast("Iterable[tuple[str, nn.Module]]", root.named_modules()):
             if any(_of_user(getattr(module, kind, None)) for kind in _OF_MODULES):
                 return f"module {name or type(module).__name__}"
-    everywhere = (_global_hooks("torch.nn.modules.module", kind) for kind in _OF_MODULES)
+    everywhere = (getattr(_ALL_MODULES, f"_global{kind}", None) for kind in _OF_MODULES)
     return "every module" if any(map(_of_user, everywhere)) else None
 
 
 def has_step_hook(optimizer: Optimizer) -> bool:
     """Return whether `step` calls hooks: the optimizer's own, or those of all optimizers."""
-    own = any(getattr(optimizer, f"_optimizer_step_{when}_hooks") for when in ("pre", "post"))
-    return own or any(_global_hooks("torch.optim.optimizer", f"_optimizer_{when}_hooks") for when in ("pre", "post"))
-
-
-def _global_hooks(module: str, kind: str) -> Any:
-    return getattr(importlib.import_module(module), f"_global{kind}", None)
+    return any(
+        getattr(optimizer, f"_optimizer_step_{when}_hooks")
+        or getattr(_ALL_OPTIMIZERS, f"_global_optimizer_{when}_hooks", None)
+        for when in _OF_STEPS
+    )
 
 
 def _of_user(hooks: Any) -> bool:

@@ -75,7 +75,9 @@ class StateBetweenSteps:
 
     def find_change(self) -> str | None:
         """Return what differs from the state that was kept, or None."""
-        return None if self._state is None else first_difference(self._state, _state_of(self._modules))
+        if self._state is None or not self._modules:
+            return None
+        return first_difference(self._state, _state_of(self._modules))
 
 
 def _comparable(state: Any) -> object:

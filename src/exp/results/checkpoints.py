@@ -179,7 +179,8 @@ class CheckpointSink:
     def __init__(self, folder: Path, initial: State | None = None) -> None:
         """Write `initial`, the parameters that the run starts with, to init.pt."""
         self._folder = folder
-        self._best: State | None = None
+        self._best: State | None = None  # it is still to be written
+        self._copy: State | None = None  # the latest best state
         if initial is not None:
             write(folder / INITIAL_PARAMETERS, initial)
 
@@ -188,7 +189,7 @@ class CheckpointSink:
             return
         state = {"step": event.at.step, **event.state}
         if event.best:
-            self._best = copy_tensors(state)
+            self._best = self._copy = copy_tensors(state, self._copy)
         else:
             self._write_best()  # first, so that last.pt never exists without the best.pt of its step
             write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT)

@@ -84,12 +84,12 @@ class ConsoleSink:
             self._seconds = time.perf_counter() - self._began
             self._is_restored = event.restored
             if event.best:
-                self._best = event.at.step, event.metrics.values()[self._metric]
+                self._best = event.at.step, event.values[self._metric]
             if not event.restored:
                 self._new_steps = event.at.step - self._first_step
                 if event.split == "val":
                     best = {step: metrics for step, metrics in self._val.items() if step == (self._best or (0,))[0]}
-                    self._val = {**best, event.at.step: event.metrics.values()}
+                    self._val = {**best, event.at.step: event.values}
                     self._show_progress(event.at.step)
         elif isinstance(event, Baseline):
             self._baseline = event

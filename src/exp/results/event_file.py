@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,20 @@ def scalars(values: Mapping[str, float], step: int) -> Any:
 
 def serialize_scalars(tags: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> Iterator[bytes]:
     """Yield a serialized record for each row, which is a step and the values of all `tags`."""
-    record = summary_event(Summary(value=[Summary.Value(tag=tag) for tag in tags]))
-    fields = list(record.summary.value)
+    record, fields = _scalars(tuple(tags))
+    record.wall_time = time.time()
     for step, values in rows:
         record.step = step
         for field, value in zip(fields, values, strict=True):
             field.simple_value = value
         yield record.SerializeToString()
+
+
+@cache
+def _scalars(tags: tuple[str, ...]) -> tuple[Any, list[Any]]:
+    """Return a record, to be filled in again and again, and its values."""
+    record = summary_event(Summary(value=[Summary.Value(tag=tag) for tag in tags]))
+    return record, list(record.summary.value)
 
 
 def histograms(tensors: Mapping[str, Tensor], step: int) -> Any:

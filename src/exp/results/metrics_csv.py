@@ -67,7 +67,7 @@ class MetricsCsvSink:
             self._write("train", [(step.at, values) for step, values in zip(event.steps, event.values, strict=True)])
         # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            self._write(event.split, [(event.at, event.metrics.values())])
+            self._write(event.split, [(event.at, event.values)])
         if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
             self._file.flush()
         if isinstance(event, Snapshot) and not event.best:

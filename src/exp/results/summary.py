@@ -174,10 +174,10 @@ class SummarySink:
             else:
                 self._at = event.at
                 if event.split == "val":
-                    self._last = {"step": event.at.step, **event.metrics.values()}
-            self._final[event.split] = event.metrics.values()
+                    self._last = {"step": event.at.step, **event.values}
+            self._final[event.split] = event.values
             if event.split != "train":  # the training rows of metrics.csv are Trained events
-                self._update_best(event.split, [(event.at.step, event.metrics.values())])
+                self._update_best(event.split, [(event.at.step, event.values)])
 
     def close(self, ending: Ending) -> None:
         self._heartbeat.stop()

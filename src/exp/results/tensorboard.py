@@ -98,8 +98,8 @@ class TensorBoardSink:
     def _write_evaluated(self, event: Evaluated) -> None:
         if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":
             return  # written before the run was resumed
-        values = {f"{name}/{event.split}": value for name, value in event.metrics.values().items()}
-        self._write(event_file.scalars(values, event.at.step))
+        names, row = [f"{name}/{event.split}" for name in event.values], (event.at.step, list(event.values.values()))
+        self._pending += map(event_file.frame, event_file.serialize_scalars(names, [row]))
 
     def _write(self, record: Any) -> None:
         self._pending.append(event_file.frame_record(record))

@@ -70,7 +70,7 @@ class TrackerSink:
             for step, values in zip(event.steps, event.values, strict=True):
                 self._add(step.at, {**{f"{name}/train": value for name, value in values.items()}, "lr": step.lr})
         elif isinstance(event, Evaluated):
-            values = event.metrics.values()
+            values = event.values
             self._final |= {f"final/{name}/{event.split}": value for name, value in values.items()}
             if event.split != "train" and not (event.restored and event.split == "val"):
                 self._add(event.at, {f"{name}/{event.split}": value for name, value in values.items()})

@@ -47,4 +47,4 @@ def evaluated_rows(experiment: Experiment, event: Evaluated) -> EvaluatedRows:
     classes = experiment.data.classes
     names = None if classes is None else tuple(map(str, classes))
     (rows,) = found
-    return EvaluatedRows(event.split, event.at.step, event.at.epoch, *rows, names, event.metrics.values())
+    return EvaluatedRows(event.split, event.at.step, event.at.epoch, *rows, names, dict(event.values))

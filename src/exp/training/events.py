@@ -94,7 +94,7 @@ class Evaluated:
     Attributes:
         at: The step whose parameters were evaluated.
         split: train, val or test.
-        metrics: The metrics of the split: `metrics.values()` has them by name.
+        metrics: The metrics of the split, as sums.
         best: Whether the deciding metric of the validation rows is the best so far.
         restored: Whether the run has ended, and the parameters are again those of the earlier step `at`.
     """
@@ -104,6 +104,11 @@ class Evaluated:
     metrics: MetricSums
     best: bool = False
     restored: bool = False
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The metrics by name."""
+        return self.metrics.values()
 
 
 @dataclass(frozen=True)
@@ -188,12 +193,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Logged:
-    """A sink of the user's own computed values.
-
-    Attributes:
-        at: The step of the evaluation that they belong to.
-        values: The values by name.
-    """
+    """A sink of the user's own computed `values`, by name, of the evaluation at the step `at`."""
 
     at: Position
     values: dict[str, float]

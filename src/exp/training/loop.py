@@ -138,7 +138,7 @@ class Training:
         if improved:
             parameters = self._learner.get_parameters()
             if self._plan.restore_best:
-                self._best = copy_tensors(parameters)
+                self._best = copy_tensors(parameters, self._best)
             yield Snapshot(self._at(), {**parameters, **self._describe_progress()}, best=True)
         if self._plan.watch:
             yield from self._histograms()

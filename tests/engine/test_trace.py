@@ -3,9 +3,13 @@
 import gc
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 
+import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from exp.engine.tensor_state import are_equal
 from exp.engine.trace import Trace
@@ -27,6 +31,70 @@ SAME_DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "a number filled in": lambda h: h.masked_fill(h > 0, 0.0).sum() + h.masked_fill(h > 0, torch.zeros(())).sum(),
     "without derivative": lambda h: (h / h.detach().max()).sum(),
 }
+
+
+WEIGHTS, IGNORED = torch.tensor([1.1, 2.3, 0.7, 1.9, 0.3, 1.3]), torch.tensor([0, 1, -100, 3, -100, 5, 2])
+
+
+def of_double(h: Tensor) -> Tensor:
+    """A target of another type: torch subtracts it in float32, or in float64 while calls are recorded."""
+    return F.binary_cross_entropy_with_logits(h, h.detach().double().sigmoid())
+
+
+def smoothed(h: Tensor, target: Tensor, **options: int) -> Tensor:
+    return F.cross_entropy(h, target, WEIGHTS, label_smoothing=0.1, **options)
+
+
+def forward_mode(h: Tensor) -> Tensor:
+    with forward_ad.dual_level():
+        result = F.layer_norm(forward_ad.make_dual(h, h.detach().cos()), (6,))
+        tangent: Tensor = forward_ad.unpack_dual(result).tangent
+        return tangent.square().sum()
+
+
+def matrix(h: Tensor) -> Tensor:
+    return (h.T @ h).detach().sin()
+
+
+# Functions with other results, or without a check of the plain ones, while calls are recorded.
+OTHER_WAYS: dict[str, Callable[[Tensor], Tensor]] = {
+    "svdvals": lambda h: h.sum() * torch.linalg.svdvals(matrix(h))[0],
+    "eigvalsh": lambda h: h.sum() * torch.linalg.eigvalsh(matrix(h))[0],
+    "eigvals": lambda h: h.sum() * torch.linalg.eigvals(matrix(h)).real.prod(),
+    "matrix_norm": lambda h: h.sum() / torch.linalg.matrix_norm(matrix(h), 2),
+    "norm": lambda h: h.sum() / torch.linalg.norm(matrix(h), 2) + h.sum() / torch.norm(matrix(h), "nuc"),
+    "cond": lambda h: h.sum() / torch.linalg.cond(matrix(h)),
+    "cross_entropy": lambda h: smoothed(h, IGNORED) + smoothed(h, IGNORED.clamp(min=1), ignore_index=2),
+    "binary_cross_entropy_with_logits": of_double,
+    "forward-mode derivatives": forward_mode,
+    "linalg_eig": lambda h: torch.linalg.eig(h.T @ h + torch.eye(6).roll(1, 0)).eigenvectors.abs().sum(),
+}
+SAME_WAYS: dict[str, Callable[[Tensor], Tensor]] = {
+    "with gradients": lambda h: torch.linalg.svdvals(h).sum() + torch.linalg.matrix_norm(h[:6] + torch.eye(6), 2),
+    "all of svd": lambda h: h.sum() * torch.linalg.svd(matrix(h)).S[0],
+    "other norms": lambda h: h.sum() / torch.linalg.matrix_norm(matrix(h)) + h.norm() + torch.linalg.vector_norm(h, 3),
+    "torch.func.jvp": lambda h: torch.func.jvp(lambda x: F.layer_norm(x, (6,)), (h,), (h.detach().cos(),))[1].sum(),
+    "no row is ignored": lambda h: smoothed(h, IGNORED.clamp(min=0)) + F.cross_entropy(h, IGNORED, WEIGHTS),
+    "targets of one type": lambda h: F.binary_cross_entropy_with_logits(h, h.detach().sigmoid()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # forward_ad uses it
+def test_functions_that_torch_computes_in_another_way_while_they_are_recorded():
+    h = (torch.arange(-20.0, 22) / 13 - 0.1).reshape(7, 6).cos()
+    for name, function in {**OTHER_WAYS, **SAME_WAYS}.items():
+        results: list[Tensor] = []
+        for trace in (Trace(), None):
+            leaf = h.clone().requires_grad_()
+            with trace or nullcontext():
+                result = function(leaf)
+                results += [result.detach(), *torch.autograd.grad(result, leaf)]
+            if trace is not None:
+                way = name in OTHER_WAYS
+                assert (trace.fallback_reason is not None) == way, name
+                told = str(trace.fallback_reason).removeprefix("torch computes ").removeprefix("the derivative of ")
+                assert not way or told.startswith(name)
+        assert are_equal(results[:2], results[2:]), name
 
 
 def gradient(function: Callable[[Tensor], Tensor]) -> Tensor:

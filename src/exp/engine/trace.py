@@ -14,27 +14,14 @@ from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode_temporarily
 
+from exp.engine.other_ways import computes_vectors, find_other_way, has_other_derivative, is_of_values
+
 # Arguments that batch norms write into, although their schemas do not declare it.
 _UNDECLARED_WRITES = ("running_mean", "running_var")
 
 
-_ATEN = torch.ops.aten
-
-# Operators whose derivatives torch computes by another formula, with other bits, while calls are recorded: the usual
-# one reads values (where FunctionsManual.cpp asks areAnyTensorSubclassLike). Each has the place of the argument that it
-# is the derivative by.
-_OTHER_DERIVATIVE: dict[OpOverload, int] = {
-    **{operator.default: 0 for operator in (_ATEN.max, _ATEN.min, _ATEN.median, _ATEN.nanmedian)},  # of all values
-    **{operator.default: 0 for operator in (_ATEN.prod, _ATEN.cumprod, _ATEN.cumprod_, _ATEN._linalg_det)},
-    _ATEN.prod.dim_int: 0,
-    _ATEN.masked_fill.Tensor: 2,
-    _ATEN.masked_fill_.Tensor: 2,
-}
-
 # Methods that read a tensor's values without calling an operator.
 _UNDISPATCHED = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
-
-_GRADIENTS = {torch.autograd.grad, torch.autograd.backward, Tensor.backward}
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,11 @@ class OpCall:
         return find_tensors(writes)
 
     @property
+    def only_checks(self) -> bool:
+        """Whether it returns nothing and writes into nothing: it raises an error, or has no effect."""
+        return not self.operator._schema.returns and not self.written
+
+    @property
     def is_random(self) -> bool:
         return torch.Tag.nondeterministic_seeded in self.operator.tags
 
@@ -88,8 +80,8 @@ class DispatchMode(TorchDispatchMode):
 class Trace(DispatchMode):
     """Records the operator calls made inside it. It keeps their tensors alive, so that no two have the same id.
 
-    Results have the bits that they have outside it: gradients that recording would change are not recorded, and
-    `fallback_reason` says so.
+    Results have the bits that they have outside it: from the first call on that recording would change, no call is
+    recorded, and `fallback_reason` says so.
     """
 
     def __init__(self) -> None:
@@ -116,10 +108,9 @@ class Trace(DispatchMode):
                 "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
                 "computation"
             )
-        if _has_other_derivative(func, args):
-            self._functions.records_gradients = False
-            name = func.overloadpacket.__name__.strip("_")
-            self.fallback_reason = f"torch computes the derivative of {name} in another way while it is recorded"
+        if has_other_derivative(func, args, kwargs or {}):
+            self._functions.stop(f"the derivative of {func.overloadpacket.__name__.strip('_')}")
+        self._functions.computes_vectors |= computes_vectors(func, args)
         if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs or {}))):
             self.fallback_reason = "the model draws from a random generator of its own"
         is_random = torch.Tag.nondeterministic_seeded in func.tags
@@ -149,12 +140,12 @@ class Trace(DispatchMode):
 
     def _check_random_state(self) -> None:
         """Note if something else than the recorded calls has drawn numbers or set the state: checkpoint, fork_rng."""
-        if not torch.equal(self._random, torch.get_rng_state()):
+        if self._functions.is_recording and not torch.equal(self._random, torch.get_rng_state()):
             self.fallback_reason = "the model sets the state of torch's random generator (checkpoint, manual_seed)"
 
 
 class _FunctionCalls(TorchFunctionMode):
-    """Sees calls of torch that reach no operator: reads of values, which it notes, and those that compute gradients.
+    """Sees calls of torch's functions, some of which reach no operator, and makes them without recording once it stops.
 
     It does not refer to the trace: in a cycle, the traced tensors would stay in memory until a garbage collection.
     """
@@ -162,23 +153,35 @@ class _FunctionCalls(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.reason: str | None = None  # why the next step may make other calls
-        self.records_gradients = True
+        self.is_recording = True
+        self.computes_vectors = False  # whether the function that is called now does
+
+    def stop(self, what: str) -> None:
+        """Record no further calls of functions, because torch computes `what` otherwise while they are recorded."""
+        if self.is_recording:
+            self.is_recording = False
+            self.reason = f"torch computes {what} in another way while it is recorded"
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _UNDISPATCHED:
+        kwargs = kwargs or {}
+        if func in _UNDISPATCHED and self.is_recording:
             self.reason = (
                 f"the model reads the values of a tensor (by {func.__name__}), so the next step may be a different "
                 "computation"
             )
-        if func in _GRADIENTS and not self.records_gradients:
+        if self.is_recording:
             with _pop_mode_temporarily():
-                return func(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def _has_other_derivative(operator: OpOverload, args: Any) -> bool:
-    place = _OTHER_DERIVATIVE.get(operator)
-    return place is not None and args[place].requires_grad and torch.is_grad_enabled()
+                other = find_other_way(func, args, kwargs)
+            if other is not None:
+                self.stop(other)
+        if self.is_recording:
+            self.computes_vectors = False
+            result = func(*args, **kwargs)
+            if not (self.computes_vectors and is_of_values(func)):
+                return result
+            self.stop(func.__name__.removeprefix("linalg_"))
+        with _pop_mode_temporarily():
+            return func(*args, **kwargs)
 
 
 def _reads_values(operator: OpOverload, args: Any) -> bool:

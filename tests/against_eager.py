@@ -19,13 +19,22 @@ ROWS, FEATURES, STEPS = 6, 4, 12
 
 
 def train(
-    model: nn.Module, make: Callable[[EagerStep], Step], optimizer: Callable[..., optim.Optimizer], steps: int = STEPS
+    model: nn.Module,
+    make: Callable[[EagerStep], Step],
+    optimizer: Callable[..., optim.Optimizer],
+    steps: int = STEPS,
+    empty: int = 0,
 ) -> tuple[Step, list[Tensor]]:
-    """Make steps on batches of their own; return the step, and losses, parameters and tensor attributes."""
+    """Make steps on batches of their own; return the step, and losses, parameters and tensor attributes.
+
+    Args:
+        empty: The number of the last batches whose rows are 0.
+    """
     generator = torch.Generator().manual_seed(0)
     stack = Stack(
         torch.randn(steps, ROWS, FEATURES, generator=generator), torch.randn(steps, ROWS, 1, generator=generator)
     )
+    stack.x[steps - empty :] = 0
     step = make(EagerStep(model, nn.MSELoss(), optimizer(model.parameters())))
     torch.manual_seed(2)
     random.seed(3)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from against_eager import FEATURES, ROWS, STEPS, check, sgd, train
+from against_eager import ENGINES, FEATURES, ROWS, STEPS, check, sgd, train
 from compiling import optimization
 from torch import Tensor, nn, optim
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.checkpoint import checkpoint
+
+from exp.engine import script_loop
 
 __all__ = ["optimization"]  # a fixture
 
@@ -187,6 +189,35 @@ def test_a_tensor_that_is_changed_through_a_view():
 def test_a_step_that_writes_into_its_batch():
     reason = "engine=eager: the step cannot be captured: it writes into its batch"
     assert set(check(lambda: Case(nothing, writes_into_its_batch)).values()) == {reason}
+
+
+def whitened(net: Case, x: Tensor) -> Tensor:
+    """It fails in the rows of the last steps, which have no covariance."""
+    factor = torch.linalg.cholesky(x.T @ x)
+    return plain(net, torch.linalg.solve_triangular(factor, x.T, upper=False).T)
+
+
+def asserting(net: Case, x: Tensor) -> Tensor:
+    torch._assert_async((x != 0).any(), "no rows")
+    return plain(net, x)
+
+
+@pytest.mark.parametrize(
+    ("forward", "engine", "message"),
+    [
+        (whitened, "engine=replay: the operator _linalg_check_errors is not compiled", "not positive-definite"),
+        (asserting, "engine=replay: the operator _assert_async is not compiled", "no rows"),
+    ],
+)
+def test_checks_of_values_fail_at_the_same_step(
+    forward: Callable[[Case, Tensor], Tensor], engine: str, message: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert check(lambda: Case(nothing, forward)) == {"replay": "replay", "compiled": engine}
+    for steps_before_script in (0, 10_000):
+        monkeypatch.setattr(script_loop, "_STEPS_BEFORE_SCRIPT", steps_before_script)
+        for make in (lambda eager: eager, *ENGINES.values()):  # type: ignore[misc]
+            with pytest.raises(RuntimeError, match=message):
+                train(Case(nothing, forward), make, sgd, empty=1)
 
 
 def halve(gradient: Tensor) -> Tensor:

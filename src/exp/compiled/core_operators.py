@@ -95,6 +95,8 @@ class _Lowering:
 
     def add(self, call: OpCall) -> None:
         """Add the results of the next call, and the new values of arguments that it writes into but does not return."""
+        if call.only_checks:
+            raise Uncompilable(_reason(call))
         written, returned = call.written, flatten(call.result)
         values = self._compute(call)
         targets = [*returned, *(tensor for tensor in written if all(tensor is not one for one in returned))]

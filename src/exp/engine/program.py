@@ -195,7 +195,7 @@ class _Writer:
                 targets if defines - written else None,
                 defines,
                 uses,
-                has_side_effect=bool(written) or call.is_random,
+                has_side_effect=bool(written) or call.is_random or call.only_checks,
                 last_used=[],
             )
         )

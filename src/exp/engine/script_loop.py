@@ -96,6 +96,8 @@ class ScriptLoops:
 
     def _write(self, statement: Statement) -> str:
         call = statement.call
+        if call.only_checks:
+            raise NotScriptableError(f"TorchScript leaves out {call.name}, which has no result")
         named = [f"{key}={self._write_value(value)}" for key, value in call.kwargs.items()]
         arguments = ", ".join([*map(self._write_value, call.args), *named])
         return f"{statement.assignment}torch.ops.{_operator_name(call)}({arguments})"

@@ -76,10 +76,10 @@ def run(
                 experiment = build(spec.config, cache, previous.initial, on_progress)
             events = _events(spec, experiment, previous, stop_requested, should_prune)
         assert experiment is not None
-        sinks.open(MetricsCsvSink(spec.folder, previous.step))
-        sinks.open(TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
+        sinks.open(metrics := MetricsCsvSink(spec.folder, previous.step))
+        sinks.open(tensorboard := TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
         sinks.open(PredictionsCsvSink(spec.folder))
-        sinks.open(CheckpointSink(spec.folder, previous.initial))
+        sinks.open(CheckpointSink(spec.folder, previous.initial, [metrics.path, tensorboard.path]))
         if spec.config.tracker["_target_"] is not None:  # last: it is closed first, and may still warn
             sinks.open(TrackerSink(spec, about.read_tags(known), previous.step, sinks.handle, experiment))
         for event in events:

@@ -11,7 +11,6 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from test_jobs import loaders
 
-from exp.sweeps.hydra_files import resolve_to_yaml
 from exp.sweeps.jobs import JobComposer
 
 FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
@@ -31,7 +30,8 @@ def hydras_files(loader: ConfigLoader, master: DictConfig, overrides: Sequence[s
 def our_files(composer: JobComposer, master: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
     folder = Path(master.hydra.sweep.dir) / str(NUMBER)
     files, name = composer.shared(overrides).files, composer.override_dirname(overrides)
-    files.write(folder, composer.compose_task(overrides), overrides, NUMBER, name)
+    task = composer.compose_task(overrides)
+    assert files.write(folder, task, overrides, NUMBER, name) == OmegaConf.to_yaml(task, resolve=True)
     return read(folder)
 
 
@@ -61,8 +61,6 @@ def test_the_files_equal_hydras(tmp_path: Path, overrides: list[str]):
     with loaders("seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep") as (composer, loader, master):
         theirs = hydras_files(loader, master, overrides)
         assert our_files(composer, master, overrides) == theirs
-        task = composer.compose_task(overrides)
-        assert resolve_to_yaml(task) == OmegaConf.to_yaml(task, resolve=True)
 
 
 def not_called() -> DictConfig:

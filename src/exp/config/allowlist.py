@@ -158,15 +158,20 @@ def not_allowed(group: str, target: object) -> ConfigError:
     )
 
 
+def refuse_name(group: str, target: object) -> None:
+    """Raise ConfigError if `target` is not the name of something in an allowed package."""
+    # Names with an underscore are private, and what a private module imports is not its own.
+    if not isinstance(target, str) or is_private(target) or not is_inside(target, group):
+        raise not_allowed(group, target)
+
+
 def refuse_target(group: str, node: dict[str, Any]) -> None:
     """Raise ConfigError, with the key, if the target of `node` is not allowed or does not have an argument."""
     target = node["_target_"]
     if (group, target) == ("loss", "auto"):  # the data decide
         refuse_arguments(group, node, ["label_smoothing"])
         return
-    # Names with an underscore are private, and what a private module imports is not its own.
-    if not isinstance(target, str) or is_private(target) or not is_inside(target, group):
-        raise not_allowed(group, target)
+    refuse_name(group, target)
     if (known := other_names(target)) is not None:
         raise no_such_target(group, target, known)
     free = parameters(target)

@@ -22,7 +22,7 @@ from exp.config.allowlist import (
     not_allowed,
     origin,
     refuse_arguments,
-    refuse_target,
+    refuse_name,
 )
 from exp.config.own_metrics import ARGUMENTS, no_such_metric, no_such_module, refuse_metric, wrong_arguments
 from exp.config.own_metrics import not_allowed as metric_not_allowed
@@ -93,8 +93,8 @@ def make_tensors(group: str, function: Callable[..., Any], arguments: Mapping[st
 
 def import_target(group: str, node: dict[str, Any]) -> Callable[..., Any]:
     """Import the function or class that `node` names. ConfigError if it is not allowed for that group."""
-    refuse_target(group, node)
     target: str = node["_target_"]
+    refuse_name(group, target)  # its arguments are checked against the imported object
     module = _import_module(f"{group}._target_", target)
     if module is None:
         raise ConfigError(

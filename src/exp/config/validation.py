@@ -26,8 +26,13 @@ from exp.config.user_code import refuse_syntax_error
 from exp.errors import ConfigError, as_yaml, nearest
 
 
-def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
-    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid.
+def validate(cfg: DictConfig) -> Config:
+    """Return the composed config, typed. ConfigError names the first key that is missing, unknown or not valid."""
+    return resolve_and_validate(cfg)[0]
+
+
+def resolve_and_validate(cfg: DictConfig, accepted: set[str] | None = None) -> tuple[Config, dict[str, Any]]:
+    """Return the composed config, typed and as it is resolved; the two share what is in them. Errors as in `validate`.
 
     `accepted` has the groups that are known to be valid, which many jobs share; others are added.
     """
@@ -58,14 +63,25 @@ def validate(cfg: DictConfig, accepted: set[str] | None = None) -> Config:
             raise violation(key, value)
     if missing:
         raise _needed(missing[0], "needs a value")
-    config = cast(Config, OmegaConf.to_object(cfg))
+    config = _to_object(content, Config)
     check_stratify(config)
     check_fold(config)
     _check_engine(config)
     refuse_metric("metric", config.metric, needs_direction=True)
     for name in chosen_metrics(config.metrics, config.metric):
         refuse_metric("metrics", name)
-    return config
+    return config, content
+
+
+def _to_object(content: Mapping[str, Any], schema: type) -> Any:
+    """Return the object that `OmegaConf.to_object` makes, of values that OmegaConf has converted to their types."""
+    types = {field.name: field.type for field in fields(schema)}
+    return schema(
+        **{
+            key: _to_object(content[key], kind) if isinstance(kind, type) and is_dataclass(kind) else content[key]
+            for key, kind in types.items()
+        }
+    )
 
 
 def _check_engine(config: Config) -> None:

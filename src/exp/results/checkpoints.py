@@ -2,7 +2,8 @@
 
 import hashlib
 import pickle
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from exp.engine.tensor_state import copy_tensors
 from exp.errors import CheckpointError
 from exp.results import summary
-from exp.results.atomic import replacement
+from exp.results.atomic import replacement, sync_together
 from exp.results.metrics_csv import read_rows
 from exp.results.run_folder import (
     BEST_CHECKPOINT,
@@ -30,16 +31,31 @@ from exp.training.state import TrainingState
 FORMAT = 4
 
 
-def write(path: Path, state: State, previous: Path | None = None) -> None:
+def write(
+    path: Path,
+    state: State,
+    previous: Path | None = None,
+    after: "tuple[Path, State] | None" = None,
+    covered: Sequence[Path] = (),
+) -> None:
     """Write `state` to `path`, and keep the checkpoint that was there as `previous`.
 
+    Args:
+        after: Another checkpoint, its path and state, without which `path` never exists.
+        covered: Files whose content a run that resumes from `path` does not write again. They are on the disk first.
+
     Raises:
-        CheckpointError: The file cannot be written. Both older checkpoints are then unchanged.
+        CheckpointError: A file cannot be written. All older checkpoints are then unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacement(path, sync=True, keep=previous) as temporary, temporary.open("wb") as file:
-            torch.save({"format": FORMAT, "checksum": checksum(state), **state}, file)
+        with ExitStack() as replaced_last_first:
+            temporaries: list[Path] = []
+            for target, content, keep in [(path, state, previous), *([] if after is None else [(*after, None)])]:
+                temporaries.append(replaced_last_first.enter_context(replacement(target, keep=keep)))
+                with temporaries[-1].open("wb") as file:
+                    torch.save({"format": FORMAT, "checksum": checksum(content), **content}, file)
+            sync_together([*temporaries, *covered])
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise CheckpointError(
             f"{path} cannot be written: {_describe(error)}", "free some space, or use another hydra.run.dir"
@@ -176,9 +192,10 @@ class CheckpointSink:
     Between writes the best state is kept in memory, so a run that improves a thousand times writes few files.
     """
 
-    def __init__(self, folder: Path, initial: State | None = None) -> None:
-        """Write `initial`, the parameters that the run starts with, to init.pt."""
+    def __init__(self, folder: Path, initial: State | None = None, covered: Sequence[Path] = ()) -> None:
+        """Write `initial`, the parameters that the run starts with, to init.pt. `write` describes `covered`."""
         self._folder = folder
+        self._covered = covered
         self._best: State | None = None  # it is still to be written
         self._copy: State | None = None  # the latest best state
         if initial is not None:
@@ -191,14 +208,11 @@ class CheckpointSink:
         if event.best:
             self._best = self._copy = copy_tensors(state, self._copy)
         else:
-            self._write_best()  # first, so that last.pt never exists without the best.pt of its step
-            write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT)
+            best = None if self._best is None else (self._folder / BEST_CHECKPOINT, self._best)
+            write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT, best, self._covered)
+            self._best = None
 
     def close(self, ending: Ending) -> None:
         del ending
-        self._write_best()
-
-    def _write_best(self) -> None:
         if self._best is not None:
             write(self._folder / BEST_CHECKPOINT, self._best)
-            self._best = None

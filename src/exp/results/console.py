@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import RenderableType
+from rich.cells import cell_len
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from exp.errors import pluralize
@@ -99,7 +98,10 @@ class ConsoleSink:
     def close(self, ending: Ending) -> None:
         self._bar.stop()
         if ending.status == "finished":
-            self._print(_table(self._final, self._other_checkpoint(), self._baseline, self._console.width))
+            header, *lines = _table(self._final, self._other_checkpoint(), self._baseline, self._console.width)
+            self._print(Text(header, style="bold"))
+            for line in lines:
+                self._print(Text(line))
             steps = pluralize(self._new_steps, "step")
             self._print(Text(f"{steps}, evaluations included, in {self._seconds:.3g} s"))
             if self._best is not None:
@@ -142,20 +144,20 @@ class ConsoleSink:
         at = self._latest[split].at.step
         return "" if at == step else f" (step {at:,})"
 
-    def _print(self, what: RenderableType) -> None:
+    def _print(self, what: Text) -> None:
         try:
             if not self._console.quiet:
                 self._console.print(what)
         except SystemExit:  # rich exits if the reader is gone, as with `| head`; the run and its log continue
             self._console.quiet = True
-        for line in (what.plain if isinstance(what, Text) else terminal.plain(what)).splitlines():
+        for line in what.plain.splitlines():
             log.info(line.rstrip())
 
 
 def _table(
     final: dict[str, MetricSums], other: Mapping[str, Mapping[str, float]], baseline: Baseline | None, width: int
-) -> Table:
-    """Return the final metrics: a row for each split or, where that is wider than `width`, for each metric.
+) -> list[str]:
+    """Return the lines of the final metrics: a row for each split or, if that is wider than `width`, for each metric.
 
     Args:
         other: Validation metrics of other parameters, by the label of their row.
@@ -172,11 +174,16 @@ def _table(
         cells = [format_metric(name, values[name]) if name in values else "-" for name in names]
         shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
         rows.append([shown, *cells, f"{count:,}"])
-    if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2 > width:
+    if sum(widths := _widths(rows)) + 2 * len(widths) - 2 > width:
         rows = [list(column) for column in zip(*rows, strict=True)]
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(rows[0]):
-        table.add_column(Text(name), justify="right" if number else "left")
-    for first, *cells in rows[1:]:
-        table.add_row(Text(first), *map(Text, cells))
-    return table
+        widths = _widths(rows)
+    padding = [[" " * (wide - cell_len(cell)) for wide, cell in zip(widths, row, strict=True)] for row in rows]
+    return [
+        row[0] + before[0] + "".join(f"  {space}{cell}" for space, cell in zip(before[1:], row[1:], strict=True))
+        for row, before in zip(rows, padding, strict=True)
+    ]
+
+
+def _widths(rows: list[list[str]]) -> list[int]:
+    """Return the width of each column, in cells of a terminal."""
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]

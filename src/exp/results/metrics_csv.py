@@ -1,7 +1,6 @@
 """metrics.csv: a row for each logged step and each evaluation."""
 
 import csv
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exp.results.atomic import replacement
 from exp.results.run_folder import METRICS
-from exp.training.events import Built, Ending, Evaluated, Event, Snapshot, Trained
+from exp.training.events import Built, Ending, Evaluated, Event, Trained
 
 if TYPE_CHECKING:
     from exp.data.batches import Position
@@ -48,10 +47,10 @@ class MetricsCsvSink:
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:
-        path = folder / METRICS
+        self.path = folder / METRICS
         self._resume_step = resume_step
-        self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
-        self._file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
+        self._seconds = 0.0 if resume_step is None else _truncate_after(self.path, resume_step)
+        self._file = self.path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._flushed = 0.0
         self._metrics: tuple[str, ...] = ()
@@ -70,8 +69,6 @@ class MetricsCsvSink:
             self._write(event.split, [(event.at, event.values)])
         if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
             self._file.flush()
-        if isinstance(event, Snapshot) and not event.best:
-            os.fsync(self._file.fileno())  # a resumed run does not measure this again
 
     def _write(self, split: str, rows: "list[tuple[Position, dict[str, float]]]") -> None:
         """Write the metrics at each position, if they were not written before the run was resumed."""

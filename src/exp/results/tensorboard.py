@@ -2,7 +2,6 @@
 
 # pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams, text
 
 from exp.results import event_file
-from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Logged, Snapshot, Trained
+from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Logged, Trained
 
 # How long a record may be in memory only.
 _MAX_SECONDS_UNFLUSHED = 0.2
@@ -36,9 +35,9 @@ class TensorBoardSink:
     def __init__(self, folder: Path, config: str, resume_step: int | None = None) -> None:
         self._resume_step = resume_step
         paths = sorted(folder.glob("events.out.tfevents.*"))
-        path = paths[0] if paths else folder / event_file.new_name()
-        self._file = path.open("wb" if resume_step is None else "ab", buffering=0)
-        self._file.truncate(_end_of_last_record(path))
+        self.path = paths[0] if paths else folder / event_file.new_name()
+        self._file = self.path.open("wb" if resume_step is None else "ab", buffering=0)
+        self._file.truncate(_end_of_last_record(self.path))
         self._pending: list[bytes] = []
         self._flushed = 0.0
         self._session_end: Any = None
@@ -72,9 +71,6 @@ class TensorBoardSink:
                 tensors = {f"weights/{name}": weight for name, weight in event.weights.items()}
                 tensors |= {f"gradients/{name}": gradient for name, gradient in event.gradients.items()}
                 self._write(event_file.histograms(tensors, event.at.step))
-        elif isinstance(event, Snapshot) and not event.best:
-            self._flush()
-            os.fsync(self._file.fileno())  # a resumed run does not write this again
         elif isinstance(event, Logged):
             self._write(event_file.scalars(event.values, event.at.step))
         elif isinstance(event, Drawn):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import StringIO
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -29,11 +29,6 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def plain(what: RenderableType) -> str:
-    """Return the text without styles."""
-    return _render(what, 120, None)
-
-
 class ProgressBar:
     """A line that is redrawn in place and removed at the end; not shown where it cannot move."""
 
@@ -54,7 +49,7 @@ class ProgressBar:
         assert self._task is not None
         self._progress.update(self._task, completed=completed, total=total, **fields)
         if self._in_notebook:
-            self._show(_render(self._progress.get_renderable(), _CELL_WIDTH, "256").rstrip())
+            self._show(_render(self._progress.get_renderable()).rstrip())
         elif self.moves:
             self._progress.refresh()
 
@@ -127,9 +122,9 @@ def preparation_progress(quiet: bool = False) -> Generator[Callable[[int], None]
         bar.stop()
 
 
-def _render(what: RenderableType, width: int, colours: Literal["256"] | None) -> str:
+def _render(what: RenderableType) -> str:
     text = StringIO()
-    _plain_console(file=text, width=width, color_system=colours).print(what)
+    _plain_console(file=text, width=_CELL_WIDTH, color_system="256").print(what)
     return text.getvalue()
 
 

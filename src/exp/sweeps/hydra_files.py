@@ -31,23 +31,34 @@ class HydraFileTemplate:
         """`base` is a whole config, with Hydra's settings, of any of these jobs."""
         self._cfg = copy.deepcopy(base)
         self._hydra = cast("dict[str, Any]", _to_container(base.hydra))
+        self._written = {part: _to_yaml({"hydra": {part: content}}) for part, content in self._hydra.items()}
         written = json.dumps([self._hydra["job_logging"], self._hydra["job"]["env_set"]])
         self._is_shared = set(re.findall(r"\$\{.*?\}", written)) <= _SHARED
 
     def write(
         self, folder: Path, task: DictConfig, overrides: Sequence[str], number: int, override_dirname: str
-    ) -> None:
-        """Write .hydra/config.yaml, hydra.yaml and overrides.yaml into the job's folder."""
+    ) -> str:
+        """Write .hydra/config.yaml, hydra.yaml and overrides.yaml into the job's folder.
+
+        Returns:
+            `OmegaConf.to_yaml(task, resolve=True)`.
+        """
         own = {
             "job": {"num": number, "id": str(number), "override_dirname": override_dirname},
             "overrides": {"task": list(overrides)},
             "runtime": {"output_dir": str(folder.absolute())},
         }
-        hydra = self._hydra | {part: self._hydra[part] | settings for part, settings in own.items()}
+        # The YAML of a mapping is that of its items, one after another.
+        parts = self._written | {
+            part: _to_yaml({"hydra": {part: self._hydra[part] | settings}}) for part, settings in own.items()
+        }
+        hydra = "hydra:\n" + "".join(part.removeprefix("hydra:\n") for part in parts.values())
+        config = _to_yaml(_to_container(task))
         (folder / CONFIG).parent.mkdir(parents=True, exist_ok=True)
-        contents = {CONFIG: _to_container(task), HYDRA_SETTINGS: {"hydra": hydra}, OVERRIDES: list(overrides)}
+        contents = {CONFIG: config, HYDRA_SETTINGS: hydra, OVERRIDES: _to_yaml(list(overrides))}
         for name, content in contents.items():
-            (folder / name).write_text(_to_yaml(content), encoding="utf-8")
+            (folder / name).write_text(content, encoding="utf-8")
+        return _to_yaml(_to_container(task, resolve=True)) if "${" in config else config
 
     def resolve_logging(
         self, folder: Path, compose_job: Callable[[], DictConfig]
@@ -90,11 +101,6 @@ _Dumper.add_representer(str, OmegaConfDumper.str_representer)
 
 def _to_container(cfg: DictConfig, resolve: bool = False) -> Any:
     return OmegaConf.to_container(cfg, resolve=resolve, enum_to_str=True)
-
-
-def resolve_to_yaml(cfg: DictConfig) -> str:
-    """Return `OmegaConf.to_yaml(cfg, resolve=True)`."""
-    return _to_yaml(_to_container(cfg, resolve=True))
 
 
 def _to_yaml(content: Any) -> str:

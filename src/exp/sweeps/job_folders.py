@@ -17,7 +17,6 @@ from exp.results import summary, sweep_csv
 from exp.results.heartbeat import Heartbeat
 from exp.results.lock import folder_lock
 from exp.results.run_folder import OVERRIDES, SUMMARY, SWEEP_MANIFEST
-from exp.sweeps.hydra_files import resolve_to_yaml
 from exp.sweeps.jobs import Job, JobComposer, activate_job_config
 from exp.sweeps.manifest import Manifest
 from exp.sweeps.plugins import is_search
@@ -95,7 +94,8 @@ class JobFolders:
                 pass
             summary.refuse_running(folder)
         task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
-        shared.files.write(folder, task, job.overrides, job.number, self._composer.override_dirname(job.overrides))
+        dirname = self._composer.override_dirname(job.overrides)
+        resolved = shared.files.write(folder, task, job.overrides, job.number, dirname)
         log, environment = shared.files.resolve_logging(
             folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
         )
@@ -105,7 +105,7 @@ class JobFolders:
             figures=self._draws_figures if job.config.figures == "auto" else job.config.figures,
             resume=str(folder) if is_begun else None,
         )
-        spec = RunSpec(config, folder, resolve_to_yaml(task), shared.choices, job.overrides)
+        spec = RunSpec(config, folder, resolved, shared.choices, job.overrides)
         return Task(spec, log, environment)
 
     def remove_unstarted(self, job: Job) -> None:

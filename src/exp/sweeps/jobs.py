@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config.former_names import normalize
 from exp.config.schema import Config, choices_of, flatten, without_hydra
 from exp.config.untrusted import refuse_other_settings
-from exp.config.validation import validate
+from exp.config.validation import resolve_and_validate
 from exp.sweeps.hydra_files import HydraFileTemplate
 
 # Keys that do not change the numbers of a run.
@@ -83,13 +83,11 @@ def compose_jobs(overrides: Sequence[Sequence[str]], first: int, composer: "JobC
     for number, line in enumerate(overrides, first):
         own = [override for override in line if not override.startswith("sweep.")]
         try:
-            task = composer.compose_task(own)
-            config = validate(task, accepted)
+            config, content = resolve_and_validate(composer.compose_task(own), accepted)
         except Exception as error:
             if len(overrides) == 1:
                 raise
             raise InvalidJob(own, error) from error
-        content = cast("dict[str, Any]", OmegaConf.to_container(task, resolve=True))
         jobs.append(Job(number, own, config, flatten(content)))
     return jobs
 

@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,14 @@ def frame_record(record: Any) -> bytes:
 
 def frame(content: bytes) -> bytes:
     """Frame a serialized record as TFRecord: its length, the length's checksum, the record, the record's checksum."""
-    length = struct.pack("<Q", len(content))
-    return b"".join((length, _checksum(length), content, _checksum(content)))
+    return b"".join((_frame_length(len(content)), content, _checksum(content)))
+
+
+@lru_cache
+def _frame_length(size: int) -> bytes:
+    """Return the length of a record, and its checksum. Records of one kind have few lengths."""
+    length = struct.pack("<Q", size)
+    return length + _checksum(length)
 
 
 def summary_event(summary: Any, step: int = 0) -> Any:

@@ -6,6 +6,7 @@ tensors. program.py reduces that list.
 
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -38,15 +39,15 @@ class OpCall:
         """The operator's name without its namespace and overload, such as `addmm`."""
         return self.operator.name().partition("::")[2].partition(".")[0]
 
-    @property
+    @cached_property
     def inputs(self) -> list[Tensor]:
         return find_tensors((self.args, self.kwargs))
 
-    @property
+    @cached_property
     def outputs(self) -> list[Tensor]:
         return find_tensors(self.result)
 
-    @property
+    @cached_property
     def written(self) -> list[Tensor]:
         """The arguments that the operator writes into."""
         schema = self.operator._schema.arguments
@@ -59,7 +60,7 @@ class OpCall:
         ]
         return find_tensors(writes)
 
-    @property
+    @cached_property
     def only_checks(self) -> bool:
         """Whether it returns nothing and writes into nothing: it raises an error, or has no effect."""
         return not self.operator._schema.returns and not self.written

@@ -27,6 +27,11 @@ FIRST = 4
 _CHECKED, _PERIOD = (FIRST + 1, 64, 1024), 16_384
 
 
+def _next_check(made: int) -> int:
+    """Return the number of the next step that is checked, after so many."""
+    return next((step for step in _CHECKED if step > made), (made // _PERIOD + 1) * _PERIOD)
+
+
 class CompiledStep:
     """Makes the steps of `eager` up to rounding. Call it with gradients disabled.
 
@@ -92,21 +97,19 @@ class CompiledStep:
             return len(stack)
         if made < FIRST:
             return min(len(stack), FIRST - made)
-        following = [step for step in (*_CHECKED, (made // _PERIOD + 1) * _PERIOD) if step > made]
-        return 1 if min(following) == made + 1 else min(len(stack), min(following) - made - 1)
+        return min(len(stack), max(1, _next_check(made) - made - 1))
 
     def _make(self, stack: Stack) -> StepOutputs:
         number = self._made.get(stack.batch_size, 0) + 1
         if self._reason is None and number > FIRST:
             try:
                 update = self._current = self._current or self._find_update()
-                is_checked = number in _CHECKED or number % _PERIOD == 0
+                is_checked = _next_check(number - 1) == number
                 loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
                 if is_checked:
                     return self._check(stack, loop, update)
-                outputs = StepOutputs()
-                outputs.add(*loop.run(stack, update)[:2])
-                return outputs
+                losses, outputs, _ = loop.run(stack, update)
+                return StepOutputs([losses], [outputs])
             except Uncompilable as error:
                 self._reason = str(error)
         self._current = None

@@ -7,6 +7,7 @@ the folder and the environment of the request. All test processes share one serv
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -142,7 +143,7 @@ def _serve(address: str) -> dict[str, Any]:
         listener.bind(f"{address}.new")
         listener.listen(64)
         os.rename(f"{address}.new", address)
-        _import_all()
+        groups = _import_all()
         clients: dict[int, socket.socket] = {}
         woken, wake = (stack.enter_context(end) for end in socket.socketpair())
         wake.setblocking(False)
@@ -160,6 +161,7 @@ def _serve(address: str) -> dict[str, Any]:
                 client, _ = listener.accept()
                 with client.makefile() as sent:
                     request = json.loads(sent.readline())
+                _compose(tuple(word for word in request["words"] if word.partition("=")[0] in groups))
                 if (process := os.fork()) == 0:
                     signal.set_wakeup_fd(-1)
                     for one in (client, *clients.values()):
@@ -178,13 +180,17 @@ def _report_ended(clients: dict[int, socket.socket]) -> None:
             client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def _import_all() -> None:
+def _import_all() -> set[str]:
+    """Import what the commands do, fill caches, and return the groups of the config."""
     for name in _IMPORTED:
         importlib.import_module(name)
     _fill_caches()
     for finalizer in weakref.finalize._registry:
         finalizer.atexit = False  # else each child would remove torch's libraries one by one, for 20 milliseconds
     gc.freeze()  # else the first garbage collection in each child would copy all objects, by writing to them
+    from exp.config.schema import CONF
+
+    return {path.name for path in CONF.iterdir() if path.is_dir()} | {"hydra/launcher", "hydra/sweeper"}
 
 
 def _fill_caches() -> None:
@@ -204,6 +210,15 @@ def _fill_caches() -> None:
         validate(compose("config", ["dataset=xor"]))
     refuse_hydra_settings(["dataset=xor"], [], [])
     platform.processor()
+
+
+@functools.cache
+def _compose(options: tuple[str, ...]) -> None:
+    """Compose the options of a request before the fork, so that the children of later requests have them too."""
+    from exp.config.compose import compose_config
+
+    with contextlib.suppress(Exception):  # the child will have the error
+        compose_config(options, with_hydra=True)
 
 
 def _become(request: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Every YAML file composes, builds and trains two steps; a new file is tested automatically."""
 
+import copy
 import shlex
 from pathlib import Path
 
@@ -7,9 +8,7 @@ import faster_hydra
 import numpy as np
 import pytest
 from conftest import compose_in_full, composed, config_of, images_of_digits, openml_cache_of_iris
-from hydra._internal import defaults_list
-from hydra._internal.config_repository import ConfigRepository
-from omegaconf import OmegaConf
+from omegaconf import Node, OmegaConf
 from sklearn.datasets import load_iris
 
 from exp.config.compose import compose_config
@@ -82,10 +81,25 @@ def test_the_cached_composition_equals_hydras(line: str):
     assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)
 
 
-@pytest.mark.parametrize("line", ["", "experiment=xor_mse dataset=moons", "dataset=table hydra/job_logging=disabled"])
+def nodes_of(node: Node) -> list[tuple[object, ...]]:
+    """What OmegaConf knows of every node: its key, kind, types, flags and value."""
+    about = node._metadata
+    content = node.__dict__.get("_content")
+    children = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    own = (node._get_full_key(None), type(node), about.ref_type, about.object_type, about.optional, about.flags)
+    return [(*own, None if children else node._value()), *(one for child in children for one in nodes_of(child))]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "experiment=xor_mse dataset=moons seed=3", "dataset=table hydra/job_logging=disabled hydra.verbose=x"]
+)
 def test_hydra_composes_the_same_without_the_caches_of_the_tests(line: str, monkeypatch: pytest.MonkeyPatch):
     ours = [compose_config(line.split(), with_hydra=True) for _ in range(2)]
-    monkeypatch.setattr(ConfigRepository, "load_config", faster_hydra.load_config)
-    monkeypatch.setattr(defaults_list, "_create_interpolation_map", faster_hydra.create_interpolation_map)
-    theirs = compose_config(line.split(), with_hydra=True)
-    assert [OmegaConf.to_container(one) for one in ours] == [OmegaConf.to_container(theirs)] * 2
+    copied = copy.deepcopy(ours[0])
+    copied.seed = 7
+    for place, name, _, theirs in faster_hydra.CHANGES:
+        monkeypatch.delattr(place, name) if theirs is None else monkeypatch.setattr(place, name, theirs)
+    plain = compose_config(line.split(), with_hydra=True)
+    assert [nodes_of(one) for one in ours] == [nodes_of(plain)] * 2
+    plain.seed = 7
+    assert nodes_of(copied) == nodes_of(copy.deepcopy(plain))

@@ -11,6 +11,7 @@ from typing import Any
 
 import omegaconf._utils
 import omegaconf.base
+import omegaconf.omegaconf
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
@@ -19,6 +20,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, ListConfig, Node, ValueNode
 
 from exp.config.schema import CONF
+from exp.sweeps.hydra_files import _Dumper
 
 _pickled: dict[Hashable, bytes] = {}
 
@@ -109,6 +111,7 @@ CHANGES: list[tuple[Any, str, Any, Any]] = [
         (ConfigLoaderImpl, "_compose_config_from_defaults_list", _merge_once),
         (defaults_list, "_create_interpolation_map", _create_needed_map),
         (ConfigStore, "__deepcopy__", lambda store, _: store),  # each composition would copy it; none changes it
+        (omegaconf.omegaconf, "get_omega_conf_dumper", lambda: _Dumper),  # in C
         (omegaconf.base, "parse", _parse_once),
         (omegaconf._utils, "parse", _parse_once),
         *((kind, "__deepcopy__", _copy_config) for kind in _KINDS),

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ import runpy
 import select
 import signal
 import socket
+import string
 import subprocess
 import sys
 import tempfile
@@ -28,15 +30,37 @@ from pathlib import Path
 from typing import Any
 
 _IMPORTED = """
-    exp.cli.main exp.run exp.report exp.predict exp.evaluate exp.importance exp.export exp.diff exp.verify
-    exp.data.synthetic exp.models.mlp exp.reports.comparison exp.reports.comparison_figures exp.reports.figures
-    exp.reports.run_report exp.reports.scatter exp.reports.sweep_report exp.sweeps.executors.in_process
-    exp.sweeps.executors.worker_pool exp.sweeps.launcher exp.sweeps.search exp.sweeps.yaml_params
-    hydra_plugins.exp_plugins contourpy jinja2.environment jinja2.filters jinja2.loaders
-    matplotlib.backends.backend_agg optuna pandas
-    PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin PIL.PpmImagePlugin rich.live sklearn.datasets
+    exp.cli.main exp.best exp.calibrate exp.diff exp.evaluate exp.explain exp.export exp.importance exp.ls exp.mv
+    exp.new exp.predict exp.refit exp.report exp.rm exp.run exp.status exp.tag exp.verify exp.cli.new_project
+    exp.data.synthetic exp.models.mlp exp.models.realmlp exp.models.tabm exp.reports.comparison
+    exp.reports.comparison_figures exp.reports.figures exp.reports.jackknife exp.reports.metric_cost
+    exp.reports.model_card exp.reports.permutation_importance exp.reports.plain_script exp.reports.run_report
+    exp.reports.scatter exp.reports.script_files exp.reports.step_tables exp.reports.sweep_report
+    exp.reports.sweep_summary exp.reports.update_formula exp.results.rebuilt exp.results.trained_ensemble
+    exp.sweeps.executors.in_process exp.sweeps.executors.worker_pool exp.sweeps.launcher exp.sweeps.progress
+    exp.sweeps.search exp.sweeps.yaml_params exp.training.average_outputs exp.training.explained_step
+    hydra_plugins.exp_plugins hydra._internal.logging_config contourpy encodings.ascii jinja2.environment
+    jinja2.filters jinja2.loaders matplotlib.backends.backend_agg optuna pandas
+    PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin PIL.PpmImagePlugin rich.live sklearn.datasets sympy
     torch.utils.serialization.config torch.utils.tensorboard
 """.split()
+# Overrides of each kind, whose signs the parser of Hydra learns to read: it keeps what it has learned.
+_OVERRIDES = (
+    string.ascii_lowercase + "_=" + string.ascii_uppercase,
+    "a.b=0.123456789",
+    "seed=0,1,2,3",
+    "seed=range(0,3)",
+    "model.hidden=[64,8]",
+    "a={b:1.5,c:-2e-7}",
+    "optimizer.lr=1e-3,.5",
+    "hydra.run.dir=outputs/a-b_1",
+    "dataset.path='my rows.csv'",
+    'dataset.target="x y"',
+    "dataset/x@y=z",
+    "+a=true,false,null",
+    "~b",
+    "++c=${d.e}",
+)
 _SECONDS = 120
 # Where the server listens, for the test processes that inherit it.
 _VARIABLE = "EXP_TESTS_SERVER"
@@ -194,14 +218,17 @@ def _import_all() -> set[str]:
 
 
 def _fill_caches() -> None:
-    """Fill the caches of the parsers, of Hydra's files and of Python, which each child would fill again."""
+    """Fill the caches of the parsers, of Hydra's files, of fonts and of Python, which each child would fill again."""
     import faster_hydra
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from matplotlib.figure import Figure
 
     from exp.config.schema import CONF
     from exp.config.untrusted import refuse_hydra_settings
     from exp.config.validation import validate
+    from exp.reports.render import _environment
 
     faster_hydra.speed_up()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -209,6 +236,13 @@ def _fill_caches() -> None:
             GlobalHydra.instance().config_loader().repository.load_config(str(path.relative_to(CONF)))
         validate(compose("config", ["dataset=xor"]))
     refuse_hydra_settings(["dataset=xor"], [], [])
+    for word in _OVERRIDES:
+        OverridesParser.create().parse_override(word)
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+    figure = Figure(layout="constrained")
+    figure.add_subplot(yscale="log", title="fonts").plot([0, 1], [0.1, 1])
+    figure.savefig(io.BytesIO())
     platform.processor()
 
 

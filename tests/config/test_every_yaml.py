@@ -95,11 +95,12 @@ def nodes_of(node: Node) -> list[tuple[object, ...]]:
 )
 def test_hydra_composes_the_same_without_the_caches_of_the_tests(line: str, monkeypatch: pytest.MonkeyPatch):
     ours = [compose_config(line.split(), with_hydra=True) for _ in range(2)]
-    copied = copy.deepcopy(ours[0])
+    copied, text = copy.deepcopy(ours[0]), OmegaConf.to_yaml(ours[0])
     copied.seed = 7
     for place, name, _, theirs in faster_hydra.CHANGES:
         monkeypatch.delattr(place, name) if theirs is None else monkeypatch.setattr(place, name, theirs)
     plain = compose_config(line.split(), with_hydra=True)
     assert [nodes_of(one) for one in ours] == [nodes_of(plain)] * 2
+    assert text == OmegaConf.to_yaml(plain)
     plain.seed = 7
     assert nodes_of(copied) == nodes_of(copy.deepcopy(plain))

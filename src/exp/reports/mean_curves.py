@@ -38,7 +38,7 @@ def mean_curves(folders: Sequence[Path]) -> Curves:
 
 def _read_val_columns(job: Path) -> dict[str, list[float]]:
     """Return the columns of the job's validation rows."""
-    rows = [row for row in metrics_csv.read_rows(job) if row.split == "val"]
+    rows = list(metrics_csv.read_rows(job, "val"))
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     return {name: [float(getattr(row, name)) for row in rows] for name in ("step", "epoch", "samples", "seconds")} | {
         name: [row.metrics.get(name, math.nan) for row in rows] for name in names

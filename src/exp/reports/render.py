@@ -14,11 +14,12 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 def render(name: str, **values: Any) -> str:
     """Return the text of the template `name`, which must use no other names than `values`."""
-    return _environment().get_template(name).render(values)
+    return environment().get_template(name).render(values)
 
 
 @cache
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """Return jinja2's environment of the templates."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # lazy: see test_start_up.py
 
     environment = Environment(

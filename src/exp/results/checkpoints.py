@@ -123,7 +123,7 @@ def _check_is_of_run(run: Path, file: str, state: State) -> None:
     if progress.best_value is None or not (run / METRICS).exists():
         return
     best, step = repr(progress.best_value), progress.best_step  # as texts, because NaN differs from itself
-    rows = (row for row in read_rows(run) if row.split == "val" and row.step == step)
+    rows = (row for row in read_rows(run, "val") if row.step == step)
     if not any(best in map(repr, row.metrics.values()) for row in rows):
         what = f"metrics.csv has no validation metric {best} at step {step}"
         raise CheckpointError(f"checkpoint={file}: it is not of the run {run}: {what}", fix)

@@ -71,7 +71,7 @@ class ConsoleSink:
         elif isinstance(event, Resumed):
             self._first_step = event.at.step
             self._best = None if event.best_value is None else (event.best_step, event.best_value)
-            of_val = (row for row in metrics_csv.read_rows(self._folder) if row.split == "val")
+            of_val = metrics_csv.read_rows(self._folder, "val")
             self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):

@@ -89,13 +89,18 @@ class MetricsCsvSink:
         self._file.close()
 
 
-def read_rows(folder: Path) -> Iterator[Row]:
-    """Read `folder`/metrics.csv row by row, without damaged rows; no rows if there is no such file."""
-    path = folder / METRICS
+def read_rows(folder: Path, split: str | None = None) -> Iterator[Row]:
+    """Read `folder`/metrics.csv row by row, without damaged rows; no rows if there is no such file.
+
+    Args:
+        split: The split whose rows to read, of many more; None: all of them.
+    """
+    path, cell = folder / METRICS, "" if split is None else f",{split},"
     if path.exists():
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             names = _metric_names(file.readline())
-            yield from (row for line in file if (row := _parse_row(names, line)) is not None)
+            rows = (_parse_row(names, line) for line in file if cell in line)
+            yield from (row for row in rows if row is not None and split in (None, row.split))
 
 
 def read_last(folder: Path) -> dict[str, Row]:

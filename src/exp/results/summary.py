@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from itertools import groupby
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -135,7 +135,7 @@ class SummarySink:
         self._final: dict[str, dict[str, Any]] = known.get("final", {})
         self._best: dict[str, dict[str, Any]] = {}
         self._at: Position | None = None
-        self._metric = "loss"
+        self._metric, self._sign = "loss", 1  # -1: higher is better
         self._restores_best = False
         self._last: dict[str, Any] = {}  # the latest validation metrics
         self._content: dict[str, Any] = {**known, "status": "running", "error": None, "process": describe_process()}
@@ -149,6 +149,7 @@ class SummarySink:
             self._began = time.perf_counter()
             self._content |= event.facts
             self._metric, self._restores_best = event.metric, event.restores_best
+            self._sign = -1 if is_higher_better(event.metric) else 1
             self._write()
         elif isinstance(event, Noted):
             self._content["notes"] = [*self._content.get("notes", []), event.text]
@@ -167,7 +168,7 @@ class SummarySink:
         elif isinstance(event, Trained):
             self._at = event.steps[-1].at
             steps = (step.at.step for step in event.steps)
-            self._update_best("train", list(zip(steps, event.values, strict=True)))
+            self._update_best("train", zip(steps, event.values, strict=True))
         elif isinstance(event, Evaluated):
             if event.restored:
                 self._content["restored_step"] = event.at.step
@@ -198,14 +199,13 @@ class SummarySink:
         }
         self._write()
 
-    def _update_best(self, split: str, rows: list[tuple[int, dict[str, float]]]) -> None:
-        """Keep the best of the rows, a step and its metrics each, and of what was the best before."""
-        for name, group in groupby(rows, key=lambda row: self._metric if self._metric in row[1] else "loss"):
-            sign = -1 if is_higher_better(name) else 1
-            step, metrics = min(group, key=lambda row: sign * row[1][name])  # the first of equal ones
-            best = self._best.get(split, {})
+    def _update_best(self, split: str, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
+        """Keep the best of the rows, each a step and its metrics, and of the best before; of equal ones the first."""
+        best = self._best.get(split, {})
+        for step, metrics in rows:
+            name, sign = (self._metric, self._sign) if self._metric in metrics else ("loss", 1)
             if name not in best or sign * metrics[name] < sign * best[name]:
-                self._best[split] = {"step": step, **metrics}
+                best = self._best[split] = {"step": step, **metrics}
 
     def _write(self) -> None:
         write(self._folder, self._content)

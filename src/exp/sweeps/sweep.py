@@ -15,6 +15,7 @@ from exp.results import sweep_csv
 from exp.results.resume_line import NO_STORAGE, describe_resume
 from exp.sweeps.check_data import check_data
 from exp.sweeps.executors.executor import Executor
+from exp.sweeps.import_early import import_for_summary
 from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer, Planned, compose_jobs
@@ -107,6 +108,8 @@ class Sweep:
             self._report(jobs)  # did not begin
 
     def _run_all(self, progress: "SweepProgress", stop_requested: Callable[[], bool]) -> None:
+        if self._submit_ready() and self._executor.workers:
+            import_for_summary(self._config.hydra.overrides.task)
         while self._submit_ready():
             is_interrupted = self._collect_finished(progress) or stop_requested()
             self._loss = self._loss or self._executor.find_loss()

@@ -1,23 +1,28 @@
-"""Microseconds of CPU time a step: eager, replayed and compiled, in windows of 256 steps, in turn, with one thread.
+"""Microseconds of CPU time a step: eager, replayed, compiled and in JAX, in windows of 256 steps, in turn, on one core.
 
-python benchmarks/compiled_steps.py                    the seven workloads of bench.py, one of middle size, and RealMLP
+python benchmarks/compiled_steps.py                    the eight workloads of bench.py, and RealMLP
 python benchmarks/compiled_steps.py cancer --rounds 9
 
-Rows are there in the order in which they are used; nothing is evaluated or written. Compiling: seconds of the first two
-steps, the checks included, without a library in the cache and with one.
+Rows are there in the order in which they are used; nothing is evaluated or written. Each call returns the losses and
+outputs of its steps. Compiling: seconds of the first steps, the checks included, without a library in the cache and
+with one; for JAX, the first call. JAX takes part if it is installed: pip install -c constraints.txt -e ".[bench]"
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW
+from torch.optim import SGD, AdamW, Optimizer
 
 from exp.compiled.compiled_step import FIRST, CompiledStep
 from exp.data.batches import Stack
@@ -29,8 +34,20 @@ from exp.models.realmlp import RealMLP
 
 SECONDS = 0.2  # of each engine and round
 WINDOW, MAX_VALUES = 256, 2**21
+LR = 0.001
+HAS_JAX = importlib.util.find_spec("jax") is not None
+os.environ |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu"}
 
-Workload = tuple[nn.Module, nn.Module, Tensor, Tensor, int]
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, its rows and how it is trained on them."""
+
+    make_model: Callable[[], nn.Module]
+    criterion: nn.Module
+    rows: Callable[[], tuple[Tensor, Tensor]]
+    batch_size: int
+    optimizer: type[Optimizer] = SGD
 
 
 def ring() -> tuple[Tensor, Tensor]:
@@ -54,39 +71,83 @@ def grid() -> tuple[Tensor, Tensor]:
     return x, x.prod(1, keepdim=True).sin()
 
 
-def deep() -> nn.Module:
-    return MLP(2, 1, [64] * 5, output_activation="sigmoid")
-
-
 def real() -> nn.Module:
     options: dict[str, Any] = {"embedding": "pbld", "parametric": True, "dropout": 0.15, "steps": 10**6}
     return RealMLP(30, 2, [256] * 3, **options)
 
 
-XOR = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]), torch.tensor([0, 1, 1, 0])
+def xor() -> tuple[Tensor, Tensor]:
+    return torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]), torch.tensor([[0.0], [1], [1], [0]])
 
-WORKLOADS: dict[str, Callable[[], Workload]] = {
-    "online": lambda: (deep(), nn.BCELoss(), *ring(), 1),
-    "minibatch": lambda: (deep(), nn.BCELoss(), *ring(), 10),
-    "cancer": lambda: (MLP(30, 2, [10]), nn.CrossEntropyLoss(), *table(340), 10),
-    "noisy xor": lambda: (MLP(2, 1, [4], activation="tanh"), nn.BCEWithLogitsLoss(), *corners(), 128),
-    "4-point xor": lambda: (MLP(2, 2, [4, 2], activation="sigmoid"), nn.CrossEntropyLoss(), *XOR, 4),
-    "full 1,100": lambda: (deep(), nn.BCELoss(), *ring(), 1100),
-    "regression 40,401": lambda: (MLP(2, 1, [3], activation="sigmoid"), nn.MSELoss(), *grid(), 40401),
-    "middle": lambda: (MLP(30, 2, [256] * 3), nn.CrossEntropyLoss(), *table(7168), 256),
-    "realmlp": lambda: (real(), nn.CrossEntropyLoss(label_smoothing=0.1), *table(7168), 256),
+
+def mlp(*widths: int, **options: Any) -> Callable[[], nn.Module]:
+    return lambda: MLP(widths[0], widths[-1], widths[1:-1], **options)
+
+
+DEEP = mlp(2, *[64] * 5, 1, output_activation="sigmoid")
+BROAD = mlp(30, 256, 256, 256, 2)
+SIGMOIDS = {"activation": "sigmoid", "output_activation": "sigmoid"}
+WORKLOADS = {
+    "online": Workload(DEEP, nn.BCELoss(), ring, 1),
+    "minibatch": Workload(DEEP, nn.BCELoss(), ring, 10),
+    "cancer": Workload(mlp(30, 10, 2), nn.CrossEntropyLoss(), lambda: table(340), 10),
+    "noisy xor": Workload(mlp(2, 4, 1, activation="tanh"), nn.BCEWithLogitsLoss(), corners, 128),
+    "4-point xor": Workload(mlp(2, 3, 1, **SIGMOIDS), nn.MSELoss(), xor, 4),
+    "full 1,100": Workload(DEEP, nn.BCELoss(), ring, 1100),
+    "regression 40,401": Workload(mlp(2, 3, 1, activation="sigmoid"), nn.MSELoss(), grid, 40401),
+    "middle": Workload(BROAD, nn.CrossEntropyLoss(), lambda: table(7168), 256, AdamW),
+    "realmlp": Workload(real, nn.CrossEntropyLoss(label_smoothing=0.1), lambda: table(7168), 256, AdamW),
 }
 
 
-def build(name: str) -> tuple[EagerStep, Stack]:
+def build(workload: Workload) -> tuple[EagerStep, Stack]:
     """Return the step of a workload, and a window of its batches."""
     torch.manual_seed(0)
-    model, criterion, x, y, rows = WORKLOADS[name]()
-    optimizer = AdamW if name in ("middle", "realmlp") else SGD
+    model, (x, y), rows = workload.make_model(), workload.rows(), workload.batch_size
     steps = max(1, min(WINDOW, MAX_VALUES // (rows * x.shape[1])))
     order = torch.arange(steps * rows) % len(x)
     stack = Stack(x[order].unflatten(0, (steps, rows)), y[order].unflatten(0, (steps, rows)))
-    return EagerStep(model, criterion, optimizer(model.parameters(), lr=0.001)), stack
+    return EagerStep(model, workload.criterion, workload.optimizer(model.parameters(), lr=LR)), stack
+
+
+def build_in_jax(name: str) -> tuple[Callable[[], object], float] | None:
+    """Return what makes a window of steps in JAX, and the seconds of its first call; None: it cannot."""
+    if not HAS_JAX or name == "realmlp":
+        return None
+    sys.path.insert(0, str(Path(__file__).parent / "contestants"))
+    import jax
+    import jax_net
+    from task import Task
+
+    eager, stack = build(WORKLOADS[name])
+    layers = [module for module in eager.model.modules() if isinstance(module, nn.Linear)]
+    names = [type(module).__name__.lower() for module in eager.model.modules() if not list(module.children())]
+    task = Task(
+        *(stack.x[0].numpy(), stack.y[0].numpy()),
+        weights=[layer.weight.detach().numpy().T for layer in layers],
+        biases=[layer.bias.detach().numpy() for layer in layers],
+        activation=names[1],
+        output_activation=None if names[-1] == "linear" else names[-1],
+        loss=type(eager.criterion).__name__,
+        optimizer=type(eager.optimizer).__name__,
+        hyperparameters={"lr": LR},
+        epochs=1,
+        batch_size=stack.batch_size,
+        shuffle=False,
+        drop_last=False,
+    )
+    state, step = jax_net.make_step(task)
+    batches = jax.numpy.asarray(stack.x.numpy()), jax.numpy.asarray(stack.y.numpy())
+    window = jax.jit(lambda state: jax.lax.scan(step, state, batches))
+    states = [state]
+
+    def run() -> None:
+        states[0], computed = window(states[0])
+        jax.block_until_ready((states[0], computed))
+
+    began = time.perf_counter()
+    run()
+    return run, time.perf_counter() - began
 
 
 def measure(name: str, rounds: int) -> None:
@@ -99,7 +160,7 @@ def measure(name: str, rounds: int) -> None:
     first: list[float] = []
     with torch.no_grad():
         for engine in ("compiled", *makers):
-            eager, stack = build(name)
+            eager, stack = build(WORKLOADS[name])
             step = makers[engine](eager)
             began = time.perf_counter()
             step([stack.split(FIRST + 1)[0]])
@@ -109,6 +170,9 @@ def measure(name: str, rounds: int) -> None:
             assert step.fallback_reason is None, step.fallback_reason
             part = stack.split(64)[0] if engine == "eager" else stack
             engines[engine] = lambda step=step, part=part: step([part])
+        in_jax = build_in_jax(name)
+        if in_jax is not None:
+            engines["jax"], seconds_of_jax = in_jax
         lengths = {engine: min(len(stack), 64) if engine == "eager" else len(stack) for engine in engines}
         times: dict[str, list[float]] = {engine: [] for engine in engines}
         for _ in range(rounds):
@@ -118,16 +182,15 @@ def measure(name: str, rounds: int) -> None:
                     run()
                     count += lengths[engine]
                 times[engine].append((time.process_time() - began) / count * 1e6)
-    median = {engine: statistics.median(values) for engine, values in times.items()}
+    median = {engine: f"{statistics.median(values):,.3g}" for engine, values in times.items()}
     ratios = {
-        engine: statistics.median(a / b for a, b in zip(times[engine], times["compiled"], strict=True))
-        for engine in ("eager", "replay")
+        engine: f"{statistics.median(a / b for a, b in zip(values, times['compiled'], strict=True)):.3g}"
+        for engine, values in times.items()
     }
-    print(
-        f"| {name} | {median['eager']:,.0f} | {median['replay']:,.1f} | {median['compiled']:,.2f} "
-        f"| {ratios['eager']:.1f} | {ratios['replay']:.1f} | {first[0]:.2f} | {first[1]:.3f} |",
-        flush=True,
-    )
+    of_jax = [median["jax"], ratios["jax"], f"{seconds_of_jax:.2f}"] if in_jax else ["-"] * 3
+    cells = [median["eager"], median["replay"], median["compiled"], of_jax[0], ratios["eager"], ratios["replay"]]
+    cells += [of_jax[1], f"{first[0]:.2f}", f"{first[1]:.3f}", of_jax[2]]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -136,8 +199,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print("| | eager | replay | compiled | eager / compiled | replay / compiled | compiling, s | from the cache, s |")
-    print("|---|---|---|---|---|---|---|---|")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    print(
+        "| | eager | replay | compiled | JAX | eager / compiled | replay / compiled | JAX / compiled "
+        "| compiling, s | from the cache, s | JAX compiling, s |\n" + "|---" * 11 + "|"
+    )
     with tempfile.TemporaryDirectory() as cache:
         os.environ["EXP_CACHE"] = cache
         for name in arguments.workloads or WORKLOADS:

@@ -228,7 +228,7 @@ def _fill_caches() -> None:
     from exp.config.schema import CONF
     from exp.config.untrusted import refuse_hydra_settings
     from exp.config.validation import validate
-    from exp.reports.render import _environment
+    from exp.reports.render import environment
 
     faster_hydra.speed_up()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -238,8 +238,8 @@ def _fill_caches() -> None:
     refuse_hydra_settings(["dataset=xor"], [], [])
     for word in _OVERRIDES:
         OverridesParser.create().parse_override(word)
-    for name in _environment().list_templates():
-        _environment().get_template(name)
+    for name in environment().list_templates():
+        environment().get_template(name)
     figure = Figure(layout="constrained")
     figure.add_subplot(yscale="log", title="fonts").plot([0, 1], [0.1, 1])
     figure.savefig(io.BytesIO())

@@ -1,13 +1,11 @@
 """engine=compiled: a run whose steps are compiled, resumed or not, and one that falls back to replay."""
 
 import csv
-import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import forking
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +18,6 @@ from exp.compiled.compiled_step import CompiledStep
 from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
-from exp.results import checkpoints
 from exp.training.build import Experiment, build
 from exp.training.events import Event, Noted, Snapshot
 from exp.training.loop import Training
@@ -196,23 +193,3 @@ def test_the_workers_of_a_sweep_do_not_change_its_table(exp: Callable[..., Any],
             tables.append([{key: row[key] for key in row if "seconds" not in key} for row in csv.DictReader(file)])
     assert len(tables[0]) == 4
     assert tables[0] == tables[1] == tables[2]
-
-
-@pytest.mark.slow  # those that stop between two steps are resumed above
-def test_a_killed_run_that_fell_back_is_resumed(exp: Callable[..., Any], tmp_path: Path):
-    words = [*SMALL[:-1], "engine=compiled", "optimizer=nadam", "model.dropout=0.2", "save_every=7steps"]
-    words += ["figures=false", "epochs=40", "eval_every=1epoch"]
-    whole = exp(*words, "hydra.run.dir=whole")
-    note = "engine=replay is in use: the optimizer NAdam is not compiled"
-    assert note in whole.stdout
-    process = forking.begin("exp", *words, "hydra.run.dir=run", folder=tmp_path)
-    while not (tmp_path / "run/checkpoints/previous.pt").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -9
-    resumed = exp("resume=run")
-    assert resumed.returncode == 0, resumed.stderr
-    ours, expected = (checkpoints.read(tmp_path / name / "checkpoints/last.pt") for name in ("run", "whole"))
-    assert checkpoints.checksum([ours["model"], ours["optimizer"]]) == checkpoints.checksum(
-        [expected["model"], expected["optimizer"]]
-    )

@@ -35,8 +35,8 @@ _MAX_SECONDS = 3600
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def load_library(source: str) -> tuple[ctypes.CDLL, float | None]:
-    """Return the compiled library, and the seconds that compiling took; None: it was in the cache.
+def load_library(source: str) -> tuple[ctypes.CDLL, str, float | None]:
+    """Return the compiled library, its name, and the seconds that compiling took; None: it was in the cache.
 
     Raises:
         Uncompilable: There is no C compiler, it fails, or the cache cannot be used.
@@ -49,7 +49,7 @@ def load_library(source: str) -> tuple[ctypes.CDLL, float | None]:
             began = time.perf_counter()
             _compile(source, library)
             seconds = time.perf_counter() - began
-        return ctypes.CDLL(str(library)), seconds
+        return ctypes.CDLL(str(library)), name, seconds
     except DataError as error:
         raise Uncompilable(f"no place for compiled steps: {error.problem}") from error
     except OSError as error:

@@ -56,8 +56,8 @@ class CompiledLoops:
                 source = make_source(self._step, self._recording, updates)
             except Exception as error:
                 raise _refuse(error) from error
-            library, seconds = load_library(source)
-            self._loops[key] = CompiledLoop(library, self._recording, seconds)
+            library, name, seconds = load_library(source)
+            self._loops[key] = CompiledLoop(library, name, self._recording, seconds)
         return self._loops[key]
 
 

@@ -55,6 +55,7 @@ class CompiledStep:
         self._current: BareUpdate | None = None  # the update, if it can be used without another look at the optimizer
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
+        self._libraries: dict[int, str] = {}  # those of the run that is resumed
         self._notes: list[str] = []
         self._reason: str | None = None
 
@@ -67,11 +68,19 @@ class CompiledStep:
         return self._notes
 
     def get_state(self) -> dict[str, Any]:
-        return {"engine": "compiled", "made": dict(self._made), "reason": self._reason}
+        libraries = {**self._libraries, **{rows: loop.library for rows, loop in self._loops.items()}}
+        return {
+            "engine": "compiled",
+            "made": dict(self._made),
+            "reason": self._reason,
+            "momentum": self._momentum,
+            "libraries": libraries,
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         if state.get("engine") == "compiled":
             self._made, self._reason = dict(state["made"]), state["reason"]
+            self._momentum, self._libraries = state.get("momentum"), state.get("libraries", {})
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self._replay.check_state()
@@ -109,6 +118,8 @@ class CompiledStep:
                 if is_checked:
                     return self._check(stack, loop, update)
                 losses, outputs, _ = loop.run(stack, update)
+                if losses.isnan().any():  # the run ends, with the error of an eager step if there is one: a bad index
+                    self._replay([stack])
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:
                 self._reason = str(error)
@@ -131,7 +142,11 @@ class CompiledStep:
         return self._update
 
     def _open(self, stack: Stack, update: BareUpdate, is_checked: bool) -> CompiledLoop:
-        """Return the loop for batches of this size. In a resumed run it is checked without making a step."""
+        """Return the loop for batches of this size.
+
+        In a resumed run it is checked without making a step, unless it has the library that was checked before: another
+        check might fail where the uninterrupted run makes none.
+        """
         before = TensorState.save(self._tensors.changed, stack.x.device)
         one, rows = stack.split(1)[0], stack.batch_size
         if rows not in self._recorded.by_batch_size:
@@ -144,7 +159,7 @@ class CompiledStep:
             rows_of = pluralize(rows, "row")
             self._notes.append(f"engine=compiled: compiling the step for {rows_of} took {loop.seconds:.1f} s")
             loop.seconds = None
-        if not is_checked:
+        if not is_checked and loop.library != self._libraries.get(rows):
             try:
                 self._check(one, loop, update)
             finally:

@@ -4,6 +4,7 @@ A `reduction` is 0 for none, 1 for the mean and 2 for the sum.
 """
 
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -55,9 +56,12 @@ def weighted(value: Value, weight: Value | None) -> Value:
 
 
 def bce(x: Value, target: Value, weight: Value | None = None, reduction: int = _MEAN) -> Value:
-    """A logarithm is at least -100, as in torch."""
+    """A logarithm is at least -100, as in torch. Where torch raises an error, outside of 0 to 1, the loss is NaN."""
     of_ones, of_zeros = (f("maximum", logarithm, -100.0) for logarithm in (f("log", x), f("log1p", -x)))
-    return reduced(weighted((target - 1.0) * of_zeros - target * of_ones, weight), reduction)
+    loss = (target - 1.0) * of_zeros - target * of_ones
+    for value in (x, target):
+        loss = where(f("and", f("ge", value, 0.0), f("le", value, 1.0)), loss, math.nan)
+    return reduced(weighted(loss, weight), reduction)
 
 
 def bce_backward(g: Value, x: Value, target: Value, weight: Value | None = None, reduction: int = _MEAN) -> Value:

@@ -149,7 +149,12 @@ class ScriptLoop:
         assert isinstance(update, BareUpdate)
         groups = update.groups
         numbers = [group.numbers_of_next(len(stack)) for group in groups]
-        with torch.jit.optimized_execution(False):  # the operators as they are, in order
-            outputs = self._function(stack.x, stack.y, [group.tensors for group in groups], numbers, self._constants)
+        try:
+            with torch.jit.optimized_execution(False):  # the operators as they are, in order
+                outputs = self._function(
+                    stack.x, stack.y, [group.tensors for group in groups], numbers, self._constants
+                )
+        except RuntimeError as error:  # it has the source of the loop, and then the error of the operator
+            raise RuntimeError(str(error).rpartition("\nRuntimeError: ")[2].strip()) from error
         update.finish(len(stack))
         return outputs

@@ -177,7 +177,12 @@ class _FunctionCalls(TorchFunctionMode):
                 self.stop(other)
         if self.is_recording:
             self.computes_vectors = False
-            result = func(*args, **kwargs)
+            try:
+                result = func(*args, **kwargs)
+            except Exception:
+                if not (self.computes_vectors and is_of_values(func)):
+                    raise
+                result = None  # vectors of infinite values do not converge
             if not (self.computes_vectors and is_of_values(func)):
                 return result
             self.stop(func.__name__.removeprefix("linalg_"))

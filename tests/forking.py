@@ -10,7 +10,6 @@ import contextlib
 import functools
 import gc
 import importlib
-import io
 import json
 import os
 import platform
@@ -218,12 +217,11 @@ def _import_all() -> set[str]:
 
 
 def _fill_caches() -> None:
-    """Fill the caches of the parsers, of Hydra's files, of fonts and of Python, which each child would fill again."""
+    """Fill the caches of the parsers, of Hydra's files and of Python, which each child would fill again."""
     import faster_hydra
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from matplotlib.figure import Figure
 
     from exp.config.schema import CONF
     from exp.config.untrusted import refuse_hydra_settings
@@ -240,9 +238,6 @@ def _fill_caches() -> None:
         OverridesParser.create().parse_override(word)
     for name in environment().list_templates():
         environment().get_template(name)
-    figure = Figure(layout="constrained")
-    figure.add_subplot(yscale="log", title="fonts").plot([0, 1], [0.1, 1])
-    figure.savefig(io.BytesIO())
     platform.processor()
 
 

@@ -45,14 +45,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 # The longest files, which start first. One worker runs each file, so the last ones should be short.
 _LONGEST = (
-    "test_wrong_command_lines test_resume_repeats_every_bit test_trained test_sweeping "
-    "test_a_sweeps_job_is_that_run_alone test_a_run_is_the_plain_script test_five_experiments "
-    "test_no_code_from_a_file test_ensemble test_importance test_folds test_report test_a_run_and_its_folder "
-    "test_start_up test_search test_under_fault test_in_a_kernel test_cluster test_best_and_refit test_choices "
-    "test_global_random_streams test_own_metrics test_from_python test_every_yaml test_own_files test_replay "
-    "test_calibrate test_metric test_any_table test_notebooks test_diff_and_verify test_same_data test_help "
-    "test_weights test_restore_best test_every_command test_older_folders test_typed_keys test_initial "
-    "test_watching_changes_nothing test_moved_data test_odd_tables test_intent test_row_weights test_baseline"
+    "test_mapped test_resume_repeats_every_bit test_json test_trained test_start_up test_experiment_file "
+    "test_five_experiments test_replay test_precision test_a_run_is_the_plain_script test_every_yaml "
+    "test_tag_mv_rm test_importance test_explain test_a_sweeps_job_is_that_run_alone test_rows_from_python "
+    "test_ensemble test_sweeping test_help test_estimators test_status test_pieces test_every_command test_report "
+    "test_intent test_wrong_command_lines test_compiled_steps test_row_weights test_comparison test_modules "
+    "test_sink test_ls test_from_python test_detach test_calibrate test_watching_changes_nothing "
+    "test_a_run_and_its_folder test_ties test_mapped_rows test_metric test_devices test_several_targets "
+    "test_own_metrics test_heartbeat test_no_code_from_a_file test_choices test_search test_engine_compiled "
+    "test_reading test_core_operators test_module_from_python test_any_table test_class_and_number_metrics "
+    "test_global_random_streams test_parse_dates test_diff_and_verify test_initial test_restore_best test_weights "
+    "test_best_and_refit test_paired test_realmlp test_updates test_check_data test_parse_numbers test_import_gc "
+    "test_surfaces test_odd_tables test_own_split test_config_sources test_classification"
 ).split()
 
 

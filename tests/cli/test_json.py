@@ -169,7 +169,7 @@ def test_paths_below_the_current_folder_are_relative(place: Path):
 def test_a_trained_run_and_a_sweep_are_one_object(place: Path):
     found = document(place, *BASE, "name=x", "hydra.run.dir=trained")
     assert found["result"] == document(place, "status", "trained")["folders"][0]
-    sweep = document(place, "-m", *BASE, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=swept", "sweep.workers=2")
+    sweep = document(place, "-m", *BASE, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=swept", "sweep.workers=1")
     assert (sweep["result"]["kind"], sweep["result"]["jobs"]["finished"]) == ("sweep", 2)
     evaluated = document(place, "evaluate", "run=trained")
     assert evaluated["metrics"] == found["result"]["metrics"]["test"]

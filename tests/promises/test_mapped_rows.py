@@ -3,7 +3,6 @@
 import csv
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,8 @@ def test_a_mapped_run_has_the_bits_of_one_in_memory_and_of_the_plain_script(exp:
     assert results(tmp_path / "mapped") == results(tmp_path / "memory")
     exported = exp("export", "run=mapped", "format=script", "out=train.py", EXP_CACHE="cache")
     assert exported.returncode == 0, exported.stderr
-    script = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    script = forking.run("train", [], tmp_path)
+    assert script.returncode == 0, script.stderr
     with (tmp_path / "mapped/metrics.csv").open() as file:
         losses = [(row["split"], float(row["loss"])) for row in csv.DictReader(file) if row["split"] in ("val", "test")]
     printed = re.findall(r"^(val|test) \d+ (\S+)", script.stdout, re.MULTILINE)

@@ -47,7 +47,7 @@ def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
     assert lines[:2] == ["folder    sweep", "log       sweep/sweep.log"]
     assert lines[-1] == "resume    python -m exp -m sweep.resume=sweep"
     wait_until_it_ends(tmp_path / "sweep")
-    attached = exp_in(tmp_path, *LINE[:-1], "hydra.sweep.dir=attached")
+    attached = exp_in(tmp_path, *LINE[:-1], "hydra.sweep.dir=attached", "sweep.workers=0")
     assert table(tmp_path / "sweep") == table(tmp_path / "attached")
     texts = ((tmp_path / "sweep/sweep.log").read_text(), attached.stdout)
     rows = [[line.split() for line in text.splitlines() if line.startswith(("n ", "3 "))] for text in texts]
@@ -87,7 +87,7 @@ def wait_until_it_ended(process: psutil.Process) -> None:
     ],
 )
 def test_a_wrong_line_is_answered_as_without_it_and_leaves_nothing(words: list[str], message: str, tmp_path: Path):
-    done = exp_in(tmp_path, *LINE, *words, "sweep.detach=true")
+    done = exp_in(tmp_path, *LINE, *words, "sweep.detach=true", "sweep.workers=0")
     assert done.returncode == 1
     assert message in done.stderr
     assert "EXP_" not in done.stderr

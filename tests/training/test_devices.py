@@ -52,7 +52,7 @@ def test_an_unknown_device_has_a_cure_that_is_none_of_its_kind(exp):
 
 
 def test_the_devices_of_a_sweep_have_no_backslash(exp):
-    done = exp("-m", "device=cuda:62,cuda:63", "epochs=1", "figures=false")
+    done = exp("-m", "device=cuda:62,cuda:63", "epochs=1", "figures=false", "sweep.workers=0")
     assert "failed    0: device=cuda:62: " in done.stdout
     done = exp("device=cuda:0,cuda:1")
     assert "\n  try: device=cuda:0; in a sweep (-m), hydra/launcher=ray runs one job on each GPU\n" in done.stderr

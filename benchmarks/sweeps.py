@@ -2,6 +2,7 @@
 
 python benchmarks/sweeps.py                  five rounds; Lightning needs pip install -c constraints.txt -e ".[bench]"
 python benchmarks/sweeps.py --rounds 1 --only plain "exp, one worker"
+python benchmarks/sweeps.py --only plain "exp, compiled" "exp, compiled, empty cache"
 python benchmarks/sweeps.py --jobs 1000      one sweep of exp only: seconds, memory, TensorBoard's time to load
 """
 
@@ -118,6 +119,8 @@ CONTESTANTS = {
     "plain": script(PLAIN),
     "exp, one worker": exp(),
     "exp, two workers": exp("sweep.workers=2"),
+    "exp, compiled": exp("engine=compiled"),
+    "exp, compiled, empty cache": ["env", "EXP_CACHE=cache", *exp("engine=compiled")],
     "exp, one worker, figures": exp("figures=true"),
     "exp, Hydra's basic launcher": exp("hydra/launcher=basic"),
     "Lightning, barebones": script(LIGHTNING, barebones=True),

@@ -74,9 +74,8 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
         return (code := category(cell, column)), "is rare or not in the training rows" * (code == -1)
     if word.lower() in STATE["gaps"] or word.startswith("0000-00-00"):
         return np.nan, ""
-    reader = {"number": number, "date": day, "boolean": lambda word, _: STATE["booleans"].get(word.lower())}[kind]
-    is_given = kind == "number" and isinstance(cell, (int, float, np.number))
-    value: Any = float(cell) if is_given else reader(word, ways[0])
+    reader: Any = {"number": number, "date": day, "boolean": lambda word, _: STATE["booleans"].get(word.lower())}[kind]
+    value = float(cell) if kind == "number" and isinstance(cell, (int, float, np.number)) else reader(word, ways[0])
     if value is None:  # as no cell of the training rows, but without doubt
         order = ways[0]["order"] or "dd" * word.lstrip("0123456789").startswith(".")
         others = [(other, way["order"]) for way in ways[1:] if (other := reader(word, way)) is not None]
@@ -97,9 +96,10 @@ def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
 def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     """Return what is predicted for each row, a dict or an array; None where a row lacks what the model needs."""
     columns, names, order, step = (STATE[key] for key in ("columns", "names", "order", "rows_per_pass"))
-    rows = [rows] if isinstance(rows, dict) else rows
-    listed = [row if isinstance(row, dict) else np.array(row, object).reshape(len(order)) for row in rows]
-    rows = [row if isinstance(row, dict) else dict(zip(order, row, strict=True)) for row in listed]
+    rows = [r if isinstance(r, dict) else [*np.array(r, object).flat] for r in [rows] * isinstance(rows, dict) or rows]
+    if wrong := [(at, len(row)) for at, row in enumerate(rows, 1) if isinstance(row, list) and len(row) != len(order)]:
+        raise ValueError("row {} has {} values, and {} are needed".format(*wrong[0], len(order)))
+    rows = [row if isinstance(row, dict) else dict(zip(order, row, strict=True)) for row in rows]
     if missing := sorted({column["name"] for column in columns for row in rows if column["name"] not in row}):
         raise ValueError(f"missing columns: {', '.join(missing)}")
     values = np.array([read([row[one["name"]] for row in rows], one, tell) for one in columns], dtype=np.float64).T

@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.checkpoint import checkpoint
 
 from exp.engine import script_loop
+from exp.engine.step import EagerStep, Step
 
 __all__ = ["optimization"]  # a fixture
 
@@ -229,6 +230,24 @@ def test_checks_of_values_fail_at_the_same_step(
         for make in (lambda eager: eager, *ENGINES.values()):  # type: ignore[misc]
             with pytest.raises((RuntimeError, IndexError), match=message):
                 train(Case(nothing, forward), make, sgd, empty=1)
+
+
+def not_a_number(net: Case, x: Tensor) -> Tensor:
+    net.count += 1
+    return plain(net, x) + (0 * x.detach() / x.abs().sum()).sum()
+
+
+def test_a_step_whose_loss_is_not_a_number_is_made_once():
+    def prepare(net: Case) -> None:
+        net.register_buffer("count", torch.zeros(()))
+
+    def run(make: Callable[[EagerStep], Step]) -> Tensor:
+        return torch.cat([one.flatten() for one in train(Case(prepare, not_a_number), make, sgd, empty=1)[1]])
+
+    expected = run(lambda eager: eager)
+    assert expected.isnan().any()
+    for make in ENGINES.values():
+        torch.testing.assert_close(run(make), expected, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 def halve(gradient: Tensor) -> Tensor:

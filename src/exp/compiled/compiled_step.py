@@ -118,13 +118,19 @@ class CompiledStep:
                 if is_checked:
                     return self._check(stack, loop, update)
                 losses, outputs, _ = loop.run(stack, update)
-                if losses.isnan().any():  # the run ends, with the error of an eager step if there is one: a bad index
-                    self._replay([stack])
+                if losses.isnan().any():
+                    self._raise_what_eager_steps_raise(stack)
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:
                 self._reason = str(error)
         self._current = None
         return self._replay([stack])
+
+    def _raise_what_eager_steps_raise(self, stack: Stack) -> None:
+        """Raise the error of eager steps if there is one, such as an index out of range. Make no step."""
+        before = TensorState.save(self._tensors.changed, stack.x.device)
+        self._replay([stack])
+        before.restore()
 
     def _find_update(self) -> BareUpdate:
         """Return the optimizer's update, with the tensors of its state as it is now."""

@@ -3,11 +3,17 @@
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from exp.config.compose import compose_config
+from exp.config.run_spec import RunSpec
+from exp.config.schema import choices_of, without_hydra
+from exp.config.validation import validate
 from exp.sweeps.executors import worker_process
-from exp.sweeps.task import job_environment
+from exp.sweeps.task import Outcome, Task, job_environment
+from exp.training.reuse import JobCache
 
 
 def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch):
@@ -54,3 +60,13 @@ def test_another_thread_always_sees_the_environment(monkeypatch: pytest.MonkeyPa
 )
 def test_the_end_of_a_worker_is_described(code: int, message: str):
     assert worker_process._death_message(code) == message
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
+def test_a_log_that_cannot_be_written_fails_the_job_and_not_the_worker(tmp_path: Path):
+    cfg = compose_config(["dataset=xor", "epochs=1", "figures=false"], with_hydra=True)
+    spec = RunSpec(validate(without_hydra(cfg)), tmp_path, "", choices_of(cfg.hydra.runtime.choices), [])
+    handler = {"class": "logging.FileHandler", "filename": "/dev/full"}
+    log = {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"], "level": "INFO"}}
+    outcome = Task(spec, {**log, "disable_existing_loggers": False}, {}).run(JobCache(), None)
+    assert outcome == Outcome("exp.log cannot be written: no space left on device")

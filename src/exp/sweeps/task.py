@@ -73,18 +73,27 @@ class Task:
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Train the run. An error is written to its exp.log and summary.json, and returned as one line."""
+        outcome = Outcome()
+        try:
+            with job_environment(self.environment), _log(self.logging):
+                outcome = self._run(cache, should_prune)
+        except OSError as error:  # of the log, whose last lines are written when it is closed
+            if outcome == Outcome():
+                return Outcome(f"exp.log cannot be written: {str(error.strerror or error).lower()}")
+        return outcome
+
+    def _run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         from exp.run import run
 
-        with job_environment(self.environment), _log(self.logging):
-            try:
-                run(self.spec, cache, should_prune, quiet=True)
-            except Pruned:
-                return Outcome()
-            except KeyboardInterrupt:
-                return Outcome(interrupted=True)
-            except Exception as error:
-                log.exception("the run failed")
-                return Outcome(error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}")
+        try:
+            run(self.spec, cache, should_prune, quiet=True)
+        except Pruned:
+            return Outcome()
+        except KeyboardInterrupt:
+            return Outcome(interrupted=True)
+        except Exception as error:
+            log.exception("the run failed")
+            return Outcome(error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}")
         return Outcome()
 
 

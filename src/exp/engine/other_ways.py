@@ -72,7 +72,8 @@ def find_other_way(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
 def _has_ignored_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether the weights of the rows that count are added in another order: there are others.
 
-    A class that is ignored may be in later batches.
+    A class that is ignored may be in later batches. exp numbers classes from 0, so a negative number, such as the
+    default of ignore_index, is in none unless the user's loss writes it.
     """
     bound = inspect.signature(F.cross_entropy).bind(*args, **kwargs)
     bound.apply_defaults()

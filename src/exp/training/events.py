@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from exp.data.batches import Position
     from exp.training.metrics import MetricSums
 
-# The content of a checkpoint: tensors and plain values only.
-State: TypeAlias = dict[str, Any]
+State: TypeAlias = dict[str, Any]  # the content of a checkpoint: tensors and plain values only
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Logged:
-    """A sink of the user's own computed `values`, by name, of the evaluation at the step `at`."""
+    """A sink of the user's own computed values.
+
+    Attributes:
+        at: The step of the evaluation that they belong to.
+        values: The values by name.
+    """
 
     at: Position
     values: dict[str, float]
@@ -241,8 +245,6 @@ class Sink(Protocol):
         Raises:
             Exception: Any error ends the run as failed.
         """
-        ...
 
     def close(self, ending: Ending) -> None:
         """Write everything to disk. Called exactly once, however the run ended, even before the first event."""
-        ...

@@ -138,11 +138,11 @@ def build_in_jax(name: str) -> tuple[Callable[[], object], float] | None:
     )
     state, step = jax_net.make_step(task)
     batches = jax.numpy.asarray(stack.x.numpy()), jax.numpy.asarray(stack.y.numpy())
-    window = jax.jit(lambda state: jax.lax.scan(step, state, batches))
+    window = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches))
     states = [state]
 
     def run() -> None:
-        states[0], computed = window(states[0])
+        states[0], computed = window(states[0], batches)
         jax.block_until_ready((states[0], computed))
 
     began = time.perf_counter()

@@ -18,14 +18,14 @@ class CompiledLoop:
     """Makes the step on each batch of a stack, with the update that it was compiled for.
 
     Attributes:
-        library: The name of its library: a hash of all that it depends on.
+        library_name: That of its library: a hash of all that it depends on.
         seconds: How long it took to compile; None: the library was in the cache.
     """
 
     window = 1
 
     def __init__(self, library: ctypes.CDLL, name: str, recording: Recording, seconds: float | None) -> None:
-        self.library, self.seconds = name, seconds
+        self.library_name, self.seconds = name, seconds
         self._recording = recording
         self._floats = torch.tensor(recording.floats or [0.0], dtype=torch.float32)
         self._work = torch.empty(ctypes.c_int64.in_dll(library, "work_bytes").value + 64, dtype=torch.uint8)

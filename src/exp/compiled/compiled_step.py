@@ -52,10 +52,9 @@ class CompiledStep:
         self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
         self._state_of_update: list[int] = []
-        self._current: BareUpdate | None = None  # the update, if it can be used without another look at the optimizer
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
-        self._libraries: dict[int, str] = {}  # those of the run that is resumed
+        self._checked_libraries: dict[int, str] = {}  # those of the run that is resumed
         self._notes: list[str] = []
         self._reason: str | None = None
 
@@ -68,7 +67,7 @@ class CompiledStep:
         return self._notes
 
     def get_state(self) -> dict[str, Any]:
-        libraries = {**self._libraries, **{rows: loop.library for rows, loop in self._loops.items()}}
+        libraries = {**self._checked_libraries, **{rows: loop.library_name for rows, loop in self._loops.items()}}
         return {
             "engine": "compiled",
             "made": dict(self._made),
@@ -80,22 +79,20 @@ class CompiledStep:
     def set_state(self, state: dict[str, Any]) -> None:
         if state.get("engine") == "compiled":
             self._made, self._reason = dict(state["made"]), state["reason"]
-            self._momentum, self._libraries = state.get("momentum"), state.get("libraries", {})
+            self._momentum, self._checked_libraries = state.get("momentum"), state.get("libraries", {})
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self._replay.check_state()
         self._momentum = self._momentum or has_momentum(self._eager.optimizer)
         if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
             self._reason = "the schedule switches the momentum on or off"
-        self._current = None  # the hyperparameters may have changed, and the optimizer's tensors
         outputs = StepOutputs()
         for stack in stacks:
-            rest: Stack | None = stack
-            while rest is not None:
-                count = self._count_alike(rest)
-                part, rest = rest.split(count) if count < len(rest) else (rest, None)
+            rest = stack
+            while len(rest):
+                part, rest = rest.split(self._count_alike(rest))
                 outputs.extend(self._make(part))
-                self._made[part.batch_size] = self._made.get(part.batch_size, 0) + count
+                self._made[part.batch_size] = self._made.get(part.batch_size, 0) + len(part)
         self._tell()
         return outputs
 
@@ -112,22 +109,25 @@ class CompiledStep:
         number = self._made.get(stack.batch_size, 0) + 1
         if self._reason is None and number > FIRST:
             try:
-                update = self._current = self._current or self._find_update()
+                update = self._find_update()
                 is_checked = _next_check(number - 1) == number
                 loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
                 if is_checked:
                     return self._check(stack, loop, update)
                 losses, outputs, _ = loop.run(stack, update)
                 if losses.isnan().any():
-                    self._raise_what_eager_steps_raise(stack)
+                    self._raise_error_of_eager_steps(stack)
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:
                 self._reason = str(error)
-        self._current = None
         return self._replay([stack])
 
-    def _raise_what_eager_steps_raise(self, stack: Stack) -> None:
-        """Raise the error of eager steps if there is one, such as an index out of range. Make no step."""
+    def _raise_error_of_eager_steps(self, stack: Stack) -> None:
+        """Raise the error of eager steps on these batches if there is one, such as an index out of range.
+
+        They begin with the parameters after the compiled steps, so the error may name the outputs, no longer numbers,
+        where that of an eager run names the targets. No step is made.
+        """
         before = TensorState.save(self._tensors.changed, stack.x.device)
         self._replay([stack])
         before.restore()
@@ -165,7 +165,7 @@ class CompiledStep:
             rows_of = pluralize(rows, "row")
             self._notes.append(f"engine=compiled: compiling the step for {rows_of} took {loop.seconds:.1f} s")
             loop.seconds = None
-        if not is_checked and loop.library != self._libraries.get(rows):
+        if not is_checked and loop.library_name != self._checked_libraries.get(rows):
             try:
                 self._check(one, loop, update)
             finally:
@@ -177,7 +177,6 @@ class CompiledStep:
 
     def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:
         """Make an eager step, and fall back if the compiled one differs."""
-        self._current = None
         exact = self._recorded.by_batch_size[stack.batch_size].exact
         outputs, self._reason = make_checked_step(
             lambda: self._replay([stack]), self._eager, self._tensors.changed, loop, exact, update, stack

@@ -56,7 +56,8 @@ class Stack:
 
     def split(self, count: int) -> "tuple[Stack, Stack]":
         """Return the first `count` batches and the rest, which share memory with this stack."""
-        return Stack(self.x[:count], self.y[:count]), Stack(self.x[count:], self.y[count:])
+        first = self if count >= len(self) else Stack(self.x[:count], self.y[:count])
+        return first, Stack(self.x[count:], self.y[count:])
 
 
 # Batches, and values of features, that are laid out at a time: all rows of a large dataset, or a view for each batch,

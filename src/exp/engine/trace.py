@@ -177,13 +177,14 @@ class _FunctionCalls(TorchFunctionMode):
                 self.stop(other)
         if self.is_recording:
             self.computes_vectors = False
+            result = failure = None
             try:
                 result = func(*args, **kwargs)
-            except Exception:
-                if not (self.computes_vectors and is_of_values(func)):
-                    raise
-                result = None  # vectors of infinite values do not converge
+            except Exception as error:  # vectors of infinite values do not converge
+                failure = error
             if not (self.computes_vectors and is_of_values(func)):
+                if failure is not None:
+                    raise failure
                 return result
             self.stop(func.__name__.removeprefix("linalg_"))
         with _pop_mode_temporarily():

@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +56,25 @@ def scalars(values: Mapping[str, float], step: int) -> Any:
     return summary_event(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
 
 
-def serialize_scalars(tags: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> Iterator[bytes]:
-    """Yield a serialized record for each row, which is a step and the values of all `tags`."""
-    record, fields = _scalars(tuple(tags))
-    record.wall_time = time.time()
-    for step, values in rows:
-        record.step = step
-        for field, value in zip(fields, values, strict=True):
-            field.simple_value = value
-        yield record.SerializeToString()
+class ScalarRecords:
+    """Serializes rows of scalars, in records that are filled in again and again."""
 
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, ...], Any] = {}
 
-@cache
-def _scalars(tags: tuple[str, ...]) -> tuple[Any, list[Any]]:
-    """Return a record, to be filled in again and again, and its values."""
-    record = summary_event(Summary(value=[Summary.Value(tag=tag) for tag in tags]))
-    return record, list(record.summary.value)
+    def serialize(self, tags: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> Iterator[bytes]:
+        """Yield a record for each row, which is a step and the values of all `tags`."""
+        key = tuple(tags)
+        if key not in self._records:
+            self._records[key] = summary_event(Summary(value=[Summary.Value(tag=tag) for tag in tags]))
+        record = self._records[key]
+        record.wall_time = time.time()
+        fields = list(record.summary.value)
+        for step, values in rows:
+            record.step = step
+            for field, value in zip(fields, values, strict=True):
+                field.simple_value = value
+            yield record.SerializeToString()
 
 
 def histograms(tensors: Mapping[str, Tensor], step: int) -> Any:

@@ -39,6 +39,7 @@ class TensorBoardSink:
         self._file = self.path.open("wb" if resume_step is None else "ab", buffering=0)
         self._file.truncate(_end_of_last_record(self.path))
         self._pending: list[bytes] = []
+        self._scalars = event_file.ScalarRecords()
         self._flushed = 0.0
         self._session_end: Any = None
         if resume_step is None:
@@ -89,13 +90,13 @@ class TensorBoardSink:
         pairs = zip(event.steps, event.values, strict=True)
         rows = [(step.at.step, [*values.values(), step.lr]) for step, values in pairs if step.at.step > written]
         names = [*(f"{name}/train" for name in event.values[0]), "learning_rate"]
-        self._pending += map(event_file.frame, event_file.serialize_scalars(names, rows))
+        self._pending += map(event_file.frame, self._scalars.serialize(names, rows))
 
     def _write_evaluated(self, event: Evaluated) -> None:
         if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":
             return  # written before the run was resumed
         names, row = [f"{name}/{event.split}" for name in event.values], (event.at.step, list(event.values.values()))
-        self._pending += map(event_file.frame, event_file.serialize_scalars(names, [row]))
+        self._pending += map(event_file.frame, self._scalars.serialize(names, [row]))
 
     def _write(self, record: Any) -> None:
         self._pending.append(event_file.frame_record(record))

@@ -1,20 +1,17 @@
 """Hooks: functions that torch calls in a step, in which code of the user's may do anything."""
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+import torch.nn.modules.module as all_modules
+import torch.optim.optimizer as all_optimizers
 from torch import nn
 from torch.optim import Optimizer
 
 _AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
 _OF_PARAMETERS = ("_backward_hooks", _AFTER_ACCUMULATION)
 _OF_MODULES = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-_OF_STEPS = ("pre", "post")
-
-# Where torch keeps the hooks of all modules, and of all optimizers.
-_ALL_MODULES, _ALL_OPTIMIZERS = sys.modules[nn.Module.__module__], sys.modules[Optimizer.__module__]
 
 
 def has_accumulation_hook(parameters: Iterable[nn.Parameter]) -> bool:
@@ -32,7 +29,7 @@ def find_hook(modules: Iterable[nn.Module]) -> str | None:
         for name, module in cast("Iterable[tuple[str, nn.Module]]", root.named_modules()):
             if any(_of_user(getattr(module, kind, None)) for kind in _OF_MODULES):
                 return f"module {name or type(module).__name__}"
-    everywhere = (getattr(_ALL_MODULES, f"_global{kind}", None) for kind in _OF_MODULES)
+    everywhere = (getattr(all_modules, f"_global{kind}", None) for kind in _OF_MODULES)
     return "every module" if any(map(_of_user, everywhere)) else None
 
 
@@ -40,8 +37,8 @@ def has_step_hook(optimizer: Optimizer) -> bool:
     """Return whether `step` calls hooks: the optimizer's own, or those of all optimizers."""
     return any(
         getattr(optimizer, f"_optimizer_step_{when}_hooks")
-        or getattr(_ALL_OPTIMIZERS, f"_global_optimizer_{when}_hooks", None)
-        for when in _OF_STEPS
+        or getattr(all_optimizers, f"_global_optimizer_{when}_hooks", None)
+        for when in ("pre", "post")
     )
 
 

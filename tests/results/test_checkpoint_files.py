@@ -1,15 +1,19 @@
-"""`checkpoint=FILE.pt` takes a file of the run, and refuses that of another one."""
+"""What a run writes to its checkpoints, and which files `checkpoint=FILE.pt` takes."""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from exp.api import train
+from exp.data.batches import Position
 from exp.errors import CheckpointError
-from exp.results.checkpoints import checksum
+from exp.results import checkpoints
+from exp.results.checkpoints import CheckpointSink, checksum
 from exp.results.trained_model import load_trained
+from exp.training.events import Ending, Event, Snapshot
 
 RUN = ("dataset=iris", "model=linear", "epochs=1", "eval_every=1epoch", "figures=false", "threads=1")
 
@@ -44,3 +48,41 @@ def test_a_file_without_progress_is_refused(tmp_path: Path, monkeypatch: pytest.
 def test_the_checksum_of_a_single_element_does_not_depend_on_its_stride():
     """It may be 0, as in the momentum of a parameter that is summed."""
     assert checksum(torch.tensor(1.0).expand(1)) == checksum(torch.ones(1))
+
+
+class InterruptedCopy(dict[str, Any]):
+    """A part of a state whose copy a second Ctrl-C interrupts."""
+
+    def items(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def best(step: int, **other: Any) -> Event:
+    return Snapshot(Position(step, 1.0, 1), {"weight": torch.full((3,), float(step)), **other}, best=True)
+
+
+def test_an_interrupted_copy_of_a_better_state_leaves_the_one_before_it(tmp_path: Path):
+    """The third state is copied into the memory of the first one."""
+    sink = CheckpointSink(tmp_path)
+    for event in (best(1), best(2)):
+        sink.handle(event)
+    with pytest.raises(KeyboardInterrupt):
+        sink.handle(best(3, other=InterruptedCopy()))
+    sink.close(Ending("interrupted"))
+    written = checkpoints.read(tmp_path / "checkpoints/best.pt")
+    assert (written["step"], written["weight"].tolist()) == (2, [2.0] * 3)
+
+
+def snapshot(step: int) -> Event:
+    return Snapshot(Position(step, 1.0, 1), {"weight": torch.full((3,), float(step))}, best=False)
+
+
+def test_the_best_state_that_was_written_is_not_kept_for_another_write(tmp_path: Path):
+    sink = CheckpointSink(tmp_path)
+    for event in (best(1), snapshot(1), best(2), best(3), snapshot(3), snapshot(4)):
+        sink.handle(event)
+    path = tmp_path / "checkpoints/best.pt"
+    assert (checkpoints.read(path)["step"], checkpoints.read(path)["weight"].tolist()) == (3, [3.0] * 3)
+    path.unlink()
+    sink.close(Ending("finished"))
+    assert not path.exists()

@@ -189,15 +189,16 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
 class CheckpointSink:
     """Writes last.pt at each snapshot, and best.pt, the parameters of the best validation metric, just before it.
 
-    Between writes the best state is kept in memory, so a run that improves a thousand times writes few files.
+    Between writes the best state is kept in memory, so a run that improves a thousand times writes few files. A run
+    that improves twice between two writes holds a second copy, which the next best state overwrites.
     """
 
     def __init__(self, folder: Path, initial: State | None = None, covered: Sequence[Path] = ()) -> None:
         """Write `initial`, the parameters that the run starts with, to init.pt. `write` describes `covered`."""
         self._folder = folder
         self._covered = covered
-        self._best: State | None = None  # it is still to be written
-        self._copy: State | None = None  # the latest best state
+        self._pending_best: State | None = None  # the latest best state, if it is still to be written
+        self._memory: State | None = None  # that of an earlier one, which the next copy overwrites
         if initial is not None:
             write(folder / INITIAL_PARAMETERS, initial)
 
@@ -206,13 +207,18 @@ class CheckpointSink:
             return
         state = {"step": event.at.step, **event.state}
         if event.best:
-            self._best = self._copy = copy_tensors(state, self._copy)
+            copied = copy_tensors(state, self._memory)  # an interrupt leaves what is pending
+            self._pending_best, self._memory = copied, self._pending_best
         else:
-            best = None if self._best is None else (self._folder / BEST_CHECKPOINT, self._best)
+            best = None if self._pending_best is None else (self._folder / BEST_CHECKPOINT, self._pending_best)
             write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT, best, self._covered)
-            self._best = None
+            self._forget_pending()
 
     def close(self, ending: Ending) -> None:
         del ending
-        if self._best is not None:
-            write(self._folder / BEST_CHECKPOINT, self._best)
+        if self._pending_best is not None:
+            write(self._folder / BEST_CHECKPOINT, self._pending_best)
+
+    def _forget_pending(self) -> None:
+        if self._pending_best is not None:
+            self._pending_best, self._memory = None, self._pending_best

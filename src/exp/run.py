@@ -79,7 +79,7 @@ def run(
         sinks.open(metrics := MetricsCsvSink(spec.folder, previous.step))
         sinks.open(tensorboard := TensorBoardSink(spec.folder, spec.config_yaml, previous.step))
         sinks.open(PredictionsCsvSink(spec.folder))
-        sinks.open(CheckpointSink(spec.folder, previous.initial, [metrics.path, tensorboard.path]))
+        sinks.open(CheckpointSink(spec.folder, previous.initial, [metrics.file, tensorboard.file]))
         if spec.config.tracker["_target_"] is not None:  # last: it is closed first, and may still warn
             sinks.open(TrackerSink(spec, about.read_tags(known), previous.step, sinks.handle, experiment))
         for event in events:

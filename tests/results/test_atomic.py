@@ -97,7 +97,7 @@ def test_a_link_in_place_of_the_temporary_file_is_not_followed(path: Path):
 def test_a_checkpoint_that_cannot_be_written_leaves_both_older_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
     for step in (1, 2):
-        checkpoints.write(last, {"step": step}, previous)
+        checkpoints.write_together([(last, {"step": step}, previous)])
 
     def full(content: object, file: object) -> None:
         file.write(b"part")  # type: ignore[attr-defined]
@@ -105,6 +105,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_older_ones(tmp_path: Pa
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(CheckpointError, match="no space left"):
-        checkpoints.write(last, {"step": 3}, previous)
+        checkpoints.write_together([(last, {"step": 3}, previous)])
     assert sorted(one.name for one in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
     assert (checkpoints.read(last)["step"], checkpoints.read(previous)["step"]) == (2, 1)

@@ -1,5 +1,7 @@
 """What a run writes to its checkpoints, and which files `checkpoint=FILE.pt` takes."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,3 +88,33 @@ def test_the_best_state_that_was_written_is_not_kept_for_another_write(tmp_path:
     path.unlink()
     sink.close(Ending("finished"))
     assert not path.exists()
+
+
+def test_a_covered_file_that_is_deleted_during_a_run_does_not_end_it(tmp_path: Path):
+    with (tmp_path / "metrics.csv").open("w") as covered:
+        sink = CheckpointSink(tmp_path, covered=[covered])
+        (tmp_path / "metrics.csv").unlink()
+        sink.handle(snapshot(1))
+    assert checkpoints.read(tmp_path / "checkpoints/last.pt")["step"] == 1
+
+
+def test_the_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sync, failing = os.fsync, list[int]()
+
+    def fail(number: int) -> None:
+        if number in failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with (tmp_path / "metrics.csv").open("w") as covered:
+        sink = CheckpointSink(tmp_path, covered=[covered])
+        sink.handle(snapshot(1))
+        failing.append(covered.fileno())
+        with pytest.raises(CheckpointError, match=rf"^{tmp_path}/metrics\.csv cannot be written: input/output error\n"):
+            sink.handle(snapshot(2))
+    assert checkpoints.read(tmp_path / "checkpoints/last.pt")["step"] == 1
+    sink.handle(best(3))
+    (tmp_path / "checkpoints/best.tmp").mkdir()
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/checkpoints/best\.pt cannot be written: "):
+        sink.handle(snapshot(4))

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 
 @contextmanager
@@ -23,7 +24,8 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
     try:
         yield temporary
         if sync:
-            _sync(temporary)
+            with temporary.open("rb+") as file:
+                _sync(file)
         if keep is not None and path.exists():
             _keep(path, keep)
         temporary.replace(path)
@@ -32,19 +34,24 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
         raise
 
 
-def sync_together(paths: Sequence[Path]) -> None:
-    """Wait until the content of the files is on the disk: at the same time, because each wait takes milliseconds."""
-    first, *others = paths
+def sync_together(files: Sequence[IO[Any]]) -> None:
+    """Wait until the content of open files, flushed, is on the disk: at the same time, because each takes milliseconds.
+
+    It does not matter whether a file was deleted since it was opened. An OSError has the name of its file.
+    """
+    first, *others = files
     with ThreadPoolExecutor(max(1, len(others))) as threads:
-        waiting = [threads.submit(_sync, path) for path in others]
+        waiting = [threads.submit(_sync, file) for file in others]
         _sync(first)
         for other in waiting:
             other.result()
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
+def _sync(file: IO[Any]) -> None:
+    try:
         os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file.name)) from error
 
 
 def _keep(path: Path, keep: Path) -> None:

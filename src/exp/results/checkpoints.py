@@ -2,10 +2,10 @@
 
 import hashlib
 import pickle
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
@@ -31,35 +31,51 @@ from exp.training.state import TrainingState
 FORMAT = 4
 
 
-def write(
-    path: Path,
-    state: State,
-    previous: Path | None = None,
-    after: "tuple[Path, State] | None" = None,
-    covered: Sequence[Path] = (),
-) -> None:
-    """Write `state` to `path`, and keep the checkpoint that was there as `previous`.
+def write(path: Path, state: State) -> None:
+    """Write `state` to `path`. `write_together` describes the errors."""
+    write_together([(path, state, None)])
+
+
+def write_together(files: Sequence[tuple[Path, State, Path | None]], covered: Sequence[IO[Any]] = ()) -> None:
+    """Write several checkpoints, and wait for the disk once.
 
     Args:
-        after: Another checkpoint, its path and state, without which `path` never exists.
-        covered: Files whose content a run that resumes from `path` does not write again. They are on the disk first.
+        files: The path of each, its state, and where the checkpoint that was at the path is kept; None: nowhere. They
+            are replaced in this order, once all of them are on the disk.
+        covered: Open files, flushed, whose content a run that resumes from these checkpoints does not write again. It
+            is on the disk first.
 
     Raises:
-        CheckpointError: A file cannot be written. All older checkpoints are then unchanged.
+        CheckpointError: A file cannot be written. Until all are on the disk no checkpoint is changed; if one cannot be
+            replaced after that, those before it are new, and those after it are as they were.
     """
+    with ExitStack() as replaced_last_first:
+        written: list[IO[Any]] = []
+        for path, state, keep in reversed(files):
+            replaced_last_first.enter_context(_naming(path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = replaced_last_first.enter_context(replacement(path, keep=keep))
+            written.append(replaced_last_first.enter_context(temporary.open("wb")))
+            torch.save({"format": FORMAT, "checksum": checksum(state), **state}, written[-1])
+            written[-1].flush()
+        try:
+            sync_together([*written, *covered])
+        except OSError as error:
+            raise _cannot_be_written(error.filename, error) from error
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Name the checkpoint at `path` in an error of the system."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as replaced_last_first:
-            temporaries: list[Path] = []
-            for target, content, keep in [(path, state, previous), *([] if after is None else [(*after, None)])]:
-                temporaries.append(replaced_last_first.enter_context(replacement(target, keep=keep)))
-                with temporaries[-1].open("wb") as file:
-                    torch.save({"format": FORMAT, "checksum": checksum(content), **content}, file)
-            sync_together([*temporaries, *covered])
+        yield
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
-        raise CheckpointError(
-            f"{path} cannot be written: {_describe(error)}", "free some space, or use another hydra.run.dir"
-        ) from error
+        raise _cannot_be_written(path, error) from error
+
+
+def _cannot_be_written(path: Path | str, error: Exception) -> CheckpointError:
+    fix = "free some space, or use another hydra.run.dir"
+    return CheckpointError(f"{path} cannot be written: {_describe(error)}", fix)
 
 
 def _describe(error: BaseException) -> str:
@@ -193,8 +209,8 @@ class CheckpointSink:
     that improves twice between two writes holds a second copy, which the next best state overwrites.
     """
 
-    def __init__(self, folder: Path, initial: State | None = None, covered: Sequence[Path] = ()) -> None:
-        """Write `initial`, the parameters that the run starts with, to init.pt. `write` describes `covered`."""
+    def __init__(self, folder: Path, initial: State | None = None, covered: Sequence[IO[Any]] = ()) -> None:
+        """Write `initial`, the parameters that a run starts with, to init.pt. `write_together` describes `covered`."""
         self._folder = folder
         self._covered = covered
         self._pending_best: State | None = None  # the latest best state, if it is still to be written
@@ -210,15 +226,14 @@ class CheckpointSink:
             copied = copy_tensors(state, self._memory)  # an interrupt leaves what is pending
             self._pending_best, self._memory = copied, self._pending_best
         else:
-            best = None if self._pending_best is None else (self._folder / BEST_CHECKPOINT, self._pending_best)
-            write(self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT, best, self._covered)
-            self._forget_pending()
+            best = self._pending_best
+            files = [] if best is None else [(self._folder / BEST_CHECKPOINT, best, None)]
+            last = self._folder / LAST_CHECKPOINT, state, self._folder / PREVIOUS_CHECKPOINT
+            write_together([*files, last], self._covered)
+            if best is not None:
+                self._pending_best, self._memory = None, best
 
     def close(self, ending: Ending) -> None:
         del ending
         if self._pending_best is not None:
             write(self._folder / BEST_CHECKPOINT, self._pending_best)
-
-    def _forget_pending(self) -> None:
-        if self._pending_best is not None:
-            self._pending_best, self._memory = None, self._pending_best

@@ -47,11 +47,11 @@ class MetricsCsvSink:
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:
-        self.path = folder / METRICS
+        path = folder / METRICS
         self._resume_step = resume_step
-        self._seconds = 0.0 if resume_step is None else _truncate_after(self.path, resume_step)
-        self._file = self.path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
+        self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
+        self.file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self.file)
         self._flushed = 0.0
         self._metrics: tuple[str, ...] = ()
         self._began = 0.0
@@ -60,7 +60,7 @@ class MetricsCsvSink:
         if isinstance(event, Built):
             self._metrics = ("loss", *event.metrics)
             self._began = time.perf_counter() - self._seconds
-            if self._file.tell() == 0:
+            if self.file.tell() == 0:
                 self._writer.writerow([*_FIXED_COLUMNS, *self._metrics])
         elif isinstance(event, Trained):
             self._write("train", [(step.at, values) for step, values in zip(event.steps, event.values, strict=True)])
@@ -68,7 +68,7 @@ class MetricsCsvSink:
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
             self._write(event.split, [(event.at, event.values)])
         if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
-            self._file.flush()
+            self.file.flush()
 
     def _write(self, split: str, rows: "list[tuple[Position, dict[str, float]]]") -> None:
         """Write the metrics at each position, if they were not written before the run was resumed."""
@@ -82,11 +82,11 @@ class MetricsCsvSink:
         )
         if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
             self._flushed = seconds
-            self._file.flush()
+            self.file.flush()
 
     def close(self, ending: Ending) -> None:
         del ending
-        self._file.close()
+        self.file.close()
 
 
 def read_rows(folder: Path, split: str | None = None) -> Iterator[Row]:

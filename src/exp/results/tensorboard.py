@@ -35,9 +35,9 @@ class TensorBoardSink:
     def __init__(self, folder: Path, config: str, resume_step: int | None = None) -> None:
         self._resume_step = resume_step
         paths = sorted(folder.glob("events.out.tfevents.*"))
-        self.path = paths[0] if paths else folder / event_file.new_name()
-        self._file = self.path.open("wb" if resume_step is None else "ab", buffering=0)
-        self._file.truncate(_end_of_last_record(self.path))
+        path = paths[0] if paths else folder / event_file.new_name()
+        self.file = path.open("wb" if resume_step is None else "ab", buffering=0)
+        self.file.truncate(_end_of_last_record(path))
         self._pending: list[bytes] = []
         self._scalars = event_file.ScalarRecords()
         self._flushed = 0.0
@@ -83,7 +83,7 @@ class TensorBoardSink:
             end = self._session_end if ending.status == "finished" else _FAILURE
             self._write(event_file.summary_event(end))
         self._flush()
-        self._file.close()
+        self.file.close()
 
     def _write_trained(self, event: Trained) -> None:
         written = -1 if self._resume_step is None else self._resume_step  # before the run was resumed
@@ -104,7 +104,7 @@ class TensorBoardSink:
     def _flush(self) -> None:
         """Write the pending records at once, so that a reader or a crash rarely finds part of a record."""
         if self._pending:
-            self._file.write(b"".join(self._pending))
+            self.file.write(b"".join(self._pending))
             self._pending.clear()
             self._flushed = time.monotonic()
 

@@ -239,7 +239,7 @@ def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
     """Add the file and line of the key, if a file of the user sets it and the command line does not."""
     for path in line.find_chosen_files():
         if problem.key is not None and (number := line_of(path, problem.key)) is not None:
-            text = path.read_text(encoding="utf-8", errors="replace").splitlines()[number - 1]
+            text = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[number - 1]
             where = f"{problem.problem}\n  at: {path}:{number}: {text.strip()}"
             return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
     return problem

@@ -129,7 +129,7 @@ def _topic(topic: str, line: CommandLine) -> Iterator[str]:
         yield from paragraph(f"{name}: {defaults[name].comment if name in defaults else ''}")
         default = default_option(name)
         for option, path in line.groups[name].items():
-            about, _ = parse_opening(path.read_text(encoding="utf-8"))
+            about, _ = parse_opening(path.read_text(encoding="utf-8-sig"))
             yield from column_row(f"{name}={option}", 28, f"{about} (the default)" if option == default else about)
         yield from _explain_keys(inside, tuple(line.groups[name]))
     elif inside:
@@ -164,7 +164,7 @@ def _unknown_topic(topic: str, line: CommandLine) -> ConfigError:
 
 def _option(group: str, option: str, line: CommandLine) -> Iterator[str]:
     """Yield what there is to know of one option of a group."""
-    about, examples = parse_opening(line.groups[group][option].read_text(encoding="utf-8"))
+    about, examples = parse_opening(line.groups[group][option].read_text(encoding="utf-8-sig"))
     yield from paragraph(f"{group}={option}: {about}")
     yield from (f"  {command}" for command, _ in examples)
     yield from _explain_keys([key for key in _keys(line, group, option) if key.name.startswith(f"{group}.")], ())
@@ -211,7 +211,7 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
         files = line.groups[name]
         first = option or default_option(name)
         for choice in sorted(files, key=lambda choice: choice != first):
-            text = files[choice].read_text(encoding="utf-8")
+            text = files[choice].read_text(encoding="utf-8-sig")
             for key in read_commented_keys(text, "" if "@package _global_" in text else f"{name}."):
                 value = "" if key.value == "???" else as_yaml(key.value)
                 before = found.get(key.name, _Key(key.name, value, key.comment, ()))

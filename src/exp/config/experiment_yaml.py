@@ -26,7 +26,7 @@ class FileError(ConfigError):
 
 def place(path: str, line: int) -> str:
     """Return the line of a file as errors name it."""
-    lines = Path(path).expanduser().read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = Path(path).expanduser().read_text(encoding="utf-8-sig", errors="replace").splitlines()
     text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
     return f"\n  at: {path}:{line}: {text}"
 

@@ -1,5 +1,6 @@
 """A job leaves nothing behind in the process that ran it."""
 
+import logging
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from exp.config.compose import compose_config
 from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of, without_hydra
 from exp.config.validation import validate
+from exp.results import summary
 from exp.sweeps.executors import worker_process
 from exp.sweeps.task import Outcome, Task, job_environment
 from exp.training.reuse import JobCache
@@ -62,11 +64,24 @@ def test_the_end_of_a_worker_is_described(code: int, message: str):
     assert worker_process._death_message(code) == message
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
-def test_a_log_that_cannot_be_written_fails_the_job_and_not_the_worker(tmp_path: Path):
+def run_with_log(folder: Path, file: str) -> Outcome:
+    """Train a job whose log is `file`, and leave no handler behind."""
     cfg = compose_config(["dataset=xor", "epochs=1", "figures=false"], with_hydra=True)
-    spec = RunSpec(validate(without_hydra(cfg)), tmp_path, "", choices_of(cfg.hydra.runtime.choices), [])
-    handler = {"class": "logging.FileHandler", "filename": "/dev/full"}
-    log = {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"], "level": "INFO"}}
+    spec = RunSpec(validate(without_hydra(cfg)), folder, "", choices_of(cfg.hydra.runtime.choices), [])
+    handlers = {name: {"class": "logging.FileHandler", "filename": file} for name in ("one", "other")}
+    log = {"version": 1, "handlers": handlers, "root": {"handlers": [*handlers], "level": "INFO"}}
     outcome = Task(spec, {**log, "disable_existing_loggers": False}, {}).run(JobCache(), None)
-    assert outcome == Outcome("exp.log cannot be written: no space left on device")
+    assert not any(isinstance(one, logging.FileHandler) for one in logging.getLogger().handlers)
+    return outcome
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
+def test_a_job_whose_log_loses_lines_is_finished_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_with_log(tmp_path, "/dev/full") == Outcome()
+    assert summary.read(tmp_path)["status"] == "finished"
+    assert capsys.readouterr().err == 2 * "note: lines of /dev/full are lost: no space left on device\n"
+
+
+def test_a_log_that_cannot_be_opened_fails_the_job_and_not_the_worker(tmp_path: Path):
+    file = str(tmp_path / "missing/exp.log")
+    assert run_with_log(tmp_path, file) == Outcome(f"{file} cannot be written: no such file or directory")

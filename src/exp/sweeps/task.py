@@ -73,14 +73,12 @@ class Task:
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         """Train the run. An error is written to its exp.log and summary.json, and returned as one line."""
-        outcome = Outcome()
-        try:
-            with job_environment(self.environment), _log(self.logging):
-                outcome = self._run(cache, should_prune)
-        except OSError as error:  # of the log, whose last lines are written when it is closed
-            if outcome == Outcome():
-                return Outcome(f"exp.log cannot be written: {str(error.strerror or error).lower()}")
-        return outcome
+        with job_environment(self.environment):
+            try:
+                with _log(self.logging):
+                    return self._run(cache, should_prune)
+            except OSError as error:  # only of the log, before the run begins: `_run` returns its errors
+                return Outcome(f"{error.filename} cannot be written: {str(error.strerror or error).lower()}")
 
     def _run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
         from exp.run import run
@@ -117,15 +115,24 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
 
 
 def _ignore_full_disk(record: logging.LogRecord) -> None:
-    """Print no traceback of the log if it cannot be written: a full disk ends the run with an error of its own."""
+    """Print no traceback for each line that cannot be written: a note says it when the log is closed."""
     if not isinstance(sys.exc_info()[1], OSError):
         logging.Handler().handleError(record)
 
 
 @contextmanager
 def _log(settings: dict[str, Any]) -> Generator[None]:
-    """Add the log handlers of one job. They are removed and closed when the context exits."""
-    logging.config.dictConfig(settings)
+    """Add the log handlers of one job. They are removed and closed when the context exits.
+
+    Raises:
+        OSError: A log cannot be opened. Lines that cannot be written later are a note on stderr: the run is not lost.
+    """
+    try:
+        logging.config.dictConfig(settings)
+    except ValueError as error:  # logging's own, which does not say why
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
     root = logging.getLogger()
     for handler in root.handlers:
         handler.handleError = _ignore_full_disk
@@ -134,4 +141,12 @@ def _log(settings: dict[str, Any]) -> Generator[None]:
     finally:
         for handler in root.handlers[:]:
             root.removeHandler(handler)
-            handler.close()
+            _close(handler)
+
+
+def _close(handler: logging.Handler) -> None:
+    try:
+        handler.close()
+    except OSError as error:  # what could not be written before is tried once more
+        name = getattr(handler, "baseFilename", handler)
+        print(f"note: lines of {name} are lost: {str(error.strerror or error).lower()}", file=sys.stderr)

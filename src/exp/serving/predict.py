@@ -33,9 +33,8 @@ def text(cell: Any) -> str:
     return "" if word in STATE["empty"] or (is_number and float(word) in STATE["empty_numbers"]) else word
 
 
-def category(cell: Any, column: Any) -> float:
-    is_whole = re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.0+)?", word := text(cell))
-    word = str(int(float(word))) if is_whole else word  # 11.0 is 11
+def category(cell: Any, column: Any) -> float:  # 11.0 is 11
+    word = str(int(float(word))) if re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.0+)?", word := text(cell)) else word
     numbers = {} if column["is_spelled"] and isinstance(cell, str) else column["numbers"]
     by_value = numbers.get(str(float(word)), -1) if re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]+)?", word) else -1
     return column["codes"].get(word, by_value) if word else -2
@@ -96,9 +95,10 @@ def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
 def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     """Return what is predicted for each row, a dict or an array; None where a row lacks what the model needs."""
     columns, names, order, step = (STATE[key] for key in ("columns", "names", "order", "rows_per_pass"))
-    rows = [r if isinstance(r, dict) else [*np.array(r, object).flat] for r in [rows] * isinstance(rows, dict) or rows]
+    rows = [rows] if isinstance(rows, dict) else rows
+    rows = [row if isinstance(row, dict) else [*np.array(row, object).flat] for row in rows]
     if wrong := [(at, len(row)) for at, row in enumerate(rows, 1) if isinstance(row, list) and len(row) != len(order)]:
-        raise ValueError("row {} has {} values, and {} are needed".format(*wrong[0], len(order)))
+        raise ValueError(f"row {wrong[0][0]} has length {wrong[0][1]}, and {len(order)} values are needed")
     rows = [row if isinstance(row, dict) else dict(zip(order, row, strict=True)) for row in rows]
     if missing := sorted({column["name"] for column in columns for row in rows if column["name"] not in row}):
         raise ValueError(f"missing columns: {', '.join(missing)}")

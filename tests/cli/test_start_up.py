@@ -9,6 +9,8 @@ from pathlib import Path
 import forking
 import pytest
 
+from exp.cli.commands import COMMANDS
+
 HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich", "jinja2"}
 
 
@@ -94,3 +96,11 @@ def test_a_run_with_figures_on_a_shipped_dataset_imports_no_scikit_learn(typed: 
     modules = imported(tmp_path, *typed.split(), "epochs=1")
     assert "matplotlib" in modules
     assert modules.isdisjoint(NEVER_IN_A_RUN)
+
+
+def test_each_command_can_be_imported_first():
+    """In processes that have nothing of exp; tests/forking.py imports all commands, in one order."""
+    modules = [f"exp.{name}" for name in (*COMMANDS, "run")]
+    script = str(Path(forking.__file__).with_name("first_imports.py"))
+    done = subprocess.run([sys.executable, "-W", "error", script, *modules], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

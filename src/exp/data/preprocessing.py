@@ -202,49 +202,49 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
-        fields = _as_dict(self)
+        content = _as_dict(self)
         if self.scaler is not None:
-            fields["scaler"]["kind"] = self.scaler.kind
+            content["scaler"]["kind"] = self.scaler.kind
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
-                del fields[key]
+                del content[key]
         for key in ("targets", "has_labels", "shape"):
-            if not fields[key]:
-                del fields[key]
-        for column in fields["columns"]:
+            if not content[key]:
+                del content[key]
+        for column in content["columns"]:
             for key in ("is_spelled", "codes_above", "is_code"):
                 if not column.get(key, True):
                     del column[key]
-        return json.dumps(fields)
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
-        fields: dict[str, Any] = json.loads(text)
-        fields["columns"] = tuple(KINDS[column["kind"]].from_json(column) for column in fields["columns"])
-        fields["classes"] = None if fields["classes"] is None else tuple(fields["classes"])
-        mean, scale = fields.pop("mean", None), fields.pop("scale", None)
+        content: dict[str, Any] = json.loads(text)
+        content["columns"] = tuple(KINDS[column["kind"]].from_json(column) for column in content["columns"])
+        content["classes"] = None if content["classes"] is None else tuple(content["classes"])
+        mean, scale = content.pop("mean", None), content.pop("scale", None)
         if mean is not None:  # older checkpoints have these two numbers for every feature
-            is_scaled = np.array([scaled for column in fields["columns"] for scaled in column.is_scaled])
+            is_scaled = np.array([scaled for column in content["columns"] for scaled in column.is_scaled])
             old = {"mean": np.array(mean)[is_scaled].tolist(), "scale": np.array(scale)[is_scaled].tolist()}
-            fields["scaler"] = {"kind": "standard", **old}
-        if (scaler := fields.get("scaler")) is not None:
-            fields["scaler"] = SCALERS[str(scaler["kind"])].from_json(scaler)
-        fields.setdefault("scaler", None)
-        if (target := fields.get("target_scale")) is not None:  # older checkpoints do not have the key
-            fields["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
-        if (weights := fields.get("class_weights")) is not None:
-            fields["class_weights"] = tuple(weights)
+            content["scaler"] = {"kind": "standard", **old}
+        if (scaler := content.get("scaler")) is not None:
+            content["scaler"] = SCALERS[str(scaler["kind"])].from_json(scaler)
+        content.setdefault("scaler", None)
+        if (target := content.get("target_scale")) is not None:  # older checkpoints do not have the key
+            content["target_scale"] = TargetScale(tuple(target["mean"]), tuple(target["scale"]), target["log"])
+        if (weights := content.get("class_weights")) is not None:
+            content["class_weights"] = tuple(weights)
         for key in _NOTATIONS:
-            fields[key] = Notation(**fields.get(key, {}))
-        fields["shape"] = tuple(fields.get("shape", ()))
-        fields["targets"] = tuple(
-            TargetColumn(target["name"], Notation(**target["notation"])) for target in fields.get("targets", ())
+            content[key] = Notation(**content.get(key, {}))
+        content["shape"] = tuple(content.get("shape", ()))
+        content["targets"] = tuple(
+            TargetColumn(target["name"], Notation(**target["notation"])) for target in content.get("targets", ())
         )
-        return cls(**fields)
+        return cls(**content)
 
 
 def _as_dict(value: Any) -> Any:
-    """Return what `dataclasses.asdict` does, without copies of the values, which take most of its time."""
+    """Return dataclasses as dicts and sequences as lists. Others, also dicts, are not copied, as asdict would: slow."""
     if is_dataclass(value):
         return {field.name: _as_dict(getattr(value, field.name)) for field in fields(value)}
     return list(map(_as_dict, cast("Sequence[Any]", value))) if isinstance(value, list | tuple) else value

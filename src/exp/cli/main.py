@@ -100,7 +100,7 @@ def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stop
                 check_untrusted(line)
             allowlist.add_to_path(line.config_dir)
             if line.trains_in_workers:
-                start_worker_early(shares_cores=line.override_of("sweep.workers") is not None)
+                start_worker_early()
             return _run_hydra(line, job)
         except AlreadyFinished as finished:
             print(f"exp: {finished}")

@@ -31,7 +31,7 @@ class WorkerPool(Executor):
         self.has_queue = True
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[WorkerProcess] = SimpleQueue()
-        self._processes = [_early.pop() if _early else _start(shares_cores=workers > 1) for _ in range(workers)]
+        self._processes = [_early.pop() if _early else WorkerProcess(os.environ) for _ in range(workers)]
         for process in self._processes:
             self._idle.put(process)
 
@@ -66,18 +66,12 @@ class WorkerPool(Executor):
 _early: "list[WorkerProcess]" = []
 
 
-def start_worker_early(shares_cores: bool) -> None:
+def start_worker_early() -> None:
     """Start a worker that imports torch while the jobs are composed. The next WorkerPool takes it."""
-    _early.append(_start(shares_cores))
+    _early.append(WorkerProcess(os.environ))
 
 
 def stop_early_workers() -> None:
     """Stop the workers that no pool uses."""
     while _early:
         _early.pop().kill()
-
-
-def _start(shares_cores: bool) -> WorkerProcess:
-    # Torch's threads wait by spinning. With a large model every worker has one thread per core, and these threads would
-    # hold the cores that other workers need. Fewer threads would change the bits of a run.
-    return WorkerProcess({"OMP_WAIT_POLICY": "passive", **os.environ} if shares_cores else os.environ)

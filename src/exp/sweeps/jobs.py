@@ -11,6 +11,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, cast
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -185,8 +186,14 @@ class JobComposer:
         return SharedConfig(cfg)
 
     def _has_options(self, group: str) -> bool:
+        return bool(self._repository.get_group_options(group))
+
+    @cached_property
+    def _repository(self) -> CachingConfigRepository:
+        """The config groups: made once, where the loader's `get_group_options` copies all of them for each group."""
+        loader = cast("Any", self._loader)
         hydra_overrides = cast("list[str]", OmegaConf.to_container(self._master.hydra.overrides.hydra))
-        return bool(self._loader.get_group_options(group, overrides=hydra_overrides))
+        return loader._parse_overrides_and_create_caching_repo(None, hydra_overrides)[1]
 
     def _is_option(self, override: Override) -> bool:
         return override.type is OverrideType.CHANGE and self._is_group(override.key_or_group)

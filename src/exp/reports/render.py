@@ -22,7 +22,7 @@ def environment() -> "Environment":
     """Return jinja2's environment of the templates."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # lazy: see test_start_up.py
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(("html", "svg")),
         undefined=StrictUndefined,
@@ -30,8 +30,8 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["breakable"] = _breakable  # pyright: ignore[reportArgumentType]
-    return environment
+    made.filters["breakable"] = _breakable  # pyright: ignore[reportArgumentType]
+    return made
 
 
 def _breakable(name: str) -> "Markup":

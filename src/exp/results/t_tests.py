@@ -20,6 +20,7 @@ depends on the model. In the same simulation it holds the true mean in 94 to 99 
 there is none in 1 to 4 %.
 """
 
+import importlib
 import math
 import statistics
 from collections.abc import Sequence
@@ -34,6 +35,11 @@ LEVEL = 0.95
 _ROUNDING = 1e-6
 
 
+def prepare() -> None:
+    """Import scipy ahead of the first interval. It takes 0.2 s, and few sweeps have repeats."""
+    importlib.import_module("scipy.special")
+
+
 def mean_interval(values: Sequence[float], ratio: float, level: float = LEVEL) -> Interval | None:
     """Return the interval of the mean, of 95 %; None if the values are fewer than two, all equal, or not finite."""
     if math.isnan(ratio) or not _has_spread(values, max(map(abs, values), default=0.0)):
@@ -45,7 +51,7 @@ def mean_interval(values: Sequence[float], ratio: float, level: float = LEVEL) -
 
 def interval_reach(count: int, level: float = LEVEL) -> float:
     """Return how many standard errors the interval, of 95 %, of a mean of `count` > 1 values reaches to each side."""
-    from scipy.special import stdtrit  # lazy: takes 0.2 s, and few sweeps have repeats
+    from scipy.special import stdtrit  # lazy: see `prepare`
 
     return float(stdtrit(count - 1, (1 + level) / 2))
 

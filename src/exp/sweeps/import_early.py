@@ -15,4 +15,4 @@ def import_for_summary(overrides: Iterable[str]) -> None:
 
         render.environment()
         if REPEATED.keys() & set(map(override_key, overrides)):
-            t_tests.interval_reach(2)  # imports scipy
+            t_tests.prepare()

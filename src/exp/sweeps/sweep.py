@@ -108,9 +108,10 @@ class Sweep:
             self._report(jobs)  # did not begin
 
     def _run_all(self, progress: "SweepProgress", stop_requested: Callable[[], bool]) -> None:
-        if self._submit_ready() and self._executor.workers:
+        self._submit_ready()
+        if self._running and self._executor.workers:
             import_for_summary(self._config.hydra.overrides.task)
-        while self._submit_ready():
+        while self._running:
             is_interrupted = self._collect_finished(progress) or stop_requested()
             self._loss = self._loss or self._executor.find_loss()
             if (is_interrupted or self._loss) and not self._is_interrupted:
@@ -118,8 +119,8 @@ class Sweep:
                 self._executor.interrupt()
             if self._is_stopping:
                 self._cancel_pending()
-            running = min(len(self._running), max(1, self._executor.workers))
-            progress.show(self._done, self._source.jobs, running)
+            progress.show(self._done, self._source.jobs, min(len(self._running), max(1, self._executor.workers)))
+            self._submit_ready()
 
     def _add(self, requests: Sequence[JobRequest]) -> None:
         """Check the requested jobs, and queue those that need to run."""
@@ -185,8 +186,8 @@ class Sweep:
                 self._source.rows[key] = rows
             self._source.record(job.number, self._folders.job_return(job))
 
-    def _submit_ready(self) -> bool:
-        """Submit jobs while the executor can take some. Return whether any job is running."""
+    def _submit_ready(self) -> None:
+        """Submit jobs while the executor can take some."""
         # One more than there are workers: the folder of the next job is prepared while the workers are busy.
         is_ahead = self._executor.has_queue and self._may_submit_ahead()
         limit = self._executor.workers + 1 if is_ahead else max(1, self._executor.workers)
@@ -195,7 +196,6 @@ class Sweep:
             should_prune = self._requests[job.number].should_prune
             running = self._executor.find_running(self._folders.path(job))
             self._running[running or self._executor.submit(self._folders.make_task(job), should_prune)] = job
-        return bool(self._running)
 
     def _may_submit_ahead(self) -> bool:
         """Return whether a job may be submitted before a worker is free for it.

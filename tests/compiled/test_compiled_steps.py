@@ -11,7 +11,7 @@ from compiling import check_steps, compile_training, optimization, record_step
 from conftest import one_in
 from torch import Tensor, nn, optim
 
-from exp.compiled import core_operators
+from exp.compiled import c_library, core_operators
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import NumberTable, why_not_compiled
 from exp.engine.step import EagerStep
@@ -255,6 +255,20 @@ def test_nan_and_inf_are_handed_on():
     assert losses.isnan().tolist() == [False, True, True, True]
     assert outputs[ROWS : 2 * ROWS].isnan().any(1).sum() == 1
     assert all(parameter.isnan().any() for parameter in model.parameters())
+
+
+def test_a_small_cross_entropy_is_rounded_like_1(monkeypatch: pytest.MonkeyPatch):
+    # log_softmax takes the logarithm of a sum that is hardly more than 1, in which parts below 1e-7 are lost.
+    monkeypatch.setattr(c_library, "OPTIMIZATION", "-O3")  # another order of the sum than the eager one
+    count, gap = 10, 12.0
+    model, ys = MLP(count, count, [count]), torch.randint(count, (STEPS, ROWS))
+    xs = torch.rand(STEPS, ROWS, count) + gap * nn.functional.one_hot(ys, count)
+    with torch.no_grad():
+        for layer in (model[0], model[-1]):
+            layer.weight.copy_(torch.eye(count))
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    compiled = compile_training(model, nn.CrossEntropyLoss(), optimizer, xs[0], ys[0])
+    assert [compiled.difference(x, y) for x, y in zip(xs, ys, strict=True)] == [None] * STEPS
 
 
 def test_the_check_finds_a_wrong_step():

@@ -27,6 +27,14 @@ TOLERANCE = 1e-5
 # Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
+# Operators whose small results have the rounding error of something larger inside: a sum that is at least 1, of which
+# they take the logarithm, or a gradient that they subtract a probability near 1 times itself from.
+_ROUNDED_LIKE: dict[Any, Callable[[Sequence[Any]], float]] = {
+    torch.ops.aten._log_softmax: lambda _: 1.0,
+    torch.ops.aten.logsumexp: lambda _: 1.0,
+    torch.ops.aten._log_softmax_backward_data: lambda args: float(args[0].abs().max()),
+}
+
 # How many values, and which share of them, may be further from the eager ones than their own samples, which may all be
 # rounded alike, but not further than those of all values.
 _OUTLIERS, _SHARE = 2, 1e-3
@@ -102,18 +110,23 @@ class _OtherRoundings(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         call = OpCall(func, args, kwargs or {}, result)
+        least = _ROUNDED_LIKE.get(func.overloadpacket, lambda _: 0.0)(args)
         for tensor in {id(one): one for one in (*call.written, *([] if is_view(func) else call.outputs))}.values():
             if tensor.dtype == torch.float32:
-                tensor.copy_(_move(tensor, self.noise))
+                tensor.copy_(_move(tensor, self.noise, least))
         return result
 
 
-def _move(tensor: Tensor, noise: torch.Generator) -> Tensor:
-    """Move the values, except whole numbers, which may be categories or masks."""
+def _move(tensor: Tensor, noise: torch.Generator, least: float = 0.0) -> Tensor:
+    """Move the values by units in their last place, or in that of `least` if it is larger.
+
+    Whole numbers, which may be categories or masks, are moved only by those of `least`.
+    """
     if tensor.dtype != torch.float32:
         return tensor
-    moved = tensor + tensor * torch.empty(tensor.shape).uniform_(-_MOVED_BY, _MOVED_BY, generator=noise)
-    return torch.where(tensor == tensor.round(), tensor, moved)
+    units = tensor.abs().clamp(min=least)
+    moved = tensor + units * torch.empty(tensor.shape).uniform_(-_MOVED_BY, _MOVED_BY, generator=noise)
+    return moved if least else torch.where(tensor == tensor.round(), tensor, moved)
 
 
 def _results_of(eager: EagerStep, step: Callable[[], Tensor]) -> Results:

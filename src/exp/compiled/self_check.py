@@ -30,13 +30,11 @@ _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 # Operators whose small results have the rounding error of something larger inside: a sum that is at least 1, of which
 # they take the logarithm, or a gradient that they subtract a probability near 1 times itself from.
 _MEAN = 1  # a reduction
-_ROUNDED_LIKE: dict[Any, Callable[[Sequence[Any]], float]] = {
-    torch.ops.aten._log_softmax: lambda _: 1.0,
-    torch.ops.aten.logsumexp: lambda _: 1.0,
-    torch.ops.aten._log_softmax_backward_data: lambda args: float(args[0].abs().max()),
-    torch.ops.aten.soft_margin_loss_backward: lambda args: (
-        float(args[0].abs().max()) / (args[1].numel() if args[3] == _MEAN else 1)
-    ),
+_ROUNDED_LIKE: dict[str, Callable[[Sequence[Any]], float]] = {
+    "_log_softmax": lambda _: 1.0,
+    "logsumexp": lambda _: 1.0,
+    "_log_softmax_backward_data": lambda args: float(args[0].abs().max()),
+    "soft_margin_loss_backward": lambda args: float(args[0].abs().max()) / (args[1].numel() if args[3] == _MEAN else 1),
 }
 
 # How many values, and which share of them, may be further from the eager ones than their own samples, which may all be
@@ -114,7 +112,7 @@ class _OtherRoundings(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         call = OpCall(func, args, kwargs or {}, result)
-        least = _ROUNDED_LIKE.get(func.overloadpacket, lambda _: 0.0)(args)
+        least = _ROUNDED_LIKE.get(call.name, lambda _: 0.0)(args)
         for tensor in {id(one): one for one in (*call.written, *([] if is_view(func) else call.outputs))}.values():
             if tensor.dtype == torch.float32:
                 tensor.copy_(_move(tensor, self.noise, least))

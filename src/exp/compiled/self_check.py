@@ -27,9 +27,10 @@ TOLERANCE = 1e-5
 # Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
+_MEAN = 1  # the reduction of a loss
+
 # Operators whose small results have the rounding error of something larger inside: a sum that is at least 1, of which
 # they take the logarithm, or a gradient that they subtract a probability near 1 times itself from.
-_MEAN = 1  # a reduction
 _ROUNDED_LIKE: dict[str, Callable[[Sequence[Any]], float]] = {
     "_log_softmax": lambda _: 1.0,
     "logsumexp": lambda _: 1.0,

@@ -4,7 +4,7 @@ import sys
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
-from exp.data.mapped.cache import COMPILED, cache_folder, clear, list_entries, summarize
+from exp.data.mapped.cache import COMPILED, cache_folder, clear, format_size, list_entries, summarize
 from exp.errors import ConfigError
 
 _ACTIONS = ("list", "clear")
@@ -33,7 +33,7 @@ def cache(action: str = "list", /, yes: bool = False) -> TextAnswer:
         "cleared": False,
     }
     if action == "list":
-        listed = (f"{entry.size / 1e6:>10,.0f} MB  {entry.label}" for entry in entries)
+        listed = (f"{format_size(entry.size):>13}  {entry.label}" for entry in entries)
         return TextAnswer(fields, [*listed, f"{cache_folder()}: {total}"])
     if not yes and entries:
         if not sys.stdin.isatty():

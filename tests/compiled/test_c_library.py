@@ -1,16 +1,19 @@
 """Compiled libraries are kept in the user's cache: whole, for one CPU and compiler, and safe to run."""
 
+import errno
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from compiling import CompiledFunction
 
-from exp.compiled import c_library
+from exp.compiled import c_compiler, c_library
 from exp.compiled.uncompilable import Uncompilable
 from exp.data.mapped.cache import clear, list_entries
+from exp.training.interrupts import graceful_stop
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +93,9 @@ def test_exp_cache_lists_and_removes_compiled_steps(cache: Path):
     double()
     (entry,) = list_entries()
     assert entry.label == "compiled steps"
-    assert clear().startswith("removed 0 datasets and the compiled steps, 0 MB")
+    cleared = clear()
+    assert cleared.startswith("removed 0 datasets and the compiled steps, ")
+    assert cleared.endswith(" kB")
     assert not cache.exists()
     assert double() == [2, 4, 6]
 
@@ -113,24 +118,114 @@ def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
         double()
 
 
-def test_a_compiler_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    compiler = tmp_path / "broken-cc"
-    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "fatal error: no space" >&2; exit 1; }\n')
+def broken_compiler(folder: Path, patch: pytest.MonkeyPatch, script: str, otherwise: str = "exit 0") -> None:
+    """Let CC name a compiler that does this."""
+    compiler = folder / "broken-cc"
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] && {{ {otherwise}; }}\n{script}\n')
     compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
-    with pytest.raises(Uncompilable, match="broken-cc failed: fatal error: no space"):
+    patch.setenv("CC", str(compiler))
+
+
+LINKER = "/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1 exit status"
+OUT_OF_MEMORY = "gcc: fatal error: Killed signal terminated program cc1"
+LIBRARY = 'while [ "$1" != -o ]; do shift; done; echo no ELF > "$2"'
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo note; echo 'fatal error: no space' >&2; exit 1", "broken-cc failed: fatal error: no space$"),
+        (f"echo '{LINKER}' >&2; exit 1", "failed: /usr/bin/ld: final link failed: No space left on device$"),
+        ("exit 3", "broken-cc failed: exit code 3$"),
+        ("kill -KILL $$", r"broken-cc was killed \(signal 9\), perhaps for lack of memory: .*init=FOLDER"),
+        ("kill -TERM $$", r"broken-cc was killed \(signal 15\): a new run"),
+        (f"echo '{OUT_OF_MEMORY}' >&2; exit 1", r"broken-cc was killed \(signal 9\), perhaps for lack of memory: "),
+        ("exit 0", "broken-cc wrote no library: CC must name a C compiler$"),
+        (LIBRARY, "what broken-cc wrote cannot be loaded: .*step.so: "),
+    ],
+)
+def test_a_compiler_that_fails(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str):
+    broken_compiler(tmp_path, monkeypatch, script)
+    with pytest.raises(Uncompilable, match=said):
+        double()
+    assert [path.name for path in cache.iterdir()] == ["dataset.txt"]
+
+
+def test_a_compiler_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    broken_compiler(tmp_path, monkeypatch, "")
+    (tmp_path / "broken-cc").write_text("no script")
+    with pytest.raises(Uncompilable, match="broken-cc cannot be run: Exec format error"):
+        double()
+
+
+def test_a_compiler_that_hangs(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """After the time limit it is killed with its children, which hold its output open."""
+    broken_compiler(tmp_path, monkeypatch, f"sleep 60 & echo $! > {tmp_path}/child; wait")
+    monkeypatch.setattr(c_compiler, "_MAX_SECONDS", 0.2)
+    monkeypatch.setattr(c_compiler, "_PATIENCE", 0.1)
+    with pytest.raises(Uncompilable, match=r"broken-cc took longer than 0\.2 seconds"):
+        double()
+    assert "note: engine=compiled: broken-cc is still compiling the step" in capsys.readouterr().err
+    assert is_gone(int((tmp_path / "child").read_text()))
+    assert [path.name for path in cache.iterdir()] == ["dataset.txt"]
+
+
+def test_ctrl_c_ends_a_compiler_and_a_terminal_does_not(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A terminal sends SIGINT to a process group. The second one raises KeyboardInterrupt in this process."""
+    group = f"cut -d' ' -f5 /proc/$$/stat > {tmp_path}/group"
+    broken_compiler(
+        tmp_path,
+        monkeypatch,
+        f"{group}; sleep 60 & echo $! > {tmp_path}/child; kill -INT $PPID; sleep 0.2; kill -INT $PPID; wait",
+    )
+    with pytest.raises(KeyboardInterrupt), graceful_stop():
+        double()
+    assert int((tmp_path / "group").read_text()) != os.getpgrp()
+    assert is_gone(int((tmp_path / "child").read_text()))
+    assert [path.name for path in cache.iterdir()] == ["dataset.txt"]
+
+
+def is_gone(process: int) -> bool:
+    """Return whether the process has ended within a few seconds, perhaps without somebody that waits for it."""
+    for _ in range(500):
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """An error of writing has no file name."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(Uncompilable, match=f"steps cannot be used: {cache}: No space left on device"):
         double()
 
 
 def test_a_cache_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyPatch):
     cache.parent.parent.mkdir(exist_ok=True)
     cache.parent.write_text("a file")
-    with pytest.raises(Uncompilable, match=r"no place for compiled steps: EXP_CACHE: .* written: File exists"):
+    with pytest.raises(
+        Uncompilable,
+        match=r"no place for compiled steps: EXP_CACHE: .*cache cannot be written: .*cache is not a folder",
+    ):
         double()
+    monkeypatch.setenv("EXP_CACHE", str(cache))  # below the file
+    with pytest.raises(Uncompilable, match=f"{cache} cannot be written: {cache.parent} is not a folder"):
+        double()
+    monkeypatch.setenv("EXP_CACHE", str(cache.parent))
     cache.parent.unlink()
     cache.parent.mkdir()
     cache.write_text("a file")
-    with pytest.raises(Uncompilable, match=f"the folder of compiled steps cannot be used: {cache}: File exists"):
+    with pytest.raises(Uncompilable, match=f"the folder of compiled steps cannot be used: {cache}: it is not a folder"):
         double()
     monkeypatch.delenv("EXP_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")

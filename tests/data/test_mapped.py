@@ -308,7 +308,7 @@ def test_a_dataset_that_is_being_written_is_not_cleared():
     assert process.stdout.readline() == "writing\n"
     assert cache.clear() == "removed 0 datasets, 0 MB; 1 dataset in use by another process"
     assert lines_of(process) == [str(cache_folder() / KEY)]
-    assert cache.clear() == "removed 1 dataset, 0 MB"
+    assert cache.clear() == "removed 1 dataset, 0 kB"
     assert list(cache_folder().iterdir()) == []
 
 
@@ -607,7 +607,9 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch:
             find_or_write("content", "rows", lambda _: None)
     (tmp_path / "file").touch()
     monkeypatch.setenv("EXP_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=f"EXP_CACHE: {tmp_path}/file cannot be written: File exists"):
+    with pytest.raises(
+        DataError, match=f"EXP_CACHE: {tmp_path}/file cannot be written: {tmp_path}/file is not a folder"
+    ):
         find_or_write("content", "rows", lambda _: None)
 
 
@@ -624,7 +626,7 @@ def test_other_folders_are_not_removed(tmp_path: Path):
     other.touch()
     find_or_write("content", "rows.csv", lambda to: (to / "x").touch())
     assert [entry.label for entry in cache.list_entries()] == ["rows.csv"]
-    assert cache.clear() == "removed 1 dataset, 0 MB"
+    assert cache.clear() == "removed 1 dataset, 0 kB"
     assert [*(tmp_path / "cache").iterdir()] == [other.parent]
 
 

@@ -10,9 +10,7 @@ import hashlib
 import importlib
 import os
 import platform
-import shlex
 import shutil
-import subprocess
 import tempfile
 import time
 from functools import cache
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from exp.compiled.c_compiler import describe_compiler, find_compiler, run_compiler
 from exp.compiled.uncompilable import Uncompilable
 from exp.data.mapped.cache import COMPILED, LABEL, cache_folder
 from exp.errors import DataError, first_line
@@ -29,8 +28,8 @@ OPTIMIZATION = "-O3"
 _FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w"]
 _NATIVE = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
 
-# No compilation takes so long.
-_MAX_SECONDS = 3600
+# A folder that is so many seconds old is of a killed process: no compilation takes so long.
+_ABANDONED = 3600
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -53,7 +52,9 @@ def load_library(source: str) -> tuple[ctypes.CDLL, str, float | None]:
     except DataError as error:
         raise Uncompilable(f"no place for compiled steps: {error.problem}") from error
     except OSError as error:
-        reason = f"{error.filename}: {error.strerror}" if error.strerror else first_line(error)
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        what = "it is not a folder" if is_file else error.strerror or first_line(error)
+        reason = f"{error.filename or cache_folder() / COMPILED}: {what}"
         raise Uncompilable(f"the folder of compiled steps cannot be used: {reason}") from error
 
 
@@ -82,48 +83,33 @@ def _compile(source: str, library: Path) -> None:
     """Compile the source to `library`, and keep the source beside it. The last of several processes replaces it."""
     for left in library.parent.glob("unfinished-*"):  # of a killed process
         with contextlib.suppress(FileNotFoundError):
-            if left.stat().st_mtime < time.time() - _MAX_SECONDS:
+            if left.stat().st_mtime < time.time() - _ABANDONED:
                 shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix="unfinished-") as temporary:
         text, result = Path(temporary) / "step.c", Path(temporary) / "step.so"
         text.write_text(source, encoding="utf-8")
-        command = [*_find_compiler(), *_flags(), str(text), "-o", str(result), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-            first = next(iter(lines), f"exit code {done.returncode}")
-            raise Uncompilable(f"{Path(command[0]).name} failed: {first.replace(str(text), 'step.c')[:120]}")
+        compiler = find_compiler()
+        run_compiler((*compiler, *_flags(), str(text), "-o", str(result), "-lm"))
+        _check_library(result, Path(compiler[0]).name)
         with result.open("ab") as file:  # the loader ignores what follows the library
             file.write(hashlib.sha256(result.read_bytes()).digest())
         text.replace(library.with_suffix(".c"))
         result.replace(library)
 
 
-def _find_compiler() -> tuple[str, ...]:
-    """Return the command of the compiler: that in CC, perhaps with arguments, as `make` runs it, or else cc."""
-    given = os.environ.get("CC", "").strip()
-    try:
-        words = shlex.split(given) or ["cc"]
-    except ValueError as error:
-        raise Uncompilable(f"CC={given} is not a command: {error}") from error
-    program = shutil.which(words[0])
-    if program is None:
-        raise Uncompilable(
-            f"CC={given}: there is no such compiler"
-            if given
-            else "there is no C compiler: install one, such as gcc, or name it in CC"
-        )
-    return program, *words[1:]
-
-
 def _describe_compiler() -> str:
-    return _version_of(_find_compiler())
+    return describe_compiler(find_compiler())
 
 
-@cache
-def _version_of(compiler: tuple[str, ...]) -> str:
-    done = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)
-    return f"{shlex.join(compiler)} {done.stdout}"
+def _check_library(library: Path, compiler: str) -> None:
+    """Raise Uncompilable if the compiler wrote nothing, or nothing that this process can load."""
+    if not library.is_file():
+        raise Uncompilable(f"{compiler} wrote no library: CC must name a C compiler")
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        reason = first_line(error).replace(str(library), library.name)
+        raise Uncompilable(f"what {compiler} wrote cannot be loaded: {reason}") from error
 
 
 def _flags() -> list[str]:

@@ -141,7 +141,10 @@ def cache_errors(cache: Path) -> Generator[None]:
         yield
     except OSError as error:
         place = f"{VARIABLE}: {cache}" if os.environ.get(VARIABLE) else f"the cache folder {cache}"
-        what = f"{place} cannot be written: {error.strerror}"
+        reason = error.strerror
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = f"{next(one for one in (cache, *cache.parents) if one.exists())} is not a folder"
+        what = f"{place} cannot be written: {reason}"
         raise DataError(what, f"{VARIABLE}=FOLDER that you may write to, or dataset.storage=memory") from error
 
 
@@ -184,7 +187,12 @@ def summarize(entries: Sequence[Entry]) -> str:
     """Return how many datasets there are, whether compiled steps are there too, and their size."""
     datasets = [entry for entry in entries if entry.key != COMPILED]
     compiled = " and the compiled steps" if len(datasets) < len(entries) else ""
-    return f"{pluralize(len(datasets), 'dataset')}{compiled}, {sum(entry.size for entry in entries) / 1e6:,.0f} MB"
+    return f"{pluralize(len(datasets), 'dataset')}{compiled}, {format_size(sum(entry.size for entry in entries))}"
+
+
+def format_size(size: int) -> str:
+    """1,234 MB, 56 kB, 0 MB."""
+    return f"{size / 1e3:,.0f} kB" if 0 < size < 1e6 else f"{size / 1e6:,.0f} MB"
 
 
 @contextmanager

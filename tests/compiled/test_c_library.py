@@ -137,8 +137,11 @@ LIBRARY = 'while [ "$1" != -o ]; do shift; done; echo no ELF > "$2"'
         ("echo note; echo 'fatal error: no space' >&2; exit 1", "broken-cc failed: fatal error: no space$"),
         (f"echo '{LINKER}' >&2; exit 1", "failed: /usr/bin/ld: final link failed: No space left on device$"),
         ("exit 3", "broken-cc failed: exit code 3$"),
-        ("kill -KILL $$", r"broken-cc was killed \(signal 9\), perhaps for lack of memory: .*init=FOLDER"),
-        ("kill -TERM $$", r"broken-cc was killed \(signal 15\): a new run"),
+        (
+            "kill -KILL $$",
+            r"broken-cc was killed \(signal 9\), perhaps for lack of memory: run less beside it, and begin a new run$",
+        ),
+        ("kill -TERM $$", r"broken-cc was killed \(signal 15\): begin a new run$"),
         (f"echo '{OUT_OF_MEMORY}' >&2; exit 1", r"broken-cc was killed \(signal 9\), perhaps for lack of memory: "),
         ("exit 0", "broken-cc wrote no library: CC must name a C compiler$"),
         (LIBRARY, "what broken-cc wrote cannot be loaded: .*step.so: "),

@@ -118,6 +118,40 @@ def test_a_run_that_falls_back_half_way_repeats_every_bit_after_a_kill(
         assert rows_of(tmp_path / f"run{kill}") == rows_of(tmp_path / "whole")
 
 
+INTERRUPTED = """#!/bin/sh
+if [ "$1" != --version ] && [ ! -e {folder}/interrupted ]; then
+    touch {folder}/interrupted
+    kill -INT $PPID
+    [ "$(cut -d' ' -f5 /proc/$$/stat)" != "$(cut -d' ' -f5 /proc/$PPID/stat)" ] || kill -INT $$
+fi
+exec cc "$@"
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_a_terminal_interrupts_while_it_compiles_is_resumed_compiled(tmp_path: Path):
+    """A terminal sends SIGINT to the process and to those of its group."""
+    compiler = tmp_path / "interrupted-cc"
+    compiler.write_text(INTERRUPTED.format(folder=tmp_path))
+    compiler.chmod(0o755)
+    words = [*SMALL, "engine=compiled", "model.dropout=0.2"]
+    environment = {"CC": str(compiler), "EXP_CACHE": str(tmp_path / "cache")}
+
+    def run(*more: str) -> Any:
+        return forking.begin("exp", *more, folder=tmp_path, **environment).completed()
+
+    stopped = run(*words, "hydra.run.dir=run")
+    assert stopped.returncode == 130, stopped.stderr
+    assert (tmp_path / "interrupted").exists()
+    resumed, whole = run("resume=run"), run(*words, "hydra.run.dir=whole")
+    for done in (stopped, resumed, whole):
+        assert "is in use" not in done.stdout + done.stderr
+    ours, expected = (checkpoints.read(tmp_path / name / "checkpoints/last.pt") for name in ("run", "whole"))
+    assert checkpoints.checksum([ours["model"], ours["optimizer"]]) == checkpoints.checksum(
+        [expected["model"], expected["optimizer"]]
+    )
+
+
 def rows_of(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open() as file:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]

@@ -118,8 +118,8 @@ def _kill(process: "subprocess.Popen[str]") -> None:
 
 
 def _killed(name: str, number: int) -> Uncompilable:
-    memory = ", perhaps for lack of memory" if number == signal.SIGKILL else ""
-    return Uncompilable(f"{name} was killed (signal {number}){memory}: a new run, with init=FOLDER, compiles again")
+    memory = ", perhaps for lack of memory: run less beside it, and" if number == signal.SIGKILL else ":"
+    return Uncompilable(f"{name} was killed (signal {number}){memory} begin a new run")
 
 
 def _find_cause(said: str, command: tuple[str, ...]) -> str:

@@ -57,6 +57,8 @@ class CompiledStep:
         self._checked_libraries: dict[int, str] = {}  # those of the run that is resumed
         self._notes: list[str] = []
         self._reason: str | None = None
+        self._replayed_since: int | None = None  # the step of the run
+        self._is_resumed_with_reason = False
 
     @property
     def fallback_reason(self) -> str | None:
@@ -72,6 +74,7 @@ class CompiledStep:
             "engine": "compiled",
             "made": dict(self._made),
             "reason": self._reason,
+            "replayed_since": self._replayed_since,
             "momentum": self._momentum,
             "libraries": libraries,
         }
@@ -80,12 +83,13 @@ class CompiledStep:
         if state.get("engine") == "compiled":
             self._made, self._reason = dict(state["made"]), state["reason"]
             self._momentum, self._checked_libraries = state.get("momentum"), state.get("libraries", {})
+            self._replayed_since, self._is_resumed_with_reason = state.get("replayed_since"), self._reason is not None
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self._replay.check_state()
         self._momentum = self._momentum or has_momentum(self._eager.optimizer)
         if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
-            self._reason = "the schedule switches the momentum on or off"
+            self._use_replay("the schedule switches the momentum on or off")
         outputs = StepOutputs()
         for stack in stacks:
             rest = stack
@@ -119,7 +123,7 @@ class CompiledStep:
                     self._raise_error_of_eager_steps(stack)
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:
-                self._reason = str(error)
+                self._use_replay(str(error))
         return self._replay([stack])
 
     def _raise_error_of_eager_steps(self, stack: Stack) -> None:
@@ -178,12 +182,25 @@ class CompiledStep:
     def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:
         """Make an eager step, and fall back if the compiled one differs."""
         exact = self._recorded.by_batch_size[stack.batch_size].exact
-        outputs, self._reason = make_checked_step(
+        outputs, reason = make_checked_step(
             lambda: self._replay([stack]), self._eager, self._tensors.changed, loop, exact, update, stack
         )
+        if reason is not None:
+            self._use_replay(reason)
         return outputs
+
+    def _use_replay(self, reason: str) -> None:
+        """Let replay make this step of the run and all further ones."""
+        self._reason, self._replayed_since = reason, sum(self._made.values()) + 1
 
     def _tell(self) -> None:
         """Note which engine makes the steps, if it is not the one that was asked for."""
-        other = [f"engine=replay is in use: {self._reason}"] if self._reason and not self.fallback_reason else []
+        other: list[str] = []
+        if self._reason and not self.fallback_reason:
+            since, end = "", ""
+            if self._is_resumed_with_reason:
+                step = "" if self._replayed_since is None else f" since step {self._replayed_since:,}"
+                since = f"{step}, before the run was resumed"
+                end = "; a resumed run keeps its engine, and a new run with init=FOLDER compiles again"
+            other.append(f"engine=replay is in use{since}: {self._reason}{end}")
         self._notes += [note for note in (*other, *self._replay.notes) if note not in self._notes]

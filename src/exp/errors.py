@@ -185,6 +185,16 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return best if best is not None and _similarity(word, best) > 0.61 else None
 
 
+def same_key_elsewhere(key: str, known: Iterable[str]) -> str | None:
+    """Return the known key with the last part of the dotted `key`, below another group or none; None if several do.
+
+    `optimizer.clip_grad_norm` is clip_grad_norm, `dataset.batch_size` is batching.batch_size.
+    """
+    inside, _, last = key.rpartition(".")
+    same = {name for name in known if name.rpartition(".")[2] == last}
+    return same.pop() if inside and len(same) == 1 else None
+
+
 def _similarity(word: str, name: str) -> float:
     word, whole = re.sub(r"[-:/ ]", "_", word.lower()), name.lower()
     if re.sub(r"[._]", "", word) == re.sub(r"[._]", "", whole):

@@ -24,7 +24,7 @@ from exp.config.former_names import rename_override
 from exp.config.overrides import range_override, shell_line
 from exp.config.schema import default_option
 from exp.config.yaml_comments import keys_in
-from exp.errors import ConfigError, ExpError, nearest
+from exp.errors import ConfigError, ExpError, nearest, same_key_elsewhere
 from exp.sweeps.jobs import InvalidJob
 
 
@@ -138,11 +138,12 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
     else:
         top = dict.fromkeys([*line.groups, *(name.partition(".")[0] for name in line.keys)])
         known = f"available: {', '.join(top)}"
-    # A word without a dot, and a value that is some group's option, were meant for that group.
-    meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
-    meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     files = line.groups.get(inside, {})
     owners = [f"{inside}={name}" for name, path in files.items() if last in keys_in(path, inside)]
+    # A word without a dot, and a value that is some group's option, were meant for that group.
+    meant = None if inside else nearest(key, [group for group, options in line.groups.items() if value in options])
+    meant = meant or (None if owners else same_key_elsewhere(key, line.keys))
+    meant = meant or nearest(key, line.keys) or nearest(key, line.groups)
     usual = f"{inside}={default_option(inside)}"
     owners.sort(key=lambda option: option != usual)
     override: str | tuple[str, ...] | None = f"{sign}{meant}{equals}{value}" if meant else None
@@ -211,7 +212,7 @@ def _wrong_in_file(match: re.Match[str], error: Exception, line: CommandLine) ->
     if messages.UNKNOWN_KEY_IN_FILE.match(said):
         if (problem := search_setting(key)) is not None:
             return problem
-        near = nearest(key, [*line.keys, *line.groups])
+        near = same_key_elsewhere(key, line.keys) or nearest(key, [*line.keys, *line.groups])
         fix = f"{near} instead" if near else "remove it"
         return ConfigError(f"{key}: unknown key", fix, key=key)
     value = messages.WRONG_VALUE_IN_FILE.match(said)

@@ -19,7 +19,7 @@ from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
-from exp.training.events import Event, Noted, Snapshot
+from exp.training.events import Event, Noted, Snapshot, Trained
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
 
@@ -91,6 +91,24 @@ def test_a_job_of_a_sweep_is_the_run_alone():
         alone, _ = train(*overrides)
         assert torch.equal(parameters(job), parameters(alone))
         assert lr == 0.1 or not notes(events)  # nothing is compiled for the second job
+
+
+@pytest.mark.parametrize(
+    ("overrides", "engine"),
+    [
+        (("engine=compiled", "optimizer=sgd"), "compiled"),
+        (("engine=compiled", "optimizer=nadam"), "replay"),
+        (("engine=compiled", "optimizer=lbfgs"), "eager"),
+        (("engine=compiled", "precision=fp16"), "eager"),
+        (("engine=compiled", "optimizer=sgd", "ema=0.9"), "compiled"),
+        (("engine=replay", "optimizer=sgd"), "replay"),
+        (("engine=replay", "optimizer=lbfgs"), "eager"),
+        (("engine=eager", "optimizer=sgd"), "eager"),
+    ],
+)
+def test_a_run_tells_which_engine_was_used(overrides: tuple[str, ...], engine: str):
+    _, events = train(*overrides)
+    assert [event.engine for event in events if isinstance(event, Trained)][-1] == engine
 
 
 def test_a_step_that_cannot_be_compiled_is_replayed():

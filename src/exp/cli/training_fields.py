@@ -6,7 +6,7 @@ from typing import Any
 
 from exp.errors import ConfigError, display_path
 from exp.results import repeats, summary, sweep_csv
-from exp.results.job_rows import AllRows, find_shared_notes, read_job_rows
+from exp.results.job_rows import AllRows, find_notes, read_job_rows
 from exp.results.run_folder import is_run, is_sweep, read_config, read_sweep_metric
 from exp.results.run_status import read_run_status
 from exp.results.sweep_csv import Row
@@ -28,6 +28,7 @@ def _describe_run(folder: Path) -> dict[str, Any]:
     return {
         "result": status.fields(),
         "notes": content.get("notes", []),
+        "engine_used": content.get("engine_used"),
         "baseline": content.get("baseline"),
         "best": _best(folder, content.get("best", {})),
         "stopped_early": None if status.status != "finished" or planned is None else steps != planned,
@@ -66,7 +67,7 @@ def _describe_sweep(folder: Path) -> dict[str, Any]:
     ]
     return {
         "result": read_sweep_status(folder).fields(),
-        "notes": find_shared_notes(known),
+        "notes": find_notes(known),
         "jobs": jobs,
         "means": _means(folder, rows, known),
     }

@@ -121,6 +121,7 @@ class SummarySink:
 
     Until then the time of the file is the run's heartbeat: see `read`.
 
+    `engine` is the one that was asked for, `engine_used` what made the last logged steps: compiled, replay or eager.
     `final` holds each split's metrics under the final parameters, which are those of `restored_step` if there is one;
     then `last` has the validation metrics of the last step. `best` holds each split's best logged metric (metric=; the
     loss of train) and its step, `baseline` the metrics of guessing.
@@ -167,6 +168,7 @@ class SummarySink:
                     self._last = {"step": row.step, **row.metrics}
         elif isinstance(event, Trained):
             self._at = event.steps[-1].at
+            self._content["engine_used"] = event.engine
             steps = (step.at.step for step in event.steps)
             self._update_best("train", zip(steps, event.values, strict=True))
         elif isinstance(event, Evaluated):

@@ -43,6 +43,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
             "seed": experiment.config.seed,
             "parameters": parameters,
             "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+            "engine": experiment.config.engine,
             "planned_steps": experiment.plan.steps,
             "described": lines,
             "decided": decided,

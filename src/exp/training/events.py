@@ -27,8 +27,7 @@ class Built:
         hyperparameters: The values of the config that a table of runs compares, by key.
         steps: The number of updates of the whole run.
         metrics: The names of the metrics of an evaluation, without the loss.
-        metric: The metric that decides which parameters are the best.
-        restores_best: Whether the run ends with the best parameters.
+        metric: The metric that decides which parameters are the best; `restores_best`: whether the run ends with them.
     """
 
     lines: dict[str, str]
@@ -76,9 +75,11 @@ class Trained:
 
     Attributes:
         steps: The steps, in order.
+        engine: What makes the steps from now on: compiled, replay or eager.
     """
 
     steps: list[LoggedStep]
+    engine: str
 
     @cached_property
     def values(self) -> list[dict[str, float]]:
@@ -179,8 +180,7 @@ class Drawn:
         at: The last step.
         name: The name of the figure.
         path: The PNG file.
-        width: In pixels.
-        height: In pixels.
+        width, height: In pixels.
     """
 
     at: Position

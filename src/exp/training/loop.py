@@ -13,6 +13,7 @@ from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
+from exp.training.engine_used import find_engine
 from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
@@ -69,7 +70,7 @@ class Training:
             if plan.schedule is not None and stop % plan.schedule == 0:
                 self._learner.step_scheduler(self._state.value)
             if self._is_out_of_patience():
-                yield from _trained(self._take_logged())
+                yield from self._trained(self._take_logged())
             stopping = self._stop_requested()
             if self._should_save() or stopping:
                 yield self._snapshot()
@@ -104,13 +105,13 @@ class Training:
         steps: list[LoggedStep] = []
         for step, metrics in zip(logged, sums, strict=True):
             if not math.isfinite(metrics.loss_sum):
-                yield from _trained(steps)
+                yield from self._trained(steps)
                 raise _diverged(losses, start + 1, "training", self._lr)
             self._state.step = step
             self._state.since_log = metrics if self._state.since_log is None else self._state.since_log + metrics
             if self._plan.is_due(self._plan.log, step):
                 steps += self._take_logged()
-        yield from _trained(steps)
+        yield from self._trained(steps)
 
     def _take_logged(self) -> list[LoggedStep]:
         """Return the training metrics since the last logged step, if there are any, and begin anew."""
@@ -204,13 +205,12 @@ class Training:
         """Return whether the metric has not improved for so long that training stops early."""
         return self._plan.patience is not None and self._state.waited >= self._plan.patience
 
+    def _trained(self, steps: list[LoggedStep]) -> Iterator[Trained]:
+        if steps:
+            yield Trained(steps, find_engine(self._learner.step))
+
     def _at(self) -> Position:
         return self._batches.position(self._state.step)
-
-
-def _trained(steps: list[LoggedStep]) -> Iterator[Trained]:
-    if steps:
-        yield Trained(steps)
 
 
 def _diverged(losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from exp.reports.sweep_report import SweepResults, write_page
 from exp.reports.sweep_summary import print_summary
 from exp.results import terminal
 from exp.results.formatting import format_interval
+from exp.results.job_rows import find_notes, read_job_rows
 
 _METRICS = {"loss/val": 0.5, "accuracy/val": 0.75, "loss/test": 0.4, "accuracy/test": 0.25}
 ROWS = [
@@ -133,3 +135,20 @@ def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_
 def test_an_interval_has_two_digits_of_its_width(name: str, low: float, high: float, expected: str):
     assert format_interval(name, {f"{name} low": low, f"{name} high": high}) == expected
     assert format_interval(name, {f"{name} low": "", f"{name} high": ""}) == ""
+
+
+def test_jobs_that_fell_back_to_another_engine_are_counted(tmp_path: Path):
+    pairs = [("compiled", "compiled"), ("compiled", "replay"), ("compiled", "replay"), ("compiled", "eager")]
+    pairs += [("replay", "replay"), ("replay", "eager"), ("auto", "eager"), ("", "")]  # the last of an earlier version
+    for job, (asked, used) in enumerate(pairs):
+        (tmp_path / str(job)).mkdir()
+        content = {"engine": asked, "engine_used": used, "notes": ["all say it", f"engine={used} is in use: {job}"]}
+        (tmp_path / f"{job}/summary.json").write_text(json.dumps(content))
+    known = read_job_rows(tmp_path, [{"job": str(job), "status": "finished"} for job in range(len(pairs))])
+    assert find_notes(known) == [
+        "all say it",
+        "engine=compiled was asked for, and 3 of 4 jobs fell back: 2 to replay, 1 to eager; exp.log of each says why",
+        "engine=replay was asked for, and 1 of 2 jobs fell back: 1 to eager; exp.log of each says why",
+    ]
+    alike = {job: replace(known["1"], notes=("engine=replay is in use: the reason of all",)) for job in "12"}
+    assert find_notes(alike) == ["engine=replay is in use: the reason of all"]

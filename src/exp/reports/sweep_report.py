@@ -22,7 +22,7 @@ from exp.results import repeats, run_folder, search_json, summary, sweep_json
 from exp.results.formatting import format_interval, format_mean_std, format_metric
 from exp.results.heartbeat import is_alive
 from exp.results.job_counts import describe_unfinished
-from exp.results.job_rows import AllRows, find_shared_notes, read_job_rows
+from exp.results.job_rows import AllRows, find_notes, read_job_rows
 from exp.results.run_folder import config_dir_in
 from exp.results.search_json import SearchRecord
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
@@ -63,7 +63,7 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         metric=results.by,
         jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
-        notes=[*find_shared_notes(results.known), *([] if unfinished is None else [unfinished])],
+        notes=[*find_notes(results.known), *([] if unfinished is None else [unfinished])],
         machine=summary.format_environment(folder / str(results.finished[0]["job"])) if results.finished else "",
     )
 

@@ -13,7 +13,7 @@ from exp.errors import display_path, pluralize
 from exp.reports.search_lines import describe_search
 from exp.results import repeats, run_folder, terminal
 from exp.results.formatting import format_interval, format_mean_std, format_metric
-from exp.results.job_rows import AllRows, find_shared_notes, read_job_rows
+from exp.results.job_rows import AllRows, find_notes, read_job_rows
 from exp.results.sweep_csv import Row, sort_best_first
 from exp.results.ties import Ties, find_ties
 
@@ -38,7 +38,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / _table_file(rows)}")
-    for note in (*find_shared_notes(known), repeats.other_units_note(rows, by)):
+    for note in (*find_notes(known), repeats.other_units_note(rows, by)):
         if note is not None:
             console.print(Text.assemble(("note      ", "bold"), note))
     if ties is not None:

@@ -2,25 +2,29 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from exp.errors import pluralize
 from exp.results import summary
 from exp.results.sweep_csv import Row
 
 
 @dataclass(frozen=True)
 class JobRows:
-    """The number of rows of each split of a job, and its notes.
+    """The number of rows of each split of a job, its notes, and which engine it asked for and used.
 
-    `split` is equal for jobs with the same rows in the same splits.
+    `split` is equal for jobs with the same rows in the same splits. An engine is empty where it is not known.
     """
 
     split: str
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    engine: str = ""
+    engine_used: str = ""
 
     def ratio(self, split: str) -> float:
         """Return the rows of `split` for each training row; NaN if the job has no such rows."""
@@ -41,14 +45,29 @@ def read_job_rows(folder: Path, rows: Iterable[Row]) -> dict[str, JobRows]:
         split = f"{content.get('data_sha256')} {content.get('split_sha256', job)}"
         counts: dict[str, Any] = content.get("rows", {})
         known = {name: count for name, count in counts.items() if isinstance(count, int)}
-        found[job] = JobRows(split, known, tuple(map(str, content.get("notes", []))))
+        notes = tuple(map(str, content.get("notes", [])))
+        engines = (str(content.get(name, "")) for name in ("engine", "engine_used"))
+        found[job] = JobRows(split, known, notes, *engines)
     return found
 
 
-def find_shared_notes(known: AllRows) -> list[str]:
-    """Return the notes that all jobs have, such as those on the rows that were left out."""
+def find_notes(known: AllRows) -> list[str]:
+    """Return the notes that all jobs have, such as on rows that were left out, and how many made steps otherwise."""
     first, *others = known.values() or [JobRows("", {})]
-    return [note for note in dict.fromkeys(first.notes) if all(note in other.notes for other in others)]
+    shared = [note for note in dict.fromkeys(first.notes) if all(note in other.notes for other in others)]
+    is_said = any(" is in use: " in note for note in shared)  # of all jobs, and why
+    return shared if is_said else [*shared, *_fallbacks(known)]
+
+
+def _fallbacks(known: AllRows) -> Iterator[str]:
+    """Yield for each engine that jobs asked for, and that some did not use, how many used which."""
+    for engine in ("compiled", "replay"):
+        jobs = [job for job in known.values() if job.engine == engine]
+        used = Counter(job.engine_used for job in jobs if job.engine_used not in ("", engine))
+        if used:
+            each = ", ".join(f"{count} to {other}" for other, count in used.most_common())
+            fell = f"{used.total()} of {pluralize(len(jobs), 'job')} fell back: {each}"
+            yield f"engine={engine} was asked for, and {fell}; exp.log of each says why"
 
 
 def average_splits(

@@ -19,6 +19,7 @@ from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
+from exp.training.engine_used import find_reason_before
 from exp.training.events import Event, Noted, Snapshot, Trained
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
@@ -109,6 +110,24 @@ def test_a_job_of_a_sweep_is_the_run_alone():
 def test_a_run_tells_which_engine_was_used(overrides: tuple[str, ...], engine: str):
     _, events = train(*overrides)
     assert [event.engine for event in events if isinstance(event, Trained)][-1] == engine
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("optimizer=nadam", "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"),
+        ("optimizer=lbfgs", "LBFGS computes gradients several times a step"),
+        ("precision=bf16", "precision=bf16 is not compiled"),
+        ("precision=fp16", "precision=fp16 is not compiled"),
+        ("batching.accumulate=2", "batching.accumulate is not compiled"),
+        ("optimizer=adam", None),
+    ],
+)
+def test_the_first_lines_tell_that_nothing_will_be_compiled(override: str, reason: str | None):
+    experiment, events = train("engine=compiled", override)
+    assert find_reason_before(experiment.config, experiment.learner) == reason
+    engine = [event.engine for event in events if isinstance(event, Trained)][-1]
+    assert (engine == "compiled") == (reason is None)
 
 
 def test_a_step_that_cannot_be_compiled_is_replayed():

@@ -11,6 +11,7 @@ from exp.data.splits import Splits
 from exp.errors import as_yaml, pluralize
 from exp.training.build import Experiment
 from exp.training.choices import list_decided
+from exp.training.engine_used import find_reason_before
 from exp.training.environment import describe_environment
 from exp.training.events import Built
 from exp.training.precision import describe_precision
@@ -115,9 +116,12 @@ def _lines(
             "0.001 %"
         )
     if config.engine == "compiled":
+        reason = find_reason_before(config, experiment.learner)
         lines["engine"] = (
             "compiled: after the first 4 steps, in C unless a note says why not; an update differs from that of an "
             "eager step by up to 0.001 % of the largest one"
+            if reason is None
+            else f"compiled was asked for, and nothing is compiled: {reason}"
         )
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"

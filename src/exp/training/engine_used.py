@@ -1,7 +1,9 @@
 """Tell which engine makes the steps, which is not always the one that was asked for."""
 
+from exp.config.schema import Config
 from exp.engine.replay import ReplayStep
 from exp.engine.step import Step, StepAround
+from exp.training.learner import Learner
 
 
 def find_engine(step: Step) -> str:
@@ -17,3 +19,14 @@ def find_engine(step: Step) -> str:
     if state.get("engine") == "compiled":
         return "compiled" if state["reason"] is None else "replay"
     return "replay" if isinstance(step, ReplayStep) else "eager"
+
+
+def find_reason_before(config: Config, learner: Learner) -> str | None:
+    """Return why engine=compiled will compile nothing, if that is known before the first step; otherwise None."""
+    from exp.compiled.update_loops import why_not_compiled  # Lazy: most runs do not need the compiler.
+
+    if config.precision in ("bf16", "fp16"):
+        return f"precision={config.precision} is not compiled"
+    if config.batching.accumulate > 1:
+        return "batching.accumulate is not compiled"
+    return learner.step.fallback_reason or why_not_compiled(learner.optimizer)

@@ -170,7 +170,9 @@ def test_a_compiler_that_hangs(
     monkeypatch.setattr(c_compiler, "_PATIENCE", 0.1)
     with pytest.raises(Uncompilable, match=r"broken-cc took longer than 0\.2 seconds"):
         double()
-    assert "note: engine=compiled: broken-cc is still compiling the step" in capsys.readouterr().err
+    assert (
+        "note: engine=compiled: broken-cc is still compiling the step; Ctrl-C twice kills it" in capsys.readouterr().err
+    )
     assert is_gone(int((tmp_path / "child").read_text()))
     assert [path.name for path in cache.iterdir()] == ["dataset.txt"]
 

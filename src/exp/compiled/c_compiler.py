@@ -100,7 +100,11 @@ def _wait(process: "subprocess.Popen[str]", name: str) -> tuple[str, str]:
     try:
         return process.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
-        print(f"note: engine=compiled: {name} is still compiling the step", file=sys.stderr, flush=True)
+        print(
+            f"note: engine=compiled: {name} is still compiling the step; Ctrl-C twice kills it",
+            file=sys.stderr,
+            flush=True,
+        )
     try:
         return process.communicate(timeout=_MAX_SECONDS - _PATIENCE)
     except subprocess.TimeoutExpired as error:

@@ -16,7 +16,7 @@ from exp.config.schema import flatten
 from exp.errors import ConfigError
 from exp.results.comparable import comparison_warnings, find_other_meaning
 from exp.results.differing import find_differing
-from exp.results.filters import Filter
+from exp.results.filters import Filter, apply_filters
 from exp.results.flat_config import read_flat_config
 from exp.results.listed import read_listed
 from exp.results.listing import list_runs
@@ -188,6 +188,21 @@ def test_only_what_a_command_line_set_or_equal_options_differ_in_is_a_difference
     lines = [read_listed(place / name) for name in ("runs/slow", "adam")]
     assert find_differing(lines) == ["optimizer", "optimizer.lr"]
     assert find_differing(lines[:1] * 2) == []
+
+
+def test_runs_are_listed_by_the_engine_that_made_their_steps(place: Path, tmp_path: Path):
+    for name, engine in (("replayed", "replay"), ("earlier", None)):
+        shutil.copytree(place / "adam", tmp_path / name)
+        path = tmp_path / name / "summary.json"
+        content = json.loads(path.read_text())
+        assert content.pop("engine_used") == "eager"  # of two steps
+        path.write_text(json.dumps({**content, **({} if engine is None else {"engine_used": engine})}))
+    lines = [read_listed(folder) for folder in (place / "adam", place / "sweep", *tmp_path.iterdir())]
+    kept = {
+        engine: {Path(one.folder).name for one in apply_filters(lines, [Filter("engine_used", "=", engine)])}
+        for engine in ("eager", "replay", "compiled")
+    }
+    assert kept == {"eager": {"adam", "sweep"}, "replay": {"replayed"}, "compiled": set()}
 
 
 def test_a_list_that_is_empty_says_so(tmp_path: Path):

@@ -115,7 +115,8 @@ def ls(folder: str = ".", /, *filters: str, sort: str | None = None, jobs: bool 
 
     Filters are written as overrides are, and all of them must hold: dataset=iris,wine status=finished
     'optimizer.lr<0.1' 'accuracy/val>=0.9' tag=paper 'when>=2026-11-01' 'name=base*'. The signs are = != < <= > >=. A
-    key is one of the config, a group, a metric, or folder, name, tag, kind, status, when, seconds or notes.
+    key is one of the config, a group, a metric, or folder, name, tag, kind, status, when, seconds, notes or
+    engine_used.
 
     Args:
         folder: Where to look; by default the current folder.

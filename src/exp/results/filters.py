@@ -22,6 +22,7 @@ OWN_KEYS: dict[str, Callable[[Listed], Any]] = {
     "when": lambda one: one.when,
     "seconds": lambda one: one.seconds,
     "notes": lambda one: one.notes,
+    "engine_used": lambda one: tuple(sorted(one.engines)),
 }
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -57,7 +58,7 @@ class Filter:
         """Return whether a value of the key passes. None, where a run does not have the key, passes only !=."""
         if self.sign in _ORDERS:
             return _is_ordered(value, self.value, _ORDERS[self.sign])
-        values = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)  # tags are several
+        values = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)  # tags, for example
         is_equal = any(_equals(one, wanted) for one in values for wanted in _split(self.value))
         return is_equal == (self.sign == "=")
 

@@ -40,6 +40,7 @@ class Listed:
         jobs: Of a sweep, the number of its jobs by status, and of `all` and `done`.
         best_job: Of a sweep, the folder of the first job of its best choice; None before one finished.
         decided: What was decided where the config says auto, by key; the option for the loss.
+        engines: What made the steps, compiled, replay or eager: one of a run, those of the best choice of a sweep.
         fingerprints, splits: Of the rows of the dataset, and of how they are split: one of a run, those of the jobs of
             the best choice of a sweep; empty if that is not known.
     """
@@ -60,6 +61,7 @@ class Listed:
     jobs: Mapping[str, int] | None = None
     best_job: str | None = None
     decided: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    engines: frozenset[str] = frozenset()
     fingerprints: frozenset[str] = frozenset()
     splits: frozenset[str] = frozenset()
 
@@ -107,6 +109,7 @@ def _read_run(folder: Path) -> Listed:
         metric=_deciding_metric(config, metrics),
         metrics=metrics,
         decided=content.get("decided", {}),
+        engines=_known([content], "engine_used"),
         fingerprints=_known([content], "data_sha256"),
         splits=_known([content], "split_sha256"),
     )
@@ -137,6 +140,7 @@ def _read_sweep(folder: Path) -> Listed:
         jobs=status.jobs,
         best_job=None if best is None else str(best),
         decided={} if run is None else run.decided,
+        engines=_known(contents, "engine_used"),
         fingerprints=_known(contents, "data_sha256"),
         splits=_known(contents, "split_sha256"),
     )

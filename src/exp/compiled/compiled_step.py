@@ -197,10 +197,9 @@ class CompiledStep:
         """Note which engine makes the steps, if it is not the one that was asked for."""
         other: list[str] = []
         if self._reason and not self.fallback_reason:
-            since, end = "", ""
+            since = ""
             if self._is_resumed_with_reason:
-                step = "" if self._replayed_since is None else f" since step {self._replayed_since:,}"
-                since = f"{step}, before the run was resumed"
-                end = "; a resumed run keeps its engine, and a new run with init=FOLDER compiles again"
-            other.append(f"engine=replay is in use{since}: {self._reason}{end}")
+                step = "" if self._replayed_since is None else f"since step {self._replayed_since:,}, "
+                since = f" ({step}before the run was resumed; a new run with init=FOLDER compiles again)"
+            other.append(f"engine=replay is in use: {self._reason}{since}")
         self._notes += [note for note in (*other, *self._replay.notes) if note not in self._notes]

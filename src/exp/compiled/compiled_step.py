@@ -197,9 +197,9 @@ class CompiledStep:
         """Note which engine makes the steps, if it is not the one that was asked for."""
         other: list[str] = []
         if self._reason and not self.fallback_reason:
-            since = ""
-            if self._is_resumed_with_reason:
-                step = "" if self._replayed_since is None else f"since step {self._replayed_since:,}, "
-                since = f" ({step}before the run was resumed; a new run with init=FOLDER compiles again)"
-            other.append(f"engine=replay is in use: {self._reason}{since}")
+            first, is_resumed = self._replayed_since, self._is_resumed_with_reason
+            since = [f"since step {first:,}"] if first is not None and (is_resumed or first > FIRST + 1) else []
+            if is_resumed:
+                since.append("before the run was resumed; a new run with init=FOLDER compiles again")
+            other.append(f"engine=replay is in use: {self._reason}" + (f" ({', '.join(since)})" if since else ""))
         self._notes += [note for note in (*other, *self._replay.notes) if note not in self._notes]

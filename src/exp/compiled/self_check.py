@@ -162,7 +162,8 @@ def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]
         outliers = _OUTLIERS + _SHARE * far.numel() if samples else 0
         if int(far.sum()) > outliers or bool((distance > allowed).any()):
             worst = float(distance.max())
-            return f"its {name} differs from the eager one by {worst / unit if unit else math.inf:.1e} of the largest"
+            share, whole = worst / unit if unit else math.inf, "itself" if name == "loss" else "the largest"
+            return f"its {name} differs from the eager one by {share:.1e} of {whole}"
     return None
 
 

@@ -27,7 +27,8 @@ class Built:
         hyperparameters: The values of the config that a table of runs compares, by key.
         steps: The number of updates of the whole run.
         metrics: The names of the metrics of an evaluation, without the loss.
-        metric: The metric that decides which parameters are the best; `restores_best`: whether the run ends with them.
+        metric: The metric that decides which parameters are the best.
+        restores_best: Whether the run ends with the best parameters.
     """
 
     lines: dict[str, str]
@@ -180,7 +181,8 @@ class Drawn:
         at: The last step.
         name: The name of the figure.
         path: The PNG file.
-        width, height: In pixels.
+        width: In pixels.
+        height: In pixels.
     """
 
     at: Position
@@ -240,11 +242,7 @@ class Sink(Protocol):
     """Writes what happens in a run to one place, such as a file. It must change nothing of the run."""
 
     def handle(self, event: Event) -> None:
-        """Process an event, whose class says what happened, or ignore it.
-
-        Raises:
-            Exception: Any error ends the run as failed.
-        """
+        """Process an event, whose class says what happened, or ignore it. An error ends the run as failed."""
 
     def close(self, ending: Ending) -> None:
         """Write everything to disk. Called exactly once, however the run ended, even before the first event."""

@@ -16,7 +16,7 @@ from exp.compiled.uncompilable import Uncompilable
 # A compiler that takes longer is killed.
 _MAX_SECONDS: float = 600
 
-# After so many seconds people are told what they wait for.
+# After so many seconds a line says what is being waited for.
 _PATIENCE: float = 10
 
 # What the driver of a compiler says at last, after the cause.

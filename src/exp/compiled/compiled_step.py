@@ -65,6 +65,10 @@ class CompiledStep:
         return self._replay.fallback_reason
 
     @property
+    def engine(self) -> str:
+        return "compiled" if self._reason is None and self.fallback_reason is None else self._replay.engine
+
+    @property
     def notes(self) -> Sequence[str]:
         return self._notes
 

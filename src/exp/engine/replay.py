@@ -69,6 +69,10 @@ class ReplayStep:
         )
 
     @property
+    def engine(self) -> str:
+        return "replay" if self.fallback_reason is None else "eager"
+
+    @property
     def notes(self) -> Sequence[str]:
         failures = {step.failure for step in self._recorded.by_batch_size.values()} - {None}
         slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
@@ -127,7 +131,7 @@ class ReplayStep:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
         before = TensorState.save(self._tensors.changed, x.device)
         self._capture(x, y)
-        self._release_gradients()
+        self._eager.release_gradients()
         before.restore()
 
     def _eager_step(self, stage: Stage, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +141,7 @@ class ReplayStep:
             results = self._eager.update(x, y)
         else:
             results = self._capture(x, y)
-            self._release_gradients()
+            self._eager.release_gradients()
             self._is_update_chosen = False  # it depends on what was captured
         return results
 
@@ -184,7 +188,7 @@ class ReplayStep:
                 return computed[-1]
 
             outputs.add(*self._eager.update_with(compute))
-        self._release_gradients()
+        self._eager.release_gradients()
         if len(computed) > len(stack):
             self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
             return outputs
@@ -219,10 +223,6 @@ class ReplayStep:
         if not is_same or not after.is_current(ignore=self._tensors.updated):
             return "the replayed step differs from the eager step"
         return None if isinstance(update, NoUpdate) or after.is_current() else _OTHER_UPDATE
-
-    def _release_gradients(self) -> None:
-        for parameter in self._eager.parameters:
-            parameter.grad = None  # a replayed step does not need this memory
 
     def _fall_back(self, reason: str) -> None:
         """Make all further steps eagerly."""

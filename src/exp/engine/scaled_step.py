@@ -25,6 +25,7 @@ class ScaledStep:
     eager: EagerStep
     scaler: GradScaler
     fallback_reason: str | None = None
+    engine = "eager"  # no field
 
     @property
     def notes(self) -> Sequence[str]:
@@ -44,7 +45,7 @@ class ScaledStep:
     def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""
         eager, scaler = self.eager, self.scaler
-        eager.set_gradients([None] * len(eager.parameters))  # first, to hold one set of gradients at a time
+        eager.release_gradients()  # first, to hold one set of gradients at a time
         loss, output, gradients = eager.compute_gradients(x, y, scaler.scale)
         eager.set_gradients(gradients)
         if eager.clip_grad_norm is not None:

@@ -56,6 +56,11 @@ class Step(Protocol):
         ...
 
     @property
+    def engine(self) -> str:
+        """What makes the next steps, but for a few eager ones at first: compiled, replay or eager."""
+        ...
+
+    @property
     def notes(self) -> Sequence[str]:
         """What to print about the steps made so far, in order."""
         ...
@@ -70,6 +75,10 @@ class StepAround:
     @property
     def fallback_reason(self) -> str | None:
         return self.inner.fallback_reason
+
+    @property
+    def engine(self) -> str:
+        return self.inner.engine
 
     @property
     def notes(self) -> Sequence[str]:
@@ -98,10 +107,7 @@ class EagerStep:
     precision: Precision = field(default_factory=Precision)
     pieces: Pieces | None = None
     compiled: CompiledForward | None = None
-
-    @property
-    def fallback_reason(self) -> None:
-        return None
+    engine, fallback_reason = "eager", None  # no fields
 
     @property
     def notes(self) -> Sequence[str]:
@@ -127,15 +133,14 @@ class EagerStep:
         return self.update_with(lambda: self.compute_gradients(x, y))
 
     def update_with(self, compute: Callable[[], Gradients]) -> tuple[Tensor, Tensor]:
-        """Make one update with the gradients that `compute` returns; L-BFGS calls it several times.
+        """Make one update with the gradients that `compute` returns; return the loss and the outputs before it.
 
-        Returns:
-            The loss and the outputs before the update.
+        L-BFGS calls `compute` several times.
         """
         before: list[tuple[Tensor, Tensor]] = []
 
         def closure() -> Tensor:
-            self.set_gradients([None] * len(self.parameters))  # first, to hold one set of gradients at a time
+            self.release_gradients()  # first, to hold one set of gradients at a time
             loss, output, gradients = compute()
             self.set_gradients(gradients)
             before.append((loss, output))
@@ -205,6 +210,9 @@ class EagerStep:
                 return loss.detach(), output.detach(), [parameter.grad for parameter in self.parameters]
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
         return loss.detach(), output.detach(), [by_parameter.get(parameter) for parameter in self.parameters]
+
+    def release_gradients(self) -> None:
+        self.set_gradients([None] * len(self.parameters))
 
     def set_gradients(self, gradients: list[Tensor | None]) -> None:
         """Set the `grad` of every parameter."""

@@ -13,7 +13,6 @@ from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
-from exp.training.engine_used import find_engine
 from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.plan import Plan
@@ -207,7 +206,7 @@ class Training:
 
     def _trained(self, steps: list[LoggedStep]) -> Iterator[Trained]:
         if steps:
-            yield Trained(steps, find_engine(self._learner.step))
+            yield Trained(steps, self._learner.step.engine)
 
     def _at(self) -> Position:
         return self._batches.position(self._state.step)

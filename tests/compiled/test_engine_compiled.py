@@ -19,9 +19,9 @@ from exp.compiled.self_check import make_checked_step
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
-from exp.training.engine_used import find_reason_before
 from exp.training.events import Event, Noted, Snapshot, Trained
 from exp.training.loop import Training
+from exp.training.not_compiled import find_reason_before
 from exp.training.reuse import JobCache
 
 __all__ = ["optimization"]  # a fixture

@@ -11,9 +11,9 @@ from exp.data.splits import Splits
 from exp.errors import as_yaml, pluralize
 from exp.training.build import Experiment
 from exp.training.choices import list_decided
-from exp.training.engine_used import find_reason_before
 from exp.training.environment import describe_environment
 from exp.training.events import Built
+from exp.training.not_compiled import find_reason_before
 from exp.training.precision import describe_precision
 
 # Keys that do not change the model.

@@ -15,7 +15,7 @@ from exp.errors import CheckpointError
 from exp.results import checkpoints
 from exp.results.checkpoints import CheckpointSink, checksum
 from exp.results.trained_model import load_trained
-from exp.training.events import Ending, Event, Snapshot
+from exp.training.events import Ending, Event, Snapshot, State
 
 RUN = ("dataset=iris", "model=linear", "epochs=1", "eval_every=1epoch", "figures=false", "threads=1")
 
@@ -59,8 +59,12 @@ class InterruptedCopy(dict[str, Any]):
         raise KeyboardInterrupt
 
 
-def best(step: int, **other: Any) -> Event:
-    return Snapshot(Position(step, 1.0, 1), {"weight": torch.full((3,), float(step)), **other}, best=True)
+def state_at(step: int, buffers: dict[str, Any] | None = None) -> State:
+    return {"model": {"weight": torch.full((3,), float(step))}, "buffers": {} if buffers is None else buffers}
+
+
+def best(step: int, buffers: dict[str, Any] | None = None) -> Event:
+    return Snapshot(Position(step, 1.0, 1), state_at(step, buffers), best=True)
 
 
 def test_an_interrupted_copy_of_a_better_state_leaves_the_one_before_it(tmp_path: Path):
@@ -69,14 +73,14 @@ def test_an_interrupted_copy_of_a_better_state_leaves_the_one_before_it(tmp_path
     for event in (best(1), best(2)):
         sink.handle(event)
     with pytest.raises(KeyboardInterrupt):
-        sink.handle(best(3, other=InterruptedCopy()))
+        sink.handle(best(3, buffers=InterruptedCopy()))
     sink.close(Ending("interrupted"))
     written = checkpoints.read(tmp_path / "checkpoints/best.pt")
-    assert (written["step"], written["weight"].tolist()) == (2, [2.0] * 3)
+    assert (written["step"], written["model"]["weight"].tolist()) == (2, [2.0] * 3)
 
 
 def snapshot(step: int) -> Event:
-    return Snapshot(Position(step, 1.0, 1), {"weight": torch.full((3,), float(step))}, best=False)
+    return Snapshot(Position(step, 1.0, 1), state_at(step), best=False)
 
 
 def test_the_best_state_that_was_written_is_not_kept_for_another_write(tmp_path: Path):
@@ -84,7 +88,7 @@ def test_the_best_state_that_was_written_is_not_kept_for_another_write(tmp_path:
     for event in (best(1), snapshot(1), best(2), best(3), snapshot(3), snapshot(4)):
         sink.handle(event)
     path = tmp_path / "checkpoints/best.pt"
-    assert (checkpoints.read(path)["step"], checkpoints.read(path)["weight"].tolist()) == (3, [3.0] * 3)
+    assert (checkpoints.read(path)["step"], checkpoints.read(path)["model"]["weight"].tolist()) == (3, [3.0] * 3)
     path.unlink()
     sink.close(Ending("finished"))
     assert not path.exists()

@@ -25,6 +25,7 @@ from exp.results.run_folder import (
     resume_command,
 )
 from exp.results.which_checkpoint import is_checkpoint_file
+from exp.training import parameters
 from exp.training.events import Ending, Event, Snapshot, State
 from exp.training.state import TrainingState
 
@@ -223,7 +224,8 @@ class CheckpointSink:
             return
         state = {"step": event.at.step, **event.state}
         if event.best:
-            copied = copy_tensors(state, self._memory)  # an interrupt leaves what is pending
+            # Only these change. An interrupt leaves what is pending.
+            copied = {**state, **copy_tensors({key: state[key] for key in parameters.KEYS}, self._memory)}
             self._pending_best, self._memory = copied, self._pending_best
         else:
             best = self._pending_best

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from exp.results.atomic import replacement
+from exp.results.flush_timer import FlushTimer
 from exp.results.run_folder import METRICS
 from exp.training.events import Built, Ending, Evaluated, Event, Trained
 
@@ -23,10 +24,6 @@ class Row(NamedTuple):
     seconds: float
     split: str
     metrics: dict[str, float]
-
-
-# How long a row may be in memory only.
-_MAX_SECONDS_UNFLUSHED = 0.2
 
 
 # Bytes at the end of the file that are read first.
@@ -52,7 +49,7 @@ class MetricsCsvSink:
         self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
         self.file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self.file)
-        self._flushed = 0.0
+        self._timer = FlushTimer()
         self._metrics: tuple[str, ...] = ()
         self._began = 0.0
 
@@ -67,22 +64,18 @@ class MetricsCsvSink:
         # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
             self._write(event.split, [(event.at, event.values)])
-        if not isinstance(event, Trained):  # there are many of these; the next other event flushes them
+        if self._timer.is_due(event):
             self.file.flush()
 
     def _write(self, split: str, rows: "list[tuple[Position, dict[str, float]]]") -> None:
         """Write the metrics at each position, if they were not written before the run was resumed."""
         written = -1 if self._resume_step is None or split == "test" else self._resume_step
-        seconds = time.perf_counter() - self._began
-        after = f"{seconds:.6f}", split
+        after = f"{time.perf_counter() - self._began:.6f}", split
         self._writer.writerows(
             [at.step, f"{at.epoch:.10g}", at.samples, *after, *[values.get(name, "") for name in self._metrics]]
             for at, values in rows
             if at.step > written
         )
-        if seconds - self._flushed > _MAX_SECONDS_UNFLUSHED:
-            self._flushed = seconds
-            self.file.flush()
 
     def close(self, ending: Ending) -> None:
         del ending

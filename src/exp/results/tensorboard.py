@@ -13,11 +13,8 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams, text
 
 from exp.results import event_file
+from exp.results.flush_timer import FlushTimer
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Logged, Trained
-
-# How long a record may be in memory only.
-_MAX_SECONDS_UNFLUSHED = 0.2
-
 
 _COLUMNS = ("val", "test")  # train has only its last batches
 
@@ -40,7 +37,7 @@ class TensorBoardSink:
         self.file.truncate(_end_of_last_record(path))
         self._pending: list[bytes] = []
         self._scalars = event_file.ScalarRecords()
-        self._flushed = 0.0
+        self._timer = FlushTimer()
         self._session_end: Any = None
         if resume_step is None:
             self._pending.append(event_file.file_header())
@@ -63,8 +60,6 @@ class TensorBoardSink:
             self._write(event_file.summary_event(start))
         elif isinstance(event, Trained):
             self._write_trained(event)
-            if time.monotonic() - self._flushed < _MAX_SECONDS_UNFLUSHED:
-                return  # there are many of these; the next other event flushes them
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
             self._write_evaluated(event)
         elif isinstance(event, Histograms):
@@ -76,7 +71,8 @@ class TensorBoardSink:
             self._write(event_file.scalars(event.values, event.at.step))
         elif isinstance(event, Drawn):
             self._write(event_file.picture(event.name, event.path, event.width, event.height, event.at.step))
-        self._flush()
+        if self._timer.is_due(event):
+            self._flush()
 
     def close(self, ending: Ending) -> None:
         if self._session_end is not None and ending.status != "interrupted":
@@ -106,7 +102,6 @@ class TensorBoardSink:
         if self._pending:
             self.file.write(b"".join(self._pending))
             self._pending.clear()
-            self._flushed = time.monotonic()
 
 
 def _end_of_last_record(path: Path) -> int:

@@ -164,7 +164,7 @@ class Snapshot:
     Attributes:
         at: The step.
         state: The live state, valid until the next event is requested: copy what you keep. Of the best parameters, only
-            these and what they belong to.
+            these, of which the entries `exp.training.parameters.KEYS` are live, and what they belong to.
         best: Whether it is that of the best parameters.
     """
 

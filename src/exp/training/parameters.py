@@ -5,6 +5,9 @@ from torch import nn
 
 from exp.training.events import State
 
+# The entries of a state that `get_parameters` returns.
+KEYS = ("model", "buffers")
+
 
 def get_parameters(model: nn.Module) -> State:
     """Return the model's state dict, and the buffers that it leaves out (persistent=False). The tensors are live."""

@@ -1,5 +1,6 @@
 """The target and the weights of new rows are read as those of the training rows were."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from exp.data.encode import encode_new_targets
 from exp.data.files import table
 from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import read_frame
+from exp.data.target_scale import TargetScale
 from exp.data.weight_column import encode_weights
 from exp.errors import DataError
 
@@ -72,6 +74,15 @@ def test_targets_of_words_only_are_refused(tmp_path: Path):
     preprocessing, _ = fit(tmp_path, CONTINENTAL)
     with pytest.raises(DataError, match="the target 'y' is not numeric"):
         encode(tmp_path, preprocessing, ["many", "few"])
+
+
+def test_a_target_without_a_logarithm_is_refused_as_in_training(tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, [f"{1 + row * 1.5}" for row in range(ROWS)])
+    scale = TargetScale((1.0,), (2.0,), log=True)
+    with pytest.raises(DataError, match=r"data=new\.csv: the target 'y' must be > 0 in every row, got -2"):
+        encode(tmp_path, replace(preprocessing, target_scale=scale), ["1", "", "0", "-2"])
+    y, _, _ = encode(tmp_path, replace(preprocessing, target_scale=replace(scale, log=False)), ["1", "", "0", "-2"])
+    assert y[[0, 2, 3], 0].tolist() == [1, 0, -2]
 
 
 def test_preprocessing_of_plain_numbers_is_stored_as_before(tmp_path: Path):

@@ -14,6 +14,7 @@ from exp.data.dataset import TargetColumn
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
+from exp.data.target_scale import check_positive
 from exp.data.targets import as_numbers
 from exp.errors import DataError, nearest, pluralize
 
@@ -106,6 +107,8 @@ def encode_new_targets(
             if not np.isin(of_target[~np.isnan(of_target)], (0, 1)).all():
                 what = f"data={path}: the label '{target.name}' has other values than 0 and 1, or true and false"
                 raise DataError(what, "a column of 0 and 1")
+    if preprocessing.target_scale is not None and preprocessing.target_scale.log:
+        check_positive(values, preprocessing.target, f"data={path}", "rows whose target is > 0")
     is_present = np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
     notes = [note for _, notes in encoded for note in notes]
     return values, is_present, [*notes, *_skipped_notes([target.name for target in targets], is_present)]

@@ -79,9 +79,12 @@ def fit_target_scale(
         raise ConfigError(
             f"{key} needs a numeric target, but this target has {target.kind}", "dataset.scale_target=auto"
         )
-    if choice == "log" and y.min() <= 0:
-        raise DataError(
-            f"dataset.scale_target=log: the target '{name}' must be > 0 in every row, got {y.min():g}",
-            "dataset.scale_target=true",
-        )
+    if choice == "log":
+        check_positive(y, name, "dataset.scale_target=log", "dataset.scale_target=true")
     return TargetScale.fit(y[train], choice == "log")
+
+
+def check_positive(y: Floats, name: str, where: str, fix: str) -> None:
+    """Raise DataError, which begins with `where`, if a value of the target y [N, K] has no logarithm. NaN is a gap."""
+    if (y <= 0).any():
+        raise DataError(f"{where}: the target '{name}' must be > 0 in every row, got {np.nanmin(y):g}", fix)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_iris
@@ -65,6 +66,8 @@ def test_predictions_of_arrays_and_frames():
     gap = result.predict(iris.data.assign(**{"petal width (cm)": [float("nan"), *iris.data["petal width (cm)"][1:]]}))
     assert gap["prediction"].isna().tolist() == [True, *[False] * 149]
     assert list(gap["prediction"][1:]) == list(predictions["prediction"][1:])
+    twice = iris.data.assign(**{"petal width (cm)": [float("nan"), *iris.data["petal width (cm)"][1:]]}).iloc[[0, 1, 1]]
+    pd.testing.assert_frame_equal(result.predict(twice), gap.iloc[[0, 1, 1]])
     for wrong in ([[float("nan")] * 4], [["a"] * 4], {"a": 1}):
         with pytest.raises(ExpError, match="rows"):
             result.predict(wrong)

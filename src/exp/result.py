@@ -132,7 +132,8 @@ class Result:
         outputs, is_complete, notes = trained.outputs_of_table(table.frame, "rows")
         predictions = trained.columns_of(outputs)
         print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
-        return pd.DataFrame(predictions, index=rows.index[is_complete]).reindex(rows.index)
+        places = np.flatnonzero(is_complete)  # labels of an index may repeat
+        return pd.DataFrame(predictions, index=places).reindex(range(len(rows))).set_axis(rows.index)
 
     def _as_rows(self, rows: Any) -> NDArray[np.float64]:
         """Return an array of the caller's as float64 [N, C]. ConfigError if it has another shape or is not finite."""

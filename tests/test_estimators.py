@@ -24,7 +24,7 @@ from exp import ExpClassifier, ExpRegressor, load, train
 
 QUICK = {"model": "linear", "epochs": 3, "random_state": 0}
 IRIS = load_iris(return_X_y=True)
-LABELS = [["", "NA"], ["no", "yes"], [1.0, 2.0], ["1", "01", "1.0"], [False, True], [9, 10]]
+LABELS = [["", "NA"], ["no", "yes"], [1.0, 2.0], ["1", "01", "1.0"], [False, True], [10**18, 10**18 + 1]]
 
 # Those of scikit-learn's checks that take less than half a second each; a few of each kind.
 FAST = set(

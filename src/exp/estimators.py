@@ -20,6 +20,9 @@ from exp.data.reading.gaps import EMPTY_WORDS
 # A class that a table has by this name, whatever else its column holds.
 _PLAIN_NAME = re.compile(r"[^\W\d_]\w+")
 
+# A table reads cells of numbers in float64, which tells whole numbers below it apart.
+_MAX_PLAIN = 10**15
+
 
 class ExpRegressor(RegressorMixin, BaseExpEstimator):
     """A network that predicts one or several numbers, as an estimator of scikit-learn.
@@ -189,6 +192,8 @@ def _free_name(name: str, frame: Any) -> str:
 def _class_names(labels: Sequence[Any]) -> list[str]:
     """Return a name for each class that a table has whatever the labels are: the label itself if it can be one."""
     names = [str(label) for label in labels]
-    is_plain = all(isinstance(label, int) or _PLAIN_NAME.fullmatch(str(label)) for label in labels)
+    is_plain = all(
+        abs(label) < _MAX_PLAIN if isinstance(label, int) else _PLAIN_NAME.fullmatch(str(label)) for label in labels
+    )
     is_plain &= len(set(names)) == len(names) and not set(names) & set(EMPTY_WORDS)
     return names if is_plain else [f"{place}: {name!r}" for place, name in enumerate(names)]

@@ -18,6 +18,7 @@ from exp.engine.pieces import Pieces
 from exp.engine.step import EagerStep
 from exp.errors import ConfigError
 from exp.export import export
+from exp.models.scheduled_dropout import ScheduledDropout
 from exp.training.build import Experiment, build
 from exp.training.events import Snapshot
 from exp.training.loop import Training
@@ -86,6 +87,15 @@ def test_a_run_has_the_losses_of_whole_batches(line: str):
     whole, cut = (losses(build(config_of(*typed, f"batching.accumulate={count}"))) for count in (1, 3))
     assert cut == pytest.approx(whole, rel=1e-4)
     assert cut != whole
+
+
+def test_a_schedule_of_dropout_ends_with_the_run():
+    """106 rows are 4 batches of 25 in pieces of 9, and one of 6."""
+    typed = ["dataset=wine", "model=realmlp", "model.hidden=[4]", "model.dropout=0.5", "epochs=2"]
+    experiment = build(config_of(*typed, "batching.batch_size=25", "batching.accumulate=3"))
+    (dropout,) = (layer for layer in experiment.model.modules() if isinstance(layer, ScheduledDropout))
+    losses(experiment)
+    assert dropout.step.item() == dropout.steps == 2 * (4 * 3 + 1)
 
 
 @pytest.mark.parametrize("line", ["batching.batch_size=25", "batching=full loss.class_weights=balanced"])

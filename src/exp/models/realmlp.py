@@ -31,7 +31,7 @@ class RealMLP(nn.Module):
         init: `normal`: parameters are drawn, and the last layer is 0; `data`: layers are fitted to the training rows.
         category_dim: Values for each embedded category; None: 8.
         cardinalities: What each input is, as in FeatureEmbedding; empty: all are numbers.
-        steps: The number of steps of training, for `dropout`.
+        steps: The number of forward passes of training, for `dropout`.
 
     Raises:
         ValueError: The activation, the embedding or `init` is unknown.

@@ -14,6 +14,7 @@ from exp.reports.inlined import inline
 from exp.reports.source import Source, format_arguments, format_call, is_user_code
 from exp.training.build import Experiment
 from exp.training.build_model import model_arguments
+from exp.training.make_pieces import passes_per_epoch
 from exp.training.member_models import rows_per_pass
 from exp.training.objectives import Multiclass
 from exp.training.weights import WeightedLoss, has_class_weight, without_weights
@@ -131,7 +132,8 @@ def _layers(experiment: Experiment) -> list[str]:
     config, model = experiment.config, experiment.model
     if not has_torch_layers(experiment):
         data, objective = experiment.data, experiment.objective
-        passed = model_arguments(config, data.preprocessing, objective.outputs, experiment.plan.steps)
+        passes = config.epochs * passes_per_epoch(config, experiment.batches)
+        passed = model_arguments(config, data.preprocessing, objective.outputs, passes)
         return [format_call("model", config.model, format_arguments(passed))]
     # The usual spelling of nn.Linear(in_features=30, out_features=10, bias=True).
     linear = r"Linear\(in_features=(\d+), out_features=(\d+), bias=True\)"

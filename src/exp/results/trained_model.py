@@ -242,7 +242,7 @@ def load_trained(
     has_weights = config.dataset.get("weight") is not None
     objective = build_objective(config.loss, preprocessing, has_weights, metrics=metric_names_of(config))
     with preserved_streams():
-        model = build_model(config, model_arguments(config, preprocessing, objective.outputs, steps=1))
+        model = build_model(config, model_arguments(config, preprocessing, objective.outputs, passes=1))
     set_parameters(model, state)
     trained = TrainedModel(folder, config, preprocessing, objective, model.eval(), state, which, moved or {})
     classes = len(preprocessing.classes or ())

@@ -30,7 +30,7 @@ from exp.training.events import State
 from exp.training.initial import load_initial
 from exp.training.learner import Learner
 from exp.training.make_objective import make_objective
-from exp.training.make_pieces import make_pieces
+from exp.training.make_pieces import make_pieces, passes_per_epoch
 from exp.training.make_scheduler import check_schedule_length, make_scheduler
 from exp.training.make_step import make_step
 from exp.training.member_models import count_members, training_loss
@@ -97,8 +97,8 @@ def build(
     batching = config.batching
     batches = Batches(data.train, batching.batch_size, batching.shuffle, batching.drop_last)
     _check_weighted_batches(objective, batches)
-    steps = config.epochs * batches.steps_per_epoch
-    passed = model_arguments(config, data.preprocessing, objective.outputs, steps)
+    passes = config.epochs * passes_per_epoch(config, batches)
+    passed = model_arguments(config, data.preprocessing, objective.outputs, passes)
     built = build_model(config, passed).to(device)
     fit_initial(built, data.train)
     if initial is not None:

@@ -66,12 +66,12 @@ def build_model(config: Config, passed: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, steps: int) -> dict[str, Any]:
+def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, passes: int) -> dict[str, Any]:
     """Return what exp passes to the model: GIVEN always, and GIVEN_IF_ACCEPTED if its signature has it.
 
     Args:
         outputs: The number of outputs that the loss needs.
-        steps: The number of steps of training.
+        passes: The number of forward passes of training.
     """
     arguments = {
         "in_features": len(preprocessing.features),
@@ -79,7 +79,7 @@ def model_arguments(config: Config, preprocessing: Preprocessing, outputs: int, 
         "cardinalities": preprocessing.cardinalities,
         "columns": preprocessing.column_numbers,
         "output_meaning": config.loss["output"],
-        "steps": steps,
+        "steps": passes,
         "shape": preprocessing.shape or (len(preprocessing.features),),
     }
     return select_accepted("model", import_target("model", config.model), arguments)

@@ -14,6 +14,13 @@ from exp.training.weights import loss_weights, without_weights
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+def passes_per_epoch(config: Config, batches: Batches) -> int:
+    """Return the number of forward passes in an epoch of training: one for each piece of each batch."""
+    rows = _piece_rows(config, batches)
+    whole, rest = divmod(batches.samples_per_epoch, batches.size)
+    return whole * -(-batches.size // rows) + -(-rest // rows)
+
+
 def make_pieces(config: Config, batches: Batches, model: nn.Module, criterion: nn.Module) -> Pieces | None:
     """Return how each batch is cut into batching.accumulate pieces; None if it is not cut.
 
@@ -52,4 +59,8 @@ def make_pieces(config: Config, batches: Batches, model: nn.Module, criterion: n
             "batching.accumulate=1, or no loss.ignore_index",
             key="batching.accumulate",
         )
-    return Pieces(-(-batches.size // count), partial(loss_weights, criterion))
+    return Pieces(_piece_rows(config, batches), partial(loss_weights, criterion))
+
+
+def _piece_rows(config: Config, batches: Batches) -> int:
+    return -(-batches.size // config.batching.accumulate)

@@ -139,7 +139,7 @@ LIBRARY = 'while [ "$1" != -o ]; do shift; done; echo no ELF > "$2"'
         ("exit 3", "broken-cc failed: exit code 3$"),
         (
             "kill -KILL $$",
-            r"broken-cc was killed \(signal 9\), perhaps for lack of memory: run less beside it, and begin a new run$",
+            r"broken-cc was killed \(signal 9\), perhaps for lack of memory: free some, and begin a new run$",
         ),
         ("kill -TERM $$", r"broken-cc was killed \(signal 15\): begin a new run$"),
         (f"echo '{OUT_OF_MEMORY}' >&2; exit 1", r"broken-cc was killed \(signal 9\), perhaps for lack of memory: "),

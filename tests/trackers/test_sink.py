@@ -122,7 +122,7 @@ def test_it_changes_no_bit_and_its_failure_is_one_warning(tmp_path: Path, fails_
     warnings = [note for note in found.get("notes", []) if "tracker" in note]
     assert len(warnings) == bool(fails_in)
     for note in warnings:
-        assert note.startswith("the tracker failed, and the run goes on without it: ")
+        assert note.startswith("the tracker failed, and the run continues without it: ")
         assert "the disk of the tracker is full" in note
     if fails_in:
         assert Spy.calls[-1][0] == fails_in

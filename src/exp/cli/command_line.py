@@ -178,7 +178,7 @@ def _read_file(typed: Sequence[str], config_dir: str | None) -> ExperimentFile |
     if len(names) > 1:
         others = [word for word in typed if word not in names[1:]]
         raise ConfigError(f"{' '.join(names)}: an experiment is one file", shell_line(others))
-    file = read_experiment(names[0]).with_data_beside(DATA_PATHS)
+    file = read_experiment(names[0]).with_resolved_data_paths(DATA_PATHS)
     if not file.has_keys_of_exp:
         return file
     options = [word for word in file.merge(typed, multirun=True) if override_key(word) in GROUPS]

@@ -122,7 +122,7 @@ def _kill(process: "subprocess.Popen[str]") -> None:
 
 
 def _killed(name: str, number: int) -> Uncompilable:
-    memory = ", perhaps for lack of memory: run less beside it, and" if number == signal.SIGKILL else ":"
+    memory = ", perhaps for lack of memory: free some, and" if number == signal.SIGKILL else ":"
     return Uncompilable(f"{name} was killed (signal {number}){memory} begin a new run")
 
 

@@ -80,7 +80,7 @@ def _is_whole(library: Path) -> bool:
 
 
 def _compile(source: str, library: Path) -> None:
-    """Compile the source to `library`, and keep the source beside it. The last of several processes replaces it."""
+    """Compile the source to `library`, and keep the source next to it. The last of several processes replaces it."""
     for left in library.parent.glob("unfinished-*"):  # of a killed process
         with contextlib.suppress(FileNotFoundError):
             if left.stat().st_mtime < time.time() - _ABANDONED:

@@ -69,9 +69,11 @@ class ExperimentFile:
         """Return the line that gives an override; None if it is not the file's."""
         return next((entry.line for entry in self.entries if entry.word == word), None)
 
-    def with_data_beside(self, keys: Sequence[str]) -> "ExperimentFile":
+    def with_resolved_data_paths(self, keys: Sequence[str]) -> "ExperimentFile":
         """Return the file with the paths of data that are not in the current folder but in the file's."""
-        return replace(self, entries=tuple(_beside(entry, Path(self.path).parent, keys) for entry in self.entries))
+        return replace(
+            self, entries=tuple(_resolve_data_path(entry, Path(self.path).parent, keys) for entry in self.entries)
+        )
 
     def with_new_keys(self, known: Sequence[str]) -> "ExperimentFile":
         """Return the file with + before those keys of exp's that the chosen options do not have: `known` are theirs."""
@@ -206,7 +208,7 @@ def _is_read_by_exp(word: str) -> bool:
     return not word.startswith("+") and name in READ_BY_EXP.get(group, ())
 
 
-def _beside(entry: Entry, folder: Path, keys: Sequence[str]) -> Entry:
+def _resolve_data_path(entry: Entry, folder: Path, keys: Sequence[str]) -> Entry:
     key, _, value = entry.word.partition("=")
     name = value.strip("'\"")
     is_here = key not in keys or value == "null" or Path(name).expanduser().exists()

@@ -40,8 +40,8 @@ class MLflow:
         with store_lock(self._file):
             self._client = import_module("mlflow.tracking").MlflowClient(tracking_uri=self._uri)
             found = self._client.get_experiment_by_name(self._experiment)
-            beside = self._file.with_name("mlflow-figures").as_uri() if self._file else None
-            number = found.experiment_id if found else self._client.create_experiment(self._experiment, beside)
+            figures = self._file.with_name("mlflow-figures").as_uri() if self._file else None
+            number = found.experiment_id if found else self._client.create_experiment(self._experiment, figures)
         known: Mapping[str, str] = {}
         if run.known_as is None:
             self._id = self._client.create_run(number, run_name=run.title).info.run_id

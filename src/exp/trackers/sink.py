@@ -39,7 +39,7 @@ _NO_SETTINGS = ("sweep.", "resume", "tracker.", "name", "notes")
 class TrackerSink:
     """Sends what TensorBoard's event file has too: curves by the number of updates, figures, and the final metrics.
 
-    The tracker is called a few times a second. If it fails, the run goes on without it, and a warning says why.
+    The tracker is called a few times a second. If it fails, the run continues without it, and a warning says why.
 
     Args:
         tags: The words of `exp tag`.
@@ -144,5 +144,5 @@ class TrackerSink:
         except Exception as error:
             self._tracker = None
             said = error.problem if isinstance(error, ExpError) else f"{type(error).__name__}: {error}{place_of(error)}"
-            what = f"the tracker failed, and the run goes on without it: {said}"
+            what = f"the tracker failed, and the run continues without it: {said}"
             self._post(Noted(self._at, what, is_warning=True))

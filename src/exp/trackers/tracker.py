@@ -1,4 +1,4 @@
-"""What a tracker is: a program beside TensorBoard that keeps the curves, settings and figures of many runs."""
+"""What a tracker is: a program other than TensorBoard that keeps the curves, settings and figures of many runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

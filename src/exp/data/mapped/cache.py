@@ -24,7 +24,7 @@ VARIABLE = "EXP_CACHE"
 LABEL = "dataset.txt"
 _LOCK, _UNFINISHED = ".lock", "unfinished-"
 
-# The folder of compiled steps, which is listed and removed beside the datasets.
+# The folder of compiled steps, which is listed and removed with the datasets.
 COMPILED = "compiled"
 
 # The name of the folder of a dataset, also of one that is being written or removed. EXP_CACHE may have other folders.

@@ -187,7 +187,7 @@ def _kind_of(cells: Cells, gaps: Collection[str]) -> str:
         return "int" if types.is_signed_integer_dtype(cells.dtype) else "large"
     if types.is_float_dtype(cells.dtype):
         return "float"
-    words = cells[~cells.isin([pd.NA, *gaps])]  # beside large integers, pandas keeps the words of empty cells
+    words = cells[~cells.isin([pd.NA, *gaps])]  # in a column of large integers, pandas keeps the words of empty cells
     return "large" if len(words) and words.str.fullmatch(_WHOLE).all() else "text"
 
 

@@ -108,7 +108,10 @@ def test_the_table_shows_what_the_object_holds(place: Path):
         (["model.hidden=[10]", "optimizer.betas=[0.9, 0.999]"], {"adam"}),
         (["loss/val<0", "status=finished"], set()),
         (["when>=2020", "when<2020-01-02"], set()),
+        (["when>=2020", "when!=2020-01-02,2020-01-03", "seed=1"], {"runs/fast"}),
         (["name=null", "tag!=paper", "seed=1"], {"runs/fast"}),
+        (["tag=null,paper", "seed=1"], {"runs/fast"}),
+        (["model.hidden=[4],[10.0]", "optimizer.nesterov=False"], {"runs/slow", "runs/fast", "sweep"}),
     ],
 )
 def test_filters_are_written_as_overrides_are(place: Path, filters: list[str], folders: set[str]):
@@ -116,10 +119,30 @@ def test_filters_are_written_as_overrides_are(place: Path, filters: list[str], f
     assert {Path(line.folder).relative_to(place).as_posix() for line in listing.lines} == folders
 
 
+def test_a_day_of_when_and_nan_are_values():
+    for word, value, is_accepted in (
+        ("when=2026-11-27,2026-11-28", "2026-11-28 14:05", True),
+        ("when=2026-11-28 14:06", "2026-11-28 14:05", False),
+        ("when>=2026", "2026-11-28 14:05", True),
+        ("when<2026", "2026-11-28 14:05", False),
+        ("when>2026-11-28T14:04", "2026-11-28 14:05", True),
+        ("loss/val=nan", float("nan"), True),
+        ("loss/val!=nan", float("nan"), False),
+        ("loss/val=nan", 1.0, False),
+        ("dataset.split=[.6,.20,2e-1]", [0.6, 0.2, 0.2], True),
+        ("figures=0", False, False),
+        ("figures=FALSE", False, True),
+    ):
+        found = Filter.parse(word)
+        assert found is not None
+        assert found.accepts(value) is is_accepted, word
+
+
 def test_a_wrong_key_value_or_metric_is_an_error_that_lists_what_there_is(place: Path):
     cases = {
         ("optimizr.lr=1",): ("no run has the key optimizr.lr", "'optimizer.lr=1'"),
         ("accuracy>0.9",): ("accuracy is accuracy/val or accuracy/test", "'accuracy/val>0.9'"),
+        ("when>=yesterday",): (">= compares dates, and yesterday is none", "'when>=2026-11-01'"),
         ("optimizer.lr<fast",): ("< compares numbers, and fast is none", "'optimizer.lr=fast'"),
         ("--sort", "acuracy"): ("--sort acuracy: no run has this metric", "--sort accuracy/val"),
     }

@@ -1,13 +1,16 @@
 """Filters of a list of runs, written as overrides are: dataset=iris,wine status=finished 'optimizer.lr<0.1'."""
 
+import math
 import operator
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, cast
 
+from exp.config.overrides import reads_as
 from exp.errors import ConfigError, as_yaml, nearest
 from exp.results.differing import settings_of, short_names
 from exp.results.listed import Listed
@@ -31,6 +34,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_WHEN = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 _FILTER = re.compile(r"([\w.:/]+?)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 
 
@@ -38,7 +42,8 @@ _FILTER = re.compile(r"([\w.:/]+?)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 class Filter:
     """KEY, one of =, !=, <, <=, >, >=, and a value, or several with commas between them for = and !=.
 
-    A value may have * for any text. Numbers are equal if their values are: 0.10 and 1e-1.
+    A value may have * for any text. Numbers are equal if their values are: 0.10 and 1e-1, also in lists. A time is
+    equal to a day, month or year that it is in.
     """
 
     key: str
@@ -56,10 +61,22 @@ class Filter:
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value of the key passes. None, where a run does not have the key, passes only !=."""
+        if self.key == "when":
+            return self._accepts_time(str(value))
         if self.sign in _ORDERS:
-            return _is_ordered(value, self.value, _ORDERS[self.sign])
-        values = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)  # tags, for example
+            limit, number = _number(self.value), _number(value)
+            return limit is not None and number is not None and _ORDERS[self.sign](number, limit)
+        values = (cast("tuple[Any, ...]", value) or (None,)) if isinstance(value, tuple) else (value,)  # tags
         is_equal = any(_equals(one, wanted) for one in values for wanted in _split(self.value))
+        return is_equal == (self.sign == "=")
+
+    def _accepts_time(self, when: str) -> bool:
+        """Return whether a time passes, whose text is in the order of time; "" is an unknown one."""
+        if self.sign in _ORDERS:
+            limit = self.value.replace("T", " ")
+            return bool(when) and _ORDERS[self.sign](when[: len(limit)], limit)
+        wanted = [word.replace("T", " ") if _WHEN.fullmatch(word) else word for word in _split(self.value)]
+        is_equal = any(_equals(when or None, word) or (bool(word) and when.startswith(word)) for word in wanted)
         return is_equal == (self.sign == "=")
 
 
@@ -93,6 +110,9 @@ def _reader(one: Filter, known: dict[str, None]) -> Callable[[Listed], Any]:
     key = one.key if one.key in known else names.get(one.key)
     if key is None:
         raise _unknown_key(one, known)
+    if one.sign in _ORDERS and key == "when" and _WHEN.fullmatch(one.value) is None:
+        what = f"{one}: {one.sign} compares dates, and {one.value} is none"
+        raise ConfigError(what, shlex.quote(f"{one.key}{one.sign}2026-11-01"), key=one.key)
     if one.sign in _ORDERS and key != "when" and _number(one.value) is None:
         what = f"{one}: {one.sign} compares numbers, and {one.value} is none"
         raise ConfigError(what, shlex.quote(f"{one.key}={one.value}"), key=one.key)
@@ -112,26 +132,41 @@ def _unknown_key(one: Filter, known: dict[str, None]) -> ConfigError:
     return ConfigError(f"{one}: {problem} (available: {', '.join(same or names)})", fix, key=one.key)
 
 
-def _is_ordered(value: Any, wanted: str, order: Callable[[Any, Any], bool]) -> bool:
-    limit, number = _number(wanted), _number(value)
-    if limit is None:  # of `when`, whose text is in the order of time
-        return isinstance(value, str) and bool(value) and order(value[: len(wanted)], wanted)
-    return number is not None and order(number, limit)
-
-
 def _equals(value: Any, wanted: str) -> bool:
     if value is None:
         return wanted in ("null", "")
     limit, number = _number(wanted), _number(value)
     if limit is not None and number is not None:
-        return limit == number
+        return limit == number or (math.isnan(limit) and math.isnan(number))
     text = as_yaml(value)
-    return fnmatchcase(text, wanted.replace("[", "[[]")) if "*" in wanted else text in (wanted, wanted.replace(" ", ""))
+    if "*" in wanted:
+        return fnmatchcase(text, wanted.replace("[", "[[]"))
+    if text in (wanted, wanted.replace(" ", "")):
+        return True
+    return isinstance(value, list | dict | bool) and _is_typed_as(value, wanted)
+
+
+def _is_typed_as(value: object, wanted: str) -> bool:
+    """Return whether an override sets a key to a list, a mapping or a boolean by typing `wanted`: [.5,1e-1], False."""
+    typed = _read(wanted)
+    return type(typed) is type(value) and typed == value
+
+
+@cache
+def _read(wanted: str) -> object:
+    return reads_as(wanted)
 
 
 def _split(text: str) -> list[str]:
     """Return the values between commas; a list in brackets is one value."""
-    return [text] if text.startswith("[") else text.split(",")
+    values, depth = [""], 0
+    for mark in text:
+        depth += (mark in "[{") - (mark in "]}")
+        if mark == "," and depth <= 0:
+            values.append("")
+        else:
+            values[-1] += mark
+    return values
 
 
 def _number(value: object) -> float | None:

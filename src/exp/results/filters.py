@@ -143,11 +143,11 @@ def _equals(value: Any, wanted: str) -> bool:
         return fnmatchcase(text, wanted.replace("[", "[[]"))
     if text in (wanted, wanted.replace(" ", "")):
         return True
-    return isinstance(value, list | dict | bool) and _is_typed_as(value, wanted)
+    return type(value) in (list, dict, bool) and _is_typed_as(value, wanted)
 
 
 def _is_typed_as(value: object, wanted: str) -> bool:
-    """Return whether an override sets a key to a list, a mapping or a boolean by typing `wanted`: [.5,1e-1], False."""
+    """Return whether an override sets a key to `value` by typing `wanted`: [.5,1e-1], False."""
     typed = _read(wanted)
     return type(typed) is type(value) and typed == value
 

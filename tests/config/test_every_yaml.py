@@ -1,11 +1,15 @@
 """Every YAML file composes, builds and trains two steps; a new file is tested automatically."""
 
+import io
 import shlex
 from pathlib import Path
+from typing import Any
 
 import faster_hydra
+import faster_omegaconf
 import numpy as np
 import pytest
+import yaml
 from conftest import compose_in_full, composed, config_of, images_of_digits, openml_cache_of_iris
 from hydra.core.config_store import ConfigStore
 from omegaconf import Node, OmegaConf
@@ -99,6 +103,19 @@ def test_hydra_composes_the_same_without_the_caches_of_the_tests(line: str, monk
         monkeypatch.delattr(place, name) if theirs is None else monkeypatch.setattr(place, name, theirs)
     plain = compose_config(line.split(), with_hydra=True)
     assert [nodes_of(one) for one in ours] == [nodes_of(plain)] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1e3\nb: 2020-01-01\nc: [yes, ~, .inf, 1_0]\nd: {x: 0x10}", "a: 1\na: 2", "a: [1", ""]
+)
+def test_yaml_is_read_or_refused_as_without_the_loader_of_the_tests(text: str):
+    def outcome(loader: Any) -> object:
+        try:
+            return yaml.load(io.StringIO(text), loader)
+        except yaml.YAMLError as error:
+            return str(error)
+
+    assert outcome(faster_omegaconf.Loader) == outcome(faster_omegaconf.get_yaml_loader())
 
 
 def test_an_entry_of_the_config_store_that_is_stored_again_is_composed_anew():

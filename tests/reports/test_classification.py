@@ -14,6 +14,7 @@ from exp.data.columns.number import NumberColumn
 from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Split, Splits
+from exp.data.target_scale import TargetScale
 from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
 from exp.reports.hardest_rows import hardest_rows
@@ -118,6 +119,15 @@ def test_an_interval_contains_the_true_value_in_95_of_100_samples(kind: str):
     assert set(truth) == set(inside)
     for name, count in inside.items():
         assert 0.91 < count / len(parts) < 0.985, (name, count)
+
+
+def test_a_metric_that_is_infinite_has_no_interval():
+    objective = make_objective(nn.MSELoss(), "value", NUMBERS, TargetScale((0.0,), (1.0,), log=True))
+    y = torch.tensor([[0.0], [1.0], [2.0]])
+    output = torch.tensor([[0.5], [1.5], [1e5]])
+    (score,) = objective.score(output, y, [3], split := Split(y, y, target_scale=objective.scale))
+    assert score.values() == {"rmse": np.inf, "r2": -np.inf}
+    assert list(confidence_intervals(split, objective, output)) == ["loss"]
 
 
 def test_row_losses_equal_the_loss_of_each_row_alone():

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from exp import train
 from exp.reports import run_report, sweep_report
 from exp.reports.render import render
 from exp.reports.scatter import Point, scatter
@@ -170,6 +171,15 @@ def test_report_writes_the_page_of_a_run_without_figures(exp, tmp_path: Path):
         "scores",
         "decision_surface",
     }
+
+
+def test_of_equal_metrics_the_page_names_the_step_of_the_best_checkpoint(tmp_path: Path):
+    equal = ["metric=accuracy", "early_stopping.on_tie=last", "optimizer.lr=1e-9", "figures=false"]
+    run = train("dataset=moons", "epochs=2", *equal, f"hydra.run.dir={tmp_path}/run")
+    step = run.best.trained.step
+    assert step == run.summary["steps"] > 0
+    run_report.write_page(run.folder, run.trained.experiment, "finished")
+    assert f", at step {step}." in Page(run.folder / "report.html").text
 
 
 def test_report_writes_the_page_of_a_diverged_run(exp, tmp_path: Path):

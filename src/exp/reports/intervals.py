@@ -21,13 +21,14 @@ Interval: TypeAlias = tuple[float, float]
 _Z = 1.959963984540054
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> dict[str, Interval]:
     """Return the 95 % confidence interval of each metric of the outputs [N, K].
 
     An accuracy has Wilson's interval. Other metrics have +- 1.96 standard errors: of the rows' losses, of their squared
     errors for rmse, and for r2 of each row's contribution through its error and through the variance. With weights w
     these are errors of weighted means, and an accuracy is of (sum w)^2 / sum w^2 rows. A metric without an interval is
-    left out: a loss that is no mean over rows, and any metric of a single row.
+    left out: a loss that is no mean over rows, any metric of a single row, and one that is infinite.
     """
     intervals: dict[str, Interval] = {}
     weights = np.ones(len(split)) if split.weights is None else split.weights.double().cpu().numpy()
@@ -58,7 +59,7 @@ def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> 
             mean = np.average(squares, axis=0, weights=weights)
             low, high = _of_mean(((squares - mean / variance * spread) / variance).mean(1), weights)
             intervals["r2"] = values["r2"] - high, values["r2"] - low
-    return intervals
+    return {name: ends for name, ends in intervals.items() if all(map(math.isfinite, ends))}
 
 
 def wilson_interval(right: float, count: float) -> Interval:

@@ -176,7 +176,8 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
     plan = experiment.plan
     of_val = [row for row in rows if row.split == "val" and plan.metric in row.metrics]
-    best = min(of_val, key=lambda row: as_cost(plan.metric, row.metrics[plan.metric]), default=None)
+    first_wins = of_val if plan.on_tie == "first" else of_val[::-1]
+    best = min(first_wins, key=lambda row: as_cost(plan.metric, row.metrics[plan.metric]), default=None)
     last = max(of_val, key=lambda row: row.step, default=None)
     if best is not None and last is not None:
         for name, metrics in other_checkpoint(best.metrics, last.metrics, plan.restore_best).items():

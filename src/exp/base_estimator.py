@@ -149,7 +149,7 @@ class BaseExpEstimator(BaseEstimator):
         with _as_value_error():
             if not hasattr(x, "columns"):
                 return trained.predict(np.asarray(x, dtype=np.float64))
-            table = read_new_frame(x, trained.config.dataset, trained.preprocessing.text_columns(trained.weight))
+            table = read_new_frame(x, trained.config.dataset, trained.preprocessing)
             outputs, is_complete, _ = trained.outputs_of_table(table.frame, "X")
         if not is_complete.all():
             raise ValueError(f"{int((~is_complete).sum())} rows of X have gaps that the model does not fill")

@@ -128,7 +128,7 @@ class Result:
         if not len(rows):
             none = np.zeros((0, len(trained.preprocessing.columns)))
             return pd.DataFrame(trained.predict(none), index=rows.index)
-        table = read_new_frame(rows, trained.config.dataset, trained.preprocessing.text_columns(trained.weight))
+        table = read_new_frame(rows, trained.config.dataset, trained.preprocessing)
         outputs, is_complete, notes = trained.outputs_of_table(table.frame, "rows")
         predictions = trained.columns_of(outputs)
         print_notes(*table.notes, *notes, *nonfinite_notes(predictions))

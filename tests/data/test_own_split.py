@@ -1,5 +1,6 @@
 """A split of the user's own: files, a column, an order, empty parts, a seed of its own; and rows in two parts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,14 @@ def test_a_column_is_read_in_one_notation_from_all_files(tmp_path: Path):
     assert swapped.x[:10, 0].tolist() == data.x[40:, 0].tolist()
 
 
+def test_how_the_order_is_read_is_said_also_if_its_column_is_no_feature(tmp_path: Path):
+    frame = people().assign(when=[f"{row % 12 + 1}/{row % 11 + 1}/2024" for row in range(100)])
+    note = "column 'when': '1/1/2024' is read as month/day/year; the other way: dataset.day_first=true"
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    for options in ({}, {"drop": ["when"]}):
+        assert table(str(tmp_path / "x.csv"), "ill", order="when", **options).notes.count(note) == 1
+
+
 def test_messages_name_the_row_of_the_file(tmp_path: Path):
     def write(name: str, rows: int, **cells: str) -> str:
         lines = [f"{row},{row % 7}.5,{row % 5}.5" for row in range(rows)]
@@ -219,6 +228,10 @@ def test_messages_name_the_row_of_the_file(tmp_path: Path):
     assert data.row_numbers.tolist() == [*range(1, 51), *range(1, 21)]
     with pytest.raises(ExpError, match=r"dataset.order=d: row 3 of dataset.val_path is empty"):
         table(path, "y", order="d", val_path=write("val.csv", 20, d=""))
+    for mark in ("?", "0000-00-00"):  # they would all be later than the others: test rows
+        dates = people().assign(when=[mark if row == 4 else f"2024-01-{row % 28 + 1:02}" for row in range(100)])
+        with pytest.raises(ExpError, match=rf"dataset.order=when: row 5 has '{re.escape(mark)}', which is no value"):
+            split_of(tmp_path, dates, order="when")
     with pytest.raises(ExpError, match=r"\(x is inf in row 3 of dataset.path\)"):
         table(write("inf.csv", 50, x="inf"), "y", test_path=write("test.csv", 20), missing="error")
     with pytest.raises(ExpError, match=r"\(x is inf in row 3\)"):

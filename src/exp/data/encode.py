@@ -116,9 +116,9 @@ def encode_new_targets(
 
 def _encode_numbers(target: TargetColumn, cells: Cells, is_one_of_several: bool, path: str) -> tuple[Floats, list[str]]:
     """Return the values [N] of one target, NaN for empty cells, and notes. DataError if it is not numeric."""
-    notes = list[str]()
+    notes, cells = list[str](), as_numbers(cells) if is_one_of_several else cells
     if target.notation == PLAIN:  # new rows may write their numbers in another way
-        cells = read_target(target.name, as_numbers(cells) if is_one_of_several else cells, "regression").cells
+        cells = read_target(target.name, cells, "regression").cells
     else:
         column = NumberColumn(target.name, notation=target.notation)
         values, is_unfit = column.encode(cells)

@@ -114,6 +114,9 @@ def columns_from_frame(
     column_notes = [note for index in kept for note in parsed[index].notes]
     if split_column is not None:
         parts = parts_of_cells(split_column, frame[split_column])
+    order_values, order_notes = None, ()
+    if order is not None:
+        order_values, order_notes = order_of_cells(order, frame[order], options.day_first, options.decimal)
     dataset = Dataset(
         x if len(kept) == len(columns) else x[:, kept],
         y,
@@ -122,7 +125,7 @@ def columns_from_frame(
         ", ".join(targets),
         groups=None if group is None else _encode_groups(frame[group]),
         parts=None if parts is None else parts[rows] if split_column is None else parts,
-        order=None if order is None else order_of_cells(order, frame[order], options.day_first),
+        order=order_values,
         notes=(
             *notes,
             *read.notes,
@@ -130,6 +133,7 @@ def columns_from_frame(
             *_describe_groups(group, frame),
             *(one.note for one in left_out),
             *column_notes,
+            *(note for note in order_notes if note not in column_notes),
         ),
         row_numbers=rows + 1 if row_numbers is None else row_numbers[rows],
         target_notation=read.columns[0].notation if len(targets) == 1 else PLAIN,

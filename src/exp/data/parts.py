@@ -1,6 +1,7 @@
 """Parts of a table that the user chose: by a column, by several files, or by time."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,24 +45,30 @@ def parts_of_cells(name: str, cells: Cells) -> NDArray[np.int8]:
     return np.where(found == 0, np.int8(-1), found)
 
 
-def order_of_cells(name: str, cells: Cells, day_first: bool | None) -> Floats:
-    """Return numbers [N] that sort rows as the cells of the column `name` do.
+def order_of_cells(
+    name: str, cells: Cells, day_first: bool | None, decimal: str | None
+) -> tuple[Floats, tuple[str, ...]]:
+    """Return numbers [N] that sort rows as the cells of the column `name` do, and notes on how they were read.
 
     Raises:
-        DataError: A cell is empty, or no number or date.
+        DataError: A cell is empty or a mark for it, or no number or date.
     """
+    error = partial(DataError, fix="a column with a value in every row")
     if cells.isna().any():
         row = int(cells.isna().to_numpy().argmax())
-        raise DataError(f"dataset.order={name}: {name_row(cells, row)} is empty", "a column with a value in every row")
+        raise error(f"dataset.order={name}: {name_row(cells, row)} is empty")
     if import_pandas().api.types.is_numeric_dtype(cells):
-        return cells.to_numpy(dtype=np.float64)
-    parsed = parse_dates(name, cells, day_first) or parse_numbers(name, cells)
+        return cells.to_numpy(dtype=np.float64), ()
+    parsed = parse_dates(name, cells, day_first) or parse_numbers(name, cells, decimal)
     if parsed is None:
         raise DataError(
             f"dataset.order={name}: its cells are neither numbers nor dates, such as {show_cell(cells.iloc[0])}",
             "a column of numbers or dates",
         )
-    return parsed.values
+    if np.isnan(parsed.values).any():
+        row = int(np.isnan(parsed.values).argmax())
+        raise error(f"dataset.order={name}: {name_row(cells, row)} has {show_cell(cells.iloc[row])}, which is no value")
+    return parsed.values, parsed.notes
 
 
 def find_mixed_columns(files: Mapping[str, Frame]) -> dict[str, list[str]]:

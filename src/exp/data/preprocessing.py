@@ -16,7 +16,7 @@ from exp.data.columns.category import UNKNOWN, CategoryColumn
 from exp.data.columns.column import Column, Floats
 from exp.data.columns.fit import fit_column
 from exp.data.columns.infer import KINDS
-from exp.data.columns.number_cells import PLAIN, Notation
+from exp.data.columns.number_cells import PLAIN, Notation, declared_notation
 from exp.data.dataset import Dataset, TargetColumn, name_targets
 from exp.data.row_shape import from_channels, to_channels
 from exp.data.scalers.registry import SCALERS
@@ -136,15 +136,15 @@ class Preprocessing:
         """For each of the features [F]: the number of its column."""
         return tuple(number for number, column in enumerate(self.columns) for _ in column.features)
 
-    def text_columns(self, weight: str | None) -> list[str]:
+    def text_columns(self, weight: str | None, decimal: str | None = ".") -> list[str]:
         """Return the columns of new tables to read as they are spelled, because 1.234 may be 1234.
 
-        Args:
-            weight: The column with the weights of the rows, dataset.weight.
+        They are read with dataset.decimal; the weights of the rows are in the column dataset.weight.
         """
-        names = [column.name for column in self.columns if column.is_read_as_text]
-        names += [column.name for column in self.target_columns if column.notation != PLAIN]
-        return names if weight is None or self.weight_notation == PLAIN else [*names, weight]
+        known = (PLAIN, declared_notation(decimal))
+        names = [one.name for one in self.columns if one.is_read_as_text(decimal)]
+        names += [one.name for one in self.target_columns if one.notation not in known]
+        return names if weight is None or self.weight_notation in known else [*names, weight]
 
     def transform(self, x: Floats) -> Floats:
         """Return the features [N, F] of values [N, C]. It computes in float64, like scikit-learn."""

@@ -10,7 +10,7 @@ from exp.data.columns.column import Floats, unfit_note
 from exp.data.columns.gap_marks import is_gap
 from exp.data.columns.labels import as_labels
 from exp.data.columns.number import NumberColumn, mask_infinite
-from exp.data.columns.number_cells import PLAIN, Notation
+from exp.data.columns.number_cells import PLAIN, Notation, declared_notation
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_mostly_numbers
@@ -45,9 +45,11 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
     types = pd.api.types
     if types.is_bool_dtype(cells.dropna().infer_objects()) or (task == "classes" and not types.is_numeric_dtype(cells)):
         return Target(cells)
-    if types.is_datetime64_any_dtype(cells) or types.is_integer_dtype(cells):
+    if types.is_datetime64_any_dtype(cells):
         return Target(cells)
-    notation = PLAIN
+    notation = declared_notation(decimal)
+    if types.is_integer_dtype(cells):
+        return Target(cells, notation=notation)
     if types.is_numeric_dtype(cells):
         values, notes = cells.to_numpy(dtype=np.float64, na_value=np.nan), list[str]()
     else:

@@ -1,10 +1,11 @@
 """Read a table of new rows with the options of a run."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from exp.data.frame import Frame
+from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import Table, frame_in_memory, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.errors import DataError, ExpError
@@ -15,26 +16,28 @@ _KEYS = ("separator", "decimal", "encoding", "na_values", "keep_words")
 _OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
 
 
-def read_new_frame(given: Frame, dataset: Mapping[str, Any], text: Sequence[str]) -> Table:
+def read_new_frame(given: Frame, dataset: Mapping[str, Any], preprocessing: Preprocessing) -> Table:
     """Return a DataFrame of new rows as the table of the CSV file that it would be saved to.
 
     `read_new_table` describes the other arguments.
     """
+    text = preprocessing.text_columns(dataset.get("weight"), dataset.get("decimal"))
     empty = parse_empty_values(dataset.get("na_values"), dataset.get("keep_words"))
     table = frame_in_memory(given, "rows", empty, text, dataset.get("decimal", "."), True, True)
     return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
 
 
-def read_new_table(data: str, dataset: Mapping[str, Any], text: Sequence[str], keep_rows: bool) -> Table:
+def read_new_table(data: str, dataset: Mapping[str, Any], preprocessing: Preprocessing, keep_rows: bool) -> Table:
     """Return the table in the file `data`, read with the options of a run's `dataset` or without its separator.
 
     Args:
-        text: Columns to read as they are spelled.
+        preprocessing: That of the run, which knows the columns to read as they are spelled.
         keep_rows: Whether to keep rows without cells and rows that repeat the names, except empty ones at the end.
 
     Raises:
         DataError: It cannot be read.
     """
+    text = preprocessing.text_columns(dataset.get("weight"), dataset.get("decimal"))
     options = {key: dataset.get(key) for key in _KEYS}
     given = {key: value for key, value in options.items() if value is not None}
     found = {key: value for key, value in given.items() if key not in ("separator", "decimal")}

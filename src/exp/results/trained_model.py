@@ -160,8 +160,8 @@ class TrainedModel:
         Raises:
             DataError: It cannot be read.
         """
-        text = self.preprocessing.text_columns(self.weight)
-        return read_new_arrays(data, self.preprocessing) or read_new_table(data, self.config.dataset, text, keep_rows)
+        arrays = read_new_arrays(data, self.preprocessing)
+        return arrays or read_new_table(data, self.config.dataset, self.preprocessing, keep_rows)
 
     def measure(self, outputs: Tensor, y: NDArray[Any], weights: Floats | None = None) -> MetricSums:
         """Return the metrics of outputs [N, K] and their targets: class numbers int64 [N], or values float64 [N, K].

@@ -105,8 +105,8 @@ class CategoryColumn(Column):
     def _cardinality(self) -> int:
         return len(self.categories) + self.has_missing + 1
 
-    @property
-    def is_read_as_text(self) -> bool:
+    def is_read_as_text(self, decimal: str | None) -> bool:
+        del decimal
         return True
 
     def is_missing(self, values: Floats) -> NDArray[np.bool_]:

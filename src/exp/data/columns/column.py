@@ -96,9 +96,13 @@ class Column(ABC):
         """For each of the K features 0 if it is a number, 1 if it is one of 0 and 1, n if it is one of 0 to n - 1."""
         return tuple(0 if is_number else 1 for is_number in self.is_scaled)
 
-    @property
-    def is_read_as_text(self) -> bool:
-        """Whether new cells must be read as they are spelled, because 1.234 may be 1234."""
+    def is_read_as_text(self, decimal: str | None) -> bool:
+        """Return whether new cells must be read as they are spelled, because 1.234 may be 1234.
+
+        Args:
+            decimal: The decimal mark that the reader of their file knows.
+        """
+        del decimal
         return False
 
     def is_missing(self, values: Floats) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exp.config.overrides import column_override
 from exp.data.columns.column import Column, Floats, Parsed, unfit_note
-from exp.data.columns.number_cells import PLAIN, Notation
+from exp.data.columns.number_cells import PLAIN, Notation, declared_notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
 from exp.data.columns.parse_numbers import other_notation_notes, parse_mostly_numbers, read_numbers
 from exp.data.frame import Cells, import_pandas, name_row
@@ -43,7 +43,8 @@ class NumberColumn(Column):
         types = import_pandas().api.types
         if types.is_numeric_dtype(cells):
             values, notes = mask_infinite(f"column '{name}'", cells, cells.to_numpy(np.float64, na_value=np.nan))
-            return Parsed(cls(name, missing=options["missing"]), values, notes)
+            notation = declared_notation(options["decimal"])
+            return Parsed(cls(name, missing=options["missing"], notation=notation), values, notes)
         if types.is_datetime64_any_dtype(cells):
             return None
         parsed = parse_mostly_numbers(name, cells.astype(object), options["decimal"])
@@ -93,9 +94,8 @@ class NumberColumn(Column):
     def is_scaled(self) -> tuple[bool, ...]:
         return (True, False) if self.has_indicator else (True,)
 
-    @property
-    def is_read_as_text(self) -> bool:
-        return self.notation != PLAIN
+    def is_read_as_text(self, decimal: str | None) -> bool:
+        return self.notation not in (PLAIN, declared_notation(decimal))
 
     @property
     def replacement(self) -> str | None:

@@ -30,6 +30,12 @@ class Notation:
 
 PLAIN = Notation()
 
+
+def declared_notation(decimal: str | None) -> Notation:
+    """Return how numbers are written that a file with the declared decimal mark has, as far as its reader knows it."""
+    return PLAIN if decimal in (None, ".") else Notation(decimal, "." if decimal == "," else "")
+
+
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
 PLAINLY = str.maketrans(
     {

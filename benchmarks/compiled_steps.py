@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from exp.compiled.compiled_step import FIRST, CompiledStep
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep
@@ -106,7 +106,7 @@ def build(workload: Workload) -> tuple[EagerStep, Stack]:
     model, (x, y), rows = workload.make_model(), workload.rows(), workload.batch_size
     steps = max(1, min(WINDOW, MAX_VALUES // (rows * x.shape[1])))
     order = torch.arange(steps * rows) % len(x)
-    stack = Stack(x[order].unflatten(0, (steps, rows)), y[order].unflatten(0, (steps, rows)))
+    stack = Stack.of(x[order].unflatten(0, (steps, rows)), y[order].unflatten(0, (steps, rows)))
     return EagerStep(model, workload.criterion, workload.optimizer(model.parameters(), lr=LR)), stack
 
 

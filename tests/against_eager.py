@@ -10,7 +10,7 @@ from compiling import own_cache
 from torch import Tensor, nn, optim
 
 from exp.compiled.compiled_step import CompiledStep
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, Step
@@ -31,7 +31,7 @@ def train(
         empty: The number of the last batches whose rows are 0.
     """
     generator = torch.Generator().manual_seed(0)
-    stack = Stack(
+    stack = Stack.of(
         torch.randn(steps, ROWS, FEATURES, generator=generator), torch.randn(steps, ROWS, 1, generator=generator)
     )
     stack.x[steps - empty :] = 0

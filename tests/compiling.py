@@ -20,7 +20,7 @@ from exp.compiled.compile_step import CompiledLoops, compile_trace
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import make_checked_step
 from exp.compiled.uncompilable import Uncompilable
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.python_loop import Loop
 from exp.engine.recorded_step import RecordedStep, RecordedSteps
 from exp.engine.replay import ReplayStep
@@ -67,7 +67,7 @@ class CompiledFunction:
     def __call__(self, first: Tensor, *others: Tensor) -> Tensor:
         for own, other in zip(self._others, others, strict=True):
             own.copy_(other)
-        stack = Stack(first.unsqueeze(0).contiguous(), self._y.unsqueeze(0))
+        stack = Stack.of(first.unsqueeze(0).contiguous(), self._y.unsqueeze(0))
         return self._loop.run(stack, NOTHING)[1].reshape(self._shape)
 
 
@@ -116,12 +116,12 @@ class CompiledTraining:
         return update
 
     def play(self, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
-        return self.loop.run(Stack(xs, ys), self.update)[:2]
+        return self.loop.run(Stack.of(xs, ys), self.update)[:2]
 
     @torch.no_grad()
     def difference(self, x: Tensor, y: Tensor, is_strict: bool = False, other: EagerStep | None = None) -> str | None:
         """Return how the compiled step differs from the eager one, or from the step of another; restore the state."""
-        changed, stack = StepTensors(self.eager, []).changed, Stack(x.unsqueeze(0), y.unsqueeze(0))
+        changed, stack = StepTensors(self.eager, []).changed, Stack.of(x.unsqueeze(0), y.unsqueeze(0))
         before, exact, make = (
             TensorState.save(changed, x.device),
             None if is_strict else self.exact,

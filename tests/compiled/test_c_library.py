@@ -34,7 +34,7 @@ def libraries(cache: Path) -> list[Path]:
 def test_a_library_is_compiled_once(cache: Path, monkeypatch: pytest.MonkeyPatch):
     assert double() == [2, 4, 6]
     (library,) = libraries(cache)
-    assert "void play(" in library.with_suffix(".c").read_text(encoding="utf-8")
+    assert "int64_t play(" in library.with_suffix(".c").read_text(encoding="utf-8")
     monkeypatch.setattr(c_library, "_compile", None)
     assert double() == [2, 4, 6]
 

@@ -14,8 +14,10 @@ from torch import Tensor, nn, optim
 from exp.compiled import c_library, core_operators
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import NumberTable, why_not_compiled
+from exp.data.stack import Stack
 from exp.engine.step import EagerStep
 from exp.engine.step_tensors import StepTensors
+from exp.engine.tensor_state import TensorState
 from exp.engine.updates import make_update
 from exp.models.activations import ACTIVATIONS
 from exp.models.cnn import CNN
@@ -229,6 +231,34 @@ def test_a_window_makes_its_steps_in_order_with_the_random_numbers_of_eager_step
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("first", "x"),
+    [
+        (nn.Linear(FEATURES, 4), torch.randn(ROWS * STEPS, FEATURES)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), torch.randn(ROWS * STEPS, 3, 2, 2)),
+        (nn.Sequential(nn.Embedding(7, 2), nn.Flatten(), nn.Linear(4, 4)), torch.randint(7, (ROWS * STEPS, 2))),
+    ],
+    ids=["columns", "images", "integers"],
+)
+def test_rows_that_are_taken_by_their_numbers_are_those_of_batches(first: nn.Module, x: Tensor):
+    y, order = torch.randint(CLASSES, (len(x),)), torch.randperm(len(x))
+    compiled = compile_training(
+        nn.Sequential(first, nn.ReLU(), nn.Linear(4, CLASSES)),
+        nn.CrossEntropyLoss(), optim.SGD([*first.parameters()], lr=0.05), x[:ROWS].clone(), y[:ROWS].clone(),
+    )  # fmt: skip
+    before = TensorState.save(StepTensors(compiled.eager, []).changed, x.device)
+    expected = compiled.play(x[order].unflatten(0, (STEPS, ROWS)), y[order].unflatten(0, (STEPS, ROWS)))
+    after = [parameter.clone() for parameter in first.parameters()]
+    before.restore()
+    taken, rest = Stack.of_rows(x, y, order, ROWS).split(1)
+    results = [compiled.loop.run(stack, compiled.update)[:2] for stack in (taken, rest)]
+    assert not taken.rows.are_copied
+    for ours, theirs in zip(
+        [*map(torch.cat, zip(*results, strict=True)), *first.parameters()], [*expected, *after], strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
 def test_other_hyperparameters_need_no_compilation(monkeypatch: pytest.MonkeyPatch):
     """Learning rate, smoothing, clipping and dropout are arguments."""
 
@@ -250,8 +280,11 @@ def test_other_hyperparameters_need_no_compilation(monkeypatch: pytest.MonkeyPat
 def test_nan_and_inf_are_handed_on():
     model, xs, ys = MLP(FEATURES, CLASSES, [8]), inputs(), classes()
     compiled = compile_training(model, nn.CrossEntropyLoss(), OPTIMIZERS["sgd"](model.parameters()), xs[0], ys[0])
+    compiled.play(xs, ys)
+    assert not compiled.loop.found_nan
     xs[1, 3, 2] = float("nan")
     losses, outputs = compiled.play(xs, ys)
+    assert compiled.loop.found_nan
     assert losses.isnan().tolist() == [False, True, True, True]
     assert outputs[ROWS : 2 * ROWS].isnan().any(1).sum() == 1
     assert all(parameter.isnan().any() for parameter in model.parameters())

@@ -11,7 +11,7 @@ from conftest import one_in
 from torch import Tensor, nn, optim
 from torch.utils.checkpoint import checkpoint
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.step import EagerStep
 
 __all__ = ["optimization"]  # a fixture
@@ -177,7 +177,7 @@ class Products(nn.Module):
 def test_the_step_that_is_recorded_has_the_derivative_of_an_eager_one():
     """Torch computes that of prod by another formula while it is recorded, which shows in one of many steps."""
     generator = torch.Generator().manual_seed(1)
-    batches = Stack(torch.randn(300, 12, 30, generator=generator), torch.randn(300, 12, 1, generator=generator))
+    batches = Stack.of(torch.randn(300, 12, 30, generator=generator), torch.randn(300, 12, 1, generator=generator))
     trained: list[list[Tensor]] = []
     for make in (lambda eager: eager, *ENGINES.values()):
         model = Products()

@@ -1,5 +1,8 @@
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,8 +10,10 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from exp.data import batches as batches_module
-from exp.data.batches import Batch, Batches
+from exp.data.batches import Batches
+from exp.data.mapped import maps
 from exp.data.splits import Split
+from exp.data.stack import Batch
 from exp.errors import ConfigError
 
 
@@ -78,6 +83,36 @@ def test_every_batch_is_aligned_like_a_new_tensor(size, features: int):
     for x, y in take(batches, batches.steps_per_epoch):
         assert x.is_contiguous()
         assert x.data_ptr() % 64 == y.data_ptr() % 64 == 0
+
+
+@given(sizes, st.integers(0, 2**32))
+def test_rows_are_copied_when_a_batch_is_asked_for(size, seed: int):
+    n, batch_size = size
+    torch.manual_seed(seed)
+    for stack in chain.from_iterable(Batches(make_split(n), batch_size, shuffle=True, drop_last=False).epoch()):
+        first, rest = stack.split(1)
+        targets = torch.cat([first.targets, rest.targets])
+        assert not stack.rows.are_copied
+        assert torch.equal(stack.y.flatten(0, 1), targets)
+        assert torch.equal(torch.cat([first.targets, rest.targets]), targets)
+        assert first.x.data_ptr() == stack.x.data_ptr()
+
+
+def test_rows_of_a_large_file_are_copied_in_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(maps, "_MAY_STAY", 0)
+    split = make_split(23)
+    split.x.numpy().tofile(tmp_path / "x")
+    mapped = replace(split, x=torch.from_numpy(maps.map_array(tmp_path / "x", np.float32, (23, 3))))
+    for rows in (mapped, replace(split, x=split.x.T.contiguous().T)):
+        batches = Batches(rows, 5, shuffle=True, drop_last=False)
+        torch.manual_seed(0)
+        expected = take(Batches(split, 5, shuffle=True, drop_last=False), 5)
+        torch.manual_seed(0)
+        (stacks,) = batches.epoch()
+        assert [stack.order for stack in stacks] == [None, None]
+        for (x, y), (expected_x, expected_y) in zip(chain.from_iterable(stacks), expected, strict=True):
+            assert torch.equal(x, expected_x)
+            assert torch.equal(y, expected_y)
 
 
 def test_a_full_batch_without_shuffling_draws_no_random_number():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine import script_loop
 from exp.engine.deferred_loss import find_deferred_loss
 from exp.engine.program import Program, Statement
@@ -68,7 +68,7 @@ def record(
     net = model(values)
     step = ReplayStep(EagerStep(net, criterion, optim.SGD(net.parameters(), lr=0.0)), RecordedSteps())
     with torch.no_grad():
-        step([Stack(torch.rand(8, rows, values), torch.rand(8, rows, values))])
+        step([Stack.of(torch.rand(8, rows, values), torch.rand(8, rows, values))])
     assert step.fallback_reason is None
     assert not [note for note in step.notes if "slower" in note]
     return step, found
@@ -86,7 +86,7 @@ def test_losses_of_a_window_have_the_bits_of_single_ones(
     for batches in (1, 2, 7, 64):
         x, y = torch.rand(batches, rows, values), torch.rand(batches, rows, values)
         with torch.no_grad():
-            losses = torch.cat(step([Stack(x, y)]).losses)
+            losses = torch.cat(step([Stack.of(x, y)]).losses)
         assert torch.equal(losses, torch.stack([criterion(*both) for both in zip(x.clone(), y, strict=True)]))
 
 
@@ -113,7 +113,7 @@ def test_a_loss_of_transposed_outputs_is_computed_in_its_step(monkeypatch: pytes
     assert found == [None]
     x, y = torch.rand(400, 8, 3), torch.rand(400, 8, 3)
     with torch.no_grad():
-        losses = torch.cat(step([Stack(x, y)]).losses)
+        losses = torch.cat(step([Stack.of(x, y)]).losses)
     expected = [F.mse_loss(one.t().contiguous().t(), target) for one, target in zip(x, y, strict=True)]
     assert torch.equal(losses, torch.stack(expected))
 

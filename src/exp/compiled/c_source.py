@@ -13,16 +13,25 @@ _BYTES = {"float": 4, "int64_t": 8, "uint8_t": 1}
 
 
 def print_library(
-    kernels: Sequence[Kernel], arguments: Sequence[Buffer], per_step: Sequence[Buffer], numbers: int
+    kernels: Sequence[Kernel], batch_size: int, arguments: Sequence[Buffer], per_step: Sequence[Buffer], numbers: int
 ) -> str:
     """Return the source of the library.
 
     Args:
-        arguments: The tensors, in the order in which their addresses are passed.
+        arguments: The tensors, in the order in which their addresses are passed: first x and y, last losses and
+            outputs.
         per_step: Those that have other elements for each step, besides x and y.
         numbers: How many numbers each update takes.
     """
     offsets, size = _plan_memory(kernels)
+    batch, others, loss = arguments[:2], arguments[2:], arguments[-2]
+    copies: list[str] = []
+    for one in batch:
+        if any(one in kernel.reads for kernel in kernels):
+            row, kind = one.size // batch_size * _BYTES[C_TYPES[one.type]], C_TYPES[one.type]
+            call = f"take_rows({one.name}_rows, order, {batch_size}, {row}, work + {size})"
+            copies.append(f"        const {kind} *{one.name} = {call};")
+            size += _padded_bytes(one)
     functions: list[str] = []
     calls: list[str] = []
     for number, kernel in enumerate(kernels):
@@ -39,15 +48,23 @@ def print_library(
             *functions,
             f"const int64_t work_bytes = {size};",
             "",
-            "void play(int64_t steps, int64_t x_step, int64_t y_step, void *const *tensors, const float *floats,",
-            "          const float *numbers, char *work, sgemm_function *sgemm) {",
-            *(f"    {C_TYPES[one.type]} *{one.name} = tensors[{at}];" for at, one in enumerate(arguments)),
+            "/* Make the steps, and return whether a loss is NaN. x and y are rows, whose numbers are in `order`;",
+            "   without an order they are batches, and the next ones are so many elements further. */",
+            "int64_t play(int64_t steps, const int64_t *order, int64_t x_step, int64_t y_step, void *const *tensors,",
+            "             const float *floats, const float *numbers, char *work, sgemm_function *sgemm) {",
+            *(f"    const {C_TYPES[one.type]} *{one.name}_rows = tensors[{at}];" for at, one in enumerate(batch)),
+            *(f"    {C_TYPES[one.type]} *{one.name} = tensors[{at}];" for at, one in enumerate(others, 2)),
+            "    int64_t has_nan = 0;",
             "    for (int64_t step = 0; step < steps; step++) {",
+            *copies,
             *calls,
-            "        x += x_step, y += y_step;",
+            f"        has_nan |= isnan(*{loss.name});",
+            *(f"        {one.name}_rows += {one.name}_step;" for one in batch),
+            f"        order += order ? {batch_size} : 0;",
             *(f"        {one.name} += {one.size};" for one in per_step),
             f"        numbers += {numbers};",
             "    }",
+            "    return has_nan;",
             "}",
             "",
         ]
@@ -64,10 +81,14 @@ def _plan_memory(kernels: Sequence[Kernel]) -> tuple[dict[Buffer, int], int]:
     offsets: dict[Buffer, int] = {}
     ends: dict[Buffer, int] = {}
     for buffer, (first, *_) in uses.items():
-        start, size = 0, -(-buffer.size * _BYTES[C_TYPES[buffer.type]] // _ALIGNMENT) * _ALIGNMENT
+        start, size = 0, _padded_bytes(buffer)
         for other in sorted((one for one in offsets if uses[one][-1] >= first), key=lambda one: offsets[one]):
             if start + size <= offsets[other]:
                 break
             start = max(start, ends[other])
         offsets[buffer], ends[buffer] = start, start + size
     return offsets, max(ends.values(), default=0)
+
+
+def _padded_bytes(buffer: Buffer) -> int:
+    return -(-buffer.size * _BYTES[C_TYPES[buffer.type]] // _ALIGNMENT) * _ALIGNMENT

@@ -9,7 +9,7 @@ from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import make_checked_step
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import why_not_compiled
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, StepOutputs
@@ -123,7 +123,7 @@ class CompiledStep:
                 if is_checked:
                     return self._check(stack, loop, update)
                 losses, outputs, _ = loop.run(stack, update)
-                if losses.isnan().any():
+                if loop.found_nan:
                     self._raise_error_of_eager_steps(stack)
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:

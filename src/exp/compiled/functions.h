@@ -17,6 +17,13 @@ ALWAYS uint32_t as_bits(float x) {
     return bits;
 }
 
+/* Return the rows with the next numbers of an order, copied to `batch`; without an order, `rows` as they are. */
+ALWAYS const void *take_rows(const void *rows, const int64_t *order, int64_t count, int64_t bytes, char *batch) {
+    if (!order) return rows;
+    for (int64_t i = 0; i < count; i++) memcpy(batch + i * bytes, (const char *)rows + order[i] * bytes, bytes);
+    return batch;
+}
+
 /* Integer indices into a dimension. */
 ALWAYS int64_t nearest_index(int64_t index, int64_t size) { return index < 0 ? 0 : index >= size ? size - 1 : index; }
 ALWAYS int is_index(int64_t index, int64_t size) { return (index >= 0) & (index < size); }

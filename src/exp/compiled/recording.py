@@ -32,6 +32,10 @@ class Recording:
     floats: list[float] = field(default_factory=list[float])
     draws: list[tuple[Draw, torch.Size]] = field(default_factory=list[tuple[Draw, torch.Size]])
 
+    @property
+    def batch_size(self) -> int:
+        return self.tensors[1].size(0)
+
     def add_draw(self, call: OpCall) -> int:
         """Add a random call, and return its number.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from exp.compiled.compiled_loop import CompiledLoop
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.python_loop import Loop
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.tensor_state import TensorState
@@ -100,7 +100,7 @@ def make_checked_step(
 def _run(loop: Loop, stack: Stack, update: BareUpdate, mode: AbstractContextManager[Any]) -> Tensor:
     x = _move(stack.x, mode.noise) if isinstance(mode, _OtherRoundings) else stack.x
     with torch.inference_mode(), mode:
-        return loop.run(Stack(x, stack.y), update)[0][0]
+        return loop.run(Stack.of(x, stack.y), update)[0][0]
 
 
 class _OtherRoundings(DispatchMode):

@@ -39,7 +39,8 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
         kernels.assign("new buffer", [(Array.whole(inputs[number], value.shape), value)])
     _add_updates(kernels, step.gradients, updates, len(inputs))
     arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
-    return print_library(kernels.kernels, arguments, per_step, sum(2 * update.numbers for update in updates))
+    numbers = sum(2 * update.numbers for update in updates)
+    return print_library(kernels.kernels, recording.batch_size, arguments, per_step, numbers)
 
 
 def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence[UpdateLoop], state: int) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from exp.data.mapped.maps import release_pages, take_rows
+from exp.data.mapped.maps import is_large, release_pages, take_rows
 from exp.data.seeding import epoch_order
 from exp.data.splits import Split
+from exp.data.stack import Stack, cut
 from exp.errors import ConfigError
 
 
@@ -30,44 +30,10 @@ class Position:
     samples: int
 
 
-Batch: TypeAlias = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Batches of equal size in order: x [n, B, F], y [n, B, ...]."""
-
-    x: Tensor
-    y: Tensor
-
-    def __len__(self) -> int:
-        return self.x.size(0)  # len(self.x) takes three times as long
-
-    def __iter__(self) -> Iterator[Batch]:
-        return zip(self.x.unbind(), self.y.unbind(), strict=True)
-
-    @property
-    def batch_size(self) -> int:
-        return self.x.size(1)
-
-    def singles(self) -> "Iterator[Stack]":
-        """Yield a stack of each batch."""
-        return (Stack(self.x[i : i + 1], self.y[i : i + 1]) for i in range(len(self)))
-
-    def split(self, count: int) -> "tuple[Stack, Stack]":
-        """Return the first `count` batches and the rest, which share memory with this stack."""
-        first = self if count >= len(self) else Stack(self.x[:count], self.y[:count])
-        return first, Stack(self.x[count:], self.y[count:])
-
-
 # Batches, and values of features, that are laid out at a time: all rows of a large dataset, or a view for each batch,
 # would take as much memory again.
 _MAX_VIEWS = 1024
 _MAX_VALUES = 2**23
-
-
-# Bytes. torch aligns new tensors to this; matrix products may round differently for other alignments.
-_ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -119,32 +85,41 @@ class Batches:
         return Stream(self, step, epoch_rng_state)
 
     def epoch(self) -> "Iterator[Sequence[Stack]]":
-        """Yield copies of the rows in the order of the next epoch, a part at a time, each as stacks.
+        """Yield the rows in the order of the next epoch, a part at a time, each as stacks.
 
-        Copies, because a model may write to its input. The order is drawn when the first part is taken.
+        The order is drawn when the first part is taken.
         """
-        x, y = self.rows.x, self.rows.target
         order = epoch_order(len(self.rows), self.shuffle)
         for start in range(0, self.samples_per_epoch, self._rows_per_part):
             end = min(start + self._rows_per_part, self.samples_per_epoch)
-            with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts
-                if order is None:
-                    part = x[start:end].to(y.device, copy=True), y[start:end].clone()
-                    release_pages(x)
-                else:
-                    rows = order[start:end]
-                    part = take_rows(x, rows.to(x.device)).to(y.device), take_rows(y, rows.to(y.device))
-                stacks = [Stack(*both) for both in zip(*map(_batched, part, self._widths), strict=True)]
-            yield stacks
+            rest = end - (end - start) % self.size  # where a smaller batch begins, if there is one
+            yield [self._stack(order, first, last) for first, last in ((start, rest), (rest, end)) if first < last]
+
+    def _stack(self, order: Tensor | None, start: int, end: int) -> Stack:
+        x, y, size = self.rows.x, self.rows.target, min(self.size, end - start)
+        if order is not None and self._are_rows_read:
+            return Stack.of_rows(x, y, order[start:end], size)
+        with torch.inference_mode(False):  # the eager step needs tensors that autograd accepts
+            if order is None:
+                copies = x[start:end].to(y.device, copy=True), y[start:end].clone()
+                release_pages(x)
+            else:
+                rows = order[start:end]
+                copies = take_rows(x, rows.to(x.device)).to(y.device), take_rows(y, rows.to(y.device))
+            return Stack.of(*(cut(one, size) for one in copies))
+
+    @cached_property
+    def _are_rows_read(self) -> bool:
+        """Whether steps may read the rows. Those of large files, or on a GPU, are copied in their own way."""
+        return all(
+            one.device.type == "cpu" and one.is_contiguous() and not is_large(one)
+            for one in (self.rows.x, self.rows.target)
+        )
 
     @cached_property
     def _rows_per_part(self) -> int:
         values = self.size * self.rows.x[0].numel()
         return self.size * min(_MAX_VIEWS, max(1, _MAX_VALUES // max(1, values)))
-
-    @cached_property
-    def _widths(self) -> "list[_Width]":
-        return [_Width.of(self.rows.x, self.size), _Width.of(self.rows.target, self.size)]
 
 
 class Stream:
@@ -176,7 +151,7 @@ class Stream:
             # The plain script trains on all rows without a DataLoader, so it draws no random number.
             x, y = batches.rows.x.to(batches.rows.device), batches.rows.target
             while True:
-                yield Stack(x.expand(_MAX_VIEWS, *x.shape), y.expand(_MAX_VIEWS, *y.shape))
+                yield Stack.of(x.expand(_MAX_VIEWS, *x.shape), y.expand(_MAX_VIEWS, *y.shape))
         if done:
             assert self.epoch_rng_state is not None
             current = torch.get_rng_state()
@@ -197,39 +172,3 @@ def _skip(stacks: Iterator[Stack], steps: int) -> Iterator[Stack]:
         steps -= len(stack) - len(rest)
         if len(rest):
             yield rest
-
-
-@dataclass(frozen=True)
-class _Width:
-    """The values of a batch, `own`, and those between the starts of two batches, `padded`."""
-
-    size: int
-    own: int
-    padded: int
-
-    @classmethod
-    def of(cls, rows: Tensor, size: int) -> "_Width":
-        own, step = size * rows[0].numel(), _ALIGNMENT // rows.element_size()
-        return cls(size, own, -(-own // step) * step)
-
-
-def _batched(rows: Tensor, width: _Width) -> Sequence[Tensor]:
-    """Return the rows in batches, each aligned in memory like a new tensor, and a smaller batch of the rest.
-
-    Plain views are not aligned, and their losses would differ from those of the plain script, whose DataLoader copies
-    every batch: test_every_dataset_with_every_loss_in_every_mode.
-    """
-    shape, size = rows.shape, width.size
-    count, rest = divmod(shape[0], size)
-    is_aligned = width.own == width.padded and rows.data_ptr() % _ALIGNMENT == 0
-    if is_aligned and not rest:
-        return [rows.view(count, size, *shape[1:])]
-    whole = rows[: count * size] if rest else rows
-    if not is_aligned:
-        padded = rows.new_empty(count, width.padded)[:, : width.own]
-        whole = padded.copy_(whole.reshape(count, width.own))
-    stacks = [whole.view(count, size, *shape[1:])] if count else []
-    if rest:
-        last = rows[count * size :].unsqueeze(0)
-        stacks.append(last if is_aligned else last.clone())
-    return stacks

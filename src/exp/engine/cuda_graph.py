@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.python_loop import Loop, LoopOutputs
 from exp.engine.updates import BareUpdate, NoUpdate, Update
 
@@ -34,7 +34,7 @@ class CudaGraphs:
         self._window: GraphLoop | None = None
         self._numbers: list[list[float]] = []  # of the updates that windows were asked for with
         self._calls = 0  # with these numbers
-        stack = Stack(x.clone().unsqueeze(0), y.clone().unsqueeze(0))
+        stack = Stack.of(x.clone().unsqueeze(0), y.clone().unsqueeze(0))
         stream = torch.cuda.Stream(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
         with torch.inference_mode(), torch.cuda.stream(stream):
@@ -57,7 +57,7 @@ class CudaGraphs:
         self._calls += 1
         if self._window is None and self._calls > _CALLS_BEFORE_WINDOW:
             one = self.step.read
-            stack = Stack(
+            stack = Stack.of(
                 one.x.repeat(_WINDOW, *[1] * (one.x.dim() - 1)), one.y.repeat(_WINDOW, *[1] * (one.y.dim() - 1))
             )
             self._window = _capture(self._loop, stack, update)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from exp.data.batches import Batch, Stack
+from exp.data.stack import Batch, Stack
 from exp.engine.operators import fastest_callable
 from exp.engine.program import Program, Statement
 from exp.engine.symbol_table import SymbolTable

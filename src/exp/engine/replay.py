@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.hooks import find_hook
 from exp.engine.make_loops import Compile, make_loops
 from exp.engine.optimizers import needs_closure

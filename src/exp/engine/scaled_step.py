@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.step import EagerStep, StepOutputs, eager_notes
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.deferred_loss import find_deferred_loss, named_arguments
 from exp.engine.program import Program, Statement
 from exp.engine.python_loop import LoopOutputs

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.hooks import has_accumulation_hook
 from exp.engine.optimizers import needs_closure, step_function

@@ -8,9 +8,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from exp.data.batches import Stack
 from exp.data.mapped.maps import is_mapped
 from exp.data.splits import Split
+from exp.data.stack import Stack
 from exp.engine.step import StepAround, StepOutputs
 from exp.errors import Diverged
 from exp.training.build import Experiment

@@ -17,9 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
 from exp.config.user_code import errors_of, place_of
-from exp.data.batches import Stack
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Split
+from exp.data.stack import Stack
 from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
 from exp.engine.step import Step
@@ -81,7 +81,7 @@ class Learner:
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], _concatenate(results.losses).tolist())
         counts = list(chain.from_iterable([stack.batch_size] * len(stack) for stack in done))
-        target = _concatenate([stack.y.flatten(0, 1) for stack in done])
+        target = _concatenate([stack.targets for stack in done])
         weights = total_loss_weights(self.objective, target, counts)
         # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.
         weighted = [loss * weight for loss, weight in zip(losses, weights or counts, strict=True)]

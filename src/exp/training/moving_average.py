@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from exp.data.batches import Stack
+from exp.data.stack import Stack
 from exp.engine.step import StepAround, StepOutputs
 
 

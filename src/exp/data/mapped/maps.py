@@ -69,6 +69,11 @@ def is_mapped(rows: Tensor | NDArray[Any]) -> bool:
     return _find(rows) is not None
 
 
+def is_large(rows: Tensor) -> bool:
+    """Return whether `rows` are in a mapped file that not all of may stay in memory."""
+    return _find_large(rows) is not None
+
+
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return a copy of the `rows` [B] of x [N, ...]."""
     mapped = _find_large(x)

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from exp.data.encode import encode_new_targets
+from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import read_frame
 from exp.data.target_scale import TargetScale
 from exp.data.weight_column import encode_weights
 from exp.errors import DataError
+from exp.results.new_table import read_new_table
 
 ROWS = 60
 
@@ -102,6 +104,27 @@ def test_weights_are_read_in_the_notation_of_the_training_rows(tmp_path: Path):
     weights, _ = encode_weights(frame, "w", preprocessing.weight_notation, "new.csv")
     assert weights is not None
     assert weights.tolist() == [1234.0, 2500.0]
+
+
+def test_numbers_of_an_excel_file_are_not_spelled_as_the_training_rows_spell_theirs(tmp_path: Path):
+    """1.234 in a cell of Excel is not 1234, which it is in the text file of the training rows."""
+    rows = (f"{cell};{cell};{row % 3 % 2}" for row, cell in enumerate(CONTINENTAL))
+    (tmp_path / "x.csv").write_text("\n".join(("w;x;y", *rows)))
+    dataset = table(str(tmp_path / "x.csv"), "y", weight="w")
+    preprocessing, _ = Preprocessing.fit(dataset, np.arange(ROWS), scaler="none")
+    for name, w, x in (("Old", 9.0, 9.0), ("New", 1.234, 1.234)):
+        cells = {"x": [x, 2.5, "1.234,5", "?", 1.25e-05, 3000.0], "w": [w, 2, 3, 4, 5, 6]}
+        mode = {"mode": "w"} if name == "Old" else {"mode": "a"}
+        with pd.ExcelWriter(tmp_path / "new.xlsx", engine="openpyxl", **mode) as file:  # pyright: ignore[reportCallIssue, reportArgumentType]
+            pd.DataFrame(cells).to_excel(file, sheet_name=name, index=False)
+    for sheet, first in (("New", 1.234), ("Old", 9.0), ("Gone", 9.0)):
+        found = read_new_table(str(tmp_path / "new.xlsx"), {"sheet": sheet, "weight": "w"}, preprocessing, True)
+        read, _, _ = encode_rows(found.frame, preprocessing, "new.xlsx")
+        np.testing.assert_array_equal(read[:, 0], [first, 2.5, 1234.5, np.nan, 1.25e-05, 3000.0])
+        weights, _ = encode_weights(found.frame, "w", preprocessing.weight_notation, "new.xlsx")
+        assert weights is not None
+        assert weights.tolist() == [first, 2, 3, 4, 5, 6]
+        assert (found.notes == ()) == (sheet != "Gone"), found.notes
 
 
 @pytest.mark.slow

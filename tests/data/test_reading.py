@@ -307,6 +307,14 @@ def test_an_index_in_parquet_is_a_column_if_it_has_a_name(tmp_path: Path):
     assert list(read_frame(str(tmp_path / "x.parquet")).frame.columns) == ["a", "__index_level_0__"]
 
 
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path):
+    pq.write_table(pa.table([pa.array([1, 2]), pa.array([3, 4])], names=["a", " a"]), tmp_path / "x.parquet")
+    pq.write_table(pa.table([pa.array([1, 2]), pa.array([3, 4])], names=["a", "a"]), tmp_path / "y.parquet")
+    for name in "xy":
+        with pytest.raises(DataError, match="duplicate column names: 'a'"):
+            read_frame(str(tmp_path / f"{name}.parquet"))
+
+
 def write_excel(path: Path, **sheets: list[list[Any]]) -> None:
     book = openpyxl.Workbook()
     book.remove(book.active)

@@ -47,6 +47,7 @@ def read_frame(
     text: Collection[str] = (),
     keep_row_names: bool = False,
     keep_rows: bool = False,
+    numbers: Collection[str] = (),
 ) -> Table:
     """Read a table with column names from a file of text, Parquet or Excel; text may be compressed.
 
@@ -61,6 +62,7 @@ def read_frame(
         text: Columns to read as they are spelled, such as codes with zeros in front.
         keep_row_names: Whether to keep a first column without a name that only names the rows.
         keep_rows: Whether to keep rows that repeat the names, and empty rows between others in Excel.
+        numbers: Those of `text` that hold numbers: in Excel they are not spelled.
 
     Raises:
         DataError: The file cannot be read, has no rows, or has no usable column names.
@@ -87,7 +89,7 @@ def read_frame(
             names, has_row_names = [parts.names[place] for place in map(int, frame.columns)], False
             frame.columns = range(len(names))
         elif source.kind == "excel":
-            frame, names, notes = read_excel(source, sheet, text, keep_rows)
+            frame, names, notes = read_excel(source, sheet, text, keep_rows, numbers)
             has_row_names = False
         else:
             frame, names, has_row_names, notes = read_delimited(

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from exp.data.columns.category import CategoryColumn
 from exp.data.frame import Frame
 from exp.data.preprocessing import Preprocessing
 from exp.data.read_table import Table, frame_in_memory, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.errors import DataError, ExpError
 
-_KEYS = ("separator", "decimal", "encoding", "na_values", "keep_words")
+_KEYS = ("separator", "decimal", "encoding", "sheet", "na_values", "keep_words")
 
 # The end of a note that names an override, which `predict` and `evaluate` do not take.
 _OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
@@ -38,15 +39,22 @@ def read_new_table(data: str, dataset: Mapping[str, Any], preprocessing: Preproc
         DataError: It cannot be read.
     """
     text = preprocessing.text_columns(dataset.get("weight"), dataset.get("decimal"))
+    categories = {column.name for column in preprocessing.columns if isinstance(column, CategoryColumn)}
+    numbers = [name for name in text if name not in categories]
     options = {key: dataset.get(key) for key in _KEYS}
     given = {key: value for key, value in options.items() if value is not None}
     found = {key: value for key, value in given.items() if key not in ("separator", "decimal")}
-    first: ExpError | None = None
-    for written in (given, found) if "separator" in given else (given,):
+    ways, first = [given, found] if "separator" in given else [given], None
+    while ways:
+        written = ways.pop(0)
         try:
-            table = read_frame(data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, **written)
+            table = read_frame(
+                data, key="data", keep_row_names=True, keep_rows=keep_rows, text=text, numbers=numbers, **written
+            )
             return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
         except ExpError as error:
+            if error.key == "dataset.sheet" and "sheet" in written:  # new files may have one sheet of another name
+                ways = [{key: value for key, value in given.items() if key != "sheet"}]
             first = first or error
     assert first is not None
     if "dataset." not in first.fix:

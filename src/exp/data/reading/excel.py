@@ -15,7 +15,7 @@ from exp.errors import DataError, nearest, pluralize, require_extra
 
 
 def read_excel(
-    source: Source, sheet: str | None, text: Collection[str], keep_rows: bool = False
+    source: Source, sheet: str | None, text: Collection[str], keep_rows: bool = False, numbers: Collection[str] = ()
 ) -> tuple[Frame, list[str], tuple[str, ...]]:
     """Return the frame of a sheet, its columns numbered; their stripped names; and notes.
 
@@ -23,6 +23,7 @@ def read_excel(
         sheet: The name of the sheet; None: the first one with cells.
         text: Names of columns whose numbers become text.
         keep_rows: Whether to keep empty rows between others.
+        numbers: Names of columns in `text` whose numbers are no text: 1.234 is not 1234, whatever other cells are.
 
     Raises:
         DataError: The file is damaged, there is no such sheet, or its first rows are no table.
@@ -51,10 +52,13 @@ def read_excel(
     body = rows[header + 1 :]
     if keep_rows and body:
         body = sheet_rows[places[header + 1] :]
-    columns = [
-        _convert([row[place] if place < len(row) else None for row in body], names[place] in text)
-        for place in range(width)
-    ]
+    columns: list[Cells] = []
+    for place, name in enumerate(names):
+        cells = [row[place] if place < len(row) else None for row in body]
+        is_number = name in numbers
+        if is_number and any(isinstance(cell, str) for cell in cells):
+            cells = [_spell_plainly(cell) if isinstance(cell, float) else cell for cell in cells]
+        columns.append(_convert(cells, name in text and not is_number))
     return import_pandas().DataFrame(dict(enumerate(columns))), names, tuple(notes)
 
 
@@ -71,6 +75,7 @@ def _read_sheet(source: Source, sheet: str | None) -> tuple[str, list[str], list
                 raise DataError(
                     f"dataset.sheet={sheet}: unknown sheet '{sheet}' (available: {', '.join(titles)})",
                     f"'dataset.sheet=\"{near or titles[0]}\"'",
+                    key="dataset.sheet",
                 )
             sheet_rows: list[list[Any]] = []
             title = ""
@@ -113,6 +118,11 @@ def _spell(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
     return str(cell).strip()
+
+
+def _spell_plainly(number: float) -> str:
+    """Return a number as text whose point cannot separate thousands: 1.2340."""
+    return _spell(number) if number.is_integer() else f"{np.format_float_positional(number)}0"
 
 
 def _convert(cells: list[Any], is_text: bool) -> Cells:

@@ -32,8 +32,7 @@ def choose_names(
     frame: Frame, names: Sequence[str], where: str, has_row_names: bool, keep_row_names: bool
 ) -> tuple[dict[int, str], list[str]]:
     """Return the names of the columns to keep by their places, and notes. `name_columns` describes the arguments."""
-    if duplicates := sorted(name for name, count in Counter(names).items() if name and count > 1):
-        raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
+    check_unique(names, where)
     notes: list[str] = []
     kept: dict[int, str] = {}
     for place in map(int, frame.columns):
@@ -52,6 +51,12 @@ def choose_names(
             notes.append(f"column {place + 1} has no name: '{own}' here")
         kept[place] = own
     return kept, notes
+
+
+def check_unique(names: Sequence[str], where: str) -> None:
+    """Raise DataError if two columns have the same name."""
+    if duplicates := sorted(name for name, count in Counter(names).items() if name and count > 1):
+        raise DataError(f"{where}: duplicate column names: {', '.join(map(repr, duplicates))}", "unique column names")
 
 
 def drop_repeated_names(frame: Frame, names: Sequence[str], keep_rows: bool = False) -> tuple[Frame, list[str]]:

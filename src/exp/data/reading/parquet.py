@@ -9,6 +9,7 @@ import numpy as np
 
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import strip_name
+from exp.data.reading.names import check_unique
 from exp.data.reading.source import Source
 from exp.errors import DataError, require_extra
 
@@ -17,7 +18,7 @@ class ParquetParts:
     """A table in one or more Parquet files with the same columns, of which some are read at a time.
 
     Raises:
-        DataError: A file is damaged, or has other columns than the first one.
+        DataError: A file is damaged, has other columns than the first one, or two columns of the same name.
         ConfigError: pyarrow is not installed.
     """
 
@@ -46,6 +47,7 @@ class ParquetParts:
         self._in_file: list[str] = list(schema.names)
         self._types = dict(zip(schema.names, schema.types, strict=True))
         self.names = [strip_name(name) for name in self._in_file]
+        check_unique(self.names, sources[0].where)
         self.has_row_names, self.notes = False, ()
 
     def count_bytes(self, place: int) -> int:

@@ -13,6 +13,7 @@ from forking import run as run_module
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import accuracy_score, log_loss
 
+from exp import train
 from exp.calibrate import calibrate
 from exp.config.schema import Config
 from exp.results import trained_model
@@ -70,6 +71,14 @@ def test_calibrated_probabilities_are_predicted_and_evaluated(folder: Path):
 
     assert "without calibration" in do(folder, "calibrate", "run=run", "method=none")
     assert evaluated(do(folder, "evaluate", "run=run", "split=val")) == before
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy +loss.weight=[1,20]", "bce_with_logits +loss.pos_weight=20"])
+def test_weights_of_the_loss_itself_are_corrected_too(loss: str, tmp_path: Path):
+    words = [f"loss={loss}", "dataset=cancer", "epochs=2", "batching.batch_size=32", f"hydra.run.dir={tmp_path}/run"]
+    train(*" ".join(words).split(), figures=False)
+    calibrate(f"{tmp_path}/run")
+    assert all(json.loads((tmp_path / "run/calibration.json").read_text())["bias"])
 
 
 @pytest.mark.slow

@@ -49,7 +49,8 @@ def calibrate(
     Args:
         run: Folder of the run; of a sweep, its best job is used.
         method: temperature scales the logits; bias also shifts those of each class, which corrects for class weights;
-            auto is bias for a run with class weights, otherwise temperature; none deletes the calibration.
+            auto is bias for a run whose loss has weights of classes, otherwise temperature; none deletes the
+            calibration.
         threshold: The second of two classes is predicted if its probability is at least this: a number, or a metric
             to optimize on the validation rows, such as f1:CLASS or balanced_accuracy; none predicts the more probable
             class.
@@ -79,10 +80,11 @@ def _calibrate(
     from exp.results import calibration_json
     from exp.results.trained_model import load_trained
     from exp.training.calibration import fit_calibration
+    from exp.training.weights import weighs_classes
 
     trained = load_trained(job, checkpoint, moved, calibrated=False)
     rows = _rows(trained, "val")
-    has_bias = method == "bias" or (method == "auto" and trained.preprocessing.class_weights is not None)
+    has_bias = method == "bias" or (method == "auto" and weighs_classes(trained.objective.criterion))
     calibration = fit_calibration(rows.probabilities, rows.truth, rows.weights, has_bias)
     metric = None
     if threshold != "none":

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.datasets import load_iris
 import exp as package
 from exp import load, sweep, train
 from exp.cli.python_calls import to_overrides
+from exp.config.overrides import reads_as
 from exp.errors import ExpError
 from exp.results.compare_runs import find_differences
 
@@ -31,6 +33,28 @@ def test_a_list_is_the_values_of_a_sweep_unless_the_key_takes_a_list():
     overrides = ["seed=0,1", "optimizer.lr=0.1,0.2", "model.hidden=[4,4]", "dataset=xor,moons"]
     assert to_overrides("sweep", (), values) == overrides
     assert to_overrides("train", (), {"model.hidden": (4, 4)}) == ["model.hidden=[4,4]"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"yes": 3, "no": 0.5},
+        {"a b": "category", "x, y: (z)": "null"},
+        {2: 2, True: 3, "c": [1, "b,c", "é"]},
+        ["Area, m2", "a'b", 'c"d', "null", "${x}"],
+        {"weights": {"high": 1e-3}, "none": None},
+    ],
+)
+def test_mappings_and_lists_are_read_as_they_are(value: Any):
+    for function in ("train", "sweep"):
+        given = [value] if function == "sweep" else value  # the values of a sweep
+        (word,) = to_overrides(function, (), {"loss__class_weights": given})
+        assert reads_as(word.removeprefix("loss.class_weights=")) == value
+
+
+def test_a_key_that_no_override_can_have_is_refused():
+    with pytest.raises(ExpError, match="'é': no override can have such a key"):
+        to_overrides("train", (), {"loss__class_weights": {"é": 2}})
 
 
 def test_a_run_equals_that_of_the_command_line(exp, tmp_path: Path):

@@ -8,9 +8,9 @@ from typing import cast
 
 from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
-from exp.config.overrides import quote_text
+from exp.config.overrides import quote_text, value_override
 from exp.config.python_names import python_call
-from exp.errors import ConfigError, as_yaml
+from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
 
 
@@ -32,11 +32,11 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
 def _as_value(function: str, key: str, value: object) -> str:
     if isinstance(value, Path):
         return quote_text(str(value))
-    if not isinstance(value, range | tuple | list):
-        return as_yaml(value)
+    if function != "sweep" or not isinstance(value, range | tuple | list):
+        return value_override(value)
     items = list(cast("Sequence[object]", value))
     takes_list = key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items)
-    return ",".join(map(as_yaml, items)) if function == "sweep" and not takes_list else as_yaml(items)
+    return value_override(items) if takes_list else ",".join(map(value_override, items))
 
 
 def in_python(text: str) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.python_names import find_names, python_call
+from exp.errors import ConfigError, as_yaml
 
 # Keys whose values are any words, never several values, and keys whose value may be a comma or a semicolon.
 TEXTS = ("name", "notes")
@@ -63,17 +65,46 @@ def quote_names(names: Iterable[str]) -> str:
     return f"[{','.join(name if reads_as(f'[{name}]') == [name] else _quote(name) for name in names)}]"
 
 
+def value_override(value: object) -> str:
+    """Return a value from Python as it is typed on the command line: {yes: 3}, [a,"b, c"].
+
+    A text in a list or a mapping is in quotes if Hydra reads neither it nor a number.
+
+    Raises:
+        ConfigError: A key of a mapping cannot be typed.
+    """
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return f"{{{', '.join(f'{_mapping_key(as_yaml(key))}: {_item(one)}' for key, one in items)}}}"
+    if isinstance(value, list | tuple | range):
+        return f"[{','.join(map(_item, cast('Iterable[object]', value)))}]"
+    return as_yaml(value)
+
+
+def _item(value: object) -> str:
+    if not isinstance(value, str):
+        return value_override(value)
+    read = reads_as(f"[{value}]")
+    is_number = isinstance(read, list) and [type(one) for one in cast("list[object]", read)] in ([int], [float])
+    return value if is_number or read == [value] else _quote(value)
+
+
+def _mapping_key(key: str) -> str:
+    """Return the key of a mapping as Hydra reads it, which has no quotes for keys."""
+    for typed in (key, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", key)):
+        read = reads_as(f"{{{typed}: 1}}")
+        if isinstance(read, dict) and [as_yaml(found) for found in cast("dict[Any, Any]", read)] == [key]:
+            return typed
+    raise ConfigError(f"{key!r}: no override can have such a key", "a YAML file with the mapping")
+
+
 def column_override(key: str, name: str, value: str) -> str:
     """Return what sets `key` to `value` for one column, in quotes for a shell: 'dataset.kinds={zip: category}'.
 
     Keys of a mapping cannot be quoted on the command line. For the names that need it, it is what a YAML file holds.
     """
-    for typed in (name, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", name)):
-        read = reads_as(f"{{{typed}: {value}}}")
-        if isinstance(read, dict) and {str(found): kind for found, kind in cast("dict[Any, Any]", read).items()} == {
-            name: value
-        }:
-            return shlex.quote(f"{key}={{{typed}: {value}}}")
+    with suppress(ConfigError):
+        return shlex.quote(f"{key}={value_override({name: value})}")
     group, _, last = key.partition(".")
     return f"in a YAML file: {group}: {{{last}: {{{json.dumps(name, ensure_ascii=False)}: {value}}}}}"
 

@@ -137,6 +137,15 @@ def test_parameters_are_keys_of_exp():
         ExpClassifier(epochs=-1).fit(*IRIS)
 
 
+def test_a_mapping_is_a_parameter_and_probabilities_need_a_loss_that_gives_some():
+    x, y = IRIS[0][:100], np.array(["no", "yes"])[IRIS[1][:100]]
+    model = ExpClassifier(**QUICK, loss="mse", loss__class_weights={"yes": 3}).fit(x, y)
+    assert model.trained_.preprocessing.class_weights == (1, 3)
+    assert set(model.predict(x)) <= {"no", "yes"}
+    with pytest.raises(ValueError, match=r"the loss gives no probabilities\n  try: loss='bce_with_logits'"):
+        model.predict_proba(x)
+
+
 @pytest.mark.slow
 def test_a_module_is_copied_for_each_fit():
     torch.manual_seed(0)

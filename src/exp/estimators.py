@@ -139,10 +139,13 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
             Probabilities `[N, K]` in the order of `classes_`, which add up to 1 in each row.
 
         Raises:
-            ValueError: A column is missing, or a row has a gap that the model does not fill.
+            ValueError: A column is missing, a row has a gap that the model does not fill, or the loss gives no
+                probabilities.
             NotFittedError: `fit` was not called.
         """
         columns = self._predict(X)  # which checks that it is fitted
+        if len(columns) == 1:
+            raise ValueError("the loss gives no probabilities\n  try: loss='bce_with_logits'")
         names = [f"probability {name}" for name in _class_names(self.classes_.tolist())]
         probabilities = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
         return probabilities / probabilities.sum(axis=1, keepdims=True)

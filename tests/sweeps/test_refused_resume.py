@@ -1,6 +1,7 @@
 """A resume of a sweep that is refused changes nothing in its folder."""
 
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,29 @@ from conftest import one_in
 
 from exp import sweep
 from exp.errors import ExpError
+from exp.results import new_folder
+from exp.results.lock import folder_lock
 
 LINE = "dataset=moons epochs=1 figures=false sweep.workers=0 folds=2 hydra.sweep.dir=sw".split()
+
+
+def test_a_refused_sweep_leaves_the_empty_folder_that_another_one_has_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of two sweeps that begin at once, the first made the folder, and the second, which locked it, checks its jobs."""
+    monkeypatch.chdir(tmp_path)
+    create = new_folder.create
+    with ExitStack() as other:
+
+        def create_for_both(folder: Path) -> list[Path]:
+            new = create(folder)
+            other.enter_context(folder_lock(folder))
+            return new
+
+        monkeypatch.setattr(new_folder, "create", create_for_both)
+        with pytest.raises(ExpError, match="sw is in use by another process"):
+            sweep(*LINE)
+        assert (tmp_path / "sw").exists()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line, text_override
-from exp.errors import display_path
+from exp.errors import ConfigError, display_path
 from exp.results import new_folder, sweep_json
+from exp.results.lock import folder_lock
 from exp.results.resume_line import describe_resume
 from exp.results.run_folder import SWEEP_LOG, is_sweep
 
@@ -112,9 +113,9 @@ def _print_how_to_follow(pid: int, folder: Path) -> None:
 
 
 def _remove(log: Path, start: int, folders: Sequence[Path]) -> None:
-    """Remove what was written to the log, and the folders that are empty."""
-    with suppress(OSError):
+    """Remove what was written to the log, and the folders that are empty, unless another sweep uses them."""
+    with suppress(OSError, ConfigError), folder_lock(log.parent):
         os.truncate(log, start)
         if start == 0:
             log.unlink()
-    new_folder.remove_empty(folders)
+        new_folder.remove_empty(folders)

@@ -52,21 +52,22 @@ def launch(
         for job in source.take():
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
-    try:
-        refuse_running(folder)
-        with folder_lock(folder), make_executor(config, source.jobs) as executor:
-            refuse_running(folder)
-            sweep = Sweep(context, function, config, source, executor)
-            sweep.prepare()
-            _save(config)
-            sweep.run()
-            if not is_search(config) and executor.find_loss() is None:
-                compare_jobs(folder, executor)
-    except BaseException:
-        sweep_json.remove_process(folder)
-        if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
-            new_folder.remove_empty(new_folders)
-        raise
+    refuse_running(folder)
+    with folder_lock(folder):
+        try:
+            with make_executor(config, source.jobs) as executor:
+                refuse_running(folder)
+                sweep = Sweep(context, function, config, source, executor)
+                sweep.prepare()
+                _save(config)
+                sweep.run()
+                if not is_search(config) and executor.find_loss() is None:
+                    compare_jobs(folder, executor)
+        except BaseException:
+            sweep_json.remove_process(folder)
+            if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
+                new_folder.remove_empty(new_folders)  # under the lock: another sweep may be about to use them
+            raise
 
 
 def runs_in_workers(function: TaskFunction) -> bool:

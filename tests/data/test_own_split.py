@@ -71,6 +71,17 @@ def test_with_files_for_validation_and_test_the_table_is_for_training_in_its_ord
     assert [len(split) for split in data.splits.values()] == [100, 30, 30]
 
 
+def test_a_group_in_the_training_rows_and_in_others_that_the_user_chose_is_told(tmp_path: Path):
+    frame = people().assign(doctor=[f"d{row % 10}" for row in range(100)])
+    test = people(30, 1).assign(doctor=[("d1", "new", None)[row % 3] for row in range(30)])
+    test.to_csv(tmp_path / "test.csv", index=False)
+    data = split_of(tmp_path, frame, (1, 0, 0), group="doctor", test_path=str(tmp_path / "test.csv"))
+    assert data.notes[-1].startswith("10 of 30 test rows are of a dataset.group that training rows have too: the test")
+    frame["part"] = ["train"] * 50 + ["val"] * 20 + ["test"] * 30
+    notes = split_of(tmp_path, frame, group="doctor", split_column="part").notes[-2:]
+    assert [note.partition(" rows are of a dataset.group")[0] for note in notes] == ["20 of 20 val", "30 of 30 test"]
+
+
 @pytest.mark.parametrize("words", [("train", "val", "test"), ("Training", "dev ", "TEST")])
 def test_a_column_says_which_rows_are_for_what(words: tuple[str, ...], tmp_path: Path):
     parts = np.arange(100) % 3

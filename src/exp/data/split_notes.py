@@ -41,6 +41,7 @@ def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fol
     """Return the notes on the splits; `rows` are the row numbers of train, val and test, or of train alone."""
     return (
         *_describe_repeated_rows(dataset, rows),
+        *_describe_shared_groups(dataset, rows),
         *_unseen_classes(dataset, rows),
         *([] if fold is None else describe_rare_classes(dataset, fold)),
         *_constant_labels(dataset, rows[0]),
@@ -100,5 +101,19 @@ def _describe_repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]])
             notes.append(
                 f"{count:,} of {len(part):,} {name} rows equal a training row, target included: the {name} metrics "
                 "favor a model that memorizes"
+            )
+    return notes
+
+
+def _describe_shared_groups(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return notes on groups in the training rows that the files or the column of the user give other parts, too."""
+    if dataset.groups is None or dataset.parts is None:
+        return []
+    notes, known = list[str](), np.unique(dataset.groups[rows[0]])
+    for name, part in zip(("val", "test"), rows[1:], strict=True):
+        if count := int(np.isin(dataset.groups[part], known[known >= 0]).sum()):
+            notes.append(
+                f"{count:,} of {len(part):,} {name} rows are of a dataset.group that training rows have too: the "
+                f"{name} metrics favor a model that knows these groups"
             )
     return notes

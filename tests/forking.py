@@ -28,6 +28,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import huge_pages
+
 _IMPORTED = """
     exp.cli.main exp.best exp.calibrate exp.diff exp.evaluate exp.explain exp.export exp.importance exp.ls exp.mv
     exp.new exp.predict exp.refit exp.report exp.rm exp.run exp.status exp.tag exp.verify exp.cli.new_project
@@ -211,6 +213,7 @@ def _import_all() -> set[str]:
     for finalizer in weakref.finalize._registry:
         finalizer.atexit = False  # else each child would remove torch's libraries one by one, for 20 milliseconds
     gc.freeze()  # else the first garbage collection in each child would copy all objects, by writing to them
+    huge_pages.use()
     from exp.config.schema import CONF
 
     return {path.name for path in CONF.iterdir() if path.is_dir()} | {"hydra/launcher", "hydra/sweeper"}

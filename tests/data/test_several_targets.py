@@ -87,7 +87,7 @@ def test_a_run_predicts_evaluates_and_exports_every_target(
 def test_the_targets_of_folds_have_their_names(exp: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path):
     frame = write(tmp_path)
     words = ("dataset=table", "dataset.path=two.csv", "dataset.target=[price,area]", *WORDS)
-    exp("-m", *words, "folds=3", "sweep.workers=0", "hydra.sweep.dir=s")
+    exp("-m", *words, "folds=3", "figures=false", "sweep.workers=0", "hydra.sweep.dir=s")
     rows = pd.read_csv(tmp_path / "s/predictions.csv")
     assert list(rows) == ["row", "fold", "target price", "target area", "prediction price", "prediction area"]
     assert rows["target area"].tolist() == frame["area"].tolist()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
 # Output that depends on the machine or the time.
@@ -70,6 +69,8 @@ def test_what_a_notebook_imports_exists(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_gives_the_output_that_is_in_git(name: str, tmp_path: Path):
+    from nbclient import NotebookClient  # half a second, which only this slow test needs
+
     kept = nbformat.read(NOTEBOOKS[name], as_version=4)
     fresh = nbformat.read(NOTEBOOKS[name], as_version=4)
     NotebookClient(fresh, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -136,7 +136,7 @@ def test_commands_tell_that_the_run_died(killed: Path):
 def test_a_run_that_died_while_it_was_built_can_be_started_again(killed: Path, tmp_path: Path):
     (tmp_path / "run").mkdir()
     rewrite(tmp_path / "run", killed)
-    assert exp_in(tmp_path, "dataset=xor", "epochs=2", "hydra.run.dir=run").returncode == 0
+    assert exp_in(tmp_path, "dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run").returncode == 0
     refused = exp_in(killed.parent, "dataset=xor", "epochs=2", "hydra.run.dir=run")
     assert refused.returncode == 1
     assert "resume=run" in refused.stderr

@@ -420,7 +420,8 @@ def test_the_optimizers_own_step_takes_the_place_of_an_update_that_differs(monke
         assert update is not None
         (group,) = update.groups
         numbers = group.numbers
-        return BareUpdate([replace(group, numbers=lambda count: [number * (1 + 2**-20) for number in numbers(count)])])
+        other = [replace(group, numbers=lambda counts: [[n * (1 + 2**-20) for n in row] for row in numbers(counts)])]
+        return BareUpdate(other)
 
     monkeypatch.setattr("exp.engine.replay.make_update", make_other_update)
     assert is_replayed(compare_with_eager(mlp(), OPTIMIZERS["adam"]), 8, 3, scripted=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
@@ -99,11 +100,9 @@ class NumberTable:
 
 
 def _tabulate(rows: list[list[Numbers]], count: int) -> Tensor:
-    columns = [torch.empty(count, 0, dtype=torch.float64)]
-    for of_group in rows:
-        table = torch.tensor(of_group, dtype=torch.float64)
-        columns += [table, 1 - table]
-    return torch.cat(columns, dim=1).float()
+    tables = [np.array(of_group) for of_group in rows]  # torch.tensor takes twice as long
+    columns = [columns for table in tables for columns in (table, 1 - table)]
+    return torch.from_numpy(np.concatenate([np.empty((count, 0)), *columns], axis=1)).float()
 
 
 def _state_lists(group: GroupUpdate) -> list[list[Tensor]]:

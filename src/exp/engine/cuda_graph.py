@@ -51,7 +51,7 @@ class CudaGraphs:
         """
         if count < _WINDOW or not isinstance(update, BareUpdate) or any(group.counters for group in update.groups):
             return None
-        numbers = [group.numbers(0) for group in update.groups]
+        numbers = [group.numbers_of_next(1)[0] for group in update.groups]
         if numbers != self._numbers:
             self._numbers, self._calls, self._window = numbers, 0, None
         self._calls += 1

@@ -31,9 +31,8 @@ def _sgd(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[flo
     torch._foreach_add_(parameters, gradients, alpha=-lr)
 
 
-def _sgd_numbers(group: dict[str, Any], count: int) -> Numbers:
-    del count
-    return [group["lr"], group["weight_decay"], group["momentum"], group["dampening"], float(group["nesterov"])]
+def _sgd_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+    return _same(group, ["lr", "weight_decay", "momentum", "dampening", "nesterov"], counts)
 
 
 def _adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -52,10 +51,11 @@ def _adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[fl
     torch._foreach_addcdiv_(parameters, means, roots, value=-step_size)
 
 
-def _adam_numbers(group: dict[str, Any], count: int) -> Numbers:
+def _adam_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
     lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
     shrink, added = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
-    return [shrink, added, beta1, beta2, (1 - beta2**count) ** 0.5, group["eps"], lr / (1 - beta1**count)]
+    first, eps = [float(shrink), float(added), float(beta1), float(beta2)], float(group["eps"])
+    return [[*first, float((1 - beta2**count) ** 0.5), eps, float(lr / (1 - beta1**count))] for count in counts]
 
 
 def _rmsprop(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -75,9 +75,8 @@ def _rmsprop(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list
         torch._foreach_addcdiv_(parameters, gradients, roots, value=-lr)
 
 
-def _rmsprop_numbers(group: dict[str, Any], count: int) -> Numbers:
-    del count
-    return [group["lr"], group["weight_decay"], group["alpha"], group["eps"], group["momentum"]]
+def _rmsprop_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+    return _same(group, ["lr", "weight_decay", "alpha", "eps", "momentum"], counts)
 
 
 def _adagrad(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -91,8 +90,9 @@ def _adagrad(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list
     torch._foreach_addcdiv_(parameters, gradients, roots, value=-lr)
 
 
-def _adagrad_numbers(group: dict[str, Any], count: int) -> Numbers:
-    return [group["lr"] / (1 + (count - 1) * group["lr_decay"]), group["weight_decay"], group["eps"]]
+def _adagrad_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+    lr, lr_decay, others = group["lr"], group["lr_decay"], [float(group["weight_decay"]), float(group["eps"])]
+    return [[float(lr / (1 + (count - 1) * lr_decay)), *others] for count in counts]
 
 
 def _fused_sgd(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -151,9 +151,15 @@ def _fused_adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: l
         )
 
 
-def _fused_adam_numbers(group: dict[str, Any], count: int) -> Numbers:
-    del count
-    return [group["lr"], *group["betas"], group["weight_decay"], group["eps"], float(group["decoupled_weight_decay"])]
+def _fused_adam_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+    beta1, beta2 = group["betas"]
+    names = ["lr", "beta1", "beta2", "weight_decay", "eps", "decoupled_weight_decay"]
+    return _same({**group, "beta1": beta1, "beta2": beta2}, names, counts)
+
+
+def _same(group: dict[str, Any], names: Sequence[str], counts: Sequence[int]) -> list[Numbers]:
+    """Return the same list for each count: that of the hyperparameters with these names."""
+    return [[float(group[name]) for name in names]] * len(counts)
 
 
 @dataclass(frozen=True)
@@ -161,13 +167,13 @@ class UpdateKind:
     """The update of an optimizer class.
 
     Args:
-        numbers: Returns the numbers of the update of a parameter group, and how many it is of.
+        numbers: Returns the numbers of the updates of a parameter group with these counts. The first has count 1.
         states: Names of the optimizer's own state, whose lists of tensors follow the parameters.
         counts: Whether the optimizer counts updates, and `function` does not.
     """
 
     function: UpdateFunction
-    numbers: Callable[[dict[str, Any], int], Numbers]
+    numbers: Callable[[dict[str, Any], Sequence[int]], list[Numbers]]
     states: Sequence[str]
     counts: bool = True
 

@@ -4,7 +4,7 @@ The state remains the optimizer's own, so its state_dict stays correct.
 """
 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -71,19 +71,17 @@ class GroupUpdate:
     Args:
         tensors: The parameters, and then the lists of the optimizer's own state that `function` takes.
         counters: The optimizer's counts of updates, one for each parameter, if `function` does not change them.
-        numbers: Returns the numbers of the update with this count, from the current hyperparameters.
+        numbers: Returns the numbers of the updates with these counts, from the current hyperparameters.
     """
 
     function: UpdateFunction
     tensors: list[Tensors]
     counters: Tensors
-    numbers: Callable[[int], Numbers]
+    numbers: Callable[[Sequence[int]], list[Numbers]]
 
     def numbers_of_next(self, count: int) -> list[Numbers]:
-        if not self.counters:
-            return [self.numbers(0)] * count
-        made = int(self.counters[0].item())
-        return [self.numbers(step) for step in range(made + 1, made + count + 1)]
+        made = int(self.counters[0].item()) if self.counters else 0
+        return self.numbers(range(made + 1, made + count + 1))
 
 
 @dataclass(frozen=True)
@@ -151,5 +149,5 @@ def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpda
         kind.function,
         [[parameter.detach() for parameter in group["params"]], *map(list_states, kind.states)],
         list_states("step") if kind.counts else [],
-        lambda count: list(map(float, kind.numbers(group, count))),
+        lambda counts: kind.numbers(group, counts),
     )

@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     words = ["name=base", "notes=why it was made, and how", "hydra.run.dir=run"]
     assert exp_in(folder, *BASE, *words).returncode == 0
-    line = ["-m", *BASE, "optimizer.lr=0.01,0.02", "name=rates", "hydra.sweep.dir=sweep", "sweep.workers=0"]
+    line = ["-m", *BASE, "seed=1,2", "name=rates", "hydra.sweep.dir=sweep", "sweep.workers=0"]
     assert exp_in(folder, *line).returncode == 0
     return folder
 
@@ -77,7 +77,7 @@ def test_tags_stay_when_a_run_or_sweep_is_resumed(place: Path):
     assert tag("sweep", "paper").tags == ("paper",)
     assert tag("run", "best-one", remove=True).tags == ("paper",)
     assert exp_in(place, "resume=run", "epochs=3").returncode == 0
-    resumed = exp_in(place, "-m", "sweep.resume=sweep", "optimizer.lr=0.01,0.02,0.03", "sweep.workers=0")
+    resumed = exp_in(place, "-m", "sweep.resume=sweep", "seed=1,2,3", "sweep.workers=0")
     assert resumed.returncode == 0, resumed.stderr
     assert [read_listed(Path(name)).tags for name in ("run", "sweep")] == [("paper",), ("paper",)]
     listed = json.loads(exp_in(place, "ls", "tag=paper", "kind=sweep", "--json").stdout)["runs"]
@@ -95,7 +95,7 @@ def test_name_and_notes_can_be_changed_and_stay_when_resumed(place: Path):
     assert (found["name"], found["notes"], found["tags"]) == ("second", "a better reason, now", [])
     assert tag("sweep", "paper", name="null", notes="all of them").name is None
     assert exp_in(place, "resume=run", "epochs=3").returncode == 0
-    assert exp_in(place, "-m", "sweep.resume=sweep", "optimizer.lr=0.01,0.02,0.03", "sweep.workers=0").returncode == 0
+    assert exp_in(place, "-m", "sweep.resume=sweep", "seed=1,2,3", "sweep.workers=0").returncode == 0
     run, sweep = read_listed(Path("run")), read_listed(Path("sweep"))
     assert (run.name, run.notes) == ("second", "a better reason, now")
     assert (sweep.name, sweep.notes, sweep.tags) == (None, "all of them", ("paper",))
@@ -138,7 +138,7 @@ def test_a_sweep_that_moved_has_its_tables_and_runs_no_job_again(place: Path):
     done = exp_in(place, "-m", "sweep.resume=archive/sweep", "sweep.workers=0")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in place.rglob("metrics.csv")} == times
-    assert exp_in(place, "best", "archive/sweep").stdout.startswith("# job ")
+    assert exp_in(place, "best", "archive/sweep").stdout.startswith("# jobs 0, 1: ")
     assert not Path("sweep").exists()
     assert "sweep.dir=sweep\n" not in Path("archive/sweep/multirun.yaml").read_text()
 

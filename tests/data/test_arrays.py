@@ -124,3 +124,19 @@ def test_a_file_that_is_not_whole_is_an_error(
     files = {"path": name} if name.endswith(".npz") else {"path": "x.npy", "y_path": "y.npy"}
     with pytest.raises(DataError, match=re.escape(problem)):
         arrays(**files, scratch=Scratch(tmp_path) if is_mapped else None)
+
+
+def test_names_that_do_not_fit_are_told_and_those_in_bytes_are_words(tmp_path: Path):
+    names = {"feature_names": ["a", "b", "c"], "target_names": ["low", "mid", "high"]}
+    np.savez(tmp_path / "x.npz", x=X, y=np.where(Y, "yes", "no").astype("S"), **names)
+    dataset = arrays(str(tmp_path / "x.npz"))
+    assert dataset.classes == ("no", "yes")
+    assert dataset.notes == (
+        "feature_names has 3 names, not 2: they are not used",
+        "target_names has 3 names, not 2: they are not used",
+    )
+    np.savez(tmp_path / "x.npz", x=X, y=Y * 1.5, feature_names=["a"], w=np.where(Y, 1, np.nan))
+    assert arrays(str(tmp_path / "x.npz")).notes == ("feature_names has 1 name, not 2: they are not used",)
+    with pytest.raises(DataError, match="row 1 has no number") as error:
+        arrays(str(tmp_path / "x.npz"), weight="w")
+    assert error.value.fix == "a number >= 0 in every row"

@@ -16,7 +16,7 @@ from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import Scratch
 from exp.data.user_dataset import is_torch_dataset, read_rows
-from exp.errors import DataError
+from exp.errors import DataError, pluralize
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,14 @@ def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
             raise DataError(what, "y.astype(float), for numbers")
         y = y.reshape(len(y), -1)
         values = convert(y, np.float64 if y.dtype.kind == "f" else np.int64, scratch)
-        return Dataset(x, values, columns, None, targets=_target_columns(source, y.shape[1]), shape=shape)
+        targets, notes = _target_columns(source, y.shape[1]), _name_notes(source, "feature_names", len(columns))
+        return Dataset(x, values, columns, None, targets=targets, notes=notes, shape=shape)
     if y.ndim != 1:
         raise DataError(f"dataset: class labels must have shape [N], got {list(y.shape)}", "one label per row")
-    labels, indices = encode_classes(y, scratch)
-    notes = ()
+    labels, indices = encode_classes(np.char.decode(y, errors="replace") if y.dtype.kind == "S" else y, scratch)
+    notes = _name_notes(source, "feature_names", len(columns)) + _name_notes(source, "target_names", len(labels))
     if y.dtype.kind in "iu" and len(labels) > max(_USUAL_CLASSES, len(y) // 10):
-        notes = (
+        notes += (
             f"y has {len(labels):,} different integers in {len(y):,} rows, which are classes; for regression: floats",
         )
     return Dataset(x, indices, columns, _names(source, "target_names", list(labels)), notes=notes, shape=shape)
@@ -238,3 +239,11 @@ def _names(source: Any, attribute: str, default: Sequence[object]) -> tuple[str,
     """Return the names in a Bunch, or `default` if their number differs from it."""
     names = getattr(source, attribute, None)
     return tuple(map(str, default if names is None or len(names) != len(default) else names))
+
+
+def _name_notes(source: Any, attribute: str, count: int) -> tuple[str, ...]:
+    """Return a note if a Bunch has names that `_names` does not use."""
+    names = getattr(source, attribute, None)
+    if names is None or len(names) == count:
+        return ()
+    return (f"{attribute} has {pluralize(len(names), 'name')}, not {count}: they are not used",)

@@ -49,9 +49,8 @@ def weigh_rows(dataset: Dataset, weights: Floats, name: str, is_joined: bool = F
     numbers = np.arange(1, len(weights) + 1) if dataset.row_numbers is None else dataset.row_numbers
     if (bad := _first_invalid(weights)) is not None:
         file = f" of dataset.{_FILES[int(dataset.parts[bad])]}" if is_joined and dataset.parts is not None else ""
-        raise _invalid(
-            f"dataset.weight={name}", f"row {numbers[bad]}{file}", weights[bad], f"dataset.missing={{{name}: drop}}"
-        )
+        to_drop = f"dataset.missing={{{name}: drop}}" if dataset.row_numbers is not None else ""  # of a table
+        raise _invalid(f"dataset.weight={name}", f"row {numbers[bad]}{file}", weights[bad], to_drop)
     kept = weights > 0
     if kept.all():
         return replace(dataset, weights=weights)

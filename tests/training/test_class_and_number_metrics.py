@@ -9,8 +9,10 @@ from conftest import one_in
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
+from exp.config.target_kind import TargetKind
 from exp.training import class_metrics, number_metrics
 from exp.training.class_metrics import ClassRows
+from exp.training.metric_choice import ChosenMetrics
 from exp.training.number_metrics import NumberRows
 
 
@@ -104,6 +106,14 @@ def test_the_rank_correlation_is_that_of_scipy_and_a_weight_counts_rows(case: in
         assert got is None
     else:
         assert got == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
+
+
+def test_predictions_that_overflow_have_infinite_errors():
+    rows = NumberRows(np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [1e200], [np.inf]]))
+    names = ("error", "mae", "mape", "median_absolute_error", "spearman", "r2:price", "rmse:price")
+    values = ChosenMetrics(names, TargetKind("numbers", ("price",))).of_numbers(rows)
+    infinite = {"error": np.inf, "mae": np.inf, "mape": np.inf, "r2:price": -np.inf, "rmse:price": np.inf}
+    assert values == {**infinite, "median_absolute_error": 1e200, "spearman": pytest.approx(1)}
 
 
 def test_the_calibration_error_is_the_mean_gap_of_the_bins():

@@ -63,8 +63,9 @@ class ChosenMetrics:
         """Return the metrics that the rows define."""
         return _drop_undefined({name: self._of_classes(name, rows) for name in self.names})
 
+    @np.errstate(over="ignore")
     def of_numbers(self, rows: NumberRows) -> dict[str, float]:
-        """Return the metrics that the rows define."""
+        """Return the metrics that the rows define; those of predictions that overflow are infinite."""
         return _drop_undefined({name: self._of_numbers(name, rows) for name in self.names})
 
     def of_labels(self, rows: LabelRows) -> dict[str, float]:
@@ -146,4 +147,4 @@ def _check(key: str, names: Sequence[str], target: TargetKind, gives_probabiliti
 
 
 def _drop_undefined(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}
+    return {name: value for name, value in values.items() if value is not None and not np.isnan(value)}

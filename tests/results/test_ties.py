@@ -12,7 +12,14 @@ from scipy import stats
 
 from exp.results import repeats
 from exp.results.job_rows import JobRows, read_job_rows
-from exp.results.repeats import find_complete_choices, mean_rows, name_repeats, other_units_note, sort_means
+from exp.results.repeats import (
+    find_complete_choices,
+    mean_rows,
+    name_repeats,
+    other_units_note,
+    sort_means,
+    undefined_note,
+)
 from exp.results.sweep_csv import Row
 from exp.results.ties import Ties, find_ties
 
@@ -143,6 +150,16 @@ def test_a_choice_without_a_finite_mean_is_not_compared():
     assert find_ties(rows, METRIC, known(rows)) is None
     rows = jobs({**CLEAR, "10": [None] * 5})
     assert marks(find_ties(rows, METRIC, known(rows)), "0.1", "1", "10") == ["yes", "no", ""]
+
+
+def test_a_metric_that_some_jobs_do_not_define_is_averaged_over_the_others_whatever_the_order():
+    rows = [{**row, **({"auc/val": 0.5 + n / 10} if n in (1, 2) else {})} for n, row in enumerate(jobs(CLEAR)[:5])]
+    note = "means over the jobs whose rows define the metric: auc/val (2 of 5 jobs)"
+    for order in (rows, rows[::-1]):
+        (row,) = mean_rows(order, known(order))
+        assert row["auc/val"] == pytest.approx(0.65)
+        assert undefined_note(order) == note
+    assert undefined_note(jobs(CLEAR)) is None
 
 
 def test_without_repeats_there_is_nothing_to_say():

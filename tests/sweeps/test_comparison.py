@@ -142,6 +142,18 @@ def test_folds_whose_epochs_differ_by_a_step_are_averaged_by_epoch(tmp_path: Pat
     assert deviation["loss"] == pytest.approx(np.array([statistics.stdev([0.5, 0.25]) / epoch for epoch in (1, 2, 3)]))
 
 
+def test_a_metric_that_a_job_does_not_define_has_no_mean_and_an_infinite_one_no_deviation(tmp_path: Path):
+    for job, names, values in (("0", "loss,auc,rmse", "0.5,0.75,inf"), ("1", "loss,rmse", "0.25,2.0")):
+        (tmp_path / job).mkdir()
+        text = f"step,epoch,samples,seconds,split,{names}\n0,0.0,0,1.0,val,{values}\n"
+        (tmp_path / job / "metrics.csv").write_text(text)
+    for order in ("01", "10"):
+        mean, deviation = curves.mean_curves([tmp_path / job for job in order])
+        assert {"step", "epoch", "samples", "seconds", "loss", "rmse"} == set(mean)
+        assert (mean["loss"].tolist(), mean["rmse"].tolist()) == ([0.375], [np.inf])
+        assert np.isnan(deviation["rmse"]).all()
+
+
 @pytest.mark.slow
 def test_outdated_figures_are_removed(exp, tmp_path: Path):
     line = ["-m", "dataset=xor", "epochs=2", "figures=false"]

@@ -14,8 +14,11 @@ from exp.results import metrics_csv
 Curves: TypeAlias = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 
 
+@np.errstate(invalid="ignore")  # infinite metrics
 def mean_curves(folders: Sequence[Path]) -> Curves:
     """Return mean and deviation over the jobs, at the steps at which all of them were evaluated.
+
+    Metrics that the validation rows of a job do not define are left out.
 
     Folds differ in size by a row, and so their epochs may differ by a step: if more epochs than steps are common to all
     jobs, those are the points.
@@ -28,6 +31,7 @@ def mean_curves(folders: Sequence[Path]) -> Curves:
     stacked = {
         name: np.array([[job[name][index] for index in indices] for job, indices in zip(jobs, at, strict=True)])
         for name in (jobs[0] if common else ())
+        if all(name in job for job in jobs)
     }
     many = len(jobs) > 1
     return (

@@ -63,7 +63,7 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
         metric=results.by,
         jobs=results.jobs(),
         failures=[(row["job"], row["status"], row["error"]) for row in failures],
-        notes=[*find_notes(results.known), *([] if unfinished is None else [unfinished])],
+        notes=[*find_notes(results.known), *filter(None, (repeats.undefined_note(rows), unfinished))],
         machine=summary.format_environment(folder / str(results.finished[0]["job"])) if results.finished else "",
     )
 

@@ -38,7 +38,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / _table_file(rows)}")
-    for note in (*find_notes(known), repeats.other_units_note(rows, by)):
+    for note in (*find_notes(known), repeats.other_units_note(rows, by), repeats.undefined_note(rows)):
         if note is not None:
             console.print(Text.assemble(("note      ", "bold"), note))
     if ties is not None:

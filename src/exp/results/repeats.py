@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from exp.config.metric_names import metric_range
@@ -123,10 +123,21 @@ def other_units_note(rows: Sequence[Row], metric: str) -> str | None:
     return f"{metric} has another unit for each {', '.join(of_loss)}, so its order says nothing{instead}"
 
 
+def undefined_note(rows: Sequence[Row]) -> str | None:
+    """Return which means are over fewer jobs, as the rows of the others do not define the metric; None if none is."""
+    finished = [row for row in rows if row["status"] == "finished"]
+    having = {name: sum(name in row for row in finished) for name in metric_columns(finished)}
+    fewer = [f"{name} ({count} of {len(finished)} jobs)" for name, count in having.items() if count < len(finished)]
+    if not fewer or not name_repeats(rows):
+        return None
+    return f"means over the jobs whose rows define the metric: {', '.join(fewer)}"
+
+
 def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:
     """Return a row for each choice: its values, and mean, deviation and interval of every metric.
 
-    `n` is the number of finished jobs, which the statistics are over; `lost` is the number of the others. For each
+    `n` is the number of finished jobs, which the statistics are over, but for those of `undefined_note`; `lost` is the
+    number of the others. For each
     metric NAME/SPLIT, `NAME/SPLIT std` is the sample standard deviation, and `NAME/SPLIT low` and `NAME/SPLIT high` are
     the 95 % interval of the mean; they are empty strings where they are not defined. The list is empty if nothing is
     repeated.
@@ -145,9 +156,9 @@ def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:
     return table
 
 
-def _statistics(members: Sequence[Mapping[str, object]], known: AllRows) -> Row:
+def _statistics(members: Sequence[Row], known: AllRows) -> Row:
     row: Row = {}
-    for name in [column for column in (members[0] if members else ()) if is_metric(column)]:
+    for name in metric_columns(members):
         having = [member for member in members if name in member]
         values = [float(str(member[name])) for member in having]
         metric, _, split = name.rpartition("/")

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.read_table import Table, read_frame
+from exp.data.read_table import Table, open_table, read_frame
+from exp.data.reading.gaps import EmptyValues
 from exp.errors import ConfigError, DataError, ExpError
 
 NAMES = ["age", "town", "ill"]
@@ -305,6 +306,22 @@ def test_an_index_in_parquet_is_a_column_if_it_has_a_name(tmp_path: Path):
     assert list(read_frame(str(tmp_path / "x.parquet")).frame.columns) == ["a", "__index_level_0__"]
     frame.set_axis([3, 1]).to_parquet(tmp_path / "x.parquet")
     assert list(read_frame(str(tmp_path / "x.parquet")).frame.columns) == ["a", "__index_level_0__"]
+
+
+def test_zeros_in_front_of_numbers_are_told(tmp_path: Path):
+    lines = [f"{row % 3:03},{row % 5:02}.5,{row % 7 + 8:02},a{row % 2},{row % 2:02}" for row in range(30)]
+    (tmp_path / "x.csv").write_text("\n".join(("zip,half,hour,word,y", *lines)))
+    note = "read as numbers, without the zeros in front: zip ('000' is 0), hour ('08' is 8), y ('00' is 0); for codes: "
+    assert read_frame(str(tmp_path / "x.csv")).notes == (f"{note}'dataset.kinds={{zip: category}}'",)
+    streamed = open_table(str(tmp_path / "x.csv"), "dataset.path", None, ".", None, EmptyValues(), [])
+    assert streamed.read(["hour", "y"])[1] == [
+        "read as numbers, without the zeros in front: hour ('08' is 8), y ('00' is 0); for codes: "
+        "'dataset.kinds={hour: category}'"
+    ]
+    options = TableOptions("y", kinds={"y": "category", "zip": "category", "hour": "category"})
+    read = read_frame(str(tmp_path / "x.csv"), text=[*(options.kinds or {})])
+    assert read.notes == ()
+    assert dataset_from_frame(read.frame, "x.csv", options).classes == ("00", "01")
 
 
 def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path):

@@ -16,6 +16,7 @@ from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
 from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
+from exp.data.reading.leading_zeros import leading_zero_notes
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
 
@@ -56,6 +57,7 @@ def read_delimited(
         frame, layout.names[-1:] = frame.iloc[:, :-1], []
     if layout.separator == ";" and decimal == ".":
         notes += describe_thousands(frame, layout.names)
+    notes += leading_zero_notes(frame, layout.names, layout.zeros)
     return frame, layout.names, layout.has_row_names, tuple(notes)
 
 

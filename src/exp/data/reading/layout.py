@@ -4,10 +4,11 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from exp.data.reading.header import find_header, is_number, looks_like_rows, strip_name
+from exp.data.reading.leading_zeros import find_leading_zeros
 from exp.errors import ConfigError, DataError, pluralize
 
 BLANKS = r"\s+"  # the separator of files whose cells are separated by runs of blanks
@@ -37,6 +38,7 @@ class Layout:
         has_row_names: Whether the first column holds row names, and has no name itself (as R writes tables).
         has_empty_end: Whether each line ends with a separator, so that the last column is empty and has no name.
         above: The lines above the names, without empty ones.
+        zeros: A cell of each column whose first cells have a whole number with zeros in front, by the column's place.
     """
 
     separator: str
@@ -45,6 +47,7 @@ class Layout:
     has_row_names: bool = False
     has_empty_end: bool = False
     above: tuple[str, ...] = ()
+    zeros: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> Layout:
@@ -88,7 +91,7 @@ def find_layout(sample: str, where: str, separator: str | None, suffix: str) -> 
             "dataset.separator=null",
         )
     layout = Layout(separator, [strip_name(name) for name in names.cells], names.last, above=above)
-    return _fit_rows(layout, rows, where)
+    return replace(_fit_rows(layout, rows, where), zeros=find_leading_zeros(row.cells for row in rows))
 
 
 def check_separator(separator: str | None) -> str | None:

@@ -75,7 +75,7 @@ def value_override(value: object) -> str:
     """
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        return f"{{{', '.join(f'{_mapping_key(as_yaml(key))}: {_item(one)}' for key, one in items)}}}"
+        return f"{{{', '.join(f'{_mapping_key(key)}: {_item(one)}' for key, one in items)}}}"
     if isinstance(value, list | tuple | range):
         return f"[{','.join(map(_item, cast('Iterable[object]', value)))}]"
     return as_yaml(value)
@@ -89,11 +89,13 @@ def _item(value: object) -> str:
     return value if is_number or read == [value] else _quote(value)
 
 
-def _mapping_key(key: str) -> str:
-    """Return the key of a mapping as Hydra reads it, which has no quotes for keys."""
-    for typed in (key, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", key)):
+def _mapping_key(key: object) -> str:
+    """Return the key of a mapping as Hydra reads it, which has no quotes for keys: a text true would be a boolean."""
+    text = as_yaml(key)
+    for typed in (text, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", text)):
         read = reads_as(f"{{{typed}: 1}}")
-        if isinstance(read, dict) and [as_yaml(found) for found in cast("dict[Any, Any]", read)] == [key]:
+        found: list[object] = [*cast("dict[object, object]", read)] if isinstance(read, dict) else []
+        if found == [key] or (isinstance(key, str) and [str(one) for one in found] == [key]):
             return typed
     raise ConfigError(f"{key!r}: no override can have such a key", "a YAML file with the mapping")
 

@@ -247,6 +247,17 @@ def test_a_metric_that_no_job_has_is_an_error(tmp_path: Path):
         find_best(folder)
 
 
+def test_a_metric_that_the_rows_of_some_jobs_do_not_define_is_told_from_one_that_no_job_has(tmp_path: Path):
+    write_sweep(tmp_path, [("optimizer.lr=1 seed=0", 0.3), ("optimizer.lr=1 seed=1", 0.4)], "auc/val")
+    final = json.dumps({"overrides": ["optimizer.lr=1", "seed=1"], "status": "finished", "final": {"val": {"loss": 1}}})
+    (tmp_path / "1" / SUMMARY).write_text(final)
+    what = (
+        r"auc/val is defined by the rows of 1 of 2 finished jobs, and of no choice by those of all \(available: none\)"
+    )
+    with pytest.raises(ConfigError, match=what):
+        find_best(tmp_path)
+
+
 def test_other_folders_are_refused(tmp_path: Path):
     folder = write_sweep(tmp_path / "sweep", [("seed=0", 0.5)])
     with pytest.raises(ConfigError) as run:

@@ -218,9 +218,16 @@ def _none_finished(folder: Path, rows: Sequence[Row]) -> ConfigError:
 
 
 def _no_metric(folder: Path, rows: Sequence[Row], metric: str) -> ConfigError:
-    available = repeats.metric_columns(rows)
+    finished = [row for row in rows if row["status"] == "finished"]
+    available = [name for name in repeats.metric_columns(finished) if all(name in row for row in finished)]
     other = [f"sweep.metric={available[0]}"] if available else []
+    having = sum(metric in row for row in finished)
+    what = (
+        f"the sweep.metric {metric} is defined by the rows of {having} of {len(finished)} finished jobs, and of no "
+        "choice by those of all"
+        if having
+        else f"no finished job has the sweep.metric {metric}"
+    )
     return ConfigError(
-        f"{folder}: no finished job has the sweep.metric {metric} (available: {', '.join(available) or 'none'})",
-        resume_sweep_command(folder, *other),
+        f"{folder}: {what} (available: {', '.join(available) or 'none'})", resume_sweep_command(folder, *other)
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from forking import run as run_module
@@ -16,6 +17,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from exp import train
 from exp.calibrate import calibrate
 from exp.config.schema import Config
+from exp.errors import DataError
 from exp.results import trained_model
 from exp.training.build import Experiment, build
 
@@ -79,6 +81,20 @@ def test_weights_of_the_loss_itself_are_corrected_too(loss: str, tmp_path: Path)
     train(*" ".join(words).split(), figures=False)
     calibrate(f"{tmp_path}/run")
     assert all(json.loads((tmp_path / "run/calibration.json").read_text())["bias"])
+
+
+def test_a_bias_needs_validation_rows_of_each_class(tmp_path: Path):
+    """Its bias would be so low that the class would never be predicted again."""
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": random.normal(size=120), "y": [*["rare"] * 5, *["a", "b"] * 56, "a", "a", "b"]})
+    rows.iloc[:80].to_csv(tmp_path / "train.csv", index=False)
+    rows.iloc[80:].to_csv(tmp_path / "val.csv", index=False)
+    words = ["dataset=table", f"dataset.path={tmp_path}/train.csv", f"dataset.val_path={tmp_path}/val.csv"]
+    words += ["dataset.target=y", "loss.class_weights=balanced", "epochs=1", "model=linear"]
+    train(*words, f"hydra.run.dir={tmp_path}/run", figures=False)
+    with pytest.raises(DataError, match=r"no validation row is rare, .*\n  try: method=temperature"):
+        calibrate(f"{tmp_path}/run")
+    calibrate(f"{tmp_path}/run", method="temperature")
 
 
 @pytest.mark.slow

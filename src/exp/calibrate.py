@@ -14,7 +14,7 @@ from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
 from exp.config.target_kind import TargetKind
-from exp.errors import ConfigError
+from exp.errors import ConfigError, DataError
 from exp.results.best_job import choose_jobs
 from exp.results.lock import folder_lock
 from exp.results.run_folder import CALIBRATION, refuse_links
@@ -85,6 +85,8 @@ def _calibrate(
     trained = load_trained(job, checkpoint, moved, calibrated=False)
     rows = _rows(trained, "val")
     has_bias = method == "bias" or (method == "auto" and weighs_classes(trained.objective.criterion))
+    if has_bias:
+        _check_has_each_class(rows, trained.preprocessing.classes or ())
     calibration = fit_calibration(rows.probabilities, rows.truth, rows.weights, has_bias)
     metric = None
     if threshold != "none":
@@ -123,6 +125,17 @@ def _rows(trained: "TrainedModel", split: str) -> "ClassRows":
         fix = "a run with 'dataset.split=[.6,.2,.2]'"
         raise ConfigError(f"run={trained.folder}: it has no {split} rows that were not trained on", fix)
     return class_rows(objective, trained.outputs_of(data.splits[split]), data.splits[split])
+
+
+def _check_has_each_class(rows: "ClassRows", classes: Sequence[str]) -> None:
+    """Raise DataError if a class has no rows, because the lower its bias, the better it would fit."""
+    total = rows.confusion.sum(1)
+    missing = [name for name, weight in zip(classes, total, strict=True) if weight == 0]
+    if missing:
+        raise DataError(
+            f"calibrate: no validation row is {' or '.join(missing)}, and no finite bias fits such a class best",
+            "method=temperature, or validation rows of each class (dataset.stratify=true)",
+        )
 
 
 def _choose_threshold(given: str, trained: "TrainedModel") -> tuple[float, str | None]:

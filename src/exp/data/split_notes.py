@@ -42,6 +42,7 @@ def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fol
     return (
         *_describe_repeated_rows(dataset, rows),
         *_describe_shared_groups(dataset, rows),
+        *_describe_later_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
         *([] if fold is None else describe_rare_classes(dataset, fold)),
         *_constant_labels(dataset, rows[0]),
@@ -115,5 +116,19 @@ def _describe_shared_groups(dataset: Dataset, rows: Sequence[NDArray[np.int64]])
             notes.append(
                 f"{count:,} of {len(part):,} {name} rows are of a dataset.group that training rows have too: the "
                 f"{name} metrics favor a model that knows these groups"
+            )
+    return notes
+
+
+def _describe_later_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return notes on training rows after others in dataset.order: groups and the parts that the user gives do that."""
+    if dataset.order is None or len(rows) == 1 or (dataset.groups is None and dataset.parts is None):
+        return []
+    notes, order = list[str](), dataset.order
+    for name, part in zip(("val", "test"), rows[1:], strict=True):
+        if len(part) and (count := int((order[rows[0]] > order[part].min()).sum())):
+            notes.append(
+                f"{count:,} of {len(rows[0]):,} training rows are later than the first {name} row in dataset.order: "
+                f"the {name} metrics are not those of a forecast"
             )
     return notes

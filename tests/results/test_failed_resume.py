@@ -110,3 +110,16 @@ def test_a_run_that_failed_before_its_first_step_leaves_its_folder_to_the_correc
     assert contents(tmp_path / "run")["checkpoints/last.pt"] == contents(tmp_path / "alone")["checkpoints/last.pt"]
     with pytest.raises(ExpError, match="already contains a run"):
         train(*line, "hydra.run.dir=run")
+
+
+@pytest.mark.parametrize(
+    ("words", "spans"),
+    [
+        ("optimizer=adam scheduler=one_cycle", "scheduler.total_steps=null spans the whole run"),
+        ("model=realmlp model.hidden=[4]", "model.dropout=0.15 spans the whole run"),
+    ],
+)
+def test_a_longer_run_is_refused_where_it_would_differ_from_its_first_step(words: str, spans: str, tmp_path: Path):
+    train("dataset=iris", *words.split(), f"hydra.run.dir={tmp_path}/run", epochs=1, figures=False)
+    with pytest.raises(ExpError, match=f"{spans}.*\n  try: a new run from its parameters: .*init="):
+        train(resume=tmp_path / "run", epochs=2)

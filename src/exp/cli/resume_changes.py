@@ -40,6 +40,9 @@ _MAY_CHANGE = (
     *DATA_PATHS,
 )
 
+# A model whose dropout falls to 0 at the end of the run.
+_DROPOUT_FALLS = "exp.models.realmlp.RealMLP"
+
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
     """The run in `folder` is finished, and the command does not extend it."""
@@ -146,11 +149,11 @@ def _refuse_other_length(folder: Path, line: CommandLine, now: dict[str, Any], t
             f"epochs={_twice(before)} to train longer, or no epochs= to finish the run",
             key="epochs",
         )
-    if "scheduler.T_max" in now and now["scheduler.T_max"] is None:
+    if (spanning := _spans_run(now)) is not None:
         raise ConfigError(
-            "scheduler.T_max=null spans the whole run: a longer run has a different schedule from its first step",
+            f"{spanning} spans the whole run: a longer run has a different schedule from its first step",
             f"a new run from its parameters: {init_command(folder, *line.words)}",
-            key="scheduler.T_max",
+            key=spanning.partition("=")[0],
         )
     if has_stopped_early(folder):
         raise ConfigError(
@@ -158,6 +161,15 @@ def _refuse_other_length(folder: Path, line: CommandLine, now: dict[str, Any], t
             f"a new run from its parameters: {init_command(folder, *line.words)}",
             key="epochs",
         )
+
+
+def _spans_run(config: dict[str, Any]) -> str | None:
+    """Return the key, with its value, of a schedule as long as the run; None if there is none."""
+    for key in ("scheduler.T_max", "scheduler.total_steps"):
+        if key in config and config[key] is None:
+            return f"{key}=null"
+    dropout = config.get("model.dropout")
+    return f"model.dropout={dropout}" if config.get("model._target_") == _DROPOUT_FALLS and dropout else None
 
 
 def _twice(epochs: Any) -> int | str:

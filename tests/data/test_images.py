@@ -230,3 +230,12 @@ def test_several_inputs_are_refused_with_what_to_do(tmp_path: Path):
     with pytest.raises(DataError, match="a model has one input x, and the file holds a, b") as raised:
         arrays(str(tmp_path / "two.npz"))
     assert raised.value.fix.startswith("x = numpy.concatenate([a, b], axis=1)")
+
+
+def test_files_that_are_not_read_are_told(tmp_path: Path):
+    colors(tmp_path)
+    for name in (".hidden/x.png", "cat/.x.png", "cat/a.webp", "cat/inner/b.png", "loose.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    told = "not read: 3 images such as cat/a.webp; only .png, .jpg and .jpeg files in the folder of a class are"
+    assert images(str(tmp_path)).notes == (told,)

@@ -19,6 +19,9 @@ from exp.errors import ConfigError, DataError, as_yaml, pluralize, require_extra
 # Folders with these names are splits, and no classes.
 _SPLITS = {"train", "training", "val", "valid", "validation", "test"}
 
+# Files of images that are not read.
+_OTHER_IMAGES = (".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".jp2", ".heic", ".avif", ".ppm", ".pgm")
+
 
 def images(path: str, size: int | Sequence[int] | None = None, color: str | bool = "auto") -> Dataset:
     """Read the PNG and JPEG files of a folder that has a folder for each class.
@@ -55,7 +58,18 @@ def images(path: str, size: int | Sequence[int] | None = None, color: str | bool
     dataset = as_dataset((x, np.repeat([*used], [len(files) for files in used.values()])))
     empty = [name for name in found if name not in used]
     notes = [f"folders without images are no classes: {', '.join(empty)}"] if empty else []
-    return replace(dataset, notes=(*dataset.notes, *notes))
+    return replace(dataset, notes=(*dataset.notes, *notes, *_describe_others(folder, files)))
+
+
+def _describe_others(folder: Path, used: Sequence[Path]) -> list[str]:
+    """Return a note on the images below the folder that are not read; hidden ones are left out."""
+    known, suffixes = set(used), {*IMAGES, *_OTHER_IMAGES}
+    found = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in suffixes and file not in known)
+    others = [name for name in (file.relative_to(folder).as_posix() for file in found) if "/." not in f"/{name}"]
+    if not others:
+        return []
+    what, kinds = pluralize(len(others), "image"), f"{', '.join(IMAGES[:-1])} and {IMAGES[-1]}"
+    return [f"not read: {what} such as {others[0]}; only {kinds} files in the folder of a class are"]
 
 
 def list_new_images(folder: Path) -> list[Path]:

@@ -106,6 +106,21 @@ def test_rows_in_an_order_are_split_without_mixing_past_and_future(tmp_path: Pat
     assert [ages(data, name) for name in data.splits] == [by_time[:60], by_time[60:80], by_time[80:]]
 
 
+def test_groups_in_an_order_are_divided_by_their_last_rows(tmp_path: Path):
+    """Sessions follow each other, so the split is that by time; patients come back, one of them from first to last."""
+    frame = people().assign(at=np.arange(100), session=np.arange(100) // 5, patient=np.arange(100) // 5)
+    rows = frame.sample(frac=1, random_state=0)  # the order is that of the column, not of the file
+    by_time = frame["age"].astype(np.float32).tolist()
+    data = split_of(tmp_path, rows, order="at", group="session")
+    assert [ages(data, name) for name in data.splits] == [by_time[:60], by_time[60:80], by_time[80:]]
+
+    frame.loc[[0, 1, 99], "patient"] = 50  # the first rows and the last one
+    data = split_of(tmp_path, frame, order="at", group="patient")
+    times = {name: set(split.row_numbers - 1) for name, split in data.splits.items()}
+    assert {0, 1, 99} < times["test"]
+    assert max(times["train"]) < min(times["val"]) <= max(times["val"]) < min(times["test"] - {0, 1})
+
+
 @pytest.mark.parametrize(
     ("split", "names"),
     [

@@ -17,7 +17,8 @@ def assign_rows(dataset: Dataset, split: Sequence[float], seed: int, stratify: b
 
     Rows that the dataset gives a part keep it, in the order of the dataset. The others are divided in the proportions
     of `split`: in the order of `dataset.order`, or else in a random order, as `random_split` does after
-    `torch.manual_seed(seed)`. Rows of one group of the dataset stay in one part.
+    `torch.manual_seed(seed)`. Rows of one group of the dataset stay in one part; with an order, groups are divided in
+    the order of their last rows.
 
     Raises:
         ConfigError: The split does not fit the rows, or leaves a part without rows that should have some.
@@ -85,7 +86,7 @@ def _divide(dataset: Dataset, rows: Rows | None, split: Sequence[float], seed: i
     if dataset.groups is None and not stratify:
         return np.split(order, ends[:2])  # no copies: the order of 100 million rows takes 800 MB
     if dataset.groups is not None:
-        part_of_row = _by_group(dataset.groups[order], ends)
+        part_of_row = _by_group(dataset.groups[order], ends, by_last=dataset.order is not None)
     else:
         part_of_row = _by_class(dataset.y[order].astype(np.int64), ends)
     parts = [order[part_of_row == part] for part in range(3)]
@@ -109,9 +110,14 @@ def _check_options(dataset: Dataset, stratify: bool) -> None:
         raise ConfigError(what, fix, key="dataset.stratify", override=fix)
 
 
-def _by_group(groups: Rows, ends: Rows) -> Rows:
-    """Return the part [N] of rows with these groups: that of the middle of the group, as groups appear."""
+def _by_group(groups: Rows, ends: Rows, by_last: bool) -> Rows:
+    """Return the part [N] of rows with these groups: that of the middle of the group, as groups appear or disappear.
+
+    By their last rows, the training rows of an order reach as little into the time of the others as they can.
+    """
     _, first, inverse, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    if by_last:
+        first = len(groups) - np.unique(groups[::-1], return_index=True)[1]
     by_first = np.argsort(first)
     middles = np.cumsum(counts[by_first]) - counts[by_first] / 2
     part_of_group = np.empty(len(counts), dtype=np.int64)

@@ -10,6 +10,7 @@ from exp.api import sweep, train
 from exp.calibrate import calibrate
 from exp.export import export
 from exp.serving.check import TOLERANCE
+from exp.serving.rows import rows_to_check
 
 TABLE = "dataset=table dataset.path=t.csv dataset.target"
 RUNS = {
@@ -51,6 +52,14 @@ def test_a_run_predicts_without_exp(name: str, format: str, here: None):
     if name == "calibrated":
         calibrate("run", threshold="0.37")
     assert_equal(export("run", format, "served").document(), 80)
+
+
+def test_a_run_of_arrays_from_python_is_compared_on_its_rows(here: None):
+    x = np.random.default_rng(1).normal(size=(60, 5, 2))
+    result = train((x, x.sum((1, 2))), model="linear", epochs=1, figures=False)
+    assert rows_to_check(result.trained)[list(result.trained.preprocessing.features)].to_numpy().tolist() == (
+        x.reshape(60, 10).tolist()
+    )
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.python_names import is_held, kind_of
 from exp.data.files import read_arrays
 from exp.data.frame import Frame, import_pandas
 from exp.data.images import list_new_images, read_images
@@ -20,7 +21,7 @@ ARRAYS = (".npz", ".npy")
 def read_new_arrays(data: str, preprocessing: Preprocessing) -> Table | None:
     """Return new rows as a table with the columns of the run's features, and of its targets if they are known.
 
-    None: `data` is neither a file of arrays nor a folder of images.
+    None: `data` is neither a file of arrays, nor arrays that came from Python, nor a folder of images.
     The targets of images are the names of their folders, if these are classes of the run.
 
     Raises:
@@ -28,7 +29,7 @@ def read_new_arrays(data: str, preprocessing: Preprocessing) -> Table | None:
     """
     if Path(data).expanduser().is_dir():
         return Table(_read_folder(Path(data).expanduser(), preprocessing))
-    if Path(data).suffix.lower() not in ARRAYS:
+    if Path(data).suffix.lower() not in ARRAYS and not (is_held(data) and kind_of(data) == "arrays"):
         return None
     content = read_arrays(data, "data")
     if "x" not in content:

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from exp.compiled.compiled_step import CompiledStep
 from exp.compiled.self_check import make_checked_step
+from exp.config.run_spec import RunSpec
 from exp.engine.replay import ReplayStep
 from exp.errors import ConfigError
 from exp.training.build import Experiment, build
+from exp.training.description import describe
 from exp.training.events import Event, Noted, Snapshot, Trained
 from exp.training.loop import Training
-from exp.training.not_compiled import find_reason_before
 from exp.training.reuse import JobCache
 
 __all__ = ["optimization"]  # a fixture
@@ -117,15 +118,17 @@ def test_a_run_tells_which_engine_was_used(overrides: tuple[str, ...], engine: s
     [
         ("optimizer=nadam", "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"),
         ("optimizer=lbfgs", "LBFGS computes gradients several times a step"),
-        ("precision=bf16", "precision=bf16 is not compiled"),
-        ("precision=fp16", "precision=fp16 is not compiled"),
+        ("precision=bf16", "mixed precision is not compiled: precision=fp32 is"),
+        ("precision=fp16", "precision=fp16 reads in each step whether the gradients are finite"),
         ("batching.accumulate=2", "batching.accumulate is not compiled"),
         ("optimizer=adam", None),
     ],
 )
 def test_the_first_lines_tell_that_nothing_will_be_compiled(override: str, reason: str | None):
     experiment, events = train("engine=compiled", override)
-    assert find_reason_before(experiment.config, experiment.learner) == reason
+    choices = dict.fromkeys(("dataset", "model", "loss", "optimizer"), "chosen")
+    line = describe(RunSpec(experiment.config, Path(), "", choices, []), experiment).lines["engine"]
+    assert line.rpartition("nothing is compiled: ")[2] == (reason or line)
     engine = [event.engine for event in events if isinstance(event, Trained)][-1]
     assert (engine == "compiled") == (reason is None)
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from exp.compiled.c_library import load_library
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.core_operators import lower
 from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import describe_update
+from exp.compiled.update_loops import describe_update, why_not_compiled
+from exp.engine.precision import Precision
 from exp.engine.step import EagerStep, Gradients
 from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.updates import BareUpdate, Update
@@ -61,15 +63,23 @@ class CompiledLoops:
         return self._loops[key]
 
 
+def why_never_compiled(optimizer: Optimizer, precision: Precision, is_in_pieces: bool) -> str | None:
+    """Return why no step is compiled, whatever the model computes; None: that depends on what it computes."""
+    if is_in_pieces:
+        return "batching.accumulate is not compiled"
+    if precision.dtype is not None:
+        return "mixed precision is not compiled: precision=fp32 is"
+    return why_not_compiled(optimizer)
+
+
 def compile_trace(
     eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients
 ) -> CompiledLoops | Uncompilable:
     """Return the compiled loops of a traced step of `eager`, or why it has none."""
     try:
-        if eager.pieces is not None:
-            raise Uncompilable("batching.accumulate is not compiled")
-        if eager.precision.dtype is not None:
-            raise Uncompilable("mixed precision is not compiled: precision=fp32 is")
+        reason = why_never_compiled(eager.optimizer, eager.precision, eager.pieces is not None)
+        if reason is not None:
+            raise Uncompilable(reason)
         for parameter, gradient in zip(eager.parameters, gradients[2], strict=True):
             if gradient is None:
                 raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")

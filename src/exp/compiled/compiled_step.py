@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from exp.compiled.compile_step import CompiledLoops, compile_trace
+from exp.compiled.compile_step import CompiledLoops, compile_trace, why_never_compiled
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.self_check import make_checked_step
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import why_not_compiled
 from exp.data.stack import Stack
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
@@ -146,7 +145,8 @@ class CompiledStep:
         # A step that cannot be compiled may leave parameters without a gradient, and the optimizer without their state.
         refused = (step.compiled for step in self._recorded.by_batch_size.values())
         reasons = [str(one) for one in refused if isinstance(one, Uncompilable)]
-        reason = self._replay.fallback_reason or why_not_compiled(optimizer) or next(iter(reasons), None)
+        never = why_never_compiled(optimizer, self._eager.precision, self._eager.pieces is not None)
+        reason = self._replay.fallback_reason or never or next(iter(reasons), None)
         if reason is not None:
             raise Uncompilable(reason)
         state = [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]

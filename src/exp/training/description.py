@@ -13,7 +13,6 @@ from exp.training.build import Experiment
 from exp.training.choices import list_decided
 from exp.training.environment import describe_environment
 from exp.training.events import Built
-from exp.training.not_compiled import find_reason_before
 from exp.training.precision import describe_precision
 
 # Keys that do not change the model.
@@ -116,7 +115,10 @@ def _lines(
             "0.001 %"
         )
     if config.engine == "compiled":
-        reason = find_reason_before(config, experiment.learner)
+        from exp.compiled.compile_step import why_never_compiled  # Lazy: most runs do not need the compiler.
+
+        learner, is_in_pieces = experiment.learner, config.batching.accumulate > 1
+        reason = learner.step.fallback_reason or why_never_compiled(learner.optimizer, learner.precision, is_in_pieces)
         lines["engine"] = (
             "compiled: after the first 4 steps, in C unless a note says why not; an update differs from that of an "
             "eager step by up to 0.001 % of the largest one"

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from exp.data.frame import Frame
 from exp.errors import ConfigError, DataError
 from exp.results.trained_ensemble import TrainedEnsemble
 from exp.results.trained_model import TrainedModel
-from exp.serving.rows import cells_of, rows_to_check
+from exp.serving.rows import cells_of, lines_to_check, rows_to_check
 from exp.training.objectives import Regression
 from exp.training.predictions import Columns, prediction_columns
 
@@ -30,7 +32,8 @@ sys.modules["exp"] = None  # an import of exp fails
 sys.path.insert(0, sys.argv[1])
 import predict
 rows = json.load(sys.stdin)
-print(json.dumps([predict.predict(rows), *(predict.predict([row]) for row in rows[:int(sys.argv[2])])]))
+files = [predict.read_file(path) for path in sys.argv[3:]]
+print(json.dumps([*map(predict.predict, files), predict.predict(rows), *map(predict.predict, rows[:int(sys.argv[2])])]))
 """
 
 
@@ -64,16 +67,19 @@ def compare(folder: Path, models: TrainedModel | TrainedEnsemble) -> Comparison:
     except DataError as error:
         return Comparison(None, 0.0, f"{error.problem}; {error.fix}")
     rows = cells_of(frame, [column.name for column in models.lead.preprocessing.columns])
-    together, *alone = predict_without_exp(folder, rows)
-    largest = largest_difference(models, frame, together)
-    for place, one in enumerate(alone):
-        largest = max(largest, largest_difference(models, frame.iloc[[place]], one))
+    with tempfile.TemporaryDirectory() as copies:
+        lines = lines_to_check(models.lead, Path(copies))
+        predicted = predict_without_exp(folder, rows, [] if lines is None else [lines[0]])
+    frames = [*([] if lines is None else [lines[1]]), frame, *(frame.iloc[[place]] for place in range(_ALONE))]
+    largest = max(largest_difference(models, *pair) for pair in zip(frames, predicted, strict=False))
     return Comparison(len(rows), largest)
 
 
-def predict_without_exp(folder: Path, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return what `predict.py` predicts for all rows, and for each of the first ones alone. ConfigError if it fails."""
-    command = [sys.executable, "-c", _PROGRAM, str(folder), str(_ALONE)]
+def predict_without_exp(
+    folder: Path, rows: list[dict[str, Any]], files: Sequence[Path] = ()
+) -> list[list[dict[str, Any]]]:
+    """Return what `predict.py` predicts for files, all rows, and each of the first ones. ConfigError if it fails."""
+    command = [sys.executable, "-c", _PROGRAM, str(folder), str(_ALONE), *map(str, files)]
     done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -86,6 +92,9 @@ def largest_difference(models: TrainedModel | TrainedEnsemble, frame: Frame, pre
     lead = models.lead
     found = models.outputs_of_table(frame, "rows")
     expected = prediction_columns(lead.objective, lead.preprocessing, found.outputs)
+    if len(predicted) != len(frame):
+        what = f"export: {len(predicted):,} rows have a prediction, and exp predict has {len(frame):,}"
+        raise ConfigError(what, "format=script")
     known = [row for row, is_known in zip(predicted, found.is_complete, strict=True) if is_known]
     others = [row for row, is_known in zip(predicted, found.is_complete, strict=True) if not is_known]
     if any(value is not None for row in others for value in row.values()):

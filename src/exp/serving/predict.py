@@ -2,6 +2,7 @@
 Needs NumPy, and onnxruntime or torch; not exp, which wrote it. `model.json` has what was fitted to training rows."""
 
 import csv
+import io
 import json
 import re
 import sys
@@ -92,6 +93,44 @@ def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
     return [value for value, _ in found]
 
 
+def plain(name: Any) -> str:
+    return re.sub(r"\s*[\r\n]\s*", " ", str(name).strip())
+
+
+def name_cells(names: Any, cells: Any) -> dict[str, Any]:
+    names = [plain(name) or f"column {place}" for place, name in enumerate(names, 1)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"duplicate column names: {', '.join(twice)}")
+    return dict(zip(names, cells, strict=True))
+
+
+def records_of(words: str, mark: str) -> list[list[str]]:
+    lines: Any = io.StringIO(words, newline="")
+    lines = (" ".join(line.split()) + "\n" for line in lines) if mark == " " else lines
+    return [*csv.reader(lines, delimiter=mark, skipinitialspace=True)]
+
+
+def read_file(path: str) -> Any:
+    """Return the rows of JSON, or those of a text file below the line with the names of the columns."""
+    content, wanted = Path(path).read_bytes(), {column["name"] for column in STATE["columns"]}
+    marked = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else STATE["encoding"]
+    try:
+        words = content.decode("utf-8-sig" if content[:3] == b"\xef\xbb\xbf" else marked)
+    except UnicodeDecodeError:
+        words = content.decode("cp1252", "replace")
+    if not path.lower().endswith(".csv") and words.lstrip()[:1] in ("[", "{"):
+        return json.loads(words)
+    read = [records_of(words, mark) for mark in STATE["separators"]]
+    places = [(lines, at) for lines in read for at in range(min(len(lines), 99))]
+    lines, start = max(places, key=lambda place: len(wanted & {*map(plain, place[0][place[1]])}), default=([[]], 0))
+    names, rows = lines[start], [row for row in lines[start + 1 :] if len(row) > 1 or "".join(row).strip()]
+    if rows and {len(row) for row in rows} == {len(names) + 1}:  # separators at the ends, or row names in front
+        names = [*names, ""] if not any(row[-1].strip() for row in rows) else ["", *names]
+    while rows and not any(map(text, rows[-1])):
+        rows.pop()
+    return [name_cells(names, [*row, *[""] * (len(names) - len(row))]) for row in rows]
+
+
 def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     """Return what is predicted for each row, a dict or an array; None where a row lacks what the model needs."""
     columns, names, order, step = (STATE[key] for key in ("columns", "names", "order", "rows_per_pass"))
@@ -99,7 +138,7 @@ def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     rows = [row if isinstance(row, dict) else [*np.array(row, object).flat] for row in rows]
     if wrong := [(at, len(row)) for at, row in enumerate(rows, 1) if isinstance(row, list) and len(row) != len(order)]:
         raise ValueError(f"row {wrong[0][0]} has length {wrong[0][1]}, and {len(order)} values are needed")
-    rows = [row if isinstance(row, dict) else dict(zip(order, row, strict=True)) for row in rows]
+    rows = [name_cells([*row], row.values()) if isinstance(row, dict) else name_cells(order, row) for row in rows]
     if missing := sorted({column["name"] for column in columns for row in rows if column["name"] not in row}):
         raise ValueError(f"missing columns: {', '.join(missing)}")
     values = np.array([read([row[one["name"]] for row in rows], one, tell) for one in columns], dtype=np.float64).T
@@ -115,6 +154,8 @@ def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8-sig", newline="") as file:
-        table: Any = list(csv.DictReader(file)) if sys.argv[1].endswith(".csv") else json.load(file)
-    print(*map(json.dumps, predict(table, lambda warning: print(warning, file=sys.stderr))), sep="\n")
+    try:
+        answers = predict(read_file(sys.argv[1]), lambda warning: print(warning, file=sys.stderr))
+    except (ValueError, OSError) as error:
+        sys.exit(f"{sys.argv[1]}: {error}")
+    print(*map(json.dumps, answers), sep="\n")

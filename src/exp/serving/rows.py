@@ -1,12 +1,17 @@
 """Rows of a run's dataset as they would be sent to a service."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exp.config.python_names import is_held
 from exp.data.frame import Frame, import_pandas
-from exp.errors import DataError
+from exp.data.input_files import find_files
+from exp.data.reading.delimited import copy_first_lines, find_text
+from exp.data.reading.source import open_source
+from exp.errors import DataError, ExpError
 from exp.results.trained_model import TrainedModel
 
 # Rows to compare on: evenly spaced in the table.
@@ -19,6 +24,27 @@ def rows_to_check(trained: TrainedModel) -> Frame:
     frame = _restored(trained) if path is None else trained.read(str(path)).frame
     places = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), _MAX_ROWS)).astype(np.int64))
     return frame.iloc[places].reset_index(drop=True)
+
+
+def lines_to_check(trained: TrainedModel, folder: Path) -> tuple[Path, Frame] | None:
+    """Copy the first lines of the run's text file, as they are, to `folder`.
+
+    Returns:
+        The copy, and the table that exp reads in it; None if the dataset is not in one text file.
+    """
+    dataset, path = trained.config.dataset, str(trained.config.dataset.get("path") or "")
+    if not path or is_held(path):
+        return None
+    try:
+        (file,) = find_files(path)
+        found = find_text(
+            open_source(file, path), dataset.get("separator"), dataset.get("decimal") or ".", dataset.get("encoding")
+        )
+        copy = folder / ("rows.tsv" if found.layout.separator == "\t" else "rows.csv")
+        copy.write_text(copy_first_lines(found, _MAX_ROWS), encoding=found.encoding, newline="")
+        return copy, trained.read(str(copy), keep_rows=True).frame
+    except (ExpError, OSError, ValueError):  # several files, of another kind
+        return None
 
 
 def _restored(trained: TrainedModel) -> Frame:

@@ -17,6 +17,7 @@ from exp.data.columns.parse_booleans import BOOLEANS
 from exp.data.columns.parse_dates import DATETIME, first_part, new_formats
 from exp.data.columns.parse_numbers import singular
 from exp.data.reading.gaps import EMPTY_WORDS, parse_empty_values
+from exp.data.reading.layout import BLANKS, SEPARATORS, check_separator
 from exp.results.trained_model import TrainedModel
 from exp.serving.served_model import Inputs, output_names, threshold_of
 from exp.training.member_models import rows_per_pass
@@ -41,6 +42,7 @@ def make_state(members: Sequence[TrainedModel], model: str, versions: Mapping[st
     predictions, probabilities = output_names(preprocessing)
     gives_probabilities = getattr(lead.objective, "is_probability", True)
     decimal = str(dataset.get("decimal") or ".")
+    separator = check_separator(dataset.get("separator"))
     return {
         "model": model,
         "versions": dict(versions),
@@ -65,6 +67,8 @@ def make_state(members: Sequence[TrainedModel], model: str, versions: Mapping[st
         "plainly": {chr(mark): plain for mark, plain in PLAINLY.items()},
         "months": {"": 0, **MONTH_NUMBERS},
         "parts": _DATE_PARTS,
+        "separators": [" " if mark == BLANKS else mark for mark in dict.fromkeys([separator, *SEPARATORS]) if mark],
+        "encoding": dataset.get("encoding") or "utf-8",
     }
 
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,15 @@ def _scan(found: FoundText) -> Iterator[Record]:
         above = found.layout.header_end
         for record in read_records(stream, found.layout.separator):
             yield Record(record.cells, record.first + above, record.last + above)
+
+
+def copy_first_lines(found: FoundText, rows: int) -> str:
+    """Return the lines of the file up to the last one of so many rows, as they are."""
+    last = found.layout.header_end
+    for _, record in zip(range(rows), _scan(found), strict=False):
+        last = record.last
+    with _open_text(found.source, found.encoding) as stream:
+        return "".join(islice(stream, last))
 
 
 def explain_line(error: Exception, found: FoundText) -> DataError:

@@ -14,7 +14,7 @@ from exp.errors import ConfigError, DataError, pluralize
 BLANKS = r"\s+"  # the separator of files whose cells are separated by runs of blanks
 
 # The separators to try, in the order in which they are preferred.
-_SEPARATORS = (",", ";", "\t", "|", BLANKS)
+SEPARATORS = (",", ";", "\t", "|", BLANKS)
 _WORDS = {"tab": "\t", "\\t": "\t", "blanks": BLANKS, "blank": BLANKS, " ": BLANKS}
 _MAX_RECORDS = 500
 
@@ -202,7 +202,7 @@ def _are_names(names: list[str], rows: list[list[str]], is_list: bool) -> bool:
 def _find_separator(lines: list[str], suffix: str) -> str:
     """Return the separator for which most lines have the same number of cells, which is at least 2."""
     best, best_score = "\t" if suffix == ".tsv" else ",", (0.5, 0.0)
-    for separator in (best, *_SEPARATORS):
+    for separator in (best, *SEPARATORS):
         widths = [len(record.cells) for record in _take(read_records(lines, separator), _MAX_RECORDS)]
         (width, count), *_ = Counter(widths).most_common(1) or [(1, 0)]
         if width < 2:

@@ -1,6 +1,8 @@
 """A resume of a sweep that is refused changes nothing in its folder."""
 
+import fcntl
 import hashlib
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from conftest import one_in
 from exp import sweep
 from exp.errors import ExpError
 from exp.results import new_folder
-from exp.results.lock import folder_lock
 
 LINE = "dataset=moons epochs=1 figures=false sweep.workers=0 folds=2 hydra.sweep.dir=sw".split()
 
@@ -25,7 +26,9 @@ def test_a_refused_sweep_leaves_the_empty_folder_that_another_one_has_locked(
 
         def create_for_both(folder: Path) -> list[Path]:
             new = create(folder)
-            other.enter_context(folder_lock(folder))
+            handle = os.open(folder, os.O_RDONLY)
+            other.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
             return new
 
         monkeypatch.setattr(new_folder, "create", create_for_both)

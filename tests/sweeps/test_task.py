@@ -1,5 +1,6 @@
 """A job leaves nothing behind in the process that ran it."""
 
+import fcntl
 import logging
 import os
 import sys
@@ -85,3 +86,13 @@ def test_a_job_whose_log_loses_lines_is_finished_and_says_so(tmp_path: Path, cap
 def test_a_log_that_cannot_be_opened_fails_the_job_and_not_the_worker(tmp_path: Path):
     file = str(tmp_path / "missing/exp.log")
     assert run_with_log(tmp_path, file) == Outcome(f"{file} cannot be written: no such file or directory")
+
+
+def test_a_job_whose_folder_another_process_uses_writes_nothing_there(tmp_path: Path):
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        assert run_with_log(tmp_path, f"{tmp_path}/exp.log") == Outcome(f"{tmp_path} is in use by another process")
+    finally:
+        os.close(handle)
+    assert list(tmp_path.iterdir()) == []

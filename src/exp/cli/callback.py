@@ -1,6 +1,7 @@
 """The callback that Hydra calls before a run or a sweep writes anything, and at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.cli.detach import Detach, take_folder
 from exp.cli.finish import finish_job, finish_sweep
-from exp.cli.validation import validate_run, validate_sweep
+from exp.cli.folder import lock_until_end
+from exp.cli.validation import check_run_folder, check_sweep_folder, validate_run, validate_sweep
 from exp.errors import ExpError
 from exp.sweeps.folds import set_sweep_metric
 
@@ -31,13 +33,17 @@ class ExpCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         _validate(validate_run, config)
+        _lock(check_run_folder, config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # as above
         is_detached = take_folder(config)
         _validate(validate_sweep, config)
         set_sweep_metric(config)
         if config.sweep.detach and not is_detached and not config.sweep.dry_run:
+            with _aborting():
+                check_sweep_folder(config)
             raise Detach(Path(str(config.hydra.sweep.dir)))
+        _lock(check_sweep_folder, config, "hydra.sweep.dir")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002  # as above
         if config.hydra.mode == RunMode.MULTIRUN:
@@ -58,7 +64,20 @@ def output_folder() -> Path | None:
 def _validate(validate: Callable[[DictConfig], None], config: DictConfig) -> None:
     HydraConfig.instance().set_config(config)  # where `output_folder` finds it
     OmegaConf.set_readonly(config.hydra, None)  # Hydra writes more into it
-    try:
+    with _aborting():
         validate(config)
+
+
+def _lock(check: Callable[[DictConfig], None], config: DictConfig, key: str) -> None:
+    """Lock the folder of the run or sweep, and check, now that no other process writes there, what it contains."""
+    with _aborting():
+        lock_until_end(Path(str(OmegaConf.select(config, key))), f"{key}=ANOTHER_FOLDER")
+        check(config)
+
+
+@contextmanager
+def _aborting() -> Generator[None]:
+    try:
+        yield
     except ExpError as error:
         raise Abort(error) from error

@@ -20,6 +20,7 @@ from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load, run_command
 from exp.cli.detach import Detach, start_detached
 from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose, with_lower_rate
+from exp.cli.folder import locks_until_end
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
 from exp.cli.resume_changes import AlreadyFinished
@@ -89,7 +90,7 @@ def train_or_sweep(arguments: Sequence[str], quiet: bool = False, returns_if_sto
 
 def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stopped: bool) -> Completed:
     line = CommandLine(overrides=tuple(arguments))  # until it is parsed
-    with own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
+    with locks_until_end(), own_hydra_config(), full_hydra_errors() as show_traceback, early_workers():
         try:
             line = CommandLine.parse(arguments)
             if (shown := _information(line)) is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from exp.cli.command_line import CommandLine
 from exp.cli.config_sources import check_recorded_dir
+from exp.cli.folder import lock_until_end
 from exp.cli.mode import is_cross_validation
 from exp.cli.resume_changes import kept_words, refuse_changes
 from exp.config.compose import override_key
@@ -61,6 +62,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     if not is_run(folder):
         raise _no_run(given[0], folder, rest)
     summary.refuse_running(display_path(folder))
+    lock_until_end(folder)
     refuse_links(folder)
     keys = {override_key(word) for word in rest.overrides}
     saved = read_overrides(folder)

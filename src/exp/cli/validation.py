@@ -48,7 +48,12 @@ def validate_run(config: DictConfig) -> None:
             f"resume={resume} without +",
             key="resume",
         )
-    if resume is None and (found := find_results_to_keep(folder)) is not None:
+
+
+def check_run_folder(config: DictConfig) -> None:
+    """Raise ConfigError if the folder of a new run contains results."""
+    folder = Path(str(config.hydra.run.dir))
+    if config.resume is None and (found := find_results_to_keep(folder)) is not None:
         can_resume = found == "a run" and summary.read(folder).get("status") != "diverged"  # it would diverge again
         onward = f"{text_override('resume', str(folder))} to resume it, or " if can_resume else ""
         raise ConfigError(
@@ -68,6 +73,11 @@ def validate_sweep(config: DictConfig) -> None:
         if not limit.accepts(value):
             raise violation(key, value)
     refuse_metric("sweep.metric", config.sweep.metric.rpartition("/")[0], needs_direction=True)
+
+
+def check_sweep_folder(config: DictConfig) -> None:
+    """Raise ConfigError if the folder of a new sweep contains results."""
+    folder = Path(str(config.hydra.sweep.dir))
     if config.sweep.resume is None and (found := find_results(folder)) is not None:
         if found == "a sweep" and is_search(config):
             override = text_override("hydra.sweep.dir", str(_find_unused(folder)))

@@ -4,9 +4,11 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from exp.errors import ConfigError
+from exp.config.overrides import shell_line
+from exp.errors import ConfigError, display_path
 
 try:
     import fcntl
@@ -14,31 +16,49 @@ except ImportError:  # Windows, where folders are not locked
     fcntl = None
 
 
-@contextmanager
-def folder_lock(folder: Path, timeout: float = 0.0) -> Generator[None]:
-    """Lock `folder` for this process.
+# Descriptors of the folders that the contexts around the caller have locked. Other threads have their own.
+_held: ContextVar[tuple[int, ...]] = ContextVar("_held", default=())
 
-    The lock is released when the context exits or the process dies. File systems without locks are not locked.
+
+@contextmanager
+def folder_lock(folder: Path, timeout: float = 0.0, instead: str | None = None) -> Generator[None]:
+    """Lock `folder` for this thread.
+
+    The lock is released when the context exits or the process dies. Inside, the thread may lock the folder again: the
+    command that holds the lock of its folder calls `run`. File systems without locks are not locked.
+
+    Args:
+        timeout: How many seconds to wait for another process.
+        instead: What to type, if the command need not be in this folder.
 
     Raises:
-        ConfigError: Another process still holds the lock after `timeout` seconds, or has removed the folder.
+        ConfigError: Another process or thread holds the lock, or has removed the folder.
     """
-    if fcntl is None:
+    if fcntl is None or _is_held(folder):
         yield
         return
-    handle = _open_locked(folder, time.monotonic() + timeout)
+    handle = _open_locked(folder, time.monotonic() + timeout, instead)
     try:
-        yield
+        token = _held.set((*_held.get(), handle))
+        try:
+            yield
+        finally:
+            _held.reset(token)
     finally:
         os.close(handle)
 
 
-def _open_locked(folder: Path, deadline: float) -> int:
+def _is_held(folder: Path) -> bool:
+    handles = _held.get()
+    return bool(handles) and any(os.path.samestat(os.fstat(handle), folder.stat()) for handle in handles)
+
+
+def _open_locked(folder: Path, deadline: float, instead: str | None) -> int:
     """Return a descriptor of the folder that holds its lock."""
     while True:
         handle = os.open(folder, os.O_RDONLY)
         try:
-            _lock(handle, folder, deadline)
+            _lock(handle, folder, deadline, instead)
             if os.path.samestat(os.fstat(handle), folder.stat()):
                 return handle
         except FileNotFoundError as error:
@@ -50,7 +70,7 @@ def _open_locked(folder: Path, deadline: float) -> int:
         os.close(handle)  # of a folder that was replaced meanwhile
 
 
-def _lock(handle: int, folder: Path, deadline: float) -> None:
+def _lock(handle: int, folder: Path, deadline: float, instead: str | None) -> None:
     assert fcntl is not None
     while True:
         try:
@@ -59,10 +79,8 @@ def _lock(handle: int, folder: Path, deadline: float) -> None:
             if time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
-            raise ConfigError(
-                f"{folder} is in use by another process",
-                "hydra.run.dir=ANOTHER_FOLDER, or hydra.sweep.dir=ANOTHER_FOLDER for a sweep",
-            ) from error
+            wait = f"wait for its end: {shell_line(['status', str(display_path(folder))])}"
+            raise ConfigError(f"{folder} is in use by another process", instead or wait) from error
         except OSError:
             pass
         return

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,14 +88,13 @@ class JobFolders:
     def make_task(self, job: Job) -> Task:
         """Create the job's folder with Hydra's files in it, and return the task to submit."""
         folder = self.path(job)
-        is_begun = (folder / SUMMARY).exists()
-        if is_begun:
-            with folder_lock(folder, _LOCK_TIMEOUT):
-                pass
-            summary.refuse_running(folder)
         task, shared = self._composer.compose_task(job.overrides), self._composer.shared(job.overrides)
         dirname = self._composer.override_dirname(job.overrides)
-        resolved = shared.files.write(folder, task, job.overrides, job.number, dirname)
+        is_begun = (folder / SUMMARY).exists()
+        with folder_lock(folder, _LOCK_TIMEOUT) if is_begun else nullcontext():
+            if is_begun:
+                summary.refuse_running(folder)
+            resolved = shared.files.write(folder, task, job.overrides, job.number, dirname)
         log, environment = shared.files.resolve_logging(
             folder, lambda: activate_job_config(self._composer.compose(job.overrides), job.number)
         )
@@ -123,8 +122,10 @@ class JobFolders:
         if not (folder / OVERRIDES).exists():
             self.make_task(job)  # sweep.csv has a row per job folder
             summary.write_failure(folder, "its folder was removed while it ran", job.overrides)
-        if outcome.error is not None and summary.read(folder).get("status") not in ("failed", "diverged"):
-            summary.write_failure(folder, outcome.error, job.overrides)
+        if outcome.error is not None:
+            with suppress(ConfigError), folder_lock(folder):  # unless another process resumes the job
+                if summary.read(folder).get("status") not in ("failed", "diverged"):
+                    summary.write_failure(folder, outcome.error, job.overrides)
         row = self._rows[folder.name] = sweep_csv.read_row(folder)
         if (began := time.perf_counter()) > self._next_table:
             sweep_csv.write(self._folder, self._rows.values())

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exp.config.run_spec import RunSpec
-from exp.errors import ExpError, Pruned
+from exp.errors import ConfigError, ExpError, Pruned
+from exp.results.lock import folder_lock
 from exp.results.run_folder import SUMMARY
 
 if TYPE_CHECKING:
@@ -72,12 +73,17 @@ class Task:
         return replace(self, spec=replace(spec, config=config))
 
     def run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:
-        """Train the run. An error is written to its exp.log and summary.json, and returned as one line."""
+        """Train the run. An error is written to its exp.log and summary.json, and returned as one line.
+
+        Nothing is written while another process uses the folder of the run.
+        """
         with job_environment(self.environment):
             try:
-                with _log(self.logging):
+                with folder_lock(self.spec.folder), _log(self.logging):
                     return self._run(cache, should_prune)
-            except OSError as error:  # only of the log, before the run begins: `_run` returns its errors
+            except ConfigError as error:  # only of the lock
+                return Outcome(error.problem)
+            except OSError as error:  # only of the folder or the log, before the run begins: `_run` returns its errors
                 return Outcome(f"{error.filename} cannot be written: {str(error.strerror or error).lower()}")
 
     def _run(self, cache: "JobCache", should_prune: "PruningCallback | None") -> Outcome:

@@ -52,6 +52,22 @@ def test_the_checksum_of_a_single_element_does_not_depend_on_its_stride():
     assert checksum(torch.tensor(1.0).expand(1)) == checksum(torch.ones(1))
 
 
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        (0, "it ends too early"),
+        (900, "PytorchStreamReader failed reading zip archive: failed finding central directory"),
+    ],
+)
+def test_a_damaged_file_is_told_in_one_sentence(size: int, why: str, tmp_path: Path):
+    path = tmp_path / "last.pt"
+    torch.save(state_at(1), path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError) as found:
+        checkpoints.read(path)
+    assert found.value.problem == f"{path} cannot be read: {why}"
+
+
 class InterruptedCopy(dict[str, Any]):
     """A part of a state whose copy a second Ctrl-C interrupts."""
 

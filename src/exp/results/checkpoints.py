@@ -96,16 +96,23 @@ def read(path: Path) -> State:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file
-        # For a file that is no checkpoint, torch's message recommends reading it unsafely.
-        is_unsafe = isinstance(error, pickle.UnpicklingError)
-        reason = "not a checkpoint" if is_unsafe else f"{type(error).__name__} {error}".partition("\n")[0].rstrip()
-        raise CheckpointError(f"{path} cannot be read: {reason}", "another checkpoint of the run") from error
+        raise CheckpointError(f"{path} cannot be read: {_why(error)}", "another checkpoint of the run") from error
     if not isinstance(state, dict) or cast("State", state).get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT}", "another checkpoint")
     content = {key: value for key, value in cast("State", state).items() if key not in ("format", "checksum")}
     if cast("State", state).get("checksum") != checksum(content):
         raise CheckpointError(f"{path} is damaged: its checksum is wrong", "another checkpoint")
     return content
+
+
+def _why(error: Exception) -> str:
+    """Return why a file cannot be read: what the system says, or the first sentence of torch, which adds advice."""
+    if isinstance(error, pickle.UnpicklingError):  # of a file that is no checkpoint: it recommends an unsafe way
+        return "not a checkpoint"
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    first = _describe(error).partition("\n")[0].partition(". ")[0].rstrip(". ")
+    return first or type(error).__name__
 
 
 def read_one(run: Path, which: str) -> State:

@@ -1,6 +1,7 @@
 """A resume that fails changes nothing in the folder of the run, and a new run may begin where one never did."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_run_is_unchanged_if_its_first_step_cannot_be_made(
     with pytest.raises(ExpError, match=message):
         train("resume=run", epochs=6)
     assert contents(tmp_path / "run") == before
+
+
+def test_a_resume_without_a_checkpoint_says_that_it_starts_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    train("dataset=xor", "epochs=3", "figures=false", "hydra.run.dir=whole")
+    train("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run")
+    shutil.rmtree("run/checkpoints")
+    train("resume=run", "epochs=3")
+    note = "run/checkpoints/last.pt does not exist: the run starts again from its first step"
+    assert capsys.readouterr().out.count(note) == 1
+    assert note in (tmp_path / "run/exp.log").read_text()
+    assert contents(tmp_path / "run")["checkpoints/best.pt"] == contents(tmp_path / "whole")["checkpoints/best.pt"]
 
 
 def test_a_schedule_that_is_shorter_than_the_run_is_refused_before_the_first_step(tmp_path: Path):

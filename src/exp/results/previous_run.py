@@ -12,7 +12,7 @@ from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_mov
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
 from exp.results.initial import read_initial
-from exp.results.run_folder import BEST_CHECKPOINT, INITIAL_PARAMETERS, METRICS, SUMMARY
+from exp.results.run_folder import BEST_CHECKPOINT, INITIAL_PARAMETERS, LAST_CHECKPOINT, METRICS, SUMMARY
 from exp.training.build import Experiment, build
 from exp.training.events import State
 from exp.training.reuse import JobCache
@@ -85,6 +85,8 @@ class PreviousRun:
 
     def warnings(self, experiment: Experiment, environment: Mapping[str, Any]) -> Iterator[str]:
         """Yield what was lost, and what may change the bits from here on."""
+        if self.checkpoint is None and experiment.config.resume is not None:
+            yield f"{self.folder / LAST_CHECKPOINT} does not exist: the run starts again from its first step"
         for problem in self.damaged:
             yield f"{problem}; using the previous checkpoint"
         if self.step is not None:

@@ -38,6 +38,22 @@ class Fitted(Net):
 class Unfitted(Net):
     def initialize(self):
         pass
+class Pair(Net):
+    def forward(self, x): return self.layer(x), x
+class Nan(Net):
+    def forward(self, x): return self.layer(x).log() * float("nan")
+class Detached(Net):
+    def forward(self, x): return self.layer(x).detach()
+class Vector(nn.Module):
+    def forward(self, output, target): return (output - output.mean()).abs().sum(1)
+class Nothing(nn.Module):
+    def forward(self, output, target): print(end="")
+class Number(nn.Module):
+    def forward(self, output, target): return 1.5
+class Cut(nn.Module):
+    def forward(self, output, target): return output.sum().detach()
+class Undetermined(nn.Module):
+    def forward(self, output, target): return (output - output).sum() / 0
 class Lazy(nn.Module):
     def __init__(self, in_features, out_features):
         super().__init__()
@@ -78,7 +94,7 @@ CASES = [
         "model: Undefined failed on 256 rows of 30 features: Name",
     ),
     (["model._target_={0}.Late", *MODEL], "# in a step", "a training step failed: KeyError: 'late'"),
-    (["model._target_={0}.Odd", *MODEL], "# init", "model: {0}.Odd() failed: odd"),
+    (["model._target_={0}.Odd", *MODEL], "# init", "model: {0}.Odd() failed: ValueError: odd"),
     (["model._target_={0}.Fitted", *MODEL], "# initialize", "model: Fitted.initialize(x) failed: "),
     (
         ["~loss.label_smoothing", "loss._target_={0}.Loss"],
@@ -92,7 +108,11 @@ CASES = [
     ),
     (["optimizer._target_={0}.Optimizer"], "# optimizer", "a training step failed: KeyError: 'nothing'"),
     (["engine=eager", "optimizer._target_={0}.Optimizer"], "# optimizer", "a training step failed: KeyError"),
-    (["+scheduler._target_={0}.Schedule"], "# schedule", "scheduler: Schedule failed: division by zero"),
+    (
+        ["+scheduler._target_={0}.Schedule"],
+        "# schedule",
+        "scheduler: Schedule failed: ZeroDivisionError: division by zero",
+    ),
     (
         [
             "dataset=moons",
@@ -103,7 +123,7 @@ CASES = [
             "+dataset.n=3",
         ],
         "# dataset",
-        "dataset: {0}.rows(n=3) failed: can only concatenate list",
+        "dataset: {0}.rows(n=3) failed: TypeError: can only concatenate list",
     ),
 ]
 
@@ -148,6 +168,38 @@ def test_what_a_model_cannot_have_is_named_with_its_cure(tmp_path: Path, monkeyp
         with pytest.raises(ConfigError, match=problem) as error:
             train([f"model._target_=refused.{name}", *MODEL])
         assert error.value.fix == fix
+
+
+RETURNED = {
+    "model=linear ~model.bias model._target_=returned.Pair": "model: Pair returns a tuple, and a tensor [rows, out_",
+    "model=linear ~model.bias model._target_=returned.Nan": "model: Nan returns NaN or infinite values for 256 of 256 ",
+    "model=linear ~model.bias model._target_=returned.Detached": "the loss does not depend on the parameters: Detached "
+    "or CrossEntropyLoss returns what is detached from them",
+    "loss._target_=returned.Vector": "loss: Vector returns a tensor of shape [256], and a tensor of one element that ",
+    "loss._target_=returned.Nothing": "loss: Nothing returns None, and a tensor of one element that depends on the ",
+    "loss._target_=returned.Number": "loss: Number returns a float, and a tensor of one element that depends on the ",
+    "loss._target_=returned.Cut": "loss: Cut returns a tensor that does not depend on the outputs, and a tensor of ",
+    "loss._target_=returned.Undetermined": "loss: Undetermined is nan before the first step, of finite outputs",
+    "preflight=off loss._target_=returned.Vector": "loss: Vector returns a tensor of shape [113], and a tensor of ",
+    "preflight=off loss._target_=returned.Cut": "the loss does not depend on the parameters: MLP or Cut returns what ",
+    "precision=bf16 model=linear ~model.bias model._target_=returned.Pair": "model: Pair returns a tuple, and a ",
+}
+
+
+def test_what_a_model_or_loss_must_not_return_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "returned.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("returned",))
+    for words, problem in RETURNED.items():
+        loss = ["~loss.label_smoothing"] if "loss." in words else []
+        with pytest.raises(ConfigError) as error:
+            train([*loss, *words.split()])
+        assert error.value.problem.startswith(problem), error.value.problem
+        kind = words.partition("returned.")[2]
+        number = SOURCE.splitlines().index(
+            next(line for line in SOURCE.splitlines() if line.startswith(f"class {kind}"))
+        )
+        assert f"returned.py:{number + 2}: def forward" in error.value.problem
 
 
 def train(words: list[str]) -> None:

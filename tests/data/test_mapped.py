@@ -537,7 +537,7 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
             r"row 7 of Unread failed: KeyError: 'late'\n  at: mine_mapped.py:\d+: return .*\n  try: correct Unread",
         ),
         ("Uncounted", r"Uncounted.__len__\(\) failed: AttributeError: .*\n  at: mine_mapped.py:\d+: .* # no such"),
-        ("Unmade", r"mine_mapped.Unmade\(\) failed: no connection\n  at: mine_mapped.py:\d+: raise OSError"),
+        ("Unmade", r"mine_mapped.Unmade\(\) failed: OSError: no connection\n  at: mine_mapped.py:\d+: raise OSError"),
     ):
         with pytest.raises(DataError, match=problem):
             build(config_of(*f"{line}{name}".split()))

@@ -157,7 +157,10 @@ def test_a_missing_or_changed_data_file_prevents_resuming(tmp_path: Path):
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]
     kept = (tmp_path / "run/checkpoints/last.pt").read_bytes()
     for change, said in (
-        ((tmp_path / "rows.csv").unlink, "dataset: mine.rows(path=rows.csv) failed: rows.csv not found"),
+        (
+            (tmp_path / "rows.csv").unlink,
+            "dataset: mine.rows(path=rows.csv) failed: FileNotFoundError: rows.csv not found",
+        ),
         (
             lambda: (tmp_path / "rows.csv").write_text(text.replace("6,", "8,")),
             "the rows differ from those that the run was trained on",

@@ -132,10 +132,10 @@ PLANTED: dict[str, tuple[str, Callable[[Experiment], Experiment], str]] = {
         lambda e: e,
         "NLLLoss needs log-probabilities, but the probabilities of a row add up to",
     ),
-    "a loss that is no number": (
+    "outputs that are no numbers": (
         "dataset=iris",
         lambda e: with_model(e, nn.Sequential(nn.Linear(4, 3), Log())),
-        "the loss is nan before the first step",
+        "model: Sequential returns NaN or infinite values for 90 of 90 rows before the first step",
     ),
 }
 

@@ -26,7 +26,7 @@ from exp.config.allowlist import (
 )
 from exp.config.own_metrics import ARGUMENTS, no_such_metric, no_such_module, refuse_metric, wrong_arguments
 from exp.config.own_metrics import not_allowed as metric_not_allowed
-from exp.config.user_code import place_of
+from exp.config.user_code import describe_error, place_of
 from exp.errors import ConfigError, DataError, ExpError, as_yaml
 
 # The base class of the targets in a group. The target of a dataset is a function.
@@ -70,7 +70,7 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
             fix = (
                 f"another value of {' or '.join(f'{group}.{key}' for key in blamed)}" if blamed else f"another {group}"
             )
-        raise kind(f"{group}: {node['_target_']}({typed}) failed: {error}{place_of(error)}", fix) from error
+        raise kind(f"{group}: {node['_target_']}({typed}) failed: {describe_error(error)}", fix) from error
 
 
 def select_accepted(group: str, function: Callable[..., Any], passed: Mapping[str, Any]) -> dict[str, Any]:

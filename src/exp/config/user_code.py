@@ -45,6 +45,18 @@ def place_of(error: BaseException) -> str:
     return found
 
 
+def describe_error(error: BaseException) -> str:
+    """Return the text of an error; with its type and the line, if it is of the user's code."""
+    place = place_of(error)
+    return f"{type(error).__name__}: {error}{place}" if place else str(error)
+
+
+def place_of_class(kind: type) -> str:
+    """Return the line at which `forward` of the user's class begins, as `place_of` does; "" if the class is another."""
+    code = getattr(getattr(kind, "forward", None), "__code__", None)
+    return _format(code.co_filename, code.co_firstlineno) if code and allowlist.is_users(kind.__module__) else ""
+
+
 @contextmanager
 def errors_of(what: str, fix: str) -> Generator[None]:
     """Raise ConfigError with `what` and the line for an error of the user's code. Other errors pass."""

@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from exp.config.allowlist import HELD_MODULE
 from exp.config.instantiate import import_target, instantiate, select_accepted
 from exp.config.schema import Config
-from exp.config.user_code import place_of
+from exp.config.user_code import describe_error
 from exp.data.mapped.maps import is_mapped
 from exp.data.memory import available_memory
 from exp.data.preprocessing import Preprocessing
@@ -132,7 +132,7 @@ def fit_initial(model: nn.Module, train: Split) -> None:
     try:
         initialize(train.x)
     except Exception as error:
-        what = f"model: {type(model).__name__}.initialize(x) failed: {error}{place_of(error)}"
+        what = f"model: {type(model).__name__}.initialize(x) failed: {describe_error(error)}"
         fix = "a method initialize(self, x) that takes the training rows [N, F], or none"
         raise ConfigError(what, fix, key="model") from error
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
-from exp.config.user_code import errors_of, place_of
+from exp.config.user_code import describe_error, errors_of
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Split
 from exp.data.stack import Stack
@@ -24,10 +24,11 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
 from exp.engine.step import Step
 from exp.errors import ConfigError
+from exp.training.compute_loss import compute_loss, detached_error
 from exp.training.events import State
 from exp.training.member_models import average_members, join_outputs, rows_per_pass
 from exp.training.metrics import MetricSums
-from exp.training.objectives import Objective, compute_loss
+from exp.training.objectives import Objective
 from exp.training.parameters import get_parameters, set_parameters
 from exp.training.split_metrics import compute_metrics, total_loss_weights
 from exp.training.weights import unpack_target
@@ -161,6 +162,8 @@ class Learner:
             ):
                 yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            if where == _STEP and "does not require grad" in str(error):
+                raise detached_error(self.model, self.objective.criterion) from error
             other = "another model" if self.precision.dtype is None else "precision=fp32, or another model"
             fix = next((fix for part, fix in _FIXES.items() if part in str(error)), other)
             raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error
@@ -173,7 +176,7 @@ class Learner:
             elif self.scheduler is not None:
                 self.scheduler.step()
         except Exception as error:
-            message = f"scheduler: {type(self.scheduler).__name__} failed: {error}{place_of(error)}"
+            message = f"scheduler: {type(self.scheduler).__name__} failed: {describe_error(error)}"
             raise ConfigError(message, "another scheduler", key="scheduler") from error
 
     def check_scheduler(self) -> None:

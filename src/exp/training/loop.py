@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from exp.config.metric_names import is_higher_better
+from exp.config.own_metrics import is_own
 from exp.data.batches import Batches, Position
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
@@ -126,9 +127,12 @@ class Training:
             raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
         value = metrics.values().get(self._plan.metric)
         if value is None:
+            what, fix = f"the {len(self._data.val):,} validation rows do not define it", "dataset.stratify=true, more"
+            if is_own(self._plan.metric):
+                what, fix = f"it returned NaN or None for the {len(self._data.val):,} validation rows", "other"
             raise ConfigError(
-                f"metric={self._plan.metric}: the {len(self._data.val):,} validation rows do not define it",
-                "dataset.stratify=true, more validation rows, or metric=loss",
+                f"metric={self._plan.metric}: {what}",
+                f"{fix} validation rows, or metric=loss",
                 key="metric",
                 override="metric=loss",
             )

@@ -11,15 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exp.config.user_code import errors_of
 from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
-from exp.errors import ConfigError
 from exp.training.class_metrics import ClassRows
 from exp.training.metric_choice import NO_METRICS, ChosenMetrics
 from exp.training.metrics import AccuracySum, Score, SquaredErrorSum
 from exp.training.number_metrics import NumberRows
-from exp.training.weights import without_weights
 
 
 class Objective(Protocol):
@@ -49,29 +46,6 @@ class Objective(Protocol):
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
     ) -> Sequence[Score]: ...
     def score_all(self, output: Tensor, split: Split) -> dict[str, float]: ...
-
-
-def compute_loss(criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
-    """Return the loss. ConfigError, with the line, if it is the user's own and fails."""
-    with errors_of(f"loss: {type(without_weights(criterion)).__name__} failed", "another loss"):
-        return criterion(output, target)
-
-
-def check_output(objective: Objective, output: Tensor, rows: int) -> None:
-    """Raise ConfigError unless the outputs have the shape [rows, K], because torch would broadcast other shapes."""
-    if output.shape != (rows, objective.outputs):
-        raise ConfigError(
-            f"model: its outputs for {rows} rows have shape {list(output.shape)}, but the loss needs "
-            f"[{rows}, {objective.outputs}]",
-            "a model that returns out_features values per row",
-        )
-    if isinstance(without_weights(objective.criterion), nn.BCELoss):
-        low, high = float(output.min()), float(output.max())
-        if low < 0 or high > 1:
-            raise ConfigError(
-                f"loss: BCELoss needs probabilities, but the outputs range from {low:.3g} to {high:.3g}",
-                "loss=bce_with_logits, or a model that ends with a sigmoid",
-            )
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from exp.config.user_code import place_of_class
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Splits
 from exp.errors import ConfigError, DataError
+from exp.training.check_outputs import check_finite_outputs, check_log_probabilities, check_output, check_target
+from exp.training.compute_loss import compute_loss
 from exp.training.input_width import check_input_width
 from exp.training.learner import Learner
-from exp.training.objectives import Multiclass, Objective, Regression, check_output, compute_loss
+from exp.training.objectives import Multiclass, Objective, Regression
 from exp.training.weights import unpack_target, without_weights
 
 # Training rows that the model is checked on.
@@ -66,7 +69,7 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     _check_finite(data)
     yield from _check_features(data, is_scaled)
     first = data.train.x[:_ROWS].to(data.train.device)
-    trial = _try_first_rows(learner, first, data.train.target[:_ROWS], data.features)
+    trial = _try_first_rows(learner, first, data.train.target[:_ROWS], data.features, is_scaled)
     if trial.failure is not None:
         yield f"the gradients were not checked: {trial.failure}"
     yield from _check_logits(without_weights(learner.objective.criterion), trial.last_operation)
@@ -120,7 +123,7 @@ def _check_target_scale(y: Tensor) -> Iterator[str]:
         yield f"the targets are about {size:.3g}, but initial outputs are about 0; try: dataset.scale_target=true"
 
 
-def _try_first_rows(learner: Learner, x: Tensor, target: Tensor, features: Sequence[str]) -> _Trial:
+def _try_first_rows(learner: Learner, x: Tensor, target: Tensor, features: Sequence[str], is_scaled: bool) -> _Trial:
     """Run the model in evaluation mode on x [N, F] and their targets, forward and backward, without changing anything.
 
     Raises:
@@ -133,14 +136,17 @@ def _try_first_rows(learner: Learner, x: Tensor, target: Tensor, features: Seque
         except ConfigError:
             check_input_width(learner.network, x, features)
             raise
+        check_finite_outputs(learner.network, output, is_scaled)
         check_output(learner.objective, output, len(x))
         y, _ = unpack_target(criterion, target)
-        _check_target(learner.objective, output, y)
-        _check_log_probabilities(without_weights(criterion), output)
+        check_target(learner.objective, output, y)
+        check_log_probabilities(without_weights(criterion), output)
         loss = float(compute_loss(criterion, output, target).detach())
         try:
             output, gradients = learner.differentiate(x, target)
         except ConfigError as error:
+            if error.key == "loss":
+                raise
             return _Trial(loss, failure=error.problem)
     return _Trial(loss, _last_operation(output), gradients)
 
@@ -151,35 +157,6 @@ def _last_operation(output: Tensor) -> str:
     if node is not None and type(node).__name__.startswith("ToCopy"):
         node = node.next_functions[0][0]
     return type(node).__name__
-
-
-def _check_target(objective: Objective, output: Tensor, y: Tensor) -> None:
-    """Raise ConfigError unless outputs [N, K] and targets y fit together in values, shape and dtype."""
-    if isinstance(objective, Multiclass):
-        if int(y.max()) >= output.shape[1] or int(y.min()) < 0:
-            raise ConfigError(
-                f"loss: class {int(y.max())} has no output: the model has {output.shape[1]} outputs, for classes 0 to "
-                f"{output.shape[1] - 1}",
-                "a model that returns out_features values per row",
-            )
-    elif output.shape != y.shape:
-        raise ConfigError(
-            f"loss: the outputs have shape {list(output.shape)} and the targets {list(y.shape)}, which torch would "
-            "broadcast",
-            "outputs and targets of the same shape",
-        )
-    if not output.is_floating_point() or (y.is_floating_point() and y.dtype != output.dtype):
-        raise ConfigError(f"model: its outputs are {output.dtype}, but the targets are {y.dtype}", "a model of float32")
-
-
-def _check_log_probabilities(criterion: nn.Module, output: Tensor) -> None:
-    """Raise ConfigError if the loss takes log-probabilities, and those of a row do not add up to 1."""
-    total = float(output.logsumexp(1).max().exp()) if isinstance(criterion, nn.NLLLoss) else 1.0
-    if abs(total - 1.0) > 1e-3:
-        raise ConfigError(
-            f"loss: NLLLoss needs log-probabilities, but the probabilities of a row add up to {total:.3g}",
-            "loss=cross_entropy, or a model that ends with LogSoftmax",
-        )
 
 
 def _check_logits(criterion: nn.Module, last_operation: str) -> Iterator[str]:
@@ -199,7 +176,12 @@ def _check_logits(criterion: nn.Module, last_operation: str) -> Iterator[str]:
 def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> Iterator[str]:
     """Warn of a loss far above that of guessing, for the losses that are negative log-likelihoods of classes."""
     if not math.isfinite(loss):
-        raise ConfigError(f"the loss is {loss} before the first step", "dataset.scaler=standard, or another loss")
+        is_unscaled = isinstance(objective, Regression) and objective.scale is None
+        kind = type(without_weights(objective.criterion))
+        raise ConfigError(
+            f"loss: {kind.__name__} is {loss} before the first step, of finite outputs{place_of_class(kind)}",
+            f"{'dataset.scale_target=true, or ' if is_unscaled else ''}another loss",
+        )
     likelihoods = nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss
     criterion = without_weights(objective.criterion)
     if isinstance(objective, Regression) or not isinstance(criterion, likelihoods):

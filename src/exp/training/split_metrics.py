@@ -6,8 +6,10 @@ import numpy as np
 from torch import Tensor
 
 from exp.data.splits import Split
+from exp.training.check_outputs import check_output
+from exp.training.compute_loss import compute_loss
 from exp.training.metrics import MetricSums, total_weights
-from exp.training.objectives import Objective, check_output, compute_loss
+from exp.training.objectives import Objective
 from exp.training.weights import loss_weights
 
 

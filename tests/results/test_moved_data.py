@@ -43,6 +43,12 @@ def test_a_run_is_resumed(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(ExpError, match=r"the rows differ .* fingerprint was \w{12}, is now \w{12}"):
         train("resume=run", "dataset.path=new/other.csv", epochs=4)
     assert NOTE not in capsys.readouterr().out
+    with pytest.raises(ExpError) as shorter:  # not also an unknown key, without the run's own options
+        train("resume=run", "dataset.path=new/d.csv", epochs=1)
+    assert str(shorter.value).startswith("epochs=1 is less than the run's 2\n")
+    assert "unknown key" not in str(shorter.value)
+    train("resume=run", "dataset.path=new/d.csv")
+    assert f"resume={Path('run').absolute()} dataset.path=new/d.csv epochs=4" in capsys.readouterr().out
     train("resume=run", "dataset.path=new/d.csv", epochs=4)
     assert capsys.readouterr().out.count(NOTE) == 1
     train("resume=run", epochs=6)  # the run knows the new place

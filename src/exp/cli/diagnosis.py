@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine, FileMistakesError
 from exp.cli.explain import explain
+from exp.cli.resume import with_saved
 from exp.config.compose import compose_config, override_key, sweep_loader
 from exp.config.constraints import CONSTRAINTS, example
 from exp.config.experiment_yaml import place
@@ -77,6 +78,7 @@ def check_untrusted(line: CommandLine) -> None:
 
 def check_line(line: CommandLine) -> None:
     """Compose and validate the run, or the jobs of the sweep. Raises the first error."""
+    line = with_saved(line)
     if not line.multirun:
         validate(compose_config(line.overrides, line.search))
         return
@@ -91,7 +93,7 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     """Collect every problem of a command line, by correcting one at a time and composing it again."""
     if isinstance(error, FileMistakesError):
         return _diagnose_file(error)
-    problems = [_with_default(explain(error, line), line)]
+    problems = [_with_default(explain(error, with_saved(line)), line)]
     all_corrected = True
     written = line
     while len(problems) < _MAX_PROBLEMS:
@@ -110,7 +112,7 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             check_line(line)
             break
         except Exception as another:
-            error, problem = another, _with_default(explain(another, line), line)
+            error, problem = another, _with_default(explain(another, with_saved(line)), line)
         is_removed = corrected is None and problem.key == problems[-1].key  # and so it is missed
         if is_removed or str(problem) == str(problems[-1]):
             return Diagnosis(_with_lines(problems, written))

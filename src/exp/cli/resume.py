@@ -5,6 +5,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
 from exp.cli.command_line import CommandLine
 from exp.cli.config_sources import check_recorded_dir
 from exp.cli.folder import lock_until_end
@@ -76,6 +79,24 @@ def resume_run(line: CommandLine) -> CommandLine:
     refuse_changes(folder, resumed, rest.overrides)
     added = (text_override("hydra.run.dir", str(folder)), text_override("resume", str(folder)))
     return resumed.with_overrides([*overrides, *added])
+
+
+def with_saved(line: CommandLine) -> CommandLine:
+    """Return the line with the overrides of the run that its `resume=` names, as composed; itself without such a run.
+
+    Without them, an error of the line could not be told from a key of the run's own options.
+    """
+    given, rest = line.take("resume")
+    if len(given) != 1 or line.resumed is not None or not is_run(folder := _path(given[0])):
+        return line
+    keys = {override_key(word) for word in rest.overrides}
+    try:
+        saved = [word for word in read_overrides(folder) if override_key(word) not in keys]
+        whole = replace(line, config_dir=line.config_dir or next(iter(read_config_dir(folder)[1:]), None))
+        refuse_hydra_settings(saved, [], whole.search)
+    except (ConfigError, HydraException, OmegaConfBaseException):  # of the run, not of the line
+        return line
+    return whole.with_overrides([*saved, *line.overrides])
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from exp.results.run_folder import (
     add_user_modules_to_path,
     init_command,
     read_config,
-    read_overrides,
     resume_command,
 )
 
@@ -45,14 +44,14 @@ _DROPOUT_FALLS = "exp.models.realmlp.RealMLP"
 
 
 class AlreadyFinished(Exception):  # noqa: N818  # not an error
-    """The run in `folder` is finished, and the command does not extend it."""
+    """The run in `folder` is finished, and `line`, with the overrides in `typed`, does not extend it."""
 
-    def __init__(self, folder: Path, epochs: Any) -> None:
+    def __init__(self, folder: Path, epochs: Any, line: CommandLine, typed: Sequence[str]) -> None:
         if has_stopped_early(folder):
-            from_here = init_command(folder, *read_overrides(folder))
-            text = f"stopped early; for a new run from its parameters: {from_here}"
+            text = f"stopped early; for a new run from its parameters: {init_command(folder, *line.words)}"
         else:
-            text = f"to train longer: {resume_command(folder, f'epochs={_twice(epochs)}')}"
+            kept = [word for word in kept_words(typed) if override_key(word) != "epochs"]
+            text = f"to train longer: {resume_command(folder, *kept, f'epochs={_twice(epochs)}')}"
         super().__init__(f"{folder} is finished\n  {text}")
         self.folder = folder
 
@@ -92,7 +91,7 @@ def refuse_changes(folder: Path, line: CommandLine, typed: Sequence[str]) -> Non
             longer = f"epochs={_twice(then['epochs'])}"
             raise ConfigError(error.problem, longer, key="epochs", override=longer) from None
         raise
-    _refuse_other_length(folder, line, now, then)
+    _refuse_other_length(folder, line, typed, now, then)
     _check_files(folder, OmegaConf.to_container(config.dataset, resolve=True), typed)
     _check_module(folder, config.model)
 
@@ -135,13 +134,15 @@ def has_stopped_early(folder: Path) -> bool:
     return content.get("status") == "finished" and is_shorter
 
 
-def _refuse_other_length(folder: Path, line: CommandLine, now: dict[str, Any], then: dict[str, Any]) -> None:
+def _refuse_other_length(
+    folder: Path, line: CommandLine, typed: Sequence[str], now: dict[str, Any], then: dict[str, Any]
+) -> None:
     """Check `epochs`, of which those of a run with epochs=auto are in its summary, once it has begun."""
     status = summary.read(folder)
     before = status.get("decided", {}).get("epochs") if then["epochs"] == "auto" else then["epochs"]
     if now["epochs"] == then["epochs"]:
         if status.get("status") == "finished":
-            raise AlreadyFinished(folder, before)
+            raise AlreadyFinished(folder, before, line, typed)
         return
     if now["epochs"] == "auto" or (before is not None and now["epochs"] < before):
         raise ConfigError(

@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Hashable
 from typing import Any
 
-import faster_omegaconf
+import faster_yaml
 import hydra.version
 import omegaconf._utils
 import omegaconf.base
@@ -31,7 +31,6 @@ _entries: dict[int, Any] = {}
 
 def speed_up() -> None:
     """Read each YAML file of exp and of Hydra once per process, and merge the same files once."""
-    faster_omegaconf.set_types()
     for place, name, ours, _ in CHANGES:
         setattr(place, name, ours)
 
@@ -138,7 +137,7 @@ CHANGES: list[tuple[Any, str, Any, Any]] = [
         (hydra.version, "_get_version", functools.cache(hydra.version._get_version)),
         (omegaconf.base, "parse", _parse_once),
         (omegaconf._utils, "parse", _parse_once),
-        *faster_omegaconf.CHANGES,
+        *faster_yaml.CHANGES,
     )
 ]
 load_config, merge, create_interpolation_map = (change[3] for change in CHANGES[:3])

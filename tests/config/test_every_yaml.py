@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import faster_hydra
-import faster_omegaconf
+import faster_yaml
 import numpy as np
 import pytest
 import yaml
@@ -114,8 +114,8 @@ def test_yaml_is_read_or_refused_as_without_the_loader_of_the_tests(text: str):
             return str(error)
 
     for stream in (str, str.encode, io.StringIO):
-        ours = outcome(stream(text), faster_omegaconf.Loader)
-        assert ours == outcome(stream(text), faster_omegaconf.get_yaml_loader())
+        ours = outcome(stream(text), faster_yaml.Loader)
+        assert ours == outcome(stream(text), faster_yaml.get_yaml_loader())
 
 
 def test_an_entry_of_the_config_store_that_is_stored_again_is_composed_anew():

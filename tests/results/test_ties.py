@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from exp.results.repeats import (
     find_complete_choices,
     mean_rows,
     name_repeats,
-    other_units_note,
+    other_meaning_note,
     sort_means,
     undefined_note,
 )
@@ -272,12 +273,48 @@ def test_losses_of_different_units_are_not_compared(key: str):
     rows = jobs({"one": [1, 2, 1, 2, 1], "two": [5, 6, 5, 6, 5]})
     for row in rows:
         row |= {key: row.pop("lr"), "rmse/val": 1.0}
-    note = other_units_note(rows, "loss/val")
+    note = other_meaning_note(rows, "loss/val", {})
     assert note is not None
     assert note.endswith("sweep.metric=rmse/val")
     assert find_ties(rows, "loss/val", {}) is None
-    assert other_units_note(rows, "rmse/val") is None
-    assert other_units_note(jobs({"0.1": [1.0, 2.0], "0.2": [1.0, 3.0]}), "loss/val") is None
+    assert other_meaning_note(rows, "rmse/val", {}) is None
+    assert other_meaning_note(jobs({"0.1": [1.0, 2.0], "0.2": [1.0, 3.0]}), "loss/val", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "metric", "note"),
+    [
+        ("experiment", "loss", "loss/val", "loss/val has another unit for each loss, so its order says nothing"),
+        ("dataset.task", "loss", "loss/val", "loss/val has another unit for each loss, so its order says nothing"),
+        ("experiment", "loss", "accuracy/val", None),
+        ("dataset", "target", "accuracy/val", "of other rows or another target for each dataset, so"),
+        ("experiment", "dataset", "accuracy/val", "of other rows or another target for each dataset, so"),
+        ("dataset.target", "target", "loss/val", "of other rows or another target for each dataset.target, so"),
+        ("dataset.columns", "target", "loss/val", None),  # a split that is divided by a column, say
+    ],
+)
+def test_metrics_of_other_datasets_targets_and_losses_are_not_compared(
+    key: str, field: str, metric: str, note: str | None
+):
+    """An experiment, or what is decided for loss=auto, changes them without a key of theirs."""
+    rows = [{key: row.pop("lr"), **row} for row in jobs({"one": [1, 2, 1], "two": [5, 6, 5]}, "seed", metric)]
+    fields = (field, "target") if field == "dataset" else (field,)
+    one = JobRows("", COUNTS)
+    two = replace(one, **dict.fromkeys(fields, "other"))
+    of_jobs = {str(row["job"]): two if row[key] == "two" else one for row in rows}
+    found = other_meaning_note(rows, metric, of_jobs)
+    assert (found is None) == (note is None)
+    assert note is None or (found is not None and note in found)
+    assert (find_ties(rows, metric, of_jobs) is None) == (note is not None)
+
+
+def test_a_test_of_choices_with_one_split_each_says_that_it_may_be_the_difference():
+    rows = [{"+dataset.seed": row.pop("lr"), **row} for row in jobs({"0": [1, 2, 1.5], "1": [5, 6, 5.2]}, "seed")]
+    of_jobs = {str(row["job"]): JobRows(f"data {row['+dataset.seed']}", COUNTS) for row in rows}
+    ties = find_ties(rows, METRIC, of_jobs)
+    assert ties is not None
+    test = "paired t-test over 3 seeds of one split, another one for each choice, which may be the difference, 95 %"
+    assert ties.describe() == f"+dataset.seed=0; the other choice is worse ({test})"
 
 
 def test_a_choice_that_lost_jobs_is_not_compared_and_comes_last():
@@ -299,3 +336,24 @@ def test_a_mean_is_the_middle_of_its_interval_where_a_fold_lost_a_seed():
     (row,) = mean_rows(rows, known(rows))
     assert row[METRIC] == pytest.approx((2 + 5 + 6) / 3)
     assert (float(str(row[f"{METRIC} low"])) + float(str(row[f"{METRIC} high"]))) / 2 == pytest.approx((2 + 5 + 6) / 3)
+
+
+def test_the_loss_and_the_target_of_a_job_are_those_of_its_summary(tmp_path: Path):
+    """Other columns have the same target, and `auto` is what was decided."""
+    run = {"status": "finished", "choices": {"dataset": "a", "loss": "auto"}, "split_sha256": "s", "data_sha256": "d"}
+    baseline = {"name": "always no", "split": "test", "metrics": {"accuracy": 0.6}}
+    contents = [
+        run | {"decided": {"loss": "mse"}, "baseline": baseline},
+        run | {"decided": {"loss": "cross_entropy"}, "baseline": baseline | {"metrics": {"accuracy": 0.7}}},
+        run | {"choices": {"dataset": "b", "loss": "l1"}, "data_sha256": "e", "baseline": baseline},
+        run | {"baseline": {"name": "always no"}},
+    ]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps(content))
+    found = read_job_rows(tmp_path, [{"job": str(number), "status": "finished"} for number in range(4)])
+    assert [one.loss for one in found.values()] == ["mse", "cross_entropy", "l1", "auto"]
+    assert [one.dataset for one in found.values()] == ["a", "a", "b", "a"]
+    first, second, third, fourth = (one.target for one in found.values())
+    assert first == third != second
+    assert fourth == "d"

@@ -151,7 +151,7 @@ class SweepResults:
 
     def verdict(self) -> str:
         """Return a sentence on which choice is the best, or on why the jobs do not tell; empty for a single choice."""
-        if (note := repeats.other_units_note(self.rows, self.by)) is not None:
+        if (note := repeats.other_meaning_note(self.rows, self.by, self.known)) is not None:
             return f"{note}."
         if self._ties is not None:
             return f"Best: {self._ties.describe()}."

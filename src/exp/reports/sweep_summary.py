@@ -38,7 +38,7 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     console.print(table)
     if not is_complete:
         console.print(f"more columns: {folder / _table_file(rows)}")
-    for note in (*find_notes(known), repeats.other_units_note(rows, by), repeats.undefined_note(rows)):
+    for note in (*find_notes(known), repeats.other_meaning_note(rows, by, known), repeats.undefined_note(rows)):
         if note is not None:
             console.print(Text.assemble(("note      ", "bold"), note))
     if ties is not None:
@@ -141,7 +141,8 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False)
     last = [column.rpartition(".")[2] for column in columns]
     for column, short in zip(columns, last, strict=True):
-        name = short if last.count(short) == 1 else column
+        is_clear = last.count(short) == 1 and (short == column or short not in repeats.REPEATED)  # dataset.seed
+        name = short if is_clear else column
         table.add_column(
             Text(name),
             no_wrap=True,

@@ -150,7 +150,7 @@ def _find_best_in(folder: Path) -> BestChoice:
         compared=sum(not math.isnan(mean) for _, mean in averages.choices),
         tied=len(ties.tied) - 1 if ties is not None else 0,
         incomplete=len(repeats.group_finished(rows)) - len(complete),
-        note=repeats.other_units_note(compared, metric) or "",
+        note=repeats.other_meaning_note(compared, metric, job_rows) or "",
         warnings=tuple(printable(text) for text in warnings if text is not None),
     )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from exp.errors import pluralize
 from exp.results import summary
@@ -17,7 +17,9 @@ from exp.results.sweep_csv import Row
 class JobRows:
     """The number of rows of each split of a job, its notes, and which engine it asked for and used.
 
-    `split` is equal for jobs with the same rows in the same splits. An engine is empty where it is not known.
+    `split` is equal for jobs with the same rows in the same splits. An engine, `dataset`, the option, and `loss`, the
+    option or what was decided for auto, are empty where they are not known. `target` is equal for jobs with the same
+    values to predict in the same test rows, whatever the columns are.
     """
 
     split: str
@@ -25,6 +27,14 @@ class JobRows:
     notes: tuple[str, ...] = ()
     engine: str = ""
     engine_used: str = ""
+    dataset: str = ""
+    loss: str = ""
+    target: str = ""
+
+    @property
+    def division(self) -> str:
+        """Which rows are in which split, by their numbers: equal also where the columns are others."""
+        return self.split.rpartition(" ")[2]
 
     def ratio(self, split: str) -> float:
         """Return the rows of `split` for each training row; NaN if the job has no such rows."""
@@ -46,9 +56,22 @@ def read_job_rows(folder: Path, rows: Iterable[Row]) -> dict[str, JobRows]:
         counts: dict[str, Any] = content.get("rows", {})
         known = {name: count for name, count in counts.items() if isinstance(count, int)}
         notes = tuple(map(str, content.get("notes", [])))
-        engines = (str(content.get(name, "")) for name in ("engine", "engine_used"))
-        found[job] = JobRows(split, known, notes, *engines)
+        engine, used = (str(content.get(name, "")) for name in ("engine", "engine_used"))
+        options: dict[str, Any] = content.get("choices", {})
+        loss = content.get("decided", {}).get("loss", options.get("loss", ""))
+        dataset = str(options.get("dataset", ""))
+        found[job] = JobRows(split, known, notes, engine, used, dataset, str(loss), _target(content))
     return found
+
+
+def _target(content: Mapping[str, Any]) -> str:
+    """Return what is equal for equal targets: the baseline depends on them alone. Without one it is the fingerprint."""
+    baseline: dict[str, Any] = content.get("baseline", {})
+    metrics: object = baseline.get("metrics")
+    if not isinstance(metrics, dict):
+        return str(content.get("data_sha256"))
+    of_target = {name: value for name, value in cast("dict[str, Any]", metrics).items() if name != "loss"}
+    return f"{baseline.get('name')} {of_target} {content.get('split_sha256')}"
 
 
 def find_notes(known: AllRows) -> list[str]:

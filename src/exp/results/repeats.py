@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from exp.config.metric_names import metric_range
-from exp.results.job_rows import AllRows, average_splits, read_job_rows
+from exp.results.job_rows import AllRows, JobRows, average_splits, read_job_rows
 from exp.results.run_folder import FOLDS_TABLE, SEEDS_TABLE
 from exp.results.sweep_csv import OWN, SPLITS, Row, sort_best_first, write_rows
 from exp.results.t_tests import mean_interval
@@ -16,6 +16,9 @@ REPEATED = {"seed": "seeds", "fold": "folds"}
 
 # Keys in addition to those of the loss that decide what the loss means.
 UNITS_OF_LOSS = ("dataset.scale_target", "dataset.weight")
+
+# Keys that decide which rows and which target a metric is of.
+_OF_ROWS = ("dataset", "dataset.target")
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
@@ -91,8 +94,8 @@ def sort_means(means: Sequence[Row], metric: str) -> list[Row]:
 def name_choices(rows: Sequence[Row]) -> dict[tuple[str, ...], str]:
     """Return the name of each choice, by its values: 'batching=full, lr=0.1'."""
     names = choice_columns(rows)
-    short = [name.rpartition(".")[2] for name in names]
-    labels = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
+    short = [name.rpartition(".")[2] for name in [*names, *REPEATED]]  # dataset.seed is no seed
+    labels = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=False)]
     return {
         values: ", ".join(f"{name}={value}" for name, value in zip(labels, values, strict=True)) or "all"
         for values in group_by_choice(rows)
@@ -109,18 +112,43 @@ def group_finished(rows: Sequence[Row]) -> dict[str, list[str]]:
     return {name: jobs for name, jobs in groups.items() if jobs}
 
 
-def other_units_note(rows: Sequence[Row], metric: str) -> str | None:
+def other_meaning_note(rows: Sequence[Row], metric: str, known: AllRows) -> str | None:
     """Return why the values of `metric` cannot be compared between the choices; None if they can.
 
-    The loss has another meaning with another loss function, other class weights or another scale of the target.
+    They are of another dataset or target, or the loss has another meaning: that of another loss function, of other
+    class weights, or of another scale of the target. An `experiment` may choose these, too.
+
+    Args:
+        known: The rows of the jobs, by job.
     """
-    of_loss = [name for name in choice_columns(rows) if name.partition(".")[0] == "loss" or name in UNITS_OF_LOSS]
+    names = choice_columns(rows)
+    if of_rows := _with_other_rows(rows, names, known):
+        return f"{metric} is of other rows or another target for each {', '.join(of_rows)}, so its order says nothing"
+    of_loss = [name for name in names if name.partition(".")[0] == "loss" or name in UNITS_OF_LOSS]
+    if not of_loss and len({one.loss for one in _known_of(rows, known)}) > 1:
+        of_loss = ["loss"]
     if metric.rpartition("/")[0] != "loss" or not of_loss:
         return None
     split = metric.rpartition("/")[2]
     others = [name for name in metric_columns(rows) if name.endswith(f"/{split}") and name != metric]
     instead = f"; to compare them: sweep.metric={others[0]}" if others else ""
     return f"{metric} has another unit for each {', '.join(of_loss)}, so its order says nothing{instead}"
+
+
+def _with_other_rows(rows: Sequence[Row], names: Sequence[str], known: AllRows) -> list[str]:
+    """Return the keys of the dataset and the target if jobs of the same repeat have other values to predict."""
+    keys = [name for name in names if name in _OF_ROWS]
+    if "dataset" not in keys and len({one.dataset for one in _known_of(rows, known)}) > 1:
+        keys = ["dataset", *keys]
+    repeats: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        repeats.setdefault(tuple(str(row.get(key, "")) for key in REPEATED), []).append(row)
+    has_others = any(len({one.target for one in _known_of(members, known)}) > 1 for members in repeats.values())
+    return keys if has_others else []
+
+
+def _known_of(rows: Iterable[Row], known: AllRows) -> list[JobRows]:
+    return [known[job] for row in rows if (job := str(row["job"])) in known]
 
 
 def undefined_note(rows: Sequence[Row]) -> str | None:

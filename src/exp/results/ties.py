@@ -13,7 +13,8 @@ and tied otherwise. If the assumptions of the test hold, then
 - if all choices are equally good, one is called the best in at most 5 % of sweeps: for k = 2 by the two-sided level,
   for more choices because one of them has to beat all the others.
 
-Where there is no test, for lack of pairs or of spread, choices are tied.
+Where there is no test, for lack of pairs or of spread, choices are tied. If each choice has one split, and another one
+than the best, the description says so: no repeat tells how much of the difference comes from the rows.
 """
 
 import math
@@ -25,7 +26,7 @@ from typing import TypeAlias
 from exp.config.metric_names import as_cost
 from exp.results.formatting import format_interval, format_signed
 from exp.results.job_rows import AllRows, average_splits, mean_of_splits
-from exp.results.repeats import REPEATED, find_complete_choices, name_choices, name_repeats, other_units_note
+from exp.results.repeats import REPEATED, find_complete_choices, name_choices, name_repeats, other_meaning_note
 from exp.results.sweep_csv import Row, metric_value
 from exp.results.t_tests import LEVEL, Interval, compute_paired_p_value, paired_interval
 
@@ -100,7 +101,7 @@ def _format_interval(metric: str, one: Difference) -> str:
 def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     """Return which choices the jobs `rows` cannot tell from the best; None without repeats, or fewer than two choices.
 
-    None also if the metric has another unit for each choice.
+    None also if the metric means something else for each choice.
 
     Args:
         known: The rows of the jobs, by job.
@@ -109,7 +110,7 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     results = {choice: _results(members, metric) for choice, members in find_complete_choices(rows).items()}
     costs = {choice: _mean_cost(metric, jobs.values(), known) for choice, jobs in results.items() if jobs}
     compared = [choice for choice, cost in costs.items() if math.isfinite(cost)]
-    if not label or len(compared) < 2 or other_units_note(rows, metric) is not None:
+    if not label or len(compared) < 2 or other_meaning_note(rows, metric, known) is not None:
         return None
     best = min(compared, key=costs.__getitem__)
     level = min(1 - LEVEL, 2 * (1 - LEVEL) / (len(compared) - 1))
@@ -148,6 +149,7 @@ class _Test:
     n: int
     is_over_repeats: bool
     is_corrected: bool
+    has_other_rows: bool
 
 
 # The results of a choice, by the values of REPEATED.
@@ -176,9 +178,12 @@ def _test(best: _Results, other: _Results, metric: str, known: AllRows, level: f
     split = metric.rpartition("/")[2]
     first, ratio = average_splits([one.value for one, _ in pairs], jobs, split, known)
     second, _ = average_splits([two.value for _, two in pairs], jobs, split, known)
+    has_other_rows = ratio == 0 and any(
+        known[one].division != known[two].division for one, two in jobs if one in known and two in known
+    )
     p, interval = compute_paired_p_value(first, second, ratio), paired_interval(first, second, ratio, level)
     difference = Difference(statistics.fmean(second) - statistics.fmean(first), interval) if pairs else None
-    return _Test(p, difference, len(first), len(first) == len(pairs), ratio > 0)
+    return _Test(p, difference, len(first), len(first) == len(pairs), ratio > 0, has_other_rows)
 
 
 def _describe(tests: Collection[_Test], label: str) -> str:
@@ -191,4 +196,6 @@ def _describe(tests: Collection[_Test], label: str) -> str:
     count = f"{high}" if low == high else f"{low} to {high}"
     corrected = any(test.is_corrected for test in done)
     how = ", corrected for shared rows" if corrected else " of one split"
+    if any(test.has_other_rows for test in done):
+        how += ", another one for each choice, which may be the difference"
     return f"paired t-test over {count} {over}{how}, {100 * LEVEL:.0f} %"

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import check_line, diagnose
-from exp.data.columns.infer import ColumnOptions, parse_column
-from exp.errors import ConfigError
+from exp.config.constraints import violation
 
 BASE = "dataset=table dataset.path=t.csv dataset.target=label dataset.weight=w"
 
@@ -53,8 +51,8 @@ def test_a_key_that_names_columns(typed: str, override: str | None, tmp_path: Pa
     ],
 )
 def test_a_kind_that_there_is_not(kind: str, fix: str):
-    options = ColumnOptions({"city": kind}, {}, "auto", None)
-    with pytest.raises(ConfigError, match=f"must be one of boolean, date, number, category, got {kind}") as error:
-        parse_column("city", pd.Series(["a", "b"]), options)
-    assert error.value.fix == fix
-    assert ("dataset.drop" in error.value.problem) == ("dataset.drop" in fix)
+    error = violation("dataset.kinds", {"city": kind})
+    assert f"number, boolean, date or category, got {{city: {kind}}}" in error.problem
+    assert error.fix == fix
+    assert ("dataset.drop" in error.problem) == ("dataset.drop" in fix)
+    assert error.override == (None if "dataset.drop" in fix else fix.strip("'"))

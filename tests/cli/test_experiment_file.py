@@ -134,6 +134,25 @@ def test_every_value_of_a_file_becomes_an_override_of_that_value(value: object):
     assert reads_as(entry.word.partition("=")[2]) == value
 
 
+def test_a_run_and_its_resume_take_columns_of_any_name():
+    """Hydra has no form for the key with a quote, so the recorded override holds an interpolation."""
+    rows = "".join(f"{n % 7},{n % 5},{n % 2},{'ny'[n % 2]}\n" for n in range(60))
+    Path("rows.csv").write_text(f"Blood pressure [mmHg],it's,a (b),label\n{rows}", encoding="utf-8")
+    names = '{"Blood pressure [mmHg]": category, "it\'s": number, a (b): boolean}'
+    Path("my.yaml").write_text(
+        f"dataset: table\ndataset.path: rows.csv\ndataset.target: label\ndataset.kinds: {names}\npreflight: off\n"
+    )
+    run("my.yaml", "epochs=1", "model=mlp", "figures=false", "hydra.run.dir=run")
+    words = yaml.safe_load(Path("run/.hydra/overrides.yaml").read_text())
+    assert CommandLine.parse([f"dataset.kinds={names}"]).overrides[0] in words
+    assert "resumed" in run("resume=run", "epochs=2").stdout
+    assert OmegaConf.load("run/.hydra/config.yaml").dataset.kinds == {
+        "Blood pressure [mmHg]": "category",
+        "it's": "number",
+        "a (b)": "boolean",
+    }
+
+
 def test_columns_of_any_name_may_be_keys():
     """Those with a quote cannot be typed on a command line."""
     Path("rows.csv").write_text('a b,it\'s,"x:y",label\n' + "1,2,3,no\n4,5,6,yes\n" * 20)

@@ -6,11 +6,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 from conftest import config_of
 
 from exp.cli.command_line import CommandLine
-from exp.cli.diagnosis import check_line, diagnose, with_lower_rate
+from exp.cli.default_values import with_lower_rate
+from exp.cli.diagnosis import check_line, diagnose
 from exp.cli.explain import explain
 from exp.cli.main import main
 from exp.errors import Diverged
@@ -641,6 +643,25 @@ def test_the_file_at_fault_is_named(
     message, code = run_main(f"--config-dir conf {line}", monkeypatch, capfd)
     assert code == 1
     assert f"\n  at: {at}\n" in message
+
+
+def test_a_wrong_argument_in_a_file_is_one_error_and_others_are_found(tmp_path: Path):
+    """A suggestion for the command line would not take the wrong one away."""
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/arg.yaml").write_text("_target_: mine.Net\nwidht: 8\n")
+    (tmp_path / "mine.py").write_text(OWN_NET)
+    line = ["--config-dir", "conf", "model=arg", "epochs=0"]
+    said = forking.run("exp", line, tmp_path, allow="mine").stderr
+    at = "model.widht: mine.Net has no argument 'widht'\n  at: conf/model/arg.yaml:2: widht: 8"
+    fix = "\n  try: width: 8 in that line\n"
+    assert said == f"exp: 2 errors\n{at}{fix}epochs must be an integer >= 1, or auto, got 0\n  try: epochs=20\n"
+
+
+OWN_NET = """from torch import nn
+class Net(nn.Module):
+    def __init__(self, in_features, out_features, width):
+        super().__init__()
+"""
 
 
 def test_a_file_of_exp_is_never_at_fault(monkeypatch, capfd):

@@ -17,6 +17,7 @@ from exp.config.compose import compose_config, flags_with_value, override_key, p
 from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
 from exp.config.experiment_yaml import FileError
+from exp.config.flow_values import readable
 from exp.config.overrides import as_text, reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
@@ -48,7 +49,7 @@ class CommandLine:
         check_arguments(arguments, cls(overrides=tuple(word for word in arguments if "=" in word.strip("=-"))))
         flags, rest = _flags_first(arguments)
         parsed = parse_arguments([*(flag for flag in flags if flag != "--version"), *rest])  # argparse has Hydra's
-        typed = [as_text(word) for word in cast("list[str]", parsed.overrides)]
+        typed = [readable(as_text(word)) for word in cast("list[str]", parsed.overrides)]
         if parsed.config_path:
             words = ["--config-dir" if word in ("--config-path", "-cp") else word for word in arguments]
             raise ConfigError("--config-path would replace exp's own YAML files", shell_line(words))

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from exp.config.compose import override_key
+from exp.config.compose import override_key, typed_words
 from exp.config.overrides import shell_line, text_override
 from exp.errors import ConfigError, display_path
 from exp.results import new_folder, sweep_json
@@ -42,7 +42,7 @@ def take_folder(config: DictConfig) -> bool:
         return False
     folder = _given.pop()
     override = text_override("hydra.sweep.dir", folder)
-    typed = [word for word in config.hydra.overrides.hydra if override_key(word) != "hydra.sweep.dir"]
+    typed = [word for word in typed_words(config.hydra.overrides.hydra) if override_key(word) != "hydra.sweep.dir"]
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = folder
         config.hydra.overrides.hydra = [*typed, override]  # of which the jobs are composed

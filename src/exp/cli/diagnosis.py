@@ -1,8 +1,5 @@
 """Find every problem of a command line before anything begins. Imports no torch."""
 
-import math
-import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,20 +7,18 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine, FileMistakesError
+from exp.cli.default_values import with_default
 from exp.cli.explain import explain
 from exp.cli.resume import with_saved
 from exp.config.compose import compose_config, override_key, sweep_loader
-from exp.config.constraints import CONSTRAINTS, example
 from exp.config.experiment_yaml import place
-from exp.config.limits import Number
 from exp.config.overrides import without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
-from exp.errors import ConfigError, Diverged, ExpError, as_yaml, display_path
+from exp.errors import ConfigError, ExpError, display_path
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 # Further problems are not collected.
@@ -93,17 +88,20 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
     """Collect every problem of a command line, by correcting one at a time and composing it again."""
     if isinstance(error, FileMistakesError):
         return _diagnose_file(error)
-    problems = [_with_default(explain(error, with_saved(line)), line)]
+    problems = [with_default(explain(error, with_saved(line)), line)]
+    found: list[ExpError] = []  # as they were explained
     all_corrected = True
     written = line
     while len(problems) < _MAX_PROBLEMS:
+        found.append(problems[-1])
         override = line.override_of(problems[-1].key)
         if override is None:
             problems[-1] = _with_place(problems[-1], line)
-            if not isinstance(added := problems[-1].override, str) or not added or line.multirun:
+            added = _correct_file(found[-1], is_in_file=problems[-1] is not found[-1])
+            if not added or line.multirun:
                 return Diagnosis(_with_lines(problems, written))
-            corrected, all_corrected = [added], False
-            line = line.with_overrides([*line.overrides, added])
+            corrected, all_corrected = added, False
+            line = line.with_overrides([*line.overrides, *added])
         else:
             corrected = _corrected(override, problems[-1], error)
             all_corrected = all_corrected and corrected is not None
@@ -112,12 +110,19 @@ def diagnose(error: Exception, line: CommandLine) -> Diagnosis:
             check_line(line)
             break
         except Exception as another:
-            error, problem = another, _with_default(explain(another, with_saved(line)), line)
+            error, problem = another, with_default(explain(another, with_saved(line)), line)
         is_removed = corrected is None and problem.key == problems[-1].key  # and so it is missed
-        if is_removed or str(problem) == str(problems[-1]):
+        if is_removed or _is_not_solved(problem, found, line):
             return Diagnosis(_with_lines(problems, written))
         problems.append(problem)
     return Diagnosis(_with_lines(problems, written), line if all_corrected else None)
+
+
+def _is_not_solved(problem: ExpError, found: list[ExpError], line: CommandLine) -> bool:
+    """Return whether corrections have not removed a problem, although a key may be wrong, and then its value."""
+    before = [one.key for one in found].count(problem.key)
+    is_same = problem.problem in [one.problem for one in found]
+    return is_same or (not line.multirun and before > 1) or f"~{problem.key}" in line.overrides
 
 
 def _diagnose_file(error: FileMistakesError) -> Diagnosis:
@@ -135,38 +140,6 @@ def correct(error: ExpError, line: CommandLine) -> Diagnosis:
     corrected = _corrected(typed, error, error) if typed is not None and error.override else None
     replaced = _replace(line, typed, corrected) if typed is not None and corrected else None
     return Diagnosis(_with_lines([error], line), replaced)
-
-
-def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
-    """Return an error of a run that diverged with a rate below the one used and the default of its options."""
-    used = re.search(r"optimizer\.lr=([^ ,]+)", error.fix) if isinstance(error, Diverged) else None
-    if used is None:
-        return error
-    words = [word for word in line.overrides if override_key(word) not in ("optimizer.lr", "resume")]
-    default = OmegaConf.select(compose_config(words, line.search), "optimizer.lr")
-    lower = f"{min(float(used[1]), default / 2 if isinstance(default, float) else math.inf):.3g}"
-    return Diverged(error.problem, error.fix.replace(used[0], f"optimizer.lr={lower}"), key=error.key)
-
-
-def _with_default(problem: ExpError, line: CommandLine) -> ExpError:
-    """Return a problem with the default of the options in place of a number that is only an example of a valid one.
-
-    A rate that suits one dataset or optimizer does not suit another. A default of 0 means that something is off, which
-    is not what was meant.
-    """
-    key = problem.key
-    limit = CONSTRAINTS[key][0] if key in CONSTRAINTS else None
-    if key is None or not isinstance(limit, Number) or problem.override != example(key) or line.multirun:
-        return problem
-    words = [word for word in line.overrides if override_key(word) != key]
-    try:
-        default = OmegaConf.select(compose_config(words, line.search), key, throw_on_missing=True)
-    except Exception:  # other words are wrong too
-        return problem
-    if not default or not limit.accepts(default):
-        return problem
-    override = f"{key}={as_yaml(default)}"
-    return ConfigError(problem.problem, shlex.quote(override), key=key, override=override)
 
 
 def _replace(line: CommandLine, override: str, corrected: list[str]) -> CommandLine:
@@ -238,10 +211,27 @@ def _with_lines(problems: list[ExpError], line: CommandLine) -> list[ExpError]:
 
 
 def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
-    """Add the file and line of the key, if a file of the user sets it and the command line does not."""
+    """Add the file and line of the key, if a file of the user sets it and the command line does not.
+
+    A key that is wrong can be corrected in that line only.
+    """
     for path in line.find_chosen_files():
         if problem.key is not None and (number := line_of(path, problem.key)) is not None:
             text = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[number - 1]
             where = f"{problem.problem}\n  at: {path}:{number}: {text.strip()}"
-            return ConfigError(where, problem.fix, key=problem.key, override=problem.override)
+            fix = problem.fix
+            if problem.override == "":
+                fix = "remove that line"
+            elif isinstance(problem.override, str) and override_key(problem.override) != problem.key:
+                key, _, value = problem.override.partition("=")
+                fix = f"{key.rpartition('.')[2].lstrip('+')}: {value} in that line"
+            return ConfigError(where, fix, key=problem.key, override=problem.override)
     return problem
+
+
+def _correct_file(problem: ExpError, is_in_file: bool) -> list[str]:
+    """Return the overrides with which a line goes on whose key comes from a file; none if they are not known."""
+    if not isinstance(problem.override, str):
+        return []
+    added = [problem.override] if problem.override else []
+    return [f"~{problem.key}", *added] if is_in_file and override_key(problem.override) != problem.key else added

@@ -18,8 +18,9 @@ from yaml import YAMLError
 from exp.cli.callback import Abort, output_folder
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load, run_command
+from exp.cli.default_values import with_lower_rate
 from exp.cli.detach import Detach, start_detached
-from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose, with_lower_rate
+from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose
 from exp.cli.folder import locks_until_end
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
@@ -27,7 +28,7 @@ from exp.cli.resume_changes import AlreadyFinished
 from exp.cli.startup import early_workers, full_hydra_errors, own_hydra_config, prepare_streams
 from exp.cli.train_in_json import FLAG, train_in_json
 from exp.config import allowlist
-from exp.config.compose import run_application
+from exp.config.compose import run_application, typed_words
 from exp.config.run_spec import RunSpec
 from exp.config.schema import choices_of
 from exp.config.validation import validate
@@ -150,7 +151,7 @@ def job(cfg: DictConfig, quiet: bool = False) -> float:
         end_gc_pause()
         hydra = HydraConfig.get()
         choices = choices_of(hydra.runtime.choices)
-        typed = list(hydra.overrides.task)
+        typed = typed_words(hydra.overrides.task)
         run(
             RunSpec(validate(cfg), display_path(folder), OmegaConf.to_yaml(cfg, resolve=True), choices, typed),
             quiet=quiet,
@@ -160,7 +161,7 @@ def job(cfg: DictConfig, quiet: bool = False) -> float:
     except Exception as error:
         log.exception("the run failed")  # into exp.log
         if not summary.read(folder):  # it did not begin
-            summary.write_failure(folder, str(error), list(HydraConfig.get().overrides.task))
+            summary.write_failure(folder, str(error), typed_words(HydraConfig.get().overrides.task))
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return float("nan")  # an error would stop the other jobs; summary.json has it
         if isinstance(error, ExpError):

@@ -6,6 +6,8 @@ import shlex
 from exp.cli.command_line import CommandLine
 from exp.cli.intent import bare_word
 from exp.config.compose import override_key
+from exp.config.constraints import CONSTRAINTS, violation
+from exp.config.flow_values import readable
 from exp.config.overrides import reads_as, text_override
 from exp.errors import ConfigError
 
@@ -22,16 +24,23 @@ def explain_parse_error(override: str, line: CommandLine) -> ConfigError:
         return _bare(override, line)
     if not re.fullmatch(r"[+~]*[\w./@:-]+", key):
         return ConfigError(f"{override}: {key!r} is not a key", "python -m exp --help, which lists the keys")
-    if value.startswith("="):
+    if value.startswith("=") and value.lstrip("="):
         return _error(override, "one = only", f"{key}={value.lstrip('=')}")
     if re.fullmatch(r"\(.*\)", value):
         return _error(override, "a list needs square brackets", f"{key}=[{value[1:-1]}]")
     if (closed := _close_bracket(value)) is not None:
+        read = reads_as(closed)
+        if key in CONSTRAINTS and not CONSTRAINTS[key][0].accepts(read):
+            return violation(key, read)
         return _error(override, f"{value[0]} without {_CLOSING[value[0]]}", f"{key}={closed}")
-    if value.count('"') % 2 or value.count("'") % 2:
-        return _error(override, "a quote is missing", text_override(key, value.strip("'\"")))
+    if value[:1] in _CLOSING:
+        return _unclear(override, key, value)
     if "=" in value and (parts := _words(override)) is not None:
         return _error(override, "these are several arguments", *parts)
+    if key in CONSTRAINTS and not CONSTRAINTS[key][0].accepts(value):
+        return violation(key, value)
+    if value.count('"') % 2 or value.count("'") % 2:
+        return _error(override, "a quote is missing", text_override(key, value.strip("'\"")))
     return _error(override, "special characters need quotes", text_override(key, value))
 
 
@@ -52,8 +61,18 @@ def _bare(word: str, line: CommandLine) -> ConfigError:
 
 def _close_bracket(value: str) -> str | None:
     """Return the value with the bracket that is missing at its end, if it is a list or a mapping then."""
-    closed = value.rstrip(", ") + _CLOSING.get(value[:1], "")
+    closed = readable(f"key={value.rstrip(', ')}{_CLOSING.get(value[:1], '')}").partition("=")[2]
     return closed if value[:1] in _CLOSING and isinstance(reads_as(closed), list | dict) else None
+
+
+def _unclear(override: str, key: str, value: str) -> ConfigError:
+    """Return the error for a list or a mapping that could be several, or none."""
+    form = '["NAME", ...]' if value[0] == "[" else '{"NAME": VALUE, ...}'
+    names = re.fullmatch(r"\{([^:{}\[\]\"']+): *([\w.]+)\}", value)  # {CRP, mg/l: category}: one name, or two items
+    if names is not None:
+        form = f'{{"{names[1].strip()}": {names[2]}}}'
+    what = f"{override}: where its names end is not clear"
+    return ConfigError(what, shlex.quote(f"{key}={form}"), key=override_key(override))
 
 
 def _words(override: str) -> tuple[str, ...] | None:

@@ -6,6 +6,17 @@ from typing import Any, cast
 
 from exp.config.limits import any_of
 from exp.config.overrides import quote_names, quote_text
+from exp.config.yaml_overrides import text_of
+from exp.errors import nearest
+
+KINDS = ("number", "boolean", "date", "category")
+
+# Words for kinds, where the spelling differs too much.
+_WORDS_FOR_KINDS = {
+    **dict.fromkeys(("float", "int", "integer", "numeric", "real"), "number"),
+    **dict.fromkeys(("str", "string", "text", "word", "words", "factor", "object"), "category"),
+    **dict.fromkeys(("datetime", "time", "timestamp"), "date"),
+}
 
 # In a JSON Schema: a name, which may be a number.
 _NAME: dict[str, Any] = {"type": ["string", "number", "boolean"]}
@@ -60,18 +71,33 @@ class ColumnKinds:
     """A mapping from column names to kinds, or null."""
 
     def accepts(self, value: object) -> bool:
-        return value is None or isinstance(value, dict)
+        return value is None or (
+            isinstance(value, dict) and all(kind in KINDS for kind in cast("dict[object, object]", value).values())
+        )
 
     def closest(self, value: object) -> str | None:
-        """Return a mapping from the names in `value` as it is typed."""
-        return f"{{{','.join(f'{name}: category' for name in _names_in(value))}}}" if value is not None else None
+        """Return a mapping from the names in `value` to their kinds, or to those that are meant, as it is typed."""
+        if value is None:
+            return None
+        is_mapping = isinstance(value, Mapping)
+        kinds = {**cast("Mapping[object, object]", value)} if is_mapping else dict.fromkeys(_names_in(value))
+        return text_of({name: _kind(word) or "category" for name, word in kinds.items()})
+
+    def names_to_drop(self, kinds: Mapping[str, object]) -> list[str]:
+        """Return the columns whose word is for no kind, such as ignore."""
+        return [str(name) for name, word in kinds.items() if _kind(word) is None]
 
     def __str__(self) -> str:
-        return "a mapping from column names to number, boolean, date or category"
+        return f"a mapping from column names to {', '.join(KINDS[:-1])} or {KINDS[-1]}"
 
     def json_schema(self) -> dict[str, Any]:
-        kinds = {"enum": ["number", "boolean", "date", "category"]}
+        kinds = {"enum": [*KINDS]}
         return any_of({"type": "object", "additionalProperties": kinds}, {"type": "null"})
+
+
+def _kind(word: object) -> str | None:
+    """Return the kind that a word means."""
+    return nearest(str(word), KINDS) or _WORDS_FOR_KINDS.get(str(word).lower())
 
 
 def _names_in(value: object) -> list[str]:

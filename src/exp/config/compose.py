@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, cast
 
 from hydra import compose, initialize_config_dir, version
 from hydra._internal.hydra import Hydra
@@ -21,7 +21,7 @@ from hydra._internal.utils import (
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from exp.config.schema import CONF
 from exp.errors import ConfigError
@@ -89,6 +89,11 @@ def flags_with_value() -> dict[str, bool]:
 def override_key(word: str) -> str:
     """Return the key of an override, without + or ~ before it or a package behind it."""
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def typed_words(recorded: Sequence[str]) -> list[str]:
+    """Return the overrides in Hydra's record as they were typed: reading one resolves the interpolations in it."""
+    return cast("list[str]", OmegaConf.to_container(recorded, resolve=False))
 
 
 def _arguments_parser() -> ArgumentParser:

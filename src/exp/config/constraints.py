@@ -9,9 +9,11 @@ from typing import TypeAlias, cast
 from exp.config.by_target import GROUPS, KINDS
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
 from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
+from exp.config.meant_values import accepted_items, closest_metric, read_text
 from exp.config.metric_names import NAMES as METRIC_NAMES
 from exp.config.metric_names import PATTERN as METRIC
-from exp.config.metric_names import nearest_metric
+from exp.config.overrides import quote_names
+from exp.config.yaml_overrides import text_of
 from exp.errors import ConfigError, as_yaml, nearest
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
@@ -157,13 +159,19 @@ _SWITCH_WORDS = {
 
 def violation(key: str, value: object) -> ConfigError:
     """Return the error for a `value` that the constraint of `key` rejects."""
-    limit = CONSTRAINTS[key][0]
+    limit, usual = CONSTRAINTS[key]
     is_by_target = hasattr(value, "keys") and key.partition(".")[0] in GROUPS
     if is_by_target and isinstance(limit, Number | OneOf):
         return _violation_by_target(key, cast("Mapping[str, object]", value), limit)
     corrected = suggest_override(key, value)
-    what = f"{key} must be {limit}, got {as_yaml(value)}"
-    return ConfigError(what, shlex.quote(corrected), key=key, override=corrected)
+    items = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+    got = _as_flow(items) if items is not None else as_yaml(cast("object", value))
+    what = f"{key} must be {limit}, got {got}"
+    if items and isinstance(limit, ColumnKinds) and (unused := limit.names_to_drop(items)):
+        drop = shlex.quote(f"dataset.drop={quote_names(unused)}")
+        return ConfigError(f"{what}; to leave a column out, name it in dataset.drop", drop, key=key)
+    is_example = isinstance(limit, OneOfEach) and got[:1] in ("[", "{") and corrected == f"{key}={usual}"
+    return ConfigError(what, shlex.quote(corrected), key=key, override=None if is_example else corrected)
 
 
 def _violation_by_target(key: str, values: Mapping[str, object], limit: Number | OneOf) -> ConfigError:
@@ -188,14 +196,18 @@ def suggest_override(key: str, value: object = None) -> str:
     """Return a valid override of a constrained `key`, as close to `value` as possible."""
     limit, usual = CONSTRAINTS[key]
     meant = None
-    if isinstance(limit, Number) and limit.whole:
+    if (read := read_text(value)) is not None and limit.accepts(read):
+        meant = text_of(read)
+    elif isinstance(limit, OneOfEach) and isinstance(value, Mapping):
+        meant = text_of(accepted_items(limit, cast("Mapping[str, object]", value)))
+    elif isinstance(limit, Number) and limit.whole:
         with suppress(TypeError, ValueError, OverflowError):
             number = float(cast(str, value))
             meant = str(int(number)) if number.is_integer() and limit.accepts(int(number)) else None
     elif isinstance(limit, Text) and str(value) in ("step", "epoch", "1step", "1epoch", "steps", "epochs"):
         meant = "1epoch" if "epoch" in str(value) else "1"
     elif key in ("metric", "metrics", "sweep.metric"):
-        meant = _closest_metric(key, value)
+        meant = closest_metric(key, value)
     elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds) and value is not None:
         meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
@@ -204,18 +216,6 @@ def suggest_override(key: str, value: object = None) -> str:
         words = [option for option in limit.options if isinstance(option, str)]
         meant = switch if switch is not None and is_switch else nearest(str(value), words)
     return f"{key}={meant or usual}"
-
-
-def _closest_metric(key: str, value: object) -> str | None:
-    """Return the value of metric=, metrics= or sweep.metric= that is meant by `value`; None if none is similar."""
-    if isinstance(value, list):
-        near = [nearest_metric(str(one)) for one in cast("list[object]", value)]
-        return f"[{','.join(one for one in dict.fromkeys(near) if one is not None)}]" if any(near) else None
-    name, slash, split = str(value).rpartition("/") if str(value).endswith(("/val", "/test")) else (str(value), "", "")
-    near = nearest_metric(name.partition("/")[0])
-    if near is None or key != "sweep.metric":
-        return near
-    return f"{near}/{split if slash else 'val'}"
 
 
 def list_override(key: str, values: list[str]) -> str | None:

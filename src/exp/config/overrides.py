@@ -92,12 +92,17 @@ def _item(value: object) -> str:
 def _mapping_key(key: object) -> str:
     """Return the key of a mapping as Hydra reads it, which has no quotes for keys: a text true would be a boolean."""
     text = as_yaml(key)
-    for typed in (text, re.sub(r"([\\()\[\]{}:=,])", r"\\\1", text)):
+    for typed in (text, escape_marks(text)):
         read = reads_as(f"{{{typed}: 1}}")
         found: list[object] = [*cast("dict[object, object]", read)] if isinstance(read, dict) else []
         if found == [key] or (isinstance(key, str) and [str(one) for one in found] == [key]):
             return typed
     raise ConfigError(f"{key!r}: no override can have such a key", "a YAML file with the mapping")
+
+
+def escape_marks(key: str) -> str:
+    """Return the key of a mapping with a backslash before each mark that ends it in Hydra's grammar."""
+    return re.sub(r"([\\()\[\]{}:=,])", r"\\\1", key)
 
 
 def column_override(key: str, name: str, value: str) -> str:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from exp.config.overrides import TEXTS, quote_text, quote_with_interpolations, reads_as
+from exp.config.overrides import TEXTS, escape_marks, quote_text, quote_with_interpolations, reads_as
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _NUMBERS = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
@@ -24,7 +24,7 @@ def override_of_node(key: str, node: Node) -> str:
     value = read_node(node)
     if isinstance(value, bool | int | float) and isinstance(node, ScalarNode) and str(node.value) not in _NUMBERS:
         return f"{key}={node.value}"  # as it was written: 1e-3
-    return f"{key}={_text_of(value)}"
+    return f"{key}={text_of(value)}"
 
 
 def read_node(node: Node) -> Any:
@@ -57,18 +57,21 @@ def _is_sweep(text: str) -> bool:
         return False
 
 
-def _text_of(value: Any, inside: bool = False) -> str:
+def text_of(value: Any, inside: bool = False) -> str:
     """Return a value as it is typed; `inside`: in a list or a mapping."""
     if isinstance(value, str):
         if "${" in value:
             return quote_with_interpolations(value)
         return quote_text(value) if not inside or reads_as(f"[{value}]") != [value] else value
     if isinstance(value, list):
-        return f"[{','.join(_text_of(item, inside=True) for item in cast('list[Any]', value))}]"
+        return f"[{','.join(text_of(item, inside=True) for item in cast('list[Any]', value))}]"
     if isinstance(value, dict):
         items = cast("dict[str | int, Any]", value)
-        text = f"{{{','.join(f'{key}:{_text_of(item, inside=True)}' for key, item in items.items())}}}"
-        return text if reads_as(text) == value else _created(items)
+        for typed in (str, escape_marks):  # Hydra has no quotes for the keys
+            text = f"{{{', '.join(f'{typed(str(key))}: {text_of(item, inside=True)}' for key, item in items.items())}}}"
+            if reads_as(text) == value:
+                return text
+        return _created(items)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 

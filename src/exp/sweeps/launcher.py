@@ -7,7 +7,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.compose import override_key
+from exp.config.compose import override_key, typed_words
 from exp.results import new_folder, sweep_json
 from exp.results.atomic import replacement
 from exp.results.lock import folder_lock
@@ -102,7 +102,7 @@ def _limit_workers(config: DictConfig) -> int | None:
     A search has its default, one: with several, the trials depend on the order in which they end.
     """
     workers = config.sweep.workers
-    is_given = any(override_key(str(word)) == "sweep.workers" for word in config.hydra.overrides.task)
+    is_given = any(override_key(word) == "sweep.workers" for word in typed_words(config.hydra.overrides.task))
     return None if workers == "auto" or not (is_given or is_search(config) or workers != 1) else max(1, int(workers))
 
 

@@ -7,7 +7,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.compose import override_key
+from exp.config.compose import override_key, typed_words
 from exp.config.schema import flatten
 from exp.errors import ConfigError, as_yaml
 from exp.results.repeats import REPEATED
@@ -57,7 +57,7 @@ def refuse_search_settings(config: DictConfig, loader: ConfigLoader, overrides: 
 
 def refuse_typed_search_settings(config: DictConfig) -> None:
     """Raise ConfigError if the command line of what is no search has settings of one."""
-    keys = {override_key(word) for word in config.hydra.overrides.hydra}
+    keys = {override_key(word) for word in typed_words(config.hydra.overrides.hydra)}
     if typed := [name for name in _OF_A_SEARCH if f"hydra.sweeper.{name}" in keys]:
         raise _needs_search(typed[0])
 

@@ -1,16 +1,15 @@
 """Which kind of column cells make. The next kind is one more class in KINDS."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exp.config.overrides import column_override, quote_names
+from exp.config.overrides import column_override
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column, Parsed
 from exp.data.columns.date import DateColumn
 from exp.data.columns.number import BooleanColumn, NumberColumn
 from exp.data.frame import Cells
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import DataError
 
 # In the order in which they are tried. Any cells make categories.
 KINDS: dict[str, type[Column]] = {
@@ -18,13 +17,6 @@ KINDS: dict[str, type[Column]] = {
     "date": DateColumn,
     "number": NumberColumn,
     "category": CategoryColumn,
-}
-
-# Words for kinds, where the spelling differs too much.
-_OTHER_NAMES = {
-    **dict.fromkeys(("float", "int", "integer", "numeric", "real"), "number"),
-    **dict.fromkeys(("str", "string", "text", "word", "words", "factor", "object"), "category"),
-    **dict.fromkeys(("datetime", "time", "timestamp"), "date"),
 }
 
 
@@ -44,17 +36,9 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
     """Return the column that `cells` make: of its declared kind, or of the first kind that they fit.
 
     Raises:
-        ConfigError: There is no such kind.
         DataError: The cells do not fit the declared kind.
     """
     declared = options.kinds.get(name)
-    if declared not in (None, *KINDS):
-        what = f"dataset.kinds: the kind of '{name}' must be one of {', '.join(KINDS)}, got {declared}"
-        kind = nearest(str(declared), KINDS) or _OTHER_NAMES.get(str(declared).lower())
-        if kind is None:  # ignore, skip, id
-            drop = shlex.quote(f"dataset.drop={quote_names([name])}")
-            raise ConfigError(f"{what}; to leave the column out, name it in dataset.drop", drop)
-        raise ConfigError(what, column_override("dataset.kinds", name, kind))
     settings = {
         "missing": options.missing.get(name, options.default_missing),
         "max_categories": options.max_categories,

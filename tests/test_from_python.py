@@ -18,6 +18,7 @@ from exp import load, sweep, train
 from exp.cli.python_calls import to_overrides
 from exp.config.overrides import reads_as
 from exp.errors import ExpError
+from exp.result import Result
 from exp.results.compare_runs import find_differences
 
 ARGUMENTS = ["dataset=iris", "optimizer.lr=0.1"]
@@ -72,6 +73,13 @@ def test_a_run_equals_that_of_the_command_line(exp, tmp_path: Path):
     assert [path.stem for path in result.figures] == ["confusion_matrix", "learning_curves", "scores"]
     assert result._repr_html_().count("data:image/png;base64,") == 3
     assert f"{result.final['test']['loss']:.4g}" in result._repr_html_()
+
+
+def test_final_metrics_that_json_has_as_words_are_numbers(tmp_path: Path):
+    (tmp_path / "summary.json").write_text('{"final": {"test": {"rmse": "inf", "r2": "nan", "loss": 0.5}}}')
+    final = Result(tmp_path).final["test"]
+    assert (final["rmse"], final["loss"]) == (float("inf"), 0.5)
+    assert final["r2"] != final["r2"]
 
 
 def test_predictions_of_arrays_and_frames():

@@ -66,7 +66,8 @@ class Result:
     @property
     def final(self) -> dict[str, dict[str, float]]:
         """The metrics of each split at the end: `final["test"]["accuracy"]`; empty before."""
-        return self.summary.get("final", {})
+        final: dict[str, dict[str, Any]] = self.summary.get("final", {})  # inf and nan are words in JSON
+        return {split: {name: float(value) for name, value in of.items()} for split, of in final.items()}
 
     @cached_property
     def metrics(self) -> DataFrame:

@@ -90,7 +90,15 @@ def test_datasets_have_equal_fingerprints_only_if_they_are_equal():
         ((np.zeros(3), np.zeros(3)), r"got \[3\] and \[3\]"),
         (
             (np.array([[1.0], [np.nan], [np.inf]]), np.zeros(3)),
-            "2 of 3 rows have NaN or infinite features, the first is row 1",
+            "2 of 3 rows have NaN or infinite features, the first is row 2",
+        ),
+        (
+            (np.array([[1.0], [-2e300]]), np.zeros(2)),
+            r"1 of 2 rows have features beyond 3\.4e\+38, .* in row 2: -2e\+300(.|\n)*a larger unit, such as x / 1e300",
+        ),
+        (
+            (np.zeros((2, 1)), np.array([0.0, 3e150])),
+            r"target has values beyond 1e\+100, the first in row 2: 3e\+150(.|\n)*larger unit, such as y / 1e150",
         ),
         ((np.zeros((2, 1)), np.array([0.0, np.nan])), "the target has NaN"),
         ((np.zeros((2, 1)), np.full((2, 2), "a")), r"class labels must have shape \[N\], got \[2, 2\]"),

@@ -200,6 +200,7 @@ BROKEN: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
     ("x.csv", GOOD + ",A,no\n,B,no\n", {"missing": "error"}, "empty cells: age (2) in 32 rows", "dataset.missing=auto"),
     ("x.csv", GOOD + "NA,n/a,no\n", {"missing": {"town": "error"}}, "age (1), town (1)", "dataset.missing=drop"),
     ("x.csv", "age,town,ill\n" + "1,A,\n2,B,\n" * 9, {}, "target 'ill' is empty in every row", "another"),
+    ("x.csv", "age,ill\n" + "1,1e200\n2,5e300\n" * 9, {}, "beyond 1e+100 and read as empty", "larger"),
     ("x.csv", "a,b,ill\n1,,x\n,2,y\n", {"missing": "drop"}, "every row of", "'dataset.drop=[...]'"),
     ("x.csv", "age,size,ill\n" + "1,,x\n1,,y\n" * 9, {}, "age: it is '1' in every row; size: it is empty", "{age: "),
     ("x.csv", GOOD, {"kinds": {"age": "boolean"}}, "'age' does not hold true or false, but '20'", "{age: category}"),

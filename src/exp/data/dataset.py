@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.target_kind import TargetKind
+from exp.data.check_arrays import check_features, check_numbers
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column
 from exp.data.columns.number import NumberColumn
@@ -89,14 +90,6 @@ def name_targets(columns: Sequence[TargetColumn], count: int) -> tuple[str, ...]
     return tuple(str(number + 1) for number in range(count))
 
 
-# Kinds of arrays that would lose their meaning as float64, and what to give instead.
-_NOT_NUMBERS = {
-    "M": ("dates", "days as numbers: {name}.astype('datetime64[D]').astype(float)"),
-    "m": ("time spans", "seconds as numbers: {name} / numpy.timedelta64(1, 's')"),
-    "c": ("complex numbers", "the real and the imaginary part as features of their own"),
-}
-
-
 # More classes, in a tenth as many rows, are most likely numbers.
 _USUAL_CLASSES = 20
 
@@ -124,11 +117,10 @@ def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
     x, shape = _flatten(x)
-    x = _check_features(x, y, scratch)
+    x = check_features(x, y, scratch)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))
     if y.dtype.kind == "f" or (y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iub"):
-        if not all(np.isfinite(block).all() for _, block in iterate_blocks(y)):
-            raise DataError("dataset: the target has NaN or infinite values", "remove these rows")
+        check_numbers(y)
         if y.dtype.kind != "f" and not np.isin(y, (0, 1)).all():
             what = f"dataset: several targets of integers are labels, which must be 0 or 1, got {y.max()}"
             raise DataError(what, "y.astype(float), for numbers")
@@ -158,44 +150,6 @@ def _target_columns(source: Any, count: int) -> tuple[TargetColumn, ...]:
     """Return the columns of several targets by the names in a Bunch; none if it has no such names."""
     names = _names(source, "target_names", [""] * count)
     return tuple(map(TargetColumn, names)) if count > 1 and all(names) else ()
-
-
-def _check_features(x: NDArray[Any], y: NDArray[Any], scratch: Scratch | None) -> NDArray[Any]:
-    """Return the features, in float64 without `scratch`, which gets the progress.
-
-    Raises:
-        DataError: They are not finite numbers [N, F], one row for each of `y`.
-    """
-    if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
-        raise DataError(
-            "dataset: x must have shape [N, F], [N, T, F] or [N, C, H, W] and y shape [N] with N >= 1, got "
-            f"{list(x.shape)} and {list(y.shape)}",
-            "one row of x for each value of y",
-        )
-    if x.shape[1] == 0:
-        raise DataError(f"dataset: x has no features, its shape is {list(x.shape)}", "at least one column of x")
-    for name, array in (("x", x), ("y", y)):
-        if array.dtype.kind in _NOT_NUMBERS:
-            what, fix = _NOT_NUMBERS[array.dtype.kind]
-            raise DataError(f"dataset: {name} holds {what} ({array.dtype})", fix.format(name=name))
-    try:
-        x = x.astype(np.float64) if scratch is None or x.dtype.kind not in "fiub" else x
-    except (ValueError, TypeError) as error:
-        raise DataError(f"dataset: the features must be numbers: {error}", "encode text as numbers") from error
-    # The model computes in float32, where 1e300 is infinite.
-    finite = np.empty(len(x), dtype=np.bool_)
-    with np.errstate(over="ignore"):
-        for start, block in iterate_blocks(x):
-            finite[start : start + len(block)] = np.isfinite(block.astype(np.float32)).all(axis=1)
-            if scratch is not None:
-                scratch.report("read", start + len(block), len(x))
-    if not finite.all():
-        raise DataError(
-            f"dataset: {int((~finite).sum())} of {len(x)} rows have NaN or infinite features, the first is row "
-            f"{int(np.argmin(finite))}",
-            "remove or fill these values in the function of the dataset",
-        )
-    return x
 
 
 def _as_array(name: str, part: Any) -> NDArray[Any]:

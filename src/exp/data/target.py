@@ -40,6 +40,9 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
     """Return the cells as numbers where they are numbers, and as they are where they are words.
 
     Cells of a numeric target that are no finite number become empty, and so do marks such as ? among yes and no.
+
+    Raises:
+        DataError: All numbers are infinite or too large.
     """
     pd = import_pandas()
     types = pd.api.types
@@ -69,6 +72,8 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
         if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
             return Target(cells)  # classes as they are spelled, such as 3+
     values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)
+    if infinite_notes and np.isnan(values).all():
+        raise DataError(f"{infinite_notes[0]}; no other row has a number", "the target in a larger unit")
     return Target(pd.Series(values, index=cells.index), (*notes, *infinite_notes), notation)
 
 

@@ -16,7 +16,7 @@ from exp.data.frame import Cells, import_pandas, name_row
 from exp.errors import pluralize
 
 # Larger numbers are read as infinite ones: the variance of a column would be infinite in float64.
-_LARGEST = 1e100
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class NumberColumn(Column):
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         values, is_unfit = read_numbers(cells, self.notation)
-        is_unfit |= np.abs(values) > _LARGEST
+        is_unfit |= np.abs(values) > LARGEST
         return np.where(is_unfit, np.nan, values), is_unfit
 
     def notes_on(self, cells: Cells) -> list[str]:
@@ -140,12 +140,12 @@ def mask_infinite(what: str, cells: Cells, values: Floats) -> tuple[Floats, tupl
         what: The column, for the note.
         cells: The cells that the values were read from.
     """
-    is_infinite = np.abs(values) > _LARGEST
+    is_infinite = np.abs(values) > LARGEST
     if not is_infinite.any():
         return values, ()
     first, count = int(np.argmax(is_infinite)), int(is_infinite.sum())
     note = (
-        f"{what}: {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} infinite or beyond {_LARGEST:g} and read "
+        f"{what}: {pluralize(count, 'cell')} {'is' if count == 1 else 'are'} infinite or beyond {LARGEST:g} and read "
         f"as empty, the first in {name_row(cells, first)}: {cells.iloc[first]}"
     )
     return np.where(is_infinite, np.nan, values), (note,)

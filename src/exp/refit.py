@@ -6,10 +6,12 @@ from pathlib import Path
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.overrides import shell_line, text_override
+from exp.config.user_sources import describe_changed_sources
 from exp.errors import ConfigError, display_path
 from exp.results.best_job import find_best
 from exp.results.refit_line import describe_split, refit_overrides
-from exp.results.summary import find_results_to_keep
+from exp.results.run_folder import add_user_modules_to_path
+from exp.results.summary import find_results_to_keep, read
 
 
 def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
@@ -32,7 +34,9 @@ def refit(sweep: str, /, out: str | None = None, **moved: str) -> TextAnswer:
     folder = [text_override("hydra.run.dir", out)] if out is not None else []
     line = [*found.config_dir, *refit_overrides(found, moved), *folder]
     print(f"# {found}")
-    for text in found.warnings:
+    add_user_modules_to_path(found.jobs[0])
+    changed = dict.fromkeys(note for job in found.jobs for note in describe_changed_sources(read(job)))
+    for text in (*found.warnings, *changed):
         print(f"# note: {text}")
     print(shell_line(line), flush=True)
     if (note := describe_split(found)) is not None:

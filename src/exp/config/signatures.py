@@ -28,7 +28,7 @@ def module_names(module: str) -> list[str] | None:
 
 def find_syntax_error(module: str) -> SyntaxError | None:
     """Return the error that the import of a module would raise for its source; None if there is none."""
-    path = _source(module)
+    path = source_file(module)
     try:
         if path is not None:
             _parse_version(path, path.stat().st_mtime_ns)
@@ -43,7 +43,7 @@ def read_assigned_attribute(target: str, attribute: str) -> object:
     """Return the constant that a module assigns to an attribute of its function `target`; None if there is none."""
     module, _, name = target.rpartition(".")
     for _ in range(_MAX_STEPS):
-        path = _source(module)
+        path = source_file(module)
         tree = _parse(path) if path is not None else None
         for node in tree.body if tree is not None else ():
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
@@ -90,7 +90,7 @@ _Definition: TypeAlias = ast.FunctionDef | ast.ClassDef | tuple[str, str] | None
 
 def _top_level(module: str, steps: int) -> dict[str, _Definition] | None:
     """Return the definition of each top-level name of a module, or the module and name it is imported from."""
-    path = _source(module)
+    path = source_file(module)
     package = module if path is not None and path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         named, wholly_imported = _read_definitions(path, path.stat().st_mtime_ns, package) if path else ({}, [])
@@ -123,7 +123,7 @@ def _read_definitions(path: Path, changed: int, package: str) -> tuple[dict[str,
     return found, wholly_imported
 
 
-def _source(module: str) -> Path | None:
+def source_file(module: str) -> Path | None:
     """Return the file of a module, without importing it or its packages."""
     root, *inner = module.split(".")
     try:

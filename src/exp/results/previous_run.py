@@ -8,6 +8,7 @@ from typing import Any
 from exp.config.compose import override_key
 from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
+from exp.config.user_sources import describe_changed_sources
 from exp.data.input_files import DATA_PATHS, describe_changed_rows, describe_moved
 from exp.errors import CheckpointError, ConfigError, DataError
 from exp.results import checkpoints, metrics_csv, summary
@@ -91,6 +92,7 @@ class PreviousRun:
             yield f"{problem}; using the previous checkpoint"
         if self.step is not None:
             yield from self._lost_results(self.step, experiment)
+        yield from describe_changed_sources(self.summary)
         saved = self.summary.get("environment", {})
         for key in _ENVIRONMENT:
             if key in saved and saved[key] != environment[key]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp.config.schema import Config
+from exp.config.user_sources import describe_changed_sources
 from exp.config.validation import config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
@@ -233,8 +234,8 @@ def load_trained(
     if which == "auto":
         which = run_folder.final_checkpoint(folder, vars(config.early_stopping))
     state = checkpoints.read_one(folder, which)
-    if (note := summary.describe_unfinished(folder)) is not None:
-        print(f"note: {note}")
+    notes = [summary.describe_unfinished(folder), *describe_changed_sources(summary.read(folder))]
+    print("".join(f"note: {note}\n" for note in notes if note is not None), end="")
     check_module(config.model, str(folder))
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = decide_embedding(decide_by_target(config, preprocessing.target_kind), preprocessing)

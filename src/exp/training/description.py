@@ -7,6 +7,7 @@ from typing import Any
 from exp.config.overrides import option_names
 from exp.config.run_spec import RunSpec
 from exp.config.schema import flatten
+from exp.config.user_sources import hash_sources
 from exp.data.splits import Splits
 from exp.errors import as_yaml, pluralize
 from exp.training.build import Experiment
@@ -51,6 +52,7 @@ def describe(spec: RunSpec, experiment: Experiment) -> Built:
             "data_sha256": experiment.data.fingerprint,
             "split_sha256": experiment.data.split_fingerprint,
             "environment": machine,
+            **({"own_code": own} if (own := hash_sources(spec.config)) else {}),
         },
         hyperparameters=_hyperparameters(names, spec.overrides, experiment),
         steps=experiment.plan.steps,

@@ -77,6 +77,19 @@ def test_folds_have_bands_of_their_own(sweep: Path, tmp_path: Path):
     assert layout.category[0].title == "mean of the folds +- std"
 
 
+def test_each_choice_has_its_own_curve_whatever_its_name_is(sweep: Path, tmp_path: Path):
+    """Values with marks that no file name has, which may then be equal, and long ones, such as paths and lists."""
+    for job in "0123":
+        shutil.copytree(sweep / job, tmp_path / job)
+    long = f"hidden=[{','.join(['8'] * 200)}]"
+    compare(tmp_path, {"path=/b": ["0", "1"], "path=$^$b": ["2", "3"], long: ["0", "2"]}, "seeds")
+    folders = sorted((tmp_path / "seeds").iterdir())
+    assert len(folders) == 3
+    last = {tuple(point.value for point in read(folder).Scalars("loss/val")) for folder in folders}
+    assert len(last) == 3
+    assert {folder.name.partition("=")[0] for folder in folders} == {"path", "hidden"}
+
+
 def test_the_modes_are_compared_in_figures(sweep: Path):
     names = {f"loss_against_{axis}" for axis in ("epochs", "updates", "samples", "seconds")} | {"decision_surfaces"}
     assert {path.stem for path in (sweep / "figures").glob("*.png")} == names

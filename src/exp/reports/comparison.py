@@ -4,9 +4,12 @@ The figures are PNGs in the sweep's `figures`, and in TensorBoard. There, each s
 seed or fold is also a run, whose mean has the tag of the jobs' own curves.
 """
 
+import hashlib
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from exp.results.run_folder import COMPARISON, FIGURES, FOLD_BANDS, SEED_BANDS
 
 # More curves in one chart cannot be told apart.
 _MAX_COMPARED = 8
+
+# Of a name in the file systems of Linux, macOS and Windows.
+_MAX_BYTES = 255
 
 
 def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> None:
@@ -33,9 +39,9 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> N
         shutil.rmtree(folder / stale, ignore_errors=True)
     if any(len(names) > 1 for names in jobs.values()):
         bands = folder / (FOLD_BANDS if "folds" in repeated else SEED_BANDS)
-        for name, (mean, deviation) in curves.items():
+        for place, (mean, deviation) in zip(_file_names(curves), curves.values(), strict=True):
             if mean:
-                event_file.write(bands / _file_name(name), _band(mean, deviation, repeated))
+                event_file.write(bands / place, _band(mean, deviation, repeated))
     if 1 < len(curves) <= _MAX_COMPARED:
         from exp.reports.comparison_figures import draw_comparison
 
@@ -64,5 +70,19 @@ def _band(
         yield event_file.scalars(values, round(float(step)))
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w=.,+-]+", "_", name) or "all"
+def _file_names(names: Iterable[str]) -> list[str]:
+    """Return the name of the file for each of the names: one of its own, also if that is long or has other marks."""
+    readable = {name: re.sub(r"[^\w=.,+-]+", "_", name) or "all" for name in names}
+    count = Counter(readable.values())
+    return [
+        text if count[text] == 1 and len(os.fsencode(text)) <= _MAX_BYTES else f"{_shorten(text)}-{_digest(name)}"
+        for name, text in readable.items()
+    ]
+
+
+def _shorten(text: str) -> str:
+    return os.fsencode(text)[: _MAX_BYTES // 2].decode(errors="ignore")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from exp.errors import ExpError
 from exp.reports.figures import save
 from exp.reports.mean_curves import Curves
+from exp.reports.style import escape
 from exp.reports.surfaces import Surface, make_surface, side_by_side
 from exp.results.run_folder import FIGURES
 from exp.results.trained_model import load_trained
@@ -17,6 +18,9 @@ AXES = {"epoch": "epochs", "step": "updates", "samples": "samples", "seconds": "
 
 # From this ratio of the longest to the shortest curve, the axis is logarithmic: the shortest would be a dot.
 _LOG_SCALE_RATIO = 20.0
+
+# Longer names of choices leave no room for the curves.
+_MAX_LETTERS = 60
 
 
 def draw_comparison(folder: Path, curves: Mapping[str, Curves], jobs: Mapping[str, Path]) -> Iterator[Path]:
@@ -55,7 +59,7 @@ def against(curves: Mapping[str, Curves], column: str, axis: str) -> Figure:
     for name, (mean, deviation) in curves.items():
         if mean:
             x, y, width = mean[column], mean["loss"], deviation["loss"]
-            (line,) = chart.plot(x, y, label=name, marker="." if len(x) < 40 else "")
+            (line,) = chart.plot(x, y, label=escape(name, _MAX_LETTERS), marker="." if len(x) < 40 else "")
             chart.fill_between(x, y - width, y + width, color=line.get_color(), alpha=0.2, linewidth=0)
     ends = [float(mean[column][-1]) for mean, _ in curves.values() if mean]
     if max(ends) > _LOG_SCALE_RATIO * min(ends):  # one step of a job may take longer than all of another

@@ -21,7 +21,7 @@ from exp.results.terminal import preparation_progress
 from exp.trackers.sink import TrackerSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
-from exp.training.choices import list_unused
+from exp.training.choices import list_undecided, list_unused
 from exp.training.description import describe
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, Resumed
 from exp.training.import_gc import late_imports
@@ -111,8 +111,8 @@ def _events(
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)
         yield from _notes(list_unused(spec.config, experiment.config, spec.overrides))
-        if spec.config.metric != "loss" and not len(experiment.data.val):
-            yield from _notes([f"metric={spec.config.metric} decides nothing, because there are no validation rows"])
+        if not len(experiment.data.val):
+            yield from _notes(list_undecided(spec.config, spec.overrides))
         if previous.initial is not None:
             yield from _notes(initial_notes(previous.initial, experiment.data))
         if spec.config.preflight == "on":

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from conftest import config_of
 
+from exp.api import train
 from exp.models.number_embeddings import Piecewise
 from exp.training.build import build
-from exp.training.choices import list_decided, list_unused
+from exp.training.choices import list_decided, list_undecided, list_unused
 from exp.training.events import Evaluated
 from exp.training.loop import Training
 
@@ -182,3 +183,29 @@ def test_embedding_auto_is_piecewise_for_at_most_100_numbers(
 def test_an_argument_that_the_loss_does_not_have_is_told(dataset: str, typed: list[str], notes: list[str]):
     config = config_of(f"dataset={dataset}", "loss=auto_smooth", *typed)
     assert list_unused(config, build(config).config, [f"dataset={dataset}", *typed]) == notes
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ("early_stopping.patience=3 metric=accuracy", ["metric=accuracy", "early_stopping.patience=3"]),
+        ("early_stopping.restore_best=true", ["early_stopping.restore_best=true"]),
+        ("early_stopping.patience=null early_stopping.restore_best=auto", []),
+        ("early_stopping.restore_best=false", []),
+    ],
+)
+def test_what_would_decide_by_validation_rows_is_told_if_there_are_none(words: str, chosen: list[str]):
+    line = ["dataset=iris", "dataset.split=[.8,0,.2]", *words.split()]
+    assert list_undecided(config_of(*line), line) == [
+        f"{one} decides nothing, because there are no validation rows" for one in chosen
+    ]
+
+
+def test_a_run_without_validation_rows_tells_that_it_does_not_stop_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    line = ["dataset=iris", "early_stopping.patience=3", "epochs=1", "figures=false"]
+    note = "early_stopping.patience=3 decides nothing, because there are no validation rows"
+    assert note in train(*line, "dataset.split=[.8,0,.2]").summary["notes"]
+    assert note not in train(*line).summary.get("notes", [])

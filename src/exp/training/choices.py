@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from exp.config.by_target import GROUPS, choose_by_target
+from exp.config.compose import override_key
 from exp.config.limits import parse_at_most
 from exp.config.metric_names import is_higher_better
 from exp.config.schema import Config, restores_best
@@ -99,8 +100,22 @@ def list_decided(typed: Config, resolved: Config) -> dict[str, Any]:
 def list_unused(typed: Config, resolved: Config, overrides: Sequence[str]) -> list[str]:
     """Return notes on the typed arguments of loss=auto that the loss of this target does not have."""
     unused = [f"loss.{key}" for key in _OF_CLASSES if key in typed.loss and key not in resolved.loss]
-    typed_keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    typed_keys = {*map(override_key, overrides)}
     return [f"{key} has no effect: the target has no classes" for key in unused if key in typed_keys]
+
+
+def list_undecided(typed: Config, overrides: Sequence[str]) -> list[str]:
+    """Return notes on what would decide by the validation rows, for a run without any.
+
+    Early stopping is among them if it was typed: the options for the user's data have it by default.
+    """
+    stopping, typed_keys = typed.early_stopping, {*map(override_key, overrides)}
+    chosen = [f"metric={typed.metric}"] if typed.metric != "loss" else []
+    if stopping.patience is not None and "early_stopping.patience" in typed_keys:
+        chosen.append(f"early_stopping.patience={stopping.patience}")
+    if stopping.restore_best is True and "early_stopping.restore_best" in typed_keys:
+        chosen.append("early_stopping.restore_best=true")
+    return [f"{one} decides nothing, because there are no validation rows" for one in chosen]
 
 
 def _choose_batch_size(batch_size: Any, rows: int) -> Any:

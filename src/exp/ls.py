@@ -11,7 +11,7 @@ from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
 from exp.results.comparable import comparison_warnings
-from exp.results.differing import settings_of
+from exp.results.differing import shown_settings
 from exp.results.formatting import printable
 from exp.results.listed import Listed
 from exp.results.listing import Listing, list_runs
@@ -60,7 +60,7 @@ class RunList(Answer):
 
 def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:
     """Return the object of one run in the JSON of a list."""
-    settings, metric = settings_of(one), listing.metric or one.metric
+    settings, metric = shown_settings(one), listing.metric or one.metric
     return {
         "folder": one.folder,
         "kind": one.kind,

@@ -11,9 +11,11 @@ import pytest
 from exp.errors import ConfigError
 from exp.results import search_json, sweep_csv
 from exp.results.best_job import choose_jobs, find_best
+from exp.results.listing import list_runs
+from exp.results.listing_rows import list_rows
 from exp.results.refit_line import count_trained_epochs, refit_overrides
 from exp.results.resume_line import describe_resume
-from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY
+from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, MULTIRUN, OVERRIDES, SUMMARY, SWEEP_MANIFEST
 from exp.results.search_json import SearchRecord
 
 CONFIG_OF_A_JOB = {
@@ -65,6 +67,18 @@ def test_a_higher_accuracy_is_better(tmp_path: Path):
 
 def test_the_metric_of_the_sweep_may_refer_to_that_of_its_jobs(tmp_path: Path):
     assert find_best(write_sweep(tmp_path, [("optimizer.lr=1", 0.5)], "${metric}/val")).metric == "loss/val"
+
+
+def test_a_job_of_a_cross_validation_is_named_by_its_fold_too(tmp_path: Path):
+    """Several jobs have the same seed, and the fold of the first one is not that of the sweep."""
+    of_both = [(f"folds=2 seed={seed} fold={fold}", 0.5) for seed in (0, 1) for fold in (0, 1)]
+    sweep = write_sweep(tmp_path / "cv", of_both, folds=2, fold=0, seed=0)
+    assert choose_jobs(str(sweep))[1][-1] == "uses job 0 (seed=0, fold=0)"
+    (sweep / SWEEP_MANIFEST).write_text(json.dumps({"varied": ["fold", "seed"]}))
+    write_job(tmp_path / "run", "seed=3", {"status": "finished"}, {"seed": 3})
+    head, *rows = list_rows(list_runs(tmp_path))
+    assert "fold" not in head
+    assert {Path(row[0]).name: row[head.index("seed")] for row in rows} == {"cv": "", "run": "3"}
 
 
 def test_seeds_are_averaged_and_left_out_of_the_command(tmp_path: Path):

@@ -184,12 +184,12 @@ def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...
     if ensemble:
         return best.jobs, notes
     if len(best.jobs) > 1:
-        key, value = best.repeated[0], _value_of(best.jobs[0], best.repeated[0])
+        which = ", ".join(f"{key}={_value_of(best.jobs[0], key)}" for key in best.repeated)
         other = (
             f"; ensemble=true averages all {best.repeats}, and {shell_line(['refit', run])} trains one model on more "
             "rows"
         )
-        notes.append(f"uses job {best.jobs[0].name} ({key}={value}){other if ensemble is not None else ''}")
+        notes.append(f"uses job {best.jobs[0].name} ({which}){other if ensemble is not None else ''}")
     return best.jobs[:1], notes
 
 

@@ -16,6 +16,11 @@ def settings_of(one: Listed) -> dict[str, Any]:
     return {**one.config, **one.choices}
 
 
+def shown_settings(one: Listed) -> dict[str, Any]:
+    """Return the settings without those that a sweep is averaged over: the fold of its first job is not its own."""
+    return {key: value for key, value in settings_of(one).items() if key not in one.repeated}
+
+
 def find_differing(lines: Sequence[Listed]) -> list[str]:
     """Return the groups and keys in which the runs differ, those first that the command lines set.
 
@@ -23,7 +28,7 @@ def find_differing(lines: Sequence[Listed]) -> list[str]:
     counts if a command line set it, or if it differs between runs with the same options.
     """
     typed = Counter(key for one in lines for key in one.typed)
-    settings = [normalize(settings_of(one)) | dict(one.choices) for one in lines]
+    settings = [normalize(shown_settings(one)) | dict(one.choices) for one in lines]
     groups = dict.fromkeys(key for one in lines for key in one.choices)
     parts = _group(settings, groups)
     starts = _group(settings, ("dataset", "experiment"))

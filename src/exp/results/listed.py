@@ -14,6 +14,7 @@ from exp.results.about import read_tags, read_word
 from exp.results.choice_means import mean_metrics
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
+from exp.results.repeats import REPEATED
 from exp.results.run_folder import is_sweep, read_overrides
 from exp.results.sweep_csv import SPLITS
 from exp.results.sweep_status import read_sweep_status
@@ -39,6 +40,7 @@ class Listed:
             over the jobs of its best choice of the metrics that all of them have.
         jobs: Of a sweep, the number of its jobs by status, and of `all` and `done`.
         best_job: Of a sweep, the folder of the first job of its best choice; None before one finished.
+        repeated: Of a sweep, which of seed and fold its jobs vary; each choice is averaged over them.
         decided: What was decided where the config says auto, by key; the option for the loss.
         engines: What made the steps, compiled, replay or eager: one of a run, those of the best choice of a sweep.
         fingerprints, splits: Of the rows of the dataset, and of how they are split: one of a run, those of the jobs of
@@ -60,6 +62,7 @@ class Listed:
     metrics: Mapping[str, float]
     jobs: Mapping[str, int] | None = None
     best_job: str | None = None
+    repeated: Collection[str] = ()
     decided: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     engines: frozenset[str] = frozenset()
     fingerprints: frozenset[str] = frozenset()
@@ -139,6 +142,7 @@ def _read_sweep(folder: Path) -> Listed:
         metrics=mean_metrics(folder, members),
         jobs=status.jobs,
         best_job=None if best is None else str(best),
+        repeated=[key for key in REPEATED if key in record.get("varied", ())],
         decided={} if run is None else run.decided,
         engines=_known(contents, "engine_used"),
         fingerprints=_known(contents, "data_sha256"),

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from exp.errors import as_yaml
-from exp.results.differing import settings_of, short_names
+from exp.results.differing import short_names, shown_settings
 from exp.results.filters import known_keys
 from exp.results.formatting import format_metric
 from exp.results.listed import Listed
@@ -30,7 +30,7 @@ def list_rows(listing: Listing, max_metrics: int = 1) -> list[list[str]]:
     names = short_names(keys, [*known_keys(listing.lines), *_HEAD, *_TAIL])
     rows = [[*_HEAD, *names.values(), *_TAIL, *(["metric"] if is_shared else metrics)]]
     for one in listing.lines:
-        settings = settings_of(one)
+        settings = shown_settings(one)
         choices = (one.choices.get("dataset", ""), one.choices.get("model", ""))
         head = (one.folder, _shorten(one.name or ""), one.when, *choices)
         values = (_shorten(as_yaml(settings[key])) if settings.get(key) is not None else "" for key in names)

@@ -38,7 +38,7 @@ MISTAKES = [
     ("'optimizer.lr=${nope}'", "Interpolation key 'nope' not found", "optimizer.lr=0.02"),
     ("~epochs", "epochs is required and cannot be removed", "epochs=20"),
     ("dataset=moons dataset.n_samples=2", "leaves a split of the 2 rows empty", "dataset.split=null"),
-    ("'dataset.split=[0,.9,.1]'", "three fractions with sum 1", "'dataset.split=[.6,.2,.2]'"),
+    ("'dataset.split=[0,.9,.1]'", "three fractions that sum to 1", "'dataset.split=[.6,.2,.2]'"),
     ("dataset=signal_background dataset.signal=0", "all rows have the same class '0'", "rows of at least two classes"),
     ("hydra.run.dir=/dev/null", "/dev/null", "hydra.run.dir=ANOTHER_FOLDER"),
     ("scheduler=step ~scheduler.step_size ~scheduler.gamma", "failed:", "another scheduler"),
@@ -221,8 +221,8 @@ MISTAKES = [
     ("model.hidden=0", "model.hidden must be an integer >= 1, or a list", "model.hidden=[64,64]"),
     ("model.activation=relo", "must be one of relu, tanh", "model.activation=relu"),
     ("model.dropout=1", "model.dropout must be a number >= 0 and < 1", "model.dropout=0.1"),
-    ("'dataset.split=[.5,.2]'", "three fractions that sum to 1", "dataset.split=[.6,.2,.2]"),
-    ("'dataset.split=[.5,.2,.2]'", "with sum 569, the first > 0; got [0.5,0.2,0.2]", "'dataset.split=[.6,.2,.2]'"),
+    ("'dataset.split=[.5,.2]'", "three fractions that sum to 1", "dataset.split=[0.5,0.2,0.3]"),
+    ("'dataset.split=[.5,.2,.2]'", "three fractions that sum to 1", "'dataset.split=[0.6,0.2,0.2]'"),
     ("optimizer=null", "optimizer must be one of its options", "another optimizer, one of these"),
     ("scheduler=null", "scheduler", "scheduler=none"),
     ("dataset.standardize=false", "this key has another name now", "dataset.scaler=none"),
@@ -655,6 +655,14 @@ def test_a_wrong_argument_in_a_file_is_one_error_and_others_are_found(tmp_path: 
     at = "model.widht: mine.Net has no argument 'widht'\n  at: conf/model/arg.yaml:2: widht: 8"
     fix = "\n  try: width: 8 in that line\n"
     assert said == f"exp: 2 errors\n{at}{fix}epochs must be an integer >= 1, or auto, got 0\n  try: epochs=20\n"
+
+
+def test_all_packages_to_allow_are_named_at_once():
+    typed = ["dataset._target_=mine.rows", "++model._target_=nets.Net", "++loss._target_=mine.Loss"]
+    message = problem_of(" ".join(typed))
+    assert message is not None
+    assert "dataset._target_=mine.rows model._target_=nets.Net loss._target_=mine.Loss: not allowed" in message
+    assert "EXP_ALLOW=mine,nets python -m exp ..." in message
 
 
 OWN_NET = """from torch import nn

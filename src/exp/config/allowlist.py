@@ -6,6 +6,7 @@ A config may come from someone else. config/instantiate.py checks the imported o
 import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,34 @@ def nearest_public(target: str, known: list[str]) -> str | None:
     return nearest(target.rpartition(".")[2], [other for other in known if not other.startswith("_")])
 
 
+def _may_be_allowed(target: str) -> bool:
+    """Return whether a name is in a package that can be the user's."""
+    root = target.partition(".")[0]
+    return "." in target and origin(target) == "user" and root not in (*sys.stdlib_module_names, "numpy", "scipy")
+
+
 def fix_not_allowed(target: str, another: str, of_library: str) -> str:
     """Return the fix for a target that is not allowed: to allow it if it is the user's, otherwise `of_library`."""
-    root = target.partition(".")[0]
-    if "." not in target or origin(target) != "user" or root in (*sys.stdlib_module_names, "numpy", "scipy"):
-        return of_library
-    return f"{another}, or if you trust it {VARIABLE}={','.join((*USER_PACKAGES, root))} python -m exp ..."
+    return f"{another}, or if you trust it {_with_packages([target])}" if _may_be_allowed(target) else of_library
+
+
+def _with_packages(targets: Iterable[str]) -> str:
+    roots = dict.fromkeys((*USER_PACKAGES, *(target.partition(".")[0] for target in targets)))
+    return f"{VARIABLE}={','.join(roots)} python -m exp ..."
+
+
+def refuse_not_allowed(content: Mapping[str, Any]) -> None:
+    """Raise one ConfigError if the targets of several groups are the user's, and not allowed."""
+    named: dict[str, object] = {f"{group}._target_": (content[group] or {}).get("_target_") for group in READ_BY_EXP}
+    found = {
+        key: target
+        for key, target in named.items()
+        if isinstance(target, str) and _may_be_allowed(target) and not is_inside(target, key.partition(".")[0])
+    }
+    if len(found) > 1:
+        listed = " ".join(f"{key}={target}" for key, target in found.items())
+        what = f"{listed}: not allowed, because a config may name classes and functions of exp, torch and scikit-learn"
+        raise ConfigError(what, f"other options, or if you trust them {_with_packages(found.values())}")
 
 
 def not_allowed(group: str, target: object) -> ConfigError:

@@ -208,7 +208,7 @@ def suggest_override(key: str, value: object = None) -> str:
         meant = "1epoch" if "epoch" in str(value) else "1"
     elif key in ("metric", "metrics", "sweep.metric"):
         meant = closest_metric(key, value)
-    elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds) and value is not None:
+    elif isinstance(limit, ColumnName | ColumnNames | ColumnKinds | ThreeParts) and value is not None:
         meant = limit.closest(value)
     elif isinstance(limit, OneOf | OneOfEach):
         switch = _SWITCH_WORDS.get(str(value).lower())

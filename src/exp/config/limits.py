@@ -116,18 +116,35 @@ class Text:
         return any_of(one, {"type": "array", "items": one}) if self.many else one
 
 
+def _numbers(values: list[object]) -> list[float]:
+    """Return the values if all of them are numbers >= 0, otherwise none."""
+    are_numbers = all(Number(0).accepts(value) for value in values)
+    return cast("list[float]", values) if are_numbers else []
+
+
 @dataclass(frozen=True)
 class ThreeParts:
-    """How a table is split; whether the parts sum to its rows is checked when it is read."""
+    """How a table is split; whether counts sum to its rows is checked when it is read."""
 
     def accepts(self, value: object) -> bool:
         if not isinstance(value, list):
             return value is None
-        parts = cast("list[object]", value)
-        return len(parts) == 3 and all(Number(0).accepts(part) for part in parts)
+        parts = _numbers(cast("list[object]", value))
+        are_counts = all(isinstance(part, int) for part in parts)
+        return len(parts) == 3 and parts[0] > 0 and (are_counts or abs(sum(parts) - 1) <= 1e-6)
+
+    def closest(self, value: object) -> str | None:
+        """Return the fractions that two or three given ones mean, as they are typed; None if that is not clear."""
+        parts = _numbers(cast("list[object]", value)) if isinstance(value, list) else []
+        test = 1 - sum(parts)
+        if len(parts) == 2 and parts[0] > 0 and test >= -1e-6:
+            return as_yaml([*parts, abs(round(test, 6)) or 0])
+        train = round(1 - sum(parts[1:]), 6)
+        is_clear = len(parts) == 3 and parts[0] > 0 and train > 0 and sum(parts) <= 1
+        return as_yaml([train, *parts[1:]]) if is_clear else None
 
     def __str__(self) -> str:
-        return "three fractions that sum to 1, or three counts that sum to the number of rows, or null"
+        return "three fractions that sum to 1, or three counts that sum to the number of rows, the first > 0, or null"
 
     def json_schema(self) -> dict[str, Any]:
         parts = {"type": "array", "items": Number(0).json_schema(), "minItems": 3, "maxItems": 3}

@@ -12,7 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, refuse_target
+from exp.config.allowlist import READ_BY_EXP, refuse_not_allowed, refuse_target
 from exp.config.by_target import list_values
 from exp.config.constraints import CONSTRAINTS, example, suggest_override, violation
 from exp.config.cross_validation import check_fold, check_stratify
@@ -50,6 +50,7 @@ def resolve_and_validate(cfg: DictConfig, accepted: set[str] | None = None) -> t
             raise ConfigError(
                 f"{group} has no _target_", f"{group}=OPTION, one of those that python -m exp --help lists", key=group
             )
+    refuse_not_allowed(content)
     for group in READ_BY_EXP:
         key = f"{group} {content[group]}"
         if content[group].get("_target_") is not None and key not in (accepted or ()):

@@ -35,15 +35,12 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
     names = [str(name) for name in frame.columns]
     encoded: list[Floats] = []
     notes: list[str] = []
+    if absent := [column.name for column in preprocessing.columns if column.name not in names]:
+        meant = {name: near for name in absent if (near := nearest(name, names))}
+        fix = ", and ".join(f"rename column '{near}' to '{name}'" for name, near in meant.items())
+        what = f"column '{absent[0]}' is" if len(absent) == 1 else f"columns {', '.join(map(repr, absent))} are"
+        raise DataError(f"data={path}: {what} missing", fix or "a table with the columns of the training table")
     for column in preprocessing.columns:
-        if column.name not in names:
-            near = nearest(column.name, names)
-            fix = (
-                f"rename column '{near}' to '{column.name}'"
-                if near
-                else "a table with the columns of the training table"
-            )
-            raise DataError(f"data={path}: column '{column.name}' is missing", fix)
         cells = frame[column.name].reset_index(drop=True)
         values, is_unfit = column.encode(cells)
         encoded.append(values)

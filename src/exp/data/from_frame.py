@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import quote_names, quote_text
+from exp.config.overrides import quote_names
+from exp.data.check_names import check_names
 from exp.data.columns.column import Parsed
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.columns.number_cells import PLAIN
@@ -17,9 +18,9 @@ from exp.data.frame import import_pandas, label_rows
 from exp.data.parts import order_of_cells, parts_of_cells
 from exp.data.read_table import Cells, Frame
 from exp.data.select_columns import LeftOut, find_identifier, find_target_copies, find_useless
-from exp.data.targets import encode_targets, find_targets, list_names, read_targets
+from exp.data.targets import encode_targets, find_targets, read_targets
 from exp.data.weight_column import parse_weights, weigh_rows
-from exp.errors import ConfigError, DataError, nearest, pluralize
+from exp.errors import ConfigError, DataError, join_words, pluralize
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def columns_from_frame(
     if row_numbers is not None and parts is not None:
         frame.index = label_rows(row_numbers, parts)
     names = list(map(str, frame.columns))
-    targets = find_targets(options.target, names, path)
-    options = check_options(options, targets, names, path)
+    targets, options = find_columns(options, names, path)
     group, order, split_column, weight = options.group, options.order, options.split_column, options.weight
     kinds = options.kinds or {}
     missing, default_missing = missing_policies(options.missing)
@@ -180,38 +180,50 @@ def no_features(path: str, left_out: Sequence[LeftOut], has_dropped: bool) -> Da
     return DataError(problem, fix)
 
 
-def check_options(options: TableOptions, targets: Sequence[str], names: list[str], path: str) -> TableOptions:
-    """Return the options with the names of columns as text. DataError, ConfigError if a column cannot be what it is."""
-    roles = {key: getattr(options, key) for key in ("group", "order", "split_column", "weight")}
+# The keys that name one column for another use than a feature.
+_ROLES = ("group", "order", "split_column", "weight")
+
+
+def _named_columns(options: TableOptions, names: Sequence[str]) -> dict[str, Sequence[str] | Mapping[str, str]]:
+    """Return the columns that each key names; a target at a position of the table is none."""
+    given = [options.target] if isinstance(options.target, str | int) else [*options.target]
+    positions = range(-len(names), len(names))
+    named = {key: getattr(options, key) for key in _ROLES}
+    return {
+        "target": [str(one) for one in given if str(one) in names or one not in positions],
+        "drop": [*map(str, options.drop)],
+        "kinds": {str(name): kind for name, kind in (options.kinds or {}).items()},
+        "missing": missing_policies(options.missing)[0],
+        **{key: [str(name)] for key, name in named.items() if name is not None and str(name)},
+    }
+
+
+def find_columns(options: TableOptions, names: list[str], path: str) -> tuple[list[str], TableOptions]:
+    """Return the target columns, and the options with the names of columns as text.
+
+    Raises:
+        DataError: The table does not have a column.
+        ConfigError: A column cannot be what it is.
+    """
+    check_names(names, path, _named_columns(options, names))
+    targets = find_targets(options.target, names, path)
+    roles = {key: getattr(options, key) for key in _ROLES}
     roles = {key: str(name) for key, name in roles.items() if name is not None}
     kinds = {str(name): kind for name, kind in (options.kinds or {}).items()}
     drop = list(map(str, options.drop))
-    missing, _ = missing_policies(options.missing)
-    named = {key: [name] for key, name in roles.items() if name}
-    _check_names(names, path, {"drop": drop, "kinds": kinds, "missing": missing, **named})
+    if dropped := [target for target in targets if target in drop]:
+        override = f"dataset.drop={quote_names(name for name in drop if name not in dropped)}"
+        what = (
+            f"dataset.drop={quote_names(drop)}: {join_words(dropped)} is {'the' if len(targets) == 1 else 'a'} target"
+        )
+        raise ConfigError(what, shlex.quote(override), key="dataset.drop", override=override)
     for key in ("weight", "group"):
         if (target := roles.get(key)) in targets:
             raise ConfigError(
                 f"dataset.{key}={target}: this column is {'the' if len(targets) == 1 else 'a'} target",
                 f"another column as dataset.{key}",
             )
-    return replace(options, kinds=kinds, drop=drop, **roles)
-
-
-def _check_names(names: list[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
-    """Raise DataError if an option names a column that the table does not have."""
-    for key, columns in named.items():
-        for name in columns:
-            if name in names:
-                continue
-            near = nearest(name, names)
-            fix, override = f"one of {list_names(names)}", None
-            if near is not None and not isinstance(columns, Mapping):
-                corrected = [near if one == name else one for one in columns]
-                override = f"dataset.{key}={quote_names(corrected) if key == 'drop' else quote_text(near)}"
-                fix = shlex.quote(override)
-            what = f"dataset.{key}={name}: {path} has no column '{name}'"
-            raise DataError(what, fix, key=f"dataset.{key}", override=override)
+    return targets, replace(options, kinds=kinds, drop=drop, **roles)
 
 
 def _describe_groups(group: str | None, frame: Frame) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exp.config.constraints import violation
 from exp.config.overrides import column_override
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column, Parsed
@@ -36,9 +37,12 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
     """Return the column that `cells` make: of its declared kind, or of the first kind that they fit.
 
     Raises:
+        ConfigError: There is no such kind.
         DataError: The cells do not fit the declared kind.
     """
     declared = options.kinds.get(name)
+    if declared not in (None, *KINDS):
+        raise violation("dataset.kinds", {**options.kinds})
     settings = {
         "missing": options.missing.get(name, options.default_missing),
         "max_categories": options.max_categories,

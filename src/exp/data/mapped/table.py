@@ -8,12 +8,11 @@ import numpy as np
 from exp.data.columns.column import Column
 from exp.data.dataset import Dataset
 from exp.data.empty_cells import missing_policies
-from exp.data.from_frame import TableOptions, check_options, columns_from_frame, no_features
+from exp.data.from_frame import TableOptions, columns_from_frame, find_columns, no_features
 from exp.data.mapped.maps import release_pages
 from exp.data.mapped.scratch import Scratch
 from exp.data.reading.streamed import StreamedTable
 from exp.data.select_columns import LeftOut
-from exp.data.targets import find_targets
 from exp.errors import ConfigError
 
 # Bytes of the columns that are read at a time, if there are several; parsing takes a few times as much.
@@ -28,8 +27,8 @@ def dataset_from_table(table: StreamedTable, path: str, options: TableOptions, s
         DataError: The table cannot be trained on.
     """
     names = [*table.places]
-    targets = find_targets(options.target, names, path)
-    options = replace(check_options(options, targets, names, path), target=targets)
+    targets, options = find_columns(options, names, path)
+    options = replace(options, target=targets)
     roles = list(dict.fromkeys([*targets, *_roles(options)]))
     _refuse_dropped_rows(options)
     not_features = {*targets, options.group, options.split_column, options.weight, *options.drop}

@@ -23,7 +23,7 @@ from exp.data.columns.number_cells import Notation
 from exp.data.columns.parse_dates import read_dates
 from exp.data.columns.parse_numbers import read_numbers
 from exp.data.encode import encode_rows
-from exp.errors import ConfigError
+from exp.errors import ConfigError, DataError
 from exp.export import export
 from exp.predict import predict
 from exp.results.trained_model import TrainedModel, load_trained
@@ -283,6 +283,23 @@ def test_cells_that_cannot_be_read_are_told(served: Any):
     served["predict"]([right | {"plain": " ? ", "day": None, "smokes": "", "word": "NA"}], warnings.append)
     assert warnings == []  # gaps
     assert served["predict"](right) == plain
+
+
+def test_a_column_of_which_hardly_a_cell_can_be_read_is_refused(place: Path, served: Any):
+    """Its file has decimal commas, dates in another form: without the column, every prediction would be another one."""
+    for name, cell, right, kind in (("plain", "8,5", "1.5", "numbers"), ("day", "soon", "01/02/2020", "dates")):
+        rows = [{**row, name: cell} for row in rows_of(20, seed=9)]
+        rows[4][name], rows[5][name] = right, ""
+        with pytest.raises(
+            DataError, match=rf"column '{name}': 18 of 19 cells are not {kind}, the first in row 1"
+        ) as error:
+            as_predicted(place, rows, "unreadable")
+        assert error.value.fix.endswith("as in the training rows, or empty ones to predict without the column")
+        with pytest.raises(
+            ValueError, match=rf"^column '{name}': 18 of 19 cells cannot be read as .*, such as '{cell}'"
+        ):
+            served["predict"](rows)
+        assert len(served["predict"](rows[:9])) == 9  # cells of a few rows count as empty
 
 
 def test_a_prediction_does_not_depend_on_other_rows(served: Any):

@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.category import UNKNOWN, category_codes
-from exp.data.columns.column import Floats, unfit_note
+from exp.data.columns.column import Column, Floats, show_cell, unfit_note
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import TargetColumn
-from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.frame import Cells, Frame, import_pandas, name_row
 from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
 from exp.data.target_scale import check_positive
 from exp.data.targets import as_numbers
 from exp.errors import DataError, nearest, pluralize
+
+# A column of at least so many cells, of which this share cannot be read, is refused.
+FEWEST_CELLS, UNREADABLE_SHARE = 10, 0.9
 
 
 def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
@@ -29,7 +32,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         Values [N, C]; which rows [N] can be predicted (each missing number has a replacement); and notes for the user.
 
     Raises:
-        DataError: A column is missing.
+        DataError: A column is missing, or nearly all of its cells cannot be read.
     """
     frame = frame.rename(columns=str)
     names = [str(name) for name in frame.columns]
@@ -46,6 +49,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         encoded.append(values)
         if is_unfit.any():
             notes.append(unfit_note(column, cells, is_unfit))
+            _refuse_unreadable(column, cells, values, is_unfit, path)
         notes += column.notes_on(cells)
     rows = np.stack(encoded, axis=1)
     notes += preprocessing.describe_unknown(preprocessing.count_unknown(rows))
@@ -58,6 +62,25 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
             count = pluralize(int(is_missing.sum()), "row")
             notes.append(f"{count} without {column.name}: {replacement or 'no prediction'}")
     return rows, is_complete, notes
+
+
+def _refuse_unreadable(column: Column, cells: Cells, values: Floats, is_unfit: NDArray[np.bool_], path: str) -> None:
+    """Raise DataError if nearly all cells of a column are not of its kind: its file is written in another way.
+
+    They would count as empty, and every row would be predicted without the column.
+    """
+    wrong = int(is_unfit.sum())
+    present = wrong + int((~np.isnan(values)).sum())
+    if present >= FEWEST_CELLS and wrong >= UNREADABLE_SHARE * present:
+        first = int(np.argmax(is_unfit))
+        as_there = (
+            f"such as {column.notation}, " if column.kind == "number" and isinstance(column, NumberColumn) else ""
+        )
+        raise DataError(
+            f"data={path}: column '{column.name}': {wrong:,} of {present:,} cells are not {column.cell_type}, the "
+            f"first in {name_row(cells, first)}: {show_cell(cells.iloc[first])}",
+            f"cells {as_there}as in the training rows, or empty ones to predict without the column",
+        )
 
 
 def nonfinite_notes(predictions: Mapping[str, NDArray[Any]]) -> list[str]:

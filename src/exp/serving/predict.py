@@ -87,6 +87,11 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
 
 def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
     found = [read_cell(cell, column) for cell in cells]
+    wrong = [str(cell) for cell, (_, note) in zip(cells, found, strict=True) if note.endswith("read as empty")]
+    present = len(wrong) + sum(value == value for value, _ in found)
+    if present >= STATE["fewest_cells"] and len(wrong) >= STATE["unreadable_share"] * present:
+        what = f"{len(wrong)} of {present} cells cannot be read as {column['kind']}, such as {wrong[0]!r}"
+        raise ValueError(f"column '{column['name']}': {what}; they must be written as in the training rows, or empty")
     for note in sorted({note for _, note in found} - {""}):
         told = [str(cell) for cell, one in zip(cells, found, strict=True) if one[1] == note]
         tell(f"column '{column['name']}': {told[0]!r} {note}" + f" ({len(told)} cells)" * (len(told) > 1))

@@ -16,6 +16,7 @@ from exp.data.columns.number_cells import PLAIN, PLAINLY, Notation, number_patte
 from exp.data.columns.parse_booleans import BOOLEANS
 from exp.data.columns.parse_dates import DATETIME, first_part, new_formats
 from exp.data.columns.parse_numbers import singular
+from exp.data.encode import FEWEST_CELLS, UNREADABLE_SHARE
 from exp.data.reading.gaps import EMPTY_WORDS, parse_empty_values
 from exp.data.reading.layout import BLANKS, SEPARATORS, check_separator
 from exp.results.trained_model import TrainedModel
@@ -68,6 +69,8 @@ def make_state(members: Sequence[TrainedModel], model: str, versions: Mapping[st
         "months": {"": 0, **MONTH_NUMBERS},
         "parts": _DATE_PARTS,
         "separators": [" " if mark == BLANKS else mark for mark in dict.fromkeys([separator, *SEPARATORS]) if mark],
+        "fewest_cells": FEWEST_CELLS,
+        "unreadable_share": UNREADABLE_SHARE,
         "encoding": dataset.get("encoding") or "utf-8",
     }
 

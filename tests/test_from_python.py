@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 import exp as package
 from exp import load, sweep, train
 from exp.cli.python_calls import to_overrides
+from exp.cli.python_objects import split_objects
 from exp.config.overrides import reads_as
 from exp.errors import ExpError
 from exp.result import Result
@@ -34,6 +35,28 @@ def test_a_list_is_the_values_of_a_sweep_unless_the_key_takes_a_list():
     overrides = ["seed=0,1", "optimizer.lr=0.1,0.2", "model.hidden=[4,4]", "dataset=xor,moons"]
     assert to_overrides("sweep", (), values) == overrides
     assert to_overrides("train", (), {"model.hidden": (4, 4)}) == ["model.hidden=[4,4]"]
+    assert to_overrides("train", (), {"dataset__split": np.array([0.5, 0.25])}) == ["dataset.split=[0.5,0.25]"]
+
+
+def test_an_array_has_the_values_of_a_sweep_and_a_text_with_commas_is_one_of_them():
+    values = {"optimizer__lr": np.logspace(-2, -1, 2), "epochs": np.arange(1, 3), "seed": torch.arange(2)}
+    assert to_overrides("sweep", (), values) == ["optimizer.lr=0.01,0.1", "epochs=1,2", "seed=0,1"]
+    values = {"dataset__path": ["a, b.csv", "c.csv"], "model__hidden": np.array([[4, 4], [8, 8]])}
+    assert to_overrides("sweep", (), values) == ['dataset.path="a, b.csv",c.csv', "model.hidden=[4,4],[8,8]"]
+    files = {"dataset__path": [Path("a,b.csv"), Path("c.csv")], "optimizer__lr": ["0.1", None]}
+    assert to_overrides("sweep", (), files) == ['dataset.path="a,b.csv",c.csv', "optimizer.lr=0.1,null"]
+    with pytest.raises(ExpError, match=r"epochs=\[\]: a sweep needs a value of each key"):
+        to_overrides("sweep", (), {"epochs": []})
+    assert to_overrides("sweep", (), {"metrics": []}) == ["metrics=[]"]
+
+
+def test_a_list_of_datasets_or_models_has_names_of_options():
+    """Two names were taken for a pair of arrays, x and y."""
+    for names in (["moons", "xor"], ("moons", "xor", "iris")):
+        found = split_objects((), {"dataset": names, "model": ["mlp", "linear"]})
+        assert found.values == {"dataset": names, "model": ["mlp", "linear"]}
+    with pytest.raises(ExpError, match="model: a list with a module"):
+        split_objects((), {"model": [torch.nn.Linear(2, 2), "mlp"]})
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
-from exp.config.overrides import quote_text, value_override
+from exp.config.overrides import quote_text, reads_as, value_override
 from exp.config.python_names import python_call
 from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
@@ -32,11 +34,28 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
 def _as_value(function: str, key: str, value: object) -> str:
     if isinstance(value, Path):
         return quote_text(str(value))
+    value = _as_list(value)
     if function != "sweep" or not isinstance(value, range | tuple | list):
         return value_override(value)
     items = list(cast("Sequence[object]", value))
-    takes_list = key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items)
-    return value_override(items) if takes_list else ",".join(map(value_override, items))
+    if key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(items):
+        return value_override(items)
+    if not items:
+        raise ConfigError(f"{key}={value!r}: a sweep needs a value of each key", f"{key} with values, or without it")
+    return ",".join(map(_as_choice, items))
+
+
+def _as_list(value: object) -> object:
+    """Return an array of numbers or words [N, ...] as lists, and everything else as it is."""
+    if not hasattr(value, "dtype") or not getattr(value, "ndim", 0):
+        return value
+    return [_as_list(item) for item in np.asarray(value)]
+
+
+def _as_choice(item: object) -> str:
+    """Return one of the values of a key: a text is in quotes if its commas would make it several."""
+    text = quote_text(str(item)) if isinstance(item, Path) else value_override(_as_list(item))
+    return quote_text(text) if isinstance(item, str) and "," in text and reads_as(text) is None else text
 
 
 def in_python(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import nn
 
@@ -39,12 +39,14 @@ def split_objects(arguments: Sequence[Any], values: Mapping[str, Any]) -> Argume
     target: Targets | None = others.pop("target", None)
     if arguments and not isinstance(arguments[0], str):
         rows, overrides = [arguments[0]], overrides[1:]
-    if "dataset" in others and not isinstance(others["dataset"], str):
+    if "dataset" in others and not _names_options(others["dataset"]):
         rows.append(others.pop("dataset"))
     given = {word.partition("=")[0]: word.partition("=")[2] for word in overrides} | others
     is_resumed, run = "resume" in given, _run_of(given.get("resume"))
     if isinstance(kind := others.get("model"), type):
         raise ConfigError(f"model={kind.__name__} is a class", f"model={kind.__name__}(...), an object of it")
+    if isinstance(kind, list | tuple) and any(isinstance(one, nn.Module) for one in cast("Sequence[object]", kind)):
+        raise ConfigError("model: a list with a module", "one module, and a sweep for each; or a list of names")
     if isinstance(others.get("model"), nn.Module):
         module = hold_module(others.pop("model"), run)
         words = module.words
@@ -60,6 +62,14 @@ def split_objects(arguments: Sequence[Any], values: Mapping[str, Any]) -> Argume
     elif target is not None:
         words = [*words, target_word(target)]
     return Arguments((*words, *overrides), others, tuple(held))
+
+
+def _names_options(dataset: object) -> bool:
+    """Return whether it is the name of an option, or a list of names. Rows in nested lists are no text."""
+    if isinstance(dataset, list | tuple):
+        names = cast("Sequence[object]", dataset)
+        return bool(names) and all(isinstance(name, str) for name in names)
+    return isinstance(dataset, str)
 
 
 def _refuse_other_rows(held: HeldRows, run: Path) -> None:

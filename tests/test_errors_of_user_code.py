@@ -44,6 +44,8 @@ class Nan(Net):
     def forward(self, x): return self.layer(x).log() * float("nan")
 class Detached(Net):
     def forward(self, x): return self.layer(x).detach()
+class Loud(Net):
+    def forward(self, x): return self.layer(x).sigmoid() * (3 if self.training else 1)
 class Vector(nn.Module):
     def forward(self, output, target): return (output - output.mean()).abs().sum(1)
 class Nothing(nn.Module):
@@ -171,6 +173,8 @@ def test_what_a_model_cannot_have_is_named_with_its_cure(tmp_path: Path, monkeyp
 
 
 RETURNED = {
+    "dataset=moons loss=bce model=linear ~model.bias model._target_=returned.Loud": "loss: BCELoss needs "
+    "probabilities, but outputs of Loud in a training step are not between 0 and 1\n",
     "model=linear ~model.bias model._target_=returned.Pair": "model: Pair returns a tuple, and a tensor [rows, out_",
     "model=linear ~model.bias model._target_=returned.Nan": "model: Nan returns NaN or infinite values for 256 of 256 ",
     "model=linear ~model.bias model._target_=returned.Detached": "the loss does not depend on the parameters: Detached "
@@ -191,7 +195,7 @@ def test_what_a_model_or_loss_must_not_return_is_named_with_its_line(tmp_path: P
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(allowlist, "USER_PACKAGES", ("returned",))
     for words, problem in RETURNED.items():
-        loss = ["~loss.label_smoothing"] if "loss." in words else []
+        loss = ["~loss.label_smoothing"] if "loss._" in words else []
         with pytest.raises(ConfigError) as error:
             train([*loss, *words.split()])
         assert error.value.problem.startswith(problem), error.value.problem

@@ -32,11 +32,19 @@ def compute_loss(criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor
     )
 
 
-def detached_error(model: nn.Module, criterion: nn.Module) -> ConfigError:
-    """Return the error for a loss without gradients, which the model or the criterion has cut off."""
-    kinds = type(model), type(without_weights(criterion))
-    return ConfigError(
-        f"the loss does not depend on the parameters: {kinds[0].__name__} or {kinds[1].__name__} returns what is "
-        f"detached from them{place_of_class(kinds[0])}{place_of_class(kinds[1])}",
-        "outputs and a loss without detach(), item(), numpy() or torch.no_grad()",
-    )
+def explain_error(error: Exception, model: nn.Module, criterion: nn.Module) -> ConfigError | None:
+    """Return what torch's error in a training step says of the model or the loss; None if it is another one."""
+    kind, loss = type(model), type(without_weights(criterion))
+    if "does not require grad" in str(error):
+        return ConfigError(
+            f"the loss does not depend on the parameters: {kind.__name__} or {loss.__name__} returns what is detached "
+            f"from them{place_of_class(kind)}{place_of_class(loss)}",
+            "outputs and a loss without detach(), item(), numpy() or torch.no_grad()",
+        )
+    if isinstance(without_weights(criterion), nn.BCELoss) and "between 0 and 1" in str(error):
+        return ConfigError(
+            f"loss: {loss.__name__} needs probabilities, but outputs of {kind.__name__} in a training step are not "
+            f"between 0 and 1{place_of_class(kind)}",
+            "loss=bce_with_logits, or a model that ends with a sigmoid",
+        )
+    return None

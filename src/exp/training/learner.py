@@ -24,7 +24,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
 from exp.engine.step import Step
 from exp.errors import ConfigError
-from exp.training.compute_loss import compute_loss, detached_error
+from exp.training.compute_loss import compute_loss, explain_error
 from exp.training.events import State
 from exp.training.member_models import average_members, join_outputs, rows_per_pass
 from exp.training.metrics import MetricSums
@@ -162,8 +162,8 @@ class Learner:
             ):
                 yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            if where == _STEP and "does not require grad" in str(error):
-                raise detached_error(self.model, self.objective.criterion) from error
+            if where == _STEP and (of_loss := explain_error(error, self.model, self.objective.criterion)) is not None:
+                raise of_loss from error
             other = "another model" if self.precision.dtype is None else "precision=fp32, or another model"
             fix = next((fix for part, fix in _FIXES.items() if part in str(error)), other)
             raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error

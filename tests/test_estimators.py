@@ -162,6 +162,15 @@ def test_without_validation_rows_all_rows_are_trained_on():
     assert model.summary_["rows"] == {"train": 442}
 
 
+def test_wrong_arguments_are_named_as_they_were_given():
+    for share in (1.5, 1, -0.1, "half", float("nan"), True):
+        for model in (ExpClassifier, ExpRegressor):
+            with pytest.raises(ValueError, match=rf"^validation_fraction must be .* below 1, .*, got {share!r}$"):
+                model(validation_fraction=share).fit(*IRIS)
+    with pytest.raises(ValueError, match=r"^y has one class, 'a': give"):
+        ExpClassifier().fit(IRIS[0], ["a"] * len(IRIS[0]))
+
+
 def test_it_is_silent_unless_asked(capsys: pytest.CaptureFixture[str]):
     ExpClassifier(**QUICK).fit(*IRIS).predict(IRIS[0])
     assert capsys.readouterr().out == ""

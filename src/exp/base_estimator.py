@@ -7,6 +7,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -101,6 +102,15 @@ class BaseExpEstimator(BaseEstimator):
         named = self._get_param_names()
         return {name: value for name, value in vars(self).items() if name not in named and not _is_own(name)}
 
+    def _validation_share(self) -> float:
+        """Return the share of rows for validation. ValueError if it is none."""
+        share: Any = self.validation_fraction or 0
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) < 1:
+            raise ValueError(
+                f"validation_fraction must be a number from 0 to below 1, the share of the rows, got {share!r}"
+            )
+        return float(share)
+
     def _fit(self, rows: Any, x: Any, **of_task: Any) -> Self:
         """Train the run of `rows`, whose features are `x`, a DataFrame or an array [N, F]."""
         count = len(x)
@@ -111,7 +121,8 @@ class BaseExpEstimator(BaseEstimator):
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(_LARGEST_SEED)
-        share = self.validation_fraction if self.validation_fraction and count * self.validation_fraction >= 1 else 0
+        share = self._validation_share()
+        share = share if count * share >= 1 else 0
         split = {"dataset__split": [1 - share, share, 0]}
         values = {"figures": self.folder is not None and "auto", **split, **of_task, **values, **self._overrides()}
         with ONE_AT_A_TIME, TemporaryDirectory(prefix="exp-") as temporary, _as_value_error():

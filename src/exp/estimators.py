@@ -119,9 +119,9 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has one class, {self.classes_[0]!r}: give rows of at least two classes")
+            raise ValueError(f"y has one class, {self.classes_.tolist()[0]!r}: give rows of at least two classes")
         names = _class_names(self.classes_.tolist())
-        share = self.validation_fraction or 0
+        share = self._validation_share()
         counts = np.bincount(codes)
         of_task = {"dataset__stratify": True} if counts.min() * share >= 1 else dict[str, Any]()
         if not hasattr(x, "columns"):

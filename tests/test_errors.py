@@ -3,6 +3,14 @@ import pytest
 from exp.errors import nearest
 
 
+def test_a_name_that_begins_with_the_word_is_meant():
+    assert nearest("acc", ["loss", "auc", "accuracy", "mcc"]) == "accuracy"
+    assert nearest("prec", ["recall", "weighted_precision", "precision"]) == "precision"
+    assert nearest("optimizer.mom", ["optimizer.mode", "optimizer.momentum"]) == "optimizer.momentum"
+    assert nearest("adam", ["adamw", "adam", "adamax"]) == "adam"
+    assert nearest("ada", ["adamw", "adam", "adagrad"]) == "adam"
+
+
 @pytest.mark.parametrize(
     ("word", "expected"),
     [

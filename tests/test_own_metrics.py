@@ -226,6 +226,9 @@ def test_its_errors_name_the_function_the_file_and_the_line(mine: Any, tmp_path:
         experiment.learner.evaluate(experiment.data.test)
 
 
+_MODEL = ["model=linear", "~model.bias", "+model.targets=1", "+model.predictions=1"]
+
+
 @pytest.mark.parametrize("key", ["metrics", "model._target_"])
 @pytest.mark.parametrize(
     ("source", "problem"),
@@ -241,7 +244,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_the_line(
     name = mine(source)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as error:
-        build(config_of(f"{key}={name}.f", *["model=linear", "~model.bias"] * (key != "metrics")))
+        build(config_of(f"{key}={name}.f", *_MODEL * (key != "metrics")))
     assert error.value.problem.startswith(f"{key}={name}.f: ")
     assert problem in error.value.problem
     number = 3 if "torch" in source else 2

@@ -212,6 +212,9 @@ MISTAKES = [
     ("epochs=1.5", "epochs must be an integer >= 1, or auto, got 1.5", "epochs=20"),
     ("epochs=ten", "epochs must be an integer >= 1, or auto, got ten", "epochs=20"),
     ("seed=-1", "seed must be an integer >= 0", "seed=0"),
+    ("precision=fp64", "precision must be one of fp32, tf32, bf16, fp16", "precision=fp32, or another of these"),
+    ("early_stopping=null", "early_stopping is a group of keys", "early_stopping.patience=null"),
+    ("trian dataset=iris", "trian: unknown command", "python -m exp dataset=iris"),
     ("threads=0", "threads must be an integer >= 1 and <= 1024, or null", "threads=1"),
     ("batching.batch_size=0", 'must be an integer >= 1, or null, or auto, or "<=N", got 0', "batching.batch_size=10"),
     ("clip_grad_norm=0", "clip_grad_norm must be a number > 0, or null", "clip_grad_norm=1.0"),
@@ -663,6 +666,13 @@ def test_all_packages_to_allow_are_named_at_once():
     assert message is not None
     assert "dataset._target_=mine.rows model._target_=nets.Net loss._target_=mine.Loss: not allowed" in message
     assert "EXP_ALLOW=mine,nets python -m exp ..." in message
+
+
+def test_a_required_argument_is_named(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(OWN_NET)
+    said = forking.run("exp", ["+model._target_=mine.Net", "model=own:target"], tmp_path, allow="mine").stderr
+    assert "model: mine.Net needs a value of its argument 'width'\n  try: +model.width=VALUE, or a line" in said
+    assert not (tmp_path / "outputs").exists()
 
 
 OWN_NET = """from torch import nn

@@ -150,11 +150,11 @@ def test_windows_add_weighted_losses_and_weights(words: str):
 @pytest.mark.parametrize(
     ("words", "message", "fix"),
     [
-        ("loss.class_weights={malign: 2}", "unknown class 'malign' (available: malignant, benign)", "{malignant: 20}"),
+        ("loss.class_weights={malign: 2}", "unknown class 'malign' (available: malignant, benign)", "{malignant: 2}"),
         ("loss.class_weights=[1,2,3]", "a number for each of the 2 classes (malignant, benign)", "{benign: 20}"),
         ("loss.class_weights=balance", "one of null, balanced", "loss.class_weights=balanced"),
-        ("loss.class_weights={benign: -1}", "a number > 0 for each class", "loss.class_weights=balanced"),
-        ("loss.class_weights={benign: heavy}", "a number > 0 for each class", "loss.class_weights=balanced"),
+        ("loss.class_weights={benign: -1}", "a number > 0 for each class", "loss.class_weights={benign: 1}"),
+        ("loss.class_weights={zebra: 7}", "unknown class 'zebra'", "{CLASS: 7}"),
         ("dataset=diabetes;loss.class_weights=balanced", "this dataset's target is numeric", "loss.class_weights=null"),
         ("+loss.weight=[1,2,3]", "a number for each of the 2 classes", "'loss.class_weights={benign: 20}'"),
         ("+loss.weight=[1,2];loss.class_weights=balanced", "cannot be combined", "loss.class_weights=null"),

@@ -19,7 +19,7 @@ from exp.cli.typed_keys import keep_typed
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
-from exp.config.constraints import CONSTRAINTS, fitting, list_override, violation
+from exp.config.constraints import CONSTRAINTS, example, fitting, list_override, violation
 from exp.config.former_names import rename_override
 from exp.config.overrides import range_override, shell_line
 from exp.config.schema import default_option
@@ -169,13 +169,13 @@ def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> C
         return _range(match[1], values, line)
     if key in CONSTRAINTS:
         return violation(key, value)
-    if inside := fitting(value, [name for name in CONSTRAINTS if name.startswith(f"{key}.")]):
+    if keys := [name for name in line.keys if name.startswith(f"{key}.")]:
+        override = f"{inside}={value}" if (inside := fitting(value, keys)) else None
         what = f"{match[1]}: {key} is a group of keys, not a value"
-        return ConfigError(what, f"{inside}={value}", key=key, override=f"{inside}={value}")
+        return ConfigError(what, override or example(keys[0]), key=key, override=override)
     cause = error.__cause__
     reason = str(cause).splitlines()[0] if isinstance(cause, ValidationError) else "the value has the wrong type"
-    fix = f"python -m exp {key}=VALUE, as `python -m exp --cfg job` shows it"
-    return ConfigError(f"{match[1]}: {reason}", fix, key=key)
+    return ConfigError(f"{match[1]}: {reason}", f"{key}=VALUE, as `python -m exp --cfg job` shows it", key=key)
 
 
 def _range(typed: str, override: str, line: CommandLine) -> ConfigError:

@@ -64,7 +64,9 @@ def bare_word(word: str, line: CommandLine) -> ConfigError | None:
         return ConfigError(what, shlex.quote(override), key=word, override=override)
     if word in line.keys or word in line.groups:
         return _key_without_value(word, line)
-    command = _COMMAND_WORDS.get(word.lower()) or nearest(word, COMMANDS)
+    command = _COMMAND_WORDS.get(word.lower()) or nearest(word, [*COMMANDS, *_NO_WORD])
+    if command in _NO_WORD and line.overrides[:1] == (word,):  # trian
+        return ConfigError(f"{word}: unknown command", shell_line(rest), key=word, override="")
     if command is not None and line.overrides[:1] == (word,):
         return ConfigError(f"{word}: unknown command", correct_line(load(command), rest))
     return None

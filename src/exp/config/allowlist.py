@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.former_names import rename_override
-from exp.config.signatures import module_names, parameters
+from exp.config.signatures import module_names, parameters, required_parameters
 from exp.errors import ConfigError, as_yaml, nearest
 
 # Packages of the user that a config may name too: comma-separated, in the environment and nowhere else.
@@ -200,6 +200,17 @@ def refuse_target(group: str, node: dict[str, Any]) -> None:
     free = parameters(target)
     if free is not None:
         refuse_arguments(group, node, [parameter for parameter in free if parameter not in given(group)])
+    if origin(target) == "user":
+        _refuse_missing(group, node)
+
+
+def _refuse_missing(group: str, node: dict[str, Any]) -> None:
+    """Raise ConfigError, with the key, if the target of `node` needs an argument that it does not have."""
+    for name in required_parameters(node["_target_"]):
+        if name not in node and name not in given(group):
+            what = f"{group}: {node['_target_']} needs a value of its argument '{name}'"
+            fix = f"+{group}.{name}=VALUE, or a line {name}: VALUE in its YAML file"
+            raise ConfigError(what, fix, key=f"{group}.{name}")
 
 
 def refuse_arguments(group: str, node: dict[str, Any], free: list[str]) -> None:

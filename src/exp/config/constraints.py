@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 from exp.config.by_target import GROUPS, KINDS
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
 from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
-from exp.config.meant_values import accepted_items, closest_metric, read_text
+from exp.config.meant_values import accepted_items, closest_metric, other_number, read_text
 from exp.config.metric_names import NAMES as METRIC_NAMES
 from exp.config.metric_names import PATTERN as METRIC
 from exp.config.overrides import quote_names
@@ -170,6 +170,8 @@ def violation(key: str, value: object) -> ConfigError:
     if items and isinstance(limit, ColumnKinds) and (unused := limit.names_to_drop(items)):
         drop = shlex.quote(f"dataset.drop={quote_names(unused)}")
         return ConfigError(f"{what}; to leave a column out, name it in dataset.drop", drop, key=key)
+    if isinstance(limit, OneOf) and (near := other_number(got, limit)):
+        return ConfigError(what, f"{key}={near}, or another of these", key=key)
     is_example = isinstance(limit, OneOfEach) and got[:1] in ("[", "{") and corrected == f"{key}={usual}"
     return ConfigError(what, shlex.quote(corrected), key=key, override=None if is_example else corrected)
 
@@ -231,7 +233,10 @@ def list_override(key: str, values: list[str]) -> str | None:
 
 
 def fitting(value: str, keys: Iterable[str]) -> str | None:
-    """Return the first of `keys` that accepts the number `value`."""
+    """Return the first of `keys` that accepts the number `value`, or null."""
+    if value == "null":
+        accepting = (key for key in keys if key in CONSTRAINTS and CONSTRAINTS[key][0].accepts(None))
+        return next(accepting, None)
     with suppress(ValueError):
         number = float(value)
         given = int(number) if number.is_integer() else number

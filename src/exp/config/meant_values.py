@@ -1,11 +1,12 @@
 """The values that are meant by those that a constraint does not accept."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import cast
 
 from exp.config.flow_values import UnclearError, read_flow
-from exp.config.limits import OneOfEach
+from exp.config.limits import OneOf, OneOfEach
 from exp.config.metric_names import nearest_metric
 from exp.errors import nearest
 
@@ -39,3 +40,10 @@ def closest_metric(key: str, value: object) -> str | None:
     if near is None or key != "sweep.metric":
         return near
     return f"{near}/{split if slash else 'val'}"
+
+
+def other_number(value: str, limit: OneOf) -> str | None:
+    """Return the first option that differs from `value` in its number only: fp64 is no misspelt fp16."""
+    words = [option for option in limit.options if isinstance(option, str)]
+    letters, digits = re.sub(r"\d", "", value), re.sub(r"\D", "", value)
+    return next((word for word in words if digits and re.sub(r"\d", "", word) == letters), None)

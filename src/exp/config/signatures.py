@@ -17,7 +17,15 @@ _MAX_STEPS = 10
 def parameters(target: str) -> list[str] | None:
     """Return the argument names of the function or class with that dotted name, without `self`."""
     module, _, name = target.rpartition(".")
-    return _parameters_of(module, name, _MAX_STEPS)
+    found = _parameters_of(module, name, _MAX_STEPS)
+    return None if found is None else [*found]
+
+
+def required_parameters(target: str) -> list[str]:
+    """Return the argument names without a default, as far as the source tells."""
+    module, _, name = target.rpartition(".")
+    found = _parameters_of(module, name, _MAX_STEPS) or {}
+    return [name for name, is_required in found.items() if is_required]
 
 
 def module_names(module: str) -> list[str] | None:
@@ -57,7 +65,8 @@ def read_assigned_attribute(target: str, attribute: str) -> object:
     return None
 
 
-def _parameters_of(module: str, name: str, steps: int) -> list[str] | None:
+def _parameters_of(module: str, name: str, steps: int) -> dict[str, bool] | None:
+    """Return for each argument whether it has no default."""
     definition = (_top_level(module, _MAX_STEPS) or {}).get(name)
     if definition is None or steps == 0:
         return None
@@ -71,17 +80,21 @@ def _parameters_of(module: str, name: str, steps: int) -> list[str] | None:
         ]
         if constructors:
             arguments = _argument_names(constructors[-1])
-            return arguments and arguments[1:]
+            return arguments and dict([*arguments.items()][1:])
         bases = [base.id for base in definition.bases if isinstance(base, ast.Name)]
         return _parameters_of(module, bases[0], steps - 1) if len(bases) == 1 else None
     return _argument_names(definition)
 
 
-def _argument_names(function: ast.FunctionDef) -> list[str] | None:
+def _argument_names(function: ast.FunctionDef) -> dict[str, bool] | None:
     every = function.args
     if every.kwarg is not None or every.vararg is not None:
         return None
-    return [argument.arg for argument in (*every.posonlyargs, *every.args, *every.kwonlyargs)]
+    positional = [*every.posonlyargs, *every.args]
+    required = len(positional) - len(every.defaults)
+    found = {argument.arg: place < required for place, argument in enumerate(positional)}
+    by_name = zip(every.kwonlyargs, every.kw_defaults, strict=True)
+    return found | {argument.arg: default is None for argument, default in by_name}
 
 
 # What a name at the top level of a module is: a definition, the module and name it is imported from, or something else.

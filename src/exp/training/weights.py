@@ -4,6 +4,7 @@ A row's weight w is its own (`dataset.weight`) times that of its class (`loss.cl
 """
 
 import copy
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exp.config.overrides import value_override
 from exp.config.target_kind import TargetKind
 from exp.data.row_weights import unpack
 from exp.errors import ConfigError, as_yaml, nearest
@@ -217,17 +219,29 @@ def resolve_class_weights(choice: Any, target: TargetKind, totals: NDArray[np.fl
                 f"'loss.class_weights={{{classes[-1]}: 20}}'",
             )
         return tuple(listed)
-    named = {_class_name(name, classes): float(value) for name, value in cast("Mapping[Any, Any]", choice).items()}
+    of_names = cast("Mapping[Any, Any]", choice)
+    _refuse_unknown_classes(of_names, classes)
+    named = {str(_class_name(name, classes)): float(value) for name, value in of_names.items()}
     return tuple(named.get(name, 1.0) for name in classes)
 
 
-def _class_name(name: Any, classes: Sequence[str]) -> str:
+def _class_name(name: Any, classes: Sequence[str]) -> str | None:
     """Return the class that the key `name` of a mapping means: a text, a number, or a boolean."""
-    for spelled in (str(name), str(name).lower()):
-        if spelled in classes:
-            return spelled
-    near = nearest(str(name), classes)
+    return next((spelled for spelled in (str(name), str(name).lower()) if spelled in classes), None)
+
+
+def _refuse_unknown_classes(weights: Mapping[Any, Any], classes: Sequence[str]) -> None:
+    """Raise ConfigError if a name is no class; the fix keeps the numbers, if a class is near to each name."""
+    unknown = [str(name) for name in weights if _class_name(name, classes) is None]
+    if not unknown:
+        return
+    meant = {_class_name(name, classes) or nearest(str(name), classes): value for name, value in weights.items()}
+    is_clear = None not in meant and len(meant) == len(weights)
+    override = f"loss.class_weights={value_override(meant)}" if is_clear else None
+    example = f"loss.class_weights={{CLASS: {as_yaml(next(iter(weights.values())))}}}"
     raise ConfigError(
-        f"loss.class_weights: unknown class '{name}' (available: {', '.join(classes)})",
-        f"'loss.class_weights={{{near or classes[-1]}: 20}}'",
+        f"loss.class_weights: unknown class '{unknown[0]}' (available: {', '.join(classes)})",
+        shlex.quote(override or example),
+        key="loss.class_weights",
+        override=override,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import forking
 import pytest
 
+from exp.results import checkpoints
 from exp.results.compare_runs import compare_runs, find_differences
 from exp.verify import was_killed
 
@@ -50,6 +51,33 @@ def test_diff_shows_a_metric_that_only_one_run_has(xor_run: Path, tmp_path: Path
     (tmp_path / "other/metrics.csv").write_text("\n".join([*more, ""]))
     assert list(find_differences(xor_run, tmp_path / "other")) == [("metrics", "first at step 0, val: f1 None | 0.5")]
     assert list(find_differences(tmp_path / "other", xor_run)) == [("metrics", "first at step 0, val: f1 0.5 | None")]
+
+
+def test_a_metric_that_is_not_a_number_in_both_runs_is_the_same(xor_run: Path, tmp_path: Path):
+    for name in "ab":
+        shutil.copytree(xor_run, tmp_path / name)
+        lines = (tmp_path / name / "metrics.csv").read_text().splitlines()
+        more = [f"{lines[0]},own", f"{lines[1]},nan", *(f"{line},0.5" for line in lines[2:])]
+        (tmp_path / name / "metrics.csv").write_text("\n".join([*more, ""]))
+    assert list(find_differences(tmp_path / "a", tmp_path / "b")) == []
+    path = tmp_path / "b/metrics.csv"
+    path.write_text(path.read_text().replace("nan", "0.5"))
+    said = [("metrics", "first at step 0, val: own nan | 0.5")]
+    assert list(find_differences(tmp_path / "a", tmp_path / "b")) == said
+
+
+def test_parameters_of_a_type_that_numpy_does_not_have_are_compared(xor_run: Path, tmp_path: Path):
+    for name, more in (("a", 0.0), ("b", 1.0)):
+        shutil.copytree(xor_run, tmp_path / name)
+        path = tmp_path / name / "checkpoints/last.pt"
+        state = checkpoints.read(path)
+        state["model"] = {key: (0 * value + more).bfloat16() for key, value in state["model"].items()}
+        checkpoints.write(path, state)
+        (tmp_path / name / "checkpoints/best.pt").unlink(missing_ok=True)
+    assert list(find_differences(tmp_path / "a", tmp_path / "a")) == []
+    found = list(find_differences(tmp_path / "a", tmp_path / "b"))
+    assert len(found) == len(state["model"])
+    assert all(what.endswith(": up to 1 apart") for _, what in found)
 
 
 @pytest.mark.parametrize(

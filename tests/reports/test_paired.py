@@ -72,6 +72,33 @@ def test_numbers_are_compared_by_their_squared_errors(runs: Path):
     assert np.sqrt(found.values) == pytest.approx([one["rmse"] for one in final], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "measure"),
+    [
+        ("logit", ["dataset=xor", "model=mlp"], "accuracy"),
+        ("scaled", ["dataset=table", "dataset.path=t.csv", "dataset.target=y", "model=linear"], "squared error"),
+    ],
+)
+def test_another_loss_or_scale_has_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: list[str], measure: str
+):
+    """The targets of another loss have another shape, and those of another scale another type."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(40, 2)).round(3)
+    text = "".join(f"{a},{100 * a + b:.3f}\n" for a, b in rows)
+    (tmp_path / "t.csv").write_text(f"x,y\n{text}")
+    ways = ["loss=cross_entropy", "loss=bce_with_logits"]
+    ways = ways if name == "logit" else [f"dataset.scale_target={value}" for value in ("true", "false")]
+    for number, way in enumerate(ways):
+        line = [*words, way, "epochs=2", "figures=false", f"hydra.run.dir={number}"]
+        assert forking.run("exp", line, tmp_path).returncode == 0
+    found = compare_models(tmp_path / "0", tmp_path / "1")
+    final = [json.loads((tmp_path / run / "summary.json").read_text())["final"]["test"] for run in "01"]
+    assert found.measure == measure
+    key, power = ("accuracy", 1) if measure == "accuracy" else ("rmse", 2)
+    assert found.values == pytest.approx([one[key] ** power for one in final], rel=1e-4)
+
+
 def test_equal_models_are_neither_better(runs: Path):
     found = compare_models(runs / "fast", runs / "fast")
     assert (found.better, found.interval, found.p, found.is_noise) == (None, None, None, True)

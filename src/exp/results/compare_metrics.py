@@ -42,7 +42,7 @@ def _largest_gap(run: Path, other: Path) -> float:
             return math.inf
         for name, a in mine.metrics.items():
             b = theirs.metrics[name]
-            if a != b:
+            if _differ(a, b):
                 gap = max(gap, abs(a - b) / max(abs(a), abs(b))) if math.isfinite(a - b) else math.inf
     return gap
 
@@ -59,6 +59,11 @@ def _compare_rows(run: Path, other: Path, rows: Iterator[Row], others: Iterator[
             return
         names = {**mine.metrics, **theirs.metrics}
         pairs = ((name, mine.metrics.get(name), theirs.metrics.get(name)) for name in names)
-        if changes := [f"{name} {a!r} | {b!r}" for name, a, b in pairs if a != b]:
+        if changes := [f"{name} {a!r} | {b!r}" for name, a, b in pairs if _differ(a, b)]:
             yield f"first at step {mine.step}, {mine.split}: {', '.join(changes)}"
             return
+
+
+def _differ(a: float | None, b: float | None) -> bool:
+    """Return whether two values differ. NaN is what both have if both have it."""
+    return a != b and not (a is not None and b is not None and math.isnan(a) and math.isnan(b))

@@ -95,9 +95,16 @@ def _compare_states(ours: "State", theirs: "State") -> Iterator[tuple[str | None
         yield None, "other names or shapes"
         return
     for name, tensor in mine.items():
-        if tensor.dtype != others[name].dtype or tensor.numpy().tobytes() != others[name].numpy().tobytes():
+        if tensor.dtype != others[name].dtype or _bits(tensor) != _bits(others[name]):
             gap = float((tensor.double() - others[name].double()).abs().max())
             yield name, f"{name}: up to {gap:.3g} apart"
+
+
+def _bits(tensor: "Tensor") -> bytes:
+    """Return the bits of a tensor, also of a type that NumPy does not have, such as bfloat16."""
+    import torch  # Lazy: see `_compare_parameters`.
+
+    return tensor.contiguous().unsqueeze(-1).view(torch.uint8).numpy().tobytes()  # a single element may have stride 0
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:

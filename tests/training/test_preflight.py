@@ -226,6 +226,22 @@ def test_a_model_without_gradients_in_evaluation_mode_is_a_warning():
     assert warning.startswith("the gradients were not checked: model: WithoutGradients failed to compute its gradients")
 
 
+def test_constant_features_are_not_dead_units():
+    experiment = with_rows(build(config_of("dataset=iris")), lambda x, y: (torch.zeros_like(x), y))
+    (warning,) = problems(experiment, is_scaled=True)
+    assert warning.endswith("are constant in the 90 training rows")
+
+
+def test_what_is_standardised_is_not_advised_to_be():
+    experiment = build(config_of("dataset=iris", "model.hidden=[20,20]", "model.activation=relu"))
+    told = [
+        problems(with_model(experiment, dead(experiment.model)), is_scaled=is_scaled) for is_scaled in (True, False)
+    ]
+    ends = [[note.partition("(dead ReLUs); try: ")[2] for note in notes] for notes in told]
+    advice = "another activation, such as model.activation=tanh"
+    assert ends == [[advice], [f"dataset.scaler=standard, or {advice}"]]
+
+
 @pytest.mark.parametrize("model", ["mlp", "realmlp", "tabm"])
 def test_categories_that_no_checked_row_has_are_not_dead(model: str, tmp_path: Path):
     """The first 256 rows have few of 1,000 categories; the layers above them are still checked."""

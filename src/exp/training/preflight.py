@@ -76,7 +76,7 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     if data.preprocessing.target_kind.kind == "numbers":
         yield from _check_target_scale(data.train.y)
     yield from _check_initial_loss(learner.objective, trial.loss, is_scaled)
-    yield from _check_gradients(learner.model, trial.gradients)
+    yield from _check_gradients(learner.model, trial.gradients, is_scaled, varies=bool((first != first[:1]).any()))
 
 
 def _check_finite(data: Splits) -> None:
@@ -195,8 +195,14 @@ def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> I
         yield f"the initial loss is {loss:.4g}, but guessing gives ln {classes} = {guessing:.3g}; try: {fix}"
 
 
-def _check_gradients(model: nn.Module, gradients: dict[str, Tensor | None]) -> Iterator[str]:
-    """Warn of parameters that the loss does not depend on, and of layers of which half the units have no gradient."""
+def _check_gradients(
+    model: nn.Module, gradients: dict[str, Tensor | None], is_scaled: bool, varies: bool
+) -> Iterator[str]:
+    """Warn of parameters that the loss does not depend on, and of layers of which half the units have no gradient.
+
+    Args:
+        varies: Whether the rows differ; constant features are 0 if they are standardised, and give no gradient.
+    """
     unused = [name for name, gradient in gradients.items() if gradient is None]
     if unused:
         yield f"the loss does not depend on {_shorten(unused)}, so it is not trained; try: a model without it"
@@ -211,10 +217,11 @@ def _check_gradients(model: nn.Module, gradients: dict[str, Tensor | None]) -> I
             if 2 * without >= len(units):
                 dead.append(f"{name} ({without} of {len(units)} units)")
     starts_at_zero = any(p.dim() > 1 and not bool(p.any()) for p in model.parameters())  # a last layer of zeros
-    if dead and not starts_at_zero:
+    if dead and varies and not starts_at_zero:
+        cause = " (dead ReLUs)" if any(isinstance(module, nn.ReLU) for module in model.modules()) else ""
         yield (
-            f"no gradient reaches {_shorten(dead)}: activations are saturated for every row (dead ReLUs); try: "
-            "dataset.scaler=standard, or model.activation=tanh"
+            f"no gradient reaches {_shorten(dead)}: activations are saturated for every row{cause}; try: "
+            f"{'' if is_scaled else 'dataset.scaler=standard, or '}another activation, such as model.activation=tanh"
         )
 
 

@@ -1,5 +1,7 @@
 """The statistics of the report, compared with scipy and scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from exp.reports.figures import confusion_matrix, scores
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
 from exp.training.make_objective import make_objective
+from exp.training.weights import weigh
 
 scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
     lambda rows: 0 < sum(is_it for is_it, _ in rows) < len(rows)
@@ -45,6 +48,48 @@ def test_a_ranking_equals_that_of_scikit_learn(rows):
     precision, recall, _ = metrics.precision_recall_curve(positive, score)
     assert np.allclose(ours.precision, precision[::-1])
     assert np.allclose(ours.true, recall[::-1])
+
+
+@given(scores_of_rows)
+def test_a_ranking_of_weighted_rows_equals_that_of_scikit_learn(rows):
+    positive, score = np.array([p for p, _ in rows]), np.array([s / 8 for _, s in rows])
+    weight = np.arange(1, len(rows) + 1) % 5 + 0.5
+    ours = Ranking.of(positive, score, weight)
+    false, true, _ = metrics.roc_curve(positive, score, sample_weight=weight, drop_intermediate=False)
+    assert np.allclose(ours.false, false)
+    assert np.allclose(ours.true, true)
+    assert ours.area == pytest.approx(metrics.roc_auc_score(positive, score, sample_weight=weight))
+    assert ours.average == pytest.approx(metrics.average_precision_score(positive, score, sample_weight=weight))
+
+
+def test_the_curves_of_weighted_rows_have_the_areas_of_the_metrics():
+    split, net = of_classes(2)
+    weights = torch.arange(60).float() % 4 + 0.25
+    objective = make_objective(
+        weigh(nn.CrossEntropyLoss(), "classes", classes("a", "b"), None, True), "classes", classes("a", "b")
+    )
+    weighted = replace(split, weights=weights)
+    with torch.no_grad():
+        figure = scores(weighted, ("a", "b"), objective, output := net(split.x))
+    probability = output.softmax(1)[:, 1].numpy()
+    area = metrics.roc_auc_score(split.y.numpy(), probability, sample_weight=weights.numpy())
+    labels = [str(text.get_text()) for axis in figure.axes[:2] for text in axis.get_legend().get_texts()]
+    assert labels[0] == f"b: area {area:.4g}"
+    precision = metrics.average_precision_score(split.y.numpy(), probability, sample_weight=weights.numpy())
+    assert labels[1] == f"b: average {precision:.4g}"
+
+
+def test_a_weighted_calibration_is_that_of_repeated_rows():
+    draw = np.random.default_rng(4)
+    sure, times = draw.uniform(0.5, 1, 90), draw.integers(1, 4, 90)
+    right = draw.uniform(size=90) < sure
+    ours, theirs = (
+        Calibration.of(sure, right, times.astype(float)),
+        Calibration.of(sure.repeat(times), right.repeat(times)),
+    )
+    assert np.allclose(ours.right, theirs.right)
+    assert np.allclose(ours.sure, theirs.sure)
+    assert ours.error == pytest.approx(theirs.error)
 
 
 def test_a_calibration_equals_that_of_scikit_learn():

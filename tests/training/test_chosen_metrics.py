@@ -60,6 +60,7 @@ def test_they_are_reported_everywhere_and_change_no_bit_of_training(exp: Any, tm
     assert all(bool(row[name]) == (row["split"] != "train") for row in tables["run"] for name in new)
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]
     assert all(set(new) < set(final[split]) for split in ("train", "val", "test"))
+    assert "Of the class benign: auc. In brackets" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     last = [row for row in tables["run"] if row["split"] == "val"][-1]

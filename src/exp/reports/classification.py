@@ -30,15 +30,16 @@ class Ranking:
     average: float
 
     @classmethod
-    def of(cls, positive: NDArray[np.bool_], score: Floats) -> "Ranking":
-        """Return the curves of rows [N], of which at least one is positive and one negative."""
+    def of(cls, positive: NDArray[np.bool_], score: Floats, weights: Floats | None = None) -> "Ranking":
+        """Return the curves of rows [N], of which at least one is positive and one negative; None: all weigh 1."""
         order = np.argsort(-score, kind="stable")
         in_order = score[order]
         last = np.flatnonzero(np.append(in_order[1:] != in_order[:-1], True))  # row of each distinct score
-        positives = np.cumsum(positive[order])[last]
-        false = np.concatenate([[0.0], (last + 1 - positives) / (~positive).sum()])
-        true = np.concatenate([[0.0], positives / positive.sum()])
-        precision = np.concatenate([[1.0], positives / (last + 1)])
+        weight = np.ones(len(order)) if weights is None else weights[order]
+        positives, totals = np.cumsum(weight * positive[order])[last], np.cumsum(weight)[last]
+        false = np.concatenate([[0.0], (totals - positives) / (totals[-1] - positives[-1])])
+        true = np.concatenate([[0.0], positives / positives[-1]])
+        precision = np.concatenate([[1.0], positives / totals])
         area = float(((true[1:] + true[:-1]) / 2 * np.diff(false)).sum())
         return cls(false, true, precision, area, float((np.diff(true) * precision[1:]).sum()))
 
@@ -58,15 +59,19 @@ class Calibration:
     error: float
 
     @classmethod
-    def of(cls, sure: Floats, right: NDArray[np.bool_]) -> "Calibration":
-        """Return the calibration of N predictions: their probabilities, and whether they are correct."""
-        bins = np.minimum((sure * 10).astype(int), 9)
-        counts, sures, rights = (np.bincount(bins, weights, 10) for weights in (None, sure, right))
+    def of(cls, sure: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> "Calibration":
+        """Return the calibration of N predictions: their probabilities, and whether they are correct.
+
+        Args:
+            weights: Those of the rows [N]; None: all weigh 1.
+        """
+        bins, weight = np.minimum((sure * 10).astype(int), 9), np.ones(len(sure)) if weights is None else weights
+        counts, sures, rights = (np.bincount(bins, weight * values, 10) for values in (1.0, sure, right))
         filled = counts > 0
         return cls(
             sures[filled] / counts[filled],
             rights[filled] / counts[filled],
-            float(np.abs(sures - rights).sum() / len(sure)),
+            float(np.abs(sures - rights).sum() / weight.sum()),
         )
 
 

@@ -114,21 +114,24 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     """Plot ROC, precision against recall, and calibration of the predicted class.
 
     Two classes have one curve, for the second class. Up to ten classes have a curve each, against all others. More
-    classes share one curve, of all these decisions together (micro average).
+    classes share one curve, of all these decisions together (micro average). Rows have their
+    weights, as in the metrics.
     """
     truth, odds = truth_of(split), objective.log_odds(output)
     assert odds is not None
     score = odds.cpu().numpy()
+    weights = split.row_weights
     is_class = truth[:, None] == np.arange(len(classes))
     targets = {name: (is_class[:, number], score[:, number]) for number, name in enumerate(classes)}
     if len(classes) == 2:
         targets.pop(classes[0])
     elif len(classes) > _MAX_CURVES:
         targets = {"all classes": (is_class.ravel(), score.ravel())}
+    of_target = None if weights is None else np.repeat(weights, len(classes) if "all classes" in targets else 1)
     figure, (roc, precision, calibration) = _side_by_side(3, 4, 4)
     for number, (name, (is_target, target_score)) in enumerate(targets.items()):
         if 0 < is_target.sum() < len(is_target):
-            rank, colour = Ranking.of(is_target, target_score), colour_of(number)
+            rank, colour = Ranking.of(is_target, target_score, of_target), colour_of(number)
             shown = np.unique(np.linspace(0, len(rank.true) - 1, MAX_POINTS).astype(int))
             false, true, precisions = rank.false[shown], rank.true[shown], rank.precision[shown]
             roc.plot(false, true, color=colour, label=f"{escape(name)}: area {rank.area:.4g}")
@@ -143,7 +146,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     precision.set(xlabel="recall", ylabel="precision", ylim=(-0.05, 1.05))
     predicted = objective.prediction(output).cpu().numpy()
     sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
-    bins = Calibration.of(sure, predicted == truth)
+    bins = Calibration.of(sure, predicted == truth, weights)
     calibration.plot(bins.sure, bins.right, marker="o", color=colour_of(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability

@@ -174,7 +174,7 @@ def _calibration(trained: TrainedModel, output: Any, held_out: str) -> str:
     split = trained.experiment.data.splits[held_out]
     predicted = objective.prediction(output).numpy()
     sure = shares.double().numpy()[np.arange(len(predicted)), predicted]
-    error = Calibration.of(sure, predicted == split.class_numbers).error
+    error = Calibration.of(sure, predicted == split.class_numbers, split.row_weights).error
     how = "The probabilities are calibrated on the validation rows. " if trained.calibration is not None else ""
     return (
         f"{how}On the {held_out} rows the expected calibration error is {error:.4f}: the mean distance between the "

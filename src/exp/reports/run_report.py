@@ -188,7 +188,9 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."
     unit = "The loss is of the standardised target. " if experiment.data.preprocessing.target_scale else ""
-    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{shown}. {unit}{brackets}"
+    of_second = [name for name in ("auc", "average_precision") if name in names and len(data.classes or ()) == 2]
+    second = f"Of the class {data.classes[1]}: {', '.join(of_second)}. " if data.classes and of_second else ""
+    remark = f"{pluralize(step, 'step')} in {seconds:.3g} s{shown}. {unit}{second}{brackets}"
     return Table(("", *names, "rows"), table), remark
 
 

@@ -14,7 +14,7 @@ import forking
 import pytest
 
 import exp.status
-from exp.results import metrics_csv
+from exp.results import metrics_csv, summary
 from exp.results.best_job import find_best
 from exp.results.heartbeat import describe_process
 from exp.results.run_status import Process
@@ -105,6 +105,14 @@ def test_a_run_that_is_not_built_prepares_its_rows(tmp_path: Path):
     del running["planned_steps"]
     path.write_text(json.dumps(running))
     assert status(tmp_path, "run")[1].startswith("run: running, preparing rows\n")
+
+
+def test_an_error_with_a_fix_has_a_line_for_each(tmp_path: Path, xor_run: Path):
+    shutil.copytree(xor_run, tmp_path / "run")
+    summary.write_failure(tmp_path / "run", "last.pt cannot be written\n  try: free some space", [])
+    lines = list(exp.status.status(str(tmp_path / "run")).lines())
+    place = lines.index("error     last.pt cannot be written")
+    assert lines[place + 1] == "          try: free some space"
 
 
 def test_a_damaged_summary_is_named(tmp_path: Path, xor_run: Path):

@@ -80,8 +80,8 @@ def _describe_run(run: RunStatus) -> Iterator[str]:
     for split, values in run.metrics.items():
         metrics = "  ".join(f"{name} {format_metric(name, value)}" for name, value in values.items() if name != "step")
         yield f"{split:<9} {metrics}" + (f"  (step {values['step']:,})" if "step" in values else "")
-    if run.error:
-        yield f"error     {run.error}"
+    for place, line in enumerate((run.error or "").splitlines()):
+        yield f"{'' if place else 'error':<9} {line.strip()}"
     if run.resume is not None:
         yield f"resume    {run.resume}"
 

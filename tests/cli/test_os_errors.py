@@ -2,11 +2,14 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
+from exp.api import train
 from exp.cli.commands import run_command
 from exp.cli.os_errors import explain_os_error
+from exp.errors import ExpError
 
 
 def refusal(code: int, path: str) -> OSError:
@@ -23,6 +26,26 @@ def refusal(code: int, path: str) -> OSError:
             "run=a run: permission denied: a run/x\n  try: chmod -R u+rwX 'a run'",
         ),
         (errno.EACCES, "r/report.tmp", {"run": "r"}, "run=r: permission denied: r/report.tmp\n  try: chmod -R u+rwX r"),
+        (
+            errno.EROFS,
+            "r/report.tmp",
+            {"run": "r"},
+            "run=r: read-only file system: r/report.tmp\n  try: permission to write in r, or a copy: cp -r r COPY, and "
+            "run=COPY",
+        ),
+        (errno.EROFS, "r/x", {"runs": "r"}, "runs=r: read-only file system: r/x\n  try: permission to write in r"),
+        (
+            errno.EROFS,
+            "r/x",
+            {"resume": "r"},
+            "resume=r: read-only file system: r/x\n  try: permission to write in r, or",
+        ),
+        (
+            errno.EROFS,
+            "o",
+            {"hydra.run.dir": "o"},
+            "hydra.run.dir=o: read-only file system\n  try: hydra.run.dir=ANOTHER",
+        ),
         (
             errno.EACCES,
             "p.csv",
@@ -59,3 +82,30 @@ def test_a_command_ends_with_the_refusal():
 
     with pytest.raises(SystemExit, match=r"exp report: run=r: permission denied: r/report\.html"):
         run_command(report, ["run=r"])
+
+
+def test_permissions_of_a_folder_of_another_user_are_not_changed_by_chmod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    error = explain_os_error(refusal(errno.EACCES, f"{tmp_path}/x"), {"run": str(tmp_path)}, "run")
+    assert error.fix == f"permission to write in {tmp_path}, or a copy: cp -r {tmp_path} COPY, and run=COPY"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    data = explain_os_error(refusal(errno.EACCES, str(tmp_path)), {"data": str(tmp_path)}, "run")
+    assert data.fix == f"permission to read {tmp_path}"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
+def test_a_full_disk_is_one_error_and_one_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Without Hydra's line on the overrides, and without a traceback for each line of the log."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for name in ("exp.log", "metrics.csv"):
+        (tmp_path / "run" / name).symlink_to("/dev/full")
+    with pytest.raises(ExpError) as found:
+        train("dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run")
+    assert found.value.fix == "free some space on the disk"
+    error = capsys.readouterr().err
+    assert error == f"note: lines of {tmp_path}/run/exp.log are lost: no space left on device\n"

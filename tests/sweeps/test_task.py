@@ -71,8 +71,10 @@ def run_with_log(folder: Path, file: str) -> Outcome:
     spec = RunSpec(validate(without_hydra(cfg)), folder, "", choices_of(cfg.hydra.runtime.choices), [])
     handlers = {name: {"class": "logging.FileHandler", "filename": file} for name in ("one", "other")}
     log = {"version": 1, "handlers": handlers, "root": {"handlers": [*handlers], "level": "INFO"}}
+    before = logging.getLogger().handlers[:]  # of pytest
     outcome = Task(spec, {**log, "disable_existing_loggers": False}, {}).run(JobCache(), None)
-    assert not any(isinstance(one, logging.FileHandler) for one in logging.getLogger().handlers)
+    left = [one for one in logging.getLogger().handlers if one not in before]
+    assert not any(isinstance(one, logging.FileHandler) for one in left)
     return outcome
 
 

@@ -22,7 +22,7 @@ from exp.sweeps.folds import set_sweep_metric
 class Abort(BaseException):
     """Carries an error through Hydra, which swallows exceptions of callbacks and prints a line before those of jobs."""
 
-    def __init__(self, error: ExpError, folder: Path | None = None) -> None:
+    def __init__(self, error: Exception, folder: Path | None = None) -> None:
         super().__init__(str(error))
         self.error = error
         self.folder = folder  # of the run that failed

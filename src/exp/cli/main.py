@@ -21,6 +21,7 @@ from exp.cli.commands import COMMANDS, load, run_command
 from exp.cli.default_values import with_lower_rate
 from exp.cli.detach import Detach, start_detached
 from exp.cli.diagnosis import CommandError, check_untrusted, correct, diagnose
+from exp.cli.explain import explain
 from exp.cli.folder import locks_until_end
 from exp.cli.help import help_text, version_text
 from exp.cli.resume import restored_unless_begun, resume_run, resume_sweep
@@ -34,6 +35,7 @@ from exp.config.schema import choices_of
 from exp.config.validation import validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
+from exp.results.log_lines import lost_lines_told
 from exp.sweeps.executors.executor import leave
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
@@ -110,7 +112,9 @@ def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stop
         except Abort as abort:
             if show_traceback:
                 raise abort.error from None
-            error = with_lower_rate(abort.error, line)
+            error = with_lower_rate(
+                abort.error if isinstance(abort.error, ExpError) else explain(abort.error, line), line
+            )
             diagnosis = diagnose(error, line) if abort.folder is None else correct(error, line)
             raise CommandError(diagnosis, abort.folder) from None
         except KeyboardInterrupt as stop:
@@ -144,6 +148,11 @@ def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
 
 def job(cfg: DictConfig, quiet: bool = False) -> float:
     """Train one run, and return what a search minimizes or maximizes: its `sweep.metric`, NaN if it failed."""
+    with lost_lines_told():
+        return _train_job(cfg, quiet)
+
+
+def _train_job(cfg: DictConfig, quiet: bool) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         from exp.run import run
@@ -164,7 +173,7 @@ def job(cfg: DictConfig, quiet: bool = False) -> float:
             summary.write_failure(folder, str(error), typed_words(HydraConfig.get().overrides.task))
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return float("nan")  # an error would stop the other jobs; summary.json has it
-        if isinstance(error, ExpError):
+        if _is_explained(error):
             raise Abort(error, folder) from error
         raise
 

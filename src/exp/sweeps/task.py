@@ -3,7 +3,6 @@
 import logging
 import logging.config
 import os
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from exp.config.run_spec import RunSpec
 from exp.errors import ConfigError, ExpError, Pruned
 from exp.results.lock import folder_lock
+from exp.results.log_lines import tell_lost, tell_no_traceback
 from exp.results.run_folder import SUMMARY
 
 if TYPE_CHECKING:
@@ -120,12 +120,6 @@ def job_environment(settings: Mapping[str, str]) -> Generator[None]:
                 os.environ[name] = value
 
 
-def _ignore_full_disk(record: logging.LogRecord) -> None:
-    """Print no traceback for each line that cannot be written: a note says it when the log is closed."""
-    if not isinstance(sys.exc_info()[1], OSError):
-        logging.Handler().handleError(record)
-
-
 @contextmanager
 def _log(settings: dict[str, Any]) -> Generator[None]:
     """Add the log handlers of one job. They are removed and closed when the context exits.
@@ -141,7 +135,7 @@ def _log(settings: dict[str, Any]) -> Generator[None]:
         raise
     root = logging.getLogger()
     for handler in root.handlers:
-        handler.handleError = _ignore_full_disk
+        tell_no_traceback(handler)
     try:
         yield
     finally:
@@ -154,5 +148,4 @@ def _close(handler: logging.Handler) -> None:
     try:
         handler.close()
     except OSError as error:  # what could not be written before is tried once more
-        name = getattr(handler, "baseFilename", handler)
-        print(f"note: lines of {name} are lost: {str(error.strerror or error).lower()}", file=sys.stderr)
+        tell_lost(handler, error)

@@ -252,6 +252,13 @@ def test_blanks_around_words_are_removed_with_a_note_if_words_merge(tmp_path: Pa
     )
 
 
+def test_words_that_look_the_same_are_told(tmp_path: Path):
+    table = read(tmp_path, "x,y\n1,caf\u00e9\n2,cafe\u0301\n3,na\u00efve\n")
+    assert table.notes == (
+        r"column 'y': words that look the same are different: 'caf\xe9', 'cafe\u0301'; as one: in Unicode's NFC",
+    )
+
+
 def test_text_columns_are_read_as_they_are_spelled(tmp_path: Path):
     table = read(tmp_path, "zip,x\n02139,1\n 00101,2\n?,3\n,4\n", text=["zip"])
     assert rows_of(table) == [["02139", 1], ["00101", 2], ["?", 3], [None, 4]]

@@ -13,6 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from exp.config.metric_names import always_computed, metric_names
 from exp.errors import ConfigError
+from exp.reports.run_report import write_page
+from exp.results.trained_model import load_trained
 from exp.training.build import build
 from exp.training.split_metrics import compute_metrics
 
@@ -60,6 +62,7 @@ def test_they_are_reported_everywhere_and_change_no_bit_of_training(exp: Any, tm
     assert all(bool(row[name]) == (row["split"] != "train") for row in tables["run"] for name in new)
     final = json.loads((tmp_path / "run/summary.json").read_text())["final"]
     assert all(set(new) < set(final[split]) for split in ("train", "val", "test"))
+    write_page(tmp_path / "run", load_trained(tmp_path / "run").experiment, "finished")
     assert "Of the class benign: auc. In brackets" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()

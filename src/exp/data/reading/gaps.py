@@ -2,8 +2,9 @@
 
 import re
 import shlex
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +145,17 @@ def _as_numbers(values: NDArray[Any], cells: Cells, words: Sequence[str]) -> Cel
     return import_pandas().Series(values.astype(np.int64) if is_whole else values, index=cells.index)
 
 
+def lookalike_notes(what: str, words: Iterable[str]) -> list[str]:
+    """Return a note where words look the same and are spelled with other characters: é, and e with an accent."""
+    by_form: dict[str, list[str]] = {}
+    for word in words:
+        by_form.setdefault(word if word.isascii() else unicodedata.normalize("NFC", word), []).append(word)
+    pair = next((same for same in by_form.values() if len(same) > 1), None)
+    if pair is None:
+        return []
+    return [f"{what}: words that look the same are different: {', '.join(map(ascii, pair))}; as one: in Unicode's NFC"]
+
+
 def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: Sequence[str]) -> list[str]:
     """Return a note where stripping makes one word of two, and one where words differ only in case."""
     notes: list[str] = []
@@ -161,4 +173,5 @@ def _merge_notes(name: str, spelled: Sequence[str], words: Sequence[str], kept: 
             by_case.setdefault(word.casefold(), []).append(word)
         if pair := next((same for same in by_case.values() if len(same) > 1), None):
             notes.append(f"column '{name}': words that differ only in case are different: {', '.join(map(repr, pair))}")
+        notes += lookalike_notes(f"column '{name}'", counts)
     return notes

@@ -175,7 +175,7 @@ def test_an_error_is_raised_with_its_fix():
         train("-m", "seed=0,1")
     with pytest.raises(ExpError, match=r'corrected: train\("dataset=iris", "optimizer\.lr=0\.1"\)'):
         train("dataset=irs", "optimizer.lrr=0.1")
-    with pytest.raises(ExpError, match="a dict is neither rows nor an override"):
+    with pytest.raises(ExpError, match="an object of type dict is neither rows nor an override"):
         train({"dataset": "iris"})
     with pytest.raises(ExpError, match="does not contain a run"):
         load("nowhere")

@@ -235,6 +235,7 @@ def test_a_list_that_is_empty_says_so(tmp_path: Path):
 def test_the_best_of_all_runs_is_named_with_its_command(place: Path):
     done = exp_in(place, "best", "--sort", "loss")
     first, second = done.stdout.splitlines()
+    assert exp_in(place, "ls", "epochs=9999").stdout.endswith(" runs, of which none passes the filters\n")
     order = [line.split()[0] for line in exp_in(place, "ls", "--sort", "loss").stdout.splitlines()[1:]]
     assert first.startswith(f"# {order[0]}: loss/val ")
     assert first.endswith(", the lowest of 4 runs and sweeps")

@@ -233,10 +233,10 @@ def test_columns_that_a_file_would_not_have():
         (lambda frame: train((frame.to_numpy(), frame["price"]), target="price"), "y is the target"),
         (lambda frame: train((frame, frame["price"])), "'price' is also a column of x"),
         (lambda frame: train((frame, [1.0])), "x has 120 rows and y 1"),
-        (lambda _: train(dataset={"x": 1}), "a dict is neither rows nor an override"),
+        (lambda _: train(dataset={"x": 1}), "an object of type dict is neither rows nor an override"),
         (lambda frame: train(pd.concat({"a": frame}, axis=1), target="price"), "levels|has no column"),
         (lambda frame: sweep(frame, "sweep.workers=2", target="price"), "came from Python are in this process only"),
-        (lambda _: train(torch.zeros(9, 2)), "a Tensor is neither rows nor an override"),
+        (lambda _: train(torch.zeros(9, 2)), "an object of type Tensor is neither rows nor an override"),
         (lambda frame: train(frame, "dataset.storage=mapped", target="price"), "came from Python, and are in memory"),
         (
             lambda frame: train(frame, "optimizer.lrr=1", target="price"),

@@ -10,6 +10,7 @@ from typing import Any
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
+from exp.errors import pluralize
 from exp.results.comparable import comparison_warnings
 from exp.results.differing import shown_settings
 from exp.results.formatting import printable
@@ -40,7 +41,8 @@ class RunList(Answer):
     def lines(self) -> Iterator[str]:
         listing = self.listing
         if not listing.lines:
-            yield f"{self.folder}: no runs{f', of {listing.found:,}, pass the filters' if listing.found else ''}"
+            found = f"{pluralize(self.listing.found, 'run')}, of which none passes the filters"
+            yield f"{self.folder}: {found if self.listing.found else 'no runs'}"
             return
         rows, left_out = _fit(list_rows(listing))
         columns = list(zip(*rows[1:], strict=True))

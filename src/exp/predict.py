@@ -56,7 +56,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         "parameters": trained.parameters,
         "notes": text,
     }
-    line = f"{count:,} predictions of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}"
+    line = f"{pluralize(count, 'prediction')} of {lead.preprocessing.target}{empty}, {trained.parameters}: {out}"
     return TextAnswer(fields, [*text, line])
 
 

@@ -23,6 +23,7 @@ from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.choices import list_undecided, list_unused
 from exp.training.description import describe
+from exp.training.devices import list_extra_threads
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, Resumed
 from exp.training.import_gc import late_imports
 from exp.training.initial import initial_notes
@@ -110,6 +111,7 @@ def _events(
     yield from _notes(previous.warnings(experiment, built.facts["environment"]))
     if previous.checkpoint is None:
         yield from _notes(experiment.data.notes)
+        yield from _notes(list_extra_threads(spec.config.threads))
         yield from _notes(list_unused(spec.config, experiment.config, spec.overrides))
         if not len(experiment.data.val):
             yield from _notes(list_undecided(spec.config, spec.overrides))

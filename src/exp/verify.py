@@ -14,7 +14,7 @@ from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.config.compose import override_key
 from exp.config.overrides import shell_line
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 from exp.results import metrics_csv
 from exp.results.compare_runs import find_differences
 from exp.results.run_folder import OVERRIDES, read_command
@@ -63,7 +63,7 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
             break
         count = _count_rows(killed_folder)
         kills_in_training += 0 < count < len(rows)
-        print(f"kill {kill}: killed with {count} rows", flush=True)
+        print(f"kill {kill}: killed with {pluralize(count, 'row')}", flush=True)
         if (killed_folder / OVERRIDES).exists():
             command = [sys.executable, "-m", "exp", f"resume={killed_folder}"]
     else:

@@ -534,7 +534,7 @@ def test_a_torch_dataset_is_its_rows(monkeypatch: pytest.MonkeyPatch):
         ("Endless", "Endless has no __len__, the number of its rows\n  try: add __len__ to Endless"),
         (
             "Unread",
-            r"row 7 of Unread failed: KeyError: 'late'\n  at: mine_mapped.py:\d+: return .*\n  try: correct Unread",
+            r"row 7 of Unread failed: KeyError: 'late'\n  at: mine_mapped.py:\d+: .*\n  try: correct the source",
         ),
         ("Uncounted", r"Uncounted.__len__\(\) failed: AttributeError: .*\n  at: mine_mapped.py:\d+: .* # no such"),
         ("Unmade", r"mine_mapped.Unmade\(\) failed: OSError: no connection\n  at: mine_mapped.py:\d+: raise OSError"),

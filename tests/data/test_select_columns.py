@@ -28,7 +28,7 @@ LEFT_OUT = {
         lambda rows, _: [f"person {row}" for row in range(rows)],
         "60 distinct values in 60 rows identify the rows",
     ),
-    "sick": (lambda _, frame: frame["ill"].map({"no": 0, "yes": 1}), "it is the target 'ill' in other words"),
+    "sick": (lambda _, frame: frame["ill"].map({"no": 0, "yes": 1}), "it repeats the target 'ill'"),
 }
 
 

@@ -20,6 +20,7 @@ from conftest import config_of
 from exp.reports import sweep_summary
 from exp.results import sweep_csv
 from exp.results.compare_runs import find_differences
+from exp.sweeps import progress
 from exp.sweeps.jobs import Job
 from exp.sweeps.metric import note_different_losses
 
@@ -485,3 +486,9 @@ def test_a_sweep_prints_the_note_on_losses(exp):
     done = exp("-m", "dataset=diabetes", "loss=mse,huber", "epochs=1", "figures=false", HERE)
     assert done.returncode == 0, done.stderr
     assert "note: the jobs differ in loss, so that their losses cannot be compared" in done.stdout
+
+
+def test_a_progress_line_ends_with_its_last_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    progress.SweepProgress(6, 0, "loss/val").show(0, 6, 2)
+    assert capsys.readouterr().out == "0 of 6 done, 0 failed, 2 running\n"

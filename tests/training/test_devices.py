@@ -9,7 +9,7 @@ import torch
 from conftest import config_of
 
 from exp.errors import ConfigError
-from exp.training.devices import select_device
+from exp.training.devices import list_extra_threads, select_device
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has one")
@@ -56,3 +56,11 @@ def test_the_devices_of_a_sweep_have_no_backslash(exp):
     assert "failed    0: device=cuda:62: " in done.stdout
     done = exp("device=cuda:0,cuda:1")
     assert "\n  try: device=cuda:0; in a sweep (-m), hydra/launcher=ray runs one job on each GPU\n" in done.stderr
+
+
+def test_more_threads_than_cores_are_noted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert [*list_extra_threads(None), *list_extra_threads(2)] == []
+    (note,) = list_extra_threads(1000)
+    assert note.startswith("threads=1000 is more than the 2 cores of this machine")
+    assert note.endswith("threads=2 uses all of them")

@@ -206,7 +206,7 @@ def test_commands_and_python_say_which_parameters_they_use(exp: Any, folders: tu
         for number, (words, used) in enumerate([([], default), (["checkpoint=last"], "last")]):
             out = f"{run}{number}.csv"
             done = exp("predict", f"run={run}", "data=new.csv", f"out={out}", *words)
-            assert done.stdout == f"1 predictions of target, checkpoint {used}: {out}\n", done.stderr
+            assert done.stdout == f"1 prediction of target, checkpoint {used}: {out}\n", done.stderr
         assert load(tmp_path / run).trained.checkpoint == default
         for which in ("best", "last"):
             ours, state = load(tmp_path / run, checkpoint=which), tmp_path / f"{run}/checkpoints/{which}.pt"

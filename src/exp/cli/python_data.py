@@ -78,7 +78,7 @@ def _hold_arrays(parts: Mapping[str, Any]) -> GivenRows:
 def _hold_frame(given: Any, target: Targets | None, has_target: bool) -> GivenRows:
     if not isinstance(given, import_pandas().DataFrame):
         fix = "df.to_pandas()" if hasattr(given, "to_pandas") else _KINDS
-        raise ConfigError(f"a {type(given).__name__} is neither rows nor an override", fix)
+        raise ConfigError(f"an object of type {type(given).__name__} is neither rows nor an override", fix)
     columns: list[str] = [strip_name(str(name)) for name in given.columns]
     if target is None and not has_target:
         last = columns[-1] if columns else "COLUMN"

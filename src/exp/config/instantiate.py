@@ -151,7 +151,7 @@ def _import_module(key: str, target: str) -> ModuleType | None:
         if not (place := place_of(error)):
             raise
         what = f"{key}={target}: importing {module} failed: {type(error).__name__}: {error}{place}"
-        raise ConfigError(what, f"correct {module}", key=key) from error
+        raise ConfigError(what, f"correct the source of {module}", key=key) from error
 
 
 def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:

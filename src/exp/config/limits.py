@@ -7,6 +7,9 @@ from typing import Any, cast
 
 from exp.errors import as_yaml
 
+# The smallest float32 above 0: what is below it is computed with as 0.
+FLOAT32_TINY = 2.0**-149
+
 
 @dataclass(frozen=True)
 class Number:
@@ -43,7 +46,8 @@ class Number:
             or not math.isfinite(value)
         ):
             return False
-        above = value > self.low if self.open_low else value >= self.low
+        is_zero = self.low == 0 and 0 < abs(value) < FLOAT32_TINY
+        above = value > self.low and not is_zero if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         return above and below
 

@@ -27,7 +27,7 @@ def refuse_syntax_error(key: str, target: str) -> None:
     error = find_syntax_error(module) if allowlist.origin(target) == "user" else None
     if error is not None:
         what = f"{key}={target}: {module} has a syntax error: {error.msg}{place_of(error)}"
-        raise ConfigError(what, f"correct {module}", key=key)
+        raise ConfigError(what, f"correct the source of {module}", key=key)
 
 
 def place_of(error: BaseException) -> str:

@@ -107,8 +107,7 @@ def columns_from_frame(
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = {name: targets[n] for name, n in find_target_copies(columns, x, y).items() if name not in kinds}
     left_out += [
-        LeftOut(name, f"it is the target '{copied}' in other words", may_be_used=True)
-        for name, copied in copies.items()
+        LeftOut(name, f"it repeats the target '{copied}'", may_be_used=True) for name, copied in copies.items()
     ]
     kept = [index for index, column in enumerate(columns) if column.name not in copies]
     column_notes = [note for index in kept for note in parsed[index].notes]

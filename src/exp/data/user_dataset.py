@@ -93,7 +93,7 @@ def _errors_of(what: str, name: str) -> Generator[None]:
         raise
     except Exception as error:
         problem = f"dataset: {what} failed: {type(error).__name__}: {error}{place_of(error)}"
-        raise DataError(problem, f"correct {name}") from error
+        raise DataError(problem, f"correct the source of {name}") from error
 
 
 def _as_array(part: Any, what: str) -> NDArray[Any]:

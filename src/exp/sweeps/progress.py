@@ -54,4 +54,4 @@ class SweepProgress:
             self._bar.update(done, jobs, counts=counts, best=best)
         elif time.perf_counter() - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = time.perf_counter()
-            self._console.print(f"{counts}   {best}")
+            self._console.print(f"{counts}   {best}".rstrip())

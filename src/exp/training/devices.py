@@ -1,8 +1,11 @@
 """Select the device that tensors live on, and the number of torch threads."""
 
+import os
+from collections.abc import Iterator
+
 import torch
 
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 
 # Read before it is ever set, so that a job of a sweep does not inherit the number of the job before it.
 _DEFAULT_THREADS = torch.get_num_threads()
@@ -48,3 +51,13 @@ def use_threads(threads: int | None, work: int) -> None:
         work: Rows of a step times parameters.
     """
     torch.set_num_threads(threads or (1 if work < _MIN_WORK_FOR_THREADS else _DEFAULT_THREADS))
+
+
+def list_extra_threads(threads: int | None) -> Iterator[str]:
+    """Yield a note if there are more threads than cores: they wait for each other at every operator."""
+    cores = os.cpu_count()
+    if threads is not None and cores is not None and threads > cores:
+        what = (
+            f"threads={threads} is more than the {pluralize(cores, 'core')} of this machine, so steps are much slower"
+        )
+        yield f"{what}; threads={cores} uses all of them"

@@ -158,7 +158,8 @@ class Learner:
         name = type(self.model).__name__
         try:
             with errors_of(
-                "a training step failed" if where == _STEP else f"model: {name} failed {where}", "correct it"
+                "a training step failed" if where == _STEP else f"model: {name} failed {where}",
+                f"correct the code or the arguments of {name}",
             ):
                 yield
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:

@@ -54,8 +54,12 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
         parsed = KINDS[kind].parse(name, cells, settings)
         if parsed is not None:
             return parsed
+    is_unfit = (
+        KINDS[str(declared)].parse(name, cells.loc[[place]], settings) is None for place in cells.dropna().index
+    )
+    unfit = cells.dropna().iloc[next((place for place, is_one in enumerate(is_unfit) if is_one), 0)]
     raise DataError(
-        f"dataset.kinds: column '{name}' does not hold {KINDS[str(declared)].cell_type}, but "
-        f"'{cells.dropna().iloc[0]}'",
+        f"dataset.kinds: column '{name}' is to hold {KINDS[str(declared)].cell_type}, and '{unfit}' is not "
+        f"{KINDS[str(declared)].one_cell_type}",
         column_override("dataset.kinds", name, "category"),
     )

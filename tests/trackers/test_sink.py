@@ -187,6 +187,8 @@ class Looks(Spy):
             axes.plot([0, 1])
             log.picture("recalls", figure)
             plt.close(figure)
+            if self.fails_in == "picture":
+                log.picture("drawn elsewhere", "missing.png")
 
 
 @pytest.mark.parametrize("engine", ["eager", "replay"])
@@ -213,4 +215,9 @@ def test_a_sink_of_ones_own_logs_scalars_and_pictures_and_changes_no_bit(
     Looks.fails_in = "evaluated"
     train(tmp_path / "fails", "epochs=3", f"engine={engine}", metrics)
     assert all(torch.equal(*pair) for pair in zip(bits(tmp_path / "plain"), bits(tmp_path / "fails"), strict=True))
+    Looks.fails_in = "picture"
+    train(tmp_path / "no_picture", "epochs=3", f"engine={engine}", metrics)
+    found = summary.read(tmp_path / "no_picture")
+    assert found["status"] == "finished"
+    assert any("there is no such file" in note for note in found["notes"])
     Looks.fails_in = ""

@@ -23,6 +23,9 @@ class OwnLog:
     def picture(self, name: str, figure: Any) -> None:
         if isinstance(figure, str | Path):
             path = Path(figure)
+            if not path.is_file():  # other sinks read it later, where an error would end the run
+                what = f"log.picture({name!r}, {str(path)!r}): there is no such file"
+                raise ConfigError(what, "the path of a PNG that exists, or a figure of matplotlib")
         elif hasattr(figure, "savefig"):
             self._folder.mkdir(exist_ok=True)
             path = self._folder / f"{name.replace('/', ' ')} {self._at.step}.png"

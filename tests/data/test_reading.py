@@ -252,6 +252,14 @@ def test_blanks_around_words_are_removed_with_a_note_if_words_merge(tmp_path: Pa
     )
 
 
+def test_null_characters_are_left_out_with_a_note(tmp_path: Path):
+    for encoding in ("utf-8", "cp1252"):
+        (tmp_path / "x.csv").write_bytes("x,y\n1\0,caf\u00e9\n2,b\0c\n3,d\n".encode(encoding))
+        table = read_frame(str(tmp_path / "x.csv"))
+        assert rows_of(table) == [[1, "caf\u00e9"], [2, "bc"], [3, "d"]]
+        assert table.notes[-1] == r"the text has 2 null characters (\0), read as if not there"
+
+
 def test_words_that_look_the_same_are_told(tmp_path: Path):
     table = read(tmp_path, "x,y\n1,caf\u00e9\n2,cafe\u0301\n3,na\u00efve\n")
     assert table.notes == (

@@ -3,7 +3,7 @@
 import codecs
 
 from exp.data.reading.source import Source
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, pluralize
 
 # Byte order marks; that of UTF-32 begins with that of UTF-16.
 _MARKS = (
@@ -39,20 +39,29 @@ def find_encoding(source: Source, declared: str | None) -> tuple[str, tuple[str,
         if not any(head[0::2]) or not any(head[1::2]):  # UTF-16 without a mark, of Latin letters
             return ("utf-16-be" if not any(head[0::2]) else "utf-16-le"), ()
         raise DataError(f"{source.where}: the file is not text", "a text file, or dataset.encoding=utf-16")
-    if _is_valid(source, "utf-8"):
-        return "utf-8", ()
-    encoding = "cp1252" if _is_valid(source, "cp1252") else "latin-1"
+    nulls = _count_nulls(source, "utf-8")
+    if nulls is not None:
+        return "utf-8", _null_notes(nulls)
+    nulls = _count_nulls(source, "cp1252")
+    encoding = "latin-1" if nulls is None else "cp1252"
     note = f"the file is not utf-8 text: read as {encoding}; to read it otherwise: dataset.encoding=..."
-    return encoding, (note,)
+    return encoding, (note, *_null_notes(nulls or 0))
 
 
-def _is_valid(source: Source, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
+def _null_notes(count: int) -> tuple[str, ...]:
+    """Return a note on the null characters of a text, which are no part of the cells that are read."""
+    return (f"the text has {pluralize(count, 'null character')} (\\0), read as if not there",) if count else ()
+
+
+def _count_nulls(source: Source, encoding: str) -> int | None:
+    """Return how many null characters a text has; None if it is not in this encoding."""
+    decoder, count = codecs.getincrementaldecoder(encoding)(), 0
     with source.open() as stream:
         try:
             while block := stream.read(1 << 20):
                 decoder.decode(block)
+                count += block.count(0)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return False
-    return True
+            return None
+    return count

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from exp import train
+from exp.config.flow_values import readable
 from exp.config.overrides import column_override, reads_as
 from exp.config.validation import config_from_saved
 from exp.data.dataset import Dataset
@@ -175,7 +176,7 @@ def test_the_override_for_one_column_is_read_as_that_column_or_is_yaml(name: str
         assert yaml.safe_load(text) == {"dataset": {"kinds": {name: "category"}}}
         return
     (word,) = shlex.split(override)
-    key, _, value = word.partition("=")
+    key, _, value = readable(word).partition("=")
     assert key == "dataset.kinds"
     assert {str(found): kind for found, kind in reads_as(value).items()} == {name: "category"}  # pyright: ignore
 

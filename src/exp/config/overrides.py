@@ -90,13 +90,15 @@ def _item(value: object) -> str:
 
 
 def _mapping_key(key: object) -> str:
-    """Return the key of a mapping as Hydra reads it, which has no quotes for keys: a text true would be a boolean."""
+    """Return the key of a mapping as Hydra reads it, in quotes if only exp does: a text true would be a boolean."""
     text = as_yaml(key)
     for typed in (text, escape_marks(text)):
         read = reads_as(f"{{{typed}: 1}}")
         found: list[object] = [*cast("dict[object, object]", read)] if isinstance(read, dict) else []
         if found == [key] or (isinstance(key, str) and [str(one) for one in found] == [key]):
             return typed
+    if isinstance(key, str) and "${" not in key:
+        return _quote(key)  # exp.config.flow_values reads it
     raise ConfigError(f"{key!r}: no override can have such a key", "a YAML file with the mapping")
 
 
@@ -108,7 +110,7 @@ def escape_marks(key: str) -> str:
 def column_override(key: str, name: str, value: str) -> str:
     """Return what sets `key` to `value` for one column, in quotes for a shell: 'dataset.kinds={zip: category}'.
 
-    Keys of a mapping cannot be quoted on the command line. For the names that need it, it is what a YAML file holds.
+    For a name with an interpolation, it is what a YAML file holds.
     """
     with suppress(ConfigError):
         return shlex.quote(f"{key}={value_override({name: value})}")

@@ -317,6 +317,19 @@ def test_a_test_of_choices_with_one_split_each_says_that_it_may_be_the_differenc
     assert ties.describe() == f"+dataset.seed=0; the other choice is worse ({test})"
 
 
+def test_a_choice_that_is_ahead_in_the_shared_repeats_is_not_worse():
+    """Each lost another fold, and that of the best by its mean was the hard one. SciPy's test over the other folds."""
+    one, two = [None, 0.5, 0.5, 0.5, 0.5], [0.1, 0.52, 0.52, 0.53, None]
+    for metric, sign in ((METRIC, 1.0), ("accuracy/val", -1.0)):
+        results = {"1": [value and sign * value for value in one], "2": [value and sign * value for value in two]}
+        rows = jobs(results, metric=metric)
+        assert stats.ttest_rel([sign * 0.5] * 3, [sign * value for value in two[1:4]]).pvalue < 0.05  # type: ignore[operator]
+        ties = find_ties(rows, metric, known(rows, one_split=True))
+        assert marks(ties, "1", "2") == ["maybe", "maybe"]
+        assert ties is not None
+        assert ties.best == "lr=2"
+
+
 def test_a_choice_that_lost_jobs_is_not_compared_and_comes_last():
     """The mean of those of its repeats that are left may be too good: `exp best` does not choose it either."""
     rows = jobs({**CLEAR, "100": [0.01, None, None, None, 0.01]})

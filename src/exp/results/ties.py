@@ -5,7 +5,8 @@ both finished. For k choices, it is worse than the best if its two-sided p-value
 
     min(0.05, 2 * 0.05 / (k - 1))
 
-and tied otherwise. If the assumptions of the test hold, then
+and it is behind over these repeats, and tied otherwise. (Where each lost another repeat, the best by its mean may be
+behind in those of both.) If the assumptions of the test hold, then
 
 - the choice that is best in truth is the best or tied in at least 95 % of sweeps. It is missed only if one of the
   other k - 1, none of them better in truth, beats it in a one-sided test at the level 0.05 / (k - 1). (Comparisons with
@@ -116,7 +117,8 @@ def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:
     level = min(1 - LEVEL, 2 * (1 - LEVEL) / (len(compared) - 1))
     others = sorted((choice for choice in compared if choice != best), key=costs.__getitem__)
     tests = {choice: _test(results[best], results[choice], metric, known, 1 - level) for choice in others}
-    worse = {choice for choice, test in tests.items() if test.p is not None and test.p < level}
+    name = metric.rpartition("/")[0]
+    worse = {choice for choice, test in tests.items() if test.p is not None and test.p < level and test.is_behind(name)}
     names = name_choices(rows)
     return Ties(
         best=names[best],
@@ -150,6 +152,10 @@ class _Test:
     is_over_repeats: bool
     is_corrected: bool
     has_other_rows: bool
+
+    def is_behind(self, name: str) -> bool:
+        """Return whether the metric `name` of the choice is worse than that of the best over the repeats of both."""
+        return self.difference is not None and as_cost(name, self.difference.mean) > as_cost(name, 0.0)
 
 
 # The results of a choice, by the values of REPEATED.

@@ -119,6 +119,21 @@ def test_filters_are_written_as_overrides_are(place: Path, filters: list[str], f
     assert {Path(line.folder).relative_to(place).as_posix() for line in listing.lines} == folders
 
 
+def test_a_sweep_began_with_its_first_job_also_where_a_time_is_damaged_or_of_another_zone(place: Path, tmp_path: Path):
+    """In the list of many runs, one damaged file ended the command."""
+    shutil.copytree(place / "sweep", tmp_path / "sweep")
+    for times, first in (
+        (("2026-11-01T01:30:00+02:00", "2026-11-01T01:00:00+00:00"), "2026-11-01T01:30:00+02:00"),
+        (("damaged", "2026-11-01T01:00:00+00:00"), "2026-11-01T01:00:00+00:00"),
+        (("damaged", "damaged"), None),
+    ):
+        for job, began in zip("01", times, strict=True):
+            path = tmp_path / "sweep" / job / "summary.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"process": {"began": began}}))
+        (line,) = list_runs(tmp_path).lines
+        assert (line.began, bool(line.when)) == (first, first is not None)
+
+
 def test_a_day_of_when_and_nan_are_values():
     for word, value, is_accepted in (
         ("when=2026-11-27,2026-11-28", "2026-11-28 14:05", True),

@@ -1,6 +1,6 @@
 """A run, a sweep or a job of one as a line of a list. Imports no torch."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ def _read_sweep(folder: Path) -> Listed:
         notes=read_word(record, "notes", None if run is None else run.notes),
         tags=read_tags(record),
         status=status.status,
-        began=status.process.began or min((_read_began(job, summary.read(job)) or "" for job in jobs), default=None),
+        began=_valid_time(status.process.began) or _earliest(_read_began(job, summary.read(job)) for job in jobs),
         seconds=status.seconds,
         choices={} if run is None else run.choices,
         config={} if run is None else run.config,
@@ -189,15 +189,27 @@ def _deciding_metric(config: Mapping[str, Any], metrics: Mapping[str, float]) ->
 def _read_began(folder: Path, content: Mapping[str, Any]) -> str | None:
     began: object = content.get("process", {}).get("began")
     if isinstance(began, str):
-        try:
-            datetime.fromisoformat(began)
-        except ValueError:
-            return None
-        return began
+        return _valid_time(began)
     try:  # a folder of an older version
         return datetime.fromtimestamp((folder / ".hydra").stat().st_mtime, UTC).isoformat(timespec="seconds")
     except OSError:
         return None
+
+
+def _valid_time(began: str | None) -> str | None:
+    """Return a time, ISO 8601; None if it is none, as in a damaged file."""
+    try:
+        if began is not None:
+            datetime.fromisoformat(began)
+    except ValueError:
+        return None
+    return began
+
+
+def _earliest(times: Iterable[str | None]) -> str | None:
+    """Return the earliest of the known times, which may be of several time zones."""
+    known = [time for time in times if time is not None]
+    return min(known, key=lambda time: datetime.fromisoformat(time).timestamp(), default=None)
 
 
 def _text(value: object) -> str | None:

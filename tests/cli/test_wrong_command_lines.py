@@ -677,6 +677,8 @@ def test_a_required_argument_is_named(tmp_path: Path):
     (tmp_path / "mine.py").write_text(OWN_NET)
     said = forking.run("exp", ["+model._target_=mine.Net", "model=own:target"], tmp_path, allow="mine").stderr
     assert "model: mine.Net needs a value of its argument 'width'\n  try: +model.width=VALUE, or a line" in said
+    said = forking.run("exp", ["loss=own:target", "+loss._target_=mine.Loss"], tmp_path, allow="mine").stderr
+    assert "loss.output must be one of classes, logit, probability, value: what the model's output" in said
     assert not (tmp_path / "outputs").exists()
 
 
@@ -684,6 +686,8 @@ OWN_NET = """from torch import nn
 class Net(nn.Module):
     def __init__(self, in_features, out_features, width):
         super().__init__()
+class Loss(nn.MSELoss):
+    pass
 """
 
 

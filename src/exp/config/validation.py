@@ -12,7 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from exp.config.allowlist import READ_BY_EXP, refuse_not_allowed, refuse_target
+from exp.config.allowlist import READ_BY_EXP, origin, refuse_not_allowed, refuse_target
 from exp.config.by_target import list_values
 from exp.config.constraints import CONSTRAINTS, example, suggest_override, violation
 from exp.config.cross_validation import check_fold, check_stratify
@@ -68,6 +68,7 @@ def resolve_and_validate(cfg: DictConfig, accepted: set[str] | None = None) -> t
     check_stratify(config)
     check_fold(config)
     _check_engine(config)
+    _check_own_loss(config.loss)
     refuse_metric("metric", config.metric, needs_direction=True)
     for name in chosen_metrics(config.metrics, config.metric):
         refuse_metric("metrics", name)
@@ -94,6 +95,16 @@ def _check_engine(config: Config) -> None:
             key="compile",
             override="compile=false",
         )
+
+
+def _check_own_loss(loss: Mapping[str, Any]) -> None:
+    """Raise ConfigError if the loss is the user's, and does not say what the model's output means."""
+    target = str(loss["_target_"])
+    if "." in target and origin(target) == "user" and loss.get("output") is None:
+        limit, _ = CONSTRAINTS["loss.output"]
+        what = f"loss.output must be {limit}: what the model's output means to {target}"
+        fix = "+loss.output=value, or another of these, or a line output: value in its YAML file"
+        raise ConfigError(what, fix, key="loss.output")
 
 
 def config_from_saved(content: Mapping[str, Any]) -> Config:

@@ -17,6 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from torch import nn
 
+from exp.results import summary, sweep_csv
+
 
 def only(folder: Path, pattern: str) -> Path:
     (found,) = folder.rglob(pattern)
@@ -248,3 +250,16 @@ def test_a_missing_metric_is_a_dash_in_the_table(exp):
     done = exp("dataset=diabetes", "dataset.split=[440,1,1]", "epochs=1", "figures=false")
     (val,) = [line.split() for line in done.stdout.splitlines() if line.startswith("val")]
     assert val[3:] == ["-", "1"]
+
+
+def test_values_of_a_summary_that_are_of_another_type_are_left_out(tmp_path: Path):
+    """One such job ended the commands for its whole sweep."""
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra/overrides.yaml").write_text("[]\n")
+    final = {"val": "damaged", "test": {"loss": 0.5, "accuracy": True, "f1": None, "auc": "nan"}}
+    content = {"status": "finished", "seconds": "long", "final": final, "best": {"val": 1}}
+    (tmp_path / "summary.json").write_text(json.dumps(content))
+    found = summary.read(tmp_path)
+    assert found == {"status": "finished", "final": {"test": final["test"]}, "best": {}}
+    row = {"job": tmp_path.name, "status": "finished", "loss/test": 0.5, "auc/test": "nan", "seconds": "", "error": ""}
+    assert sweep_csv.read_row(tmp_path) == row

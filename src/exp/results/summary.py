@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exp.data.batches import Position
 
 # The types that other modules rely on.
-_EXPECTED_TYPES = {
+_EXPECTED_TYPES: dict[str, Any] = {
     "about": dict,
     "environment": dict,
     "process": dict,
@@ -33,7 +33,11 @@ _EXPECTED_TYPES = {
     "decided": dict,
     "overrides": list,
     "notes": list,
+    "seconds": int | float,
 }
+
+# Those of them whose values are dicts, by split.
+_BY_SPLIT = ("final", "best")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -54,7 +58,11 @@ def read(folder: Path) -> dict[str, Any]:
     process = known.get("process")
     if known.get("status") == "running" and not is_alive(process, folder / SUMMARY):
         known |= {"status": "died", "error": describe_death(process)}
-    return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
+    kept = {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
+    for key in _BY_SPLIT:
+        if key in kept:
+            kept[key] = {split: metrics for split, metrics in kept[key].items() if isinstance(metrics, dict)}
+    return kept
 
 
 def format_environment(folder: Path) -> str:

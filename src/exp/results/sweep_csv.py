@@ -66,7 +66,7 @@ def read_row(job: Path) -> Row:
             f"{name}/{split}": value
             for split in SPLITS
             for name, value in final.get(split, {}).items()
-            if isinstance(value, int | float) or value in ("nan", "inf", "-inf")
+            if type(value) in (int, float) or value in ("nan", "inf", "-inf")
         },
         "seconds": content.get("seconds", ""),
         "error": (content.get("error") or "").partition("\n")[0],

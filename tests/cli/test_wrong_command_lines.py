@@ -212,11 +212,6 @@ MISTAKES = [
     ("epochs=1.5", "epochs must be an integer >= 1, or auto, got 1.5", "epochs=20"),
     ("epochs=ten", "epochs must be an integer >= 1, or auto, got ten", "epochs=20"),
     ("seed=-1", "seed must be an integer >= 0", "seed=0"),
-    (
-        "optimizer.lr=1e-320",
-        "must be a number > 0 and <= 1000000000, got 1e-320, which is 0 in float32",
-        "optimizer.lr=",
-    ),
     ("precision=fp64", "precision must be one of fp32, tf32, bf16, fp16", "precision=fp32, or another of these"),
     ("early_stopping=null", "early_stopping is a group of keys", "early_stopping.patience=null"),
     ("trian dataset=iris", "trian: unknown command", "python -m exp dataset=iris"),

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 
 from exp.config.by_target import GROUPS, KINDS
 from exp.config.column_names import COLUMN_CONSTRAINTS, ColumnKinds, ColumnName, ColumnNames
-from exp.config.limits import FLOAT32_TINY, Number, OneOf, OneOfEach, Text, ThreeParts
+from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
 from exp.config.meant_values import accepted_items, closest_metric, other_number, read_text
 from exp.config.metric_names import NAMES as METRIC_NAMES
 from exp.config.metric_names import PATTERN as METRIC
@@ -166,8 +166,7 @@ def violation(key: str, value: object) -> ConfigError:
     corrected = suggest_override(key, value)
     items = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
     got = _as_flow(items) if items is not None else as_yaml(cast("object", value))
-    is_zero = isinstance(value, float) and 0 < value < FLOAT32_TINY
-    what = f"{key} must be {limit}, got {got}{', which is 0 in float32' * is_zero}"
+    what = f"{key} must be {limit}, got {got}"
     if items and isinstance(limit, ColumnKinds) and (unused := limit.names_to_drop(items)):
         drop = shlex.quote(f"dataset.drop={quote_names(unused)}")
         return ConfigError(f"{what}; to leave a column out, name it in dataset.drop", drop, key=key)

@@ -7,9 +7,6 @@ from typing import Any, cast
 
 from exp.errors import as_yaml
 
-# The smallest float32 above 0: what is below it is computed with as 0.
-FLOAT32_TINY = 2.0**-149
-
 
 @dataclass(frozen=True)
 class Number:
@@ -46,8 +43,7 @@ class Number:
             or not math.isfinite(value)
         ):
             return False
-        is_zero = self.low == 0 and 0 < abs(value) < FLOAT32_TINY
-        above = value > self.low and not is_zero if self.open_low else value >= self.low
+        above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         return above and below
 

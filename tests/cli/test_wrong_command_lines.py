@@ -301,7 +301,7 @@ MISTAKES = [
     (
         "dataset=table dataset.path=a.csv dataset.target=y 'dataset.kinds=[a,b]'",
         "must be a mapping",
-        "'dataset.kinds={a: category,b: category}'",
+        "'dataset.kinds={a: category, b: category}'",
     ),
     (
         "dataset=table dataset.path=a.csv dataset.target=y 'dataset.group=[a]'",

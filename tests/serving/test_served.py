@@ -300,6 +300,8 @@ def test_a_column_of_which_hardly_a_cell_can_be_read_is_refused(place: Path, ser
         ):
             served["predict"](rows)
         assert len(served["predict"](rows[:9])) == 9  # cells of a few rows count as empty
+    huge = [{**row, "plain": "1e200"} for row in rows_of(20, seed=9)]  # read, and empty as in the training rows
+    assert len(as_predicted(place, huge, "huge")) == len(served["predict"](huge)) == 20
 
 
 def test_a_prediction_does_not_depend_on_other_rows(served: Any):

@@ -144,7 +144,7 @@ class CommandLine:
         kind, colon, _ = value.partition(":")  # cpu:1; device=cuda:64 is device.name=cuda:64
         near = nearest(value, options) if not colon else kind if kind in options and kind != "cuda" else None
         inside = [key for key in self.keys if key.startswith(f"{group}.")]
-        key = inside[0] if len(inside) == 1 and value != "null" else fitting(value, inside)
+        key = None if value == "null" else inside[0] if len(inside) == 1 else fitting(value, inside)
         if near is None and key is not None:
             return f"{key}={value}"
         return f"{group}={near}" if near else None

@@ -69,6 +69,8 @@ def _refuse_unreadable(column: Column, cells: Cells, values: Floats, is_unfit: N
 
     They would count as empty, and every row would be predicted without the column.
     """
+    if column.kind == "number":  # those beyond 1e+100 count as empty in training, too
+        is_unfit = is_unfit & import_pandas().to_numeric(cells, errors="coerce").isna().to_numpy()
     wrong = int(is_unfit.sum())
     present = wrong + int((~np.isnan(values)).sum())
     if present >= FEWEST_CELLS and wrong >= UNREADABLE_SHARE * present:

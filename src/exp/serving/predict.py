@@ -82,7 +82,9 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
         tries = ({other for other, _ in others}, {other for other, by in others if by == order})
         value = next((tried.pop() for tried in tries if len(tried) == 1), None)
         note = "is not written as in the training rows, and read in another way"
-    return (np.nan, f"is no {kind}, and read as empty") if value is None or abs(value) > 1e100 else (value, note)
+    if value is not None and abs(value) > 1e100:
+        return np.nan, "is beyond 1e+100, and counts as empty"
+    return (np.nan, f"is no {kind}, and read as empty") if value is None else (value, note)
 
 
 def read(cells: list[Any], column: Any, tell: Any) -> list[float]:

@@ -98,6 +98,7 @@ def test_a_run_with_figures_on_a_shipped_dataset_imports_no_scikit_learn(typed: 
     assert modules.isdisjoint(NEVER_IN_A_RUN)
 
 
+@pytest.mark.slow
 def test_each_command_can_be_imported_first():
     """In processes that have nothing of exp; tests/forking.py imports all commands, in one order."""
     modules = [f"exp.{name}" for name in (*COMMANDS, "run")]

@@ -321,6 +321,7 @@ def test_only_a_job_of_this_machine_is_signalled(tmp_path: Path):
         )  # the id of another one
 
 
+@pytest.mark.slow
 def test_the_limit_of_an_array_holds_for_all_arrays_of_a_sweep(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -59,6 +59,7 @@ def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
     assert "sweep.detach" not in again.stdout
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_exp_is_not_the_process_of_the_sweep(tmp_path: Path):
     assert exp_in(tmp_path, *LONG, "sweep.detach=true").returncode == 0
     process = process_of(tmp_path / "sweep")

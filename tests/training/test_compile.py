@@ -76,6 +76,7 @@ def test_without_a_compiler_the_error_has_the_cure(exp: Callable[..., subprocess
     assert "try: a C++ compiler such as g++, or compile=false" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_gpu_without_memory_is_no_error_of_the_compiler():
     compiled = CompiledForward(lambda x, y: (x, y))
     with pytest.raises(torch.OutOfMemoryError), compiled.compiling(3):

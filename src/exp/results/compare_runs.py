@@ -90,21 +90,16 @@ def _compare_states(ours: "State", theirs: "State") -> Iterator[tuple[str | None
     if ours["step"] != theirs["step"]:
         yield None, f"of step {ours['step']:,} | of step {theirs['step']:,}"
         return
+    from exp.engine.tensor_state import are_equal  # Lazy: see `_compare_parameters`.
+
     mine, others = (cast("dict[str, Tensor]", state["model"]) for state in (ours, theirs))
     if {name: tuple(t.shape) for name, t in mine.items()} != {name: tuple(t.shape) for name, t in others.items()}:
         yield None, "other names or shapes"
         return
     for name, tensor in mine.items():
-        if tensor.dtype != others[name].dtype or _bits(tensor) != _bits(others[name]):
+        if not are_equal([tensor], [others[name]]):
             gap = float((tensor.double() - others[name].double()).abs().max())
             yield name, f"{name}: up to {gap:.3g} apart"
-
-
-def _bits(tensor: "Tensor") -> bytes:
-    """Return the bits of a tensor, also of a type that NumPy does not have, such as bfloat16."""
-    import torch  # Lazy: see `_compare_parameters`.
-
-    return tensor.contiguous().unsqueeze(-1).view(torch.uint8).numpy().tobytes()  # a single element may have stride 0
 
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:

@@ -230,7 +230,7 @@ def _with_place(problem: ExpError, line: CommandLine) -> ExpError:
 
 
 def _correct_file(problem: ExpError, is_in_file: bool) -> list[str]:
-    """Return the overrides with which a line goes on whose key comes from a file; none if they are not known."""
+    """Return the overrides that correct a key of a file, to check the rest of the line; none if they are not known."""
     if not isinstance(problem.override, str):
         return []
     added = [problem.override] if problem.override else []

@@ -35,7 +35,7 @@ from exp.config.schema import choices_of
 from exp.config.validation import validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
-from exp.results.log_lines import lost_lines_told
+from exp.results.log_lines import note_lost_lines
 from exp.sweeps.executors.executor import leave
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
@@ -148,7 +148,7 @@ def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
 
 def job(cfg: DictConfig, quiet: bool = False) -> float:
     """Train one run, and return what a search minimizes or maximizes: its `sweep.metric`, NaN if it failed."""
-    with lost_lines_told():
+    with note_lost_lines():
         return _train_job(cfg, quiet)
 
 

@@ -84,7 +84,7 @@ def resume_run(line: CommandLine) -> CommandLine:
 def with_saved(line: CommandLine) -> CommandLine:
     """Return the line with the overrides of the run that its `resume=` names, as composed; itself without such a run.
 
-    Without them, an error of the line could not be told from a key of the run's own options.
+    Without them, an error of the line could not be distinguished from a key of the run's own options.
     """
     given, rest = line.take("resume")
     if len(given) != 1 or line.resumed is not None or not is_run(folder := _path(given[0])):

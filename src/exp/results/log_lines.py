@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def lost_lines_told() -> Generator[None]:
+def note_lost_lines() -> Generator[None]:
     """Print a note for each log of the root logger whose lines were lost inside the context."""
     handlers = logging.getLogger().handlers[:]
     for handler in handlers:

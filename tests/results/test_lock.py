@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exp import sweep, train
+from exp.config.schema import CONF
 from exp.errors import ConfigError, ExpError
 from exp.results.lock import folder_lock
 
@@ -140,3 +143,15 @@ def test_a_run_that_is_stopped_leaves_no_lock(at: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert not (tmp_path / "run").exists() or is_free(tmp_path / "run")
     train(*XOR, "hydra.run.dir=run")
+
+
+def test_a_program_with_a_main_of_its_own_locks_nothing(tmp_path: Path):
+    """Hydra calls exp's callback there too, but no command of exp's is there to release a lock."""
+    (tmp_path / "own.py").write_text(
+        "import hydra\nimport exp.config.schema\n"
+        f"@hydra.main(version_base='1.3', config_path={str(CONF)!r}, config_name='config')\n"
+        "def main(cfg):\n    print('lr', cfg.optimizer.lr)\nmain()\n"
+    )
+    line = [sys.executable, "own.py", "optimizer.lr=0.1"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("lr 0.1\n", "")

@@ -12,7 +12,7 @@ from exp.results import new_folder
 from exp.results.lock import folder_lock
 
 # What the end of the command releases. Other threads have their own.
-_until_end: ContextVar[ExitStack] = ContextVar("_until_end")
+_until_end: ContextVar[ExitStack | None] = ContextVar("_until_end", default=None)
 
 
 @contextmanager
@@ -29,6 +29,8 @@ def locks_until_end() -> Generator[None]:
 def lock_until_end(folder: Path, instead: str | None = None) -> None:
     """Create and lock the folder. If nothing is written there until the command ends, it is removed again.
 
+    A program with a `hydra.main` of its own is no command of exp's, and nothing is locked for it.
+
     Args:
         instead: What to type if another process uses the folder, and this command may run in another one.
 
@@ -36,6 +38,8 @@ def lock_until_end(folder: Path, instead: str | None = None) -> None:
         ConfigError: Another process uses the folder.
     """
     stack = _until_end.get()
+    if stack is None:
+        return
     with suppress(OSError):  # Hydra raises the same, and would swallow it here
         new = new_folder.create(folder)
         stack.enter_context(folder_lock(folder, instead=instead))

@@ -8,10 +8,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.compose import override_key, typed_words
-from exp.results import new_folder, sweep_json
+from exp.results import sweep_json
 from exp.results.atomic import replacement
-from exp.results.lock import folder_lock
-from exp.results.run_folder import MULTIRUN, SWEEP_MANIFEST
+from exp.results.run_folder import MULTIRUN
 from exp.sweeps.comparison import compare_jobs
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.in_process import InProcess
@@ -30,9 +29,7 @@ def launch(
     config: DictConfig,
     source: JobSource,
 ) -> None:
-    """Run the jobs that `source` gives, and record their results there.
-
-    The folder of the sweep is as before if the sweep does not begin.
+    """Run the jobs that `source` gives, and record their results there. The command has locked the sweep's folder.
 
     Args:
         context, function, config: What Hydra passes to a launcher's setup().
@@ -45,29 +42,25 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
-    new_folders = new_folder.create(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if not runs_in_workers(function):
         _save(config)
         composer = JobComposer(context.config_loader, config)
         for job in source.take():
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
-    refuse_running(folder)
-    with folder_lock(folder):
-        try:
-            with make_executor(config, source.jobs) as executor:
-                refuse_running(folder)
-                sweep = Sweep(context, function, config, source, executor)
-                sweep.prepare()
-                _save(config)
-                sweep.run()
-                if not is_search(config) and executor.find_loss() is None:
-                    compare_jobs(folder, executor)
-        except BaseException:
-            sweep_json.remove_process(folder)
-            if not (folder / SWEEP_MANIFEST).exists():  # nothing has begun
-                new_folder.remove_empty(new_folders)  # under the lock: another sweep may be about to use them
-            raise
+    try:
+        with make_executor(config, source.jobs) as executor:
+            refuse_running(folder)  # from a machine that does not see this one's locks
+            sweep = Sweep(context, function, config, source, executor)
+            sweep.prepare()
+            _save(config)
+            sweep.run()
+            if not is_search(config) and executor.find_loss() is None:
+                compare_jobs(folder, executor)
+    except BaseException:
+        sweep_json.remove_process(folder)
+        raise
 
 
 def runs_in_workers(function: TaskFunction) -> bool:

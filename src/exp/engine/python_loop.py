@@ -50,6 +50,16 @@ class PythonLoop:
         update.finish(len(stack))
         return torch.stack(losses), outputs[0] if len(outputs) == 1 else torch.cat(outputs), gradients
 
+    def compute(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss and the outputs of one batch, without an update."""
+        losses: list[Tensor] = []
+        outputs: list[Tensor] = []
+        self._function([(x, y)], _update_nothing, losses.append, outputs.append)
+        return losses[0], outputs[0]
+
+
+def _update_nothing(gradients: list[Any]) -> None: ...
+
 
 def _compile(program: Program) -> _Function:
     """Compile a function whose local variables are the values of the step."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.python_loop import Loop
+from exp.engine.replayed_evaluation import Evaluations
 from exp.engine.updates import Update
 
 
@@ -77,4 +78,5 @@ class RecordedSteps:
     proven: set[Loop] = field(default_factory=set[Loop])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
     forward: CompiledForward | None = None  # by torch.compile
+    evaluations: Evaluations = field(default_factory=Evaluations)
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode_temporaril
 
 from exp.engine.other_ways import computes_vectors, find_other_way, has_other_derivative, is_of_values
 
-# Arguments that batch norms write into, although their schemas do not declare it.
+# Arguments that batch norms write into in training, although their schemas do not declare it.
 _UNDECLARED_WRITES = ("running_mean", "running_var")
 
 
@@ -51,14 +51,11 @@ class OpCall:
     def written(self) -> list[Tensor]:
         """The arguments that the operator writes into."""
         schema = self.operator._schema.arguments
-        positional = zip(schema, self.args, strict=False)
-        named = ((argument, self.kwargs.get(argument.name)) for argument in schema)
-        writes = [
-            value
-            for argument, value in (*positional, *named)
-            if argument.name in _UNDECLARED_WRITES or (argument.alias_info and argument.alias_info.is_write)
-        ]
-        return find_tensors(writes)
+        names = [argument.name for argument in schema]
+        values = {**dict(zip(names, self.args, strict=False)), **self.kwargs}
+        declared = [one.name for one in schema if one.alias_info is not None and one.alias_info.is_write]
+        undeclared = _UNDECLARED_WRITES if values.get("training", True) else ()
+        return find_tensors([values.get(name) for name in (*declared, *undeclared)])
 
     @cached_property
     def only_checks(self) -> bool:

@@ -16,6 +16,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.seeding import seed_everything
 from exp.data.splits import Splits
 from exp.engine.optimizers import without_dynamo
+from exp.engine.replayed_evaluation import ReplayedEvaluations
 from exp.engine.step import EagerStep
 from exp.errors import ConfigError
 from exp.training.build_model import (
@@ -123,6 +124,10 @@ def build(
     if average is not None:
         step = AveragedStep(step, model, average)
     learner = Learner(model, objective, optimizer, step, scheduler, average, has_user_code(config), precision, scaler)
+    if step.engine != "eager":
+        captured = to_train.compiled.evaluations if average is None else {}  # an average is new in each job
+        replayed = ReplayedEvaluations(learner.network, objective.criterion, precision, captured)
+        learner = replace(learner, replayed=replayed)
     return Experiment(config, data, model, objective, learner, batches, plan, device)
 
 

@@ -4,7 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any, cast
@@ -16,28 +16,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
-from exp.config.user_code import describe_error, errors_of
+from exp.config.user_code import describe_error
 from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Split
 from exp.data.stack import Stack
 from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
+from exp.engine.replayed_evaluation import ReplayedEvaluations
 from exp.engine.step import Step
 from exp.errors import ConfigError
-from exp.training.compute_loss import compute_loss, explain_error
+from exp.training.compute_loss import compute_loss
 from exp.training.events import State
 from exp.training.member_models import average_members, join_outputs, rows_per_pass
 from exp.training.metrics import MetricSums
+from exp.training.model_errors import STEP, model_errors
 from exp.training.objectives import Objective
 from exp.training.parameters import get_parameters, set_parameters
-from exp.training.split_metrics import compute_metrics, total_loss_weights
+from exp.training.split_metrics import compute_loss_of, compute_metrics, total_loss_weights
 from exp.training.weights import unpack_target
-
-_STEP = "in a training step"
-_FIXES = {  # by a part of torch's message
-    "more than 1 value per channel": "batching.drop_last=true, with a batching.batch_size of at least 2",
-    "use_reentrant=True": "checkpoint(..., use_reentrant=False) in the model",
-}
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,7 @@ class Learner:
     `has_user_code`: One of them may draw from the global random streams of NumPy and Python.
     `precision`: How the model computes, also when it is evaluated.
     `scaler`: The scale of the loss, which `step` changes; None: it has none.
+    `replayed`: Replays evaluations of the same rows; None: each is eager.
     """
 
     model: nn.Module
@@ -59,6 +56,7 @@ class Learner:
     has_user_code: bool = False
     precision: Precision = field(default_factory=Precision)
     scaler: GradScaler | None = None
+    replayed: ReplayedEvaluations | None = None
 
     def advance(
         self, stacks: Iterable[Stack], windows: Sequence[int], split: Split
@@ -75,9 +73,10 @@ class Learner:
         Raises:
             ConfigError: The model fails on a batch.
         """
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         done: list[Stack] = []
-        with self._model_errors(_STEP), torch.no_grad():  # a step that needs gradients enables them
+        with self._errors(STEP), torch.no_grad():  # a step that needs gradients enables them
             results = self.step(_remember(stacks, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], _concatenate(results.losses).tolist())
@@ -103,13 +102,20 @@ class Learner:
 
     def evaluate(self, split: Split) -> MetricSums:
         """Return the metrics of the whole split, without changing parameters or random state."""
-        return compute_metrics(self.objective, self.predict(split.x), split)
+
+        def compute(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+            output = self.predict(x)
+            return compute_loss_of(self.objective, output, target), output
+
+        replayed = self.replayed
+        loss, output = replayed(split.x, split.target, compute) if replayed else compute(split.x, split.target)
+        return compute_metrics(self.objective, output, split, loss)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
-        with self._model_errors(f"on {len(x)} rows of {x.shape[1]} features"):
+        with self._errors(f"on {len(x)} rows of {x.shape[1]} features"):
             pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
             return join_outputs((self.precision.compute_outputs(network, rows).detach() for rows in pieces), len(x))
 
@@ -133,7 +139,7 @@ class Learner:
             ConfigError: The model fails, or has no gradients in its current mode.
         """
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        with self._model_errors("to compute its gradients"), torch.enable_grad():
+        with self._errors("to compute its gradients"), torch.enable_grad():
             output = self.precision.compute_outputs(self.model, x)
             loss = compute_loss(self.objective.criterion, output, target)
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -152,22 +158,8 @@ class Learner:
                 for buffer, saved in buffers:
                     buffer.copy_(saved)
 
-    @contextmanager
-    def _model_errors(self, where: str) -> Generator[None]:
-        """Turn errors of torch, and those of the user's code, into a ConfigError that names the model or the line."""
-        name = type(self.model).__name__
-        try:
-            with errors_of(
-                "a training step failed" if where == _STEP else f"model: {name} failed {where}",
-                f"correct the code or the arguments of {name}",
-            ):
-                yield
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            if where == _STEP and (of_loss := explain_error(error, self.model, self.objective.criterion)) is not None:
-                raise of_loss from error
-            other = "another model" if self.precision.dtype is None else "precision=fp32, or another model"
-            fix = next((fix for part, fix in _FIXES.items() if part in str(error)), other)
-            raise ConfigError(f"model: {name} failed {where}: {error}", fix) from error
+    def _errors(self, where: str) -> AbstractContextManager[None]:
+        return model_errors(where, self.model, self.objective.criterion, self.precision)
 
     def step_scheduler(self, value: float | None) -> None:
         """Update the learning rate. Only ReduceLROnPlateau uses `value`, the metric of the validation rows."""

@@ -160,6 +160,7 @@ class Training:
 
     def _finish(self) -> Iterator[Event]:
         """Yield why training ended early, if it did, and the metrics of the final parameters."""
+        self._learner.network.eval()  # a replayed evaluation leaves the mode as it is
         if self._state.step < self._plan.steps:
             metric, waited = self._plan.metric, self._state.waited
             yield Noted(self._at(), f"stopped early: the validation {metric} has not improved in {waited} evaluations")

@@ -13,18 +13,30 @@ from exp.training.objectives import Objective
 from exp.training.weights import loss_weights
 
 
-def compute_metrics(objective: Objective, output: Tensor, split: Split) -> MetricSums:
+def compute_metrics(objective: Objective, output: Tensor, split: Split, loss: Tensor | None = None) -> MetricSums:
     """Return the metrics of outputs [N, K] for all rows of the split.
+
+    Args:
+        loss: That of the outputs, if it was computed already.
 
     Raises:
         ConfigError: The outputs have the wrong shape or range for the loss.
     """
-    check_output(objective, output, len(split))
-    loss = float(compute_loss(objective.criterion, output, split.target))
+    mean = float(compute_loss_of(objective, output, split.target) if loss is None else loss)
     (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
     (weight,) = total_loss_weights(objective, split.target, [len(split)]) or (None,)
     total = len(split) if weight is None else weight
-    return MetricSums(len(split), loss * total, score, weight, objective.score_all(output, split))
+    return MetricSums(len(split), mean * total, score, weight, objective.score_all(output, split))
+
+
+def compute_loss_of(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of outputs [N, K], which are checked before.
+
+    Raises:
+        ConfigError: The outputs have the wrong shape or range for the loss.
+    """
+    check_output(objective, output, len(target))
+    return compute_loss(objective.criterion, output, target)
 
 
 def total_loss_weights(objective: Objective, target: Tensor, counts: Sequence[int]) -> list[float] | None:

@@ -1,0 +1,91 @@
+"""Replay evaluations: the same rows pass through the same network many times in a run."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from exp.engine.hooks import find_hook
+from exp.engine.object_reader import is_library
+from exp.engine.precision import Precision
+from exp.engine.program import write_program
+from exp.engine.python_loop import PythonLoop
+from exp.engine.step import forward
+from exp.engine.tensor_state import are_equal
+from exp.engine.trace import Trace
+
+# x [N, F], y [N, ...] -> loss and outputs [N, K], in evaluation mode.
+Evaluate: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+# The shapes of x and y.
+Rows: TypeAlias = tuple[torch.Size, torch.Size]
+
+# Captured evaluations; None: these cannot be replayed.
+Evaluations: TypeAlias = dict[Rows, PythonLoop | None]
+
+# Rows times parameters above which the arithmetic takes nearly all the time.
+_MAX_WORK = 2**22
+
+# How many evaluations are eager before one is captured, which costs as much time as replaying saves in some 20.
+_EAGER = 2
+
+
+class ReplayedEvaluations:
+    """Evaluates, to the bit, by replaying captured evaluations. What cannot be replayed is evaluated eagerly.
+
+    Args:
+        network, criterion, precision: How evaluations compute. Their parameters and buffers must keep their storage.
+        captured: Evaluations of the same network, which earlier jobs have captured. They are verified again.
+    """
+
+    def __init__(self, network: nn.Module, criterion: nn.Module, precision: Precision, captured: Evaluations) -> None:
+        self._network, self._criterion, self._precision, self._captured = network, criterion, precision, captured
+        self._eager: dict[Rows, int] = {}  # how many evaluations were
+        self._verified: set[PythonLoop] = set()
+        # Code of the user's may compute something else at each call.
+        modules = [*network.modules(), *criterion.modules()]
+        is_known = all(is_library(type(module)) for module in modules)
+        parameters = [*network.parameters(), *criterion.parameters()]
+        size = sum(parameter.numel() for parameter in parameters)
+        is_on_cpu = all(parameter.is_cpu for parameter in parameters)
+        self._max_rows = _MAX_WORK // max(1, size) if is_known and is_on_cpu else 0
+
+    def __call__(self, x: Tensor, y: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor]:
+        """Return what `evaluate` returns."""
+        if len(x) > self._max_rows or not x.is_cpu:
+            return evaluate(x, y)
+        rows = x.shape, y.shape
+        loop = self._captured.get(rows)
+        if loop in self._verified:
+            with torch.no_grad(), suppress(RuntimeError):  # the eager evaluation explains it
+                return loop.compute(x, y)
+        results = evaluate(x, y)
+        self._eager[rows] = self._eager.get(rows, 0) + 1
+        if loop is not None:
+            self._verify(rows, loop, results, x, y)
+        elif rows not in self._captured and self._eager[rows] > _EAGER:
+            self._captured[rows] = self._capture(x, y)
+        return results
+
+    def _capture(self, x: Tensor, y: Tensor) -> PythonLoop | None:
+        """Return what replays the evaluation of these rows; None: it may compute something else the next time."""
+        modules = self._network.eval(), self._criterion
+        try:
+            with torch.no_grad(), Trace() as trace:
+                loss, output = forward(*modules, self._precision, x, y)
+            has_effects = any(call.is_random for call in trace.calls) or trace.written_outside()
+            if has_effects or trace.fallback_reason is not None or find_hook(modules) is not None:
+                return None
+            tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+            return PythonLoop(write_program(trace.calls, x, y, tensors, (loss, output, [])))
+        except Exception:  # the evaluation was made already
+            return None
+
+    def _verify(self, rows: Rows, loop: PythonLoop, expected: tuple[Tensor, Tensor], x: Tensor, y: Tensor) -> None:
+        with suppress(Exception), torch.no_grad():
+            if are_equal(loop.compute(x, y), expected):
+                self._verified.add(loop)
+                return
+        self._captured[rows] = None

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.read_table import Table, open_table, read_frame
 from exp.data.reading.gaps import EmptyValues
+from exp.data.reading.in_memory import read_in_memory
 from exp.errors import ConfigError, DataError, ExpError
 
 NAMES = ["age", "town", "ill"]
@@ -337,6 +338,26 @@ def test_zeros_in_front_of_numbers_are_told(tmp_path: Path):
     read = read_frame(str(tmp_path / "x.csv"), text=[*(options.kinds or {})])
     assert read.notes == ()
     assert dataset_from_frame(read.frame, "x.csv", options).classes == ("00", "01")
+
+
+def test_whole_numbers_that_are_rounded_are_told(tmp_path: Path):
+    """Groups 2^53 and 2^53 + 1 would be one, where an empty cell makes them floats."""
+    numbers = [2**53, 2**53 + 1, None, *range(20)]
+    frame = pd.DataFrame({"id": pd.array(numbers, dtype="Int64"), "whole": 2**53 + 1, "large": 1e25, "half": 1e16})
+    frame.loc[0, "half"] = 0.5
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_parquet(tmp_path / "x.parquet")
+    note = "whole numbers beyond 9007199254740992 are rounded: id; for codes: 'dataset.kinds={id: category}'"
+    csv = read_frame(str(tmp_path / "x.csv"))
+    assert csv.notes == (note,)
+    assert csv.frame["id"][0] == csv.frame["id"][1]
+    assert read_frame(str(tmp_path / "x.parquet")).notes == (note,)
+    streamed = open_table(str(tmp_path / "x.csv"), "dataset.path", None, ".", None, EmptyValues(), [])
+    assert streamed.read(["id", "whole"])[1] == [note]
+    assert read_in_memory(frame, "data")[2] == [note]
+    as_words = read_frame(str(tmp_path / "x.csv"), text=["id"])
+    assert as_words.notes == ()
+    assert as_words.frame["id"].tolist()[:2] == [str(2**53), str(2**53 + 1)]
 
 
 def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path):

@@ -18,6 +18,7 @@ from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
 from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
 from exp.data.reading.leading_zeros import leading_zero_notes
+from exp.data.reading.rounded_numbers import rounded_notes
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
 
@@ -59,6 +60,7 @@ def read_delimited(
     if layout.separator == ";" and decimal == ".":
         notes += describe_thousands(frame, layout.names)
     notes += leading_zero_notes(frame, layout.names, layout.zeros)
+    notes += rounded_notes((layout.names[place], frame[place]) for place in map(int, frame.columns))
     return frame, layout.names, layout.has_row_names, tuple(notes)
 
 

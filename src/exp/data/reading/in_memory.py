@@ -5,6 +5,7 @@ import numpy as np
 from exp.config.overrides import column_override
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import strip_name
+from exp.data.reading.rounded_numbers import rounded_notes
 from exp.errors import DataError, pluralize
 
 
@@ -30,6 +31,10 @@ def read_in_memory(given: Frame, where: str) -> tuple[Frame, list[str], list[str
         if isinstance(given.dtypes.iloc[place], pd.CategoricalDtype) and pd.api.types.is_numeric_dtype(cells):
             fix = column_override("dataset.kinds", name, "category")
             notes.append(f"column '{name}' is a category of numbers: read as numbers; for categories: {fix}")
+    is_float = pd.api.types.is_float_dtype
+    notes += rounded_notes(
+        (names[place], columns[place]) for place in columns if not is_float(given.dtypes.iloc[place])
+    )
     frame = pd.DataFrame(columns, index=range(len(given)), columns=[*columns])
     if (labels := [str(name) for name in given.index.names if name is not None]) and len(given):
         what = pluralize(len(labels), "column")

@@ -10,6 +10,7 @@ import numpy as np
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import strip_name
 from exp.data.reading.names import check_unique
+from exp.data.reading.rounded_numbers import rounded_notes
 from exp.data.reading.source import Source
 from exp.errors import DataError, require_extra
 
@@ -74,6 +75,8 @@ class ParquetParts:
                 notes.append(f"column '{name}' holds {column.type}, not numbers or words: left out")
             else:
                 columns[place] = cells
+        whole = [place for place in columns if self._arrow.types.is_integer(self._types[self._in_file[place]])]
+        notes += rounded_notes((self.names[place], columns[place]) for place in whole)
         frame = pd.concat([*columns.values()], axis=1) if columns else pd.DataFrame(index=range(table.num_rows))
         frame.columns = [*columns]
         return frame, notes

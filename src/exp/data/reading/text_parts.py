@@ -15,6 +15,7 @@ from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.delimited import FoundText, describe_thousands, explain_line, find_text, open_rows
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
 from exp.data.reading.leading_zeros import leading_zero_notes
+from exp.data.reading.rounded_numbers import rounded_notes
 from exp.data.reading.source import Source, reading_errors
 from exp.errors import DataError
 
@@ -96,7 +97,9 @@ class TextParts:
         if self._texts[0].layout.separator == ";" and self._decimal == ".":
             notes = describe_thousands(frame, [self.names[place] for place in map(int, frame.columns)])
         zeros = {place: cell for one in reversed(self._texts) for place, cell in one.layout.zeros.items()}
-        return frame.iloc[: self.rows], [*notes, *leading_zero_notes(frame, self.names, zeros)]
+        notes += leading_zero_notes(frame, self.names, zeros)
+        notes += rounded_notes((self.names[place], frame[place]) for place in places)
+        return frame.iloc[: self.rows], notes
 
     def _parse(self, cells: Cells) -> Cells:
         """Return the cells of one column as pandas reads all of them together."""

@@ -172,7 +172,7 @@ def test_a_resumed_run_goes_on_with_the_engine_that_trained():
     assert notes(events)[-1] == "engine=replay is in use: its update differs (since step 64)"
     replayed = [event for event in events if isinstance(event, Snapshot) and not event.best and event.at.step > 64]
     resumed, after = train(*overrides, checkpoint=replayed[0].state)
-    since = "since step 64, before the run was resumed; a new run with init=FOLDER compiles again"
+    since = "since step 64, before the run was resumed; a new run with init=FOLDER tries again"
     assert notes(after) == [f"engine=replay is in use: its update differs ({since})"]
     assert torch.equal(parameters(whole), parameters(resumed))
 

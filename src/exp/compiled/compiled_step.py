@@ -204,6 +204,6 @@ class CompiledStep:
             first, is_resumed = self._replayed_since, self._is_resumed_with_reason
             since = [f"since step {first:,}"] if first is not None and (is_resumed or first > FIRST + 1) else []
             if is_resumed:
-                since.append("before the run was resumed; a new run with init=FOLDER compiles again")
+                since.append("before the run was resumed; a new run with init=FOLDER tries again")
             other.append(f"engine=replay is in use: {self._reason}" + (f" ({', '.join(since)})" if since else ""))
         self._notes += [note for note in (*other, *self._replay.notes) if note not in self._notes]

@@ -69,7 +69,7 @@ def test_folds_have_bands_of_their_own(sweep: Path, tmp_path: Path):
     for job in "01":
         shutil.copytree(sweep / job, tmp_path / job)
     (tmp_path / "seeds/all").mkdir(parents=True)
-    compare(tmp_path, {"all": ["0", "1"]}, "folds")
+    compare(tmp_path, {"all": ["0", "1"]}, "folds", has_figures=True)
     assert not (tmp_path / "seeds").exists()
     events = read(tmp_path / "folds/all")
     (record,) = events.Tensors("custom_scalars__config__")
@@ -82,7 +82,7 @@ def test_each_choice_has_its_own_curve_whatever_its_name_is(sweep: Path, tmp_pat
     for job in "0123":
         shutil.copytree(sweep / job, tmp_path / job)
     long = f"hidden=[{','.join(['8'] * 200)}]"
-    compare(tmp_path, {"path=/b": ["0", "1"], "path=$^$b": ["2", "3"], long: ["0", "2"]}, "seeds")
+    compare(tmp_path, {"path=/b": ["0", "1"], "path=$^$b": ["2", "3"], long: ["0", "2"]}, "seeds", has_figures=False)
     folders = sorted((tmp_path / "seeds").iterdir())
     assert len(folders) == 3
     last = {tuple(point.value for point in read(folder).Scalars("loss/val")) for folder in folders}
@@ -99,20 +99,17 @@ def test_the_modes_are_compared_in_figures(sweep: Path):
     assert set(read(sweep / "comparison").Tags()["images"]) == {f"figures/{name}" for name in names}
 
 
-def test_a_sweep_over_many_values_draws_no_figures(exp, tmp_path: Path):
-    rates = ",".join(str(number / 100) for number in range(1, 11))
-    done = exp(
-        "-m",
-        "dataset=xor",
-        f"optimizer.lr={rates}",
-        "epochs=2",
-        "figures=false",
-        "sweep.workers=0",
-        "hydra.sweep.dir=sweep",
-    )
+def test_a_sweep_over_many_values_and_one_with_figures_false_draw_no_figures(exp, tmp_path: Path):
+    line = "-m dataset=xor optimizer.lr=0.1,0.2 seed=1,2 epochs=2 figures=false sweep.workers=0 hydra.sweep.dir=sweep"
+    done = exp(*line.split())
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "sweep/figures").exists()
-    assert not (tmp_path / "sweep/seeds").exists()
+    sweep = tmp_path / "sweep"
+    assert not (sweep / "figures").exists()
+    assert len([*(sweep / "seeds").iterdir()]) == 2, "the means are no figures"
+    compare(sweep, {str(number): ["0"] for number in range(9)}, "seeds", has_figures=True)
+    assert not (sweep / "figures").exists()
+    compare(sweep, {str(number): ["0"] for number in range(2)}, "seeds", has_figures=True)
+    assert (sweep / "figures/loss_against_epochs.png").exists()
 
 
 def test_a_line_shows_the_means_of_its_jobs(sweep: Path):

@@ -31,7 +31,7 @@ def finish_sweep(config: DictConfig) -> None:
         repeats.write(folder, rows)
         predictions_csv.join(folder, rows)
         if not uses_our_launcher(config) and not is_search(config):
-            compare_jobs(folder, InProcess())
+            compare_jobs(config, InProcess())
         try:
             sweep_report.write_page(folder, rows)
         except OSError as error:

@@ -27,12 +27,13 @@ _MAX_COMPARED = 8
 _MAX_BYTES = 255
 
 
-def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> None:
+def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str, has_figures: bool) -> None:
     """Write the comparison anew.
 
     Args:
         jobs: The jobs' folders in `folder`, by the choices of their set: 'batching=full'.
         repeated: What varies in a set: "seeds", "folds", "seeds and folds".
+        has_figures: Whether to draw figures of a few sets.
     """
     curves = {name: mean_curves([folder / job for job in names]) for name, names in jobs.items()}
     for stale in (SEED_BANDS, FOLD_BANDS, COMPARISON, FIGURES):
@@ -42,7 +43,7 @@ def compare(folder: Path, jobs: Mapping[str, Sequence[str]], repeated: str) -> N
         for place, (mean, deviation) in zip(_file_names(curves), curves.values(), strict=True):
             if mean:
                 event_file.write(bands / place, _band(mean, deviation, repeated))
-    if 1 < len(curves) <= _MAX_COMPARED:
+    if has_figures and 1 < len(curves) <= _MAX_COMPARED:
         from exp.reports.comparison_figures import draw_comparison
 
         paths = list(

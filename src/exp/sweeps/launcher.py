@@ -57,7 +57,7 @@ def launch(
             _save(config)
             sweep.run()
             if not is_search(config) and executor.find_loss() is None:
-                compare_jobs(folder, executor)
+                compare_jobs(config, executor)
     except BaseException:
         sweep_json.remove_process(folder)
         raise

@@ -166,9 +166,9 @@ def test_a_metric_that_a_job_does_not_define_has_no_mean_and_an_infinite_one_no_
 
 @pytest.mark.slow
 def test_outdated_figures_are_removed(exp, tmp_path: Path):
-    line = ["-m", "dataset=xor", "epochs=2", "figures=false"]
+    line = ["-m", "dataset=xor", "epochs=2"]
     rates = [f"{number / 100}" for number in range(1, 11)]
     assert exp(*line, f"optimizer.lr={','.join(rates[:2])}", "hydra.sweep.dir=sweep").returncode == 0
     assert (tmp_path / "sweep/figures").exists()
-    assert exp(*line, f"optimizer.lr={','.join(rates)}", "sweep.resume=sweep").returncode == 0
+    assert exp(*line, f"optimizer.lr={','.join(rates)}", "figures=false", "sweep.resume=sweep").returncode == 0
     assert not (tmp_path / "sweep/figures").exists()

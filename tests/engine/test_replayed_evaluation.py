@@ -120,6 +120,7 @@ def test_what_may_differ_the_next_time_is_evaluated_eagerly(layer: type[nn.Modul
     one.times(6)
     assert one.eager == 6
     assert [*one.captured.values()] == [None]
+    assert all(buffer == 6 for buffer in one.network.buffers()), "the calls of Counting"
 
 
 def test_a_hook_is_called_at_each_evaluation():
@@ -127,8 +128,21 @@ def test_a_hook_is_called_at_each_evaluation():
     calls: list[int] = []
     one.network.register_forward_hook(lambda *_: calls.append(1))
     one.times(6)
-    assert one.eager == 6
-    assert len(calls) == 7, "once more to see what it computes"
+    assert one.eager == len(calls) == 6
+
+
+def test_the_capture_draws_no_random_number():
+    """FractionalMaxPool2d draws in evaluation mode, too."""
+    layers = nn.Unflatten(1, (1, 2, 2)), nn.FractionalMaxPool2d(2, 1), nn.Flatten(), nn.Linear(1, 4)
+    one = Repeated(small_net(*layers))
+    torch.manual_seed(2)
+    one.times(6)
+    assert [*one.captured.values()] == [None]
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    for _ in range(6):
+        one.evaluate(X, Y)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_an_evaluation_that_computes_other_bits_is_eager_from_then_on():

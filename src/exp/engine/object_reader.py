@@ -137,6 +137,11 @@ def is_library(what: Any) -> bool:
     return str(name).partition(".")[0] in _LIBRARIES
 
 
+def are_of_libraries(modules: Iterable[nn.Module]) -> bool:
+    """Return whether all classes of the modules and their submodules belong to such packages."""
+    return all(is_library(type(one)) for root in modules for one in root.modules())
+
+
 def _names(code: CodeType) -> Iterator[str]:
     """Yield the names that the code and the functions in it use."""
     yield from code.co_names

@@ -1,5 +1,6 @@
 """Replay evaluations: the same rows pass through the same network many times in a run."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.engine.hooks import find_hook
-from exp.engine.object_reader import is_library
+from exp.engine.object_reader import are_of_libraries
 from exp.engine.precision import Precision
 from exp.engine.program import write_program
 from exp.engine.python_loop import PythonLoop
@@ -42,19 +43,17 @@ class ReplayedEvaluations:
 
     def __init__(self, network: nn.Module, criterion: nn.Module, precision: Precision, captured: Evaluations) -> None:
         self._network, self._criterion, self._precision, self._captured = network, criterion, precision, captured
-        self._eager: dict[Rows, int] = {}  # how many evaluations were
+        self._eager: Counter[Rows] = Counter()  # how many evaluations of these rows were
         self._verified: set[PythonLoop] = set()
-        # Code of the user's may compute something else at each call.
-        modules = [*network.modules(), *criterion.modules()]
-        is_known = all(is_library(type(module)) for module in modules)
         parameters = [*network.parameters(), *criterion.parameters()]
         size = sum(parameter.numel() for parameter in parameters)
-        is_on_cpu = all(parameter.is_cpu for parameter in parameters)
-        self._max_rows = _MAX_WORK // max(1, size) if is_known and is_on_cpu else 0
+        # Code of the user's may compute something else at each call.
+        is_replayable = are_of_libraries((network, criterion)) and all(parameter.is_cpu for parameter in parameters)
+        self._max_rows = _MAX_WORK // max(1, size) if is_replayable else 0
 
     def __call__(self, x: Tensor, y: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor]:
         """Return what `evaluate` returns."""
-        if len(x) > self._max_rows or not x.is_cpu:
+        if len(x) > self._max_rows:
             return evaluate(x, y)
         rows = x.shape, y.shape
         loop = self._captured.get(rows)
@@ -62,7 +61,7 @@ class ReplayedEvaluations:
             with torch.no_grad(), suppress(RuntimeError):  # the eager evaluation explains it
                 return loop.compute(x, y)
         results = evaluate(x, y)
-        self._eager[rows] = self._eager.get(rows, 0) + 1
+        self._eager[rows] += 1
         if loop is not None:
             self._verify(rows, loop, results, x, y)
         elif rows not in self._captured and self._eager[rows] > _EAGER:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from torch import nn
 
-from exp.engine.object_reader import ObjectReader, comparable, is_library
+from exp.engine.object_reader import ObjectReader, are_of_libraries, comparable
 
 _SEEN_BY_TORCH = ("_buffers", "_parameters", "_modules")
 
@@ -57,7 +57,7 @@ class StateBetweenSteps:
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         roots = list(modules)
-        self._modules = roots if any(not is_library(type(one)) for root in roots for one in root.modules()) else []
+        self._modules = [] if are_of_libraries(roots) else roots
         self._state: dict[str, object] | None = None
 
     def keep(self) -> None:

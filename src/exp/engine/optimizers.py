@@ -45,7 +45,8 @@ def without_dynamo() -> Generator[None]:
 
 
 @cache
-def _needs_closure(kind: type[Optimizer]) -> bool:
+def needs_closure(kind: type[Optimizer]) -> bool:
+    """Return whether `step` requires a closure, which it may call several times, like L-BFGS."""
     closure = inspect.signature(kind.step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
@@ -62,11 +63,6 @@ def step_function(optimizer: Optimizer) -> StepFunction:
         return bare(optimizer, closure)
 
     return step
-
-
-def needs_closure(optimizer: Optimizer) -> bool:
-    """Return whether `step` requires a closure, which it may call several times, like L-BFGS."""
-    return _needs_closure(type(optimizer))
 
 
 def is_plain_torch(optimizer: Optimizer) -> bool:

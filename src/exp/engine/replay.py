@@ -1,7 +1,6 @@
 """Capture the step once per batch size, and replay it once it has reproduced the bits of the eager step."""
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -27,7 +26,6 @@ from exp.errors import first_line
 _VERIFICATIONS = 2
 
 _OTHER_UPDATE = "the update differs from that of the optimizer"
-_SEVERAL = "{} computes gradients several times a step"
 
 
 class Stage(Enum):
@@ -64,9 +62,8 @@ class ReplayStep:
         self._is_update_chosen = False
         self._momentum = has_momentum(eager.optimizer)
         self._steps = 0
-        self.fallback_reason: str | None = (
-            _SEVERAL.format(type(eager.optimizer).__name__) if needs_closure(eager.optimizer) else None
-        )
+        self._several = f"{type(eager.optimizer).__name__} computes gradients several times a step"
+        self.fallback_reason: str | None = self._several if needs_closure(type(eager.optimizer)) else None
 
     @property
     def engine(self) -> str:
@@ -111,7 +108,9 @@ class ReplayStep:
                 stage, loop = self._choose(stack.batch_size, len(rest))
                 if loop is None:
                     first, rest = rest.split(1)
-                    outputs.add(*self._eager_step(stage, *next(iter(first))))
+                    make = self._eager.update if stage is Stage.EAGER else self._capture
+                    self._steps += 1
+                    outputs.add(*make(*next(iter(first))))
                 elif stage is Stage.VERIFY:
                     recorded = self._recorded.by_batch_size[stack.batch_size]
                     first, rest = rest.split(recorded.verified_at_once(loop, len(rest)))
@@ -131,22 +130,10 @@ class ReplayStep:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
         before = TensorState.save(self._tensors.changed, x.device)
         self._capture(x, y)
-        self._eager.release_gradients()
         before.restore()
 
-    def _eager_step(self, stage: Stage, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, and capture it as `stage` says. Return the loss and the outputs before it."""
-        self._steps += 1
-        if stage is Stage.EAGER:
-            results = self._eager.update(x, y)
-        else:
-            results = self._capture(x, y)
-            self._eager.release_gradients()
-            self._is_update_chosen = False  # it depends on what was captured
-        return results
-
     def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, trace it and compile the trace."""
+        """Make an eager step, trace it and compile the trace. Return the loss and the outputs before it."""
         traces: list[tuple[Trace, Gradients]] = []
         modules = (self._eager.model, self._eager.criterion)
         before = observable_state(modules)
@@ -165,15 +152,20 @@ class ReplayStep:
         elif trace.fallback_reason is not None:
             self._fall_back(trace.fallback_reason)
         elif more:
-            self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
+            self._fall_back(self._several)
         elif changed is not None:
             self._fall_back(f"each step changes {changed}, which a replayed step would not")
         else:
-            with self._falls_back_on_error():
+            try:
                 step = make_loops(trace, self._tensors, x, y, gradients, self._compile)
                 self._recorded.by_batch_size[len(x)] = step
                 self._state.keep()
                 self._recorded.some_without_gradient |= None in gradients[2]
+            except Exception as error:  # the eager step was made already
+                kind = "" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: "
+                self._fall_back(f"the step cannot be captured: {kind}{first_line(error)}")
+        self._eager.release_gradients()
+        self._is_update_chosen = False  # it depends on what was captured
         return loss_and_output
 
     def _verify(self, loop: Loop, stack: Stack) -> StepOutputs:
@@ -190,7 +182,7 @@ class ReplayStep:
             outputs.add(*self._eager.update_with(compute))
         self._eager.release_gradients()
         if len(computed) > len(stack):
-            self._fall_back(_SEVERAL.format(type(self._eager.optimizer).__name__))
+            self._fall_back(self._several)
             return outputs
         after = TensorState.save(self._tensors.changed, stack.x.device)
         before.restore()
@@ -229,15 +221,6 @@ class ReplayStep:
         self.fallback_reason = reason
         self._recorded.by_batch_size.clear()
         self._recorded.proven.clear()
-
-    @contextmanager
-    def _falls_back_on_error(self) -> Generator[None]:
-        """Fall back after an error inside instead of raising it: the eager step was made already."""
-        try:
-            yield
-        except Exception as error:
-            kind = "" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: "
-            self._fall_back(f"the step cannot be captured: {kind}{first_line(error)}")
 
     def _choose_update(self) -> None:
         """Use the optimizer's bare update where there is one."""

@@ -146,7 +146,7 @@ class EagerStep:
             before.append((loss, output))
             return loss
 
-        if needs_closure(self.optimizer):
+        if needs_closure(type(self.optimizer)):
             step_function(self.optimizer)(closure)
         else:  # like a plain script: a user's optimizer may read gradients without calling a closure
             closure()

@@ -53,7 +53,7 @@ def make_scaler(precision: Precision, optimizer: Optimizer) -> GradScaler | None
     """
     if precision.dtype is not torch.float16:
         return None
-    if needs_closure(optimizer):
+    if needs_closure(type(optimizer)):
         raise ConfigError(
             f"precision=fp16: {type(optimizer).__name__} computes gradients several times a step, and each would need "
             "its own scale",

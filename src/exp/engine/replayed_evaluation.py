@@ -27,7 +27,7 @@ Rows: TypeAlias = tuple[torch.Size, torch.Size]
 Evaluations: TypeAlias = dict[Rows, PythonLoop | None]
 
 # Rows times parameters above which the arithmetic takes nearly all the time.
-_MAX_WORK = 2**22
+_MAX_WORK = 2**25
 
 # How many evaluations are eager before one is captured, which costs as much time as replaying saves in some 20.
 _EAGER = 2

@@ -62,7 +62,7 @@ class CompiledFunction:
         self._shape = function(*inputs).shape
         with own_cache():
             loops = CompiledLoops(trace.calls, first, self._y, self._others, (loss, result, []))
-            self._loop = loops.find(NOTHING, 1)
+            self._loop = loops.find(NOTHING)
 
     def __call__(self, first: Tensor, *others: Tensor) -> Tensor:
         for own, other in zip(self._others, others, strict=True):
@@ -116,7 +116,7 @@ class CompiledTraining:
         return update
 
     def play(self, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
-        return self.loop.run(Stack.of(xs, ys), self.update)[:2]
+        return self.loop.run(Stack.of(xs, ys), self.update)
 
     @torch.no_grad()
     def difference(self, x: Tensor, y: Tensor, is_strict: bool = False, other: EagerStep | None = None) -> str | None:
@@ -146,7 +146,7 @@ def compile_training(
     with own_cache():
         step = record_step(eager, x, y)
         assert isinstance(step.compiled, CompiledLoops)
-        return CompiledTraining(eager, step.compiled.find(update, 1), step.exact)
+        return CompiledTraining(eager, step.compiled.find(update), step.exact)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from exp.compiled.update_loops import describe_update, why_not_compiled
 from exp.engine.precision import Precision
 from exp.engine.step import EagerStep, Gradients
 from exp.engine.trace import OpCall, Trace, storage_id
-from exp.engine.updates import BareUpdate, Update
+from exp.engine.updates import BareUpdate
 from exp.errors import first_line
 
 
@@ -43,14 +43,12 @@ class CompiledLoops:
         self._recording.tensors = [*(tensor.to("meta") for tensor in read[:2]), *read[2:]]
         self._loops: dict[tuple[object, ...], CompiledLoop] = {}
 
-    def find(self, update: Update, count: int) -> CompiledLoop:
+    def find(self, update: BareUpdate) -> CompiledLoop:
         """Return the loop with updates like `update`, compiled or from the cache.
 
         Raises:
             Uncompilable: The update cannot be compiled, or there is no compiler.
         """
-        del count
-        assert isinstance(update, BareUpdate)
         updates = describe_update(update)
         key = (torch.get_num_threads(), *updates)  # who multiplies matrices depends on the number of threads
         if key not in self._loops:

@@ -10,8 +10,7 @@ from exp.compiled.recording import Recording
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import NumberTable, state_tensors
 from exp.data.stack import Stack
-from exp.engine.python_loop import LoopOutputs
-from exp.engine.updates import BareUpdate, Update
+from exp.engine.updates import BareUpdate
 
 
 class CompiledLoop:
@@ -22,8 +21,6 @@ class CompiledLoop:
         seconds: How long it took to compile; None: the library was in the cache.
         found_nan: Whether a loss of the last steps is NaN.
     """
-
-    window = 1
 
     def __init__(self, library: ctypes.CDLL, name: str, recording: Recording, seconds: float | None) -> None:
         self.library_name, self.seconds, self.found_nan = name, seconds, False
@@ -39,16 +36,15 @@ class CompiledLoop:
         self._pointers = (ctypes.c_void_p * 0)()  # to the tensors that the library reads and writes
         self._numbers = NumberTable()
 
-    def run(self, stack: Stack, update: Update) -> LoopOutputs:
+    def run(self, stack: Stack, update: BareUpdate) -> tuple[Tensor, Tensor]:
         """Make the steps: parameters, buffers and the optimizer's tensors change in place.
 
         Returns:
-            Losses [n] and outputs [n * B, ...], each before the step's update; no gradients.
+            Losses [n] and outputs [n * B, ...], each before the step's update.
 
         Raises:
             Uncompilable: The batches are not like the recorded ones.
         """
-        assert isinstance(update, BareUpdate)
         steps, recording = len(stack), self._recording
         order = stack.order
         if order is None:
@@ -78,7 +74,7 @@ class CompiledLoop:
         numbers = self._numbers.of_next(update, steps).data_ptr()
         self.found_nan = bool(self._play(steps, first, *strides, pointers, floats, numbers, work, sgemm))
         update.finish(steps)
-        return losses, outputs, []
+        return losses, outputs
 
 
 def _are_rows_like(rows: Tensor, one: Tensor) -> bool:

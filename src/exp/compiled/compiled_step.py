@@ -121,7 +121,7 @@ class CompiledStep:
                 loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
                 if is_checked:
                     return self._check(stack, loop, update)
-                losses, outputs, _ = loop.run(stack, update)
+                losses, outputs = loop.run(stack, update)
                 if loop.found_nan:
                     self._raise_error_of_eager_steps(stack)
                 return StepOutputs([losses], [outputs])
@@ -168,7 +168,7 @@ class CompiledStep:
         loops = None if self._replay.fallback_reason else self._recorded.by_batch_size[rows].compiled
         if not isinstance(loops, CompiledLoops):
             raise Uncompilable(self._replay.fallback_reason or str(loops or f"it runs on {stack.x.device}"))
-        loop = loops.find(update, len(stack))
+        loop = loops.find(update)
         if loop.seconds is not None:
             rows_of = pluralize(rows, "row")
             self._notes.append(f"engine=compiled: compiling the step for {rows_of} took {loop.seconds:.1f} s")

@@ -8,7 +8,7 @@ from torch import Tensor
 from exp.engine.cuda_graph import CudaGraphs
 from exp.engine.program import write_program
 from exp.engine.python_loop import PythonLoop
-from exp.engine.recorded_step import FasterLoops, RecordedStep
+from exp.engine.recorded_step import RecordedStep
 from exp.engine.script_loop import NotScriptableError, ScriptLoops
 from exp.engine.step import Gradients
 from exp.engine.step_tensors import StepTensors
@@ -16,11 +16,11 @@ from exp.engine.tensor_state import TensorState
 from exp.engine.trace import Trace, storage_id
 
 # Makes loops that are equal up to rounding, or returns why it cannot: (trace, x, y, gradients) -> loops.
-Compile: TypeAlias = Callable[[Trace, Tensor, Tensor, Gradients], FasterLoops | Exception]
+Compile: TypeAlias = Callable[[Trace, Tensor, Tensor, Gradients], object]
 
 
 def make_loops(
-    trace: Trace, tensors: StepTensors, x: Tensor, y: Tensor, gradients: Gradients, compile_trace: Compile | None = None
+    trace: Trace, tensors: StepTensors, x: Tensor, y: Tensor, gradients: Gradients, compile_trace: Compile | None
 ) -> RecordedStep:
     """Make loops of the trace of a step on x and y; on a GPU, capture the step in a CUDA graph.
 

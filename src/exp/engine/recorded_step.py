@@ -28,13 +28,13 @@ class RecordedStep:
     Args:
         loop: Makes it with any update.
         faster: What takes its place where it can.
-        compiled: Loops whose steps equal the eager ones up to rounding, or why there are none; None: not tried.
+        compiled: What `compile_trace` of replay.py returned; None: it was not called.
 
     Attributes:
         failure: Why nothing faster takes its place, although something should.
     """
 
-    def __init__(self, loop: Loop, faster: FasterLoops | None, compiled: FasterLoops | Exception | None = None) -> None:
+    def __init__(self, loop: Loop, faster: FasterLoops | None, compiled: object = None) -> None:
         self.failure: str | None = None
         self.exact = loop
         self.compiled = compiled

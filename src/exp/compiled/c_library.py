@@ -40,7 +40,7 @@ def load_library(source: str) -> tuple[ctypes.CDLL, str, float | None]:
     Raises:
         Uncompilable: There is no C compiler, it fails, or the cache cannot be used.
     """
-    everything = "\n".join([source, _describe_compiler(), *_flags(), describe_cpu()])
+    everything = "\n".join([source, describe_compiler(find_compiler()), *_flags(), describe_cpu()])
     name = hashlib.sha256(everything.encode()).hexdigest()[:32]
     try:
         library, seconds = _make_folder() / f"{name}.so", None
@@ -95,10 +95,6 @@ def _compile(source: str, library: Path) -> None:
             file.write(hashlib.sha256(result.read_bytes()).digest())
         text.replace(library.with_suffix(".c"))
         result.replace(library)
-
-
-def _describe_compiler() -> str:
-    return describe_compiler(find_compiler())
 
 
 def _check_library(library: Path, compiler: str) -> None:

@@ -1,6 +1,6 @@
 """Pass 2: turn values into kernels in C. Values that several kernels need are stored, the others are part of one."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,25 +80,21 @@ class Kernels:
             places = [elements.place(array, index) for array, _ in pairs]
             return [f"{place} = {result};" for place, result in zip(places, results, strict=True)]
 
-        loops = merge_loops(shape, self._places(assign, shape))
+        trial = self._elements()
+        assign(trial, identity(len(shape)))
+        loops = merge_loops(shape, trial.places)
         is_short = len(loops.kept) > 1 and loops.counts[loops.kept[-1]] <= _MAX_UNROLLED
         elements, unrolled = self._elements(), loops.kept[-1:] if is_short else []
         after = [line for start in loops.unroll(loops.start, unrolled) for line in assign(elements, start)]
         lines = loops.nest(loops.kept[: len(loops.kept) - len(unrolled)], [*elements.lines, *after], "")
-        self._append(f"{title} {list(shape)}", lines, elements.reads, {array.buffer for array, _ in pairs})
+        self.kernels.append(
+            Kernel(f"{title} {list(shape)}", lines, elements.reads, {array.buffer for array, _ in pairs})
+        )
 
     def _elements(self) -> Elements:
         return Elements(
             lambda value: self.array(value) if value.operator == "input" else self._arrays.get(value), self.array
         )
-
-    def _places(self, emit: Callable[[Elements, Sequence[Index]], object], shape: Sequence[int]) -> set[Index]:
-        elements = self._elements()
-        emit(elements, identity(len(shape)))
-        return elements.places
-
-    def _append(self, title: str, lines: list[str], reads: set[Buffer], writes: set[Buffer]) -> None:
-        self.kernels.append(Kernel(title, lines, reads, writes))
 
     def _view(self, value: Value) -> Array:
         source = self.array(value.operands[0])
@@ -165,7 +161,7 @@ class Kernels:
         ]
         function = "multiply_by_blas(sgemm, " if by_blas else "multiply("
         call = f"{function}{m}, {n}, {k}, {', '.join(corners)});"
-        self._append(title, loops.nest(loops.kept, [call]), {a.buffer, b.buffer}, {target.buffer})
+        self.kernels.append(Kernel(title, loops.nest(loops.kept, [call]), {a.buffer, b.buffer}, {target.buffer}))
 
     def _sum(
         self,
@@ -177,7 +173,7 @@ class Kernels:
         largest: bool = False,
     ) -> None:
         lines, reads = sum_terms(self._elements, term, shape, reduced, target.type, largest)
-        self._append(title, lines, reads, {target})
+        self.kernels.append(Kernel(title, lines, reads, {target}))
 
     def _scatter(self, value: Value, target: Array) -> None:
         (rows, chosen), (count, width) = value.operands, value.shape
@@ -188,7 +184,7 @@ class Kernels:
         loops = Loops([rows.shape[0], width], [row, column], [], [0, 1])
         zeros = f"memset({target.buffer.name}, 0, {4 * count * width});"
         title = f"scatter_add {list(rows.shape)} to {list(value.shape)}"
-        self._append(title, [zeros, *loops.nest([0, 1], lines)], elements.reads, {target.buffer})
+        self.kernels.append(Kernel(title, [zeros, *loops.nest([0, 1], lines)], elements.reads, {target.buffer}))
 
 
 def _has_unit_stride(array: Array) -> bool:

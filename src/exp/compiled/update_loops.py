@@ -24,13 +24,13 @@ class UpdateLoop:
     """How the parameters of one group change.
 
     Attributes:
-        name: The function of engine/update_functions.py.
+        function: That of engine/update_functions.py.
         parameters: How many parameters the group has.
         states: How many tensors the optimizer keeps for each of them.
         numbers: How many numbers the update takes.
     """
 
-    name: str
+    function: UpdateFunction
     parameters: int
     states: int
     numbers: int
@@ -39,7 +39,7 @@ class UpdateLoop:
         """Return the new values of a parameter and its states, for its gradient g."""
         places = range(first_number, first_number + 2 * self.numbers)
         numbers = [Value("number_slot", (), (), FLOAT, (place,)) for place in places]
-        return _FORMULAS[self.name](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
+        return _FORMULAS[self.function](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
 
 
 def why_not_compiled(optimizer: Optimizer) -> str | None:
@@ -65,12 +65,11 @@ def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:
     """
     loops: list[UpdateLoop] = []
     for group in update.groups:
-        name = group.function.__name__
         tensors = [*group.tensors[0], *(state for states in _state_lists(group) for state in states)]
         if any(not tensor.is_contiguous() or tensor.dtype != torch.float32 for tensor in tensors):
             raise Uncompilable("a tensor of the optimizer is not contiguous, or not float32")
         numbers = len(group.numbers_of_next(1)[0])
-        loops.append(UpdateLoop(name, len(group.tensors[0]), len(_state_lists(group)), numbers))
+        loops.append(UpdateLoop(group.function, len(group.tensors[0]), len(_state_lists(group)), numbers))
     return tuple(loops)
 
 
@@ -147,14 +146,10 @@ def _adagrad(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], _:
     return [p - lr * (g / (elementwise("sqrt", total) + eps)), total]
 
 
-def _name(function: UpdateFunction) -> str:
-    return function.__name__
-
-
-_FORMULAS: dict[str, Formula] = {
-    _name(PLAIN[SGD].function): _sgd,
-    _name(FUSED[SGD].function): _sgd,
-    _name(PLAIN[Adam].function): _adam,
-    _name(PLAIN[RMSprop].function): _rmsprop,
-    _name(PLAIN[Adagrad].function): _adagrad,
+_FORMULAS: dict[UpdateFunction, Formula] = {
+    PLAIN[SGD].function: _sgd,
+    FUSED[SGD].function: _sgd,
+    PLAIN[Adam].function: _adam,
+    PLAIN[RMSprop].function: _rmsprop,
+    PLAIN[Adagrad].function: _adagrad,
 }

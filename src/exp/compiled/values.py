@@ -164,7 +164,7 @@ def reduce(operator: str, value: Value, dims: Sequence[int] | None = None, keep:
     kept = tuple(1 if dim in chosen else size for dim, size in enumerate(value.shape))
     kind = LONG if value.type == BOOL else value.type
     if not value.size:
-        value = broadcast(as_value(0.0 if kind == FLOAT else 0), kept)
+        value = broadcast(0.0 if kind == FLOAT else 0, kept)
     result = Value(operator, (value,), kept, kind, chosen)
     return result if keep else reshape(result, tuple(size for dim, size in enumerate(value.shape) if dim not in chosen))
 

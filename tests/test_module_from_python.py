@@ -172,3 +172,12 @@ def test_a_script_cannot_make_the_module(tmp_path: Path):
     assert call in html.unescape(result.report().read_text())
     with pytest.raises(ExpError, match="a script cannot make it"):
         export(run=str(result.folder), format="script", out="train.py")
+
+
+def test_a_module_with_a_part_in_evaluation_mode_is_trained_as_a_whole():
+    """Without an evaluation before the first step, nothing else sets the mode of its parts."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    net[1].eval()
+    result = train(*QUICK, "epochs=1", "dataset.split=[.8,0,.2]", "preflight=off", model=net)
+    assert result.model[1].num_batches_tracked == 12

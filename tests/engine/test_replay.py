@@ -396,6 +396,34 @@ def test_an_optimizer_that_keeps_gradients():
     compare_with_eager(mlp(), Optimistic, feed=batches(60))
 
 
+class Changing(optim.Optimizer):
+    """An optimizer that changes more than values in step 20: it gives parameters new memory, or trains fewer."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], change: str) -> None:
+        super().__init__(parameters, {})
+        self.change, self.steps = change, 0
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> None:  # type: ignore[override]
+        del closure
+        self.steps += 1
+        first, *others = self.param_groups[0]["params"]
+        for parameter in (first, *others):
+            if parameter.grad is not None:
+                parameter.add_(parameter.grad, alpha=-0.05)
+        if self.steps == 20 and self.change == "memory":
+            first.data = first.data * 1.5
+        elif self.steps == 20:
+            first.requires_grad_(False)
+
+
+@pytest.mark.parametrize("change", ["memory", "requires_grad"])
+def test_an_optimizer_that_changes_more_than_values(change: str):
+    replayed = compare_with_eager(mlp(), lambda p: Changing(p, change), feed=batches(40, short=None))
+    assert replayed.fallback_reason is not None
+    assert replayed.fallback_reason.startswith(f"{'the memory' if change == 'memory' else change} of a parameter")
+
+
 def test_batches_that_are_cut_during_replay():
     """More than 1,024 steps per epoch, and a short batch at its end: batches are cut while others are replayed."""
     experiment = build(config_of("dataset=moons", "dataset.n_samples=5174", "batching.batch_size=3", "epochs=1"))

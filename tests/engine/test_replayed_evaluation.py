@@ -145,6 +145,30 @@ def test_the_capture_draws_no_random_number():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("place", ["forward", "activation"])
+def test_code_of_the_users_in_a_module_of_torch_is_called_once_for_each_evaluation(place: str):
+    calls: list[int] = []
+
+    def counting(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x * len(calls)
+
+    layer = nn.TransformerEncoderLayer(4, 1, 2, activation=counting) if place == "activation" else nn.ReLU()
+    if place == "forward":
+        layer.forward = counting
+    one = Repeated(small_net(layer))
+    one.times(6)
+    assert len(calls) == one.eager == 6
+
+
+def test_parameters_that_get_other_memory_are_evaluated():
+    ours, theirs = Repeated(small_net(nn.ReLU())), Repeated(small_net(nn.ReLU()))
+    for one in (ours, theirs):
+        one.times(6)
+        one.network[0].weight.data = one.network[0].weight.data * 2
+    assert are_equal(ours.times(1)[0], theirs.evaluate(X, Y))
+
+
 def test_an_evaluation_that_computes_other_bits_is_eager_from_then_on():
     one = Repeated(small_net(nn.ReLU()))
     one.times(3)

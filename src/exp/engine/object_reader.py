@@ -138,8 +138,20 @@ def is_library(what: Any) -> bool:
 
 
 def are_of_libraries(modules: Iterable[nn.Module]) -> bool:
-    """Return whether all classes of the modules and their submodules belong to such packages."""
-    return all(is_library(type(one)) for root in modules for one in root.modules())
+    """Return whether the modules and their submodules call such packages only: by their classes and attributes."""
+    return all(is_library(type(one)) and not _is_users(vars(one)) for root in modules for one in root.modules())
+
+
+def _is_users(value: Any) -> bool:
+    """Return whether a value, or one in it, is code of the user's."""
+    if isinstance(value, Mapping):
+        return any(map(_is_users, cast("Mapping[Any, Any]", value).values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_is_users, cast("list[Any]", value)))
+    if isinstance(value, partial):
+        whole = cast("partial[Any]", value)
+        return _is_users([whole.func, whole.args, whole.keywords])
+    return not is_library(value if isinstance(value, type | FunctionType | MethodType) else type(value))
 
 
 def _names(code: CodeType) -> Iterator[str]:

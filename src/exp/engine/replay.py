@@ -10,7 +10,8 @@ from torch import Tensor
 from exp.data.stack import Stack
 from exp.engine.hooks import find_hook
 from exp.engine.make_loops import Compile, make_loops
-from exp.engine.optimizers import needs_closure
+from exp.engine.optimizers import is_plain_torch, needs_closure
+from exp.engine.parameter_memory import ParameterMemory
 from exp.engine.python_loop import Loop
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.side_effects import StateBetweenSteps, first_difference, observable_state
@@ -25,6 +26,7 @@ from exp.errors import first_line
 # later job that trains an equal model, one must.
 _VERIFICATIONS = 2
 
+_CHANGES = "{} changes between steps, which a replayed step would not see"
 _OTHER_UPDATE = "the update differs from that of the optimizer"
 
 
@@ -56,6 +58,7 @@ class ReplayStep:
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
         self._state = StateBetweenSteps((eager.model, eager.criterion))
+        self._memory = ParameterMemory(eager.parameters)
         self._optimizer_step = OptimizerStep(eager)
         self._update: Update = self._optimizer_step
         self._has_bare_update = True  # unless it differs from the optimizer's
@@ -86,6 +89,8 @@ class ReplayStep:
 
     def _choose(self, batch_size: int, count: int) -> tuple[Stage, Loop | None]:
         """Return how the next steps are made, and the loop to verify or to replay, if the next `count` are alike."""
+        if self.fallback_reason is None and (changed := self._memory.find_change()) is not None:
+            self._fall_back(_CHANGES.format(changed))
         if self.fallback_reason is not None or self._steps == 0:
             return Stage.EAGER, None
         if batch_size not in self._recorded.by_batch_size:
@@ -116,7 +121,9 @@ class ReplayStep:
                     first, rest = rest.split(recorded.verified_at_once(loop, len(rest)))
                     outputs.extend(self._verify(loop, first))
                 else:
-                    first, rest = rest.split(len(rest) - len(rest) % loop.window)
+                    # A user's optimizer may do something else in any step, which `_choose` checks before the next one.
+                    whole = len(rest) - len(rest) % loop.window
+                    first, rest = rest.split(whole if is_plain_torch(self._eager.optimizer) else loop.window)
                     with torch.inference_mode():
                         outputs.add(*loop.run(first, self._update)[:2])
         return outputs
@@ -124,7 +131,7 @@ class ReplayStep:
     def check_state(self) -> None:
         """Fall back if something has changed the state of the model since its step was captured."""
         if self.fallback_reason is None and (changed := self._state.find_change()) is not None:
-            self._fall_back(f"{changed} changes between steps, which a replayed step would not see")
+            self._fall_back(_CHANGES.format(changed))
 
     def record(self, x: Tensor, y: Tensor) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from exp.engine.hooks import find_hook
 from exp.engine.object_reader import are_of_libraries
+from exp.engine.parameter_memory import ParameterMemory
 from exp.engine.precision import Precision
 from exp.engine.program import write_program
 from exp.engine.python_loop import PythonLoop
@@ -46,6 +47,7 @@ class ReplayedEvaluations:
         self._eager: Counter[Rows] = Counter()  # how many evaluations of these rows were
         self._verified: set[PythonLoop] = set()
         parameters = [*network.parameters(), *criterion.parameters()]
+        self._memory = ParameterMemory(parameters)
         size = sum(parameter.numel() for parameter in parameters)
         # Code of the user's may compute something else at each call.
         is_replayable = are_of_libraries((network, criterion)) and all(parameter.is_cpu for parameter in parameters)
@@ -57,7 +59,7 @@ class ReplayedEvaluations:
             return evaluate(x, y)
         rows = x.shape, y.shape
         loop = self._captured.get(rows)
-        if loop in self._verified:
+        if loop in self._verified and self._memory.find_change() is None:
             with torch.no_grad(), suppress(RuntimeError):  # the eager evaluation explains it
                 return loop.compute(x, y)
         results = evaluate(x, y)

@@ -106,7 +106,7 @@ def build(
         load_initial(built, initial["model"], str(config.init))
     pieces = make_pieces(config, batches, built, objective.criterion)
     to_train = cache.reuse_model(config, passed, built, objective.criterion, pieces)
-    model = to_train.model
+    model = to_train.model.train()  # a module from Python may have parts in evaluation mode
     check_output_activation(config, objective.criterion)
     check_loss(config.precision, objective.criterion)
     with without_dynamo():

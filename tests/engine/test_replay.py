@@ -108,7 +108,7 @@ def is_replayed(step: ReplayStep, *sizes: int, scripted: bool = True) -> bool:
     assert scripted == (not [note for note in step.notes if "slower" in note])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script_loop, "_STEPS_BEFORE_SCRIPT", 0)
-        return {size for size in range(1, 65) if step.stage(size) is Stage.REPLAY} == set(sizes)
+        return {size for size in range(1, 65) if step._choose(size, 1)[0] is Stage.REPLAY} == set(sizes)
 
 
 OPTIMIZERS = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from exp.engine.parameter_memory import ParameterMemory
 from exp.engine.python_loop import Loop
 from exp.engine.recorded_step import RecordedSteps
 from exp.engine.side_effects import StateBetweenSteps, first_difference, observable_state
-from exp.engine.step import EagerStep, Gradients, StepOutputs, eager_notes
+from exp.engine.step import EagerStep, Gradients, StepOutputs, StepWithoutState, eager_notes
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState, are_equal
 from exp.engine.trace import Trace
@@ -39,7 +38,7 @@ class Stage(Enum):
     REPLAY = auto()  # the compiled step
 
 
-class ReplayStep:
+class ReplayStep(StepWithoutState):
     """Makes the steps of `eager`, to the bit, by replaying a captured step. Call it with gradients disabled.
 
     If the step cannot be captured, or a replayed step differs from the eager one, all further steps are eager and
@@ -77,15 +76,6 @@ class ReplayStep:
         failures = {step.failure for step in self._recorded.by_batch_size.values()} - {None}
         slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
         return [*slower[:1], *eager_notes(self.fallback_reason)]
-
-    def get_state(self) -> dict[str, Any]:
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None: ...
-
-    def stage(self, batch_size: int) -> Stage:
-        """Return how the next step is made if its batch has `batch_size` rows."""
-        return self._choose(batch_size, 1)[0]
 
     def _choose(self, batch_size: int, count: int) -> tuple[Stage, Loop | None]:
         """Return how the next steps are made, and the loop to verify or to replay, if the next `count` are alike."""

@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from exp.data.stack import Stack
-from exp.engine.step import EagerStep, StepOutputs, eager_notes
+from exp.engine.step import EagerStep, StepOutputs, StepWithoutState, eager_notes
 
 
 @dataclass(frozen=True)
-class ScaledStep:
+class ScaledStep(StepWithoutState):
     """The eager step with a GradScaler, as in PyTorch's documentation of automatic mixed precision.
 
     A step whose gradients are not finite changes no parameter and halves the scale. It counts as a step.
@@ -36,11 +35,6 @@ class ScaledStep:
         for x, y in chain.from_iterable(stacks):
             outputs.add(*self._update(x, y))
         return outputs
-
-    def get_state(self) -> dict[str, Any]:
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None: ...
 
     def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""

@@ -66,6 +66,15 @@ class Step(Protocol):
         ...
 
 
+class StepWithoutState:
+    """What steps have in common whose bits depend on learner and batches alone."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
 @dataclass(frozen=True)
 class StepAround:
     """What a step has in common with the `inner` one that makes its updates."""
@@ -92,7 +101,7 @@ class StepAround:
 
 
 @dataclass(frozen=True)
-class EagerStep:
+class EagerStep(StepWithoutState):
     """The step of a plain script: autograd, then `optimizer.step()`.
 
     Args:
@@ -122,11 +131,6 @@ class EagerStep:
         for x, y in chain.from_iterable(stacks):
             outputs.add(*self.update(x, y))
         return outputs
-
-    def get_state(self) -> dict[str, Any]:
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None: ...
 
     def update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make one update; return the loss and the outputs before it."""
@@ -165,7 +169,7 @@ class EagerStep:
         accumulates = has_accumulation_hook(self.parameters)
         if accumulates:
             self.set_gradients(total)
-        for piece in self._cut(x, y):
+        for piece in [(x, y, None)] if self.pieces is None else self.pieces.cut(x, y):
             loss, output, gradients = self._differentiate(piece, scale, accumulates)
             losses.append(loss)
             outputs.append(output)
@@ -184,12 +188,7 @@ class EagerStep:
             total,
         )
 
-    def _cut(self, x: Tensor, y: Tensor) -> Iterable[Piece]:
-        return [(x, y, None)] if self.pieces is None else self.pieces.cut(x, y)
-
-    def _differentiate(
-        self, piece: Piece, scale: Callable[[Tensor], Tensor] | None, accumulates: bool = False
-    ) -> Gradients:
+    def _differentiate(self, piece: Piece, scale: Callable[[Tensor], Tensor] | None, accumulates: bool) -> Gradients:
         """Compute the piece's part of the batch's loss, its outputs and its part of the gradients.
 
         Args:

@@ -20,9 +20,7 @@ class MemoryPlan:
     calls: Sequence[OpCall]
     kept: Sequence[Tensor | None]  # results that are used until the end of the step
     _position: int = 0
-    _last_use: dict[int, int] = field(
-        default_factory=dict[int, int]
-    )  # storage -> position of the last call that uses it
+    _last_use: dict[int, int] = field(default_factory=dict[int, int])  # storage -> position of its last call
     _blocks: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # storage of a result -> its block
     _free: list[Tensor] = field(default_factory=list[Tensor])
 

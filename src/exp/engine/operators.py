@@ -22,6 +22,7 @@ from torch._ops import OpOverload
 from exp.engine.trace import DispatchMode, OpCall, flatten, is_view
 
 _NAMESPACES = (torch, torch._C._nn, Tensor)
+_has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
 
 
 def fastest_callable(call: OpCall) -> tuple[Callable[..., Any], OpCall]:
@@ -54,10 +55,6 @@ def out_variant(call: OpCall) -> OpCall | None:
         if len(outs) == 1 and rest == wanted and _has_kernel(overload.name(), key):
             return OpCall(overload, call.args, {**call.kwargs, outs[0]: call.result}, call.result)
     return None
-
-
-def _has_kernel(name: str, key: str) -> bool:
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, key))
 
 
 def _makes(function: Callable[..., Any], call: OpCall) -> bool:

@@ -12,7 +12,7 @@ from exp.engine.operators import fastest_callable
 from exp.engine.program import Program, Statement
 from exp.engine.symbol_table import SymbolTable
 from exp.engine.trace import OpCall
-from exp.engine.updates import Update
+from exp.engine.updates import NoUpdate, Update
 
 # Losses [n], outputs [n * B, K], and the gradients of the last step.
 LoopOutputs: TypeAlias = tuple[Tensor, Tensor, list[Tensor | None]]
@@ -22,6 +22,8 @@ _Function: TypeAlias = Callable[
     [Iterable[Batch], Callable[[list[Any]], None], Callable[[Tensor], None], Callable[[Tensor], None]],
     list[Tensor | None],
 ]
+
+_NO_UPDATE = NoUpdate().prepare(1)
 
 
 class Loop(Protocol):
@@ -54,11 +56,8 @@ class PythonLoop:
         """Return the loss and the outputs of one batch, without an update."""
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
-        self._function([(x, y)], _update_nothing, losses.append, outputs.append)
+        self._function([(x, y)], _NO_UPDATE, losses.append, outputs.append)
         return losses[0], outputs[0]
-
-
-def _update_nothing(gradients: list[Any]) -> None: ...
 
 
 def _compile(program: Program) -> _Function:

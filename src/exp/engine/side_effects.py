@@ -36,10 +36,9 @@ def _read_modules(found: ObjectReader, modules: Iterable[nn.Module]) -> None:
     for root in modules:
         for module in root.modules():
             own = {name: value for name, value in vars(module).items() if name not in _SEEN_BY_TORCH}
-            for name, value in [*own.items(), *module.named_buffers(recurse=False)]:
+            tensors = (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False))
+            for name, value in (*own.items(), *tensors):  # a parameter may be replaced
                 found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(value)
-            for name, parameter in module.named_parameters(recurse=False):  # which may be replaced
-                found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(parameter)
             found.read_class(type(module))
 
 

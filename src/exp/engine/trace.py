@@ -101,23 +101,21 @@ class Trace(DispatchMode):
         self.fallback_reason = self._functions.reason or self.fallback_reason
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         if _reads_values(func, args):
-            self.fallback_reason = (
-                "the model reads the values of a tensor (by item(), if or a mask), so the next step may be a different "
-                "computation"
-            )
-        if has_other_derivative(func, args, kwargs or {}):
+            self.fallback_reason = _read_by("item(), if or a mask")
+        if has_other_derivative(func, args, kwargs):
             self._functions.stop(f"the derivative of {func.overloadpacket.__name__.strip('_')}")
         self._functions.computes_vectors |= computes_vectors(func, args)
-        if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs or {}))):
+        if any(isinstance(leaf, torch.Generator) for leaf in flatten((args, kwargs))):
             self.fallback_reason = "the model draws from a random generator of its own"
         is_random = torch.Tag.nondeterministic_seeded in func.tags
         if is_random:
             self._check_random_state()
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         if is_random:
             self._random = torch.get_rng_state()
-        self.calls.append(OpCall(func, args, kwargs or {}, result))
+        self.calls.append(OpCall(func, args, kwargs, result))
         return result
 
     def written_outside(self) -> dict[int, Tensor]:
@@ -163,10 +161,7 @@ class _FunctionCalls(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _UNDISPATCHED and self.is_recording:
-            self.reason = (
-                f"the model reads the values of a tensor (by {func.__name__}), so the next step may be a different "
-                "computation"
-            )
+            self.reason = _read_by(func.__name__)
         if self.is_recording:
             with _pop_mode_temporarily():
                 other = find_other_way(func, args, kwargs)
@@ -186,6 +181,10 @@ class _FunctionCalls(TorchFunctionMode):
             self.stop(func.__name__.removeprefix("linalg_"))
         with _pop_mode_temporarily():
             return func(*args, **kwargs)
+
+
+def _read_by(what: str) -> str:
+    return f"the model reads the values of a tensor (by {what}), so the next step may be a different computation"
 
 
 def _reads_values(operator: OpOverload, args: Any) -> bool:

@@ -8,6 +8,7 @@ are the gradients; lists of tensors, of which the first are the parameters; and 
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -29,10 +30,6 @@ def _sgd(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[flo
         torch._foreach_add_(buffers, gradients, alpha=1 - dampening)
         gradients = torch._foreach_add(gradients, buffers, alpha=momentum) if nesterov != 0 else buffers  # pyright: ignore
     torch._foreach_add_(parameters, gradients, alpha=-lr)
-
-
-def _sgd_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
-    return _same(group, ["lr", "weight_decay", "momentum", "dampening", "nesterov"], counts)
 
 
 def _adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -73,10 +70,6 @@ def _rmsprop(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list
         torch._foreach_add_(parameters, buffers, alpha=-lr)
     else:
         torch._foreach_addcdiv_(parameters, gradients, roots, value=-lr)
-
-
-def _rmsprop_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
-    return _same(group, ["lr", "weight_decay", "alpha", "eps", "momentum"], counts)
 
 
 def _adagrad(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -154,10 +147,10 @@ def _fused_adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: l
 def _fused_adam_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
     beta1, beta2 = group["betas"]
     names = ["lr", "beta1", "beta2", "weight_decay", "eps", "decoupled_weight_decay"]
-    return _same({**group, "beta1": beta1, "beta2": beta2}, names, counts)
+    return _same(names, {**group, "beta1": beta1, "beta2": beta2}, counts)
 
 
-def _same(group: dict[str, Any], names: Sequence[str], counts: Sequence[int]) -> list[Numbers]:
+def _same(names: Sequence[str], group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
     """Return the same list for each count: that of the hyperparameters with these names."""
     return [[float(group[name]) for name in names]] * len(counts)
 
@@ -178,12 +171,15 @@ class UpdateKind:
     counts: bool = True
 
 
+_SGD_NUMBERS = partial(_same, ["lr", "weight_decay", "momentum", "dampening", "nesterov"])
+_RMSPROP_NUMBERS = partial(_same, ["lr", "weight_decay", "alpha", "eps", "momentum"])
+
 _ADAM = UpdateKind(_adam, _adam_numbers, ["exp_avg", "exp_avg_sq"])
 PLAIN: dict[type[Optimizer], UpdateKind] = {
-    SGD: UpdateKind(_sgd, _sgd_numbers, ["momentum_buffer"], counts=False),
+    SGD: UpdateKind(_sgd, _SGD_NUMBERS, ["momentum_buffer"], counts=False),
     Adam: _ADAM,
     AdamW: _ADAM,
-    RMSprop: UpdateKind(_rmsprop, _rmsprop_numbers, ["square_avg", "momentum_buffer"]),
+    RMSprop: UpdateKind(_rmsprop, _RMSPROP_NUMBERS, ["square_avg", "momentum_buffer"]),
     Adagrad: UpdateKind(_adagrad, _adagrad_numbers, ["sum"]),
 }
 
@@ -191,7 +187,7 @@ PLAIN: dict[type[Optimizer], UpdateKind] = {
 # With `fused=true`, one kernel of torch's for all parameters. Its bits differ from those of the updates above.
 _FUSED_ADAM = UpdateKind(_fused_adam, _fused_adam_numbers, ["exp_avg", "exp_avg_sq", "step"], counts=False)
 FUSED: dict[type[Optimizer], UpdateKind] = {
-    SGD: UpdateKind(_fused_sgd, _sgd_numbers, ["momentum_buffer"], counts=False),
+    SGD: UpdateKind(_fused_sgd, _SGD_NUMBERS, ["momentum_buffer"], counts=False),
     Adam: _FUSED_ADAM,
     AdamW: _FUSED_ADAM,
 }

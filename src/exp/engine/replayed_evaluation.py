@@ -38,7 +38,7 @@ class ReplayedEvaluations:
     """Evaluates, to the bit, by replaying captured evaluations. What cannot be replayed is evaluated eagerly.
 
     Args:
-        network, criterion, precision: How evaluations compute. Their parameters and buffers must keep their storage.
+        network, criterion, precision: How evaluations compute. Their buffers must keep their storage.
         captured: Evaluations of the same network, which earlier jobs have captured. They are verified again.
     """
 
@@ -55,11 +55,11 @@ class ReplayedEvaluations:
 
     def __call__(self, x: Tensor, y: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor]:
         """Return what `evaluate` returns."""
-        if len(x) > self._max_rows:
+        if len(x) > self._max_rows or self._memory.find_change() is not None:
             return evaluate(x, y)
         rows = x.shape, y.shape
         loop = self._captured.get(rows)
-        if loop in self._verified and self._memory.find_change() is None:
+        if loop in self._verified:
             with torch.no_grad(), suppress(RuntimeError):  # the eager evaluation explains it
                 return loop.compute(x, y)
         results = evaluate(x, y)

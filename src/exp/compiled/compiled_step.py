@@ -13,7 +13,7 @@ from exp.engine.recorded_step import RecordedSteps
 from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.step_tensors import StepTensors
-from exp.engine.tensor_state import TensorState
+from exp.engine.tensor_state import unchanged
 from exp.engine.updates import BareUpdate, has_momentum, make_update
 from exp.errors import pluralize
 
@@ -135,9 +135,8 @@ class CompiledStep:
         They begin with the parameters after the compiled steps, so the error may name the outputs, no longer numbers,
         where that of an eager run names the targets. No step is made.
         """
-        before = TensorState.save(self._tensors.changed, stack.x.device)
-        self._replay([stack])
-        before.restore()
+        with unchanged(self._tensors.changed, stack.x.device):
+            self._replay([stack])
 
     def _find_update(self) -> BareUpdate:
         """Return the optimizer's update, with the tensors of its state as it is now."""
@@ -161,7 +160,6 @@ class CompiledStep:
         In a resumed run it is checked without making a step, unless it has the library that was checked before: another
         check might fail where the uninterrupted run makes none.
         """
-        before = TensorState.save(self._tensors.changed, stack.x.device)
         one, rows = stack.split(1)[0], stack.batch_size
         if rows not in self._recorded.by_batch_size:
             self._replay.record(*next(iter(one)))
@@ -174,10 +172,8 @@ class CompiledStep:
             self._notes.append(f"engine=compiled: compiling the step for {rows_of} took {loop.seconds:.1f} s")
             loop.seconds = None
         if not is_checked and loop.library_name != self._checked_libraries.get(rows):
-            try:
+            with unchanged(self._tensors.changed, stack.x.device):
                 self._check(one, loop, update)
-            finally:
-                before.restore()
             if self._reason is not None:
                 raise Uncompilable(self._reason)
         self._loops[rows] = loop

@@ -18,7 +18,7 @@ from exp.compiled.tensor_rules import TENSOR_RULES
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
-from exp.engine.tensor_state import TensorState
+from exp.engine.tensor_state import unchanged
 from exp.engine.trace import OpCall, Trace, flatten, storage_id
 
 # For other operators, torch's own decompositions are used, whose first use imports some 500 modules.
@@ -144,14 +144,12 @@ class _Lowering:
         read = [self._values.get(_place(tensor)) for tensor in call.inputs]
         missing = next((value for value in read if isinstance(value, _Missing)), None)
         failed = missing or _Missing(_reason(call))
-        before = TensorState.save([one.detach() for one in call.written], torch.device("cpu"))
+        written, cpu = [one.detach() for one in call.written], torch.device("cpu")
         try:
-            with torch.no_grad(), warnings.catch_warnings(action="ignore"), Trace() as trace:
+            with torch.no_grad(), warnings.catch_warnings(action="ignore"), unchanged(written, cpu), Trace() as trace:
                 results = flatten(decomposition(*call.args, **call.kwargs))
         except Exception:  # some cannot be called with tensors that exist
             return [failed] * (len(call.written) + len(flatten(call.result)))
-        finally:
-            before.restore()
         self._traces.append(trace)
         for simpler in trace.calls:
             self.add(simpler)

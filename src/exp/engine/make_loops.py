@@ -12,7 +12,7 @@ from exp.engine.recorded_step import RecordedStep
 from exp.engine.script_loop import NotScriptableError, ScriptLoops
 from exp.engine.step import Gradients
 from exp.engine.step_tensors import StepTensors
-from exp.engine.tensor_state import TensorState
+from exp.engine.tensor_state import unchanged
 from exp.engine.trace import Trace, storage_id
 
 # Makes loops that are equal up to rounding, or returns why it cannot: (trace, x, y, gradients) -> loops.
@@ -44,9 +44,6 @@ def make_loops(
             return RecordedStep(loop, ScriptLoops(program), compiled)
         except NotScriptableError:
             return RecordedStep(loop, None, compiled)
-    before = TensorState.save(tensors.changed, x.device)
-    try:
+    with unchanged(tensors.changed, x.device):
         graphs = CudaGraphs(loop, x, y)
-        return RecordedStep(graphs.step, graphs)
-    finally:
-        before.restore()
+    return RecordedStep(graphs.step, graphs)

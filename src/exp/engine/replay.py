@@ -16,7 +16,7 @@ from exp.engine.recorded_step import RecordedSteps
 from exp.engine.side_effects import StateBetweenSteps, first_difference, observable_state
 from exp.engine.step import EagerStep, Gradients, StepOutputs, StepWithoutState, eager_notes
 from exp.engine.step_tensors import StepTensors
-from exp.engine.tensor_state import TensorState, are_equal
+from exp.engine.tensor_state import TensorState, are_equal, unchanged
 from exp.engine.trace import Trace
 from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, has_momentum, make_update
 from exp.errors import first_line
@@ -125,9 +125,8 @@ class ReplayStep(StepWithoutState):
 
     def record(self, x: Tensor, y: Tensor) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
-        before = TensorState.save(self._tensors.changed, x.device)
-        self._capture(x, y)
-        before.restore()
+        with unchanged(self._tensors.changed, x.device):
+            self._capture(x, y)
 
     def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Make an eager step, trace it and compile the trace. Return the loss and the outputs before it."""

@@ -15,7 +15,7 @@ from exp.engine.precision import Precision
 from exp.engine.program import write_program
 from exp.engine.python_loop import PythonLoop
 from exp.engine.step import forward
-from exp.engine.tensor_state import TensorState, are_equal
+from exp.engine.tensor_state import are_equal, unchanged
 from exp.engine.trace import Trace
 
 # x [N, F], y [N, ...] -> loss and outputs [N, K], in evaluation mode.
@@ -77,9 +77,8 @@ class ReplayedEvaluations:
             return None
         buffers = [buffer for module in modules for buffer in module.buffers()]
         parameters = [parameter for module in modules for parameter in module.parameters()]
-        before = TensorState.save(buffers, x.device)
         try:
-            with torch.no_grad(), Trace() as trace:
+            with torch.no_grad(), unchanged(buffers, x.device), Trace() as trace:
                 loss, output = forward(*modules, self._precision, x, y)
             has_effects = any(call.is_random for call in trace.calls) or trace.written_outside()
             if has_effects or trace.fallback_reason is not None:
@@ -87,8 +86,6 @@ class ReplayedEvaluations:
             return PythonLoop(write_program(trace.calls, x, y, [*parameters, *buffers], (loss, output, [])))
         except Exception:  # the evaluation was made already
             return None
-        finally:
-            before.restore()
 
     def _verify(self, rows: Rows, loop: PythonLoop, expected: tuple[Tensor, Tensor], x: Tensor, y: Tensor) -> None:
         with suppress(Exception), torch.no_grad():

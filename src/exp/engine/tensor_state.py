@@ -1,6 +1,7 @@
 """Save, restore and compare the values of tensors and the states of random streams, to the bit."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -34,6 +35,16 @@ class TensorState:
         return all(tensor.data_ptr() in ignored or _equal(tensor, value) for tensor, value in self.tensors) and all(
             torch.equal(random[name], state) for name, state in self.random.items()
         )
+
+
+@contextmanager
+def unchanged(tensors: Sequence[Tensor], device: torch.device) -> Generator[None]:
+    """Restore `tensors` and the random streams that `TensorState` saves when the context exits."""
+    before = TensorState.save(tensors, device)
+    try:
+        yield
+    finally:
+        before.restore()
 
 
 def get_random_state(device: torch.device) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from exp.engine.optimizers import without_dynamo
 from exp.engine.precision import Precision
 from exp.engine.replayed_evaluation import ReplayedEvaluations
 from exp.engine.step import Step
+from exp.engine.tensor_state import unchanged
 from exp.errors import ConfigError
 from exp.training.compute_loss import compute_loss
 from exp.training.events import State
@@ -148,15 +149,9 @@ class Learner:
     @contextmanager
     def unchanged(self, device: torch.device) -> Generator[None]:
         """Set the evaluation mode; restore random state, also that of `device`, and buffers when the context exits."""
-        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         self.model.eval()
-        try:
-            with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                yield
-        finally:
-            with torch.no_grad():
-                for buffer, saved in buffers:
-                    buffer.copy_(saved)
+        with unchanged(list(self.model.buffers()), device):
+            yield
 
     def _errors(self, where: str) -> AbstractContextManager[None]:
         return model_errors(where, self.model, self.objective.criterion, self.precision)

@@ -79,5 +79,5 @@ def _lock(check: Callable[[DictConfig], None], config: DictConfig, key: str) -> 
 def _aborting() -> Generator[None]:
     try:
         yield
-    except ExpError as error:
+    except (ExpError, OSError) as error:
         raise Abort(error) from error

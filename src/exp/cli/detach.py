@@ -55,11 +55,18 @@ def start_detached(arguments: Sequence[str], folder: Path) -> int:
     Returns:
         The exit code: 0 once the first job may begin. If the sweep does not begin, the output is printed, and what was
         written is removed.
+
+    Raises:
+        OSError: The folder or its log cannot be written.
     """
     new = new_folder.create(folder)
     log = folder / SWEEP_LOG
-    with log.open("ab") as file:
-        start = file.tell()
+    try:
+        with log.open("ab") as file:
+            start = file.tell()
+    except OSError:
+        new_folder.remove_empty(new)
+        raise
     to_log = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND, 0o666)
     pid = os.posix_spawn(
         sys.executable,

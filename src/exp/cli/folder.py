@@ -4,7 +4,7 @@ Hydra writes .hydra and opens exp.log before it calls exp, so a lock that `run` 
 """
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -36,11 +36,11 @@ def lock_until_end(folder: Path, instead: str | None = None) -> None:
 
     Raises:
         ConfigError: Another process uses the folder.
+        OSError: It cannot be created, or not be read.
     """
     stack = _until_end.get()
     if stack is None:
         return
-    with suppress(OSError):  # Hydra raises the same, and would swallow it here
-        new = new_folder.create(folder)
-        stack.enter_context(folder_lock(folder, instead=instead))
-        stack.callback(new_folder.remove_empty, new)  # under the lock: another command may be about to use the folder
+    new = new_folder.create(folder)
+    stack.enter_context(folder_lock(folder, instead=instead))
+    stack.callback(new_folder.remove_empty, new)  # under the lock: another command may be about to use the folder

@@ -88,7 +88,10 @@ def train_or_sweep(arguments: Sequence[str], quiet: bool = False, returns_if_sto
     try:
         return _train_or_sweep(arguments, quiet_job if quiet else job, returns_if_stopped)
     except Detach as detach:
-        return Completed(detach.folder, start_detached(arguments, detach.folder))
+        try:
+            return Completed(detach.folder, start_detached(arguments, detach.folder))
+        except OSError as error:
+            raise CommandError(diagnose(error, CommandLine.parse(arguments))) from None
 
 
 def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stopped: bool) -> Completed:

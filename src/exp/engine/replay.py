@@ -33,9 +33,9 @@ class Stage(Enum):
     """How a step is made on batches of one size: EAGER, then CAPTURE, VERIFY and REPLAY, or EAGER for good."""
 
     EAGER = auto()  # the first step, which creates the optimizer's state, and every step after a fallback
-    CAPTURE = auto()  # an eager step, traced and compiled
-    VERIFY = auto()  # an eager step, then the compiled one from the same state; the results must be equal to the bit
-    REPLAY = auto()  # the compiled step
+    CAPTURE = auto()  # an eager step, whose trace is made into loops
+    VERIFY = auto()  # an eager step, then the loop from the same state; the results must be equal to the bit
+    REPLAY = auto()  # the loop
 
 
 class ReplayStep(StepWithoutState):
@@ -129,7 +129,7 @@ class ReplayStep(StepWithoutState):
             self._capture(x, y)
 
     def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, trace it and compile the trace. Return the loss and the outputs before it."""
+        """Make an eager step, trace it and make loops of the trace. Return the loss and the outputs before it."""
         traces: list[tuple[Trace, Gradients]] = []
         modules = (self._eager.model, self._eager.criterion)
         before = observable_state(modules)

@@ -119,13 +119,13 @@ def build(
     scaler = make_scaler(precision, optimizer)
     criterion = training_loss(model, objective.criterion)
     eager = EagerStep(model, criterion, optimizer, config.clip_grad_norm, precision, pieces)
-    step = make_step(config, eager, scaler, to_train.compiled, plan.steps, work)
+    step = make_step(config, eager, scaler, to_train.recorded, plan.steps, work)
     average = None if config.ema is None else make_average(model, config.ema)
     if average is not None:
         step = AveragedStep(step, model, average)
     learner = Learner(model, objective, optimizer, step, scheduler, average, has_user_code(config), precision, scaler)
     if step.engine != "eager":
-        captured = to_train.compiled.evaluations if average is None else {}  # an average is new in each job
+        captured = to_train.recorded.evaluations if average is None else {}  # an average is new in each job
         replayed = ReplayedEvaluations(learner.network, objective.criterion, precision, captured)
         learner = replace(learner, replayed=replayed)
     return Experiment(config, data, model, objective, learner, batches, plan, device)

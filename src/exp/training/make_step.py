@@ -32,7 +32,7 @@ def make_step(
         config: Its `engine` is `eager`, `replay` or `compiled`; auto: replay if it saves time, unless torch.compile is
             used.
         scaler: The scale of the loss, for float16.
-        recorded: What earlier jobs have compiled for the model; `forward` is set for later ones.
+        recorded: The recorded steps of the model, to add to; `forward` is set for later jobs.
         steps: Number of updates in all.
         work: Rows of a step times parameters.
     """

@@ -1,4 +1,4 @@
-"""Reuse datasets and compiled steps between the jobs of one worker process."""
+"""Reuse datasets, and models with their recorded steps, between the jobs of one worker process."""
 
 import json
 from collections import OrderedDict
@@ -23,10 +23,10 @@ _MAX_ENTRIES = 8
 
 @dataclass(frozen=True)
 class ModelToTrain:
-    """A model with the compiled steps that hold references to its tensors."""
+    """A model with the recorded steps that hold references to its tensors."""
 
     model: nn.Module
-    compiled: RecordedSteps
+    recorded: RecordedSteps
 
 
 class JobCache:
@@ -66,10 +66,10 @@ class JobCache:
     def reuse_model(
         self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module, pieces: Pieces | None
     ) -> ModelToTrain:
-        """Return the model to train in place of `model`, with its compiled steps.
+        """Return the model to train in place of `model`, with its recorded steps.
 
         If a job with an equal model and loss was trained before, this is that job's model, with the state of `model`
-        copied into it and without gradients, because compiled steps hold references to its tensors. Otherwise it is
+        copied into it and without gradients, because recorded steps hold references to its tensors. Otherwise it is
         `model` itself. Classes of the user's own packages are never reused.
 
         Args:

@@ -11,8 +11,7 @@ that calls `OpOverload` instead takes 1.31 to 1.53 times as long, one that calls
 # pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,25 +57,16 @@ def out_variant(call: OpCall) -> OpCall | None:
 
 
 def _makes(function: Callable[..., Any], call: OpCall) -> bool:
-    probe = _Probe(call)
+    probe, before = _Probe(call), torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # also those warnings that torch shows once in a process
     try:
-        with torch.no_grad(), _warnings_as_errors(), probe:
+        with torch.no_grad(), warnings.catch_warnings(action="error"), probe:
             function(*call.args, **call.kwargs)
     except Exception:  # the candidate takes other arguments, or they are of a deprecated overload
         return False
-    return probe.calls == 1 and probe.same
-
-
-@contextmanager
-def _warnings_as_errors() -> Generator[None]:
-    """Let every warning raise, also those that torch shows once in a process."""
-    before = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)
-    try:
-        with warnings.catch_warnings(action="error"):
-            yield
     finally:
         torch.set_warn_always(before)
+    return probe.calls == 1 and probe.same
 
 
 class _Probe(DispatchMode):

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import numpy as np
 from torch import nn
@@ -26,20 +27,15 @@ def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
 def _state_of(modules: Iterable[nn.Module]) -> dict[str, object]:
     found = ObjectReader()
     try:
-        _read_modules(found, modules)
-    except Exception as error:  # of a property of the user's, or objects that are nested too deep
-        found.state[f"objects that cannot be read ({type(error).__name__}), "] = object()  # equals nothing
-    return found.state
-
-
-def _read_modules(found: ObjectReader, modules: Iterable[nn.Module]) -> None:
-    for root in modules:
-        for module in root.modules():
+        for module in chain.from_iterable(root.modules() for root in modules):
             own = {name: value for name, value in vars(module).items() if name not in _SEEN_BY_TORCH}
             tensors = (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False))
             for name, value in (*own.items(), *tensors):  # a parameter may be replaced
                 found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(value)
             found.read_class(type(module))
+    except Exception as error:  # of a property of the user's, or objects that are nested too deep
+        found.state[f"objects that cannot be read ({type(error).__name__}), "] = object()  # equals nothing
+    return found.state
 
 
 def first_difference(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:

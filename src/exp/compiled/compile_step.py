@@ -20,17 +20,9 @@ from exp.errors import first_line
 
 
 class CompiledLoops:
-    """The loops of a recorded step, one for each kind of update.
+    """The loops of a recorded step, one for each kind of update. The arguments and errors are those of `lower`.
 
-    Args:
-        calls: The operator calls of one step.
-        x, y: The batch that the step was recorded with.
-        fixed: Parameters in the order of the gradients, then buffers, that the step was recorded with. They must keep
-            their storage.
-        gradients: Loss, outputs and gradients that the calls computed.
-
-    Raises:
-        Uncompilable: The step cannot be compiled.
+    Parameters and buffers must keep their storage.
     """
 
     def __init__(

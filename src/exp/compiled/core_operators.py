@@ -58,7 +58,9 @@ def lower(
     """Return the core operators of a recorded step, and what they read.
 
     Args:
-        fixed: Parameters and buffers.
+        calls: The operator calls of one step on the batch x, y.
+        fixed: Parameters in the order of the gradients, then buffers.
+        gradients: Loss, outputs and gradients that the calls computed.
 
     Raises:
         Uncompilable: An operator without rule, or a type other than float32, int64 and bool, is needed; a tensor is

@@ -265,6 +265,14 @@ def explained(*words: str, step: int = 1) -> ExplainedStep:
     return found
 
 
+def test_a_compiled_runs_own_steps_rounded_differently(place: Path, tmp_path: Path):
+    run = shutil.copytree(place / "sgd", tmp_path / "run")
+    config = run / ".hydra/config.yaml"
+    config.write_text(config.read_text().replace("engine: replay", "engine: compiled"))
+    _, note = explain(str(run), step=40).document()["notes"]
+    assert note.startswith("the run had engine=compiled: ")
+
+
 def test_a_step_of_several_passes_has_the_layers_of_the_first():
     several = explained("dataset=xor", "optimizer=lbfgs", step=2)
     assert [one.kind for one in several.layers] == ["Linear", "ReLU", "Linear"]

@@ -141,7 +141,11 @@ def _notes(folder: Path, experiment: "Experiment") -> list[str]:
         found.append("the parameters are the trained ones, not their average (ema)")
     if type(experiment.learner.optimizer).__name__ == "LBFGS":
         found.append("LBFGS computes several gradients in a step; the last one is shown")
-    if run_folder.read_config(folder).get("compile"):
+    made = run_folder.read_config(folder)
+    if made.get("engine") == "compiled":
+        what = "steps in C round differently, and the differences from these numbers grow with the steps"
+        found.append(f"the run had engine=compiled: {what}")
+    if made.get("compile"):
         found.append("the run had compile=true: its last digits may differ from these")
     then: Mapping[str, Any] = summary.read(folder).get("environment", {})
     found += [

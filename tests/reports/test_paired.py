@@ -1,17 +1,20 @@
 """Which of two runs is better on the same rows, and whether that is noise; the last lines of `exp diff`."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import forking
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from exp.diff import describe_comparison
 from exp.errors import DataError
-from exp.reports.paired import PairedComparison, compare_models
+from exp.reports.paired import PairedComparison, compare_models, compare_rows
+from exp.results import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,29 @@ def test_equal_models_are_neither_better(runs: Path):
     found = compare_models(runs / "fast", runs / "fast")
     assert (found.better, found.interval, found.p, found.is_noise) == (None, None, None, True)
     assert describe_comparison(found, ("a", "b")).startswith("neither: loss of 30 test rows: ")
+
+
+def test_models_that_differ_by_rounding_are_neither_better(runs: Path, tmp_path: Path):
+    """As where engine=compiled made the steps of one: the rows' losses differ, by a few units in their last place."""
+    shutil.copytree(runs / "fast", tmp_path / "fast")
+    checkpoint = tmp_path / "fast/checkpoints/last.pt"
+    state = checkpoints.read(checkpoint)
+    for tensor in state["model"].values():
+        tensor.copy_(torch.nextafter(tensor, torch.tensor(torch.inf)))
+    checkpoints.write(checkpoint, state)
+    found = compare_models(runs / "fast", tmp_path / "fast")
+    assert found.values[0] != found.values[1]
+    assert found.values[0] == pytest.approx(found.values[1], rel=1e-6)
+    assert (found.better, found.interval, found.p, found.is_noise) == (None, None, None, True)
+    assert describe_comparison(found, ("a", "b")).startswith("neither: loss of 30 test rows: ")
+
+
+def test_rows_that_all_differ_alike_have_no_interval():
+    """A test needs the spread that an interval has: without the one there is not the other."""
+    first = [1.0, 2.0, 3.0]
+    found = compare_rows("test", "loss", first, [one + 0.5 for one in first])
+    assert (found.better, found.interval, found.p) == (0, None, None)
+    assert describe_comparison(found, ("a", "b")).endswith("they all differ alike")
 
 
 def test_other_rows_are_not_compared(runs: Path):

@@ -4,8 +4,9 @@ Every row has a result under each model: its loss, a hit or a miss, or its error
 differences, so it speaks of these two models and of other rows like these, not of other seeds.
 """
 
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from exp.config.schema import flatten
 from exp.data.splits import Split
 from exp.errors import DataError
 from exp.reports.intervals import row_losses
-from exp.results.t_tests import LEVEL, compute_paired_p_value, mean_interval
+from exp.results.t_tests import LEVEL, ROUNDING, compute_paired_p_value, paired_interval
 from exp.results.trained_model import TrainedModel, load_trained
 from exp.training.objectives import Regression
 
@@ -39,8 +40,10 @@ class PairedComparison:
         rows: How many.
         measure: What a row has: loss, accuracy (1 or 0), squared error, absolute error, label accuracy.
         values: Its mean under each of the two models.
-        better: 0 or 1, the model with the better mean; None if the means are equal.
-        interval: The 95 % interval of the second mean minus the first; None if the rows' differences are all equal.
+        better: 0 or 1, the model with the better mean; None if the means are equal, up to
+            rounding.
+        interval: The 95 % interval of the second mean minus the first; None if the rows' differences are all equal,
+            up to rounding.
         p: Of the paired t-test; None likewise.
     """
 
@@ -72,19 +75,18 @@ def compare_models(run: Path, other: Path) -> PairedComparison:
         outputs = [model.outputs_of(split) for model, split in zip(models, splits, strict=True)]
         pairs = zip(models, outputs, splits, strict=True)
         first, second = (of_rows(model, output, split.to(torch.device("cpu"))) for model, output, split in pairs)
+    return compare_rows(name, measure, first, second)
+
+
+def compare_rows(split: str, measure: str, first: Sequence[float], second: Sequence[float]) -> PairedComparison:
+    """Compare what each row of a split has under two models: `first` and `second`, in the order of the rows."""
     means = statistics.fmean(first), statistics.fmean(second)
-    differences = [b - a for a, b in zip(first, second, strict=True)]
+    p = compute_paired_p_value(second, first, 0.0)
+    # The losses of one model round differently, as those of its replayed and its compiled run do.
+    is_rounding = means[0] == means[1] or (p is None and math.isclose(*means, rel_tol=ROUNDING))
     sign = -1 if "accuracy" in measure else 1
-    better = None if means[0] == means[1] else int(sign * means[1] < sign * means[0])
-    return PairedComparison(
-        name,
-        len(first),
-        measure,
-        means,
-        better,
-        mean_interval(differences, 0.0),
-        compute_paired_p_value(second, first, 0.0),
-    )
+    better = None if is_rounding else int(sign * means[1] < sign * means[0])
+    return PairedComparison(split, len(first), measure, means, better, paired_interval(first, second, 0.0, LEVEL), p)
 
 
 def _common_split(models: list[TrainedModel]) -> str:

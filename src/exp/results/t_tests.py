@@ -32,7 +32,7 @@ LEVEL = 0.95
 
 
 # A smaller spread, relative to the values, is rounding: losses are sums in float32.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def prepare() -> None:
@@ -87,4 +87,4 @@ def _standard_error(values: Sequence[float], ratio: float) -> float:
 
 def _has_spread(values: Sequence[float], size: float) -> bool:
     """Return whether there are two values, all are finite, and they differ by more than the rounding of `size`."""
-    return len(values) > 1 and all(map(math.isfinite, values)) and max(values) - min(values) > _ROUNDING * size
+    return len(values) > 1 and all(map(math.isfinite, values)) and max(values) - min(values) > ROUNDING * size

@@ -35,7 +35,7 @@ class CompiledStep:
     """Makes the steps of `eager` up to rounding. Call it with gradients disabled.
 
     No step is made for trial alone, so nothing has to be undone: if the step cannot be compiled, or a compiled step
-    differs from the eager one, replay makes all further steps, with the bits that it would have had from the start.
+    differs from the eager one, replay makes all further steps. Compiled ones before stay, with their rounding.
 
     Args:
         recorded: Recorded steps of the same model and loss, for example of an earlier run. They are checked again.

@@ -95,6 +95,8 @@ def test_the_median_pruner_stops_runs(exp, tmp_path: Path, workers: int):
         assert len(losses[number]) == (worse[0] if worse else 10) + 1
     assert {"finished", "pruned"} == set(status)
     assert re.search(rf"{status.count('pruned')} more jobs? pruned by the search", done.stdout)
+    title = f"sweep: {status.count('finished')} of {len(status)} jobs finished, {status.count('pruned')} pruned"
+    assert f"<title>{title}</title>" in (jobs[0].parent / "report.html").read_text()
     pruned = jobs[status.index("pruned")]
     assert "pruned: the search stopped this run" in (pruned / "exp.log").read_text()
     alone = json.loads((jobs[0] / "summary.json").read_text())["overrides"]

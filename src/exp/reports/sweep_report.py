@@ -43,12 +43,14 @@ def write_page(folder: Path, rows: Sequence[Row]) -> None:
     unfinished = _describe_unfinished(folder, rows)
     process = sweep_json.read(folder).get("process")  # that of a sweep that ended is removed
     has_died = process is not None and not is_alive(process, folder / run_folder.SWEEP_MANIFEST)
+    pruned = sum(row["status"] == "pruned" for row in rows)
+    jobs = f"{len(results.finished)} of {len({*_planned(folder), *_names(rows)})} jobs finished"
     died = ", and its process died" if unfinished is not None and has_died else ""
     failures = [row for row in rows if row["error"]][:_MAX_LISTED]
     html.write(
         folder / run_folder.REPORT,
         "sweep.html",
-        title=f"sweep: {len(results.finished)} of {len({*_planned(folder), *_names(rows)})} jobs finished{died}",
+        title=f"sweep: {jobs}{f', {pruned} pruned' if pruned else ''}{died}",
         folder=folder,
         command=command,
         answer=results.answer(),

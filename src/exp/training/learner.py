@@ -74,7 +74,7 @@ class Learner:
         Raises:
             ConfigError: The model fails on a batch.
         """
-        if not self.model.training:
+        if self.has_user_code or not self.model.training:  # a train() of the user's may do more than to set the mode
             self.model.train()
         done: list[Stack] = []
         with self._errors(STEP), torch.no_grad():  # a step that needs gradients enables them

@@ -33,6 +33,7 @@ def test_the_jobs_of_a_long_search_are_not_written_at_each_trial(tmp_path: Path,
     assert written[-1] >= 30
     assert sweep_json.read(tmp_path)["process"]["began"] == began
     jobs.flush()
+    (tmp_path / manifest.MULTIRUN).touch()  # the sweep has begun
     sweep_json.remove_process(tmp_path)
     assert "process" not in sweep_json.read(tmp_path)
     assert Manifest(tmp_path).folders == jobs.folders

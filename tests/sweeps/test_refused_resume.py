@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 from conftest import one_in
 
 from exp import sweep
+from exp.cli.main import main
 from exp.errors import ExpError
 from exp.results import new_folder
+from exp.sweeps.sweep import Sweep
 
 LINE = "dataset=moons epochs=1 figures=false sweep.workers=0 folds=2 hydra.sweep.dir=sw".split()
 
@@ -101,3 +105,41 @@ def test_a_dry_run_of_a_resume_leaves_the_sweep_unchanged(finished: Path, monkey
     before = contents(finished)
     sweep("sweep.resume=sw", "seed=0,1", "sweep.dry_run=true")
     assert contents(finished) == before
+
+
+def test_a_sweep_that_is_stopped_before_its_first_job_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C after sweep.json was written, and SIGTERM before."""
+    monkeypatch.chdir(tmp_path)
+    line = ["dataset=xor", "seed=0,1", "epochs=1", "figures=false", "sweep.workers=0", "hydra.sweep.dir=above/sw"]
+    prepare = Sweep.prepare
+
+    def prepare_and_stop(this: Sweep) -> None:
+        prepare(this)
+        assert (tmp_path / "above/sw/sweep.json").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sweep, "prepare", prepare_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(*line)
+    assert [*tmp_path.iterdir()] == []
+    monkeypatch.setattr(Sweep, "prepare", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("sys.argv", ["exp", "-m", *line])
+    monkeypatch.setattr("exp.cli.main.leave", sys.exit)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 143
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_sweep_that_was_killed_before_its_first_job_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    line = ["dataset=xor", "seed=0,1", "epochs=1", "figures=false", "sweep.workers=0", "hydra.sweep.dir=sw"]
+    sweep(*line)
+    (tmp_path / "sw/multirun.yaml").unlink()  # which is written last
+    with pytest.raises(ExpError) as refused:
+        sweep("sweep.resume=sw")
+    assert refused.value.problem == "sweep.resume=sw: it was killed before its first job began"
+    assert refused.value.fix == f"rm {tmp_path / 'sw/sweep.json'}, and the command that began it"
+    with pytest.raises(ExpError, match="contains a sweep") as refused:
+        sweep(*line)
+    assert refused.value.fix == "hydra.sweep.dir=ANOTHER_FOLDER"

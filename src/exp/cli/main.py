@@ -41,7 +41,7 @@ from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
 from exp.sweeps.jobs import InvalidJob, Planned
 from exp.training.import_gc import end_gc_pause, gc_pause
-from exp.training.interrupts import exit_code_of
+from exp.training.interrupts import exit_code_of, raising_sigterm
 
 log = logging.getLogger("exp")
 
@@ -54,7 +54,7 @@ def main() -> None:
         if arguments and arguments[0] in COMMANDS:
             run_command(load(arguments[0]), arguments[1:])
         else:
-            with gc_pause():
+            with gc_pause(), raising_sigterm():
                 train = partial(train_or_sweep, returns_if_stopped=True)
                 code = train_in_json(arguments, train) if FLAG in arguments else train(arguments).exit_code
             leave(code)

@@ -1,5 +1,6 @@
 """`resume=FOLDER`: repeat the command of a run in its own folder; only its length may change."""
 
+import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ from exp.results.run_folder import (
     SUMMARY,
     SWEEP_MANIFEST,
     is_run,
+    is_sweep,
     read_config,
     read_config_dir,
     read_overrides,
@@ -159,6 +161,9 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     keys = {override_key(word) for word in without_folder.overrides}
     saved = [word for word in read_sweep_overrides(folder) if override_key(word) not in keys]
     content = manifest.read(folder)
+    if not is_sweep(folder):
+        what = f"sweep.resume={given[0]}: it was killed before its first job began"
+        raise ConfigError(what, f"rm {shlex.quote(str(folder / SWEEP_MANIFEST))}, and the command that began it")
     pinned = pin_former_defaults(content["config"], {*keys, *map(override_key, saved), *content["varied"]})
     added = (text_override("hydra.sweep.dir", str(folder)), text_override("sweep.resume", str(folder)))
     resumed = without_folder.with_overrides([*saved, *pinned, *without_folder.overrides, *added])

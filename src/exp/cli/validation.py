@@ -17,7 +17,7 @@ from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results import summary
 from exp.results.initial import find_initial
-from exp.results.run_folder import SWEEP_MANIFEST, find_results
+from exp.results.run_folder import SWEEP_MANIFEST, find_results, is_sweep
 from exp.results.summary import find_results_to_keep
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
 from exp.sweeps.yaml_params import refuse_typed_search_settings
@@ -87,7 +87,7 @@ def check_sweep_folder(config: DictConfig) -> None:
                 key="hydra.sweep.dir",
                 override=override,
             )
-        is_resumable = found == "a sweep" and (folder / SWEEP_MANIFEST).is_file()
+        is_resumable = (folder / SWEEP_MANIFEST).is_file() and is_sweep(folder)
         onward = f"{text_override('sweep.resume', str(folder))} to resume it, or " if is_resumable else ""
         raise ConfigError(
             f"hydra.sweep.dir={folder}: the folder already contains {found}",

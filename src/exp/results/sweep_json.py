@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from exp.results.atomic import replacement
 from exp.results.heartbeat import is_own
-from exp.results.run_folder import SWEEP_MANIFEST
+from exp.results.run_folder import SWEEP_MANIFEST, is_sweep
 
 # The types that other modules rely on.
 _EXPECTED_TYPES = {"about": dict, "folders": dict, "varied": list, "jobs": int, "process": dict}
@@ -28,9 +28,16 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def remove_process(folder: Path) -> None:
-    """Remove this process from the sweep's sweep.json, because the sweep and its tables are complete, or it failed."""
+    """Remove this process from the sweep's sweep.json, because the sweep and its tables are complete, or it failed.
+
+    If no job has begun, the file is removed.
+    """
     content = read(folder)
-    if is_own(content.get("process", {})):
+    if not is_own(content.get("process", {})):
+        return
+    if not is_sweep(folder):
+        (folder / SWEEP_MANIFEST).unlink(missing_ok=True)
+    else:
         del content["process"]
         with suppress(OSError), replacement(folder / SWEEP_MANIFEST) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,7 @@
 """launch: run the jobs of a source with an executor, as a Hydra launcher."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,8 +46,8 @@ def launch(
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     if not runs_in_workers(function):
-        _save(config)
-        composer = JobComposer(context.config_loader, config)
+        with _saved(config):
+            composer = JobComposer(context.config_loader, config)
         for job in source.take():
             source.record(job.number, _run_here(context, function, composer.compose(job.overrides), job.number))
         return
@@ -53,8 +55,8 @@ def launch(
         with make_executor(config, source.jobs) as executor:
             refuse_running(folder)  # from a machine that does not see this one's locks
             sweep = Sweep(context, function, config, source, executor)
-            sweep.prepare()
-            _save(config)
+            with _saved(config):
+                sweep.prepare()
             sweep.run()
             if not is_search(config) and executor.find_loss() is None:
                 compare_jobs(config, executor)
@@ -99,10 +101,12 @@ def _limit_workers(config: DictConfig) -> int | None:
     return None if workers == "auto" or not (is_given or is_search(config) or workers != 1) else max(1, int(workers))
 
 
-def _save(config: DictConfig) -> None:
-    """Write the multirun.yaml of a sweep that begins."""
+@contextmanager
+def _saved(config: DictConfig) -> Generator[None]:
+    """Write the multirun.yaml of a sweep that has begun when the context exits, at once: without it none has."""
     with replacement(Path(str(config.hydra.sweep.dir)) / MULTIRUN) as temporary:
         OmegaConf.save(config, temporary)
+        yield
 
 
 def _run_here(context: HydraContext, function: TaskFunction, cfg: DictConfig, number: int) -> JobReturn:

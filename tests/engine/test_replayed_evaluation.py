@@ -169,6 +169,14 @@ def test_parameters_that_get_other_memory_are_evaluated():
     assert are_equal(ours.times(1)[0], theirs.evaluate(X, Y))
 
 
+def test_an_evaluation_with_large_results_keeps_no_memory_for_them():
+    """As a convolution of many rows has, with few parameters."""
+    large = nn.Unflatten(1, (1, 4)), nn.ConstantPad1d((0, 700_000), 0.0), nn.AdaptiveAvgPool1d(4), nn.Flatten()
+    one = Repeated(small_net(*large))
+    one.times(4)
+    assert [*one.captured.values()] == [None]
+
+
 def test_an_evaluation_that_computes_other_bits_is_eager_from_then_on():
     one = Repeated(small_net(nn.ReLU()))
     one.times(3)

@@ -16,7 +16,7 @@ from exp.engine.program import write_program
 from exp.engine.python_loop import PythonLoop
 from exp.engine.step import forward
 from exp.engine.tensor_state import are_equal, unchanged
-from exp.engine.trace import Trace
+from exp.engine.trace import Trace, is_view
 
 # x [N, F], y [N, ...] -> loss and outputs [N, K], in evaluation mode.
 Evaluate: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -29,6 +29,9 @@ Evaluations: TypeAlias = dict[Rows, PythonLoop | None]
 
 # Rows times parameters above which the arithmetic takes nearly all the time.
 _MAX_WORK = 2**25
+
+# Numbers in all results of an evaluation above which the same holds; a replayed one would keep memory for them.
+_MAX_RESULTS = 2**22
 
 # How many evaluations are eager before one is captured, which costs as much time as replaying saves in some 20.
 _EAGER = 2
@@ -81,7 +84,8 @@ class ReplayedEvaluations:
             with torch.no_grad(), unchanged(buffers, x.device), Trace() as trace:
                 loss, output = forward(*modules, self._precision, x, y)
             has_effects = any(call.is_random for call in trace.calls) or trace.written_outside()
-            if has_effects or trace.fallback_reason is not None:
+            results = sum(one.numel() for call in trace.calls if not is_view(call.operator) for one in call.outputs)
+            if has_effects or trace.fallback_reason is not None or results > _MAX_RESULTS:
                 return None
             return PythonLoop(write_program(trace.calls, x, y, [*parameters, *buffers], (loss, output, [])))
         except Exception:  # the evaluation was made already

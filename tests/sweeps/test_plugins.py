@@ -23,7 +23,7 @@ def test_a_sweeper_that_takes_every_combination_is_no_search(sweeper: str, expec
 
 @pytest.mark.slow
 def test_hydras_sweeper_compares_and_resumes_as_exps_does(capsys: pytest.CaptureFixture[str]):
-    words = "dataset=moons epochs=1 figures=false sweep.workers=0 hydra/sweeper=basic sweep.on_error=stop".split()
+    words = "dataset=moons epochs=1 sweep.workers=0 hydra/sweeper=basic sweep.on_error=stop".split()
     result = sweep(*words, "batching.batch_size=100,200,100000,300", "hydra.sweep.dir=sweep")
     assert list(result.table["status"]) == ["finished", "finished", "failed"]
     assert (result.folder / "figures/loss_against_epochs.png").exists()

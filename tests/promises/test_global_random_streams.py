@@ -17,6 +17,7 @@ OWN = """
 import random
 
 import numpy as np
+import torch
 from torch import nn
 
 
@@ -26,6 +27,11 @@ class Jitter(nn.Linear):
         if self.training:
             x = x * float(np.random.normal(1, 0.1)) * random.gauss(1, 0.1)
         return x
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * float(np.random.normal(1, 0.1)) * random.gauss(1, 0.1) + torch.rand(())
 
 
 def rows(n):
@@ -42,6 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, text in {
         "draws_globally.py": OWN,
         "model/jitter.yaml": "_target_: draws_globally.Jitter\n",
+        "model/noisy.yaml": "_target_: draws_globally.Noisy\n",
         "dataset/blobs.yaml": "_target_: sklearn.datasets.make_blobs\nn_samples: 60\nsplit: [.6, .2, .2]\n",
         "dataset/rows.yaml": "_target_: draws_globally.rows\nn: 60\nsplit: [.6, .2, .2]\n",
     }.items():
@@ -68,6 +75,19 @@ def test_a_run_has_the_same_bits_wherever_it_is_trained():
     uninterrupted = train(*six, "seed=5", "hydra.run.dir=six", "save_every=1epoch", epochs=6)
     assert load("longer").final == uninterrupted.final
     assert load("longer").trained.evaluate("test").values() == uninterrupted.final["test"]
+
+
+def test_evaluations_of_a_model_that_draws_in_them_change_no_bit(capsys: pytest.CaptureFixture[str]):
+    line = [word.replace("jitter", "noisy") for word in LINE]
+    often = train(*line, "eval_every=1", "hydra.run.dir=often")
+    rarely = train(*line, "eval_every=3epochs", "hydra.run.dir=rarely")
+    ours, theirs = (torch.load(run.folder / "checkpoints/last.pt")["model"] for run in (often, rarely))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert often.final["test"] == rarely.final["test"]
+    export(run="often", format="script", out="script.py")
+    capsys.readouterr()
+    runpy.run_path("script.py")
+    assert capsys.readouterr().out.splitlines()[-1].split()[2] == repr(often.final["test"]["loss"])
 
 
 def test_the_exported_script_seeds_them_too(capsys: pytest.CaptureFixture[str]):

@@ -51,6 +51,7 @@ class CompiledStep:
         self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
         self._state_of_update: list[int] = []
+        self._current: BareUpdate | None = None  # the update of the last steps of this call, if they were compiled
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
         self._checked_libraries: dict[int, str] = {}  # those of the run that is resumed
@@ -93,6 +94,7 @@ class CompiledStep:
         self._momentum = self._momentum or has_momentum(self._eager.optimizer)
         if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
             self._use_replay("the schedule switches the momentum on or off")
+        self._current = None
         outputs = StepOutputs()
         for stack in stacks:
             rest = stack
@@ -113,10 +115,10 @@ class CompiledStep:
         return min(len(stack), max(1, _next_check(made) - made - 1))
 
     def _make(self, stack: Stack) -> StepOutputs:
-        number = self._made.get(stack.batch_size, 0) + 1
+        number, known, self._current = self._made.get(stack.batch_size, 0) + 1, self._current, None
         if self._reason is None and number > FIRST:
             try:
-                update = self._find_update()
+                update = known or self._find_update()
                 is_checked = _next_check(number - 1) == number
                 loop = self._loops.get(stack.batch_size) or self._open(stack, update, is_checked)
                 if is_checked:
@@ -124,6 +126,7 @@ class CompiledStep:
                 losses, outputs = loop.run(stack, update)
                 if loop.found_nan:
                     self._raise_error_of_eager_steps(stack)
+                self._current = update
                 return StepOutputs([losses], [outputs])
             except Uncompilable as error:
                 self._use_replay(str(error))

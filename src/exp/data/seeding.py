@@ -66,12 +66,13 @@ def set_global_streams(states: dict[str, Any]) -> None:
 @contextmanager
 def preserved_streams() -> Generator[None]:
     """Restore the random streams of torch (CPU), NumPy and Python when the context exits."""
-    torch_state, states = torch.get_rng_state(), get_global_streams()
+    torch_state, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
     try:
         yield
     finally:
         torch.set_rng_state(torch_state)
-        set_global_streams(states)
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def is_drawn_from(before: tuple[object, ...]) -> bool:

@@ -4,7 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any, cast
@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from exp.config.user_code import describe_error
 from exp.data.mapped.maps import iterate_parts
+from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.data.stack import Stack
 from exp.engine.optimizers import without_dynamo
@@ -108,7 +109,8 @@ class Learner:
             output = self.predict(x)
             return compute_loss_of(self.objective, output, target), output
 
-        replayed = self.replayed
+        # Several passes limit the memory; a replayed evaluation is one.
+        replayed = self.replayed if len(split) <= rows_per_pass(self.network) else None
         loss, output = replayed(split.x, split.target, compute) if replayed else compute(split.x, split.target)
         return compute_metrics(self.objective, output, split, loss)
 
@@ -116,7 +118,7 @@ class Learner:
     def predict(self, x: Tensor) -> Tensor:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
-        with self._errors(f"on {len(x)} rows of {x.shape[1]} features"):
+        with self._errors(f"on {len(x)} rows of {x.shape[1]} features"), self._restoring([], device):
             pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
             return join_outputs((self.precision.compute_outputs(network, rows).detach() for rows in pieces), len(x))
 
@@ -150,7 +152,13 @@ class Learner:
     def unchanged(self, device: torch.device) -> Generator[None]:
         """Set the evaluation mode; restore random state, also that of `device`, and buffers when the context exits."""
         self.model.eval()
-        with unchanged(list(self.model.buffers()), device):
+        with self._restoring(list(self.model.buffers()), device):
+            yield
+
+    @contextmanager
+    def _restoring(self, tensors: Sequence[Tensor], device: torch.device) -> Generator[None]:
+        """Restore `tensors` and the random streams: a model may draw in evaluation mode, as FractionalMaxPool does."""
+        with preserved_streams() if self.has_user_code else nullcontext(), unchanged(tensors, device):
             yield
 
     def _errors(self, where: str) -> AbstractContextManager[None]:

@@ -90,7 +90,7 @@ def run_and_measure(arguments: list[str]) -> None:
     import exp.run
     from exp.cli import callback
     from exp.cli import main as command
-    from exp.config import instantiate
+    from exp.config import validation
     from exp.reports import figures
     from exp.results.checkpoints import CheckpointSink
     from exp.results.console import ConsoleSink
@@ -101,7 +101,7 @@ def run_and_measure(arguments: list[str]) -> None:
     from exp.training.preflight import find_problems
 
     gc.enable()
-    watch.watch(instantiate, "check of _target_s", "refuse_target")
+    watch.watch(validation, "check of _target_s", "refuse_target")
     watch.watch(callback, "validation of the config", "validate_run")
     watch.watch(command, "validation of the config", "validate")
     watch.watch(Hydra, "composition of the config", "compose_config")

@@ -18,7 +18,8 @@ import torch
 from bench import WORKLOADS
 from hydra import compose, initialize_config_dir
 
-from exp.config.schema import CONF, validate
+from exp.config.schema import CONF
+from exp.config.validation import validate
 from exp.engine import program, python_loop, script_loop
 from exp.engine.memory_plan import MemoryPlan
 from exp.engine.trace import OpCall

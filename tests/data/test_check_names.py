@@ -1,4 +1,4 @@
-"""Names of columns that a table does not have are one error; a name that a comma has split is told with its quotes."""
+"""Names of columns that a table does not have are one error, whose correction quotes a name that a comma has split."""
 
 import shlex
 

@@ -324,7 +324,7 @@ def test_an_index_in_parquet_is_a_column_if_it_has_a_name(tmp_path: Path):
     assert list(read_frame(str(tmp_path / "x.parquet")).frame.columns) == ["a", "__index_level_0__"]
 
 
-def test_zeros_in_front_of_numbers_are_told(tmp_path: Path):
+def test_a_note_names_numbers_with_zeros_in_front(tmp_path: Path):
     lines = [f"{row % 3:03},{row % 5:02}.5,{row % 7 + 8:02},a{row % 2},{row % 2:02}" for row in range(30)]
     (tmp_path / "x.csv").write_text("\n".join(("zip,half,hour,word,y", *lines)))
     note = "read as numbers, without the zeros in front: zip ('000' is 0), hour ('08' is 8), y ('00' is 0); for codes: "
@@ -340,7 +340,7 @@ def test_zeros_in_front_of_numbers_are_told(tmp_path: Path):
     assert dataset_from_frame(read.frame, "x.csv", options).classes == ("00", "01")
 
 
-def test_whole_numbers_that_are_rounded_are_told(tmp_path: Path):
+def test_a_note_names_whole_numbers_that_are_rounded(tmp_path: Path):
     """Groups 2^53 and 2^53 + 1 would be one, where an empty cell makes them floats."""
     numbers = [2**53, 2**53 + 1, None, *range(20)]
     frame = pd.DataFrame({"id": pd.array(numbers, dtype="Int64"), "whole": 2**53 + 1, "large": 1e25, "half": 1e16})

@@ -234,10 +234,10 @@ def test_constant_features_are_not_dead_units():
 
 def test_what_is_standardised_is_not_advised_to_be():
     experiment = build(config_of("dataset=iris", "model.hidden=[20,20]", "model.activation=relu"))
-    told = [
+    of_each = [
         problems(with_model(experiment, dead(experiment.model)), is_scaled=is_scaled) for is_scaled in (True, False)
     ]
-    ends = [[note.partition("(dead ReLUs); try: ")[2] for note in notes] for notes in told]
+    ends = [[note.partition("(dead ReLUs); try: ")[2] for note in notes] for notes in of_each]
     advice = "another activation, such as model.activation=tanh"
     assert ends == [[advice], [f"dataset.scaler=standard, or {advice}"]]
 

@@ -168,7 +168,7 @@ def _as_names(slots: Any) -> tuple[str, ...]:
 
 def _is_filled(cell: Any) -> bool:
     try:
-        cell.cell_contents  # noqa: B018
+        cell.cell_contents  # noqa: B018  # raises if the cell is empty
     except ValueError:
         return False
     return True

@@ -12,9 +12,11 @@ from conftest import one_in
 from torch import Tensor, nn, optim
 
 from exp.compiled import c_library, core_operators
+from exp.compiled.compile_step import why_never_compiled
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import NumberTable, why_not_compiled
+from exp.compiled.update_loops import NumberTable
 from exp.data.stack import Stack
+from exp.engine.precision import Precision
 from exp.engine.step import EagerStep
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState
@@ -328,7 +330,7 @@ def test_the_check_finds_a_wrong_step():
     ],
 )
 def test_updates_that_are_not_compiled(make: Callable[[Any], optim.Optimizer], reason: str):
-    assert why_not_compiled(make(nn.Linear(2, 2).parameters())) == reason
+    assert why_never_compiled(make(nn.Linear(2, 2).parameters()), Precision(), is_in_pieces=False) == reason
 
 
 class Unused(nn.Module):

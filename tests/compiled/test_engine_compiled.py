@@ -27,6 +27,7 @@ from exp.training.reuse import JobCache
 
 __all__ = ["optimization"]  # a fixture
 
+NADAM = "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
 SMALL = ("dataset=moons", "dataset.n_samples=150", "batching.batch_size=16", "epochs=6")
 
 
@@ -86,13 +87,17 @@ def test_a_resumed_run_repeats_every_bit(optimizer: str):
 
 
 def test_a_job_of_a_sweep_is_the_run_alone():
-    jobs = JobCache()
-    for lr in (0.1, 0.3):
-        overrides = ("engine=compiled", "optimizer=sgd", f"optimizer.lr={lr}")
+    """Also after jobs whose optimizer is not compiled, or has the parameters in another order."""
+    jobs, told = JobCache(), list[list[str]]()
+    for words in ("nadam", "sgd optimizer.lr=0.1", "sgd optimizer.lr=0.3", "sgd optimizer.lr_factors={bias:0.1}"):
+        overrides = ("engine=compiled", *f"optimizer={words}".split())
         job, events = train(*overrides, jobs=jobs)
         alone, _ = train(*overrides)
-        assert torch.equal(parameters(job), parameters(alone))
-        assert lr == 0.1 or not notes(events)  # nothing is compiled for the second job
+        assert torch.equal(parameters(job), parameters(alone)), words
+        told.append(notes(events))
+    assert told[0] == [f"engine=replay is in use: {NADAM}"]
+    assert told[2] == []  # nothing is compiled for a job with another learning rate
+    assert all(note.startswith("engine=compiled: compiling") for notes in told[1:] for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +121,7 @@ def test_a_run_tells_which_engine_was_used(overrides: tuple[str, ...], engine: s
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("optimizer=nadam", "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"),
+        ("optimizer=nadam", NADAM),
         ("optimizer=lbfgs", "LBFGS computes gradients several times a step"),
         ("precision=bf16", "mixed precision is not compiled: precision=fp32 is"),
         ("precision=fp16", "precision=fp16 reads in each step whether the gradients are finite"),
@@ -136,8 +141,7 @@ def test_the_first_lines_tell_that_nothing_will_be_compiled(override: str, reaso
 def test_a_step_that_cannot_be_compiled_is_replayed():
     compiled, events = train("engine=compiled", "optimizer=nadam")
     replayed, _ = train("engine=replay", "optimizer=nadam")
-    reason = "the optimizer NAdam is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
-    assert notes(events) == [f"engine=replay is in use: {reason}"]
+    assert notes(events) == [f"engine=replay is in use: {NADAM}"]
     assert torch.equal(parameters(compiled), parameters(replayed))
     assert compiled.learner.step.fallback_reason is None
 

@@ -39,6 +39,7 @@ def table(tmp_path: Path) -> str:
             ["dataset.path=FOLDER/6.npz"],
         ),
         ("dataset=iris", ["optimizer.lr=0.1"], ["optimizer.lr=0.2"]),
+        ("dataset=iris engine=replay epochs=3", ["optimizer=adam"], ["optimizer.lr_factors={bias: 0.1}"]),
     ],
 )
 def test_a_job_after_another_one_has_the_losses_of_a_job_alone(
@@ -51,4 +52,6 @@ def test_a_job_after_another_one_has_the_losses_of_a_job_alone(
     )
     cache = JobCache()
     losses(build(one, cache))
-    assert losses(build(other, cache)) == losses(build(other))
+    job = build(other, cache)
+    assert losses(job) == losses(build(other))
+    assert job.learner.step.fallback_reason is None

@@ -4,18 +4,20 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from exp.compiled.c_library import load_library
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.core_operators import lower
 from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import describe_update, why_not_compiled
+from exp.compiled.update_loops import describe_update
+from exp.engine.hooks import has_step_hook
 from exp.engine.precision import Precision
 from exp.engine.step import EagerStep, Gradients
 from exp.engine.trace import OpCall, Trace, storage_id
-from exp.engine.updates import BareUpdate
+from exp.engine.update_functions import PLAIN
+from exp.engine.updates import UNSUPPORTED, BareUpdate
 from exp.errors import first_line
 
 
@@ -59,17 +61,24 @@ def why_never_compiled(optimizer: Optimizer, precision: Precision, is_in_pieces:
         return "batching.accumulate is not compiled"
     if precision.dtype is not None:
         return "mixed precision is not compiled: precision=fp32 is"
-    return why_not_compiled(optimizer)
+    name = type(optimizer).__name__
+    if type(optimizer) not in PLAIN:
+        return f"the optimizer {name} is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
+    if has_step_hook(optimizer):
+        return f"the optimizer {name} has a step hook, which a compiled step would not call"
+    options = UNSUPPORTED if type(optimizer) is SGD else (*UNSUPPORTED, "fused")
+    for group in optimizer.param_groups:
+        for option in options:
+            if group.get(option):
+                return f"optimizer.{option}={group[option]} is not compiled"
+    return None
 
 
 def compile_trace(
     eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients
 ) -> CompiledLoops | Uncompilable:
-    """Return the compiled loops of a traced step of `eager`, or why it has none."""
+    """Return the compiled loops of a traced step of `eager`, or why it has none, whatever makes the update."""
     try:
-        reason = why_never_compiled(eager.optimizer, eager.precision, eager.pieces is not None)
-        if reason is not None:
-            raise Uncompilable(reason)
         for parameter, gradient in zip(eager.parameters, gradients[2], strict=True):
             if gradient is None:
                 raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")

@@ -42,8 +42,6 @@ class CompiledStep:
     """
 
     def __init__(self, eager: EagerStep, recorded: RecordedSteps) -> None:
-        for rows in [rows for rows, step in recorded.by_batch_size.items() if step.compiled is None]:
-            del recorded.by_batch_size[rows]  # by a job with another engine
         self._eager = eager
         self._recorded = recorded
         self._replay = ReplayStep(eager, recorded, partial(compile_trace, eager))

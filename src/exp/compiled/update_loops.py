@@ -7,13 +7,12 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adagrad, Adam, Optimizer, RMSprop
+from torch.optim import SGD, Adagrad, Adam, RMSprop
 
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value, elementwise, where
-from exp.engine.hooks import has_step_hook
 from exp.engine.update_functions import FUSED, PLAIN, Numbers, UpdateFunction
-from exp.engine.updates import UNSUPPORTED, BareUpdate, GroupUpdate
+from exp.engine.updates import BareUpdate, GroupUpdate
 
 # Parameter, gradient, state tensors, numbers n and 1 - n -> new parameter, new state tensors.
 Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value], Sequence[Value]], list[Value]]
@@ -40,21 +39,6 @@ class UpdateLoop:
         places = range(first_number, first_number + 2 * self.numbers)
         numbers = [Value("number_slot", (), (), FLOAT, (place,)) for place in places]
         return _FORMULAS[self.function](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
-
-
-def why_not_compiled(optimizer: Optimizer) -> str | None:
-    """Return why the updates of the optimizer are not compiled, or None."""
-    name = type(optimizer).__name__
-    if type(optimizer) not in PLAIN:
-        return f"the optimizer {name} is not compiled; SGD, Adam, AdamW, RMSprop and Adagrad are"
-    if has_step_hook(optimizer):
-        return f"the optimizer {name} has a step hook, which a compiled step would not call"
-    options = UNSUPPORTED if type(optimizer) is SGD else (*UNSUPPORTED, "fused")
-    for group in optimizer.param_groups:
-        for option in options:
-            if group.get(option):
-                return f"optimizer.{option}={group[option]} is not compiled"
-    return None
 
 
 def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from exp.engine.compiled_forward import CompiledForward
 from exp.engine.python_loop import Loop
@@ -68,15 +68,25 @@ class RecordedStep:
 
 @dataclass
 class RecordedSteps:
-    """The recorded steps of one model and loss.
+    """The recorded steps of one model and loss, for the jobs that train them one after the other.
 
     Attributes:
+        parameters: In the order of the steps' gradients.
         proven: Loops that an earlier job has verified.
     """
 
+    parameters: list[nn.Parameter] = field(default_factory=list[nn.Parameter])
     by_batch_size: dict[int, RecordedStep] = field(default_factory=dict[int, RecordedStep])
     proven: set[Loop] = field(default_factory=set[Loop])
     written: list[Tensor] = field(default_factory=list[Tensor])  # tensors that steps change, besides the model's own
     forward: CompiledForward | None = None  # by torch.compile
     evaluations: Evaluations = field(default_factory=Evaluations)
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient
+
+    def keep_those_for(self, parameters: list[nn.Parameter], are_compiled: bool) -> None:
+        """Forget what a job cannot use: steps with the parameters in another order, or that were not compiled."""
+        is_alike = list(map(id, parameters)) == list(map(id, self.parameters))
+        kept = {
+            rows: step for rows, step in self.by_batch_size.items() if step.compiled is not None or not are_compiled
+        }
+        self.parameters, self.by_batch_size = parameters, kept if is_alike else {}

@@ -73,7 +73,6 @@ class CompiledLoop:
         floats, work, sgemm = self._constants
         numbers = self._numbers.of_next(update, steps).data_ptr()
         self.found_nan = bool(self._play(steps, first, *strides, pointers, floats, numbers, work, sgemm))
-        update.finish(steps)
         return losses, outputs
 
 

@@ -73,7 +73,7 @@ class NumberTable:
 
     def of_next(self, update: BareUpdate, count: int) -> Tensor:
         """Return a row for each of the next updates, and perhaps more of them."""
-        rows = [group.numbers_of_next(count) for group in update.groups]
+        rows = update.take_numbers(count)
         firsts = [[of_group[0]] for of_group in rows]
         if any(of_group[0] is not of_group[-1] for of_group in rows):
             self._rows, self._table = [], _tabulate(rows, count)

@@ -5,8 +5,6 @@ as the forward pass of a small network takes, and those of a whole window in lit
 contiguous: then the mean over each batch adds the same numbers in the same order, and has the same bits.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -41,17 +39,10 @@ def find_deferred_loss(program: Program) -> Statement | None:
     return statement if is_alone and is_final and _is_mean_of_output(statement.call, program) else None
 
 
-def named_arguments(call: OpCall) -> dict[str, Any]:
-    """Return the arguments of a call after the output and the target, by name."""
-    names = [argument.name for argument in call.operator._schema.arguments]  # pyright: ignore[reportPrivateUsage]
-    return {**dict(zip(names[2:], call.args[2:], strict=False)), **call.kwargs}
-
-
 def _is_mean_of_output(call: OpCall, program: Program) -> bool:
     if call.operator not in _ELEMENTWISE:
         return False
-    output, target = call.args[:2]
-    others = named_arguments(call)
+    output, target, *others = call.arguments.values()
     return (
         [program.symbols.name(output), program.symbols.name(target)] == [program.output, "y"]
         and output.shape == target.shape
@@ -60,6 +51,6 @@ def _is_mean_of_output(call: OpCall, program: Program) -> bool:
         and output.dim() > 0
         and output.dtype == target.dtype == torch.float32
         and output.numel() <= _MAX_OUTPUTS
-        and others.get("reduction", _MEAN) == _MEAN
-        and not any(isinstance(other, Tensor) for other in others.values())
+        and call.arguments.get("reduction", _MEAN) == _MEAN
+        and not any(isinstance(other, Tensor) for other in others)
     )

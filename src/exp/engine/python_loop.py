@@ -49,7 +49,6 @@ class PythonLoop:
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         gradients = self._function(stack, update.prepare(len(stack)), losses.append, outputs.append)
-        update.finish(len(stack))
         return torch.stack(losses), outputs[0] if len(outputs) == 1 else torch.cat(outputs), gradients
 
     def compute(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,8 +45,7 @@ class RecordedStep:
         try:
             found = None if self._faster is None else self._faster.find(update, count)
         except Exception as error:  # a compiler's, or of a language that torch no longer develops
-            self.reject_faster(str(error))
-            found = None
+            self.failure, self._faster, found = str(error), None, None
         return found or self.exact
 
     def verified_at_once(self, loop: Loop, count: int) -> int:
@@ -58,12 +57,10 @@ class RecordedStep:
 
     def reject(self, loop: Loop, reason: str) -> bool:
         """Do without `loop`, whose bits differ; return False if nothing could take its place."""
-        if loop is not self.exact:
-            self.reject_faster(reason)
-        return loop is not self.exact
-
-    def reject_faster(self, reason: str) -> None:
+        if loop is self.exact:
+            return False
         self.failure, self._faster = reason, None
+        return True
 
 
 @dataclass

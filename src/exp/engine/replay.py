@@ -59,10 +59,8 @@ class ReplayStep(StepWithoutState):
         self._tensors = StepTensors(eager, recorded.written)
         self._state = StateBetweenSteps((eager.model, eager.criterion))
         self._memory = ParameterMemory(eager.parameters)
-        self._optimizer_step = OptimizerStep(eager)
-        self._update: Update = self._optimizer_step
-        self._has_bare_update = True  # unless it differs from the optimizer's
-        self._is_update_chosen = False
+        self._chosen_update: Update | None = None  # None: it is to be chosen
+        self._allows_bare_update = True  # unless it differs from the optimizer's
         self._momentum = has_momentum(eager.optimizer)
         self._steps = 0
         self._several = f"{type(eager.optimizer).__name__} computes gradients several times a step"
@@ -86,8 +84,6 @@ class ReplayStep(StepWithoutState):
             return Stage.EAGER, None
         if batch_size not in self._recorded.by_batch_size:
             return Stage.CAPTURE, None
-        if not self._is_update_chosen:
-            self._choose_update()
         loop = self._recorded.by_batch_size[batch_size].loop(self._update, count)
         needed = 1 if loop in self._recorded.proven else _VERIFICATIONS
         return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
@@ -162,7 +158,7 @@ class ReplayStep(StepWithoutState):
                 kind = "" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: "
                 self._fall_back(f"the step cannot be captured: {kind}{first_line(error)}")
         self._eager.release_gradients()
-        self._is_update_chosen = False  # it depends on what was captured
+        self._chosen_update = None  # it depends on what was captured
         return loss_and_output
 
     def _verify(self, loop: Loop, stack: Stack) -> StepOutputs:
@@ -219,12 +215,15 @@ class ReplayStep(StepWithoutState):
         self._recorded.by_batch_size.clear()
         self._recorded.proven.clear()
 
-    def _choose_update(self) -> None:
-        """Use the optimizer's bare update where there is one."""
-        # Bare updates assume that all parameters made the same number of steps.
-        is_bare = self._has_bare_update and not self._recorded.some_without_gradient
-        self._update = (make_update(self._eager.optimizer) if is_bare else None) or self._optimizer_step
-        self._is_update_chosen = True
+    @property
+    def _update(self) -> Update:
+        """The optimizer's bare update where there is one."""
+        if self._chosen_update is None:
+            # Bare updates assume that all parameters made the same number of steps.
+            is_bare = self._allows_bare_update and not self._recorded.some_without_gradient
+            bare = make_update(self._eager.optimizer) if is_bare else None
+            self._chosen_update = bare or OptimizerStep(self._eager)
+        return self._chosen_update
 
     def _use_optimizer_step(self) -> None:
-        self._update, self._has_bare_update = self._optimizer_step, False
+        self._chosen_update, self._allows_bare_update = None, False

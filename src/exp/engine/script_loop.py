@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from exp.data.stack import Stack
-from exp.engine.deferred_loss import find_deferred_loss, named_arguments
+from exp.engine.deferred_loss import find_deferred_loss
 from exp.engine.program import Program, Statement
 from exp.engine.python_loop import LoopOutputs
 from exp.engine.trace import OpCall, find_tensors
@@ -104,8 +104,8 @@ class ScriptLoops:
 
     def _write_losses(self, call: OpCall) -> str:
         """Return the mean losses of all batches, from the outputs and the targets of the window."""
-        others = {**named_arguments(call), "reduction": 0}  # the loss of each value
-        named = "".join(f", {key}={self._write_value(value)}" for key, value in others.items())
+        _, _, *others = ({**call.arguments, "reduction": 0}).items()  # the loss of each value
+        named = "".join(f", {key}={self._write_value(value)}" for key, value in others)
         each = f"torch.ops.{_operator_name(call)}(torch.stack(outputs), ys{named})"
         return f"{each}.flatten(1).mean([1])"
 
@@ -147,14 +147,9 @@ class ScriptLoop:
 
     def run(self, stack: Stack, update: Update) -> LoopOutputs:
         assert isinstance(update, BareUpdate)
-        groups = update.groups
-        numbers = [group.numbers_of_next(len(stack)) for group in groups]
+        tensors, numbers = [group.tensors for group in update.groups], update.take_numbers(len(stack))
         try:
             with torch.jit.optimized_execution(False):  # the operators as they are, in order
-                outputs = self._function(
-                    stack.x, stack.y, [group.tensors for group in groups], numbers, self._constants
-                )
+                return self._function(stack.x, stack.y, tensors, numbers, self._constants)
         except RuntimeError as error:  # it has the source of the loop, and then the error of the operator
             raise RuntimeError(str(error).rpartition("\nRuntimeError: ")[2].strip()) from error
-        update.finish(len(stack))
-        return outputs

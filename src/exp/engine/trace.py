@@ -47,12 +47,16 @@ class OpCall:
     def outputs(self) -> list[Tensor]:
         return find_tensors(self.result)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that were given, by name, in order."""
+        names = [argument.name for argument in self.operator._schema.arguments]
+        return {**dict(zip(names, self.args, strict=False)), **self.kwargs}
+
     @cached_property
     def written(self) -> list[Tensor]:
         """The arguments that the operator writes into."""
-        schema = self.operator._schema.arguments
-        names = [argument.name for argument in schema]
-        values = {**dict(zip(names, self.args, strict=False)), **self.kwargs}
+        schema, values = self.operator._schema.arguments, self.arguments
         declared = [one.name for one in schema if one.alias_info is not None and one.alias_info.is_write]
         undeclared = _UNDECLARED_WRITES if values.get("training", True) else ()
         return find_tensors([values.get(name) for name in (*declared, *undeclared)])

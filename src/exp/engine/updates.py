@@ -29,10 +29,6 @@ class Update(Protocol):
         """Return a function that makes the next `count` updates, one at each call with the gradients of a step."""
         ...
 
-    def finish(self, count: int) -> None:
-        """Call it after these updates."""
-        ...
-
 
 class NoUpdate:
     """Leaves the parameters as they are."""
@@ -40,8 +36,6 @@ class NoUpdate:
     def prepare(self, count: int) -> Callable[[list[Any]], None]:
         del count
         return lambda _gradients: None
-
-    def finish(self, count: int) -> None: ...
 
 
 class OptimizerStep:
@@ -53,8 +47,6 @@ class OptimizerStep:
     def prepare(self, count: int) -> Callable[[list[Any]], None]:
         del count
         return self._step
-
-    def finish(self, count: int) -> None: ...
 
     def _step(self, gradients: list[Tensor | None]) -> None:
         with torch.inference_mode(False), torch.no_grad():  # its state must be usable by eager steps
@@ -100,8 +92,16 @@ class BareUpdate:
     def key(self) -> UpdateKey:
         return tuple((group.function.__name__, len(group.tensors[0])) for group in self.groups)
 
+    def take_numbers(self, count: int) -> list[list[Numbers]]:
+        """Return the numbers of the next updates of each group, and count these updates as made."""
+        numbers = [group.numbers_of_next(count) for group in self.groups]
+        for group in self.groups:
+            if group.counters:
+                torch._foreach_add_(group.counters, count)
+        return numbers
+
     def prepare(self, count: int) -> Callable[[list[Any]], None]:
-        one_by_one: list[Iterator[Numbers]] = [iter(group.numbers_of_next(count)) for group in self.groups]
+        one_by_one: list[Iterator[Numbers]] = [iter(numbers) for numbers in self.take_numbers(count)]
         if len(self.groups) == 1:
             function, tensors, following = self.groups[0].function, self.groups[0].tensors, one_by_one[0]
             return lambda gradients: function(gradients, tensors, next(following))
@@ -111,11 +111,6 @@ class BareUpdate:
                 group.function(gradients[part], group.tensors, next(numbers))
 
         return update
-
-    def finish(self, count: int) -> None:
-        for group in self.groups:
-            if group.counters:
-                torch._foreach_add_(group.counters, count)
 
 
 def has_momentum(optimizer: Optimizer) -> list[bool]:

@@ -158,8 +158,8 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> RecordedStep:
     if replay.fallback_reason is not None:
         raise Uncompilable(replay.fallback_reason)
     step = recorded.by_batch_size[len(x)]
-    if isinstance(step.compiled, Uncompilable):
-        raise step.compiled
+    if isinstance(step.compiled, str):
+        raise Uncompilable(step.compiled)
     return step
 
 

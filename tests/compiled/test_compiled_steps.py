@@ -1,6 +1,8 @@
 """A compiled step differs from the eager one, made from the same state, by less than the stated tolerance."""
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -12,7 +14,7 @@ from conftest import one_in
 from torch import Tensor, nn, optim
 
 from exp.compiled import c_library, core_operators
-from exp.compiled.compile_step import why_never_compiled
+from exp.compiled.compile_step import compile_trace, why_never_compiled
 from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.update_loops import NumberTable
 from exp.data.stack import Stack
@@ -20,6 +22,7 @@ from exp.engine.precision import Precision
 from exp.engine.step import EagerStep
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState
+from exp.engine.trace import Trace
 from exp.engine.updates import make_update
 from exp.models.activations import ACTIVATIONS
 from exp.models.cnn import CNN
@@ -391,6 +394,21 @@ def test_steps_that_are_not_compiled(model: Callable[[], nn.Module], x: Tensor, 
     built = model()
     with pytest.raises(Uncompilable, match=reason):
         compile_training(built, nn.CrossEntropyLoss(), optim.SGD(built.parameters(), lr=0.1), x, classes()[0])
+
+
+def test_a_step_that_is_not_compiled_keeps_no_tensors_of_its_trace():
+    """The reason is kept for the whole run: it is no error, whose traceback refers to them."""
+    model = Sorted()
+    eager = EagerStep(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+    x, y = inputs()[0], classes()[0]
+    with torch.no_grad(), Trace() as trace:
+        gradients = eager.compute_gradients(x, y)
+    freed = weakref.ref(trace)
+    reason = compile_trace(eager, trace, x, y, gradients)
+    del trace
+    gc.collect()
+    assert freed() is None
+    assert reason == "the operator sort is not compiled"
 
 
 def test_numbers_are_those_of_the_next_updates():

@@ -11,13 +11,13 @@ from exp.compiled.compiled_loop import CompiledLoop
 from exp.compiled.core_operators import lower
 from exp.compiled.step_source import make_source
 from exp.compiled.uncompilable import Uncompilable
-from exp.compiled.update_loops import describe_update
+from exp.compiled.update_loops import state_tensors
 from exp.engine.hooks import has_step_hook
 from exp.engine.precision import Precision
 from exp.engine.step import EagerStep, Gradients
 from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.update_functions import PLAIN
-from exp.engine.updates import UNSUPPORTED, BareUpdate
+from exp.engine.updates import UNSUPPORTED, BareUpdate, UpdateKey
 from exp.errors import first_line
 
 
@@ -35,7 +35,7 @@ class CompiledLoops:
         if len(set(map(storage_id, read))) < len(read):
             raise Uncompilable("two of the tensors that it reads share memory")
         self._recording.tensors = [*(tensor.to("meta") for tensor in read[:2]), *read[2:]]
-        self._loops: dict[tuple[object, ...], CompiledLoop] = {}
+        self._loops: dict[tuple[int, UpdateKey], CompiledLoop] = {}
 
     def find(self, update: BareUpdate) -> CompiledLoop:
         """Return the loop with updates like `update`, compiled or from the cache.
@@ -43,13 +43,15 @@ class CompiledLoops:
         Raises:
             Uncompilable: The update cannot be compiled, or there is no compiler.
         """
-        updates = describe_update(update)
-        key = (torch.get_num_threads(), *updates)  # who multiplies matrices depends on the number of threads
+        own = [*(parameter for group in update.groups for parameter in group.parameters), *state_tensors(update)]
+        if any(not tensor.is_contiguous() or tensor.dtype != torch.float32 for tensor in own):
+            raise Uncompilable("a tensor of the optimizer is not contiguous, or not float32")
+        key = torch.get_num_threads(), update.key  # who multiplies matrices depends on the number of threads
         if key not in self._loops:
             try:
-                source = make_source(self._step, self._recording, updates)
+                source = make_source(self._step, self._recording, update.groups)
             except Exception as error:
-                raise _refuse(error) from error
+                raise Uncompilable(_reason(error)) from error
             library, name, seconds = load_library(source)
             self._loops[key] = CompiledLoop(library, name, self._recording, seconds)
         return self._loops[key]
@@ -74,9 +76,7 @@ def why_never_compiled(optimizer: Optimizer, precision: Precision, is_in_pieces:
     return None
 
 
-def compile_trace(
-    eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients
-) -> CompiledLoops | Uncompilable:
+def compile_trace(eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> CompiledLoops | str:
     """Return the compiled loops of a traced step of `eager`, or why it has none, whatever makes the update."""
     try:
         for parameter, gradient in zip(eager.parameters, gradients[2], strict=True):
@@ -84,14 +84,14 @@ def compile_trace(
                 raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")
         return CompiledLoops(trace.calls, x, y, _fixed_tensors(eager), gradients)
     except Exception as error:
-        return _refuse(error)
+        return _reason(error)  # not the error, whose traceback keeps the tensors of the trace
 
 
-def _refuse(error: Exception) -> Uncompilable:
+def _reason(error: Exception) -> str:
     """Return why a step is not compiled, also after what the rules do not foresee, such as sparse tensors."""
     if isinstance(error, Uncompilable):
-        return error
-    return Uncompilable(f"compiling failed: {type(error).__name__}: {first_line(error)}")
+        return str(error)
+    return f"compiling failed: {type(error).__name__}: {first_line(error)}"
 
 
 def _name_of(eager: EagerStep, parameter: Tensor) -> str:

@@ -143,10 +143,10 @@ class CompiledStep:
         """Return the optimizer's update, with the tensors of its state as it is now."""
         optimizer = self._eager.optimizer
         # A step that cannot be compiled may leave parameters without a gradient, and the optimizer without their state.
-        refused = (step.compiled for step in self._recorded.by_batch_size.values())
-        reasons = [str(one) for one in refused if isinstance(one, Uncompilable)]
+        recorded = (step.compiled for step in self._recorded.by_batch_size.values())
+        reasons = (compiled for compiled in recorded if isinstance(compiled, str))
         never = why_never_compiled(optimizer, self._eager.precision, self._eager.pieces is not None)
-        reason = self._replay.fallback_reason or never or next(iter(reasons), None)
+        reason = self._replay.fallback_reason or never or next(reasons, None)
         if reason is not None:
             raise Uncompilable(reason)
         state = [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]

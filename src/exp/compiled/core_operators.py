@@ -15,7 +15,7 @@ from exp.compiled.loss_rules import LOSSES
 from exp.compiled.pointwise_rules import POINTWISE, TYPES, cast
 from exp.compiled.recording import Recording
 from exp.compiled.tensor_rules import TENSOR_RULES
-from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.uncompilable import Uncompilable, because_of_operator, because_of_type
 from exp.compiled.values import FLOAT, Value
 from exp.engine.step import Gradients
 from exp.engine.tensor_state import unchanged
@@ -30,6 +30,9 @@ _LITERAL_FLOATS = ("pow", "_foreach_norm", "linalg_vector_norm", "var_mean")
 # Equal for tensors that show the same elements, while both exist.
 _Place: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
+# A result, or why it cannot be computed; then nothing may need it.
+_Result: TypeAlias = Value | str
+
 
 @dataclass(frozen=True)
 class CoreStep:
@@ -43,13 +46,6 @@ class CoreStep:
     output: Value
     gradients: list[Value]
     written: dict[int, Value]
-
-
-@dataclass(frozen=True)
-class _Missing:
-    """A value that cannot be computed; nothing may need it."""
-
-    reason: str
 
 
 def lower(
@@ -70,7 +66,7 @@ def lower(
     results = [tensor for tensor in (loss, output, *of_parameters) if tensor is not None]
     for tensor in results:
         if tensor.dtype != torch.float32:
-            raise Uncompilable(f"it computes in {_name(tensor.dtype)}")
+            raise Uncompilable(because_of_type(tensor.dtype))
     lowering = _Lowering(x, y, fixed, tuple(output.shape))
     for call in calls:
         lowering.add(call)
@@ -81,7 +77,7 @@ def lower(
 class _Lowering:
     def __init__(self, x: Tensor, y: Tensor, fixed: Sequence[Tensor], output_shape: tuple[int, ...]) -> None:
         self.recording = Recording([], output_shape)
-        self._values: dict[_Place, Value | _Missing] = {}
+        self._values: dict[_Place, _Result] = {}
         self._inputs: dict[int, int] = {}  # the number of each tensor, by its storage
         self._written: dict[int, _Place] = {}
         self._traces: list[Trace] = []  # keep their tensors alive, so that no two have the same place
@@ -90,7 +86,7 @@ class _Lowering:
         self._fixed = range(2, 2 + len(fixed))
 
     def find(self, tensor: Tensor) -> Value:
-        return _available(self._values.get(_place(tensor), _Missing("a result is not among the recorded calls")))
+        return _available(self._values.get(_place(tensor), "a result is not among the recorded calls"))
 
     def written(self) -> dict[int, Value]:
         return {number: _available(self._values[place]) for number, place in self._written.items()}
@@ -100,27 +96,26 @@ class _Lowering:
         if call.only_checks:
             raise Uncompilable(_reason(call))
         written, returned = call.written, flatten(call.result)
-        values = self._compute(call)
         targets = [*returned, *(tensor for tensor in written if all(tensor is not one for one in returned))]
-        for tensor, value in zip_longest(targets, values):
+        values = self._compute(call)
+        for tensor, value in zip_longest(targets, [values] * len(targets) if isinstance(values, str) else values):
             if isinstance(tensor, Tensor) and value is not None:
                 if any(tensor is one for one in written):
                     self._forget_views(tensor)
                 self._values[_place(tensor)] = _checked(tensor, value)
 
-    def _add_input(self, tensor: Tensor) -> Value:
+    def _add_input(self, tensor: Tensor) -> None:
         number, tensors = len(self.recording.tensors), self.recording.tensors
         if not tensor.is_contiguous() or tensor.numel() >= 2**31:
             raise Uncompilable("it reads a tensor that is not contiguous, or has more than 2 ** 31 elements")
         self._inputs[storage_id(tensor)] = number
         tensors.append(tensor)
-        value = Value("input", (), tuple(tensor.shape), TYPES.get(tensor.dtype, FLOAT), (number,))
-        is_missing = tensor.dtype not in TYPES
-        self._values[_place(tensor)] = _Missing(f"it computes in {_name(tensor.dtype)}") if is_missing else value
-        return value
+        kind = TYPES.get(tensor.dtype)
+        value = Value("input", (), tuple(tensor.shape), kind, (number,)) if kind else because_of_type(tensor.dtype)
+        self._values[_place(tensor)] = value
 
-    def _compute(self, call: OpCall) -> Sequence[Value | _Missing | None]:
-        """Return the results of a call, and after them the new values of arguments that it does not return."""
+    def _compute(self, call: OpCall) -> Sequence[_Result | None] | str:
+        """Return the results of a call, then the new values of arguments that it does not return, or why none."""
         name = call.name
         if call.is_random:
             number = -1 - self.recording.add_draw(call)
@@ -129,54 +124,49 @@ class _Lowering:
         decomposition = None if rule is not None else _find_decomposition(call)
         if decomposition is not None:
             return self._decompose(call, decomposition)
-        args, kwargs = self._replace((call.args, call.kwargs), not name.startswith(_LITERAL_FLOATS))
-        missing = [leaf for leaf in flatten((args, kwargs)) if isinstance(leaf, _Missing)]
-        count = len(call.written) + len(flatten(call.result))
-        if rule is None or missing:
-            return [missing[0] if missing else _Missing(_reason(call))] * count
         try:
-            return flatten(rule(*args, **kwargs))
+            args, kwargs = self._replace((call.args, call.kwargs), not name.startswith(_LITERAL_FLOATS))
+            return _reason(call) if rule is None else flatten(rule(*args, **kwargs))
         except Uncompilable as error:
-            return [_Missing(str(error))] * count
+            return str(error)
         except TypeError:  # the rule takes other arguments
-            return [_Missing(f"the operator {call.name} is not compiled with these arguments")] * count
+            return f"{because_of_operator(call.name)} with these arguments"
 
-    def _decompose(self, call: OpCall, decomposition: Callable[..., Any]) -> Sequence[Value | _Missing | None]:
+    def _decompose(self, call: OpCall, decomposition: Callable[..., Any]) -> Sequence[_Result | None] | str:
         """Make the call again as torch's simpler operators, and add those. What it writes into stays as it is."""
         read = [self._values.get(_place(tensor)) for tensor in call.inputs]
-        missing = next((value for value in read if isinstance(value, _Missing)), None)
-        failed = missing or _Missing(_reason(call))
+        failed = next((value for value in read if isinstance(value, str)), _reason(call))
         written, cpu = [one.detach() for one in call.written], torch.device("cpu")
         try:
             with torch.no_grad(), warnings.catch_warnings(action="ignore"), unchanged(written, cpu), Trace() as trace:
                 results = flatten(decomposition(*call.args, **call.kwargs))
         except Exception:  # some cannot be called with tensors that exist
-            return [failed] * (len(call.written) + len(flatten(call.result)))
+            return failed
         self._traces.append(trace)
         for simpler in trace.calls:
             self.add(simpler)
         values = [self._read(tensor) if isinstance(tensor, Tensor) else None for tensor in results]
-        return [failed if isinstance(value, _Missing) else value for value in values]
+        return [failed if isinstance(value, str) else value for value in values]
 
     def _replace(self, argument: Any, floats: bool) -> Any:
-        """Return the arguments with values in place of tensors, and of floats if they are numbered."""
+        """Return the arguments with values in place of tensors, and of floats if they are numbered; or Uncompilable."""
         if isinstance(argument, dict):
             return {key: self._replace(one, floats) for key, one in argument.items()}
         if isinstance(argument, (tuple, list)):
             return [self._replace(one, floats) for one in argument]
         if isinstance(argument, Tensor):
-            return self._read(argument)
+            return _available(self._read(argument))
         if isinstance(argument, float) and floats:
             self.recording.floats.append(argument)
             return Value("float_slot", (), (), FLOAT, (len(self.recording.floats) - 1,))
         return argument
 
-    def _read(self, tensor: Tensor) -> Value | _Missing:
+    def _read(self, tensor: Tensor) -> _Result:
         """Return the value of a tensor; one that no call has made is a constant."""
         if _place(tensor) in self._values:
             return self._values[_place(tensor)]
         if any(place[0] == storage_id(tensor) for place in self._values):
-            return _Missing("it reads a part of a tensor that was made elsewhere, or has changed")
+            return "it reads a part of a tensor that was made elsewhere, or has changed"
         self._add_input(tensor)
         return self._values[_place(tensor)]
 
@@ -198,20 +188,20 @@ def _find_decomposition(call: OpCall) -> Callable[..., Any] | None:
     return decomposition_table.get(call.operator)
 
 
-def _available(value: Value | _Missing) -> Value:
-    if isinstance(value, _Missing):
-        raise Uncompilable(value.reason)
+def _available(value: _Result) -> Value:
+    if isinstance(value, str):
+        raise Uncompilable(value)
     return value
 
 
-def _checked(tensor: Tensor, value: Value | _Missing) -> Value | _Missing:
+def _checked(tensor: Tensor, value: _Result) -> _Result:
     """Return the value if it has the recorded shape, in the recorded type."""
-    if isinstance(value, _Missing):
+    if isinstance(value, str):
         return value
     if tensor.dtype not in TYPES:
-        return _Missing(f"it computes in {_name(tensor.dtype)}")
+        return because_of_type(tensor.dtype)
     if value.shape != tuple(tensor.shape):
-        return _Missing("a result has another shape than the recorded one")
+        return "a result has another shape than the recorded one"
     return cast(value, tensor.dtype)
 
 
@@ -220,11 +210,7 @@ def _place(tensor: Tensor) -> _Place:
     return storage_id(tensor), int(tensor.storage_offset()), tuple(tensor.shape), tuple(strides)
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 def _reason(call: OpCall) -> str:
     if "convolution" in call.operator.name():
         return "convolutions take nearly all the time, and torch's are as fast"
-    return f"the operator {call.name} is not compiled"
+    return because_of_operator(call.name)

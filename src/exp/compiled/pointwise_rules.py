@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.uncompilable import Uncompilable, because_of_operator, because_of_type
 from exp.compiled.values import BOOL, COMPARISONS, FLOAT, FUNCTIONS, LONG, Operand, Value, where
 from exp.compiled.values import elementwise as f
 
@@ -22,7 +22,7 @@ sqrt = partial(f, "sqrt")
 
 def cast(value: Value, dtype: torch.dtype | None) -> Value:
     if dtype is not None and dtype not in TYPES:
-        raise Uncompilable(f"it computes in {str(dtype).removeprefix('torch.')}")
+        raise Uncompilable(because_of_type(dtype))
     return value if dtype is None or TYPES[dtype] == value.type else f(TYPES[dtype], value)
 
 
@@ -52,7 +52,7 @@ def power(x: Value, exponent: float) -> Value:
         -0.5: lambda: 1.0 / sqrt(x),
     }
     if exponent not in powers:
-        raise Uncompilable("the operator pow with another exponent than 1, 2, 3, -1, 0.5 and -0.5 is not compiled")
+        raise Uncompilable(because_of_operator("pow with another exponent than 1, 2, 3, -1, 0.5 and -0.5"))
     return powers[exponent]()
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.uncompilable import Uncompilable, because_of_operator
 from exp.engine.trace import OpCall, find_tensors
 
 # Fills a tensor with random numbers from torch's stream.
@@ -43,8 +43,6 @@ class Recording:
             Uncompilable: It draws otherwise than torch's usual functions do.
         """
         name, operator, result = str(call.operator), call.operator, call.result
-        if not isinstance(result, Tensor) or not result.is_contiguous() or result.dtype != torch.float32:
-            raise Uncompilable(f"the operator {call.name} is not compiled")
         arguments, named = call.args[1:], call.kwargs  # not the call, which has tensors
 
         def again(tensor: Tensor) -> Any:
@@ -52,7 +50,8 @@ class Recording:
 
         is_in_place = name in _IN_PLACE and not find_tensors((arguments, named))
         draw = again if is_in_place else _LIKE.get(name.split(".")[1].removesuffix("_like"))
-        if draw is None:
-            raise Uncompilable(f"the operator {call.name} is not compiled")
+        is_like_ours = isinstance(result, Tensor) and result.is_contiguous() and result.dtype == torch.float32
+        if draw is None or not is_like_ours:
+            raise Uncompilable(because_of_operator(call.name))
         self.draws.append((draw, result.shape))
         return len(self.draws) - 1

@@ -8,11 +8,12 @@ from exp.compiled.core_operators import CoreStep
 from exp.compiled.kernels import Kernels
 from exp.compiled.pointwise_rules import TYPES
 from exp.compiled.recording import Recording
-from exp.compiled.update_loops import UpdateLoop
+from exp.compiled.update_loops import count_numbers, new_values
 from exp.compiled.values import FLOAT, Value
+from exp.engine.updates import GroupUpdate
 
 
-def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLoop]) -> str:
+def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpdate]) -> str:
     """Return the library of a recorded step in C."""
     inputs = [
         Buffer({0: "x", 1: "y"}.get(number, f"t{number}"), tensor.numel(), TYPES.get(tensor.dtype, FLOAT))
@@ -21,8 +22,8 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
     draws = [Buffer(f"random{number}", shape.numel()) for number, (_, shape) in enumerate(recording.draws)]
     states = [
         Buffer(f"state{number}_{parameter}", inputs[2 + parameter].size)
-        for parameter, update in enumerate(update for update in updates for _ in range(update.parameters))
-        for number in range(update.states)
+        for parameter, group in enumerate(group for group in groups for _ in group.parameters)
+        for number, _ in enumerate(group.states)
     ]
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
     kernels = Kernels(dict(enumerate([*inputs, *states])) | {-1 - at: buffer for at, buffer in enumerate(draws)})
@@ -37,25 +38,25 @@ def make_source(step: CoreStep, recording: Recording, updates: Sequence[UpdateLo
         kernels.keep(value, changed)
     for number, value in step.written.items():
         kernels.assign("new buffer", [(Array.whole(inputs[number], value.shape), value)])
-    _add_updates(kernels, step.gradients, updates, len(inputs))
+    _add_updates(kernels, step.gradients, groups, len(inputs))
     arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
-    numbers = sum(2 * update.numbers for update in updates)
+    numbers = sum(2 * count_numbers(group) for group in groups)
     return print_library(kernels.kernels, recording.batch_size, arguments, per_step, numbers)
 
 
-def _add_updates(kernels: Kernels, gradients: Sequence[Value], updates: Sequence[UpdateLoop], state: int) -> None:
+def _add_updates(kernels: Kernels, gradients: Sequence[Value], groups: Sequence[GroupUpdate], state: int) -> None:
     """Add a kernel for each parameter.
 
     Args:
         state: The number of the optimizer's first tensor among the arguments.
     """
     parameter, number = 0, 0
-    for update in updates:
-        for gradient in gradients[parameter : parameter + update.parameters]:
-            places = [2 + parameter, *range(state, state + update.states)]
+    for group in groups:
+        for gradient in gradients[parameter : parameter + len(group.parameters)]:
+            places = [2 + parameter, *range(state, state + len(group.states))]
             targets = [Value("input", (), gradient.shape, FLOAT, (place,)) for place in places]
-            results = update.results(targets[0], gradient, targets[1:], number)
+            results = new_values(group, targets[0], gradient, targets[1:], number)
             pairs = list(zip(map(kernels.array, targets), results, strict=True))
             kernels.assign(f"update of parameter {parameter}", pairs)
-            parameter, state = parameter + 1, state + update.states
-        number += 2 * update.numbers
+            parameter, state = parameter + 1, state + len(group.states)
+        number += 2 * count_numbers(group)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exp.compiled.pointwise_rules import cast, scaled, sqrt
-from exp.compiled.uncompilable import Uncompilable
+from exp.compiled.uncompilable import Uncompilable, because_of_operator
 from exp.compiled.values import (
     LONG,
     Operand,
@@ -29,7 +29,7 @@ from exp.compiled.values import (
 
 def check(is_supported: bool, operator: str) -> None:
     if not is_supported:
-        raise Uncompilable(f"the operator {operator} is not compiled")
+        raise Uncompilable(because_of_operator(operator))
 
 
 def transpose(value: Value, a: int, b: int) -> Value:
@@ -92,7 +92,7 @@ def index(value: Value, indices: Sequence[Value | None]) -> Value:
     """Return `value[index]` for one index of the first dimension; negative ones count from its end."""
     chosen = indices[0]
     if len(indices) != 1 or chosen is None or chosen.type != LONG:
-        raise Uncompilable("the operator index with several indices or a mask is not compiled")
+        raise Uncompilable(because_of_operator("index with several indices or a mask"))
     return index_select(value, 0, where(chosen < 0, chosen + value.shape[0], chosen))
 
 

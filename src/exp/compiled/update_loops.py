@@ -1,7 +1,6 @@
 """The updates of engine/update_functions.py element by element, up to rounding."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, RMSprop
 
-from exp.compiled.uncompilable import Uncompilable
 from exp.compiled.values import FLOAT, Value, elementwise, where
 from exp.engine.update_functions import FUSED, PLAIN, Numbers, UpdateFunction
 from exp.engine.updates import BareUpdate, GroupUpdate
@@ -18,50 +16,21 @@ from exp.engine.updates import BareUpdate, GroupUpdate
 Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value], Sequence[Value]], list[Value]]
 
 
-@dataclass(frozen=True)
-class UpdateLoop:
-    """How the parameters of one group change.
-
-    Attributes:
-        function: That of engine/update_functions.py.
-        parameters: How many parameters the group has.
-        states: How many tensors the optimizer keeps for each of them.
-        numbers: How many numbers the update takes.
-    """
-
-    function: UpdateFunction
-    parameters: int
-    states: int
-    numbers: int
-
-    def results(self, p: Value, g: Value, states: Sequence[Value], first_number: int) -> list[Value]:
-        """Return the new values of a parameter and its states, for its gradient g."""
-        places = range(first_number, first_number + 2 * self.numbers)
-        numbers = [Value("number_slot", (), (), FLOAT, (place,)) for place in places]
-        return _FORMULAS[self.function](p, g, states, numbers[: self.numbers], numbers[self.numbers :])
+def new_values(group: GroupUpdate, p: Value, g: Value, states: Sequence[Value], first_number: int) -> list[Value]:
+    """Return the new values of a parameter of the group and of its states, for its gradient g."""
+    count = count_numbers(group)
+    numbers = [Value("number_slot", (), (), FLOAT, (first_number + place,)) for place in range(2 * count)]
+    return _FORMULAS[group.function](p, g, states, numbers[:count], numbers[count:])
 
 
-def describe_update(update: BareUpdate) -> tuple[UpdateLoop, ...]:
-    """Return the update of each parameter group.
-
-    Raises:
-        Uncompilable: A tensor of the optimizer is not like those of a compiled step.
-    """
-    loops: list[UpdateLoop] = []
-    for group in update.groups:
-        tensors = [*group.tensors[0], *(state for states in _state_lists(group) for state in states)]
-        if any(not tensor.is_contiguous() or tensor.dtype != torch.float32 for tensor in tensors):
-            raise Uncompilable("a tensor of the optimizer is not contiguous, or not float32")
-        numbers = len(group.numbers_of_next(1)[0])
-        loops.append(UpdateLoop(group.function, len(group.tensors[0]), len(_state_lists(group)), numbers))
-    return tuple(loops)
+def count_numbers(group: GroupUpdate) -> int:
+    """Return how many numbers n an update takes."""
+    return len(group.numbers_of_next(1)[0])
 
 
 def state_tensors(update: BareUpdate) -> list[Tensor]:
     """Return the optimizer's tensors that the update changes, those of the first parameter first."""
-    return [
-        tensor for group in update.groups for tensors in zip(*_state_lists(group), strict=True) for tensor in tensors
-    ]
+    return [tensor for group in update.groups for tensors in zip(*group.states, strict=True) for tensor in tensors]
 
 
 class NumberTable:
@@ -86,10 +55,6 @@ def _tabulate(rows: list[list[Numbers]], count: int) -> Tensor:
     tables = [np.array(of_group) for of_group in rows]  # torch.tensor takes twice as long
     columns = [columns for table in tables for columns in (table, 1 - table)]
     return torch.from_numpy(np.concatenate([np.empty((count, 0)), *columns], axis=1)).float()
-
-
-def _state_lists(group: GroupUpdate) -> list[list[Tensor]]:
-    return [tensors for tensors in group.tensors[1:] if tensors]
 
 
 def _sgd(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]) -> list[Value]:

@@ -18,8 +18,8 @@ from exp.engine.optimizers import is_plain_torch, step_function
 from exp.engine.step import EagerStep
 from exp.engine.update_functions import FUSED, PLAIN, Numbers, Tensors, UpdateFunction
 
-# Name of the function and number of parameters of each group. Updates with the same key can be made by the same code.
-UpdateKey: TypeAlias = tuple[tuple[str, int], ...]
+# Name of the function, number of parameters and kinds of state of each group. The same code makes updates of one key.
+UpdateKey: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
 class Update(Protocol):
@@ -71,6 +71,15 @@ class GroupUpdate:
     counters: Tensors
     numbers: Callable[[Sequence[int]], list[Numbers]]
 
+    @property
+    def parameters(self) -> Tensors:
+        return self.tensors[0]
+
+    @property
+    def states(self) -> list[Tensors]:
+        """The optimizer's tensors of each kind that it has."""
+        return [tensors for tensors in self.tensors[1:] if tensors]
+
     def numbers_of_next(self, count: int) -> list[Numbers]:
         made = int(self.counters[0].item()) if self.counters else 0
         return self.numbers(range(made + 1, made + count + 1))
@@ -85,12 +94,12 @@ class BareUpdate:
     @cached_property
     def parts(self) -> list[slice]:
         """The gradients of each group."""
-        ends = list(accumulate(len(group.tensors[0]) for group in self.groups))
+        ends = list(accumulate(len(group.parameters) for group in self.groups))
         return [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
 
     @cached_property
     def key(self) -> UpdateKey:
-        return tuple((group.function.__name__, len(group.tensors[0])) for group in self.groups)
+        return tuple((group.function.__name__, len(group.parameters), len(group.states)) for group in self.groups)
 
     def take_numbers(self, count: int) -> list[list[Numbers]]:
         """Return the numbers of the next updates of each group, and count these updates as made."""

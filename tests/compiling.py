@@ -154,7 +154,7 @@ def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> RecordedStep:
     """Return the recorded step on a batch. Raise Uncompilable if it cannot be recorded or compiled."""
     recorded = RecordedSteps()
     replay = ReplayStep(eager, recorded, partial(compile_trace, eager))
-    replay.record(x, y)
+    replay.record(Stack.of(x.unsqueeze(0), y.unsqueeze(0)))
     if replay.fallback_reason is not None:
         raise Uncompilable(replay.fallback_reason)
     step = recorded.by_batch_size[len(x)]

@@ -163,7 +163,7 @@ class CompiledStep:
         """
         one, rows = stack.split(1)[0], stack.batch_size
         if rows not in self._recorded.by_batch_size:
-            self._replay.record(*next(iter(one)))
+            self._replay.record(one)
         loops = None if self._replay.fallback_reason else self._recorded.by_batch_size[rows].compiled
         if not isinstance(loops, CompiledLoops):
             raise Uncompilable(self._replay.fallback_reason or str(loops or f"it runs on {stack.x.device}"))

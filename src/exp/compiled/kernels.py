@@ -86,7 +86,7 @@ class Kernels:
         is_short = len(loops.kept) > 1 and loops.counts[loops.kept[-1]] <= _MAX_UNROLLED
         elements, unrolled = self._elements(), loops.kept[-1:] if is_short else []
         after = [line for start in loops.unroll(loops.start, unrolled) for line in assign(elements, start)]
-        lines = loops.nest(loops.kept[: len(loops.kept) - len(unrolled)], [*elements.lines, *after], "")
+        lines = loops.nest(loops.kept[: len(loops.kept) - len(unrolled)], [*elements.lines, *after])
         self.kernels.append(
             Kernel(f"{title} {list(shape)}", lines, elements.reads, {array.buffer for array, _ in pairs})
         )

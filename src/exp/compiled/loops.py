@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from exp.compiled.arrays import FIRST, Index, factor, fix, identity
 
-# Loops that run less often are left to the compiler.
-_MIN_SIMD = 8
-
 
 @dataclass(frozen=True)
 class Loops:
@@ -37,15 +34,15 @@ class Loops:
         for at in range(self.counts[loops[0]]):
             yield from self.unroll(fix(start, loops[0], at), loops[1:])
 
-    def nest(self, loops: Sequence[int], lines: Sequence[str], pragma: str | None = None) -> list[str]:
-        """Return loops around lines, the last one innermost and with a pragma if it is long."""
+    def nest(self, loops: Sequence[int], lines: Sequence[str], sums: str = "") -> list[str]:
+        """Return loops around lines, the last one innermost; it may add up the variables `sums` in any order."""
         result = list(lines)
         for loop in reversed(loops):
             head = f"for (int i{loop} = 0; i{loop} < {self.counts[loop]}; i{loop}++) {{"
             result = [head, *(f"    {line}" for line in result), "}"]
-            if pragma and self.counts[loop] >= _MIN_SIMD:
-                result.insert(0, f"#pragma omp simd{pragma}")
-            pragma = None
+            if sums:
+                result.insert(0, f"#pragma omp simd reduction(+:{sums})")
+            sums = ""
         return result
 
 

@@ -15,8 +15,8 @@ Term: TypeAlias = Callable[[Elements, Sequence[Index]], tuple[str, str]]
 # At most so many terms are one expression: of a sum, and of all sums of a row.
 _MAX_TERMS, _MAX_TERMS_OF_ROW = 8, 24
 
-# At most so many sums are computed at a time, in variables: all of them, and those of a row.
-_MAX_SUMS, _MAX_SUMS_OF_ROW = 32, 16
+# At most so many sums are computed at a time, in variables: all of them, or those of a row.
+_MAX_SUMS = 32
 
 # Terms from which on sums are kept in double precision.
 _MANY = 1024
@@ -47,20 +47,20 @@ def sum_terms(
         for start in loops.unroll(loops.start, row if is_row_short else []):
             pairs = [term(elements, at) for at in loops.unroll(start, loops.reduced)]
             results.append(f"{pairs[0][0]} = {reduce(combine, (one for _, one in pairs))};")
-        return loops.nest(outer if is_row_short else loops.kept, [*elements.lines, *results], ""), elements.reads
+        return loops.nest(outer if is_row_short else loops.kept, [*elements.lines, *results]), elements.reads
     first = "0" if not largest else "-INFINITY" if kind == FLOAT else "INT64_MIN"
     variables = _choose_variables(loops, term, new())
     if variables is None:
         place, one = term(elements, loops.start)
-        adding = loops.nest([*loops.reduced, *row], [*elements.lines, f"{place} = {combine(place, one)};"], "")
-        return loops.nest(outer, [*loops.nest(row, [f"{place} = {first};"], ""), *adding]), elements.reads
+        adding = loops.nest([*loops.reduced, *row], [*elements.lines, f"{place} = {combine(place, one)};"])
+        return loops.nest(outer, [*loops.nest(row, [f"{place} = {first};"]), *adding]), elements.reads
     pairs = [term(elements, start) for start in loops.unroll(loops.start, variables)]
     totals = {f"total{number}": pair for number, pair in enumerate(pairs)}
     declared = "double" if terms >= _MANY and not largest and kind == FLOAT else C_TYPES[kind]
     adding = [*elements.lines, *(f"{total} = {combine(total, one)};" for total, (_, one) in totals.items())]
     body = [
         f"{declared} {', '.join(f'{total} = {first}' for total in totals)};",
-        *loops.nest(loops.reduced, adding, None if largest else f" reduction(+:{', '.join(totals)})"),
+        *loops.nest(loops.reduced, adding, "" if largest else ", ".join(totals)),
         *(f"{place} = {total};" for total, (place, _) in totals.items()),
     ]
     return loops.nest([loop for loop in loops.kept if loop not in variables], body), elements.reads
@@ -71,6 +71,4 @@ def _choose_variables(loops: Loops, term: Term, elements: Elements) -> list[int]
     term(elements, loops.start)
     if all(abs(factor(place, loops.reduced[-1])) <= 1 for place in elements.places):
         return []  # neighbours are added up
-    if loops.size(loops.kept) <= _MAX_SUMS:
-        return loops.kept
-    return loops.kept[-1:] if loops.size(loops.kept[-1:]) <= _MAX_SUMS_OF_ROW else None
+    return next((some for some in (loops.kept, loops.kept[-1:]) if loops.size(some) <= _MAX_SUMS), None)

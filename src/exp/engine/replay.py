@@ -1,7 +1,7 @@
 """Capture the step once per batch size, and replay it once it has reproduced the bits of the eager step."""
 
-from collections.abc import Iterable, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,15 +29,6 @@ _CHANGES = "{} changes between steps, which a replayed step would not see"
 _OTHER_UPDATE = "the update differs from that of the optimizer"
 
 
-class Stage(Enum):
-    """How a step is made on batches of one size: EAGER, then CAPTURE, VERIFY and REPLAY, or EAGER for good."""
-
-    EAGER = auto()  # the first step, which creates the optimizer's state, and every step after a fallback
-    CAPTURE = auto()  # an eager step, whose trace is made into loops
-    VERIFY = auto()  # an eager step, then the loop from the same state; the results must be equal to the bit
-    REPLAY = auto()  # the loop
-
-
 class ReplayStep(StepWithoutState):
     """Makes the steps of `eager`, to the bit, by replaying a captured step. Call it with gradients disabled.
 
@@ -62,7 +53,7 @@ class ReplayStep(StepWithoutState):
         self._chosen_update: Update | None = None  # None: it is to be chosen
         self._allows_bare_update = True  # unless it differs from the optimizer's
         self._momentum = has_momentum(eager.optimizer)
-        self._steps = 0
+        self._has_begun = False
         self._several = f"{type(eager.optimizer).__name__} computes gradients several times a step"
         self.fallback_reason: str | None = self._several if needs_closure(type(eager.optimizer)) else None
 
@@ -76,18 +67,6 @@ class ReplayStep(StepWithoutState):
         slower = [f"steps are replayed by the slower of two ways: {failure}" for failure in failures]
         return [*slower[:1], *eager_notes(self.fallback_reason)]
 
-    def _choose(self, batch_size: int, count: int) -> tuple[Stage, Loop | None]:
-        """Return how the next steps are made, and the loop to verify or to replay, if the next `count` are alike."""
-        if self.fallback_reason is None and (changed := self._memory.find_change()) is not None:
-            self._fall_back(_CHANGES.format(changed))
-        if self.fallback_reason is not None or self._steps == 0:
-            return Stage.EAGER, None
-        if batch_size not in self._recorded.by_batch_size:
-            return Stage.CAPTURE, None
-        loop = self._recorded.by_batch_size[batch_size].loop(self._update, count)
-        needed = 1 if loop in self._recorded.proven else _VERIFICATIONS
-        return Stage.REPLAY if self._verified.get(loop, 0) >= needed else Stage.VERIFY, loop
-
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self.check_state()
         # A scheduler may have changed it from or to 0, where torch keeps other state.
@@ -97,22 +76,41 @@ class ReplayStep(StepWithoutState):
         for stack in stacks:
             rest = stack
             while len(rest):
-                stage, loop = self._choose(stack.batch_size, len(rest))
-                if loop is None:
-                    first, rest = rest.split(1)
-                    make = self._eager.update if stage is Stage.EAGER else self._capture
-                    self._steps += 1
-                    outputs.add(*make(*next(iter(first))))
-                elif stage is Stage.VERIFY:
-                    recorded = self._recorded.by_batch_size[stack.batch_size]
-                    first, rest = rest.split(recorded.verified_at_once(loop, len(rest)))
-                    outputs.extend(self._verify(loop, first))
-                else:
-                    # A user's optimizer may do something else in any step, which `_choose` checks before the next one.
-                    whole = len(rest) - len(rest) % loop.window
-                    first, rest = rest.split(whole if is_plain_torch(self._eager.optimizer) else loop.window)
-                    with torch.inference_mode():
-                        outputs.add(*loop.run(first, self._update)[:2])
+                make, count = self._choose(rest)
+                first, rest = rest.split(count)
+                outputs.extend(make(first))
+        return outputs
+
+    def _choose(self, rest: Stack) -> tuple[Callable[[Stack], StepOutputs], int]:
+        """Return what makes the next steps, and how many of them.
+
+        For batches of one size, a step is captured, then steps are verified, then replayed. The first step of all,
+        which creates the optimizer's state, is eager, and so is every step after a fallback.
+        """
+        if self.fallback_reason is None and (changed := self._memory.find_change()) is not None:
+            self._fall_back(_CHANGES.format(changed))
+        if self.fallback_reason is not None:
+            return self._make_eagerly, len(rest)
+        if not self._has_begun:
+            return self._make_eagerly, 1
+        recorded = self._recorded.by_batch_size.get(rest.batch_size)
+        if recorded is None:
+            return self._capture, 1
+        loop = recorded.loop(self._update, len(rest))
+        if self._verified.get(loop, 0) < (1 if loop in self._recorded.proven else _VERIFICATIONS):
+            return partial(self._verify, loop), recorded.verified_at_once(loop, len(rest))
+        # A user's optimizer may do something else in any step, which is checked before the next one.
+        whole = len(rest) - len(rest) % loop.window
+        return partial(self._replay, loop), whole if is_plain_torch(self._eager.optimizer) else loop.window
+
+    def _make_eagerly(self, stack: Stack) -> StepOutputs:
+        self._has_begun = True
+        return self._eager([stack])
+
+    def _replay(self, loop: Loop, stack: Stack) -> StepOutputs:
+        outputs = StepOutputs()
+        with torch.inference_mode():
+            outputs.add(*loop.run(stack, self._update)[:2])
         return outputs
 
     def check_state(self) -> None:
@@ -120,13 +118,14 @@ class ReplayStep(StepWithoutState):
         if self.fallback_reason is None and (changed := self._state.find_change()) is not None:
             self._fall_back(_CHANGES.format(changed))
 
-    def record(self, x: Tensor, y: Tensor) -> None:
+    def record(self, stack: Stack) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
-        with unchanged(self._tensors.changed, x.device):
-            self._capture(x, y)
+        with unchanged(self._tensors.changed, stack.x.device):
+            self._capture(stack)
 
-    def _capture(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Make an eager step, trace it and make loops of the trace. Return the loss and the outputs before it."""
+    def _capture(self, stack: Stack) -> StepOutputs:
+        """Make an eager step, trace it and make loops of the trace."""
+        ((x, y),) = stack
         traces: list[tuple[Trace, Gradients]] = []
         modules = (self._eager.model, self._eager.criterion)
         before = observable_state(modules)
@@ -137,7 +136,8 @@ class ReplayStep(StepWithoutState):
             traces.append((trace, gradients))
             return gradients
 
-        loss_and_output = self._eager.update_with(compute)
+        outputs = StepOutputs()
+        outputs.add(*self._eager.update_with(compute))
         (trace, gradients), *more = traces
         changed, hooked = first_difference(before, observable_state(modules)), find_hook(modules)
         if hooked is not None:
@@ -159,7 +159,7 @@ class ReplayStep(StepWithoutState):
                 self._fall_back(f"the step cannot be captured: {kind}{first_line(error)}")
         self._eager.release_gradients()
         self._chosen_update = None  # it depends on what was captured
-        return loss_and_output
+        return outputs
 
     def _verify(self, loop: Loop, stack: Stack) -> StepOutputs:
         """Make eager steps, then those of the loop from the same state. Both must give the same bits."""

@@ -8,6 +8,8 @@ def test_a_name_that_begins_with_the_word_is_meant():
     assert nearest("prec", ["recall", "weighted_precision", "precision"]) == "precision"
     assert nearest("optimizer.mom", ["optimizer.mode", "optimizer.momentum"]) == "optimizer.momentum"
     assert nearest("adam", ["adamw", "adam", "adamax"]) == "adam"
+    assert nearest("007", ["100", "7", "70"]) == "7"  # a code that was read as a number
+    assert nearest("12", ["112", "120"]) is None
     assert nearest("ada", ["adamw", "adam", "adagrad"]) == "adam"
 
 

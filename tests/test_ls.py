@@ -228,6 +228,22 @@ def test_only_what_a_command_line_set_or_equal_options_differ_in_is_a_difference
     assert find_differing(lines[:1] * 2) == []
 
 
+def test_runs_and_sweeps_that_have_not_begun_add_no_settings_to_the_list(place: Path, tmp_path: Path):
+    shutil.copytree(place, tmp_path / "all")
+    columns = list_runs(tmp_path).differing
+    sweep = tmp_path / "all/stopped"
+    shutil.copytree(place / "sweep", sweep)
+    for job in "01":
+        shutil.rmtree(sweep / job)
+    shutil.copytree(place / "adam/.hydra", tmp_path / "all/stopped_run/.hydra")
+    found = list_runs(tmp_path)
+    assert len(found.lines) == 6
+    assert found.differing == columns
+    assert [one.folder for one in list_runs(tmp_path, ["optimizer=adam"]).lines] == [
+        str(tmp_path / f"all/{name}") for name in ("stopped_run", "adam")
+    ]
+
+
 def test_runs_are_listed_by_the_engine_that_made_their_steps(place: Path, tmp_path: Path):
     for name, engine in (("replayed", "replay"), ("earlier", None)):
         shutil.copytree(place / "adam", tmp_path / name)

@@ -175,6 +175,8 @@ _SYNONYMS = {
 }
 
 
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
+
 # A shorter word is the beginning of too many names.
 _MIN_PREFIX = 3
 
@@ -183,7 +185,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most similar to `word`, or None if none is. One that begins with it comes first.
 
     Names may be dotted: `batch_size` matches batching.batch_size, `optimiser.lr` matches optimizer.lr. The part after
-    the last dot must match by itself. Case and separators do not count.
+    the last dot must match by itself. Case and separators do not count. Numbers are similar only if they are equal.
     """
     best = max(known, key=lambda name: _similarity(word, name), default=None)
     return best if best is not None and _similarity(word, best) > 0.61 else None
@@ -200,6 +202,8 @@ def same_key_elsewhere(key: str, known: Iterable[str]) -> str | None:
 
 
 def _similarity(word: str, name: str) -> float:
+    if _NUMBER.fullmatch(word) and _NUMBER.fullmatch(name):
+        return float(float(word) == float(name))  # 007 is 7; 100 is not nearly 10
     word, whole = re.sub(r"[-:/ ]", "_", word.lower()), name.lower()
     if re.sub(r"[._]", "", word) == re.sub(r"[._]", "", whole):
         return 0.99 if word != whole else 1.0

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exp.data.from_frame import TableOptions, dataset_from_frame
-from exp.data.read_table import Table, open_table, read_frame
+from exp.data.read_table import Table, frame_in_memory, open_table, read_frame
 from exp.data.reading.gaps import EmptyValues
 from exp.data.reading.in_memory import read_in_memory
 from exp.errors import ConfigError, DataError, ExpError
@@ -338,6 +338,24 @@ def test_a_note_names_numbers_with_zeros_in_front(tmp_path: Path):
     read = read_frame(str(tmp_path / "x.csv"), text=[*(options.kinds or {})])
     assert read.notes == ()
     assert dataset_from_frame(read.frame, "x.csv", options).classes == ("00", "01")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx", "frame"])
+def test_words_that_become_numbers_are_noted_with_the_zeros_and_digits_that_they_lose(kind: str, tmp_path: Path):
+    large = [str(2**53 + row) for row in range(30)]
+    cells = {"zip": [f"{row % 3:03}" for row in range(30)], "x": ["0.5"] * 30, "large": large}
+    frame = pd.DataFrame(cells | {"city": ["Bonn"] * 30}).map(lambda cell: "?" if cell in ("002", large[3]) else cell)
+    path = tmp_path / f"x.{kind}"
+    writers = {"csv": frame.to_csv, "xlsx": frame.to_excel, "parquet": frame.to_parquet}
+    if kind == "frame":
+        notes = frame_in_memory(frame, "df", EmptyValues()).notes
+    else:
+        writers[kind](path, index=False)
+        notes = read_frame(str(path)).notes
+    lost = "without the zeros in front: zip ('000' is 0); for codes: 'dataset.kinds={zip: category}'"
+    assert f"read as numbers, {lost}" in notes
+    rounded = "whole numbers beyond 9007199254740992 are rounded: large; for codes: 'dataset.kinds={large: category}'"
+    assert rounded in notes
 
 
 def test_a_note_names_whole_numbers_that_are_rounded(tmp_path: Path):

@@ -334,6 +334,19 @@ def test_a_metric_that_no_job_has_is_refused_before_the_first_job(line: str, mes
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_metric_that_no_job_of_a_table_computes_is_refused_before_the_first_job(exp, tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y", *(f"{row},{'ab'[row % 2]}" for row in range(40))]))
+    line = "-m dataset=table dataset.path=rows.csv dataset.target=y seed=0,1 epochs=1 hydra.sweep.dir=sweep".split()
+    done = exp(*line, HERE, "sweep.metric=f1:a/val", "metrics=[mcc]")
+    assert done.returncode == 1
+    assert "exp: sweep.metric=f1:a/val: no job computes this metric\n  try: 'metrics=[mcc,f1:a]'" in done.stderr
+    assert "corrected: python -m exp -m dataset=table" in done.stderr
+    assert "sweep.metric=f1:a/val 'metrics=[mcc,f1:a]'\n" in done.stderr
+    assert not (tmp_path / "sweep").exists()
+    done = exp(*line, HERE, "sweep.metric=f1:a/val", "metrics=[mcc,f1:a]", "sweep.dry_run=true")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "fix"),
     [

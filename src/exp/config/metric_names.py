@@ -70,6 +70,9 @@ _WITH_CLASS = re.compile(rf"({'|'.join(_OF_ANY_ONE)}):(.+)")
 _MAX_CLASSES = 20
 
 
+# The kinds of targets.
+KINDS = tuple(_BY_KIND)
+
 # The names that every kind of target has.
 OF_ANY_TARGET = tuple(_OF_ALL)
 

@@ -25,8 +25,10 @@ def find_differing(lines: Sequence[Listed]) -> list[str]:
     """Return the groups and keys in which the runs differ, those first that the command lines set.
 
     A value that comes with an option, such as the momentum of optimizer=sgd, says no more than the option. So a key
-    counts if a command line set it, or if it differs between runs with the same options.
+    counts if a command line set it, or if it differs between runs with the same options. Those whose settings are not
+    known, such as a sweep without a job that began, differ in none.
     """
+    lines = [one for one in lines if one.config and one.choices] or lines
     typed = Counter(key for one in lines for key in one.typed)
     settings = [normalize(shown_settings(one)) | dict(one.choices) for one in lines]
     groups = dict.fromkeys(key for one in lines for key in one.choices)

@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from exp.config.compose import override_key
 from exp.config.former_names import rename_overrides
+from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json
 from exp.results.about import read_tags, read_word
@@ -15,9 +18,10 @@ from exp.results.choice_means import mean_metrics
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.repeats import REPEATED
-from exp.results.run_folder import is_sweep, read_overrides
+from exp.results.run_folder import HYDRA_SETTINGS, is_sweep, read_overrides
 from exp.results.sweep_csv import SPLITS
 from exp.results.sweep_status import read_sweep_status
+from exp.results.yaml_file import read_value
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def _read_run(folder: Path) -> Listed:
         status=content.get("status", "not begun"),
         began=_read_began(folder, content),
         seconds=content.get("seconds"),
-        choices=content.get("choices", {}),
+        choices=content["choices"] if "choices" in content else _read_choices(folder),
         config=config,
         typed=frozenset(map(override_key, _read_typed(folder, content))),
         metric=_deciding_metric(config, metrics),
@@ -154,6 +158,14 @@ def _known(contents: Sequence[Mapping[str, Any]], key: str) -> frozenset[str]:
     """Return the values of `key` in the summaries of runs; none if one of them lacks it."""
     values = {content.get(key) for content in contents}
     return frozenset() if None in values else frozenset(map(str, values))
+
+
+def _read_choices(folder: Path) -> dict[str, str]:
+    """Return the option of each group by Hydra's record, for a run that has not begun; empty if it cannot be read."""
+    try:
+        return choices_of(read_value(folder / HYDRA_SETTINGS, "hydra", "runtime", "choices"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError):
+        return {}
 
 
 def _read_typed(folder: Path, content: Mapping[str, Any]) -> list[str]:

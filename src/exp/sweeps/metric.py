@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from exp.config.allowlist import origin
-from exp.config.metric_names import always_computed, chosen_metrics, metric_names, split_class
+from exp.config.metric_names import KINDS, always_computed, chosen_metrics, metric_names, split_class
 from exp.config.overrides import quote_names
 from exp.config.own_metrics import is_own
 from exp.config.schema import Config
@@ -22,9 +22,11 @@ def check_metric(jobs: Sequence[Job], metric: str, is_search: bool) -> None:
     if split == "val" and not any(_may_have_val(job.config) for job in jobs):
         _refuse_val(jobs, name, is_search)
     kinds = [_kind(job.config) for job in jobs]
-    computed = [_list_computed(job.config, kind) for job, kind in zip(jobs, kinds, strict=True) if kind is not None]
-    if len(computed) < len(jobs) or any(name in names for names in computed):
+    computed = [_list_computed(job.config, kind) for job, kind in zip(jobs, kinds, strict=True)]
+    if any(name in names for names in computed):
         return
+    if None in kinds:
+        _refuse_not_computed(jobs, name, metric)
     available = [f"{one}/{split}" for one in dict.fromkeys(one for names in computed for one in names)]
     override = f"sweep.metric={available[1]}"
     can_compute = is_own(name) or any(split_class(name)[0] in metric_names(kind) for kind in kinds if kind is not None)
@@ -34,6 +36,14 @@ def check_metric(jobs: Sequence[Job], metric: str, is_search: bool) -> None:
         key="sweep.metric",
         override=override,
     )
+
+
+def _refuse_not_computed(jobs: Sequence[Job], name: str, metric: str) -> None:
+    """Raise ConfigError for a metric that the jobs do not compute, whatever kind of target the rows have."""
+    typed = {quote_names([*chosen_metrics(job.config.metrics, name)]) for job in jobs}
+    override = f"metrics={typed.pop()}" if len(typed) == 1 else None
+    fix = f"{shlex.quote(override or f'metrics={quote_names([name])}')}, which adds it"
+    raise ConfigError(f"sweep.metric={metric}: no job computes this metric", fix, key="metrics", override=override)
 
 
 def note_different_losses(jobs: Sequence[Job], metric: str) -> str | None:
@@ -81,9 +91,10 @@ def _refuse_val(jobs: Sequence[Job], name: str, is_search: bool) -> None:
         raise ConfigError(what, override, key="sweep.metric", override=override)
 
 
-def _list_computed(config: Config, kind: str) -> tuple[str, ...]:
-    """Return the metrics that a run computes."""
-    return (*always_computed(kind), *chosen_metrics(config.metrics, config.metric))
+def _list_computed(config: Config, kind: str | None) -> tuple[str, ...]:
+    """Return the metrics that a run computes; of a kind that only the rows tell, those of every kind."""
+    always = [name for one in ((kind,) if kind else KINDS) for name in always_computed(one)]
+    return (*always, *chosen_metrics(config.metrics, config.metric))
 
 
 def _kind(config: Config) -> str | None:

@@ -4,7 +4,7 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import is_number
+from exp.data.reading.leading_zeros import first_leading_zero, lost_zero_notes
+from exp.data.reading.rounded_numbers import rounded_notes
 from exp.errors import pluralize
 
 # Cells that are empty whatever else their column holds. `None` is not one of them: it may be a word.
@@ -64,6 +66,7 @@ def clean_cells(
     types = import_pandas().api.types
     notes: list[str] = []
     changed: dict[str, Cells] = {}
+    parsed: dict[str, Cells] = {}
     lost: list[tuple[str, str, int]] = []
     for name in frame.columns:
         cells = frame[name]
@@ -77,12 +80,20 @@ def clean_cells(
             notes += more
             lost += [(name, *word) for word in _lost_words(name, cells, cleaned)]
             if cleaned is not cells:
-                changed[name] = cleaned
+                changed[name] = parsed[name] = cleaned
+    notes += _parsing_notes(frame, {name: cells for name, cells in parsed.items() if types.is_numeric_dtype(cells)})
     if lost:
         listed = ", ".join(f"{name} {word!r} ({count:,})" for name, word, count in lost)
         fix = shlex.quote(f"dataset.keep_words={quote_names(sorted({word for _, word, _ in lost}))}")
         notes.append(f"words read as empty cells: {listed}; to keep them as words: {fix}")
     return frame.assign(**changed) if changed else frame, notes
+
+
+def _parsing_notes(frame: Frame, parsed: Mapping[str, Cells]) -> list[str]:
+    """Return notes on columns of `frame` that are spelled in a way that is lost in `parsed`, their numbers."""
+    firsts = {name: first_leading_zero(frame[name].dropna().astype(str).str.strip().unique()) for name in parsed}
+    zeros = {name: cell for name, cell in firsts.items() if cell is not None}
+    return [*lost_zero_notes(zeros), *rounded_notes(parsed.items())]
 
 
 def _lost_words(name: str, cells: Cells, cleaned: Cells) -> list[tuple[str, int]]:

@@ -23,7 +23,16 @@ def leading_zero_notes(frame: Frame, names: Sequence[str], zeros: Mapping[int, s
     """Return a note on the columns of `frame`, named by their places, that lost zeros in front of their numbers."""
     is_numeric = import_pandas().api.types.is_numeric_dtype
     lost = {names[place]: zeros[place] for place in map(int, frame.columns) if place in zeros}
-    lost = {name: cell for name, cell in lost.items() if name and is_numeric(frame[names.index(name)])}
+    return lost_zero_notes({name: cell for name, cell in lost.items() if name and is_numeric(frame[names.index(name)])})
+
+
+def first_leading_zero(words: Iterable[str]) -> str | None:
+    """Return the first of stripped words that is a whole number with zeros in front."""
+    return next(filter(_ZERO.fullmatch, words), None)
+
+
+def lost_zero_notes(lost: Mapping[str, str]) -> list[str]:
+    """Return a note on columns of numbers that were spelled with zeros in front, each with such a cell."""
     if not lost:
         return []
     listed = ", ".join(f"{name} ({cell!r} is {int(cell)})" for name, cell in lost.items())

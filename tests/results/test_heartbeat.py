@@ -94,6 +94,7 @@ def test_on_another_machine_a_run_has_died_when_its_heartbeat_is_old(where: str,
 
 def test_the_heartbeat_is_the_time_of_the_summary_until_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(heartbeat, "SECONDS_BETWEEN_BEATS", 0.01)
+    monkeypatch.setattr(heartbeat, "_threads", [])  # that of an earlier run waits for longer
     path = tmp_path / SUMMARY
     path.touch()
     beat = heartbeat.Heartbeat(path)
@@ -115,15 +116,51 @@ def test_the_heartbeat_is_the_time_of_the_summary_until_the_run_ends(tmp_path: P
 
 def test_a_heartbeat_at_every_moment_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    threads = threading.active_count()
     calm = train("dataset=xor", "hydra.run.dir=calm", "figures=false", epochs=200)
+    threads = threading.active_count()
     monkeypatch.setattr(heartbeat, "SECONDS_BETWEEN_BEATS", 1e-4)
+    monkeypatch.setattr(heartbeat, "_threads", [])
     busy = train("dataset=xor", "hydra.run.dir=busy", "figures=false", epochs=200)
     columns = [name for name in calm.metrics if name != "seconds"]
     assert calm.metrics[columns].equals(busy.metrics[columns])
     assert calm.final == busy.final
     time.sleep(0.05)
     assert threading.active_count() == threads
+
+
+def test_all_heartbeats_of_a_process_have_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heartbeat, "SECONDS_BETWEEN_BEATS", 0.01)
+    monkeypatch.setattr(heartbeat, "_threads", [])
+    threads, paths = threading.active_count(), [tmp_path / "sweep.json", tmp_path / SUMMARY]
+    beats = [heartbeat.Heartbeat(path) for path in paths]
+    for path in paths:
+        path.touch()
+        os.utime(path, (0, 0))
+    time.sleep(0.1)
+    assert all(heartbeat.seconds_since_beat(path) < 60 for path in paths)
+    assert threading.active_count() == threads + 1
+    beats[1].stop()  # a job has ended, and the sweep goes on
+    time.sleep(0.05)
+    for path in paths:
+        os.utime(path, (0, 0))
+    time.sleep(0.1)
+    assert heartbeat.seconds_since_beat(paths[0]) < 60
+    assert paths[1].stat().st_mtime == 0
+    beats[0].stop()
+    time.sleep(0.1)
+    assert threading.active_count() == threads
+    heartbeat.Heartbeat(paths[1]).stop()  # a later job
+    assert threading.active_count() == threads + 1
+
+
+def test_a_process_that_was_forked_tells_its_own_start():
+    own = heartbeat.describe_process()
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, json.dumps(heartbeat.describe_process()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert json.loads(os.read(read, 4096))["pid"] == child != own["pid"]
 
 
 def test_commands_tell_that_the_run_died(killed: Path):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,8 +36,8 @@ def describe_process(pid: int | None = None) -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": pid,
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
-        **_read_place(),
-        "start_ticks": _read_start(pid),
+        **_read_place(os.getpid()),
+        "start_ticks": _read_own_start(pid) if pid == os.getpid() else _read_start(pid),
     }
 
 
@@ -58,7 +59,7 @@ def is_alive(process: object, touched: Path) -> bool:
 
 def is_here(process: Mapping[str, Any]) -> bool:
     """Return whether the id of the process means the same here. False also where this cannot be told."""
-    place = _read_place()
+    place = _read_place(os.getpid())
     return None not in place.values() and all(process.get(key) == value for key, value in place.items())
 
 
@@ -84,29 +85,61 @@ def seconds_since_beat(touched: Path) -> float:
 
 
 class Heartbeat:
-    """Touches `path` every SECONDS_BETWEEN_BEATS in a thread, also during a long step, until `stop` is called."""
+    """Touches `path` every SECONDS_BETWEEN_BEATS, also during a long step, until `stop` is called.
+
+    One thread does so for all heartbeats of a process: to start one for each job of a sweep, and to wake it at the
+    end, takes a millisecond. It ends when it finds none.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stopped = threading.Event()
-        threading.Thread(target=self._beat, daemon=True).start()
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(SECONDS_BETWEEN_BEATS):
-            with suppress(OSError):  # the folder was removed, or its disk is gone: the run itself reports it
-                os.utime(self._path)
+        self.path = path
+        with _lock:
+            _beating.append(self)
+            if not any(thread.is_alive() for thread in _threads):
+                _threads[:] = [threading.Thread(target=_beat, daemon=True)]
+                _threads[0].start()
 
     def stop(self) -> None:
-        self._stopped.set()
+        with _lock:
+            _beating.remove(self)
 
 
-def _read_place() -> dict[str, str | None]:
-    """Return where the ids of processes mean the same as here. The values are None on systems without /proc."""
+_lock = threading.Lock()
+_beating: list[Heartbeat] = []
+_threads: list[threading.Thread] = []  # the one that beats, if there is one
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(SECONDS_BETWEEN_BEATS)
+        with _lock:
+            if not _beating:
+                _threads.clear()
+                return
+            paths = [beat.path for beat in _beating]
+        for path in paths:
+            with suppress(OSError):  # the folder was removed, or its disk is gone: the run itself reports it
+                os.utime(path)
+
+
+@lru_cache(maxsize=1)
+def _read_place(pid: int) -> dict[str, str | None]:
+    """Return where the ids of processes mean the same as here: in this process, whose id is `pid`.
+
+    The values are None on systems without /proc.
+    """
+    del pid
     place: dict[str, str | None] = {"boot_id": None, "pid_namespace": None}
     with suppress(OSError):
         place["boot_id"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         place["pid_namespace"] = os.readlink("/proc/self/ns/pid")
     return place
+
+
+@lru_cache(maxsize=1)
+def _read_own_start(pid: int) -> int | None:
+    """Return the start of this process, whose id is `pid`."""
+    return _read_start(pid)
 
 
 def _read_start(pid: object) -> int | None:

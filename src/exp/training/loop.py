@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor
@@ -16,6 +16,7 @@ from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_s
 from exp.errors import ConfigError, Diverged, ExpError
 from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
+from exp.training.metrics import MetricSums
 from exp.training.plan import Plan
 from exp.training.state import TrainingState
 
@@ -70,7 +71,8 @@ class Training:
             if plan.schedule is not None and stop % plan.schedule == 0:
                 self._learner.step_scheduler(self._state.value)
             if self._is_out_of_patience():
-                yield from self._trained(self._take_logged())
+                rest, self._state.since_log = self._state.since_log, None
+                yield from self._trained([self._state.step], [] if rest is None else [rest])
             stopping = self._stop_requested()
             if self._should_save() or stopping:
                 yield self._snapshot()
@@ -102,21 +104,16 @@ class Training:
         while self._noted < len(notes):
             self._noted += 1
             yield Noted(self._at(), notes[self._noted - 1])
-        steps: list[LoggedStep] = []
-        for step, metrics in zip(logged, sums, strict=True):
-            if not math.isfinite(metrics.loss_sum):
-                yield from self._trained(steps)
-                raise _diverged(losses, start + 1, "training", self._lr)
-            self._state.step = step
-            self._state.since_log = metrics if self._state.since_log is None else self._state.since_log + metrics
-            if self._plan.is_due(self._plan.log, step):
-                steps += self._take_logged()
-        yield from self._trained(steps)
-
-    def _take_logged(self) -> list[LoggedStep]:
-        """Return the training metrics since the last logged step, if there are any, and begin anew."""
-        metrics, self._state.since_log = self._state.since_log, None
-        return [] if metrics is None else [LoggedStep(self._at(), metrics, self._lr)]
+        finite = [math.isfinite(metrics.loss_sum) for metrics in sums]
+        if self._state.since_log is not None:
+            sums[0] = self._state.since_log + sums[0]
+        if not all(finite):
+            yield from self._trained(logged, sums[: finite.index(False)])
+            raise _diverged(losses, start + 1, "training", self._lr)
+        self._state.step = stop
+        is_logged = self._plan.is_due(self._plan.log, stop)
+        self._state.since_log = None if is_logged else sums[-1]
+        yield from self._trained(logged, sums if is_logged else sums[:-1])
 
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
@@ -209,8 +206,11 @@ class Training:
         """Return whether the metric has not improved for so long that training stops early."""
         return self._plan.patience is not None and self._state.waited >= self._plan.patience
 
-    def _trained(self, steps: list[LoggedStep]) -> Iterator[Trained]:
-        if steps:
+    def _trained(self, ends: Sequence[int], sums: Sequence[MetricSums]) -> Iterator[Trained]:
+        """Yield the metrics of logging windows that end at the first of the steps `ends`, if there are any."""
+        position, lr = self._batches.position, self._lr
+        if sums:
+            steps = [LoggedStep(position(step), metrics, lr) for step, metrics in zip(ends, sums, strict=False)]
             yield Trained(steps, self._learner.step.engine)
 
     def _at(self) -> Position:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +16,7 @@ from exp.data.stack import Stack, cut
 from exp.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """How far training has come.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +48,6 @@ class MetricsCsvSink:
         self._resume_step = resume_step
         self._seconds = 0.0 if resume_step is None else _truncate_after(path, resume_step)
         self.file = path.open("w" if resume_step is None else "a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self.file)
         self._timer = FlushTimer()
         self._metrics: tuple[str, ...] = ()
         self._began = 0.0
@@ -58,24 +57,24 @@ class MetricsCsvSink:
             self._metrics = ("loss", *event.metrics)
             self._began = time.perf_counter() - self._seconds
             if self.file.tell() == 0:
-                self._writer.writerow([*_FIXED_COLUMNS, *self._metrics])
+                csv.writer(self.file).writerow([*_FIXED_COLUMNS, *self._metrics])
         elif isinstance(event, Trained):
-            self._write("train", [(step.at, values) for step, values in zip(event.steps, event.values, strict=True)])
+            self._write("train", [step.at for step in event.steps], event.columns)
         # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            self._write(event.split, [(event.at, event.values)])
+            self._write(event.split, [event.at], {name: [value] for name, value in event.values.items()})
         if self._timer.is_due(event):
             self.file.flush()
 
-    def _write(self, split: str, rows: "list[tuple[Position, dict[str, float]]]") -> None:
-        """Write the metrics at each position, if they were not written before the run was resumed."""
+    def _write(self, split: str, at: "Sequence[Position]", metrics: Mapping[str, Sequence[float]]) -> None:
+        """Write the metrics, by name, at each position, if they were not written before the run was resumed."""
         written = -1 if self._resume_step is None or split == "test" else self._resume_step
-        after = f"{time.perf_counter() - self._began:.6f}", split
-        self._writer.writerows(
-            [at.step, f"{at.epoch:.10g}", at.samples, *after, *[values.get(name, "") for name in self._metrics]]
-            for at, values in rows
-            if at.step > written
-        )
+        named = [name for name in self._metrics if name in metrics]
+        cells = ("%s" if name in metrics else "" for name in self._metrics)
+        line = ",".join(["%s,%.10g,%s", f"{time.perf_counter() - self._began:.6f}", split, *cells]) + "\r\n"
+        rows = zip(at, *(metrics[name] for name in named), strict=True)
+        # As csv.writer would write them, in half the time.
+        self.file.writelines([line % (*place, *values) for place, *values in rows if place.step > written])
 
     def close(self, ending: Ending) -> None:
         del ending

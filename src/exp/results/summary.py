@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -177,8 +177,10 @@ class SummarySink:
         elif isinstance(event, Trained):
             self._at = event.steps[-1].at
             self._content["engine_used"] = event.engine
-            steps = (step.at.step for step in event.steps)
-            self._update_best("train", zip(steps, event.values, strict=True))
+            name, sign = self._deciding(event.columns)
+            place = min(range(len(event.steps)), key=[sign * value for value in event.columns[name]].__getitem__)
+            best = {name: values[place] for name, values in event.columns.items()}
+            self._update_best("train", [(event.steps[place].at.step, best)])
         elif isinstance(event, Evaluated):
             if event.restored:
                 self._content["restored_step"] = event.at.step
@@ -213,9 +215,13 @@ class SummarySink:
         """Keep the best of the rows, each a step and its metrics, and of the best before; of equal ones the first."""
         best = self._best.get(split, {})
         for step, metrics in rows:
-            name, sign = (self._metric, self._sign) if self._metric in metrics else ("loss", 1)
+            name, sign = self._deciding(metrics)
             if name not in best or sign * metrics[name] < sign * best[name]:
                 best = self._best[split] = {"step": step, **metrics}
+
+    def _deciding(self, metrics: Collection[str]) -> tuple[str, int]:
+        """Return the metric that the best of rows with these metrics has, and its sign."""
+        return (self._metric, self._sign) if self._metric in metrics else ("loss", 1)
 
     def _write(self) -> None:
         write(self._folder, self._content)

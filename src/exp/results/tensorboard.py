@@ -83,10 +83,12 @@ class TensorBoardSink:
 
     def _write_trained(self, event: Trained) -> None:
         written = -1 if self._resume_step is None else self._resume_step  # before the run was resumed
-        pairs = zip(event.steps, event.values, strict=True)
-        rows = [(step.at.step, [*values.values(), step.lr]) for step, values in pairs if step.at.step > written]
-        names = [*(f"{name}/train" for name in event.values[0]), "learning_rate"]
-        self._pending += map(event_file.frame, self._scalars.serialize(names, rows))
+        names = [*(f"{name}/train" for name in event.columns), "learning_rate"]
+        values = zip(*event.columns.values(), [step.lr for step in event.steps], strict=True)
+        rows = zip([step.at.step for step in event.steps], values, strict=True)
+        self._pending += map(
+            event_file.frame, self._scalars.serialize(names, (row for row in rows if row[0] > written))
+        )
 
     def _write_evaluated(self, event: Evaluated) -> None:
         if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":

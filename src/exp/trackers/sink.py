@@ -67,8 +67,9 @@ class TrackerSink:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Trained):
-            for step, values in zip(event.steps, event.values, strict=True):
-                self._add(step.at, {**{f"{name}/train": value for name, value in values.items()}, "lr": step.lr})
+            names = [*(f"{name}/train" for name in event.columns), "lr"]
+            for step, *values in zip(event.steps, *event.columns.values(), strict=True):
+                self._add(step.at, dict(zip(names, [*values, step.lr], strict=True)))
         elif isinstance(event, Evaluated):
             values = event.values
             self._final |= {f"final/{name}/{event.split}": value for name, value in values.items()}

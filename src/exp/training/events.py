@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,8 +55,7 @@ class Resumed:
     best_step: int
 
 
-@dataclass(frozen=True)
-class LoggedStep:
+class LoggedStep(NamedTuple):
     """The training metrics at a step, `log_every` steps after the previous one.
 
     Attributes:
@@ -83,9 +82,10 @@ class Trained:
     engine: str
 
     @cached_property
-    def values(self) -> list[dict[str, float]]:
-        """The metrics of each step by name."""
-        return [step.metrics.values() for step in self.steps]
+    def columns(self) -> dict[str, list[float]]:
+        """The metrics by name, each with a value for each step."""
+        rows = [step.metrics.values() for step in self.steps]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 @dataclass(frozen=True)

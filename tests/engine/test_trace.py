@@ -1,10 +1,13 @@
 """Trace: the tensors that it keeps alive, and the bits of gradients inside it."""
 
 import gc
+import pickle
+import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -116,6 +119,38 @@ def test_gradients_are_recorded_unless_they_would_differ():
     with Trace() as trace:
         gradient(SAME_DERIVATIVES["without derivative"])
     assert "aten::div.Tensor" in [call.operator.name() for call in trace.calls[-4:]]
+
+
+READING: dict[str, Callable[[Tensor], object]] = {
+    "tolist": lambda h: h.tolist(),
+    "numpy": lambda h: h.numpy(),
+    "__dlpack__": lambda h: np.from_dlpack(h),
+    "__repr__": lambda h: str(h),
+    "apply_": lambda h: h.clone().apply_(lambda value: min(value, 1.0)),
+    "untyped_storage": pickle.dumps,
+    "tensor_split": lambda h: torch.tensor_split(h, torch.tensor([2])) + h.tensor_split(torch.tensor([1])),
+}
+
+
+def test_what_reads_values_without_an_operator_is_seen():
+    for name, read in READING.items():
+        with Trace() as trace:
+            read(torch.ones(3))
+        assert f"reads the values of a tensor (by {name})" in str(trace.fallback_reason), name
+    with Trace() as trace:
+        torch.tensor_split(torch.ones(3), 2)
+    assert trace.fallback_reason is None
+
+
+def test_a_module_of_torchscript_is_recorded():
+    """Its operators are called by C++, not by functions of torch's."""
+    with warnings.catch_warnings(action="ignore"):  # it is deprecated
+        model = torch.jit.script(torch.nn.Linear(2, 1))
+    for _ in range(3):
+        with Trace() as trace:
+            model(torch.ones(3, 2)).sum().backward()
+        assert trace.fallback_reason is None
+        assert "addmm" in [call.name for call in trace.calls]
 
 
 def test_a_trace_is_freed_without_a_garbage_collection():

@@ -14,7 +14,7 @@ from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import unchanged
-from exp.engine.updates import BareUpdate, has_momentum, make_update
+from exp.engine.updates import BareUpdate, basis_of_update, has_momentum, make_update
 from exp.errors import pluralize
 
 # The first steps with each number of rows are eager ones: replay records one of them, and repeats two to the bit, which
@@ -48,7 +48,7 @@ class CompiledStep:
         self._tensors = StepTensors(eager, recorded.written)
         self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
-        self._state_of_update: list[int] = []
+        self._basis: list[object] = []  # of the update
         self._current: BareUpdate | None = None  # the update of the last steps of this call, if they were compiled
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
@@ -149,10 +149,11 @@ class CompiledStep:
         reason = self._replay.fallback_reason or never or next(reasons, None)
         if reason is not None:
             raise Uncompilable(reason)
-        state = [id(value) for value in optimizer.state.get(self._eager.parameters[0], {}).values()]
-        if self._update is None or state != self._state_of_update:
-            self._update, self._state_of_update = make_update(optimizer), state
-        assert self._update is not None
+        basis = basis_of_update(optimizer)
+        if self._update is None or basis != self._basis:
+            self._update, self._basis = make_update(optimizer), basis
+        if self._update is None:
+            raise Uncompilable("the state of the optimizer was cleared")
         return self._update
 
     def _open(self, stack: Stack, update: BareUpdate, is_checked: bool) -> CompiledLoop:

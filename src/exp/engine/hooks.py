@@ -33,6 +33,25 @@ def find_hook(modules: Iterable[nn.Module]) -> str | None:
     return "every module" if any(map(_of_user, everywhere)) else None
 
 
+class HookCount:
+    """Finds hooks that are registered after a capture. Their number takes as long to count as one operator."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        roots = list(modules)
+        parts = [part for root in roots for part in root.modules()]
+        self._hooks = [getattr(part, kind, {}) for part in parts for kind in _OF_MODULES]
+        self._hooks += [getattr(all_modules, f"_global{kind}", {}) for kind in _OF_MODULES]
+        self._parameters = [parameter for root in roots for parameter in root.parameters()]
+        self._count = self._count_now()
+
+    def is_changed(self) -> bool:
+        return self._count_now() != self._count
+
+    def _count_now(self) -> int:
+        of_parameters = (getattr(one, kind, None) or () for one in self._parameters for kind in _OF_PARAMETERS)
+        return sum(map(len, self._hooks)) + sum(map(len, of_parameters))
+
+
 def has_step_hook(optimizer: Optimizer) -> bool:
     """Return whether `step` calls hooks: the optimizer's own, or those of all optimizers."""
     return any(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from exp.data.stack import Stack
-from exp.engine.hooks import find_hook
+from exp.engine.hooks import HookCount, find_hook
 from exp.engine.make_loops import Compile, make_loops
 from exp.engine.optimizers import is_plain_torch, needs_closure
 from exp.engine.parameter_memory import ParameterMemory
@@ -18,7 +18,7 @@ from exp.engine.step import EagerStep, Gradients, StepOutputs, StepWithoutState,
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState, are_equal, unchanged
 from exp.engine.trace import Trace
-from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, has_momentum, make_update
+from exp.engine.updates import BareUpdate, NoUpdate, OptimizerStep, Update, basis_of_update, make_update
 from exp.errors import first_line
 
 # How many replayed steps of each batch size must reproduce the eager step, on copies, before replay is trusted. In a
@@ -26,6 +26,7 @@ from exp.errors import first_line
 _VERIFICATIONS = 2
 
 _CHANGES = "{} changes between steps, which a replayed step would not see"
+_HOOKED = "{} has a hook, which a replayed step would not call"
 _OTHER_UPDATE = "the update differs from that of the optimizer"
 
 
@@ -48,12 +49,14 @@ class ReplayStep(StepWithoutState):
         recorded.keep_those_for(eager.parameters, are_compiled=compile_trace is not None)
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
-        self._state = StateBetweenSteps((eager.model, eager.criterion))
+        self._modules = eager.model, eager.criterion
+        self._state, self._hooks = StateBetweenSteps(self._modules), HookCount(self._modules)
         self._memory = ParameterMemory(eager.parameters)
+        self._trained = [*map(id, eager.parameters)]
         self._chosen_update: Update | None = None  # None: it is to be chosen
         self._allows_bare_update = True  # unless it differs from the optimizer's
-        self._momentum = has_momentum(eager.optimizer)
-        self._has_begun = False
+        self._basis: list[object] = []  # of the chosen update
+        self._made: set[int] = set()  # the sizes of batches that eager steps were made on
         self._several = f"{type(eager.optimizer).__name__} computes gradients several times a step"
         self.fallback_reason: str | None = self._several if needs_closure(type(eager.optimizer)) else None
 
@@ -69,9 +72,9 @@ class ReplayStep(StepWithoutState):
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self.check_state()
-        # A scheduler may have changed it from or to 0, where torch keeps other state.
-        if has_momentum(self._eager.optimizer) != self._momentum:
-            self._use_optimizer_step()
+        if self._chosen_update is not None and basis_of_update(self._eager.optimizer) != self._basis:
+            self._chosen_update = None
+            self._verified.clear()
         outputs = StepOutputs()
         for stack in stacks:
             rest = stack
@@ -84,16 +87,16 @@ class ReplayStep(StepWithoutState):
     def _choose(self, rest: Stack) -> tuple[Callable[[Stack], StepOutputs], int]:
         """Return what makes the next steps, and how many of them.
 
-        For batches of one size, a step is captured, then steps are verified, then replayed. The first step of all,
-        which creates the optimizer's state, is eager, and so is every step after a fallback.
+        For batches of one size, the first step is eager: the user's code may make tables in it, and the optimizer its
+        state. Then a step is captured, then steps are verified, then replayed. After a fallback, every step is eager.
         """
         if self.fallback_reason is None and (changed := self._memory.find_change()) is not None:
             self._fall_back(_CHANGES.format(changed))
         if self.fallback_reason is not None:
             return self._make_eagerly, len(rest)
-        if not self._has_begun:
-            return self._make_eagerly, 1
         recorded = self._recorded.by_batch_size.get(rest.batch_size)
+        if not self._made or (recorded is None and rest.batch_size not in self._made):
+            return self._make_eagerly, 1
         if recorded is None:
             return self._capture, 1
         loop = recorded.loop(self._update, len(rest))
@@ -104,8 +107,12 @@ class ReplayStep(StepWithoutState):
         return partial(self._replay, loop), whole if is_plain_torch(self._eager.optimizer) else loop.window
 
     def _make_eagerly(self, stack: Stack) -> StepOutputs:
-        self._has_begun = True
-        return self._eager([stack])
+        outputs = self._eager([stack])
+        self._made.add(stack.batch_size)
+        if self.fallback_reason is None and self._state.find_change() is not None:
+            self._state.keep()
+            self._verified.clear()  # loops for other sizes may depend on it too
+        return outputs
 
     def _replay(self, loop: Loop, stack: Stack) -> StepOutputs:
         outputs = StepOutputs()
@@ -115,20 +122,26 @@ class ReplayStep(StepWithoutState):
 
     def check_state(self) -> None:
         """Fall back if something has changed the state of the model since its step was captured."""
-        if self.fallback_reason is None and (changed := self._state.find_change()) is not None:
+        if self.fallback_reason is not None:
+            return
+        if (changed := self._state.find_change()) is not None:
             self._fall_back(_CHANGES.format(changed))
+        elif [*map(id, self._eager.parameters)] != self._trained:
+            self._fall_back(_CHANGES.format("the optimizer's list of parameters"))
+        elif self._hooks.is_changed():
+            self._fall_back(_HOOKED.format(find_hook(self._modules) or "the model"))
 
     def record(self, stack: Stack) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
         with unchanged(self._tensors.changed, stack.x.device):
+            self._make_eagerly(stack)
             self._capture(stack)
 
     def _capture(self, stack: Stack) -> StepOutputs:
         """Make an eager step, trace it and make loops of the trace."""
         ((x, y),) = stack
         traces: list[tuple[Trace, Gradients]] = []
-        modules = (self._eager.model, self._eager.criterion)
-        before = observable_state(modules)
+        before = observable_state(self._modules)
 
         def compute() -> Gradients:
             with Trace() as trace:
@@ -139,9 +152,9 @@ class ReplayStep(StepWithoutState):
         outputs = StepOutputs()
         outputs.add(*self._eager.update_with(compute))
         (trace, gradients), *more = traces
-        changed, hooked = first_difference(before, observable_state(modules)), find_hook(modules)
+        changed, hooked = first_difference(before, observable_state(self._modules)), find_hook(self._modules)
         if hooked is not None:
-            self._fall_back(f"{hooked} has a hook, which a replayed step would not call")
+            self._fall_back(_HOOKED.format(hooked))
         elif trace.fallback_reason is not None:
             self._fall_back(trace.fallback_reason)
         elif more:
@@ -222,7 +235,10 @@ class ReplayStep(StepWithoutState):
             # Bare updates assume that all parameters made the same number of steps.
             is_bare = self._allows_bare_update and not self._recorded.some_without_gradient
             bare = make_update(self._eager.optimizer) if is_bare else None
-            self._chosen_update = bare or OptimizerStep(self._eager)
+            self._chosen_update, self._basis = (
+                bare or OptimizerStep(self._eager),
+                basis_of_update(self._eager.optimizer),
+            )
         return self._chosen_update
 
     def _use_optimizer_step(self) -> None:

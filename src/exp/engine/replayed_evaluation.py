@@ -8,8 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from exp.engine.hooks import find_hook
-from exp.engine.object_reader import are_of_libraries
+from exp.engine.hooks import HookCount, find_hook
+from exp.engine.packages import are_of_libraries
 from exp.engine.parameter_memory import ParameterMemory
 from exp.engine.precision import Precision
 from exp.engine.program import write_program
@@ -51,6 +51,7 @@ class ReplayedEvaluations:
         self._verified: set[PythonLoop] = set()
         parameters = [*network.parameters(), *criterion.parameters()]
         self._memory = ParameterMemory(parameters)
+        self._hooks = HookCount((network, criterion))
         size = sum(parameter.numel() for parameter in parameters)
         # Code of the user's may compute something else at each call.
         is_replayable = are_of_libraries((network, criterion)) and all(parameter.is_cpu for parameter in parameters)
@@ -58,7 +59,7 @@ class ReplayedEvaluations:
 
     def __call__(self, x: Tensor, y: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor]:
         """Return what `evaluate` returns."""
-        if len(x) > self._max_rows or self._memory.find_change() is not None:
+        if len(x) > self._max_rows or self._memory.find_change() is not None or self._hooks.is_changed():
             return evaluate(x, y)
         rows = x.shape, y.shape
         loop = self._captured.get(rows)

@@ -3,11 +3,13 @@
 import random
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from torch import nn
 
-from exp.engine.object_reader import ObjectReader, are_of_libraries, comparable
+from exp.engine.object_reader import ObjectReader, comparable
+from exp.engine.packages import are_of_libraries, package_of
 
 _SEEN_BY_TORCH = ("_buffers", "_parameters", "_modules")
 
@@ -25,10 +27,12 @@ def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
 
 
 def _state_of(modules: Iterable[nn.Module]) -> dict[str, object]:
-    found = ObjectReader()
+    parts = [*chain.from_iterable(root.modules() for root in modules)]
+    found = ObjectReader({package_of(cls) for part in parts for cls in type(part).__mro__})
     try:
-        for module in chain.from_iterable(root.modules() for root in modules):
+        for module in parts:
             own = {name: value for name, value in vars(module).items() if name not in _SEEN_BY_TORCH}
+            own |= _attributes_of_script(module)
             tensors = (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False))
             for name, value in (*own.items(), *tensors):  # a parameter may be replaced
                 found.state[f"{name} of {type(module).__name__}, {id(module):x}"] = found.read(value)
@@ -36,6 +40,12 @@ def _state_of(modules: Iterable[nn.Module]) -> dict[str, object]:
     except Exception as error:  # of a property of the user's, or objects that are nested too deep
         found.state[f"objects that cannot be read ({type(error).__name__}), "] = object()  # equals nothing
     return found.state
+
+
+def _attributes_of_script(module: nn.Module) -> dict[str, Any]:
+    """Return the attributes of a module of TorchScript, which are no Python objects."""
+    kind = getattr(module, "_concrete_type", None)
+    return {} if kind is None else {name: getattr(module, name) for name in kind.get_attributes()}
 
 
 def first_difference(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:

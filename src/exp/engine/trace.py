@@ -21,8 +21,11 @@ from exp.engine.other_ways import computes_vectors, find_other_way, has_other_de
 _UNDECLARED_WRITES = ("running_mean", "running_var")
 
 
-# Methods that read a tensor's values without calling an operator.
-_UNDISPATCHED = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
+# Methods that read a tensor's values without calling an operator, or let other code do so.
+_UNDISPATCHED = {
+    *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.__repr__, Tensor.apply_, Tensor.map_),
+    *(Tensor.data_ptr, Tensor.untyped_storage),
+}
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,9 @@ class _FunctionCalls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _UNDISPATCHED and self.is_recording:
+        if not torch._C._len_torch_dispatch_stack():  # the trace itself makes a call that came from C++
+            return func(*args, **kwargs)
+        if self.is_recording and (func in _UNDISPATCHED or _splits_at_values(func, args, kwargs)):
             self.reason = _read_by(func.__name__)
         if self.is_recording:
             with _pop_mode_temporarily():
@@ -189,6 +194,12 @@ class _FunctionCalls(TorchFunctionMode):
 
 def _read_by(what: str) -> str:
     return f"the model reads the values of a tensor (by {what}), so the next step may be a different computation"
+
+
+def _splits_at_values(function: Any, args: Any, kwargs: Any) -> bool:
+    """Return whether it is tensor_split with a tensor of places, which no operator reads."""
+    is_split = getattr(function, "__name__", "") == "tensor_split"
+    return is_split and any(isinstance(one, Tensor) for one in (*args[1:], *kwargs.values()))
 
 
 def _reads_values(operator: OpOverload, args: Any) -> bool:

@@ -127,6 +127,18 @@ def has_momentum(optimizer: Optimizer) -> list[bool]:
     return [bool(group.get("momentum")) for group in optimizer.param_groups]
 
 
+def basis_of_update(optimizer: Optimizer) -> list[object]:
+    """Return what a bare update takes for granted: options, hooks, and which tensors the optimizer keeps.
+
+    Code of the user's, such as a schedule, may change it between steps. Optimizers without such updates have none.
+    """
+    if type(optimizer) not in PLAIN:
+        return []
+    options = [tuple(map(group.get, UNSUPPORTED)) for group in optimizer.param_groups]
+    kept = [id(value) for state in optimizer.state.values() for value in state.values()]
+    return [is_plain_torch(optimizer), options, has_momentum(optimizer), kept]
+
+
 def make_update(optimizer: Optimizer) -> BareUpdate | None:
     """Return the bare update of `optimizer`, or None if only `optimizer.step()` can make it."""
     groups = [_make_group_update(optimizer, group) for group in optimizer.param_groups]
@@ -143,6 +155,10 @@ def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpda
     if kind is None or not is_plain_torch(optimizer) or any(group.get(option) for option in UNSUPPORTED):
         return None
     states: list[dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
+    needed = [*kind.states, *(["step"] if kind.counts else [])]
+    kept = [name for name in needed if name != "momentum_buffer" or group["momentum"]]
+    if any(not isinstance(state.get(name), Tensor) for state in states for name in kept):
+        return None  # not yet, or it was cleared
 
     def list_states(name: str) -> Tensors:
         if name == "momentum_buffer" and not group["momentum"]:

@@ -99,13 +99,9 @@ def epoch_order(n: int, shuffle: bool) -> Tensor | None:
 
     Draws the same numbers as the DataLoader: a seed for its workers (unused), and with `shuffle` a seed for the order.
     """
-    _draw()
+    seeds = torch.empty(2 if shuffle else 1, dtype=torch.int64).random_().tolist()
     if not shuffle:
         return None
     generator = torch.Generator()
-    generator.manual_seed(_draw())
+    generator.manual_seed(seeds[1])
     return torch.randperm(n, generator=generator)
-
-
-def _draw() -> int:
-    return int(torch.empty((), dtype=torch.int64).random_().item())

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn, optim
 
+from exp.engine.update_functions import FUSED as FUSED_KINDS
+from exp.engine.update_functions import PLAIN, UpdateKind
 from exp.engine.updates import make_update
 
 FUSED = {
@@ -50,3 +52,14 @@ def test_a_fused_update_differs_from_the_default_one_by_rounding_only(
         else:
             bare.prepare(1)([fused.grad])
         assert ((plain - fused).detach().abs() <= 8 * 2.0**-23 * summed).all()
+
+
+@pytest.mark.parametrize("kinds", [PLAIN, FUSED_KINDS], ids=["plain", "fused"])
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW])
+def test_adam_and_adamw_of_torch_2_6_whose_groups_do_not_tell_them_apart(
+    kinds: dict[type[optim.Optimizer], UpdateKind], optimizer: type[optim.Optimizer]
+):
+    (group,) = optimizer([nn.Parameter(torch.ones(1))], lr=0.1, weight_decay=0.2).param_groups  # pyright: ignore
+    older = {key: value for key, value in group.items() if key != "decoupled_weight_decay"}
+    assert older.keys() < group.keys()
+    assert kinds[optimizer].numbers(older, [1]) == kinds[optimizer].numbers(group, [1])

@@ -8,7 +8,7 @@ and Python are for the user's own models and datasets.
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ def epoch_order(n: int, shuffle: bool) -> Tensor | None:
 
     Draws the same numbers as the DataLoader: a seed for its workers (unused), and with `shuffle` a seed for the order.
     """
-    seeds = torch.empty(2 if shuffle else 1, dtype=torch.int64).random_().tolist()
+    seeds = cast(list[int], torch.empty(2 if shuffle else 1, dtype=torch.int64).random_().tolist())
     if not shuffle:
         return None
     generator = torch.Generator()

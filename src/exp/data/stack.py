@@ -79,8 +79,9 @@ class Stack:
     def order(self) -> Tensor | None:
         """The order [n * B] of the rows, if they have one."""
         size, order = self.rows.batch_size, self.rows.order
-        is_whole = order is None or len(self) * size == order.size(0)
-        return order if is_whole else order[self.start * size : self.end * size]
+        if order is None or len(self) * size == order.size(0):
+            return order
+        return order[self.start * size : self.end * size]
 
     @property
     def targets(self) -> Tensor:

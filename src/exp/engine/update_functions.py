@@ -48,11 +48,15 @@ def _adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[fl
     torch._foreach_addcdiv_(parameters, means, roots, value=-step_size)
 
 
-def _adam_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+def _adam_numbers(is_adamw: bool, group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
     lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-    shrink, added = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
+    shrink, added = (1 - lr * decay, 0.0) if _is_decay_decoupled(is_adamw, group) else (1.0, decay)
     first, eps = [float(shrink), float(added), float(beta1), float(beta2)], float(group["eps"])
     return [[*first, float((1 - beta2**count) ** 0.5), eps, float(lr / (1 - beta1**count))] for count in counts]
+
+
+def _is_decay_decoupled(is_adamw: bool, group: dict[str, Any]) -> bool:
+    return group.get("decoupled_weight_decay", is_adamw)  # the groups of torch 2.6 do not have it
 
 
 def _rmsprop(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: list[float]) -> None:
@@ -144,10 +148,9 @@ def _fused_adam(gradients: list[Tensor], tensors: list[list[Tensor]], numbers: l
         )
 
 
-def _fused_adam_numbers(group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
-    beta1, beta2 = group["betas"]
-    names = ["lr", "beta1", "beta2", "weight_decay", "eps", "decoupled_weight_decay"]
-    return _same(names, {**group, "beta1": beta1, "beta2": beta2}, counts)
+def _fused_adam_numbers(is_adamw: bool, group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
+    others = group["weight_decay"], group["eps"], _is_decay_decoupled(is_adamw, group)
+    return [[float(number) for number in (group["lr"], *group["betas"], *others)]] * len(counts)
 
 
 def _same(names: Sequence[str], group: dict[str, Any], counts: Sequence[int]) -> list[Numbers]:
@@ -174,20 +177,25 @@ class UpdateKind:
 _SGD_NUMBERS = partial(_same, ["lr", "weight_decay", "momentum", "dampening", "nesterov"])
 _RMSPROP_NUMBERS = partial(_same, ["lr", "weight_decay", "alpha", "eps", "momentum"])
 
-_ADAM = UpdateKind(_adam, _adam_numbers, ["exp_avg", "exp_avg_sq"])
+_ADAM, _ADAMW = (
+    UpdateKind(_adam, partial(_adam_numbers, is_adamw), ["exp_avg", "exp_avg_sq"]) for is_adamw in (False, True)
+)
 PLAIN: dict[type[Optimizer], UpdateKind] = {
     SGD: UpdateKind(_sgd, _SGD_NUMBERS, ["momentum_buffer"], counts=False),
     Adam: _ADAM,
-    AdamW: _ADAM,
+    AdamW: _ADAMW,
     RMSprop: UpdateKind(_rmsprop, _RMSPROP_NUMBERS, ["square_avg", "momentum_buffer"]),
     Adagrad: UpdateKind(_adagrad, _adagrad_numbers, ["sum"]),
 }
 
 
 # With `fused=true`, one kernel of torch's for all parameters. Its bits differ from those of the updates above.
-_FUSED_ADAM = UpdateKind(_fused_adam, _fused_adam_numbers, ["exp_avg", "exp_avg_sq", "step"], counts=False)
+_FUSED_ADAM, _FUSED_ADAMW = (
+    UpdateKind(_fused_adam, partial(_fused_adam_numbers, is_adamw), ["exp_avg", "exp_avg_sq", "step"], counts=False)
+    for is_adamw in (False, True)
+)
 FUSED: dict[type[Optimizer], UpdateKind] = {
     SGD: UpdateKind(_fused_sgd, _SGD_NUMBERS, ["momentum_buffer"], counts=False),
     Adam: _FUSED_ADAM,
-    AdamW: _FUSED_ADAM,
+    AdamW: _FUSED_ADAMW,
 }

@@ -31,7 +31,7 @@ class ElementUpdate:
 
 def formula_of(optimizer: type[Optimizer], settings: Settings, is_first: bool) -> list[str]:
     """Return the lines of the update; empty if this optimizer, or one of these settings, has none here."""
-    used = used_settings(settings)
+    used = used_settings({"decoupled_weight_decay": optimizer is AdamW, **settings})  # torch 2.6 has no such setting
     make = _FORMULAS.get(optimizer)
     return [] if make is None or "maximize" in used else make(used, is_first)
 

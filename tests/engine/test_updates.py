@@ -61,5 +61,4 @@ def test_adam_and_adamw_of_torch_2_6_whose_groups_do_not_tell_them_apart(
 ):
     (group,) = optimizer([nn.Parameter(torch.ones(1))], lr=0.1, weight_decay=0.2).param_groups  # pyright: ignore
     older = {key: value for key, value in group.items() if key != "decoupled_weight_decay"}
-    assert older.keys() < group.keys()
     assert kinds[optimizer].numbers(older, [1]) == kinds[optimizer].numbers(group, [1])

@@ -32,10 +32,10 @@ def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path
     if format == "pt2":
         content = io.BytesIO()  # the system raises OSError, where torch's writer raises RuntimeError
         try:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # of what torch's recurrent layers do while they are exported
+            with warnings.catch_warnings(action="ignore"):  # of what recurrent layers do while they are exported
                 torch.export.save(torch.export.export(module, (x,), dynamic_shapes=any_rows), content)
+                content.seek(0)
+                torch.export.load(content)  # torch 2.6 saves some programs that it cannot load
         except Exception as error:  # torch raises many types
             raise _refuse(format, error) from error
         path.write_bytes(content.getvalue())
@@ -65,5 +65,6 @@ def require_onnx() -> None:
 def _refuse(format: str, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split())[:300]
     return ConfigError(
-        f"format={format}: PyTorch cannot export the model: {type(error).__name__}: {reason}", "format=script"
+        f"format={format}: PyTorch cannot export the model: {type(error).__name__}: {reason}",
+        "format=script, or a newer version of PyTorch",
     )

@@ -1,0 +1,36 @@
+"""What PyTorch cannot write, or cannot read again, is an error, and no file is left."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exp.errors import ConfigError
+from exp.serving.graph import write_graph
+
+
+class _DependsOnValues(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def _write(module: nn.Module, path: Path) -> str:
+    with pytest.raises(ConfigError) as error:
+        write_graph(module, torch.ones(2, 3), "features", "pt2", path)
+    assert not path.exists()
+    return error.value.problem
+
+
+def test_a_model_that_cannot_be_exported(tmp_path: Path):
+    problem = _write(_DependsOnValues(), tmp_path / "model.pt2")
+    assert problem.startswith("format=pt2: PyTorch cannot export the model: ")
+
+
+def test_a_file_that_cannot_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def load(_: object) -> None:
+        raise TypeError("as with torch 2.6")
+
+    monkeypatch.setattr(torch.export, "load", load)
+    problem = _write(nn.Linear(3, 1), tmp_path / "model.pt2")
+    assert problem == "format=pt2: PyTorch cannot export the model: TypeError: as with torch 2.6"

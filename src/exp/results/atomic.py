@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,11 +41,20 @@ def sync_together(files: Sequence[IO[Any]]) -> None:
     It does not matter whether a file was deleted since it was opened. An OSError has the name of its file.
     """
     first, *others = files
-    with ThreadPoolExecutor(max(1, len(others))) as threads:
-        waiting = [threads.submit(_sync, file) for file in others]
+    waiting = [_threads(os.getpid()).submit(_sync, file) for file in others]
+    try:
         _sync(first)
-        for other in waiting:
-            other.result()
+    finally:
+        wait(waiting)
+    for other in waiting:
+        other.result()
+
+
+@lru_cache(maxsize=1)
+def _threads(pid: int) -> ThreadPoolExecutor:
+    """Return the threads of this process, whose id is `pid`: to start some for each run takes a millisecond."""
+    del pid
+    return ThreadPoolExecutor(3)
 
 
 def _sync(file: IO[Any]) -> None:

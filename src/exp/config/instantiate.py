@@ -4,7 +4,8 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from functools import lru_cache
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
 import torch
@@ -75,7 +76,7 @@ def instantiate(group: str, node: dict[str, Any], **passed: Any) -> Any:
 
 def select_accepted(group: str, function: Callable[..., Any], passed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `passed` without those of GIVEN_IF_ACCEPTED that the signature does not name."""
-    optional, accepted = GIVEN_IF_ACCEPTED.get(group, ()), inspect.signature(function).parameters
+    optional, accepted = GIVEN_IF_ACCEPTED.get(group, ()), parameters_of(function)
     return {name: value for name, value in passed.items() if name not in optional or name in accepted}
 
 
@@ -83,12 +84,24 @@ def make_tensors(group: str, function: Callable[..., Any], arguments: Mapping[st
     """Return as float32 tensors the numbers and lists of numbers for which a loss takes a tensor, such as `weight`."""
     if group != "loss":
         return {}
-    annotations = {key: str(parameter.annotation) for key, parameter in inspect.signature(function).parameters.items()}
+    annotations = {key: str(parameter.annotation) for key, parameter in parameters_of(function).items()}
     return {
         key: torch.tensor(value, dtype=torch.float32)
         for key, value in arguments.items()
         if isinstance(value, int | float | list) and re.search(r"\bTensor\b", annotations.get(key, ""))
     }
+
+
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters by name."""
+    return _read_parameters(function) if isinstance(function, type | FunctionType) else _parameters(function)
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+_read_parameters = lru_cache(_parameters)  # each job of a sweep builds the same
 
 
 def import_target(group: str, node: dict[str, Any]) -> Callable[..., Any]:
@@ -156,7 +169,7 @@ def _import_module(key: str, target: str) -> ModuleType | None:
 
 def _refuse_unknown_arguments(group: str, node: dict[str, Any], function: Callable[..., Any]) -> None:
     """Check the arguments against the imported object, because its source may be incomplete."""
-    parameters = inspect.signature(function).parameters
+    parameters = parameters_of(function)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     refuse_arguments(group, node, [name for name in parameters if name not in given(group)])

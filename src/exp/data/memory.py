@@ -10,6 +10,9 @@ _BYTES = 4  # of a feature in float32
 # Training keeps the rows in the order of the epoch as well as the rows themselves.
 _COPIES = 2
 
+# So much is there. To ask takes as long as to prepare some thousand values.
+_NEARLY_NOTHING = 2**20
+
 # A limit as large as this is none.
 _NO_LIMIT = 2**60
 
@@ -20,7 +23,8 @@ class FeaturesTooLargeError(DataError):
 
 def check_memory(rows: int, features: int) -> None:
     """Raise FeaturesTooLargeError if `rows` x `features` in float32 need more memory than there is."""
-    needed, available = rows * features * _BYTES * _COPIES, available_memory()
+    needed = rows * features * _BYTES * _COPIES
+    available = available_memory() if needed > _NEARLY_NOTHING else None
     if available is not None and needed > available:
         raise FeaturesTooLargeError(
             f"dataset: {rows:,} rows of {features:,} features need {format_bytes(needed)} of memory, but "

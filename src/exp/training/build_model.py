@@ -1,6 +1,5 @@
 """Build the model of a run for its features and outputs."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from exp.config.allowlist import HELD_MODULE
-from exp.config.instantiate import import_target, instantiate, select_accepted
+from exp.config.instantiate import import_target, instantiate, parameters_of, select_accepted
 from exp.config.schema import Config
 from exp.config.user_code import describe_error
 from exp.data.mapped.maps import is_mapped
@@ -96,7 +95,7 @@ def codes_above(config: Config) -> int | None:
         ConfigError: dataset.encode=embedding, and the model has no embedding.
     """
     encode = config.dataset.get("encode", "onehot")
-    has_embedding = "cardinalities" in inspect.signature(import_target("model", config.model)).parameters
+    has_embedding = "cardinalities" in parameters_of(import_target("model", config.model))
     if encode == "embedding" and not has_embedding:
         raise ConfigError(
             f"dataset.encode=embedding: {config.model['_target_']} has no embedding of categories (no argument "

@@ -7,6 +7,7 @@ would be meaningless, a warning that the run may not be what was meant.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -227,7 +228,7 @@ def _check_gradients(
 
 def _features_where(data: Splits, mask: Tensor) -> list[str]:
     """Return the names of the features for which `mask` [F] is True."""
-    return [name for name, selected in zip(data.features, mask, strict=True) if bool(selected)]
+    return [name for name, selected in zip(data.features, cast("list[bool]", mask.tolist()), strict=True) if selected]
 
 
 def _shorten(names: list[str]) -> str:

@@ -77,6 +77,30 @@ def test_mappings_and_lists_are_read_as_they_are(value: Any):
         assert reads_as(word.removeprefix("loss.class_weights=")) == value
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem", "fix"),
+    [
+        (
+            "loss",
+            torch.nn.CrossEntropyLoss(label_smoothing=0.1),
+            "an object of CrossEntropyLoss",
+            "'cross_entropy'; or '--config-dir=my_conf'",
+        ),
+        ("optimizer", torch.optim.SGD, "SGD: optimizer takes a name", "optimizer='sgd'; or"),
+        ("optimizer", torch.optim.Adam([torch.zeros(1)]), "an object of Adam", "optimizer='adam'; or"),
+        ("scheduler", torch.optim.lr_scheduler.OneCycleLR, "OneCycleLR", "scheduler='one_cycle'"),
+        ("metrics", ["f1", re.escape], "escape: metrics takes a name", "metrics=['re.escape'] of a file"),
+        ("loss__weight", re.escape, "loss.weight", "loss.weight=VALUE, a number"),
+    ],
+)
+def test_an_object_that_no_override_can_name_is_refused(key: str, value: Any, problem: str, fix: str):
+    with pytest.raises(ExpError, match="takes a name, and no object") as refused:
+        to_overrides("train", (), {key: value})
+    assert problem in refused.value.problem
+    assert fix in refused.value.fix
+    assert "0x" not in str(refused.value)
+
+
 def test_a_key_that_no_override_can_have_is_refused():
     with pytest.raises(ExpError, match="no override can have such a key"):
         to_overrides("train", (), {"loss__class_weights": {"${é}": 2}})

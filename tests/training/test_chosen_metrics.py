@@ -11,7 +11,7 @@ from conftest import config_of
 from sklearn import metrics as sk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from exp.config.metric_names import always_computed, metric_names
+from exp.config.metric_names import always_computed, metric_names, nearest_metric
 from exp.errors import ConfigError
 from exp.reports.run_report import write_page
 from exp.results.trained_model import load_trained
@@ -105,6 +105,14 @@ def test_a_metric_that_the_target_or_the_loss_does_not_have_is_refused(words: st
     with pytest.raises(ConfigError, match=problem) as error:
         build(config_of(*words.split()))
     assert error.value.key == "metrics"
+
+
+def test_a_name_that_other_programs_use_is_understood():
+    meant = {"roc_auc": "auc", "AUPRC": "average_precision", "average_precision_score": "average_precision"}
+    meant |= {"r2_score": "r2", "neg_log_loss": "log_loss", "f1_score:yes": "f1:yes", "sensitivity:yes": "recall:yes"}
+    assert {name: nearest_metric(name) for name in meant} == meant
+    assert nearest_metric("roc_auc", metric_names("numbers")) is None
+    assert nearest_metric("kappa") is None
 
 
 def test_a_metric_that_the_rows_do_not_define_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

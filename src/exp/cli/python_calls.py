@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
 from exp.config.overrides import quote_text, reads_as, value_override
 from exp.config.python_names import python_call
-from exp.errors import ConfigError
+from exp.config.schema import CONF
+from exp.errors import ConfigError, nearest
 from exp.sweeps.folds import has_all_folds
 
 
@@ -25,10 +26,36 @@ def to_overrides(function: str, overrides: tuple[str, ...], values: Mapping[str,
         meant = "sweep" if {"-m", "--multirun"} & {*flags} else function
         raise ConfigError(f"{function} takes overrides, got the flag {flags[0]}", python_call(meant, others))
     dotted = {key.replace("__", "."): value for key, value in values.items()}
+    for key, value in dotted.items():
+        _refuse_object(key, value)
     words = [*overrides, *(f"{key}={_as_value(function, key, value)}" for key, value in dotted.items())]
     if function == "train" and has_all_folds(words):
         raise ConfigError("folds: a cross-validation is a sweep", python_call("sweep", words), key="folds")
     return words
+
+
+def _refuse_object(key: str, value: object) -> None:
+    """Raise ConfigError if a value is a class, a function or an object of PyTorch, or a list with one."""
+    if isinstance(value, list | tuple):
+        for item in cast("Sequence[object]", value):
+            _refuse_object(key, item)
+        return
+    named: Any = value if hasattr(value, "__qualname__") else type(value)  # a class or a function has a name of its own
+    if not callable(value) and not named.__module__.startswith("torch."):  # an optimizer; torch.float32 is of torch
+        return
+    what = str(named.__name__) if named is value else f"an object of {named.__name__}"
+    options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
+    if key in ("metric", "metrics"):
+        name = f"{named.__module__}.{named.__qualname__}"
+        module = name.partition(".")[0]
+        fix = f"{key}={[name] if key == 'metrics' else name!r} of a file of yours, which EXP_ALLOW={module} allows"
+    elif options:
+        near = nearest(str(named.__name__), options)
+        own = f"'--config-dir=my_conf', {key}='NAME' with my_conf/{key}/NAME.yaml, which names your class"
+        fix = f"{key}={near!r}; or {own}" if near else own
+    else:
+        fix = f"{key}=VALUE, a number or a text"
+    raise ConfigError(f"{key}={what}: {key} takes a name, and no object", fix, key=key)
 
 
 def _as_value(function: str, key: str, value: object) -> str:

@@ -122,10 +122,31 @@ def always_computed(kind: str) -> tuple[str, ...]:
     return _ALWAYS[kind]
 
 
+# What other programs call them, where the spelling differs too much or is nearer to another metric.
+_CALLED = {
+    "auc": ("roc_auc", "auroc", "roc", "roc_auc_ovr"),
+    "average_precision": ("aucpr", "auprc", "pr_auc", "auc_pr", "prc", "ap"),
+    "accuracy": ("top1", "hit_rate"),
+    "balanced_accuracy": ("bacc",),
+    "recall": ("sensitivity", "tpr"),
+    "precision": ("ppv",),
+    "f1": ("macro_f1", "f1_macro"),
+    "weighted_f1": ("f1_weighted",),
+    "log_loss": ("nll", "ce", "cross_entropy"),
+    "mcc": ("matthews", "matthews_corrcoef"),
+    "rmse": ("mse", "mean_squared_error", "root_mean_squared_error"),
+    "mae": ("l1", "mean_absolute_error"),
+    "mape": ("mean_absolute_percentage_error",),
+    "r2": ("r_squared", "rsquared"),
+}
+_MEANT = {re.sub("_", "", other): name for name, others in _CALLED.items() for other in others}
+
+
 def nearest_metric(text: str, names: Sequence[str] = NAMES) -> str | None:
     """Return the metric of `names` that `text` means, such as f1:yes for F1:yes; None if none is similar."""
     name, colon, of_class = text.partition(":")
-    near = nearest(name, names)
+    meant = _MEANT.get(re.sub(r"[-_ ]", "", name.lower().removesuffix("_score")))
+    near = meant if meant in names else nearest(name.removesuffix("_score"), names)
     return f"{near}:{of_class}" if near in _OF_ANY_ONE and colon and of_class else near
 
 

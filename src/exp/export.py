@@ -55,11 +55,13 @@ def export(
     from exp.results.trained_ensemble import load_models
 
     models = load_models(jobs, checkpoint, moved)
+    parameters = models.parameters
     compared: dict[str, Any] = {"rows_compared": None, "largest_difference": None}
     if format == "script":
         from exp.reports.script_files import write_script_files
 
         notes = [*notes, *write_script_files(models.lead, out)]
+        parameters = f"checkpoint {models.lead.checkpoint}"  # what a script prints is not calibrated
     elif format == "card":
         from exp.reports.model_card import model_card
 
@@ -69,9 +71,9 @@ def export(
         compared |= found
         notes = [*notes, *more]
     runs = [str(job) for job in jobs]
-    fields = {"runs": runs, "kind": format, "out": out, "parameters": models.parameters, "notes": notes, **compared}
+    fields = {"runs": runs, "kind": format, "out": out, "parameters": parameters, "notes": notes, **compared}
     fields["files"] = sorted(str(path) for path in _written(Path(out)))
-    return TextAnswer(fields, [*notes, f"{format}, {models.parameters}: {out}"])
+    return TextAnswer(fields, [*notes, f"{format}, {parameters}: {out}"])
 
 
 def _check_arguments(format: str, out: str, ensemble: bool) -> None:

@@ -135,12 +135,19 @@ def test_a_metric_that_the_validation_rows_do_not_define_is_refused(exp: Any, tm
     assert "dataset.stratify=true" in done.stderr
 
 
-def test_a_script_cannot_choose_by_a_metric_that_it_does_not_compute(exp: Any):
-    words = "metric=auc epochs=2 early_stopping.restore_best=true figures=false hydra.run.dir=run"
-    assert exp(*words.split()).returncode == 0
+def test_a_script_cannot_choose_by_a_metric_that_it_does_not_compute(exp: Any, tmp_path: Path):
+    rows = [f"{row * 7 % 40},{'no' if row % 3 else 'yes'}" for row in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b", *rows]))
+    words = "dataset=table dataset.path=rows.csv dataset.target=b model=mlp metric=auc epochs=2 hydra.run.dir=run"
+    assert exp(*words.split(), "figures=false").returncode == 0
     done = exp("export", "run=run", "format=script", "out=train.py")
     assert done.returncode == 1
     assert "metric=auc" in done.stderr
+    assert not (tmp_path / "train.npz").exists()
+    assert "try: checkpoint=RUN/checkpoints/best.pt, whose script" in done.stderr
+    assert exp("calibrate", "run=run", "threshold=0.9").returncode == 0
+    done = exp("export", "run=run", "format=script", "out=train.py", "checkpoint=run/checkpoints/best.pt")
+    assert done.stdout.splitlines()[-1] == "script, checkpoint run/checkpoints/best.pt: train.py"  # not calibrated
 
 
 def test_an_unknown_metric_is_refused():

@@ -140,7 +140,7 @@ def _training(experiment: Experiment) -> dict[str, Any]:
     if plan.metric not in ("loss", "error", experiment.objective.metrics[0]) and (plan.patience or plan.restore_best):
         raise ConfigError(
             f"format=script cannot choose the best parameters by metric={plan.metric}",
-            f"format=pt2, or a run with metric=loss or metric={experiment.objective.metrics[0]}",
+            "checkpoint=RUN/checkpoints/best.pt, whose script ends at the step of these parameters; or format=pt2",
         )
     metric = experiment.objective.metrics[0] if plan.metric == "error" else plan.metric  # in the same order
     every_epochs = f"(epoch + 1) % {epochs_between} == 0 or epoch + 1 == {config.epochs}" if epochs_between > 1 else ""

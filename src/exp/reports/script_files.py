@@ -41,7 +41,6 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
     rows = Path(out).with_suffix(".npz")
     if needs_rows(config):
         notes.append(_note_of_file(rows, out, "its rows"))
-        write_rows(experiment, rows)
     for module in user_modules(config):
         file = Path(str(sys.modules[module].__file__))
         folder = shlex.quote(str(file.parents[module.count(".")]))
@@ -49,8 +48,12 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
     parameters = Path(out).with_suffix(".pt") if config.init is not None else None
     if parameters is not None:
         notes.append(_note_of_file(parameters, out, "its initial parameters"))
-        _write_initial(trained, parameters)
     script = write_script(experiment, threads, rows.name, parameters.name if parameters is not None else "", stop)
+    # A script that cannot be written leaves no file, which would be in the way of the next try.
+    if needs_rows(config):
+        write_rows(experiment, rows)
+    if parameters is not None:
+        _write_initial(trained, parameters)
     Path(out).write_text(script, encoding="utf-8")
     return notes
 

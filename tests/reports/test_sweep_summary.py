@@ -113,6 +113,19 @@ def test_what_all_jobs_note_is_printed_once_and_in_the_report(tmp_path: Path, ca
     assert "of job 1" not in page
 
 
+def test_failed_jobs_are_followed_by_what_mends_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rows = repeated(tmp_path, {"0.1": [0.1, 0.2, 0.3, 0.4]})
+    for row, error in zip(rows[1:], ["no column 'yy'\n  try: dataset.target=y"] * 2 + ["killed"], strict=True):
+        row |= {"status": "failed", "error": error.partition("\n")[0]}
+        (tmp_path / str(row["job"]) / "summary.json").write_text(json.dumps({"status": "failed", "error": error}))
+    print_summary(tmp_path, rows, "loss/val")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("try       dataset.target=y") == 1
+    assert f"again     python -m exp -m sweep.resume={tmp_path}" in lines
+    print_summary(tmp_path, rows[:-1], "loss/val")
+    assert "again  " not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_path: Path):
     """Of a single job there is nothing to compare."""

@@ -1,7 +1,7 @@
 """The result of a sweep on the terminal: its jobs, the best first, and what went wrong."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,15 +11,18 @@ from rich.text import Text
 
 from exp.errors import display_path, pluralize
 from exp.reports.search_lines import describe_search
-from exp.results import repeats, run_folder, terminal
+from exp.results import repeats, run_folder, summary, terminal
 from exp.results.formatting import format_interval, format_mean_std, format_metric
 from exp.results.job_rows import AllRows, find_notes, read_job_rows
+from exp.results.resume_line import is_search, resume_sweep_command
 from exp.results.sweep_csv import Row, sort_best_first
 from exp.results.ties import Ties, find_ties
 
 # Longer tables are left to sweep.csv.
 _MAX_ROWS = 20
 
+# More corrections of failed jobs are left to their own folders.
+_MAX_FIXES = 3
 
 # Columns of the means: whether the choice is the best, and the interval of the metric that the table is sorted by.
 _MARK, _INTERVAL = "best?", "95 % interval"
@@ -56,6 +59,8 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
     if len(failures) > _MAX_ROWS:
         console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {run_folder.SWEEP_TABLE}")
+    for line in _ways_out(folder, [row for row in failures if row["status"] == "failed"]):
+        console.print(line)
     for title, line in describe_search(folder):
         console.print(Text.assemble((f"{title:<10}", "bold"), line))
     console.print(Text.assemble(("folder    ", "bold"), str(folder)))
@@ -113,6 +118,15 @@ def _width(table: Table, console: Console) -> int:
 
 def _failures(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["status"] not in ("finished", "pruned")]
+
+
+def _ways_out(folder: Path, failed: Sequence[Row]) -> Iterator[Text]:
+    """Yield what mends the failed jobs: each correction once, and the line that runs again those without any."""
+    fixes = [str(summary.read(folder / str(row["job"])).get("error")).partition("\n  try: ")[2] for row in failed]
+    for fix in [fix for fix in dict.fromkeys(fixes) if fix][:_MAX_FIXES]:
+        yield Text.assemble(("try       ", "bold"), fix.partition("\n")[0])
+    if not all(fixes) and not is_search(folder):  # which goes on without the trials that failed
+        yield Text.assemble(("again     ", "bold"), resume_sweep_command(folder))
 
 
 def _jobs(rows: Sequence[Row], varied: Sequence[str], metrics: Sequence[str], *others: str) -> Table:

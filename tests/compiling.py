@@ -121,15 +121,10 @@ class CompiledTraining:
     @torch.no_grad()
     def difference(self, x: Tensor, y: Tensor, is_strict: bool = False, other: EagerStep | None = None) -> str | None:
         """Return how the compiled step differs from the eager one, or from the step of another; restore the state."""
-        changed, stack = StepTensors(self.eager, []).changed, Stack.of(x.unsqueeze(0), y.unsqueeze(0))
-        before, exact, make = (
-            TensorState.save(changed, x.device),
-            None if is_strict else self.exact,
-            other or self.eager,
-        )
-        _, difference = make_checked_step(
-            lambda: make([stack]), self.eager, changed, self.loop, exact, self.update, stack
-        )
+        tensors, stack = StepTensors(self.eager, []), Stack.of(x.unsqueeze(0), y.unsqueeze(0))
+        before, exact = TensorState.save(tensors.changed, x.device), None if is_strict else self.exact
+        make = other or self.eager
+        _, difference = make_checked_step(lambda: make([stack]), tensors, self.loop, exact, self.update, stack)
         before.restore()
         return difference
 
@@ -153,7 +148,7 @@ def compile_training(
 def record_step(eager: EagerStep, x: Tensor, y: Tensor) -> RecordedStep:
     """Return the recorded step on a batch. Raise Uncompilable if it cannot be recorded or compiled."""
     recorded = RecordedSteps()
-    replay = ReplayStep(eager, recorded, partial(compile_trace, eager))
+    replay = ReplayStep(eager, recorded, compile_trace)
     replay.record(Stack.of(x.unsqueeze(0), y.unsqueeze(0)))
     if replay.fallback_reason is not None:
         raise Uncompilable(replay.fallback_reason)

@@ -404,7 +404,7 @@ def test_a_step_that_is_not_compiled_keeps_no_tensors_of_its_trace():
     with torch.no_grad(), Trace() as trace:
         gradients = eager.compute_gradients(x, y)
     freed = weakref.ref(trace)
-    reason = compile_trace(eager, trace, x, y, gradients)
+    reason = compile_trace(trace, StepTensors(eager, []), x, y, gradients)
     del trace
     gc.collect()
     assert freed() is None

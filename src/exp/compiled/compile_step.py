@@ -15,6 +15,7 @@ from exp.compiled.update_loops import state_tensors
 from exp.engine.hooks import has_step_hook
 from exp.engine.precision import Precision
 from exp.engine.step import EagerStep, Gradients
+from exp.engine.step_tensors import StepTensors
 from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.update_functions import PLAIN
 from exp.engine.updates import UNSUPPORTED, BareUpdate, UpdateKey
@@ -76,13 +77,15 @@ def why_never_compiled(optimizer: Optimizer, precision: Precision, is_in_pieces:
     return None
 
 
-def compile_trace(eager: EagerStep, trace: Trace, x: Tensor, y: Tensor, gradients: Gradients) -> CompiledLoops | str:
-    """Return the compiled loops of a traced step of `eager`, or why it has none, whatever makes the update."""
+def compile_trace(
+    trace: Trace, tensors: StepTensors, x: Tensor, y: Tensor, gradients: Gradients
+) -> CompiledLoops | str:
+    """Return the compiled loops of a traced step, or why it has none, whatever makes the update."""
     try:
-        for parameter, gradient in zip(eager.parameters, gradients[2], strict=True):
+        for parameter, gradient in zip(tensors.eager.parameters, gradients[2], strict=True):
             if gradient is None:
-                raise Uncompilable(f"{_name_of(eager, parameter)} has no gradient")
-        return CompiledLoops(trace.calls, x, y, _fixed_tensors(eager), gradients)
+                raise Uncompilable(f"{_name_of(tensors.eager, parameter)} has no gradient")
+        return CompiledLoops(trace.calls, x, y, tensors.fixed, gradients)
     except Exception as error:
         return _reason(error)  # not the error, whose traceback keeps the tensors of the trace
 
@@ -95,14 +98,5 @@ def _reason(error: Exception) -> str:
 
 
 def _name_of(eager: EagerStep, parameter: Tensor) -> str:
-    names = {id(one): name for module in (eager.criterion, eager.model) for name, one in module.named_parameters()}
+    names = {id(one): name for module in reversed(eager.modules) for name, one in module.named_parameters()}
     return f"parameter {names.get(id(parameter), '')}".rstrip()
-
-
-def _fixed_tensors(eager: EagerStep) -> list[Tensor]:
-    """Return the parameters in the order of their gradients, then buffers, then parameters that are not trained."""
-    trained = {id(parameter) for parameter in eager.parameters}
-    modules = (eager.model, eager.criterion)
-    buffers = [buffer for module in modules for buffer in module.buffers()]
-    others = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in trained]
-    return list(dict.fromkeys([*eager.parameters, *buffers, *others]))

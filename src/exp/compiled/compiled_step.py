@@ -1,7 +1,6 @@
 """Make the steps of a run with compiled loops, which differ from eager steps by rounding: engine=compiled."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from exp.compiled.compile_step import CompiledLoops, compile_trace, why_never_compiled
@@ -44,7 +43,7 @@ class CompiledStep:
     def __init__(self, eager: EagerStep, recorded: RecordedSteps) -> None:
         self._eager = eager
         self._recorded = recorded
-        self._replay = ReplayStep(eager, recorded, partial(compile_trace, eager))
+        self._replay = ReplayStep(eager, recorded, compile_trace)
         self._tensors = StepTensors(eager, recorded.written)
         self._momentum: list[bool] | None = None
         self._update: BareUpdate | None = None
@@ -184,9 +183,7 @@ class CompiledStep:
     def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:
         """Make an eager step, and fall back if the compiled one differs."""
         exact = self._recorded.by_batch_size[stack.batch_size].exact
-        outputs, reason = make_checked_step(
-            lambda: self._replay([stack]), self._eager, self._tensors.changed, loop, exact, update, stack
-        )
+        outputs, reason = make_checked_step(lambda: self._replay([stack]), self._tensors, loop, exact, update, stack)
         if reason is not None:
             self._use_replay(reason)
         return outputs

@@ -16,7 +16,8 @@ from torch import Tensor
 from exp.compiled.compiled_loop import CompiledLoop
 from exp.data.stack import Stack
 from exp.engine.python_loop import Loop
-from exp.engine.step import EagerStep, StepOutputs
+from exp.engine.step import StepOutputs
+from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import TensorState
 from exp.engine.trace import DispatchMode, OpCall, is_view
 from exp.engine.updates import BareUpdate
@@ -48,8 +49,7 @@ Results: TypeAlias = dict[str, Tensor]
 
 def make_checked_step(
     make_step: Callable[[], StepOutputs],
-    eager: EagerStep,
-    changed: Sequence[Tensor],
+    tensors: StepTensors,
     loop: CompiledLoop,
     exact: Loop | None,
     update: BareUpdate,
@@ -59,7 +59,7 @@ def make_checked_step(
 
     Args:
         make_step: Makes the step as eager ones are made. It is called once, from the current state.
-        changed: All tensors that a step changes.
+        tensors: Those that a step changes.
         exact: Makes the recorded step; None: the tolerance holds, however far rounding moves the step.
         stack: One batch.
 
@@ -69,9 +69,9 @@ def make_checked_step(
     Raises:
         Uncompilable: The loop cannot make the step. Then `make_step` was not called.
     """
-    before = TensorState.save(changed, stack.x.device)
+    before = TensorState.save(tensors.changed, stack.x.device)
     try:
-        ours = _results_of(eager, lambda: loop.run(stack, update)[0][0])
+        ours = _results_of(tensors, lambda: loop.run(stack, update)[0][0])
     finally:
         before.restore()
     outputs = StepOutputs()
@@ -80,17 +80,17 @@ def make_checked_step(
         outputs.extend(make_step())
         return outputs.losses[0][0]
 
-    theirs = _results_of(eager, make)
+    theirs = _results_of(tensors, make)
     difference = _first_difference(ours, theirs, [])
     if difference is None or exact is None:
         return outputs, difference
-    after = TensorState.save(changed, stack.x.device)
+    after = TensorState.save(tensors.changed, stack.x.device)
     noise = torch.Generator().manual_seed(0)
     samples: list[Results] = []
     while difference is not None and len(samples) <= _SAMPLES:  # each sample only widens what rounding may do
         before.restore()
         mode = _OtherRoundings(noise) if samples else nullcontext()
-        samples.append(_results_of(eager, lambda mode=mode: _run(exact, stack, update, mode)))
+        samples.append(_results_of(tensors, lambda mode=mode: _run(exact, stack, update, mode)))
         if len(samples) > 1:
             difference = _first_difference(ours, theirs, samples)
     after.restore()
@@ -132,22 +132,19 @@ def _move(tensor: Tensor, noise: torch.Generator, least: float = 0.0) -> Tensor:
     return moved if least else torch.where(tensor == tensor.round(), tensor, moved)
 
 
-def _results_of(eager: EagerStep, step: Callable[[], Tensor]) -> Results:
-    before = {name: value.double().clone() for name, value in _by_name(eager).items()}
+def _results_of(tensors: StepTensors, step: Callable[[], Tensor]) -> Results:
+    before = _values_by_name(tensors)
     loss = step().double().reshape(1)
-    return {"loss": loss, **{name: value.double() - before[name] for name, value in _by_name(eager).items()}}
+    return {"loss": loss, **{name: value - before[name] for name, value in _values_by_name(tensors).items()}}
 
 
-def _by_name(eager: EagerStep) -> dict[str, Tensor]:
-    """Return what a step changes: the parameters, the optimizer's tensors of each kind, and each buffer."""
-    tensors = {"update": [parameter.data for parameter in eager.parameters]}
-    for parameter in eager.parameters:
-        for name, value in eager.optimizer.state.get(parameter, {}).items():
-            if name != "step" and isinstance(value, Tensor):
-                tensors.setdefault(name, []).append(value)
-    for name, buffer in (*eager.model.named_buffers(), *eager.criterion.named_buffers()):
-        tensors[f"buffer {name}"] = [buffer]
-    return {name: torch.cat([value.flatten() for value in values]) for name, values in tensors.items()}
+def _values_by_name(tensors: StepTensors) -> Results:
+    """Return copies of what a step changes: the parameters, the optimizer's tensors of each kind, and each buffer."""
+    named: dict[str, Sequence[Tensor]] = {"update": tensors.eager.parameters, **tensors.states}
+    for module in tensors.eager.modules:
+        named |= {f"buffer {name}": [buffer] for name, buffer in module.named_buffers()}
+    named.pop("step", None)  # the number of updates
+    return {name: torch.cat([one.detach().flatten().double() for one in values]) for name, values in named.items()}
 
 
 def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]) -> str | None:

@@ -15,8 +15,8 @@ from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import unchanged
 from exp.engine.trace import Trace, storage_id
 
-# Makes loops that are equal up to rounding, or returns why it cannot: (trace, x, y, gradients) -> loops.
-Compile: TypeAlias = Callable[[Trace, Tensor, Tensor, Gradients], object]
+# Makes loops that are equal up to rounding, or returns why it cannot: (trace, tensors, x, y, gradients) -> loops.
+Compile: TypeAlias = Callable[[Trace, StepTensors, Tensor, Tensor, Gradients], object]
 
 
 def make_loops(
@@ -36,10 +36,10 @@ def make_loops(
         if tensor.nbytes == tensor.untyped_storage().nbytes():  # otherwise others may share its memory
             written.pop(storage_id(tensor), None)
     tensors.written.extend(written.values())
-    program = write_program(trace.calls, x, y, [*tensors.eager.parameters, *tensors.buffers], gradients)
+    program = write_program(trace.calls, x, y, tensors.fixed, gradients)
     loop = PythonLoop(program)
     if not x.is_cuda:
-        compiled = None if compile_trace is None else compile_trace(trace, x, y, gradients)
+        compiled = None if compile_trace is None else compile_trace(trace, tensors, x, y, gradients)
         try:
             return RecordedStep(loop, ScriptLoops(program), compiled)
         except NotScriptableError:

@@ -1,5 +1,6 @@
 """Read Python objects into values that can be compared: what they refer to, and their random states."""
 
+import pickle
 import random
 import sys
 from collections import deque
@@ -26,13 +27,6 @@ _COLLECTIONS = (list, tuple, set, frozenset, deque)
 _DATA = (*_PLAIN, *_COLLECTIONS, Mapping, bytearray)
 
 _CachedFunction: Any = type(lru_cache(len))
-
-
-def comparable(state: Any) -> object:
-    """Replace arrays in nested dicts by their bytes."""
-    if isinstance(state, dict):
-        return {key: comparable(value) for key, value in cast("dict[str, Any]", state).items()}
-    return state.tobytes() if isinstance(state, np.ndarray) else state  # pyright: ignore[reportUnknownMemberType]
 
 
 class _Same:
@@ -198,12 +192,8 @@ def _position(iterator: Iterator[Any]) -> object:
 
 def _random_state(value: Any) -> object:
     """Return the state of a random generator; None: it is something else."""
-    if isinstance(value, np.random.Generator):
-        return comparable(value.bit_generator.state)
-    if isinstance(value, np.random.RandomState):
-        return comparable(value.get_state(legacy=False))
-    if isinstance(value, random.Random):
-        return value.getstate()
+    if isinstance(value, np.random.Generator | np.random.RandomState | random.Random):
+        return pickle.dumps(value)
     if isinstance(value, torch.Generator):
         return value.get_state().numpy().tobytes()
     return None

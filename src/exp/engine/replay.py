@@ -49,8 +49,7 @@ class ReplayStep(StepWithoutState):
         recorded.keep_those_for(eager.parameters, are_compiled=compile_trace is not None)
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
-        self._modules = eager.model, eager.criterion
-        self._state, self._hooks = StateBetweenSteps(self._modules), HookCount(self._modules)
+        self._state, self._hooks = StateBetweenSteps(eager.modules), HookCount(eager.modules)
         self._memory = ParameterMemory(eager.parameters)
         self._trained = [*map(id, eager.parameters)]
         self._chosen_update: Update | None = None  # None: it is to be chosen
@@ -129,7 +128,7 @@ class ReplayStep(StepWithoutState):
         elif [*map(id, self._eager.parameters)] != self._trained:
             self._fall_back(_CHANGES.format("the optimizer's list of parameters"))
         elif self._hooks.is_changed():
-            self._fall_back(_HOOKED.format(find_hook(self._modules) or "the model"))
+            self._fall_back(_HOOKED.format(find_hook(modules) or "the model"))
 
     def record(self, stack: Stack) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""
@@ -141,7 +140,8 @@ class ReplayStep(StepWithoutState):
         """Make an eager step, trace it and make loops of the trace."""
         ((x, y),) = stack
         traces: list[tuple[Trace, Gradients]] = []
-        before = observable_state(self._modules)
+        modules = self._eager.modules
+        before = observable_state(modules)
 
         def compute() -> Gradients:
             with Trace() as trace:
@@ -152,7 +152,7 @@ class ReplayStep(StepWithoutState):
         outputs = StepOutputs()
         outputs.add(*self._eager.update_with(compute))
         (trace, gradients), *more = traces
-        changed, hooked = first_difference(before, observable_state(self._modules)), find_hook(self._modules)
+        changed, hooked = first_difference(before, observable_state(modules)), find_hook(modules)
         if hooked is not None:
             self._fall_back(_HOOKED.format(hooked))
         elif trace.fallback_reason is not None:

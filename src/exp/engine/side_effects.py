@@ -1,14 +1,13 @@
 """State that a step can change and a trace cannot show: Python objects, and the random states of Python and NumPy."""
 
-import random
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from exp.engine.object_reader import ObjectReader, comparable
+from exp.data.seeding import stream_positions
+from exp.engine.object_reader import ObjectReader
 from exp.engine.packages import are_of_libraries, package_of
 
 _SEEN_BY_TORCH = ("_buffers", "_parameters", "_modules")
@@ -20,10 +19,8 @@ def observable_state(modules: Iterable[nn.Module]) -> dict[str, object]:
     It is what can be reached from the modules: attributes, the objects in them, class attributes, and the closures and
     global variables of the functions of the user's code.
     """
-    found = ObjectReader()
-    found.state["the state of random"] = random.getstate()
-    found.state["the random state of NumPy"] = comparable(np.random.get_state(legacy=False))
-    return found.state | _state_of(modules)
+    _, numpy, python = stream_positions()
+    return {"the random state of NumPy": numpy, "the state of random": python, **_state_of(modules)}
 
 
 def _state_of(modules: Iterable[nn.Module]) -> dict[str, object]:

@@ -123,6 +123,10 @@ class EagerStep(StepWithoutState):
         return () if self.compiled is None else self.compiled.notes
 
     @property
+    def modules(self) -> tuple[nn.Module, nn.Module]:
+        return self.model, self.criterion
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 

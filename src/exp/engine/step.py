@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
@@ -185,12 +186,7 @@ class EagerStep(StepWithoutState):
                 gradients[place] = None  # to hold few gradients twice
         if self.clip_grad_norm is not None and scale is None:
             total = _clip(total, self.clip_grad_norm)
-        is_whole = len(losses) == 1
-        return (
-            losses[0] if is_whole else sum(losses[1:], losses[0]),
-            outputs[0] if is_whole else torch.cat(outputs),
-            total,
-        )
+        return sum(losses[1:], losses[0]), outputs[0] if len(outputs) == 1 else torch.cat(outputs), total
 
     def _differentiate(self, piece: Piece, scale: Callable[[Tensor], Tensor] | None, accumulates: bool) -> Gradients:
         """Compute the piece's part of the batch's loss, its outputs and its part of the gradients.
@@ -201,11 +197,9 @@ class EagerStep(StepWithoutState):
         x, y, share = piece
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         compiling = nullcontext() if self.compiled is None else self.compiled.compiling(len(x))
+        compute = self.compiled or partial(forward, *self.modules, self.precision)
         with torch.enable_grad(), compiling:
-            if self.compiled is None:
-                loss, output = forward(self.model, self.criterion, self.precision, x, y)
-            else:
-                loss, output = self.compiled(x, y)
+            loss, output = compute(x, y)
             loss = loss if share is None else loss * share
             scaled = loss if scale is None else scale(loss)
             if accumulates:

@@ -41,7 +41,7 @@ def make_step(
     if config.compile:
         if recorded.forward is None:
             # Of an eager step without its optimizer, whose state is as large as the model, for later jobs.
-            recorded.forward = CompiledForward(partial(forward, eager.model, eager.criterion, eager.precision))
+            recorded.forward = CompiledForward(partial(forward, *eager.modules, eager.precision))
         recorded.forward.notes.clear()
         eager = replace(eager, compiled=recorded.forward)
     if scaler is not None:

@@ -128,7 +128,7 @@ class ReplayStep(StepWithoutState):
         elif [*map(id, self._eager.parameters)] != self._trained:
             self._fall_back(_CHANGES.format("the optimizer's list of parameters"))
         elif self._hooks.is_changed():
-            self._fall_back(_HOOKED.format(find_hook(modules) or "the model"))
+            self._fall_back(_HOOKED.format(find_hook(self._eager.modules) or "the model"))
 
     def record(self, stack: Stack) -> None:
         """Record the step on a batch like this one without making it. Earlier steps must have shown that it can be."""

@@ -48,6 +48,7 @@ def read(job: Path) -> dict[str, str]:
         pytest.param(["seed=7"], marks=pytest.mark.slow),
         ["dataset=iris", "optimizer=adam", "optimizer.lr=1e-3", "model.hidden=[8,8]"],
         ["optimizer.lr=${early_stopping.min_delta}", "clip_grad_norm=null", "log_every='2 epochs'"],
+        ["epochs=20.0", "batching.accumulate=true"],  # equal to the defaults in Python, not in YAML
         pytest.param(["+optimizer.dampening=0.5", "++epochs=9"], marks=pytest.mark.slow),
         pytest.param(["seed=918273645", "threads=3"], marks=pytest.mark.slow),
         *(

@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import OmegaConfDumper
 
+from exp.config.schema import without_hydra
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, OVERRIDES
 
 # The interpolations that the settings of a log may have and depend on the job by its folder alone.
@@ -32,6 +33,9 @@ class HydraFileTemplate:
         self._cfg = copy.deepcopy(base)
         self._hydra = cast("dict[str, Any]", _to_container(base.hydra))
         self._written = {part: _to_yaml({"hydra": {part: content}}) for part, content in self._hydra.items()}
+        # By repr, because 1, 1.0 and True are equal.
+        items = _to_container(without_hydra(base)).items()
+        self._written_task = {repr((key, value)): _to_yaml({key: value}) for key, value in items}
         written = json.dumps([self._hydra["job_logging"], self._hydra["job"]["env_set"]])
         self._is_shared = set(re.findall(r"\$\{.*?\}", written)) <= _SHARED
 
@@ -53,7 +57,8 @@ class HydraFileTemplate:
             part: _to_yaml({"hydra": {part: self._hydra[part] | settings}}) for part, settings in own.items()
         }
         hydra = "hydra:\n" + "".join(part.removeprefix("hydra:\n") for part in parts.values())
-        config = _to_yaml(_to_container(task))
+        items = _to_container(task).items()
+        config = "".join(self._written_task.get(repr(item)) or _to_yaml(dict([item])) for item in items)
         (folder / CONFIG).parent.mkdir(parents=True, exist_ok=True)
         contents = {CONFIG: config, HYDRA_SETTINGS: hydra, OVERRIDES: _to_yaml(list(overrides))}
         for name, content in contents.items():

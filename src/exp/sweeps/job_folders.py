@@ -52,6 +52,8 @@ class JobFolders:
         self._config = config
         self._composer = composer
         self._draws_figures = draws_figures
+        self._is_search = is_search(config)
+        self._has_callbacks = len(config.hydra.callbacks) > 1  # of the user: exp's own does not need them
         self._folder = Path(str(config.hydra.sweep.dir))
         self.manifest = Manifest(self._folder)
         self._rows = sweep_csv.read_rows(self._folder)
@@ -137,7 +139,7 @@ class JobFolders:
     def job_return(self, job: Job) -> JobReturn:
         """Return the result of a job as Hydra expects it."""
         row, metric = self._row(job), self._config.sweep.metric
-        if is_search(self._config) and row.get("status") == "finished" and metric not in row:
+        if self._is_search and row.get("status") == "finished" and metric not in row:
             has_val = any(name.endswith("/val") for name in row)
             override = "sweep.metric=loss/val" if has_val else "dataset.split=[.6,.2,.2]"
             raise ConfigError(
@@ -159,8 +161,8 @@ class JobFolders:
         return self._rows.get(self.manifest.folders[job.key], {})
 
     def _notify_callbacks(self, job: Job, ended: bool = False) -> None:
-        """Call the user's Hydra callbacks for a job that begins or has ended. exp's own callback does not need it."""
-        if len(self._config.hydra.callbacks) > 1:
+        """Call the user's Hydra callbacks for a job that begins or has ended."""
+        if self._has_callbacks:
             cfg = activate_job_config(self._composer.compose(job.overrides), job.number)
             if ended:
                 self._context.callbacks.on_job_end(config=cfg, job_return=self.job_return(job))

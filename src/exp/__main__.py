@@ -1,6 +1,16 @@
-"""`python -m exp`."""
+"""The command `exp`, and `python -m exp`."""
 
-from exp.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Run the command. Ctrl-C while it is imported, which takes half a second, ends it as Ctrl-C later does."""
+    try:
+        from exp.cli.main import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

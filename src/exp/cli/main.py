@@ -36,6 +36,7 @@ from exp.config.validation import validate
 from exp.errors import ExpError, display_path
 from exp.results import summary, sweep_csv
 from exp.results.log_lines import note_lost_lines
+from exp.results.run_folder import is_run, resume_command
 from exp.sweeps.executors.executor import leave
 from exp.sweeps.executors.worker_pool import start_worker_early
 from exp.sweeps.folds import sweep_metric
@@ -123,6 +124,8 @@ def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stop
         except KeyboardInterrupt as stop:
             if not returns_if_stopped or (folder := output_folder()) is None:
                 raise
+            if is_run(folder) and not summary.read(folder):
+                print(f"stopped before the first step; to begin again: {resume_command(display_path(folder))}")
             return Completed(folder, exit_code_of(stop))
         except BrokenPipeError:  # not an error of the command
             raise

@@ -58,6 +58,19 @@ def test_a_damaged_library_is_compiled_again(cache: Path, kept: int):
     assert c_library._is_whole(library)
 
 
+def test_a_library_that_is_renamed_is_compiled_again(cache: Path):
+    double()
+    (library,) = libraries(cache)
+    rows = torch.ones(4, 2)
+    other = CompiledFunction(torch.sum, rows)
+    assert other(rows).tolist() == 8
+    (another,) = set(libraries(cache)) - {library}
+    swapped = library.with_suffix(".swapped")
+    swapped.write_bytes(another.read_bytes())
+    swapped.replace(library)
+    assert double() == [2, 4, 6]
+
+
 def test_what_a_killed_compiler_left_is_removed(cache: Path):
     double()
     killed, running = cache / "unfinished-a", cache / "unfinished-b"

@@ -156,7 +156,12 @@ def test_replayed_steps_give_the_bits_of_eager_steps(optimizer: str, model: str)
     assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)
 
 
-LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss()]
+class OfOneElement(nn.MSELoss):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return super().forward(input, target).reshape(1, 1)
+
+
+LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss(), OfOneElement()]
 
 
 @pytest.mark.parametrize("criterion", LOSSES, ids=lambda loss: type(loss).__name__)
@@ -346,6 +351,34 @@ def test_hard_cases_give_the_eager_bits_or_fall_back(case: str, optimizer: str):
     assert (step.fallback_reason is None) if reason is None else (reason in str(step.fallback_reason))
 
 
+class Constant(nn.Module):
+    """Outputs that are a parameter, or a view of one, as of a model without features."""
+
+    def __init__(self, view: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.value, self._view = nn.Parameter(torch.arange(8.0).reshape(8, 1)), view
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self._view(self.value)
+
+
+@pytest.mark.parametrize("view", [lambda p: p, lambda p: p[:1].expand(8, 1), lambda p: p.t().reshape(8, 1)])
+def test_outputs_are_those_before_the_update(view: Callable[[Tensor], Tensor]):
+    feed, model = batches(9, None), Constant(view)
+    optimizer, expected = optim.SGD(model.parameters(), lr=0.1), list[Tensor]()
+    for x, y in feed:
+        expected.append(model(x).detach().clone())
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+    for make in (lambda eager: eager, lambda eager: ReplayStep(eager, RecordedSteps())):
+        model = Constant(view)
+        with torch.no_grad():
+            step = make(EagerStep(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)))
+            outputs = step(stacks_of(feed)).outputs
+        assert torch.equal(torch.cat(outputs), torch.cat(expected))
+
+
 class Normalised(nn.MSELoss):
     """A loss with a buffer."""
 
@@ -396,6 +429,20 @@ class Optimistic(optim.Optimizer):
 
 def test_an_optimizer_that_keeps_gradients():
     compare_with_eager(mlp(), Optimistic, feed=batches(60))
+
+
+class Centralized(optim.SGD):
+    """An optimizer that changes the gradients themselves."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad.sub_(parameter.grad.mean())
+        return super().step(closure)  # type: ignore[arg-type]
+
+
+def test_an_optimizer_that_changes_gradients():
+    assert is_replayed(compare_with_eager(mlp(), lambda p: Centralized(p, lr=0.1)), 8, 3)
 
 
 class Changing(optim.Optimizer):

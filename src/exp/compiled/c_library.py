@@ -1,7 +1,7 @@
 """Compile C with the machine's compiler, and keep the libraries in the user's cache folder.
 
-A library is named by a hash of all that it depends on. The file ends with a hash of its own content, so a damaged one
-is compiled again. Only a folder that nobody else may write to is used, because libraries are code.
+A library is named by a hash of all that it depends on. The file ends with a hash of its name and content, so a damaged
+or renamed one is compiled again. Only a folder that nobody else may write to is used, because libraries are code.
 """
 
 import contextlib
@@ -71,12 +71,17 @@ def _make_folder() -> Path:
 
 
 def _is_whole(library: Path) -> bool:
-    """Return whether the file exists and ends with the hash of what is before."""
+    """Return whether the file exists and ends with the hash of its name and of what is before."""
     try:
         content = library.read_bytes()
     except FileNotFoundError:
         return False
-    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+    return _digest(library, content[:-_DIGEST_BYTES]) == content[-_DIGEST_BYTES:]
+
+
+def _digest(library: Path, content: bytes) -> bytes:
+    """Return a hash of what a library with that name contains: one of another step, renamed, would write anywhere."""
+    return hashlib.sha256(library.name.encode() + content).digest()
 
 
 def _compile(source: str, library: Path) -> None:
@@ -92,7 +97,7 @@ def _compile(source: str, library: Path) -> None:
         run_compiler((*compiler, *_flags(), str(text), "-o", str(result), "-lm"))
         _check_library(result, Path(compiler[0]).name)
         with result.open("ab") as file:  # the loader ignores what follows the library
-            file.write(hashlib.sha256(result.read_bytes()).digest())
+            file.write(_digest(library, result.read_bytes()))
         text.replace(library.with_suffix(".c"))
         result.replace(library)
 

@@ -38,7 +38,9 @@ class Precision:
 def _as_tensor(model: nn.Module, outputs: Any) -> Tensor:
     """Return the outputs. ConfigError if they are something else than a tensor."""
     if isinstance(outputs, Tensor):
-        return outputs
+        base = outputs if outputs._base is None else outputs._base  # pyright: ignore[reportPrivateUsage]
+        # The outputs of all steps are kept, and an update would change those that show a parameter.
+        return outputs.clone() if base.is_leaf and base.requires_grad else outputs
     kind = type(model)
     returned = "None" if outputs is None else f"a {type(outputs).__name__}"
     raise ConfigError(

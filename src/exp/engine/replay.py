@@ -178,12 +178,15 @@ class ReplayStep(StepWithoutState):
         """Make eager steps, then those of the loop from the same state. Both must give the same bits."""
         before = TensorState.save(self._tensors.changed, stack.x.device)
         outputs = StepOutputs()
-        computed: list[Gradients] = []
+        computed: list[list[Tensor | None]] = []
         for x, y in stack:
 
             def compute(x: Tensor = x, y: Tensor = y) -> Gradients:
-                computed.append(self._eager.compute_gradients(x, y))
-                return computed[-1]
+                loss, output, gradients = self._eager.compute_gradients(x, y)
+                computed.append(
+                    [None if one is None else one.clone() for one in gradients]
+                )  # the update may change them
+                return loss, output, gradients
 
             outputs.add(*self._eager.update_with(compute))
         self._eager.release_gradients()
@@ -192,7 +195,7 @@ class ReplayStep(StepWithoutState):
             return outputs
         after = TensorState.save(self._tensors.changed, stack.x.device)
         before.restore()
-        difference = self._compare(loop, stack, outputs, computed[-1][2], after)
+        difference = self._compare(loop, stack, outputs, computed[-1], after)
         if difference is None:
             self._verified[loop] = self._verified.get(loop, 0) + 1
             if self._verified[loop] == _VERIFICATIONS:

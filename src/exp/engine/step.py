@@ -220,9 +220,10 @@ class EagerStep(StepWithoutState):
 def forward(
     model: nn.Module, criterion: nn.Module, precision: Precision, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss and the outputs."""
+    """Return the loss, without dimensions, and the outputs."""
     output = precision.compute_outputs(model, x)
-    return criterion(output, y), output
+    loss = criterion(output, y)
+    return (loss.reshape(()) if loss.dim() and loss.numel() == 1 else loss), output
 
 
 def eager_notes(fallback_reason: str | None) -> list[str]:

@@ -38,15 +38,8 @@ def softplus_backward(g: Value, x: Value, beta: Operand, threshold: Operand) -> 
     return where(x * beta > threshold, g, g * power / (power + 1.0))
 
 
-def log_sigmoid(x: Value) -> tuple[Value, Value]:
-    """Return the result, and exp(-|x|), which its derivative takes."""
-    power = exp(-f("abs", x))
-    return f("minimum", x, 0) - f("log1p", power), power
-
-
-def log_sigmoid_backward(g: Value, x: Value, power: Value) -> Value:
-    share = power / (power + 1.0)
-    return g * where(x < 0, 1.0 - share, share)
+def log_sigmoid(x: Value) -> Value:
+    return f("minimum", x, 0) - f("log1p", exp(-f("abs", x)))
 
 
 def silu_backward(g: Value, x: Value) -> Value:
@@ -89,8 +82,6 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "elu_backward": elu_backward,
     "softplus": softplus,
     "softplus_backward": softplus_backward,
-    "log_sigmoid_forward": log_sigmoid,
-    "log_sigmoid_backward": log_sigmoid_backward,
     "silu": lambda x: x * sigmoid(x),
     "silu_backward": silu_backward,
     "mish": lambda x: x * tanh(softplus(x)),

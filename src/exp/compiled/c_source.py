@@ -6,10 +6,11 @@ from pathlib import Path
 from exp.compiled.arrays import Buffer
 from exp.compiled.elements import C_TYPES
 from exp.compiled.kernels import Kernel
+from exp.compiled.values import BOOL, FLOAT, LONG
 
 _GIVEN = "const float *restrict floats, const float *restrict numbers, sgemm_function *sgemm"
 _ALIGNMENT = 64
-_BYTES = {"float": 4, "int64_t": 8, "uint8_t": 1}
+_BYTES = {FLOAT: 4, LONG: 8, BOOL: 1}
 
 
 def print_library(
@@ -28,7 +29,7 @@ def print_library(
     copies: list[str] = []
     for one in batch:
         if any(one in kernel.reads for kernel in kernels):
-            row, kind = one.size // batch_size * _BYTES[C_TYPES[one.type]], C_TYPES[one.type]
+            row, kind = one.size // batch_size * _BYTES[one.type], C_TYPES[one.type]
             call = f"take_rows({one.name}_rows, order, {batch_size}, {row}, work + {size})"
             copies.append(f"        const {kind} *{one.name} = {call};")
             size += _padded_bytes(one)
@@ -91,4 +92,4 @@ def _plan_memory(kernels: Sequence[Kernel]) -> tuple[dict[Buffer, int], int]:
 
 
 def _padded_bytes(buffer: Buffer) -> int:
-    return -(-buffer.size * _BYTES[C_TYPES[buffer.type]] // _ALIGNMENT) * _ALIGNMENT
+    return -(-buffer.size * _BYTES[buffer.type] // _ALIGNMENT) * _ALIGNMENT

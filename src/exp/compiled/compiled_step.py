@@ -51,7 +51,7 @@ class CompiledStep:
         self._current: BareUpdate | None = None  # the update of the last steps of this call, if they were compiled
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
-        self._checked_libraries: dict[int, str] = {}  # those of the run that is resumed
+        self._checked_libraries: dict[int, str] = {}  # their names, and those of the run that is resumed
         self._notes: list[str] = []
         self._reason: str | None = None
         self._replayed_since: int | None = None  # the step of the run
@@ -70,20 +70,19 @@ class CompiledStep:
         return self._notes
 
     def get_state(self) -> dict[str, Any]:
-        libraries = {**self._checked_libraries, **{rows: loop.library_name for rows, loop in self._loops.items()}}
         return {
             "engine": "compiled",
             "made": dict(self._made),
             "reason": self._reason,
             "replayed_since": self._replayed_since,
             "momentum": self._momentum,
-            "libraries": libraries,
+            "libraries": dict(self._checked_libraries),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         if state.get("engine") == "compiled":
             self._made, self._reason = dict(state["made"]), state["reason"]
-            self._momentum, self._checked_libraries = state.get("momentum"), state.get("libraries", {})
+            self._momentum, self._checked_libraries = state.get("momentum"), dict(state.get("libraries", {}))
             self._replayed_since, self._is_resumed_with_reason = state.get("replayed_since"), self._reason is not None
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
@@ -177,7 +176,7 @@ class CompiledStep:
                 self._check(one, loop, update)
             if self._reason is not None:
                 raise Uncompilable(self._reason)
-        self._loops[rows] = loop
+        self._loops[rows], self._checked_libraries[rows] = loop, loop.library_name
         return loop
 
     def _check(self, stack: Stack, loop: CompiledLoop, update: BareUpdate) -> StepOutputs:

@@ -9,8 +9,8 @@ from exp.compiled.arrays import FIRST, Array, Buffer, Index, identity, is_squeez
 from exp.compiled.elements import Elements
 from exp.compiled.loops import Loops, merge_loops
 from exp.compiled.storage import choose_stored, sort_values
-from exp.compiled.sums import Term, sum_terms
-from exp.compiled.values import VIEWS, Value
+from exp.compiled.sums import sum_terms
+from exp.compiled.values import FLOAT, VIEWS, Value
 
 # Iterations of an innermost loop up to which it is unrolled.
 _MAX_UNROLLED = 4
@@ -136,7 +136,8 @@ class Kernels:
             return elements.place(target, kept), result
 
         title = f"{value.operator} {list(operand.shape)} to {list(value.shape)}"
-        self._sum(title, term, operand.shape, reduced, target.buffer, value.operator == "amax")
+        lines, reads = sum_terms(self._elements, term, operand.shape, reduced, value.type, value.operator == "amax")
+        self.kernels.append(Kernel(title, lines, reads, {target.buffer}))
 
     def _multiply(self, a: Array, b: Array, target: Array) -> None:
         """Small matrices are multiplied by loops, larger ones in tiles, and large ones by the BLAS."""
@@ -149,7 +150,8 @@ class Kernels:
             return elements.place(target, [*first, i, j]), " * ".join(factors)
 
         if work < _MIN_TILED or min(m, k) == 1 or n < _MIN_COLUMNS:
-            self._sum(title, term, [*batch, m, n, k], [len(batch) + 2], target.buffer)
+            lines, reads = sum_terms(self._elements, term, [*batch, m, n, k], [len(batch) + 2], FLOAT)
+            self.kernels.append(Kernel(title, lines, reads, {target.buffer}))
             return
         is_large = work >= (_MIN_BLAS if torch.get_num_threads() == 1 else _MIN_BLAS_OF_THREADS)
         by_blas = is_large and _has_unit_stride(a) and _has_unit_stride(b)
@@ -162,18 +164,6 @@ class Kernels:
         function = "multiply_by_blas(sgemm, " if by_blas else "multiply("
         call = f"{function}{m}, {n}, {k}, {', '.join(corners)});"
         self.kernels.append(Kernel(title, loops.nest(loops.kept, [call]), {a.buffer, b.buffer}, {target.buffer}))
-
-    def _sum(
-        self,
-        title: str,
-        term: Term,
-        shape: Sequence[int],
-        reduced: Collection[int],
-        target: Buffer,
-        largest: bool = False,
-    ) -> None:
-        lines, reads = sum_terms(self._elements, term, shape, reduced, target.type, largest)
-        self.kernels.append(Kernel(title, lines, reads, {target}))
 
     def _scatter(self, value: Value, target: Array) -> None:
         (rows, chosen), (count, width) = value.operands, value.shape

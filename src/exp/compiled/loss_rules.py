@@ -72,7 +72,7 @@ def bce_backward(g: Value, x: Value, target: Value, weight: Value | None = None,
 def bce_with_logits(
     x: Value, target: Value, weight: Value | None = None, pos_weight: Value | None = None, reduction: int = _MEAN
 ) -> Value:
-    logarithm, _ = log_sigmoid(x)
+    logarithm = log_sigmoid(x)
     if pos_weight is not None:
         logarithm = logarithm * ((pos_weight - 1.0) * target + 1.0)
     return reduced(weighted((1.0 - target) * x - logarithm, weight), reduction)

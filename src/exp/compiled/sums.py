@@ -23,7 +23,12 @@ _MANY = 1024
 
 
 def sum_terms(
-    new: Callable[[], Elements], term: Term, shape: Sequence[int], reduced: Collection[int], kind: str, largest: bool
+    new: Callable[[], Elements],
+    term: Term,
+    shape: Sequence[int],
+    reduced: Collection[int],
+    kind: str,
+    largest: bool = False,
 ) -> tuple[list[str], set[Buffer]]:
     """Return statements that set each sum, and what they read.
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
+from numpy import broadcast_shapes
+
 FLOAT, LONG, BOOL = "float", "long", "bool"
 
 Shape: TypeAlias = tuple[int, ...]
@@ -110,13 +112,6 @@ def as_value(operand: Operand) -> Value:
     if isinstance(operand, Value):
         return operand
     return Value("number", (), (), FLOAT if isinstance(operand, float) else LONG, (operand,))
-
-
-def broadcast_shapes(*shapes: Shape) -> Shape:
-    """Return the shape that arrays of these shapes broadcast to."""
-    longest = max(map(len, shapes), default=0)
-    padded = [(1,) * (longest - len(shape)) + shape for shape in shapes]
-    return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
 
 
 def where(condition: Value, a: Operand, b: Operand) -> Value:

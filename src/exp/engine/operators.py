@@ -29,10 +29,9 @@ def fastest_callable(call: OpCall) -> tuple[Callable[..., Any], OpCall]:
 
     The arguments are spelled out where the function's defaults differ from the operator's.
     """
-    name = call.operator._schema.name.partition("::")[2]
     for candidate in (call, _with_defaults(call)):
         for namespace in _NAMESPACES:
-            function = getattr(namespace, name, None)
+            function = getattr(namespace, call.name, None)
             if function is not None and _makes(function, candidate):
                 return function, candidate
     return call.operator._op, call

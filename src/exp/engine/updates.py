@@ -160,14 +160,10 @@ def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpda
     if any(not isinstance(state.get(name), Tensor) for state in states for name in kept):
         return None  # not yet, or it was cleared
 
-    def list_states(name: str) -> Tensors:
-        if name == "momentum_buffer" and not group["momentum"]:
-            return []
-        return [state[name] for state in states]
-
+    lists: dict[str, Tensors] = {name: [state[name] for state in states if name in kept] for name in needed}
     return GroupUpdate(
         kind.function,
-        [[parameter.detach() for parameter in group["params"]], *map(list_states, kind.states)],
-        list_states("step") if kind.counts else [],
+        [[parameter.detach() for parameter in group["params"]], *(lists[name] for name in kind.states)],
+        lists["step"] if kind.counts else [],
         lambda counts: kind.numbers(group, counts),
     )

@@ -66,9 +66,15 @@ class WorkerPool(Executor):
 _early: "list[WorkerProcess]" = []
 
 
-def start_worker_early() -> None:
-    """Start a worker that imports torch while the jobs are composed. The next WorkerPool takes it."""
-    _early.append(WorkerProcess(os.environ))
+def start_workers_early(setting: str) -> None:
+    """Start workers that import torch while the jobs are composed. The next WorkerPool takes them.
+
+    Args:
+        setting: The text of `sweep.workers`; "" if it is not given. Two are started at most: a sweep may have no more
+            jobs.
+    """
+    is_known = setting == "auto" or setting.isdecimal()
+    _early.extend(WorkerProcess(os.environ) for _ in range(worker_count(setting, 2) if is_known else 1))
 
 
 def stop_early_workers() -> None:

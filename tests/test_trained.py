@@ -377,6 +377,7 @@ def wrong(folder: Path) -> Path:
     frame = pd.read_csv(folder / "cancer.csv")
     frame.rename(columns={"mean radius": "Mean Radius"}).to_csv(folder / "other.csv", index=False)
     frame.rename(columns={"diagnosis": "Diagnosis"}).to_csv(folder / "untold.csv", index=False)
+    frame.assign(diagnosis="").to_csv(folder / "without.csv", index=False)
     frame.assign(diagnosis=frame["diagnosis"].where(frame.index > 0, "unclear")).to_csv(
         folder / "third.csv", index=False
     )
@@ -457,6 +458,12 @@ def wrong(folder: Path) -> Path:
             "unknown class 'unclear' in the target",
             "these classes",
             marks=pytest.mark.slow,
+        ),
+        (
+            "evaluate",
+            "run=table data=without.csv",
+            "data=without.csv: the target 'diagnosis' is empty in every row",
+            "without one: python -m exp predict run=table data=without.csv out=predictions.csv",
         ),
         ("evaluate", "run=gone", "gone/data.csv: file not found", "dataset.path="),
         (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.config.constraints import CONSTRAINTS, violation
-from exp.config.overrides import reads_as
+from exp.config.overrides import reads_as, shell_line
 from exp.config.own_metrics import refuse_metric
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, display_path
 from exp.results.best_job import choose_jobs
 
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "tu
         weights, more_of_weights = encode_weights(table.frame, lead.weight, notation, data)
         more += more_of_weights
     kept = is_complete & has_target
+    if not has_target.any():
+        what = f"data={data}: the target '{lead.preprocessing.target}' is empty in every row"
+        line = shell_line(["predict", f"run={display_path(lead.folder)}", f"data={data}", "out=predictions.csv"])
+        raise DataError(what, f"rows with a target; without one: {line}")
     if not kept.any():
         raise DataError(f"data={data}: every row has a missing value", "rows with a value in each column, and a target")
     if weights is not None and not weights[kept].any():

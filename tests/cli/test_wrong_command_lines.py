@@ -23,6 +23,7 @@ MISTAKES = [
     # keys
     ("+foo=1", "unknown key 'foo'", "remove foo"),
     ("+epochs=3", "the key exists", "epochs=3"),
+    ("+epochs=abc", "only adds new keys; epochs must be an integer >= 1, or auto, got abc", "epochs=20"),
     ("~dataset.zebra", "unknown key 'dataset.zebra'", "--cfg job"),
     # values
     (

@@ -12,6 +12,7 @@ from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.from_frame import TableOptions, dataset_from_frame
 from exp.data.preprocessing import Preprocessing
+from exp.errors import DataError
 
 ROWS = 60
 
@@ -106,6 +107,18 @@ def test_a_few_odd_cells_in_a_column_of_numbers_are_missing_and_named():
     assert words.columns[0].kind == "category"
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["12%", "30%", "0.5"], "'12%' and '0.5' are not written in the same way"),
+        (["12%", "many", "few"], "'many' is not a number"),
+    ],
+)
+def test_cells_that_make_no_numbers_together_are_told_from_one_that_is_none(cells: list[str], message: str):
+    with pytest.raises(DataError, match=f"column 'x' is to hold numbers, and {message}"):
+        dataset_from_frame(with_column(cells * (ROWS // 3)), "x.csv", TableOptions("ill", kinds={"x": "number"}))
+
+
 def test_infinite_values_are_missing():
     values = np.arange(ROWS, dtype=float)
     values[5] = np.inf
@@ -134,8 +147,6 @@ def test_new_rows_are_read_in_the_notation_of_the_training_rows():
 @pytest.mark.parametrize("later", [0, False])
 def test_a_class_of_zero_that_training_did_not_have_is_refused(later: Any):
     """Case 7: whether there is an unknown class was once asked of its truth."""
-    from exp.errors import DataError
-
     frame = with_column(np.arange(ROWS) * 1.5).assign(ill=[1 + row % 2 for row in range(ROWS)])
     preprocessing, _ = fitted(frame)
     new = frame.assign(ill=[later, *frame["ill"][1:]])

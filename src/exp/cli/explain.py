@@ -15,7 +15,7 @@ from exp.cli.mode import NOT_VARIED, differ_in_fold_only
 from exp.cli.os_errors import explain_os_error
 from exp.cli.parse_errors import explain_parse_error
 from exp.cli.plugin_keys import explain_plugin_key, search_setting
-from exp.cli.typed_keys import keep_typed
+from exp.cli.typed_keys import keep_typed, refuse_plus
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.compose import override_key
@@ -158,9 +158,7 @@ def _unknown_key(match: re.Match[str], error: Exception, line: CommandLine) -> C
 
 def _already_there(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:
     del error
-    override = (line.override_of(match[1]) or f"{match[1]}=VALUE").lstrip("+")
-    what = f"+{match[1]}: the key exists, and + only adds new keys"
-    return ConfigError(what, override, key=match[1], override=override)
+    return refuse_plus(match[1], line.override_of(match[1]), line.multirun)
 
 
 def _wrong_value(match: re.Match[str], error: Exception, line: CommandLine) -> ConfigError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from exp.config.compose import override_key
+from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import reads_as, shell_line
 from exp.config.schema import flatten
 from exp.errors import ConfigError, ExpError, as_yaml
@@ -28,7 +29,10 @@ def without_repeated(arguments: Sequence[str]) -> list[str]:
     """Return the arguments, of each key only the last word that gives it."""
     words = list(arguments)
     while (found := next(_repeated(words), None)) is not None:
-        del words[found[0]]
+        before, place, _ = found
+        if not words[before].startswith("+") and not words[place].startswith("++"):
+            words[place] = words[place].removeprefix("+")  # of a key that is there, which + does not accept
+        del words[before]
     return words
 
 
@@ -71,6 +75,16 @@ def keep_typed(problem: ExpError, line: "CommandLine", is_ours: bool) -> ExpErro
     other = others[override_key(taken[0])]
     fix = f"remove {faulty}, or {problem.fix}" if kept else f"remove {faulty}, because {other} is given"
     return ConfigError(problem.problem, fix, key=problem.key, override="")
+
+
+def refuse_plus(key: str, typed: str | None, is_multirun: bool) -> ConfigError:
+    """Return the error for a `key` that is there and was given with +, also if its value is wrong: one for one word."""
+    override = (typed or f"{key}=VALUE").lstrip("+")
+    what, value = f"+{key}: the key exists, and + only adds new keys", reads_as(override.partition("=")[2])
+    if is_multirun or key not in CONSTRAINTS or CONSTRAINTS[key][0].accepts(value):
+        return ConfigError(what, override, key=key, override=override)
+    wrong = violation(key, value)
+    return ConfigError(f"{what}; {wrong.problem}", wrong.fix, key=key, override=wrong.override)
 
 
 def _repeated(arguments: Sequence[str]) -> Iterator[tuple[int, int, str]]:

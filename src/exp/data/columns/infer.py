@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from exp.config.constraints import violation
 from exp.config.overrides import column_override
@@ -54,12 +55,20 @@ def parse_column(name: str, cells: Cells, options: ColumnOptions) -> Parsed:
         parsed = KINDS[kind].parse(name, cells, settings)
         if parsed is not None:
             return parsed
-    is_unfit = (
-        KINDS[str(declared)].parse(name, cells.loc[[place]], settings) is None for place in cells.dropna().index
-    )
-    unfit = cells.dropna().iloc[next((place for place, is_one in enumerate(is_unfit) if is_one), 0)]
-    raise DataError(
-        f"dataset.kinds: column '{name}' is to hold {KINDS[str(declared)].cell_type}, and '{unfit}' is not "
-        f"{KINDS[str(declared)].one_cell_type}",
-        column_override("dataset.kinds", name, "category"),
-    )
+    raise _unfit(name, cells.dropna().drop_duplicates(), KINDS[str(declared)], settings)
+
+
+def _unfit(name: str, cells: Cells, kind: type[Column], settings: Mapping[str, Any]) -> DataError:
+    """Return the error for cells, none of them empty, that are not all of the declared kind."""
+
+    def fits(*places: int) -> bool:
+        return kind.parse(name, cells.iloc[[*places]], settings) is not None
+
+    what = f"dataset.kinds: column '{name}' is to hold {kind.cell_type}, and "
+    alone = next((place for place in range(len(cells)) if not fits(place)), None)
+    if alone is not None:
+        what += f"'{cells.iloc[alone]}' is not {kind.one_cell_type}"
+    else:
+        other = next((place for place in range(1, len(cells)) if not fits(0, place)), len(cells) - 1)
+        what += f"'{cells.iloc[0]}' and '{cells.iloc[other]}' are not written in the same way"
+    return DataError(what, column_override("dataset.kinds", name, "category"))

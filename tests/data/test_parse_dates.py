@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exp.data.columns.date import DateColumn
 from exp.data.columns.date_formats import DECLARED, DESCRIBED, FORMATS, TIME, read_day
-from exp.data.columns.parse_dates import parse_dates, read_dates
+from exp.data.columns.parse_dates import parse_dates, parse_mostly_dates, read_dates
 
 EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -89,6 +90,28 @@ def test_a_format_of_dates(words: str, form: str, expected: list[str]):
 )
 def test_what_is_not_a_column_of_dates(words: str):
     assert parse_dates("x", cells(*words.split("|"))) is None
+
+
+def test_a_few_words_among_dates_are_missing_with_a_note():
+    """A line of totals or a word for no date would otherwise make names of all dates, which are left out."""
+    dates = [f"{1 + row % 28:02}.{1 + row % 12:02}.2024" for row in range(30)]
+    options = {"missing": "auto", "day_first": None, "is_declared": False}
+    parsed = DateColumn.parse("when", cells(*dates, "Total", None), options)
+    assert parsed is not None
+    whole = parse_dates("when", cells(*dates))
+    assert whole is not None
+    assert np.array_equal(parsed.values, [*whole.values, np.nan, np.nan], equal_nan=True)
+    (note,) = parsed.notes
+    assert note.startswith("column 'when': 1 cell is not a date and read as empty, the first in row 31: 'Total'; for")
+    assert parse_mostly_dates("when", cells(*dates, *["never"] * 20), None) is not None
+    for words in (
+        [*dates, *["never"] * 31],
+        [*dates, "a", "b", "c", "d"],
+        [*(f"{row % 12 + 1}.{row % 28 + 1}.10" for row in range(30)), "1.2.3"],  # versions
+        ["2024-01-05", "x"],
+        ["May", "June", "July"],
+    ):
+        assert parse_mostly_dates("when", cells(*words), None) is None
 
 
 def test_what_was_decided_is_in_notes():

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.data.columns.column import Column, Floats, Parsed
-from exp.data.columns.parse_dates import parse_dates, read_dates
-from exp.data.frame import Cells
+from exp.config.overrides import column_override
+from exp.data.columns.column import Column, Floats, Parsed, unfit_note
+from exp.data.columns.parse_dates import parse_dates, parse_mostly_dates, read_dates
+from exp.data.frame import Cells, import_pandas
 
 # The parts of a date, in the order of the features.
 _PARTS = ("days", "year", "month", "day of week", "hour")
@@ -39,10 +40,18 @@ class DateColumn(Column):
 
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
-        parsed = parse_dates(name, cells, options["day_first"], options["is_declared"])
+        """Return dates, also if few of the cells are something else: these are missing, with a note."""
+        parsed, is_odd = parse_dates(name, cells, options["day_first"], options["is_declared"]), None
+        types = import_pandas().api.types
+        if parsed is None and not types.is_numeric_dtype(cells.dtype):  # True and False are numeric too
+            parsed, is_odd = parse_mostly_dates(name, cells, options["day_first"]) or (None, None)
         if parsed is None:
             return None
-        return Parsed(cls(name, missing=options["missing"], format=parsed.format), parsed.values, parsed.notes)
+        column, notes = cls(name, missing=options["missing"], format=parsed.format), parsed.notes
+        if is_odd is not None:
+            fix = column_override("dataset.kinds", name, "category")
+            notes += (f"{unfit_note(column, cells, is_odd)}; for words: {fix}",)
+        return Parsed(column, parsed.values, notes)
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         return read_dates(cells, self.format)

@@ -11,6 +11,12 @@ from exp.data.columns.date_formats import DECLARED, FORMATS, TIME, has_two_digit
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.frame import Cells, import_pandas
 
+# A column of dates may hold this share of other cells, or half if these are all the same word, such as "unknown".
+_ODD_SHARE, _ODD_SHARE_OF_ONE_WORD = 0.1, 0.5
+
+# The words in which the usual format of such a column is looked for.
+_SAMPLE = 100
+
 # The format of columns that hold times rather than text.
 DATETIME = "datetime"
 
@@ -77,6 +83,33 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     known = dict(zip(present, days, strict=True))
     values = np.array([*(known.get(word, np.nan) for word in words), np.nan])[codes]
     return Dates(values, form, (*gap_notes(name, marks), *notes))
+
+
+def parse_mostly_dates(name: str, cells: Cells, day_first: bool | None) -> tuple[Dates, NDArray[np.bool_]] | None:
+    """Return the dates of a column of text, and which cells [N] are something else, if few are.
+
+    Those cells are NaN. None if the others make no dates with a year of four digits: 1.2.10 may be a version.
+    """
+    codes, words = _factorize(cells)
+    form = _find_usual_format([word for word in words if not _is_gap(word)])
+    if form is None:
+        return None
+    is_odd_word = [not _is_gap(word) and read_day(word, form) is None for word in words]
+    is_odd = np.array([*is_odd_word, False], dtype=np.bool_)[codes]
+    share = _ODD_SHARE_OF_ONE_WORD if sum(is_odd_word) == 1 else _ODD_SHARE
+    if not 0 < int(is_odd.sum()) < share * int((codes >= 0).sum()):
+        return None
+    dates = parse_dates(name, cells.mask(is_odd), day_first)
+    return None if dates is None or len(np.unique(dates.values[~np.isnan(dates.values)])) < 2 else (dates, is_odd)
+
+
+def _find_usual_format(words: list[str]) -> str | None:
+    """Return the format in which most words are written; None if it is none, or has years of two digits."""
+    sample = words[:_SAMPLE]
+    counts = {form: sum(read_day(word, form) is not None for word in sample) for form in FORMATS if form != TIME}
+    form, count = max(counts.items(), key=lambda item: item[1])
+    is_usual = count >= max(2, (1 - 2 * _ODD_SHARE) * len(sample))
+    return form if is_usual and not has_two_digit_year(form, sample) else None
 
 
 def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:

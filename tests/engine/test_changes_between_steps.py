@@ -104,3 +104,31 @@ def test_tables_that_a_model_makes_for_each_size_of_a_batch():
         trained.append([torch.cat(losses), *model.parameters()])
     torch.testing.assert_close(trained[1], trained[0], rtol=0, atol=0)
     torch.testing.assert_close(trained[2], trained[0], rtol=1e-4, atol=1e-6)
+
+
+class Shorter(nn.Sequential):
+    """A model that leaves out a layer for small batches, whose parameters then get no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 5), nn.Linear(5, 5), nn.Linear(5, 1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        hidden = self[0](input)
+        return self[2](self[1](hidden) if len(input) > 3 else hidden)
+
+
+@pytest.mark.parametrize("short", [{0}, {1}, {14}, {14, 17}])
+def test_a_layer_that_some_batches_do_not_use(short: set[int]):
+    """The optimizer has counted fewer updates of its parameters, from the first such batch on."""
+    trained: list[list[Tensor]] = []
+    for make in (lambda eager: eager, *ENGINES.values()):
+        torch.manual_seed(0)
+        model = Shorter()
+        step, losses = make(EagerStep(model, nn.MSELoss(), optim.Adam(model.parameters(), lr=0.01))), list[Tensor]()
+        with torch.no_grad(), own_cache():
+            for number in range(STEPS):
+                rows = 3 if number in short else 6
+                losses += step([Stack.of(torch.randn(1, rows, 4), torch.randn(1, rows, 1))]).losses
+        trained.append([torch.cat(losses), *model.parameters()])
+    torch.testing.assert_close(trained[1], trained[0], rtol=0, atol=0)
+    torch.testing.assert_close(trained[2], trained[0], rtol=1e-4, atol=1e-6)

@@ -77,11 +77,13 @@ class CompiledStep:
             "replayed_since": self._replayed_since,
             "momentum": self._momentum,
             "libraries": dict(self._checked_libraries),
+            "unused": self._recorded.some_without_gradient,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         if state.get("engine") == "compiled":
             self._made, self._reason = dict(state["made"]), state["reason"]
+            self._recorded.some_without_gradient |= state.get("unused", False)
             self._momentum, self._checked_libraries = state.get("momentum"), dict(state.get("libraries", {}))
             self._replayed_since, self._is_resumed_with_reason = state.get("replayed_since"), self._reason is not None
 
@@ -144,7 +146,8 @@ class CompiledStep:
         recorded = (step.compiled for step in self._recorded.by_batch_size.values())
         reasons = (compiled for compiled in recorded if isinstance(compiled, str))
         never = why_never_compiled(optimizer, self._eager.precision, self._eager.pieces is not None)
-        reason = self._replay.fallback_reason or never or next(reasons, None)
+        unused = "a parameter has no gradient" if self._recorded.some_without_gradient else None
+        reason = self._replay.fallback_reason or never or next(reasons, unused)
         if reason is not None:
             raise Uncompilable(reason)
         basis = basis_of_update(optimizer)

@@ -108,6 +108,8 @@ class ReplayStep(StepWithoutState):
     def _make_eagerly(self, stack: Stack) -> StepOutputs:
         outputs = self._eager([stack])
         self._made.add(stack.batch_size)
+        if self.fallback_reason is None and any(parameter.grad is None for parameter in self._eager.parameters):
+            self._recorded.some_without_gradient, self._chosen_update = True, None
         if self.fallback_reason is None and self._state.find_change() is not None:
             self._state.keep()
             self._verified.clear()  # loops for other sizes may depend on it too

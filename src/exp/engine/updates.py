@@ -159,6 +159,8 @@ def _make_group_update(optimizer: Optimizer, group: dict[str, Any]) -> GroupUpda
     kept = [name for name in needed if name != "momentum_buffer" or group["momentum"]]
     if any(not isinstance(state.get(name), Tensor) for state in states for name in kept):
         return None  # not yet, or it was cleared
+    if kind.counts and len({float(state["step"]) for state in states}) > 1:
+        return None
 
     lists: dict[str, Tensors] = {name: [state[name] for state in states if name in kept] for name in needed}
     return GroupUpdate(

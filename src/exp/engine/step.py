@@ -195,7 +195,6 @@ class EagerStep(StepWithoutState):
             accumulates: Whether to add to the gradients of the parameters, which calls hooks, and to return these.
         """
         x, y, share = piece
-        trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         compiling = nullcontext() if self.compiled is None else self.compiled.compiling(len(x))
         compute = self.compiled or partial(forward, *self.modules, self.precision)
         with torch.enable_grad(), compiling:
@@ -205,6 +204,9 @@ class EagerStep(StepWithoutState):
             if accumulates:
                 scaled.backward()  # pyright: ignore[reportUnknownMemberType]
                 return loss.detach(), output.detach(), [parameter.grad for parameter in self.parameters]
+            trained = [
+                parameter for parameter in self.parameters if parameter.requires_grad
+            ]  # the model may freeze some
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
         return loss.detach(), output.detach(), [by_parameter.get(parameter) for parameter in self.parameters]
 

@@ -141,10 +141,12 @@ class Learner:
         Raises:
             ConfigError: The model fails, or has no gradients in its current mode.
         """
-        parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         with self._errors("to compute its gradients"), torch.enable_grad():
             output = self.precision.compute_outputs(self.model, x)
             loss = compute_loss(self.objective.criterion, output, target)
+            parameters = {
+                name: p for name, p in self.model.named_parameters() if p.requires_grad
+            }  # the model may change it
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
 

@@ -11,6 +11,7 @@ from exp import sweep, train
 from exp.cli.commands import run_command
 from exp.config import allowlist
 from exp.refit import refit
+from exp.results.trained_ensemble import load_models
 from exp.results.trained_model import load_trained
 
 NET = """
@@ -46,6 +47,8 @@ def test_code_that_changed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "own/own_blocks_of_a_net.py").write_text("def width():\n    return 3  # for now\n")
     load_trained("run")
     assert capsys.readouterr().out == f"note: {NOTE}\n"
+    load_models([Path("sw/0"), Path("sw/1")])
+    assert capsys.readouterr().out == f"note: {NOTE}\n"  # once for both
     run_command(refit, ["sw"])
     for handler in logging.getLogger().handlers:  # a process of the command ends here
         handler.close()

@@ -130,7 +130,8 @@ def load_models(
     Raises:
         ConfigError: The models predict different classes or values, or what else `load_trained` raises.
     """
-    models = tuple(load_trained(job, checkpoint, moved, metrics=metrics) for job in jobs)
+    said = set[str]()  # the code of all jobs of a sweep has changed, if that of one has
+    models = tuple(load_trained(job, checkpoint, moved, metrics=metrics, said=said) for job in jobs)
     _check_targets(models)
     _note_uncalibrated(models)
     return models[0] if len(models) == 1 else TrainedEnsemble(tuple(map(_without_threshold, models)))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exp.config.schema import Config
-from exp.config.user_sources import describe_changed_sources
 from exp.config.validation import config_from_saved
 from exp.data.encode import encode_rows
 from exp.data.frame import Frame
@@ -23,9 +22,10 @@ from exp.data.seeding import preserved_streams
 from exp.data.splits import Split
 from exp.data.target_scale import OwnUnit
 from exp.errors import ConfigError, DataError
-from exp.results import calibration_json, checkpoints, run_folder, summary
+from exp.results import calibration_json, checkpoints, run_folder
 from exp.results.new_arrays import read_new_arrays
 from exp.results.new_table import read_new_table
+from exp.results.run_notes import print_run_notes
 from exp.results.which_checkpoint import check_checkpoint
 from exp.training.build import Experiment, build, build_objective, metric_names_of
 from exp.training.build_model import build_model, check_module, model_arguments
@@ -208,6 +208,7 @@ def load_trained(
     moved: Mapping[str, str] | None = None,
     calibrated: bool = True,
     metrics: Sequence[str] = (),
+    said: set[str] | None = None,
 ) -> TrainedModel:
     """Load the model of the run in `folder`, on the CPU, with the parameters of its `last` step or its `best` ones.
 
@@ -217,6 +218,7 @@ def load_trained(
         moved: Where the data files of the run are now, by key: {"dataset.path": "data.csv"}.
         calibrated: Whether to apply the calibration of the run, if it has one of these parameters.
         metrics: The names of metrics to compute besides those of the run.
+        said: The notes that other runs have printed, which are not repeated.
 
     No code of the folder is run: the allow-list checks its config, and a checkpoint holds only tensors and values.
 
@@ -231,11 +233,9 @@ def load_trained(
     config = config_from_saved(run_folder.read_config(folder))
     dataset = with_moved_files(config.dataset, moved or {})
     config = replace(config, dataset=dataset, metrics=[*metric_names_of(config), *metrics])
-    if which == "auto":
-        which = run_folder.final_checkpoint(folder, vars(config.early_stopping))
+    which = run_folder.final_checkpoint(folder, vars(config.early_stopping)) if which == "auto" else which
     state = checkpoints.read_one(folder, which)
-    notes = [summary.describe_unfinished(folder), *describe_changed_sources(summary.read(folder))]
-    print("".join(f"note: {note}\n" for note in notes if note is not None), end="")
+    print_run_notes(folder, said)
     check_module(config.model, str(folder))
     preprocessing = Preprocessing.from_json(state["preprocessing"])
     config = decide_embedding(decide_by_target(config, preprocessing.target_kind), preprocessing)

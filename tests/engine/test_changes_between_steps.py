@@ -8,6 +8,8 @@ import pytest
 import torch
 from against_eager import ENGINES
 from compiling import optimization, own_cache
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn, optim
 
 from exp.data.stack import Stack
@@ -132,3 +134,56 @@ def test_a_layer_that_some_batches_do_not_use(short: set[int]):
         trained.append([torch.cat(losses), *model.parameters()])
     torch.testing.assert_close(trained[1], trained[0], rtol=0, atol=0)
     torch.testing.assert_close(trained[2], trained[0], rtol=1e-4, atol=1e-6)
+
+
+class Sizes(nn.Module):
+    """A model that does something else for batches of another size, or keeps something between them."""
+
+    def __init__(self, parts: frozenset[str]) -> None:
+        super().__init__()
+        self.parts, self.tables, self.largest, self.short = parts, dict[int, Tensor](), 0, 0
+        self.first, self.middle, self.last = nn.Linear(4, 5), nn.Linear(5, 5), nn.Linear(5, 1)
+        self.register_buffer("mean", torch.zeros(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden, rows = self.first(x), len(x)
+        if "a layer for large batches" not in self.parts or rows > 3:
+            hidden = self.middle(hidden)
+        if "a random table" in self.parts:
+            hidden = hidden + self.tables.setdefault(rows, torch.randn(rows, 1))
+        if "the largest size" in self.parts:
+            self.largest = max(self.largest, rows)
+            hidden = hidden * self.largest
+        if "a count of small batches" in self.parts:
+            self.short += rows <= 3
+            hidden = hidden * (1 + self.short)
+        if "a mean" in self.parts:
+            self.mean.mul_(0.9).add_(hidden.detach().mean(0), alpha=0.1)
+            hidden = hidden - self.mean
+        return self.last(torch.tanh(hidden))
+
+
+PARTS = ["a layer for large batches", "a random table", "the largest size", "a count of small batches", "a mean"]
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    st.frozensets(st.sampled_from(PARTS), min_size=1, max_size=3),
+    st.lists(st.sampled_from([6, 6, 6, 5, 3]), min_size=8, max_size=24),
+    st.sampled_from([optim.Adam, optim.RMSprop, optim.NAdam]),
+    st.integers(1, 4),
+)
+def test_batches_of_any_sizes_in_any_order(
+    parts: frozenset[str], sizes: list[int], optimizer: type[optim.Optimizer], at_once: int
+):
+    trained: list[list[Tensor]] = []
+    for make in (lambda eager: eager, ENGINES["replay"]):
+        torch.manual_seed(0)
+        model = Sizes(parts)
+        step, losses = make(EagerStep(model, nn.MSELoss(), optimizer(model.parameters()))), list[Tensor]()
+        stacks = [Stack.of(torch.randn(1, rows, 4), torch.randn(1, rows, 1)) for rows in sizes]
+        with torch.no_grad():
+            for start in range(0, len(stacks), at_once):
+                losses += step(stacks[start : start + at_once]).losses
+        trained.append([torch.cat(losses), *model.state_dict().values(), torch.get_rng_state()])
+    torch.testing.assert_close(trained[1], trained[0], rtol=0, atol=0)

@@ -5,10 +5,11 @@ The controller of pytest-xdist imports this too, so torch and scikit-learn are i
 
 import copy
 import gc
+import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,16 @@ def one_thread():
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def closed_logs() -> Generator[None]:
+    """Close the log of a command that a test ran in its own process, which did not end with it."""
+    yield
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one) is logging.FileHandler]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture

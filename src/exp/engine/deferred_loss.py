@@ -42,7 +42,8 @@ def find_deferred_loss(program: Program) -> Statement | None:
 def _is_mean_of_output(call: OpCall, program: Program) -> bool:
     if call.operator not in _ELEMENTWISE:
         return False
-    output, target, *others = call.arguments.values()
+    arguments = call.arguments
+    output, target, *others = arguments.values()
     return (
         [program.symbols.name(output), program.symbols.name(target)] == [program.output, "y"]
         and output.shape == target.shape
@@ -51,6 +52,6 @@ def _is_mean_of_output(call: OpCall, program: Program) -> bool:
         and output.dim() > 0
         and output.dtype == target.dtype == torch.float32
         and output.numel() <= _MAX_OUTPUTS
-        and call.arguments.get("reduction", _MEAN) == _MEAN
+        and arguments.get("reduction", _MEAN) == _MEAN
         and not any(isinstance(other, Tensor) for other in others)
     )

@@ -144,9 +144,9 @@ class ObjectReader:
         if self._is_library(function):
             return _Same(function)
         space, names = function.__globals__, set(_names(function.__code__))
+        if "globals" in names:  # any of them may be in use
+            names |= _variables(space)
         self._read_globals(space, names, function.__module__)
-        if "globals" in names:
-            self._read_globals(space, [name for name in space if not name.startswith("__")], function.__module__)
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         parts: list[Any] = [cells, function.__defaults__, function.__kwdefaults__, vars(function)]
         return [_Same(function), *map(self.read, parts)]
@@ -154,7 +154,7 @@ class ObjectReader:
     def _read_module(self, module: ModuleType) -> None:
         """Read the variables of a module of the user's that is a value itself, so that any of them may be in use."""
         if not self._is_library(module):
-            self._read_globals(vars(module), [one for one in vars(module) if not one.startswith("__")], module.__name__)
+            self._read_globals(vars(module), _variables(vars(module)), module.__name__)
 
     def _read_globals(self, space: Mapping[str, Any], names: Iterable[str], module: str) -> None:
         for name in names:
@@ -205,6 +205,10 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+def _variables(space: Mapping[str, Any]) -> set[str]:
+    return {name for name in space if not name.startswith("__")}
 
 
 def _as_names(slots: Any) -> tuple[str, ...]:

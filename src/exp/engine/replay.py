@@ -185,9 +185,8 @@ class ReplayStep(StepWithoutState):
 
             def compute(x: Tensor = x, y: Tensor = y) -> Gradients:
                 loss, output, gradients = self._eager.compute_gradients(x, y)
-                computed.append(
-                    [None if one is None else one.clone() for one in gradients]
-                )  # the update may change them
+                # The update may change them.
+                computed.append([None if one is None else one.clone() for one in gradients])
                 return loss, output, gradients
 
             outputs.add(*self._eager.update_with(compute))

@@ -104,7 +104,7 @@ class ScriptLoops:
 
     def _write_losses(self, call: OpCall) -> str:
         """Return the mean losses of all batches, from the outputs and the targets of the window."""
-        _, _, *others = ({**call.arguments, "reduction": 0}).items()  # the loss of each value
+        _, _, *others = {**call.arguments, "reduction": 0}.items()  # the loss of each value
         named = "".join(f", {key}={self._write_value(value)}" for key, value in others)
         each = f"torch.ops.{_operator_name(call)}(torch.stack(outputs), ys{named})"
         return f"{each}.flatten(1).mean([1])"

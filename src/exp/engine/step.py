@@ -204,9 +204,8 @@ class EagerStep(StepWithoutState):
             if accumulates:
                 scaled.backward()  # pyright: ignore[reportUnknownMemberType]
                 return loss.detach(), output.detach(), [parameter.grad for parameter in self.parameters]
-            trained = [
-                parameter for parameter in self.parameters if parameter.requires_grad
-            ]  # the model may freeze some
+            # After the forward pass, in which the model may freeze some.
+            trained = [parameter for parameter in self.parameters if parameter.requires_grad]
             by_parameter = dict(zip(trained, torch.autograd.grad(scaled, trained, allow_unused=True), strict=True))
         return loss.detach(), output.detach(), [by_parameter.get(parameter) for parameter in self.parameters]
 

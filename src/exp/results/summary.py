@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -171,7 +171,7 @@ class SummarySink:
             rows = list(metrics_csv.read_rows(self._folder))
             self._began -= max((row.seconds for row in rows), default=0.0)
             for row in rows:
-                self._update_best(row.split, [(row.step, row.metrics)])
+                self._update_best(row.split, row.step, row.metrics)
                 if row.split == "val":
                     self._last = {"step": row.step, **row.metrics}
         elif isinstance(event, Trained):
@@ -180,7 +180,7 @@ class SummarySink:
             name, sign = self._deciding(event.columns)
             place = min(range(len(event.steps)), key=[sign * value for value in event.columns[name]].__getitem__)
             best = {name: values[place] for name, values in event.columns.items()}
-            self._update_best("train", [(event.steps[place].at.step, best)])
+            self._update_best("train", event.steps[place].at.step, best)
         elif isinstance(event, Evaluated):
             if event.restored:
                 self._content["restored_step"] = event.at.step
@@ -190,7 +190,7 @@ class SummarySink:
                     self._last = {"step": event.at.step, **event.values}
             self._final[event.split] = event.values
             if event.split != "train":  # the training rows of metrics.csv are Trained events
-                self._update_best(event.split, [(event.at.step, event.values)])
+                self._update_best(event.split, event.at.step, event.values)
 
     def close(self, ending: Ending) -> None:
         self._heartbeat.stop()
@@ -211,13 +211,11 @@ class SummarySink:
         }
         self._write()
 
-    def _update_best(self, split: str, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """Keep the best of the rows, each a step and its metrics, and of the best before; of equal ones the first."""
-        best = self._best.get(split, {})
-        for step, metrics in rows:
-            name, sign = self._deciding(metrics)
-            if name not in best or sign * metrics[name] < sign * best[name]:
-                best = self._best[split] = {"step": step, **metrics}
+    def _update_best(self, split: str, step: int, metrics: dict[str, float]) -> None:
+        """Keep the metrics of the step if they are better than the best before; of equal ones the first."""
+        best, (name, sign) = self._best.get(split, {}), self._deciding(metrics)
+        if name not in best or sign * metrics[name] < sign * best[name]:
+            self._best[split] = {"step": step, **metrics}
 
     def _deciding(self, metrics: Collection[str]) -> tuple[str, int]:
         """Return the metric that the best of rows with these metrics has, and its sign."""

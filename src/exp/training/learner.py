@@ -144,9 +144,8 @@ class Learner:
         with self._errors("to compute its gradients"), torch.enable_grad():
             output = self.precision.compute_outputs(self.model, x)
             loss = compute_loss(self.objective.criterion, output, target)
-            parameters = {
-                name: p for name, p in self.model.named_parameters() if p.requires_grad
-            }  # the model may change it
+            # After the forward pass, in which the model may freeze some.
+            parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return output, dict(zip(parameters, cast("tuple[Tensor | None, ...]", gradients), strict=True))
 

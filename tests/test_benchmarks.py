@@ -35,7 +35,7 @@ def test_without_a_gpu_the_benchmark_is_an_error(tmp_path: Path):
 
 
 def test_what_benchmarks_import_of_exp_exists():
-    """They are run by hand, so nothing else would tell that a name has moved."""
+    """They are run by hand, so nothing else would show that a name has moved."""
     for path in sorted(BENCHMARKS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "exp":

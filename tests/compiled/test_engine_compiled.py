@@ -88,16 +88,16 @@ def test_a_resumed_run_repeats_every_bit(optimizer: str):
 
 def test_a_job_of_a_sweep_is_the_run_alone():
     """Also after jobs whose optimizer is not compiled, or has the parameters in another order."""
-    jobs, told = JobCache(), list[list[str]]()
+    jobs, printed = JobCache(), list[list[str]]()
     for words in ("nadam", "sgd optimizer.lr=0.1", "sgd optimizer.lr=0.3", "sgd optimizer.lr_factors={bias:0.1}"):
         overrides = ("engine=compiled", *f"optimizer={words}".split())
         job, events = train(*overrides, jobs=jobs)
         alone, _ = train(*overrides)
         assert torch.equal(parameters(job), parameters(alone)), words
-        told.append(notes(events))
-    assert told[0] == [f"engine=replay is in use: {NADAM}"]
-    assert told[2] == []  # nothing is compiled for a job with another learning rate
-    assert all(note.startswith("engine=compiled: compiling") for notes in told[1:] for note in notes)
+        printed.append(notes(events))
+    assert printed[0] == [f"engine=replay is in use: {NADAM}"]
+    assert printed[2] == []  # nothing is compiled for a job with another learning rate
+    assert all(note.startswith("engine=compiled: compiling") for notes in printed[1:] for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_all_heartbeats_of_a_process_have_one_thread(tmp_path: Path, monkeypatch
     time.sleep(0.1)
     assert all(heartbeat.seconds_since_beat(path) < 60 for path in paths)
     assert threading.active_count() == threads + 1
-    beats[1].stop()  # a job has ended, and the sweep goes on
+    beats[1].stop()  # a job has ended, and the sweep continues
     time.sleep(0.05)
     for path in paths:
         os.utime(path, (0, 0))

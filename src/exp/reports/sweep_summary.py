@@ -125,7 +125,7 @@ def _ways_out(folder: Path, failed: Sequence[Row]) -> Iterator[Text]:
     fixes = [str(summary.read(folder / str(row["job"])).get("error")).partition("\n  try: ")[2] for row in failed]
     for fix in [fix for fix in dict.fromkeys(fixes) if fix][:_MAX_FIXES]:
         yield Text.assemble(("try       ", "bold"), fix.partition("\n")[0])
-    if not all(fixes) and not is_search(folder):  # which goes on without the trials that failed
+    if not all(fixes) and not is_search(folder):  # which continues without the trials that failed
         yield Text.assemble(("again     ", "bold"), resume_sweep_command(folder))
 
 

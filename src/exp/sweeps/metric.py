@@ -67,7 +67,7 @@ def note_different_losses(jobs: Sequence[Job], metric: str) -> str | None:
 
 
 def _may_have_val(config: Config) -> bool:
-    """Return whether the run has validation rows, or only the rows tell it."""
+    """Return whether the run has validation rows, or only the rows show it."""
     dataset, split = config.dataset, config.dataset.get("split")
     if dataset.get("train_on_val"):
         return False
@@ -92,13 +92,13 @@ def _refuse_val(jobs: Sequence[Job], name: str, is_search: bool) -> None:
 
 
 def _list_computed(config: Config, kind: str | None) -> tuple[str, ...]:
-    """Return the metrics that a run computes; of a kind that only the rows tell, those of every kind."""
+    """Return the metrics that a run computes; of a kind that only the rows show, those of every kind."""
     always = [name for one in ((kind,) if kind else KINDS) for name in always_computed(one)]
     return (*always, *chosen_metrics(config.metrics, config.metric))
 
 
 def _kind(config: Config) -> str | None:
-    """Return the kind of the target, None if only the rows tell it."""
+    """Return the kind of the target, None if only the rows show it."""
     loss, dataset = str(config.loss.get("_target_")).rpartition(".")[2], config.dataset
     may_have_labels = isinstance(dataset.get("target"), list) or dataset.get("_target_") in _WITH_LABELS
     if loss in _CLASS_LOSSES and not (may_have_labels and loss.startswith("BCE")):

@@ -8,9 +8,8 @@ from typing import Any
 
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
-from exp.config.compose import override_key
 from exp.config.metric_names import is_higher_better
-from exp.config.overrides import shell_line
+from exp.config.overrides import override_key, shell_line
 from exp.errors import ConfigError
 from exp.results.best_job import check_is_sweep, find_best
 from exp.results.comparable import comparison_warnings, find_other_meaning

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
-from exp.config.compose import override_key
-from exp.config.overrides import shell_line
+from exp.config.overrides import override_key, shell_line
 from exp.errors import ConfigError, pluralize
 from exp.results import metrics_csv
 from exp.results.compare_runs import find_differences

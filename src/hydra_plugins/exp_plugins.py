@@ -1,4 +1,4 @@
-"""exp's launchers and sweepers, and options without a file, found by Hydra.
+"""exp's launchers and sweepers, the schema, and options without a file, found by Hydra.
 
 Hydra imports this module at every start: import nothing slow.
 """
@@ -18,6 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
 
+from exp.config.allowlist import HELD_MODULE, READ_BY_EXP
+from exp.config.schema import OWN_TARGET, Config
 from exp.errors import require_extra
 
 if TYPE_CHECKING:
@@ -218,3 +220,10 @@ ConfigStore.instance().store("exp", ExpSweeperConf, group="hydra/sweeper", provi
 # device=cuda:1 is device.name=cuda:1. Not YAML files, because Windows allows no colon in their names.
 for index in range(64):
     ConfigStore.instance().store(f"cuda:{index}", {"name": f"cuda:{index}"}, group="device", provider="exp")
+
+
+ConfigStore.instance().store("schema", Config, provider="exp")
+# model=python:module: train(model=my_module) gives its name. No YAML file, because a command line has no such object.
+ConfigStore.instance().store("python:module", {"_target_": HELD_MODULE, "name": "???"}, "model", provider="exp")
+for group in READ_BY_EXP:
+    ConfigStore.instance().store(OWN_TARGET, {"_target_": "???"}, group, provider="exp")

@@ -7,7 +7,7 @@ import pytest
 
 from exp.cli.command_line import CommandLine
 from exp.cli.diagnosis import check_line, diagnose
-from exp.config.compose import override_key
+from exp.config.overrides import override_key
 from exp.errors import ConfigError
 
 

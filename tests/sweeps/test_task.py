@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from exp.config.compose import compose_config
+from exp.config.compose import compose_config, without_hydra
 from exp.config.run_spec import RunSpec
-from exp.config.schema import choices_of, without_hydra
+from exp.config.schema import choices_of
 from exp.config.validation import validate
 from exp.results import summary
 from exp.sweeps.executors import worker_process

@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from exp.cli.config_sources import check_config_dir, take_main_file, take_searchpath
 from exp.cli.flags import check_arguments, values_of
 from exp.cli.mode import check_mode, is_cross_validation
-from exp.config.compose import compose_config, flags_with_value, override_key, parse_arguments
+from exp.config.compose import compose_config, flags_with_value, parse_arguments
 from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
 from exp.config.experiment_yaml import FileError
 from exp.config.flow_values import readable
-from exp.config.overrides import as_text, reads_as, shell_line
+from exp.config.overrides import as_text, override_key, reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, nearest

@@ -7,8 +7,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import cast
 
-from exp.config.compose import override_key
-from exp.config.overrides import reads_as, shell_line
+from exp.config.overrides import override_key, reads_as, shell_line
 from exp.errors import ConfigError, nearest
 
 _SEARCHPATH = "hydra.searchpath"

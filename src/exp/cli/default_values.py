@@ -7,9 +7,10 @@ import shlex
 from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
-from exp.config.compose import compose_config, override_key
+from exp.config.compose import compose_config
 from exp.config.constraints import CONSTRAINTS, example
 from exp.config.limits import Number
+from exp.config.overrides import override_key
 from exp.errors import ConfigError, Diverged, ExpError, as_yaml
 
 

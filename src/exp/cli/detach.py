@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from exp.config.compose import override_key, typed_words
-from exp.config.overrides import shell_line, text_override
+from exp.config.compose import typed_words
+from exp.config.overrides import override_key, shell_line, text_override
 from exp.errors import ConfigError, display_path
 from exp.results import new_folder, sweep_json
 from exp.results.lock import folder_lock

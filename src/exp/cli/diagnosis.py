@@ -12,9 +12,9 @@ from exp.cli.command_line import CommandLine, FileMistakesError
 from exp.cli.default_values import with_default
 from exp.cli.explain import explain
 from exp.cli.resume import with_saved
-from exp.config.compose import compose_config, override_key, sweep_loader
+from exp.config.compose import compose_config, sweep_loader
 from exp.config.experiment_yaml import place
-from exp.config.overrides import without_escapes
+from exp.config.overrides import override_key, without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of

@@ -18,10 +18,9 @@ from exp.cli.plugin_keys import explain_plugin_key, search_setting
 from exp.cli.typed_keys import keep_typed, refuse_plus
 from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
-from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, example, fitting, list_override, violation
 from exp.config.former_names import rename_override
-from exp.config.overrides import range_override, shell_line
+from exp.config.overrides import override_key, range_override, shell_line
 from exp.config.schema import default_option
 from exp.config.yaml_comments import keys_in
 from exp.errors import ConfigError, ExpError, nearest, same_key_elsewhere

@@ -8,9 +8,8 @@ from typing import cast
 from exp.cli.command_correction import WORDS_OF, correct_line
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
-from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, example, suggest_override
-from exp.config.overrides import quote_names, reads_as, shell_line, text_override
+from exp.config.overrides import override_key, quote_names, reads_as, shell_line, text_override
 from exp.config.schema import default_option
 from exp.data.input_files import TABLES, columns_of
 from exp.errors import ConfigError, ExpError, nearest

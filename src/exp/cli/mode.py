@@ -3,8 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from exp.config.compose import override_key
-from exp.config.overrides import reads_as, shell_line
+from exp.config.overrides import override_key, reads_as, shell_line
 from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
 

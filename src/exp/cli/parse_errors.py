@@ -5,10 +5,9 @@ import shlex
 
 from exp.cli.command_line import CommandLine
 from exp.cli.intent import bare_word
-from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.flow_values import readable
-from exp.config.overrides import reads_as, text_override
+from exp.config.overrides import override_key, reads_as, text_override
 from exp.errors import ConfigError
 
 _CLOSING = {"[": "]", "{": "}"}

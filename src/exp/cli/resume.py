@@ -14,9 +14,8 @@ from exp.cli.config_sources import check_recorded_dir
 from exp.cli.folder import lock_until_end
 from exp.cli.mode import is_cross_validation
 from exp.cli.resume_changes import kept_words, refuse_changes
-from exp.config.compose import override_key
 from exp.config.former_names import pin_former_defaults
-from exp.config.overrides import reads_as, shell_line, text_override
+from exp.config.overrides import override_key, reads_as, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path, nearest

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from exp.cli.command_line import CommandLine
 from exp.config.allowlist import HELD_MODULE
-from exp.config.compose import compose_config, override_key
+from exp.config.compose import compose_config
 from exp.config.former_names import describe_changes
-from exp.config.overrides import shell_line, text_override
+from exp.config.overrides import override_key, shell_line, text_override
 from exp.config.schema import flatten
 from exp.config.validation import validate
 from exp.data.held import MissingRowsError

@@ -4,9 +4,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from exp.config.compose import override_key
 from exp.config.constraints import CONSTRAINTS, violation
-from exp.config.overrides import reads_as, shell_line
+from exp.config.overrides import override_key, reads_as, shell_line
 from exp.config.schema import flatten
 from exp.errors import ConfigError, ExpError, as_yaml
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.allowlist import HELD_MODULE
+from exp.config.compose import without_hydra
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
 from exp.config.own_metrics import refuse_metric
-from exp.config.schema import without_hydra
 from exp.config.tracker_packages import refuse_missing_packages
 from exp.config.validation import validate
 from exp.data.input_files import check_input_files

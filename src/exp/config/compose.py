@@ -1,5 +1,6 @@
 """Compose configs and parse command lines with Hydra."""
 
+import copy
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Generator, Sequence
@@ -21,8 +22,9 @@ from hydra._internal.utils import (
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from exp.config.overrides import override_key
 from exp.config.schema import CONF
 from exp.errors import ConfigError
 
@@ -44,6 +46,14 @@ def sweep_loader(overrides: Sequence[str], search: _Folders = ()) -> Generator[t
         assert hydra is not None
         words = [*overrides, *_search_path(search)]
         yield hydra.config_loader, hydra.compose_config("config", words, run_mode=RunMode.MULTIRUN)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """Return the config without Hydra's own settings, as a job's function gets it."""
+    task = copy.copy(cfg)
+    with open_dict(task):
+        del task["hydra"]
+    return task
 
 
 def parse_arguments(arguments: Sequence[str]) -> Namespace:
@@ -84,11 +94,6 @@ def flags_with_value() -> dict[str, bool]:
         for name in action.option_strings
         if name != "--experimental-rerun"  # it runs a pickle
     }
-
-
-def override_key(word: str) -> str:
-    """Return the key of an override, without + or ~ before it or a package behind it."""
-    return word.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def typed_words(recorded: Sequence[str]) -> list[str]:

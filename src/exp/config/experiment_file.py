@@ -13,9 +13,8 @@ from typing import NamedTuple, cast
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from exp.config.allowlist import READ_BY_EXP
-from exp.config.compose import override_key
 from exp.config.experiment_yaml import FileError, parse_mapping
-from exp.config.overrides import text_override
+from exp.config.overrides import override_key, text_override
 from exp.config.schema import CONF, OWN_TARGET, Config
 from exp.config.yaml_overrides import override_of_node, read_node
 

@@ -21,6 +21,11 @@ TEXTS = ("name", "notes")
 _MARKS = ("dataset.decimal", "dataset.separator")
 
 
+def override_key(word: str) -> str:
+    """Return the key of an override, without + or ~ before it or a package behind it."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
 def text_override(key: str, text: str) -> str:
     """Return the override that sets `key` to `text`, in quotes if Hydra needs them."""
     return f"{key}={quote_text(text)}"

@@ -1,18 +1,13 @@
 """The schema of a config: its keys, their types, and where its YAML files are.
 
-It does not import torch, which would delay every error message by a second.
+It imports neither torch, which would delay every error message by a second, nor Hydra, which would delay every sweep.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, open_dict
-
-from exp.config.allowlist import HELD_MODULE, READ_BY_EXP
 from exp.config.yaml_comments import default_options
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -94,21 +89,8 @@ class Config:
     compile: bool = False
 
 
-ConfigStore.instance().store("schema", Config)
-# model=python:module: train(model=my_module) gives its name. No YAML file, because a command line has no such object.
-ConfigStore.instance().store("python:module", {"_target_": HELD_MODULE, "name": "???"}, "model")
 # GROUP=own:target has no keys of its own: the YAML file of an experiment gives the class and its arguments.
 OWN_TARGET = "own:target"
-for _group in READ_BY_EXP:
-    ConfigStore.instance().store(OWN_TARGET, {"_target_": "???"}, _group)
-
-
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """Return the config without Hydra's own settings, as a job's function gets it."""
-    task = copy.copy(cfg)
-    with open_dict(task):
-        del task["hydra"]
-    return task
 
 
 def restores_best(restore_best: Any, patience: Any) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from exp.config.compose import compose_config, override_key
+from exp.config.compose import compose_config
 from exp.config.metric_names import is_higher_better
-from exp.config.overrides import shell_line
+from exp.config.overrides import override_key, shell_line
 from exp.errors import ConfigError, display_path, pluralize
 from exp.results import repeats, sweep_csv
 from exp.results.best_trial import best_trial_notes, find_best_search

@@ -8,8 +8,8 @@ from typing import Any
 
 from yaml import YAMLError
 
-from exp.config.compose import override_key
 from exp.config.former_names import rename_overrides
+from exp.config.overrides import override_key
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json

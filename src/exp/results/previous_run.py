@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exp.config.compose import override_key
+from exp.config.overrides import override_key
 from exp.config.run_spec import RunSpec
 from exp.config.schema import Config
 from exp.config.user_sources import describe_changed_sources

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from exp.config.compose import compose_config, override_key
-from exp.config.overrides import quote_text, shell_line
+from exp.config.compose import compose_config
+from exp.config.overrides import override_key, quote_text, shell_line
 from exp.config.validation import validate
 from exp.data.input_files import DATA_PATHS, check_input_files, describe_changed_rows, describe_place, with_moved_files
 from exp.errors import ConfigError, DataError

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exp.config.compose import override_key
-from exp.config.overrides import shell_line, text_override
+from exp.config.overrides import override_key, shell_line, text_override
 from exp.results import search_json
 from exp.results.run_folder import read_sweep_config_dir, read_sweep_overrides, read_sweep_settings
 

@@ -9,9 +9,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config import allowlist
-from exp.config.compose import override_key
 from exp.config.former_names import rename_overrides
-from exp.config.overrides import shell_line, text_override
+from exp.config.overrides import override_key, shell_line, text_override
 from exp.config.schema import restores_best
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path

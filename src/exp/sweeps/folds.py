@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from exp.config.compose import override_key
+from exp.config.overrides import override_key
 from exp.sweeps.plugins import is_search
 
 

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import OmegaConfDumper
 
-from exp.config.schema import without_hydra
+from exp.config.compose import without_hydra
 from exp.results.run_folder import CONFIG, HYDRA_SETTINGS, OVERRIDES
 
 # The interpolations that the settings of a log may have and depend on the job by its folder alone.

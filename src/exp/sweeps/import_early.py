@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from exp.config.compose import override_key, typed_words
+from exp.config.compose import typed_words
+from exp.config.overrides import override_key
 from exp.results import t_tests
 from exp.results.repeats import REPEATED
 from exp.training.import_gc import late_imports

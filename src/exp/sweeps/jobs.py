@@ -19,8 +19,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from exp.config.compose import without_hydra
 from exp.config.former_names import normalize
-from exp.config.schema import Config, choices_of, flatten, without_hydra
+from exp.config.schema import Config, choices_of, flatten
 from exp.config.untrusted import refuse_other_settings
 from exp.config.validation import resolve_and_validate
 from exp.sweeps.hydra_files import HydraFileTemplate

@@ -9,7 +9,8 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.compose import override_key, typed_words
+from exp.config.compose import typed_words
+from exp.config.overrides import override_key
 from exp.results import sweep_json
 from exp.results.atomic import replacement
 from exp.results.run_folder import MULTIRUN

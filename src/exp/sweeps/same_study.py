@@ -7,7 +7,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
-from exp.config.compose import override_key
+from exp.config.overrides import override_key
 from exp.errors import ConfigError
 from exp.sweeps.search_space import SearchSpace, to_range
 

@@ -7,7 +7,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.compose import override_key, typed_words
+from exp.config.compose import typed_words
+from exp.config.overrides import override_key
 from exp.config.schema import flatten
 from exp.errors import ConfigError, as_yaml
 from exp.results.repeats import REPEATED

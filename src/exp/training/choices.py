@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from exp.config.by_target import GROUPS, choose_by_target
-from exp.config.compose import override_key
 from exp.config.limits import parse_at_most
 from exp.config.metric_names import is_higher_better
+from exp.config.overrides import override_key
 from exp.config.schema import Config, restores_best
 from exp.config.target_kind import TargetKind
 from exp.data.preprocessing import Preprocessing

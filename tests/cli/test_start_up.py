@@ -14,9 +14,9 @@ from exp.cli.commands import COMMANDS
 HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich", "jinja2"}
 
 
-def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
+def imported(folder: Path, *typed: str, module: str = "exp", **environment: str) -> set[str]:
     """Every module that `python -m exp` imports with these arguments, according to -X importtime."""
-    command = [sys.executable, "-X", "importtime", "-m", "exp", *typed]
+    command = [sys.executable, "-X", "importtime", "-m", module, *typed]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | environment)
     return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
 
@@ -72,6 +72,12 @@ def test_a_run_imports_only_what_it_uses(tmp_path: Path):
     modules = imported(tmp_path, "dataset=xor", "figures=false", "epochs=300", *schedule)
     assert "torch" in modules
     assert modules.isdisjoint({*NEVER_IN_A_RUN, "matplotlib", "jinja2"})
+
+
+def test_a_worker_of_a_sweep_imports_no_hydra(tmp_path: Path):
+    modules = imported(tmp_path, module="exp.sweeps.worker")
+    assert "exp.training.loop" in modules
+    assert modules.isdisjoint({*NEVER_IN_A_RUN, "hydra"})
 
 
 @pytest.mark.parametrize(

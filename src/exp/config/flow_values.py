@@ -7,10 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
-from exp.config.overrides import reads_as
+from exp.config.overrides import parse_override, reads_as
 from exp.config.yaml_overrides import text_of
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
@@ -29,7 +26,7 @@ def readable(word: str) -> str:
     Several values of a sweep are read one by one. A word whose meaning is not clear is returned as it is.
     """
     key, _, value = word.partition("=")
-    if value[:1] not in ("[", "{") or "${" in value or _is_read(word):
+    if value[:1] not in ("[", "{") or "${" in value or parse_override(word) is not None:
         return word
     with suppress(UnclearError):
         return f"{key}={','.join(_readable_value(one) for one in _split(value))}"
@@ -58,15 +55,7 @@ def read_flow(value: str) -> object:
 
 
 def _readable_value(value: str) -> str:
-    return value if _is_read(f"key={value}") else text_of(read_flow(value))
-
-
-def _is_read(word: str) -> bool:
-    try:
-        OverridesParser.create().parse_override(word)
-    except HydraException:
-        return False
-    return True
+    return value if parse_override(f"key={value}") is not None else text_of(read_flow(value))
 
 
 def _read_pair(item: str) -> tuple[object, object]:

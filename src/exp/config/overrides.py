@@ -5,16 +5,16 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.python_names import find_names, python_call
 from exp.errors import ConfigError, as_yaml
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 # Keys whose values are any words, never several values, and keys whose value may be a comma or a semicolon.
 TEXTS = ("name", "notes")
@@ -129,12 +129,29 @@ def range_override(key: str, value: str) -> str | None:
     return f"{key}=range({match[1]},{int(match[2]) + 1})" if match and int(match[1]) < int(match[2]) else None
 
 
+def parse_override(word: str) -> "Override | None":
+    """Return an override as Hydra parses it; None if it is not in Hydra's grammar.
+
+    Hydra is imported when this is called first: it takes 0.1 s, and a worker of a sweep calls this for errors only.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None
+
+
 def reads_as(value: str) -> object:
     """Return what a key is set to by that value on the command line; None if it is no single value."""
+    override = parse_override(f"key={value}")
+    if override is None or override.is_sweep_override():
+        return None
     try:
-        override = OverridesParser.create().parse_override(f"key={value}")
-        return None if override.is_sweep_override() else _resolved(override)
-    except (HydraException, OmegaConfBaseException):
+        config = OmegaConf.create({"key": override.value()})
+        return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))["key"]
+    except OmegaConfBaseException:
         return None
 
 
@@ -159,11 +176,6 @@ def shell_line(words: Iterable[str]) -> str:
     if any(find_names(words)):
         return python_call("sweep" if "-m" in words else "train", [word for word in words if word != "-m"])
     return shlex.join(["python", "-m", "exp", *words])
-
-
-def _resolved(override: Override) -> object:
-    config = OmegaConf.create({"key": override.value()})
-    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))["key"]
 
 
 def _quote(text: str) -> str:

@@ -4,11 +4,9 @@ import json
 import math
 from typing import Any, cast
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from exp.config.overrides import TEXTS, escape_marks, quote_text, quote_with_interpolations, reads_as
+from exp.config.overrides import TEXTS, escape_marks, parse_override, quote_text, quote_with_interpolations, reads_as
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _NUMBERS = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
@@ -51,10 +49,8 @@ def _read_key(node: Node) -> str | int:
 
 
 def _is_sweep(text: str) -> bool:
-    try:
-        return OverridesParser.create().parse_override(f"key={text}").is_sweep_override()
-    except HydraException:
-        return False
+    override = parse_override(f"key={text}")
+    return override is not None and override.is_sweep_override()
 
 
 def text_of(value: Any, inside: bool = False) -> str:

@@ -12,7 +12,6 @@ from exp.config import allowlist
 from exp.config.former_names import rename_overrides
 from exp.config.overrides import override_key, shell_line, text_override
 from exp.config.schema import restores_best
-from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path
 from exp.results.yaml_file import read_value, read_yaml
 
@@ -109,6 +108,8 @@ def read_command(folder: Path) -> list[str]:
     """Return the arguments that started the run in `folder`. ConfigError if they change Hydra's settings."""
     arguments = read_arguments(folder)
     config_dir = read_config_dir(folder)
+    from exp.config.untrusted import refuse_hydra_settings  # imports Hydra, which a worker of a sweep does not need
+
     refuse_hydra_settings(arguments[len(config_dir) :], [], config_dir[1:])
     return arguments
 

@@ -22,9 +22,7 @@ from exp.config.overrides import as_text, override_key, reads_as, shell_line
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, nearest
-
-# Overrides of a sweep whose jobs run in other processes than exp's workers.
-_WITHOUT_WORKERS = ("sweep.workers=0", "hydra/launcher=")
+from exp.sweeps.executors.first_process import WITHOUT_WORKERS
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class CommandLine:
 
     @property
     def trains_in_workers(self) -> bool:
-        return self.multirun and not any(word.startswith(_WITHOUT_WORKERS) for word in self.overrides)
+        return self.multirun and not any(word.startswith(WITHOUT_WORKERS) for word in self.overrides)
 
     def with_overrides(self, overrides: Sequence[str]) -> "CommandLine":
         return replace(self, overrides=tuple(overrides))

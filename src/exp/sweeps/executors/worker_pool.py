@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from exp.sweeps.executors.executor import Executor
+from exp.sweeps.executors.first_process import stop_first
 from exp.sweeps.executors.worker_process import WorkerDied, WorkerProcess, run_task
 from exp.sweeps.task import Outcome, Runnable
 
@@ -79,5 +80,6 @@ def start_workers_early(setting: str) -> None:
 
 def stop_early_workers() -> None:
     """Stop the workers that no pool uses."""
+    stop_first()
     while _early:
         _early.pop().kill()

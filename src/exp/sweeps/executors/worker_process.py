@@ -2,13 +2,12 @@
 
 import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from exp.sweeps.executors.first_process import new_process
 from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable
 
 if TYPE_CHECKING:
@@ -44,15 +43,7 @@ class WorkerProcess:
         self.start()
 
     def start(self) -> None:
-        # In its own session, so that Ctrl-C reaches only the sweep, which forwards it once.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "exp.sweeps.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env=self._environment,
-            cwd=self._cwd,
-        )
+        self._process = new_process(self._environment, self._cwd)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._tasks, self._outcomes = self._process.stdin, self._process.stdout

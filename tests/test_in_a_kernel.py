@@ -122,7 +122,7 @@ list(made.table["status"]), list(made.seeds["n"])
     assert done.streams["stderr"] == ""
     assert "\x1b" not in done.streams["stdout"]
     first = [line.split()[0] for line in done.streams["stdout"].splitlines()]
-    assert first == "lr 0.1 0.01 best folder look report".split()
+    assert first == "lr 0.1 0.01 best next folder look report".split()
     (contents,) = done.shown.values()
     assert "of 4 done, 0 failed" in contents[0]
     assert contents[-1] == ""

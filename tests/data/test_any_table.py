@@ -60,8 +60,13 @@ def train_and_predict(made: AnyTable, folder: Path) -> bool:
     rows, summary = made.data_lines(), result.summary
     metrics = {(split, name): value for split, of in result.final.items() for name, value in of.items()}
     assert metrics
-    assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values()), metrics
     notes = summary.get("notes") or []
+    for (split, _), value in metrics.items():  # only cells far from the training rows may have an infinite loss
+        has_far = any(
+            re.match(rf"the {split} rows have values far from .*: .+ is .+ in row \d", note) for note in notes
+        )
+        assert isinstance(value, float)
+        assert math.isfinite(value) or has_far, (metrics, notes)
     assert sum(summary["rows"].values()) == len(rows) - count_left_out(notes), notes
     with open(folder / "said.txt", "w", encoding="utf-8") as said, contextlib.redirect_stdout(said):
         predict(run="run", data=path.name, out="predictions.csv")
@@ -70,7 +75,8 @@ def train_and_predict(made: AnyTable, folder: Path) -> bool:
         predictions = list(csv.reader(file))[1:]
     assert len(predictions) == len(rows) - count_left_out(said_notes, by_the_reader=True), said_notes
     assert all(any(cells) for cells in predictions), said_notes
-    assert "NaN" not in {cell for cells in predictions for cell in cells}
+    has_nan = "nan" in {cell for cells in predictions for cell in cells}
+    assert not has_nan or any("NaN or infinite prediction" in note for note in said_notes), said_notes
     return True
 
 

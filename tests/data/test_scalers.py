@@ -108,9 +108,16 @@ def test_robust_stays_finite_where_a_narrow_column_has_an_outlier():
 
 
 @pytest.mark.parametrize("kind", SCALERS)
-def test_a_constant_column_is_zero(kind: str):
-    z = SCALERS[kind].fit(np.full((20, 1), 7.0)).transform(np.full((5, 1), 7.0))
-    assert z == pytest.approx(0, abs=1e-6)
+@given(st.integers(1, 40), st.floats(-1e6, 1e6), st.floats(-1e100, 1e100))
+@settings(max_examples=40)
+def test_a_constant_column_is_zero_and_another_value_is_too_or_as_scikit_learn_has_it(
+    kind: str, rows: int, value: float, other: float
+):
+    x, new = np.full((rows, 1), value), np.array([[other]])
+    scaler = SCALERS[kind].fit(x)
+    assert scaler.transform(x) == pytest.approx(0, abs=1e-6)
+    expected = reference.StandardScaler().fit(x).transform(new) if kind == "standard" else 0
+    assert (scaler.transform(new) == expected).all()
 
 
 @pytest.mark.parametrize("kind", SCALERS)

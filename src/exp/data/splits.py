@@ -88,6 +88,15 @@ class Split:
         return mean, spread
 
     @cached_property
+    def largest(self) -> Tensor:
+        """The largest absolute value of each feature, float32 [F]: NaN if one is NaN, 0 if there are no rows."""
+        largest = torch.zeros(self.x.shape[1], device=self.x.device)
+        for part in iterate_parts(self.x, max(1, _MAX_VALUES // max(1, self.x.shape[1]))):
+            if len(part):
+                largest = torch.maximum(largest, part.abs().amax(0))
+        return largest
+
+    @cached_property
     def variance(self) -> tuple[float, ...]:
         """The (weighted) variance of each of the K targets in its own unit; exactly 0 where all values are equal."""
         y = self.values.double().numpy()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from exp.data.batches import Position
 from exp.data.splits import Splits
+from exp.training.check_features import FAR_FIX, describe_far_values
 from exp.training.events import Baseline, Noted
 from exp.training.metrics import LabelSum, MetricSums
 from exp.training.objectives import Objective
@@ -32,7 +33,9 @@ def compare_with_baseline(
     if weighs_classes(objective.criterion) or not _is_worse(metric, ours, guess):
         return  # a loss with weights of classes gives up accuracy on purpose
     learned = compute_baseline(objective, data, "train").metrics[metric]
-    if _error(metric, final["train"].values()[metric]) < _LEARNED * _error(metric, learned):
+    if far := describe_far_values(data, data.held_out):
+        why, fix = far, FAR_FIX
+    elif _error(metric, final["train"].values()[metric]) < _LEARNED * _error(metric, learned):
         why = "the training rows are predicted better than that: the model overfits, or the rows differ"
         fix = (
             "a smaller model or more rows"

@@ -14,6 +14,7 @@ from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
+from exp.training.check_features import FAR_FIX, describe_far_values
 from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.metrics import MetricSums
@@ -121,7 +122,12 @@ class Training:
             return
         metrics = self._learner.evaluate(self._data.val)
         if not math.isfinite(metrics.loss):
-            raise _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
+            error = _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
+            far = describe_far_values(self._data, "val")
+            if far:
+                robust = {"key": "dataset.scaler", "override": "dataset.scaler=robust"}
+                raise Diverged(f"{error.problem}: {far}", FAR_FIX, **robust)
+            raise error
         value = metrics.values().get(self._plan.metric)
         if value is None:
             what, fix = f"the {len(self._data.val):,} validation rows do not define it", "dataset.stratify=true, more"

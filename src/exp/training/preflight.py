@@ -7,15 +7,13 @@ would be meaningless, a warning that the run may not be what was meant.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from exp.config.user_code import place_of_class
-from exp.data.mapped.maps import iterate_parts
 from exp.data.splits import Splits
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError
+from exp.training.check_features import check_features, check_finite, shorten
 from exp.training.check_outputs import check_finite_outputs, check_log_probabilities, check_output, check_target
 from exp.training.compute_loss import compute_loss
 from exp.training.input_width import check_input_width
@@ -27,28 +25,12 @@ from exp.training.weights import unpack_target, without_weights
 _ROWS = 256
 
 
-# Values of features that are checked at a time.
-_MAX_VALUES = 2**22
-
-
-# Root mean square of a feature at which it begins to dominate the others and to saturate the model.
-_LARGE_FEATURE = 50.0
-
-
 # Root mean square of the targets above which the first steps of any usual learning rate are far too long.
 _LARGE_TARGET = 1e4
 
 
-# Ratio of the largest to the smallest standard deviation of the features.
-_UNEVEN_SCALE = 100.0
-
-
 # Ratio of the initial loss to the loss of guessing above which something is probably not scaled.
 _FAR_FROM_GUESSING = 3.0
-
-
-# Names listed in one warning.
-_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -67,8 +49,8 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
     Raises:
         ConfigError, DataError: Training would be meaningless.
     """
-    _check_finite(data)
-    yield from _check_features(data, is_scaled)
+    check_finite(data)
+    yield from check_features(data, is_scaled)
     first = data.train.x[:_ROWS].to(data.train.device)
     trial = _try_first_rows(learner, first, data.train.target[:_ROWS], data.features, is_scaled)
     if trial.failure is not None:
@@ -78,44 +60,6 @@ def find_problems(learner: Learner, data: Splits, is_scaled: bool) -> Iterator[s
         yield from _check_target_scale(data.train.y)
     yield from _check_initial_loss(learner.objective, trial.loss, is_scaled)
     yield from _check_gradients(learner.model, trial.gradients, is_scaled, varies=bool((first != first[:1]).any()))
-
-
-def _check_finite(data: Splits) -> None:
-    for name, split in data.splits.items():
-        finite = torch.ones(split.x.shape[1], dtype=torch.bool, device=split.x.device)
-        for part in iterate_parts(split.x, max(1, _MAX_VALUES // max(1, split.x.shape[1]))):
-            finite &= part.isfinite().all(0)
-        if not bool(finite.all()):
-            bad = _shorten(_features_where(data, ~finite))
-            raise DataError(
-                f"dataset: the {name} rows have NaN or infinite values in {bad}, or values too far from the training "
-                "rows for float32",
-                "remove or fill them, or leave out the column",
-            )
-        if split.y.is_floating_point() and not bool(split.y.isfinite().all()):
-            raise DataError(
-                f"dataset: the {name} rows have targets too far from those of the training rows for float32",
-                "remove these rows, or dataset.scale_target=false",
-            )
-
-
-def _check_features(data: Splits, is_scaled: bool) -> Iterator[str]:
-    """Warn of features that are constant, or of very different scales."""
-    mean, spread = data.train.feature_moments()
-    constant = _features_where(data, spread == 0)
-    if constant and len(data.train) > 1 and not data.preprocessing.shape:  # the corners of images may be
-        are = "is" if len(constant) == 1 else "are"
-        yield f"{_shorten(constant)} {are} constant in the {len(data.train):,} training rows"
-    varying = spread[spread > 0]
-    if is_scaled or not len(varying):
-        return
-    size = (mean.square() + spread.square()).sqrt()
-    if float(size.max()) > _LARGE_FEATURE or float(varying.max() / varying.min()) > _UNEVEN_SCALE:
-        largest, smallest = int(size.argmax()), int(size.argmin())
-        yield (
-            f"the features have different scales: {data.features[largest]} is about {float(size[largest]):.3g}, "
-            f"{data.features[smallest]} about {float(size[smallest]):.3g}; try: dataset.scaler=standard"
-        )
 
 
 def _check_target_scale(y: Tensor) -> Iterator[str]:
@@ -206,7 +150,7 @@ def _check_gradients(
     """
     unused = [name for name, gradient in gradients.items() if gradient is None]
     if unused:
-        yield f"the loss does not depend on {_shorten(unused)}, so it is not trained; try: a model without it"
+        yield f"the loss does not depend on {shorten(unused)}, so it is not trained; try: a model without it"
     dead: list[str] = []
     # A row of an embedding table has a gradient only if its category is in the rows that were tried.
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
@@ -221,17 +165,6 @@ def _check_gradients(
     if dead and varies and not starts_at_zero:
         cause = " (dead ReLUs)" if any(isinstance(module, nn.ReLU) for module in model.modules()) else ""
         yield (
-            f"no gradient reaches {_shorten(dead)}: activations are saturated for every row{cause}; try: "
+            f"no gradient reaches {shorten(dead)}: activations are saturated for every row{cause}; try: "
             f"{'' if is_scaled else 'dataset.scaler=standard, or '}another activation, such as model.activation=tanh"
         )
-
-
-def _features_where(data: Splits, mask: Tensor) -> list[str]:
-    """Return the names of the features for which `mask` [F] is True."""
-    return [name for name, selected in zip(data.features, cast("list[bool]", mask.tolist()), strict=True) if selected]
-
-
-def _shorten(names: list[str]) -> str:
-    """Join names with commas; after the first few, say how many more there are."""
-    more = len(names) - _MAX_NAMES
-    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

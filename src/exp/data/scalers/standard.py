@@ -15,7 +15,11 @@ _LARGE = 1e6
 
 @dataclass(frozen=True)
 class StandardScaler(Scaler):
-    """(x - mean) / scale."""
+    """(x - mean) / scale.
+
+    `scale` is 1 for a feature that is constant in the training rows, so it is 0 there and x - mean in other rows. That
+    is linear, however far they are: before training, a note names what is far from the training rows.
+    """
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]

@@ -1,5 +1,6 @@
 """The statistics of the report, compared with scipy and scikit-learn."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from exp.data.splits import Split, Splits
 from exp.data.target_scale import TargetScale
 from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
-from exp.reports.hardest_rows import hardest_rows
+from exp.reports.hardest_rows import hardest_rows, unusual_features
 from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
 from exp.training.make_objective import make_objective
 from exp.training.weights import weigh
@@ -233,6 +234,15 @@ def test_each_target_is_compared_in_its_own_unit():
     reach = stats.norm.ppf(0.975) * stats.sem(squares)
     low, high = confidence_intervals(split, objective, output)["rmse"]
     assert (low**2, high**2) == pytest.approx((max(0, squares.mean() - reach), squares.mean() + reach), rel=1e-6)
+
+
+def test_a_hard_row_has_the_values_that_training_never_had():
+    x = torch.tensor([[7.0, 0.0], [7.0, 1.0], [7.0, 2.0], [7.0, 1.0]])
+    one = Split(x, torch.zeros(4, 1), np.arange(4) + 1)
+    plain = Preprocessing((NumberColumn("a"), NumberColumn("b")), None, "y", None)
+    new = torch.tensor([[1e27, 1.0], [7.0, 9.0], [7.0, 1.0]])
+    remarks = unusual_features(Splits(one, one, one, plain, ""), new)
+    assert remarks == ["a=1e+27 (constant in the training rows)", f"b=9 (+{8 / math.sqrt(0.5):.1f} sd)", ""]
 
 
 def test_log_odds_distinguish_rows_that_probabilities_cannot():

@@ -76,7 +76,10 @@ def hardest_rows(
 
 
 def unusual_features(data: Splits, x: Tensor) -> list[str]:
-    """Return for each row [N, F] the features farthest from the training rows' mean: 'age=93 (+3.1 sd)'."""
+    """Return for each row [N, F] the features farthest from the training rows' mean: 'age=93 (+3.1 sd)'.
+
+    Any other value of a number that is constant in the training rows is farther than all of these.
+    """
     mean, spread = (moment.cpu().numpy() for moment in data.train.feature_moments())
     preprocessing = data.preprocessing
     kinds = [column.kind for column in preprocessing.columns for _ in column.features]
@@ -84,14 +87,16 @@ def unusual_features(data: Splits, x: Tensor) -> list[str]:
     features_of_rows = x.double().cpu().numpy()
     restored = preprocessing.restore(features_of_rows)
     for values, original in zip(features_of_rows, restored, strict=True):
-        far = np.divide(values - mean, spread, out=np.zeros_like(mean), where=spread > 0)
+        differs = np.abs(values - mean) > 1e-6 * np.maximum(np.abs(mean), 1)  # by more than float32 rounds
+        far = np.divide(values - mean, spread, out=np.where(differs, np.inf, 0.0), where=spread > 0)
         features: list[str] = []
         farthest: list[int] = np.argsort(-np.abs(far), kind="stable").tolist()
         for feature in farthest:
             if abs(far[feature]) < _UNUSUAL or len(features) == _MAX_FEATURES:
                 break
             if kinds[feature] == "number":
-                features.append(f"{data.features[feature]}={original[feature]:.4g} ({far[feature]:+.1f} sd)")
+                how = "constant in the training rows" if np.isinf(far[feature]) else f"{far[feature]:+.1f} sd"
+                features.append(f"{data.features[feature]}={original[feature]:.4g} ({how})")
             elif kinds[feature] == "boolean" and not _RARE < mean[feature] < 1 - _RARE:
                 features.append(f"{data.features[feature]}={'true' if original[feature] > 0.5 else 'false'}")
             elif kinds[feature] == "category" and original[feature] > 0.5 and mean[feature] < _RARE:

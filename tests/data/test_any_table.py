@@ -68,9 +68,7 @@ def train_and_predict(made: AnyTable, folder: Path) -> bool:
         assert isinstance(value, float)
         assert math.isfinite(value) or has_far, (metrics, notes)
     assert sum(summary["rows"].values()) == len(rows) - count_left_out(notes), notes
-    with open(folder / "said.txt", "w", encoding="utf-8") as said, contextlib.redirect_stdout(said):
-        predict(run="run", data=path.name, out="predictions.csv")
-    said_notes = (folder / "said.txt").read_text(encoding="utf-8").splitlines()
+    said_notes: list[str] = predict(run="run", data=path.name, out="predictions.csv").fields["notes"]
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
         predictions = list(csv.reader(file))[1:]
     assert len(predictions) == len(rows) - count_left_out(said_notes, by_the_reader=True), said_notes

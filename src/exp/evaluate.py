@@ -84,7 +84,7 @@ def evaluate(
     else:
         values, more = _evaluate_table(trained, data)
         notes = [*notes, *more]
-    return Evaluation(tuple(map(str, jobs)), what, values.count, trained.parameters, values.values(), notes)
+    return Evaluation(tuple(map(str, jobs)), what, int(values.count), trained.parameters, values.values(), notes)
 
 
 def _evaluate_table(trained: "TrainedModel | TrainedEnsemble", data: str) -> "tuple[MetricSums, list[str]]":

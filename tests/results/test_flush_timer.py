@@ -2,16 +2,18 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from exp.data.batches import Position
+from exp.data.batches import Position, Positions
 from exp.results.flush_timer import FlushTimer
 from exp.training.events import Evaluated, Event, Noted, Snapshot, Trained
 from exp.training.metrics import AccuracySum, MetricSums
 
 _AT = Position(1, 0.5, 10)
 _EVALUATED = Evaluated(_AT, "val", MetricSums(1, 1.0, AccuracySum(1, 1)))
-_TRAINED = Trained([], "replay")
+_NONE = np.empty(0)
+_TRAINED = Trained(Positions([], [], []), MetricSums(_NONE, _NONE, AccuracySum(_NONE, _NONE)), 0.1, "replay")
 _BEST, _STATE = Snapshot(_AT, {}, best=True), Snapshot(_AT, {}, best=False)
 
 

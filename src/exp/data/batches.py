@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,17 @@ class Position(NamedTuple):
     step: int
     epoch: float
     samples: int
+
+
+class Positions(NamedTuple):
+    """Positions as columns."""
+
+    step: Sequence[int]
+    epoch: Sequence[float]
+    samples: Sequence[int]
+
+    def row(self, index: int) -> Position:
+        return Position(self.step[index], self.epoch[index], self.samples[index])
 
 
 # Batches, and values of features, that are laid out at a time: all rows of a large dataset, or a view for each batch,
@@ -73,6 +85,13 @@ class Batches:
         epochs, steps = divmod(step, self.steps_per_epoch)
         samples = epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
         return Position(step, step / self.steps_per_epoch, samples)
+
+    def positions(self, steps: Sequence[int]) -> Positions:
+        """Return the positions after so many updates."""
+        numbers = np.asarray(steps)
+        epochs, rest = np.divmod(numbers, self.steps_per_epoch)
+        samples = epochs * self.samples_per_epoch + np.minimum(rest * self.size, self.samples_per_epoch)
+        return Positions(steps, (numbers / self.steps_per_epoch).tolist(), samples.tolist())
 
     def stream(self, step: int = 0, epoch_rng_state: Tensor | None = None) -> "Stream":
         """Return the batches after `step`.

@@ -12,6 +12,7 @@ from exp.data.preprocessing import Floats
 from exp.data.splits import Split
 from exp.training.labels import Labels
 from exp.training.objectives import Objective
+from exp.training.split_metrics import score_split
 from exp.training.weights import has_class_weight, loss_weights, unpack_target, without_weights
 
 Interval: TypeAlias = tuple[float, float]
@@ -36,8 +37,7 @@ def confidence_intervals(split: Split, objective: Objective, output: Tensor) -> 
     if losses is not None and len(split) > 1:
         in_loss = loss_weights(objective.criterion, split.target)
         intervals["loss"] = _of_mean(losses, np.ones(len(split)) if in_loss is None else in_loss.double().cpu().numpy())
-    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
-    values = score.values()
+    values = score_split(objective, output, split).values()
     if "accuracy" in values:
         count = len(split) if split.weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
         intervals["accuracy"] = wilson_interval(values["accuracy"] * count, count)

@@ -18,6 +18,7 @@ from exp.reports.intervals import row_losses
 from exp.results.trained_model import TrainedModel
 from exp.training.metric_choice import choose_metrics
 from exp.training.objectives import Objective
+from exp.training.split_metrics import score_split
 from exp.training.weights import loss_weights
 
 Rows = NDArray[np.int64]
@@ -88,8 +89,7 @@ class MetricCost:
         if self.metric == "loss":
             value = float(self.objective.criterion(output, split.target))
         elif self.metric in self.objective.metrics:
-            (score,) = self.objective.score(output, split.y, [len(split)], split, split.weights)
-            value = score.values().get(self.metric, math.nan)
+            value = score_split(self.objective, output, split).values().get(self.metric, math.nan)
         else:
             value = self.objective.score_all(output, split).get(self.metric, math.nan)
         return as_cost(self.metric, value)

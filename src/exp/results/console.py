@@ -75,8 +75,8 @@ class ConsoleSink:
             self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
-            self._latest["train"] = event.steps[-1]
-            self._show_progress(event.steps[-1].at.step)
+            self._latest["train"] = event.step(-1)
+            self._show_progress(event.at.step[-1])
         elif isinstance(event, Evaluated):
             self._latest[event.split] = event
             self._final[event.split] = event.metrics

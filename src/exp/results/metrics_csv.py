@@ -4,15 +4,12 @@ import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from exp.results.atomic import replacement
 from exp.results.flush_timer import FlushTimer
 from exp.results.run_folder import METRICS
 from exp.training.events import Built, Ending, Evaluated, Event, Trained
-
-if TYPE_CHECKING:
-    from exp.data.batches import Position
 
 
 class Row(NamedTuple):
@@ -59,22 +56,28 @@ class MetricsCsvSink:
             if self.file.tell() == 0:
                 csv.writer(self.file).writerow([*_FIXED_COLUMNS, *self._metrics])
         elif isinstance(event, Trained):
-            self._write("train", [step.at for step in event.steps], event.columns)
+            self._write("train", event.at, event.columns)
         # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
         elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            self._write(event.split, [event.at], {name: [value] for name, value in event.values.items()})
+            at = [[value] for value in event.at]
+            self._write(event.split, at, {name: [value] for name, value in event.values.items()})
         if self._timer.is_due(event):
             self.file.flush()
 
-    def _write(self, split: str, at: "Sequence[Position]", metrics: Mapping[str, Sequence[float]]) -> None:
-        """Write the metrics, by name, at each position, if they were not written before the run was resumed."""
+    def _write(self, split: str, at: Sequence[Sequence[float]], metrics: Mapping[str, Sequence[float]]) -> None:
+        """Write a row for each position, if it was not written before the run was resumed.
+
+        Args:
+            at: Steps, epochs and samples.
+            metrics: The values by name.
+        """
         written = -1 if self._resume_step is None or split == "test" else self._resume_step
         named = [name for name in self._metrics if name in metrics]
         cells = ("%s" if name in metrics else "" for name in self._metrics)
         line = ",".join(["%s,%.10g,%s", f"{time.perf_counter() - self._began:.6f}", split, *cells]) + "\r\n"
-        rows = zip(at, *(metrics[name] for name in named), strict=True)
+        rows = zip(*at, *(metrics[name] for name in named), strict=True)
         # As csv.writer would write them, in half the time.
-        self.file.writelines([line % (*place, *values) for place, *values in rows if place.step > written])
+        self.file.writelines([line % row for row in rows if row[0] > written])
 
     def close(self, ending: Ending) -> None:
         del ending

@@ -175,12 +175,12 @@ class SummarySink:
                 if row.split == "val":
                     self._last = {"step": row.step, **row.metrics}
         elif isinstance(event, Trained):
-            self._at = event.steps[-1].at
+            self._at = event.at.row(-1)
             self._content["engine_used"] = event.engine
             name, sign = self._deciding(event.columns)
-            place = min(range(len(event.steps)), key=[sign * value for value in event.columns[name]].__getitem__)
+            place = min(range(len(event.at.step)), key=[sign * value for value in event.columns[name]].__getitem__)
             best = {name: values[place] for name, values in event.columns.items()}
-            self._update_best("train", event.steps[place].at.step, best)
+            self._update_best("train", event.at.step[place], best)
         elif isinstance(event, Evaluated):
             if event.restored:
                 self._content["restored_step"] = event.at.step

@@ -3,6 +3,8 @@
 # pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
 import time
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +86,17 @@ class TensorBoardSink:
     def _write_trained(self, event: Trained) -> None:
         written = -1 if self._resume_step is None else self._resume_step  # before the run was resumed
         names = [*(f"{name}/train" for name in event.columns), "learning_rate"]
-        values = zip(*event.columns.values(), [step.lr for step in event.steps], strict=True)
-        rows = zip([step.at.step for step in event.steps], values, strict=True)
-        self._pending += map(
-            event_file.frame, self._scalars.serialize(names, (row for row in rows if row[0] > written))
-        )
+        values = zip(*event.columns.values(), repeat(event.lr))
+        self._write_scalars(names, (row for row in zip(event.at.step, values, strict=True) if row[0] > written))
 
     def _write_evaluated(self, event: Evaluated) -> None:
         if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":
             return  # written before the run was resumed
         names, row = [f"{name}/{event.split}" for name in event.values], (event.at.step, list(event.values.values()))
-        self._pending += map(event_file.frame, self._scalars.serialize(names, [row]))
+        self._write_scalars(names, [row])
+
+    def _write_scalars(self, names: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> None:
+        self._pending += map(event_file.frame, self._scalars.serialize(names, rows))
 
     def _write(self, record: Any) -> None:
         self._pending.append(event_file.frame_record(record))

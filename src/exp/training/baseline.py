@@ -10,7 +10,7 @@ from exp.data.batches import Position
 from exp.data.splits import Splits
 from exp.training.check_features import FAR_FIX, describe_far_values
 from exp.training.events import Baseline, Noted
-from exp.training.metrics import LabelSum, MetricSums
+from exp.training.metrics import LabelSum, MetricSums, first_window
 from exp.training.objectives import Objective
 from exp.training.split_metrics import compute_metrics
 from exp.training.weights import weighs_classes
@@ -59,7 +59,7 @@ def compute_baseline(objective: Objective, data: Splits, name: str) -> Baseline:
         return Baseline(f"always {data.classes[guess]}", name, {"accuracy": accuracy}, len(split))
     if data.preprocessing.has_labels:
         guesses = (_training_mean(data) >= 0.5).expand_as(split.y)
-        (score,) = LabelSum.of_segments(guesses.long(), split.y.long(), [len(split)], split.weights)
+        score = first_window(LabelSum.of_segments(guesses.long(), split.y.long(), [len(split)], split.weights))
         return Baseline("always the most common", name, score.values(), len(split))
     metrics = compute_metrics(objective, _training_mean(data).expand_as(split.y), split)
     return Baseline("always the mean", name, metrics.values(), len(split))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from exp.data.batches import Position
-    from exp.training.metrics import MetricSums
+    from exp.data.batches import Position, Positions
+    from exp.training.metrics import Column, MetricSums
 
 State: TypeAlias = dict[str, Any]  # the content of a checkpoint: tensors and plain values only
 
@@ -74,18 +74,29 @@ class Trained:
     """One or more logged steps. They come together, because a sink writes many of them as fast as one.
 
     Attributes:
-        steps: The steps, in order.
+        at: The steps, in order.
+        metrics: The metrics of the batches since the previous logged step, each before its update.
+        lr: The learning rate of the last update of each.
         engine: What makes the steps from now on: compiled, replay or eager.
     """
 
-    steps: list[LoggedStep]
+    at: Positions
+    metrics: MetricSums[Column]
+    lr: float
     engine: str
 
     @cached_property
     def columns(self) -> dict[str, list[float]]:
         """The metrics by name, each with a value for each step."""
-        rows = [step.metrics.values() for step in self.steps]
-        return {name: [row[name] for row in rows] for name in rows[0]}
+        return {name: column.tolist() for name, column in self.metrics.values().items()}
+
+    @property
+    def steps(self) -> list[LoggedStep]:
+        """The steps one by one."""
+        return [self.step(index) for index in range(len(self.at.step))]
+
+    def step(self, index: int) -> LoggedStep:
+        return LoggedStep(self.at.row(index), self.metrics.window(index), self.lr)
 
 
 @dataclass(frozen=True)

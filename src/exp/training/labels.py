@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from exp.data.splits import Split
 from exp.training.label_metrics import LabelRows
 from exp.training.metric_choice import NO_METRICS, ChosenMetrics
-from exp.training.metrics import LabelSum
+from exp.training.metrics import Column, LabelSum
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Labels:
 
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> list[LabelSum]:
+    ) -> LabelSum[Column]:
         del split
         return LabelSum.of_segments(self.prediction(output), target.long(), sizes, weights)
 

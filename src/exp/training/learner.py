@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
@@ -30,7 +31,7 @@ from exp.errors import ConfigError
 from exp.training.compute_loss import compute_loss
 from exp.training.events import State
 from exp.training.member_models import average_members, join_outputs, rows_per_pass
-from exp.training.metrics import MetricSums
+from exp.training.metrics import Column, MetricSums
 from exp.training.model_errors import STEP, model_errors
 from exp.training.objectives import Objective
 from exp.training.parameters import get_parameters, set_parameters
@@ -62,7 +63,7 @@ class Learner:
 
     def advance(
         self, stacks: Iterable[Stack], windows: Sequence[int], split: Split
-    ) -> tuple[list[float], list[MetricSums]]:
+    ) -> tuple[list[float], MetricSums[Column]]:
         """Train on the batches of `stacks`, one update for each.
 
         Args:
@@ -70,7 +71,7 @@ class Learner:
             split: The split that the batches come from (R^2 needs its variance).
 
         Returns:
-            The loss of each batch before its update, and the metrics of each window.
+            The loss of each batch before its update, and the metrics of the windows.
 
         Raises:
             ConfigError: The model fails on a batch.
@@ -92,10 +93,10 @@ class Learner:
         sizes = [sum(counts[part]) for part in parts]
         y, row_weights = unpack_target(self.objective.criterion, target)
         outputs = average_members(self.model, _concatenate(results.outputs))
-        scores = self.objective.score(outputs, y, sizes, split, row_weights)
-        sums = [sum(weighted[part]) for part in parts]
-        totals = [sum(weights[part]) if weights else None for part in parts]
-        return losses, [MetricSums(*window) for window in zip(sizes, sums, scores, totals, strict=True)]
+        score = self.objective.score(outputs, y, sizes, split, row_weights)
+        sums = np.array([sum(weighted[part]) for part in parts])
+        totals = np.array([sum(weights[part]) for part in parts]) if weights else None
+        return losses, MetricSums(np.array(sizes, dtype=np.float64), sums, score, totals)
 
     @property
     def network(self) -> nn.Module:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
 from torch import Tensor
 
 from exp.config.metric_names import is_higher_better
@@ -15,9 +16,9 @@ from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
 from exp.errors import ConfigError, Diverged, ExpError
 from exp.training.check_features import FAR_FIX, describe_far_values
-from exp.training.events import Evaluated, Event, Histograms, LoggedStep, Noted, Resumed, Snapshot, State, Trained
+from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
-from exp.training.metrics import MetricSums
+from exp.training.metrics import Column, MetricSums
 from exp.training.plan import Plan
 from exp.training.state import TrainingState
 
@@ -73,7 +74,8 @@ class Training:
                 self._learner.step_scheduler(self._state.value)
             if self._is_out_of_patience():
                 rest, self._state.since_log = self._state.since_log, None
-                yield from self._trained([self._state.step], [] if rest is None else [rest])
+                if rest is not None:
+                    yield self._logged([self._state.step], rest)
             stopping = self._stop_requested()
             if self._should_save() or stopping:
                 yield self._snapshot()
@@ -105,16 +107,12 @@ class Training:
         while self._noted < len(notes):
             self._noted += 1
             yield Noted(self._at(), notes[self._noted - 1])
-        finite = [math.isfinite(metrics.loss_sum) for metrics in sums]
-        if self._state.since_log is not None:
-            sums[0] = self._state.since_log + sums[0]
-        if not all(finite):
-            yield from self._trained(logged, sums[: finite.index(False)])
+        finite = np.isfinite(sums.loss_sum)
+        if not finite.all():
+            yield from self._trained(logged[: int(finite.argmin())], sums)
             raise _diverged(losses, start + 1, "training", self._lr)
         self._state.step = stop
-        is_logged = self._plan.is_due(self._plan.log, stop)
-        self._state.since_log = None if is_logged else sums[-1]
-        yield from self._trained(logged, sums if is_logged else sums[:-1])
+        yield from self._trained(logged if self._plan.is_due(self._plan.log, stop) else logged[:-1], sums)
 
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
@@ -212,12 +210,19 @@ class Training:
         """Return whether the metric has not improved for so long that training stops early."""
         return self._plan.patience is not None and self._state.waited >= self._plan.patience
 
-    def _trained(self, ends: Sequence[int], sums: Sequence[MetricSums]) -> Iterator[Trained]:
-        """Yield the metrics of logging windows that end at the first of the steps `ends`, if there are any."""
-        position, lr = self._batches.position, self._lr
-        if sums:
-            steps = [LoggedStep(position(step), metrics, lr) for step, metrics in zip(ends, sums, strict=False)]
-            yield Trained(steps, self._learner.step.engine)
+    def _trained(self, ends: Sequence[int], sums: MetricSums[Column]) -> Iterator[Trained]:
+        """Yield the metrics of the logging windows that end at the steps `ends`; keep those of a last one for later."""
+        before, self._state.since_log = self._state.since_log, None
+        for windows in [sums] if before is None else [before + sums[:1], sums[1:]]:
+            count = len(windows.count)
+            here, ends = ends[:count], ends[count:]
+            if here:
+                yield self._logged(here, windows[: len(here)])
+            if len(here) < count:
+                self._state.since_log = windows[-1:]
+
+    def _logged(self, steps: Sequence[int], sums: MetricSums[Column]) -> Trained:
+        return Trained(self._batches.positions(steps), sums, self._lr, self._learner.step.engine)
 
     def _at(self) -> Position:
         return self._batches.position(self._state.step)

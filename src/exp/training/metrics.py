@@ -1,107 +1,119 @@
 """Metrics as sums over examples and a count: sums of batches of any size add up, and are divided once, at the end.
 
-Examples may have weights; then the count is the sum of their weights.
+Examples may have weights; then the count is the sum of their weights. Sums are numbers, or columns of them: arrays [n]
+with one for each of n windows of rows.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import itemgetter
 from statistics import fmean
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+Column: TypeAlias = npt.NDArray[np.float64]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Numbers = TypeVar("Numbers", float, Column, default=float)
+else:
+    from typing import TypeVar
+
+    Numbers = TypeVar("Numbers")
+
 
 @dataclass(frozen=True)
-class AccuracySum:
+class AccuracySum(Generic[Numbers]):
     """The number of correctly classified examples among `count`, or the weights of both."""
 
-    count: float
-    correct: float
+    count: Numbers
+    correct: Numbers
 
     names = ("accuracy",)
 
-    @classmethod
+    @staticmethod
     def of_segments(
-        cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
-    ) -> "list[AccuracySum]":
-        """Compare class numbers [N] with `weights` [N]: one result for the first sizes[0] examples, and so on."""
+        prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
+    ) -> "AccuracySum[Column]":
+        """Compare class numbers [N] with `weights` [N]: columns of the first sizes[0] examples, and so on."""
         is_correct = (prediction == truth).cpu().numpy()
         if weights is None:
-            counts, correct = sizes, segment_sums(is_correct, sizes, np.int64).tolist()
-        else:
-            of_row = weights.double().cpu().numpy()
-            counts, correct = (
-                total_weights(weights, sizes),
-                segment_sums(is_correct * of_row, sizes, np.float64).tolist(),
-            )
-        return [cls(count, total) for count, total in zip(counts, correct, strict=True)]
+            return AccuracySum(_column(sizes), _column(segment_sums(is_correct, sizes, np.int64)))
+        weighted = is_correct * weights.double().cpu().numpy()
+        return AccuracySum(total_weights(weights, sizes), segment_sums(weighted, sizes, np.float64))
 
-    def __add__(self, other: Self) -> "AccuracySum":
+    def __add__(self, other: "AccuracySum[Any]") -> "AccuracySum[Numbers]":
         return AccuracySum(self.count + other.count, self.correct + other.correct)
 
-    def values(self) -> dict[str, float]:
+    def map(self, change: Callable[[Numbers], Any]) -> "AccuracySum[Any]":
+        return AccuracySum(change(self.count), change(self.correct))
+
+    def values(self) -> dict[str, Numbers]:
         return {"accuracy": self.correct / self.count}
 
 
 @dataclass(frozen=True)
-class LabelSum:
+class LabelSum(Generic[Numbers]):
     """The correct labels of `count` examples, or their weights: the mean over the K labels, and of all K at once."""
 
-    count: float
-    labels: float
-    subsets: float
+    count: Numbers
+    labels: Numbers
+    subsets: Numbers
 
     names = ("label_accuracy", "subset_accuracy")
 
-    @classmethod
+    @staticmethod
     def of_segments(
-        cls, prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
-    ) -> "list[LabelSum]":
-        """Compare labels [N, K] with `weights` [N]: one result for the first sizes[0] examples, and so on."""
+        prediction: Tensor, truth: Tensor, sizes: Sequence[int], weights: Tensor | None = None
+    ) -> "LabelSum[Column]":
+        """Compare labels [N, K] with `weights` [N]: columns of the first sizes[0] examples, and so on."""
         is_correct = (prediction == truth).cpu().numpy()
         both = np.stack([is_correct.mean(axis=1), is_correct.all(axis=1)], axis=1)
         if weights is not None:
             both = both * weights.double().cpu().numpy()[:, None]
-        counts = sizes if weights is None else total_weights(weights, sizes)
-        sums = segment_sums(both, sizes, np.float64).tolist()
-        return [cls(count, labels, subsets) for count, (labels, subsets) in zip(counts, sums, strict=True)]
+        counts = _column(sizes) if weights is None else total_weights(weights, sizes)
+        return LabelSum(counts, *segment_sums(both, sizes, np.float64).T)
 
-    def __add__(self, other: Self) -> "LabelSum":
+    def __add__(self, other: "LabelSum[Any]") -> "LabelSum[Numbers]":
         return LabelSum(self.count + other.count, self.labels + other.labels, self.subsets + other.subsets)
 
-    def values(self) -> dict[str, float]:
+    def map(self, change: Callable[[Numbers], Any]) -> "LabelSum[Any]":
+        return LabelSum(change(self.count), change(self.labels), change(self.subsets))
+
+    def values(self) -> dict[str, Numbers]:
         return {"label_accuracy": self.labels / self.count, "subset_accuracy": self.subsets / self.count}
 
 
 @dataclass(frozen=True)
-class SquaredErrorSum:
+class SquaredErrorSum(Generic[Numbers]):
     """The squared errors of predicted values [N, K], summed over N = `count` examples: K sums, perhaps weighted.
 
     Args:
         variance: The K variances of the true values in the whole split. Those of a few batches would be noise.
     """
 
-    count: float
-    squared_error: tuple[float, ...]
+    count: Numbers
+    squared_error: tuple[Numbers, ...]
     variance: tuple[float, ...]
 
     names = ("rmse", "r2")
 
-    @classmethod
+    @staticmethod
     def of_segments(
-        cls,
         output: Tensor,
         target: Tensor,
         sizes: Sequence[int],
         variance: tuple[float, ...],
         units: Sequence[float] | None = None,
         weights: Tensor | None = None,
-    ) -> "list[SquaredErrorSum]":
-        """Compare outputs [N, K] with targets [N, K]: one result for the first sizes[0] examples, and so on.
+    ) -> "SquaredErrorSum[Column]":
+        """Compare outputs [N, K] with targets [N, K]: columns of the first sizes[0] examples, and so on.
 
         Args:
             units: For each of the K, what an error of 1 is in the unit of its variance; None: 1.
@@ -113,23 +125,26 @@ class SquaredErrorSum:
         squares = segment_sums(errors.numpy(), sizes, np.float64)
         if units is not None:
             squares *= np.square(units)
-        counts = sizes if weights is None else total_weights(weights, sizes)
-        return [cls(count, tuple(square), variance) for count, square in zip(counts, squares.tolist(), strict=True)]
+        counts = _column(sizes) if weights is None else total_weights(weights, sizes)
+        return SquaredErrorSum(counts, tuple(squares.T), variance)
 
-    def __add__(self, other: Self) -> "SquaredErrorSum":
+    def __add__(self, other: "SquaredErrorSum[Any]") -> "SquaredErrorSum[Numbers]":
         squared_error = tuple(a + b for a, b in zip(self.squared_error, other.squared_error, strict=True))
         return SquaredErrorSum(self.count + other.count, squared_error, self.variance)
 
-    def values(self) -> dict[str, float]:
+    def map(self, change: Callable[[Numbers], Any]) -> "SquaredErrorSum[Any]":
+        return SquaredErrorSum(change(self.count), tuple(map(change, self.squared_error)), self.variance)
+
+    def values(self) -> dict[str, Numbers]:
         """Return RMSE over all outputs, and R^2 averaged over them; no R^2 if one of the targets is constant."""
         means = [total / self.count for total in self.squared_error]
-        values = {"rmse": math.sqrt(fmean(means))}
+        values = {"rmse": _square_root(_mean(means))}
         if all(self.variance):
-            values["r2"] = fmean(1 - mean / variance for mean, variance in zip(means, self.variance, strict=True))
+            values["r2"] = _mean([1 - mean / variance for mean, variance in zip(means, self.variance, strict=True)])
         return values
 
 
-Score: TypeAlias = AccuracySum | LabelSum | SquaredErrorSum
+Score: TypeAlias = AccuracySum[Numbers] | LabelSum[Numbers] | SquaredErrorSum[Numbers]
 
 
 def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -138,13 +153,33 @@ def segment_sums(values: npt.NDArray[Any], sizes: Sequence[int], dtype: npt.DTyp
     return np.add.reduceat(values, starts, axis=0, dtype=dtype)
 
 
-def total_weights(weights: Tensor, sizes: Sequence[int]) -> list[float]:
+def total_weights(weights: Tensor, sizes: Sequence[int]) -> Column:
     """Return the sum of the first sizes[0] > 0 weights of [N], of the next sizes[1], and so on."""
-    return segment_sums(weights.cpu().numpy(), sizes, np.float64).tolist()
+    return segment_sums(weights.cpu().numpy(), sizes, np.float64)
+
+
+def first_window(score: Score[Column]) -> Score:
+    """Return the sums of the first window as numbers."""
+    return score.map(lambda column: float(column[0]))
+
+
+def _column(numbers: npt.ArrayLike) -> Column:
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _square_root(value: Any) -> Any:
+    return math.sqrt(value) if isinstance(value, float) else np.sqrt(value)
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Return the mean of K numbers, or of K columns row by row, rounded once."""
+    if len(values) == 1:
+        return values[0]
+    return fmean(values) if isinstance(values[0], float) else _column([*map(fmean, zip(*values, strict=True))])
 
 
 @dataclass(frozen=True)
-class MetricSums:
+class MetricSums(Generic[Numbers]):
     """The metrics of some rows, as sums that add up: `a + b` has those of the rows of both.
 
     Attributes:
@@ -155,19 +190,35 @@ class MetricSums:
         chosen: Other metrics of exactly these rows by name; a sum with other rows has none.
     """
 
-    count: int
-    loss_sum: float
-    score: Score
-    weight: float | None = None
+    count: Numbers
+    loss_sum: Numbers
+    score: "Score[Numbers]"
+    weight: Numbers | None = None
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def __add__(self, other: Self) -> "MetricSums":
+    def __add__(self, other: "MetricSums[Any]") -> "MetricSums[Any]":
         weight = None if self.weight is None or other.weight is None else self.weight + other.weight
         count, loss_sum = self.count + other.count, self.loss_sum + other.loss_sum
         return MetricSums(count, loss_sum, _add(self.score, other.score), weight)
 
+    def __getitem__(self: "MetricSums[Column]", part: slice) -> "MetricSums[Column]":
+        """Return some of the windows."""
+        return self._map(itemgetter(part))
+
+    def window(self: "MetricSums[Column]", index: int) -> "MetricSums":
+        """Return the sums of one window as numbers."""
+        return self._map(lambda column: float(column[index]))
+
+    def as_window(self: "MetricSums") -> "MetricSums[Column]":
+        """Return the numbers as the columns of one window."""
+        return self._map(lambda number: np.array([number], dtype=np.float64))
+
+    def _map(self, change: Callable[[Numbers], Any]) -> "MetricSums[Any]":
+        weight = None if self.weight is None else change(self.weight)
+        return MetricSums(change(self.count), change(self.loss_sum), self.score.map(change), weight)
+
     @property
-    def loss(self) -> float:
+    def loss(self) -> Numbers:
         """The (weighted) mean loss of an example."""
         return self.loss_sum / (self.count if self.weight is None else self.weight)
 
@@ -176,19 +227,13 @@ class MetricSums:
         """Restore what `dataclasses.asdict` made of a MetricSums."""
         score = content["score"]
         kind = AccuracySum if "correct" in score else LabelSum if "labels" in score else SquaredErrorSum
-        return cls(content["count"], content["loss_sum"], kind(**score), content.get("weight"))
+        return MetricSums(content["count"], content["loss_sum"], kind(**score), content.get("weight"))
 
-    def values(self) -> dict[str, float]:
+    def values(self) -> dict[str, Numbers]:
         """Return every metric by name, the loss first."""
-        return {"loss": self.loss, **self.score.values(), **self.chosen}
+        return {"loss": self.loss, **self.score.values(), **cast("Mapping[str, Numbers]", self.chosen)}
 
 
-def _add(a: Score, b: Score) -> Score:
-    if isinstance(a, AccuracySum):
-        assert isinstance(b, AccuracySum)
-        return a + b
-    if isinstance(a, LabelSum):
-        assert isinstance(b, LabelSum)
-        return a + b
-    assert isinstance(b, SquaredErrorSum)
+def _add(a: Any, b: Any) -> Any:
+    assert type(a) is type(b)
     return a + b

@@ -15,7 +15,7 @@ from exp.data.splits import Split
 from exp.data.target_scale import TargetScale
 from exp.training.class_metrics import ClassRows
 from exp.training.metric_choice import NO_METRICS, ChosenMetrics
-from exp.training.metrics import AccuracySum, Score, SquaredErrorSum
+from exp.training.metrics import AccuracySum, Column, Score, SquaredErrorSum
 from exp.training.number_metrics import NumberRows
 
 
@@ -44,7 +44,7 @@ class Objective(Protocol):
     def log_odds(self, output: Tensor) -> Tensor | None: ...
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> Sequence[Score]: ...
+    ) -> Score[Column]: ...
     def score_all(self, output: Tensor, split: Split) -> dict[str, float]: ...
 
 
@@ -91,7 +91,7 @@ class Multiclass:
 
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> list[AccuracySum]:
+    ) -> AccuracySum[Column]:
         del split
         return AccuracySum.of_segments(self.prediction(output), target, sizes, weights)
 
@@ -142,7 +142,7 @@ class Binary:
 
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> list[AccuracySum]:
+    ) -> AccuracySum[Column]:
         del split
         return AccuracySum.of_segments(self.prediction(output), target.squeeze(1).long(), sizes, weights)
 
@@ -185,7 +185,7 @@ class Regression:
 
     def score(
         self, output: Tensor, target: Tensor, sizes: Sequence[int], split: Split, weights: Tensor | None = None
-    ) -> list[SquaredErrorSum]:
+    ) -> SquaredErrorSum[Column]:
         scale = self.scale
         if scale is None:
             return SquaredErrorSum.of_segments(output, target, sizes, split.variance, weights=weights)

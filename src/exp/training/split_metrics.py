@@ -8,7 +8,7 @@ from torch import Tensor
 from exp.data.splits import Split
 from exp.training.check_outputs import check_output
 from exp.training.compute_loss import compute_loss
-from exp.training.metrics import MetricSums, total_weights
+from exp.training.metrics import MetricSums, Score, first_window, total_weights
 from exp.training.objectives import Objective
 from exp.training.weights import loss_weights
 
@@ -23,10 +23,15 @@ def compute_metrics(objective: Objective, output: Tensor, split: Split, loss: Te
         ConfigError: The outputs have the wrong shape or range for the loss.
     """
     mean = float(compute_loss_of(objective, output, split.target) if loss is None else loss)
-    (score,) = objective.score(output, split.y, [len(split)], split, split.weights)
+    score = score_split(objective, output, split)
     (weight,) = total_loss_weights(objective, split.target, [len(split)]) or (None,)
     total = len(split) if weight is None else weight
     return MetricSums(len(split), mean * total, score, weight, objective.score_all(output, split))
+
+
+def score_split(objective: Objective, output: Tensor, split: Split) -> Score:
+    """Return the score of outputs [N, K] for all rows of the split."""
+    return first_window(objective.score(output, split.y, [len(split)], split, split.weights))
 
 
 def compute_loss_of(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
@@ -45,4 +50,4 @@ def total_loss_weights(objective: Objective, target: Tensor, counts: Sequence[in
     They are rounded to float32, as in the loss. None if all rows weigh the same.
     """
     weights = loss_weights(objective.criterion, target)
-    return None if weights is None else np.asarray(total_weights(weights, counts), dtype=np.float32).tolist()
+    return None if weights is None else total_weights(weights, counts).astype(np.float32).tolist()

@@ -6,7 +6,7 @@ Together with the states of the learner and of the random number generators it d
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from exp.training.metrics import MetricSums
+from exp.training.metrics import Column, MetricSums
 
 # The keys of older checkpoints, when only the loss could be the metric.
 _RENAMED = {"val_loss": "value", "best_loss": "best_value"}
@@ -21,7 +21,7 @@ class TrainingState:
         best_value, best_step: The best such value, and its step.
         to_beat: The value that early stopping compares with: the last one that improved by `min_delta`.
         waited: Evaluations since `to_beat`.
-        since_log: The training metrics since the last logged step.
+        since_log: The training metrics since the last logged step: one window.
     """
 
     step: int = 0
@@ -30,7 +30,7 @@ class TrainingState:
     best_step: int = 0
     to_beat: float | None = None
     waited: int = 0
-    since_log: MetricSums | None = None
+    since_log: MetricSums[Column] | None = None
 
     def record_validation(self, value: float, min_delta: float, higher_is_better: bool, on_tie: str) -> bool:
         """Record the metric of the validation rows; return whether it is the best so far.
@@ -51,10 +51,11 @@ class TrainingState:
         return False
 
     def to_dict(self) -> dict[str, Any]:
-        since_log = None if self.since_log is None else asdict(self.since_log)
+        since_log = None if self.since_log is None else asdict(self.since_log.window(0))
         return {**vars(self), "since_log": since_log}  # asdict(self) would copy each value
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "TrainingState":
         plain = {_RENAMED.get(key, key): value for key, value in content.items() if key != "since_log"}
-        return cls(**plain, since_log=MetricSums.from_dict(content["since_log"]) if content["since_log"] else None)
+        since_log = MetricSums.from_dict(content["since_log"]).as_window() if content["since_log"] else None
+        return cls(**plain, since_log=since_log)

@@ -104,7 +104,7 @@ def time_engine(overrides: str, engine: str, device: str, seconds: float) -> Tim
                 learner, it.batches, it.data, it.plan, stop_requested=lambda: time.perf_counter() > end
             ):
                 if isinstance(event, Trained):
-                    found.losses |= {step.at.step: step.metrics.loss for step in event.steps}
+                    found.losses |= zip(event.at.step, event.columns["loss"], strict=True)
         except KeyboardInterrupt:
             if time.perf_counter() < end:  # a person's
                 raise

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faster_hydra
 import forking
@@ -27,7 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.schema import CONF, Config
 from exp.config.validation import validate
-from exp.training.events import Event, LoggedStep, Trained
+from exp.data.batches import Position
+from exp.training.events import Event, Trained
+from exp.training.metrics import MetricSums
 
 # The cases are the same in every run, and their time, which depends on the machine, is not limited.
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
@@ -149,8 +151,21 @@ def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+class LoggedStep(NamedTuple):
+    """One step of a Trained event."""
+
+    at: Position
+    metrics: MetricSums
+    lr: float
+
+
 def logged_steps(events: Iterable[Event]) -> list[LoggedStep]:
-    return [step for event in events if isinstance(event, Trained) for step in event.steps]
+    return [
+        LoggedStep(event.at.row(index), event.metrics.window(index), event.lr)
+        for event in events
+        if isinstance(event, Trained)
+        for index in range(len(event.at.step))
+    ]
 
 
 def one_in(count: int, cases: Iterable[Any]) -> list[Any]:

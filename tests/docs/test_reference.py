@@ -48,7 +48,7 @@ def test_the_reference_has_every_public_name():
 
 def test_the_reference_has_every_event():
     shown = set(entries("events.md"))
-    every = {one.__name__ for one in events.Event.__args__} | {"Sink", "Ending", "LoggedStep"}
+    every = {one.__name__ for one in events.Event.__args__} | {"Sink", "Ending"}
     assert {f"exp.training.events.{name}" for name in every} <= shown
 
 

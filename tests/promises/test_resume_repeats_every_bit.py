@@ -17,7 +17,7 @@ import forking
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, logged_steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +56,7 @@ def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
 def content(event: Event) -> Any:
     """What must be equal in two runs; None for the other events."""
     if isinstance(event, Trained):
-        return event.steps
+        return logged_steps([event])
     if isinstance(event, Evaluated):
         return event.split, event.at, event.metrics, event.best
     return None

@@ -6,7 +6,6 @@ from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,16 +81,15 @@ class Batches:
 
     def position(self, step: int) -> Position:
         """Return the position after `step` updates."""
-        epochs, steps = divmod(step, self.steps_per_epoch)
-        samples = epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
-        return Position(step, step / self.steps_per_epoch, samples)
+        return Position(step, step / self.steps_per_epoch, self._samples(step))
 
     def positions(self, steps: Sequence[int]) -> Positions:
         """Return the positions after so many updates."""
-        numbers = np.asarray(steps)
-        epochs, rest = np.divmod(numbers, self.steps_per_epoch)
-        samples = epochs * self.samples_per_epoch + np.minimum(rest * self.size, self.samples_per_epoch)
-        return Positions(steps, (numbers / self.steps_per_epoch).tolist(), samples.tolist())
+        return Positions(steps, [step / self.steps_per_epoch for step in steps], [*map(self._samples, steps)])
+
+    def _samples(self, step: int) -> int:
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.samples_per_epoch + min(steps * self.size, self.samples_per_epoch)
 
     def stream(self, step: int = 0, epoch_rng_state: Tensor | None = None) -> "Stream":
         """Return the batches after `step`.

@@ -13,7 +13,7 @@ from rich.text import Text
 from exp.errors import pluralize
 from exp.results import metrics_csv, run_folder, terminal
 from exp.results.formatting import format_metric, other_checkpoint
-from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, LoggedStep, Noted, Resumed, Trained
+from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
 log = logging.getLogger("exp")
@@ -44,7 +44,7 @@ class ConsoleSink:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[metrics]}"),
         )
-        self._latest: dict[str, LoggedStep | Evaluated] = {}
+        self._latest: dict[str, tuple[int, Mapping[str, float]]] = {}  # step and metrics
         self._final: dict[str, MetricSums] = {}
         self._baseline: Baseline | None = None
         self._best: tuple[int, float] | None = None  # step and validation metric
@@ -75,10 +75,11 @@ class ConsoleSink:
             self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
-            self._latest["train"] = event.step(-1)
-            self._show_progress(event.at.step[-1])
+            step = event.at.step[-1]
+            self._latest["train"] = step, {name: values[-1] for name, values in event.columns.items()}
+            self._show_progress(step)
         elif isinstance(event, Evaluated):
-            self._latest[event.split] = event
+            self._latest[event.split] = event.at.step, event.values
             self._final[event.split] = event.metrics
             self._seconds = time.perf_counter() - self._began
             self._is_restored = event.restored
@@ -138,10 +139,11 @@ class ConsoleSink:
             self._print(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 
     def _format_metrics(self, split: str) -> str:
-        return "  ".join(format_metric(name, value) for name, value in self._latest[split].metrics.values().items())
+        _, metrics = self._latest[split]
+        return "  ".join(format_metric(name, value) for name, value in metrics.items())
 
     def _step_if_older(self, split: str, step: int) -> str:
-        at = self._latest[split].at.step
+        at, _ = self._latest[split]
         return "" if at == step else f" (step {at:,})"
 
     def _print(self, what: Text) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,27 +55,13 @@ class Resumed:
     best_step: int
 
 
-class LoggedStep(NamedTuple):
-    """The training metrics at a step, `log_every` steps after the previous one.
-
-    Attributes:
-        at: The step.
-        metrics: Those of the batches since the previous logged step, each before its update.
-        lr: The learning rate of the last update.
-    """
-
-    at: Position
-    metrics: MetricSums
-    lr: float
-
-
 @dataclass(frozen=True)
 class Trained:
-    """One or more logged steps. They come together, because a sink writes many of them as fast as one.
+    """Steps were logged, each `log_every` after the one before. A sink writes many of them as fast as one.
 
     Attributes:
-        at: The steps, in order.
-        metrics: The metrics of the batches since the previous logged step, each before its update.
+        at: The logged steps.
+        metrics: The metrics of the batches since the step logged before, each before its update.
         lr: The learning rate of the last update of each.
         engine: What makes the steps from now on: compiled, replay or eager.
     """
@@ -89,14 +75,6 @@ class Trained:
     def columns(self) -> dict[str, list[float]]:
         """The metrics by name, each with a value for each step."""
         return {name: column.tolist() for name, column in self.metrics.values().items()}
-
-    @property
-    def steps(self) -> list[LoggedStep]:
-        """The steps one by one."""
-        return [self.step(index) for index in range(len(self.at.step))]
-
-    def step(self, index: int) -> LoggedStep:
-        return LoggedStep(self.at.row(index), self.metrics.window(index), self.lr)
 
 
 @dataclass(frozen=True)

@@ -212,14 +212,12 @@ class Training:
 
     def _trained(self, ends: Sequence[int], sums: MetricSums[Column]) -> Iterator[Trained]:
         """Yield the metrics of the logging windows that end at the steps `ends`; keep those of a last one for later."""
-        before, self._state.since_log = self._state.since_log, None
-        for windows in [sums] if before is None else [before + sums[:1], sums[1:]]:
-            count = len(windows.count)
-            here, ends = ends[:count], ends[count:]
-            if here:
-                yield self._logged(here, windows[: len(here)])
-            if len(here) < count:
-                self._state.since_log = windows[-1:]
+        if self._state.since_log is not None:
+            sums.add_to_first(self._state.since_log)
+        is_whole = len(ends) == len(sums.count)
+        self._state.since_log = None if is_whole else sums[-1:]
+        if ends:
+            yield self._logged(ends, sums if is_whole else sums[: len(ends)])
 
     def _logged(self, steps: Sequence[int], sums: MetricSums[Column]) -> Trained:
         return Trained(self._batches.positions(steps), sums, self._lr, self._learner.step.engine)

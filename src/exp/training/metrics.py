@@ -48,8 +48,9 @@ class AccuracySum(Generic[Numbers]):
         weighted = is_correct * weights.double().cpu().numpy()
         return AccuracySum(total_weights(weights, sizes), segment_sums(weighted, sizes, np.float64))
 
-    def __add__(self, other: "AccuracySum[Any]") -> "AccuracySum[Numbers]":
-        return AccuracySum(self.count + other.count, self.correct + other.correct)
+    @property
+    def parts(self) -> tuple[Numbers, ...]:
+        return self.count, self.correct
 
     def map(self, change: Callable[[Numbers], Any]) -> "AccuracySum[Any]":
         return AccuracySum(change(self.count), change(self.correct))
@@ -80,8 +81,9 @@ class LabelSum(Generic[Numbers]):
         counts = _column(sizes) if weights is None else total_weights(weights, sizes)
         return LabelSum(counts, *segment_sums(both, sizes, np.float64).T)
 
-    def __add__(self, other: "LabelSum[Any]") -> "LabelSum[Numbers]":
-        return LabelSum(self.count + other.count, self.labels + other.labels, self.subsets + other.subsets)
+    @property
+    def parts(self) -> tuple[Numbers, ...]:
+        return self.count, self.labels, self.subsets
 
     def map(self, change: Callable[[Numbers], Any]) -> "LabelSum[Any]":
         return LabelSum(change(self.count), change(self.labels), change(self.subsets))
@@ -128,9 +130,9 @@ class SquaredErrorSum(Generic[Numbers]):
         counts = _column(sizes) if weights is None else total_weights(weights, sizes)
         return SquaredErrorSum(counts, tuple(squares.T), variance)
 
-    def __add__(self, other: "SquaredErrorSum[Any]") -> "SquaredErrorSum[Numbers]":
-        squared_error = tuple(a + b for a, b in zip(self.squared_error, other.squared_error, strict=True))
-        return SquaredErrorSum(self.count + other.count, squared_error, self.variance)
+    @property
+    def parts(self) -> tuple[Numbers, ...]:
+        return self.count, *self.squared_error
 
     def map(self, change: Callable[[Numbers], Any]) -> "SquaredErrorSum[Any]":
         return SquaredErrorSum(change(self.count), tuple(map(change, self.squared_error)), self.variance)
@@ -180,7 +182,7 @@ def _mean(values: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True)
 class MetricSums(Generic[Numbers]):
-    """The metrics of some rows, as sums that add up: `a + b` has those of the rows of both.
+    """The metrics of some rows, as sums that add up.
 
     Attributes:
         count: The number of rows.
@@ -196,10 +198,14 @@ class MetricSums(Generic[Numbers]):
     weight: Numbers | None = None
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def __add__(self, other: "MetricSums[Any]") -> "MetricSums[Any]":
-        weight = None if self.weight is None or other.weight is None else self.weight + other.weight
-        count, loss_sum = self.count + other.count, self.loss_sum + other.loss_sum
-        return MetricSums(count, loss_sum, _add(self.score, other.score), weight)
+    @property
+    def parts(self) -> tuple[Numbers, ...]:
+        return self.count, self.loss_sum, *self.score.parts, *([] if self.weight is None else [self.weight])
+
+    def add_to_first(self: "MetricSums[Column]", before: "MetricSums[Column]") -> None:
+        """Add the sums of one window, whose rows come before, to those of the first window, in place."""
+        for column, sums in zip(self.parts, before.parts, strict=True):
+            column[0] += sums[0]
 
     def __getitem__(self: "MetricSums[Column]", part: slice) -> "MetricSums[Column]":
         """Return some of the windows."""
@@ -232,8 +238,3 @@ class MetricSums(Generic[Numbers]):
     def values(self) -> dict[str, Numbers]:
         """Return every metric by name, the loss first."""
         return {"loss": self.loss, **self.score.values(), **cast("Mapping[str, Numbers]", self.chosen)}
-
-
-def _add(a: Any, b: Any) -> Any:
-    assert type(a) is type(b)
-    return a + b

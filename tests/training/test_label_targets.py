@@ -5,6 +5,7 @@ import json
 import runpy
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +170,7 @@ def test_sums_of_labels_add_up_and_are_kept():
     sums.add_to_first(sums[1:])
     whole = sums.window(0)
     assert whole.values() == {"loss": 0.5, "label_accuracy": 0.5, "subset_accuracy": 1 / 3}
-    content = {"count": 3, "loss_sum": 1.5, "score": vars(whole.score)}
+    content = {"count": 3, "loss_sum": 1.5, "score": asdict(whole.score)}
     assert MetricSums.from_dict(content) == whole
 
 

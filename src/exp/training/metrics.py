@@ -1,7 +1,7 @@
 """Metrics as sums over examples and a count: sums of batches of any size add up, and are divided once, at the end.
 
 Examples may have weights; then the count is the sum of their weights. Sums are numbers, or columns of them: arrays [n]
-with one for each of n windows of rows.
+with one for each of n windows of rows. They are made many times in a run, so they have slots and are not frozen.
 """
 
 import math
@@ -28,7 +28,7 @@ else:
     Numbers = TypeVar("Numbers")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class AccuracySum(Generic[Numbers]):
     """The number of correctly classified examples among `count`, or the weights of both."""
 
@@ -59,7 +59,7 @@ class AccuracySum(Generic[Numbers]):
         return {"accuracy": self.correct / self.count}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LabelSum(Generic[Numbers]):
     """The correct labels of `count` examples, or their weights: the mean over the K labels, and of all K at once."""
 
@@ -92,7 +92,7 @@ class LabelSum(Generic[Numbers]):
         return {"label_accuracy": self.labels / self.count, "subset_accuracy": self.subsets / self.count}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SquaredErrorSum(Generic[Numbers]):
     """The squared errors of predicted values [N, K], summed over N = `count` examples: K sums, perhaps weighted.
 
@@ -180,7 +180,7 @@ def _mean(values: Sequence[Any]) -> Any:
     return fmean(values) if isinstance(values[0], float) else _column([*map(fmean, zip(*values, strict=True))])
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class MetricSums(Generic[Numbers]):
     """The metrics of some rows, as sums that add up.
 

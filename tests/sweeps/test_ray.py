@@ -174,12 +174,9 @@ class TestCluster:
             printed = run(tmp_path, *line.split(), "optimizer.lr=.1,1e8", *more, f"hydra.sweep.dir={name}", code=1)
             assert "diverged  " in printed
         assert_same(tmp_path / "ray", tmp_path / "ours")
-        assert {
-            summary(tmp_path / "ray" / row["job"])["environment"]["threads"] for row in table(tmp_path / "ray")
-        } == {
-            1,
-            os.cpu_count(),
-        }
+        threads = {summary(tmp_path / "ray" / row["job"])["environment"]["threads"] for row in table(tmp_path / "ray")}
+        of_torch = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]  # by the CPUs that it may use
+        assert threads == {1, int(subprocess.check_output(of_torch))}
 
     @pytest.mark.parametrize("victim", ["worker", "actor", "node"])
     def test_a_job_whose_worker_actor_or_node_dies_resumes_and_others_do_not_notice(

@@ -72,6 +72,20 @@ def test_targets_in_points_are_read_plainly_where_training_had_commas(tmp_path: 
     assert y[:, 0].tolist() == [7514.5, 8515.25]
 
 
+def test_targets_with_another_unit_than_in_training_are_told(tmp_path: Path):
+    """A spreadsheet stores 62 % as 0.62, and writes it as 62% into a text file."""
+    percent, share = [f"{row + 0.5}%" for row in range(ROWS)], [f"{(row + 0.5) / 100:.3f}" for row in range(ROWS)]
+    preprocessing, _ = fit(tmp_path, percent)
+    y, _, notes = encode(tmp_path, preprocessing, share[:2])
+    assert y[:, 0].tolist() == [0.005, 0.015]
+    assert notes == ["column 'y': 2 cells without the % of the training rows: '0.005' is read as 0.005 %"]
+    assert encode(tmp_path, preprocessing, percent)[2] == []
+    preprocessing, _ = fit(tmp_path, share)
+    y, _, notes = encode(tmp_path, preprocessing, percent[:2])
+    assert y[:, 0].tolist() == [0.5, 1.5]
+    assert notes == ["column 'y': numbers are written as 1234.5 %, in the training rows plainly"]
+
+
 def test_targets_of_words_only_are_refused(tmp_path: Path):
     preprocessing, _ = fit(tmp_path, CONTINENTAL)
     with pytest.raises(DataError, match="the target 'y' is not numeric"):

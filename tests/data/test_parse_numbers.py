@@ -158,6 +158,21 @@ def test_new_numbers_that_are_read_plainly_are_told():
     assert other_notation_notes("x", pd.Series([7.25]), Notation(",", ".")) == []
 
 
+def test_new_numbers_without_the_unit_of_the_column_are_told():
+    """A spreadsheet stores 62 % as 0.62, and writes it as 62% into a text file."""
+    percent = Notation(suffix="%")
+    words = cells("0.62", "0.6", "7 %", "0", None, "-")
+    assert other_notation_notes("x", words, percent) == [
+        "column 'x': 2 cells without the % of the training rows: '0.62' is read as 0.62 %"
+    ]
+    assert other_notation_notes("x", pd.Series([0.0, np.nan, 0.62]), percent) == [
+        "column 'x': 1 cell without the % of the training rows: '0.62' is read as 0.62 %"
+    ]
+    assert other_notation_notes("x", cells("7 %", "0"), percent) == []
+    assert other_notation_notes("x", cells("7", "8 \u20ac"), Notation(suffix="\u20ac")) == []
+    assert other_notation_notes("x", pd.Series([7.5]), Notation(prefix="$")) == []
+
+
 def test_new_rows_that_are_numbers_already_are_left_as_they_are():
     read, is_wrong = read_numbers(pd.Series([1234.5, np.nan]), Notation(",", "."))
     assert listed(read) == [1234.5, None]

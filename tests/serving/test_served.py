@@ -266,7 +266,12 @@ def test_cells_that_cannot_be_read_are_told(served: Any):
     assert warnings == []
     wrong = {"plain": "many", "day": "1st of never", "smokes": "often", "word": "violet"}
     served["predict"](
-        [right | wrong, right | {"plain": "few"}, right | {"euro": "7.5", "day": "2024-05-13"}], warnings.append
+        [
+            right | wrong,
+            right | {"plain": "few", "share": 0.62},
+            right | {"euro": "7.5", "day": "2024-05-13", "share": ".5"},
+        ],
+        warnings.append,
     )
     way = "is not written as in the training rows, and read in another way"
     assert sorted(warnings) == sorted(
@@ -275,12 +280,13 @@ def test_cells_that_cannot_be_read_are_told(served: Any):
             "column 'day': '1st of never' is no date, and read as empty",
             f"column 'day': '2024-05-13' {way}",
             f"column 'euro': '7.5' {way}",
+            "column 'share': '0.62' lacks the % of the training rows, and is read as if it had it (2 cells)",
             "column 'smokes': 'often' is no boolean, and read as empty",
             "column 'word': 'violet' is rare or not in the training rows",
         ]
     )
     warnings.clear()
-    served["predict"]([right | {"plain": " ? ", "day": None, "smokes": "", "word": "NA"}], warnings.append)
+    served["predict"]([right | {"plain": " ? ", "day": None, "smokes": "", "word": "NA", "share": 0}], warnings.append)
     assert warnings == []  # gaps
     assert served["predict"](right) == plain
 

@@ -140,10 +140,16 @@ def _encode_numbers(target: TargetColumn, cells: Cells, is_one_of_several: bool,
     """Return the values [N] of one target, NaN for empty cells, and notes. DataError if it is not numeric."""
     notes, cells = list[str](), as_numbers(cells) if is_one_of_several else cells
     if target.notation == PLAIN:  # new rows may write their numbers in another way
-        cells = read_target(target.name, cells, "regression").cells
+        read = read_target(target.name, cells, "regression")
+        if read.notation.has_unit:
+            notes.append(
+                f"column '{target.name}': numbers are written as {read.notation}, in the training rows plainly"
+            )
+        cells = read.cells
     else:
         column = NumberColumn(target.name, notation=target.notation)
         values, is_unfit = column.encode(cells)
+        notes += column.notes_on(cells)
         if is_unfit.any():
             notes.append(unfit_note(column, cells, is_unfit))
         cells = cells if is_unfit.any() and np.isnan(values).all() else import_pandas().Series(values)

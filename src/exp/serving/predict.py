@@ -41,8 +41,12 @@ def category(cell: Any, column: Any) -> float:  # 11.0 is 11
     return column["codes"].get(word, by_value) if word else -2
 
 
+def plainly(word: str) -> str:
+    return word.translate(str.maketrans(STATE["plainly"]))
+
+
 def number(word: str, way: Any) -> float | None:
-    if (found := re.fullmatch(way["pattern"], word.translate(str.maketrans(STATE["plainly"])), re.IGNORECASE)) is None:
+    if (found := re.fullmatch(way["pattern"], plainly(word), re.IGNORECASE)) is None:
         return None
     digits = found["number"].replace(way["thousands"], "").replace(way["decimal"], ".") + (found["exponent"] or "")
     return float(digits) * (-1 if found["open"] or "-" in f"{found['sign']}{found['sign2']}" else 1)
@@ -82,6 +86,8 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
         tries = ({other for other, _ in others}, {other for other, by in others if by == order})
         value = next((tried.pop() for tried in tries if len(tried) == 1), None)
         note = "is not written as in the training rows, and read in another way"
+    if kind == "number" and value and ways[0]["unit"] not in " ".join(plainly(word).split()).casefold():
+        note = f"lacks the {ways[0]['unit']} of the training rows, and is read as if it had it"
     if value is not None and abs(value) > 1e100:
         return np.nan, "is beyond 1e+100, and counts as empty"
     return (np.nan, f"is no {kind}, and read as empty") if value is None else (value, note)

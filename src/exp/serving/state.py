@@ -112,8 +112,9 @@ def _by_value(codes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _number_way(notation: Notation) -> dict[str, Any]:
-    pattern = _cell_pattern(notation)
-    return {"pattern": pattern, "thousands": notation.thousands, "decimal": notation.decimal, "order": ""}
+    marks = {"thousands": notation.thousands, "decimal": notation.decimal}
+    unit = singular(notation.suffix) if notation.has_unit else ""
+    return {"pattern": _cell_pattern(notation), **marks, "unit": unit, "order": ""}
 
 
 def _cell_pattern(notation: Notation) -> str:

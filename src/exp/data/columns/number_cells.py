@@ -27,6 +27,11 @@ class Notation:
         number = f"1{self.thousands}234{self.decimal}5"
         return f"{self.prefix}{number}{' ' if self.suffix else ''}{self.suffix}"
 
+    @property
+    def has_unit(self) -> bool:
+        """Whether the numbers have a unit or a %, so that a cell without it may mean another number."""
+        return bool(self.suffix) and not re.fullmatch(CURRENCY, self.suffix, re.IGNORECASE)
+
 
 PLAIN = Notation()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exp.data.columns.column import Floats
 from exp.data.columns.gap_marks import gap_notes, is_gap
-from exp.data.columns.number_cells import CURRENCY, PLAIN, Notation, NumberCell, split_cell, value_of
+from exp.data.columns.number_cells import PLAIN, Notation, NumberCell, split_cell, value_of
 from exp.data.frame import Cells, import_pandas
 from exp.errors import pluralize
 
@@ -125,17 +125,29 @@ def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.b
 
 
 def other_notation_notes(name: str, cells: Cells, notation: Notation) -> list[str]:
-    """Return a note if `read_numbers` reads some of the cells plainly, because they are not in the notation."""
+    """Return notes on cells that are not in the notation, and on those without its unit: 0.62 may be 62 %."""
+    notes: list[str] = []
     if import_pandas().api.types.is_numeric_dtype(cells.dtype):
-        return []
+        lacking = cells[cells.notna() & (cells != 0)] if notation.has_unit else cells[:0]
+        return [_unit_note(name, len(lacking), str(lacking.iloc[0]), notation)] if len(lacking) else []
     codes, words = _factorize(cells)
     own, plain = _read_words(words, notation)
-    others = [place for place, value in enumerate(own) if value is None and plain[place] is not None]
-    if not others:
-        return []
-    count = pluralize(int(np.isin(codes, others).sum()), "cell")
-    example = f"{words[others[0]]!r} is {plain[others[0]]}"
-    return [f"column '{name}': {count} not written as in the training rows ({notation}), read plainly: {example}"]
+    read = [other if value is None else value for value, other in zip(own, plain, strict=True)]
+    if others := [place for place, value in enumerate(own) if value is None and plain[place] is not None]:
+        count = pluralize(int(np.isin(codes, others).sum()), "cell")
+        example = f"{words[others[0]]!r} is {plain[others[0]]}"
+        way = f"not written as in the training rows ({notation}), read plainly: {example}"
+        notes.append(f"column '{name}': {count} {way}")
+    units = [split_cell(word) for word in words] if notation.has_unit else []
+    if bare := [place for place, cell in enumerate(units) if cell and not cell.suffix and read[place]]:
+        notes.append(_unit_note(name, int(np.isin(codes, bare).sum()), words[bare[0]], notation))
+    return notes
+
+
+def _unit_note(name: str, count: int, word: str, notation: Notation) -> str:
+    unit = notation.suffix
+    cells = f"{pluralize(count, 'cell')} without the {unit} of the training rows"
+    return f"column '{name}': {cells}: {word!r} is read as {word} {unit}"
 
 
 def _read_words(words: Sequence[str], notation: Notation) -> tuple[list[float | None], list[float | None]]:
@@ -168,7 +180,7 @@ def _find_affixes(cells: Sequence[NumberCell]) -> tuple[str, str] | None:
     if len(prefixes) > 1 or len(suffixes) > 1:
         return None
     suffix = next(iter(suffixes.values()), "")
-    if suffix and not re.fullmatch(CURRENCY, suffix, re.IGNORECASE):
+    if Notation(suffix=suffix).has_unit:
         bare = [cell.number for cell in cells if not cell.suffix]
         if any(set(number) - set("0.,") for number in bare):
             return None

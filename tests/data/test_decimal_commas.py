@@ -38,6 +38,17 @@ def test_a_cell_does_not_change_how_the_others_are_read(tmp_path: Path, odd: str
     assert weights.tolist() == [2.5, 1500.0]
 
 
+def test_quoted_cells_of_a_file_that_commas_separate_have_decimal_commas(tmp_path: Path):
+    """As spreadsheets on the web export them. The note that 1,234 may be 1.234 names this option."""
+    lines = [f'"1,{row * row % 90 + 100}",{row % 5}.5,{row % 2}' for row in range(60)]
+    (tmp_path / "x.csv").write_text("\n".join(("x,k,y", *lines)))
+    thousands = table(str(tmp_path / "x.csv"), "y")
+    assert "column 'x': ',' may be the decimal mark instead; if it is: 'dataset.decimal=\",\"'" in thousands.notes
+    dataset = table(str(tmp_path / "x.csv"), "y", decimal=",")
+    expected = [[1 + (row * row % 90 + 100) / 1000, row % 5 + 0.5] for row in range(60)]
+    np.testing.assert_array_equal(np.asarray(dataset.x[:60]), expected)
+
+
 def test_labels_of_new_rows_may_be_words(tmp_path: Path):
     lines = [f"{row},5;{row * row % 13};{row % 3 % 2};{row % 5 % 2}" for row in range(60)]
     dataset = table(write(tmp_path / "x.csv", lines), ["w", "y"], **OPTIONS)

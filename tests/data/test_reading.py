@@ -427,7 +427,6 @@ def test_options_without_such_a_value_are_refused(tmp_path: Path):
         {"encoding": "hex"},
         {"encoding": "utf8000"},
         {"decimal": ",,"},
-        {"decimal": ","},
         {"separator": "ab"},
     ):
         with pytest.raises(ConfigError):

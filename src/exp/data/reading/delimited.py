@@ -90,10 +90,6 @@ def find_text(source: Source, separator: str | None, decimal: str, encoding: str
     if layout.above:
         what = pluralize(len(layout.above), "line")
         notes.append(f"skipped {what} above the column names: {layout.above[0][:60]!r}")
-    if layout.separator == decimal:
-        raise ConfigError(
-            f"dataset.decimal={decimal}: it is also the separator of the cells", "another dataset.separator"
-        )
     return FoundText(source, encoding, layout, tuple(notes))
 
 

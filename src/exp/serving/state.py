@@ -126,9 +126,10 @@ def _cell_pattern(notation: Notation) -> str:
     first, second = (rf"(?P<prefix>{currency})?\ *+", rf"(?(prefix)|(?:{currency})?)\ *+") if currency else ("", "")
     sign = r"(?P<sign>[-+])?\ *+"
     inner = r"(?(sign)|(?P<open>\()?)\ *+(?(sign)|(?(open)|(?P<sign2>[-+])?))\ *+"
-    number = rf"(?P<number>{number_pattern(notation.decimal, notation.thousands).pattern})(?P<exponent>e[-+]?[0-9]+)?"
+    number = rf"(?P<number>{number_pattern(notation.decimal, notation.thousands).pattern})"
+    number += r"(?P<exponent>e[-+]?[0-9]+)?(?P<more>\+)?"
     suffix = rf"(?:\ *+(?P<suffix>{unit + 's?' if unit else 's'}\.*))?\ *+"
-    end = r"(?(open)\))(?(suffix)(?(open)\+?)|\+?)"
+    end = r"(?(open)\))(?(more)|(?(suffix)(?(open)\+?)|\+?))"
     return rf"(?:<=|>=|<|>|~)?\ *+{sign}{first}{inner}{second}{number}{suffix}{end}"
 
 

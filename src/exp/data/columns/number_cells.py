@@ -61,8 +61,8 @@ CURRENCY = (
 CELL = re.compile(
     rf"""(?P<censored><=|>=|<|>|~)?\ *+
     (?P<sign>[-+])?\ *+(?P<prefix>{CURRENCY})?\ *+(?P<open>\()?\ *+(?P<sign2>[-+])?\ *+(?P<prefix2>{CURRENCY})?\ *+
-    (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?
-    (?:\ *+(?P<suffix>[^\s\d.,;:<>=+\-'"_()/*?\#!|~][^;:<>=()"]{{0,30}}))?\ *+(?P<close>\))?(?P<more>\+)?""",
+    (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?(?P<more>\+)?
+    (?:\ *+(?P<suffix>[^\s\d.,;:<>=+\-'"_()/*?\#!|~][^;:<>=()"]{{0,30}}))?\ *+(?P<close>\))?(?P<more2>\+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _INFINITE = re.compile(r"[-+]?(?:inf|infinity|\u221e)", re.IGNORECASE)
@@ -90,7 +90,7 @@ def split_cell(word: str) -> NumberCell | None:
         return None
     signs = [sign for sign in (match["sign"], match["sign2"]) if sign]
     prefixes = [prefix for prefix in (match["prefix"], match["prefix2"]) if prefix]
-    if len(signs) + (match["open"] is not None) > 1 or len(prefixes) > 1:
+    if len(signs) + (match["open"] is not None) > 1 or len(prefixes) > 1 or (match["more"] and match["more2"]):
         return None
     is_negative = match["open"] is not None or signs == ["-"]
     return NumberCell(
@@ -99,7 +99,7 @@ def split_cell(word: str) -> NumberCell | None:
         exponent=match["exponent"] or "",
         prefix=prefixes[0].upper() if prefixes else "",
         suffix=" ".join((match["suffix"] or "").split()),
-        bound=(match["censored"] or "") + (match["more"] or ""),
+        bound=(match["censored"] or "") + (match["more"] or match["more2"] or ""),
     )
 
 

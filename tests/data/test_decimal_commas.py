@@ -45,7 +45,7 @@ def test_quoted_cells_of_a_file_that_commas_separate_have_decimal_commas(tmp_pat
     thousands = table(str(tmp_path / "x.csv"), "y")
     assert "column 'x': ',' may be the decimal mark instead; if it is: 'dataset.decimal=\",\"'" in thousands.notes
     dataset = table(str(tmp_path / "x.csv"), "y", decimal=",")
-    expected = [[1 + (row * row % 90 + 100) / 1000, row % 5 + 0.5] for row in range(60)]
+    expected = [[(row * row % 90 + 1100) / 1000, row % 5 + 0.5] for row in range(60)]
     np.testing.assert_array_equal(np.asarray(dataset.x[:60]), expected)
 
 

@@ -23,6 +23,7 @@ from exp.reports.figures import confusion_matrix, scores
 from exp.reports.hardest_rows import hardest_rows, unusual_features
 from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
 from exp.training.make_objective import make_objective
+from exp.training.split_metrics import score_split
 from exp.training.weights import weigh
 
 scores_of_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
@@ -155,7 +156,7 @@ def test_an_interval_contains_the_true_value_in_95_of_100_samples(kind: str):
     def predict(rows: torch.Tensor) -> torch.Tensor:
         return 2 * rows.sum(1, keepdim=True) if kind == "classes" else 0.8 * rows.sum(1, keepdim=True)
 
-    (score,) = objective.score(predict(x), y, [n], Split(x, y))
+    score = score_split(objective, predict(x), Split(x, y))
     truth = {"loss": float(objective.criterion(predict(x), y)), **score.values()}
     inside = dict.fromkeys(truth, 0)
     parts = [torch.randperm(n)[:200] for _ in range(400)]
@@ -171,7 +172,7 @@ def test_a_metric_that_is_infinite_has_no_interval():
     objective = make_objective(nn.MSELoss(), "value", NUMBERS, TargetScale((0.0,), (1.0,), log=True))
     y = torch.tensor([[0.0], [1.0], [2.0]])
     output = torch.tensor([[0.5], [1.5], [1e5]])
-    (score,) = objective.score(output, y, [3], split := Split(y, y, target_scale=objective.scale))
+    score = score_split(objective, output, split := Split(y, y, target_scale=objective.scale))
     assert score.values() == {"rmse": np.inf, "r2": -np.inf}
     assert list(confidence_intervals(split, objective, output)) == ["loss"]
 

@@ -115,6 +115,9 @@ def test_a_run_that_failed_before_its_first_step_leaves_its_folder_to_the_correc
         (tmp_path / "damaged/checkpoints/last.pt").write_bytes(b"no checkpoint")
     with pytest.raises(ExpError, match="try:"):
         train(*line, wrong, "hydra.run.dir=run")
+    with pytest.raises(ExpError) as error:
+        train(resume="run")
+    assert "resume=" not in str(getattr(error.value, "corrected", ""))  # its config could not be resumed
     corrected = train(*line, WRONG[wrong], "hydra.run.dir=run").summary
     alone = train(*line, WRONG[wrong], "hydra.run.dir=alone").summary
     assert corrected["status"] == "finished"

@@ -12,6 +12,7 @@ from exp.cli.command_line import CommandLine, FileMistakesError
 from exp.cli.default_values import with_default
 from exp.cli.explain import explain
 from exp.cli.resume import with_saved
+from exp.cli.resume_changes import kept_words
 from exp.config.compose import compose_config, sweep_loader
 from exp.config.experiment_yaml import place
 from exp.config.overrides import override_key, without_escapes
@@ -19,6 +20,7 @@ from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
 from exp.errors import ConfigError, ExpError, display_path
+from exp.results.run_folder import LAST_CHECKPOINT
 from exp.sweeps.jobs import InvalidJob, JobComposer, compose_jobs
 
 # Further problems are not collected.
@@ -139,6 +141,9 @@ def correct(error: ExpError, line: CommandLine) -> Diagnosis:
     typed = line.override_of(error.key)
     corrected = _corrected(typed, error, error) if typed is not None and error.override else None
     replaced = _replace(line, typed, corrected) if typed is not None and corrected else None
+    if replaced is not None and line.resumed is not None and kept_words(corrected or ()) != corrected:
+        has_begun = (line.resumed / LAST_CHECKPOINT).exists()  # otherwise a new run may have its folder
+        replaced = None if has_begun else replaced.take("resume")[1]
     return Diagnosis(_with_lines([error], line), replaced)
 
 

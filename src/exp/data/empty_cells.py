@@ -8,10 +8,13 @@ from exp.config.overrides import column_override
 from exp.data.columns.column import Parsed, show_cell
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.frame import Cells, Frame, name_row
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, pluralize
 
 # What dataset.missing may be, for all columns or for one.
 MISSING = ("auto", "error", "drop", "median")
+
+# Of more columns with empty cells, only those with the most are listed.
+_MOST_LISTED = 20
 
 
 def missing_policies(missing: str | Mapping[str, str] | None) -> tuple[dict[str, str], str]:
@@ -75,7 +78,7 @@ def select_rows(
     for name in counts:
         policy = missing.get(name, default)
         if policy == "error" and name not in empty:
-            listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+            listed = _list_counts(counts)
             raise DataError(
                 f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows"
                 f"{_show_hidden_gap(frame[name], given[name])}",
@@ -86,7 +89,7 @@ def select_rows(
     dropping = [name for name in counts if missing.get(name, default) == "drop" and name not in (*empty, *targets)]
     left = frame.dropna(subset=[*targets, *dropping])
     if not len(left):
-        listed = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+        listed = _list_counts(counts)
         raise DataError(
             f"dataset.missing=drop: every row of {path} has an empty cell: {listed}",
             "dataset.missing=auto, or 'dataset.drop=[...]' with the columns that have most empty cells",
@@ -94,10 +97,10 @@ def select_rows(
     if without:
         notes.append(f"left out {without:,} of {len(frame):,} rows: {' or '.join(targets)} is empty")
     if dropping:
-        listed = ", ".join(f"{name} ({counts[name]:,})" for name in dropping)
+        listed = _list_counts({name: counts[name] for name in dropping})
         notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")
     kept = left.isna().sum()
-    listed = ", ".join(f"{name} ({int(kept[name]):,})" for name in filled if kept[name])
+    listed = _list_counts({name: int(kept[name]) for name in filled if kept[name]})
     if listed:
         notes.append(f"empty cells: {listed}; to leave out their rows: dataset.missing=drop")
     return left, notes
@@ -110,3 +113,13 @@ def _show_hidden_gap(cells: Cells, given: Cells) -> str:
         return ""
     row = int(is_hidden.argmax())
     return f" ({given.name} is {show_cell(given.iloc[row])} in {name_row(given, row)})"
+
+
+def _list_counts(counts: Mapping[str, int]) -> str:
+    """Return the columns with the numbers of their empty cells; of a wide table those with the most, and the rest."""
+    if len(counts) <= _MOST_LISTED:
+        return ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+    first = sorted(counts, key=lambda name: -counts[name])[:_MOST_LISTED]
+    rest = sum(counts.values()) - sum(counts[name] for name in first)
+    listed = ", ".join(f"{name} ({counts[name]:,})" for name in first)
+    return f"{listed}, and {pluralize(len(counts) - len(first), 'other column')} ({rest:,})"

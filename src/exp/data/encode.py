@@ -12,6 +12,7 @@ from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import TargetColumn
 from exp.data.frame import Cells, Frame, import_pandas, name_row
+from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
 from exp.data.target_scale import check_positive
@@ -61,7 +62,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
             is_complete &= ~is_missing if replacement is None else True
             count = pluralize(int(is_missing.sum()), "row")
             notes.append(f"{count} without {column.name}: {replacement or 'no prediction'}")
-    return rows, is_complete, notes
+    return rows, is_complete, merge_notes(notes)
 
 
 def _refuse_unreadable(column: Column, cells: Cells, values: Floats, is_unfit: NDArray[np.bool_], path: str) -> None:

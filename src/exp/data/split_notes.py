@@ -11,6 +11,7 @@ from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
 from exp.data.folds import Fold, describe_rare_classes
 from exp.data.mapped.maps import is_mapped
+from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
 from exp.errors import pluralize
 
@@ -29,7 +30,7 @@ def describe_columns(
     """
     left_out = {column.name for column in dataset.columns} - {column.name for column in preprocessing.columns}
     return (
-        *dataset.notes,
+        *merge_notes(dataset.notes),
         *([f"the training rows include the {pluralize(validation_rows, 'validation row')}"] * bool(validation_rows)),
         *(f"left out column {name}: it is empty in every training row" for name in sorted(left_out)),
         *_rare_categories(preprocessing),

@@ -1,6 +1,7 @@
 """A command imports only what it uses."""
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from exp.cli.commands import COMMANDS
 HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "tensorboard", "rich", "jinja2"}
 
 
-def imported(folder: Path, *typed: str, module: str = "exp", **environment: str) -> set[str]:
+def imported(folder: Path, *typed: str, **environment: str) -> set[str]:
     """Every module that `python -m exp` imports with these arguments, according to -X importtime."""
-    command = [sys.executable, "-X", "importtime", "-m", module, *typed]
+    command = [sys.executable, "-X", "importtime", "-m", "exp", *typed]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | environment)
-    return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
+    return modules_in(done.stderr)
+
+
+def modules_in(import_times: str) -> set[str]:
+    return set(re.findall(r"^import time:.*\| +(\S+)$", import_times, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -74,10 +79,27 @@ def test_a_run_imports_only_what_it_uses(tmp_path: Path):
     assert modules.isdisjoint({*NEVER_IN_A_RUN, "matplotlib", "jinja2"})
 
 
-def test_a_worker_of_a_sweep_imports_no_hydra(tmp_path: Path):
-    modules = imported(tmp_path, module="exp.sweeps.worker")
+WORKER = [sys.executable, "-X", "importtime", "-m", "exp.sweeps.worker"]
+
+
+def test_a_worker_of_a_sweep_imports_no_hydra():
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        worker.stdin.write(pickle.dumps(None))  # no more tasks
+        worker.stdin.flush()
+        modules = modules_in(worker.stderr.read().decode())
     assert "exp.training.loop" in modules
     assert modules.isdisjoint({*NEVER_IN_A_RUN, "hydra"})
+
+
+def test_a_worker_whose_sweep_is_gone_does_not_import_to_the_end():
+    """It would keep the stderr of a command that was killed open for seconds."""
+    done = subprocess.run(WORKER, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0
+    modules = modules_in(done.stderr)
+    assert "exp.sweeps.task" in modules
+    assert "torch" not in modules
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,21 @@ from exp.sweeps.task import Assignment, Evaluation, Outcome
 from exp.training.import_gc import end_gc_pause, gc_pause
 
 
-def _receive(tasks: BinaryIO, received: "queue.SimpleQueue[Assignment | bool | None]") -> None:
-    """Receive messages until the sweep's process is gone; then stop the current run, which saves and ends."""
+def _receive(
+    tasks: BinaryIO, received: "queue.SimpleQueue[Assignment | bool | None]", is_ready: threading.Event
+) -> None:
+    """Receive messages until the sweep's process is gone; then stop the current run, which saves and ends.
+
+    Args:
+        is_ready: Set when what a run needs is imported. Before, the worker ends at once: its stderr is the command's,
+            and whoever reads that waits until both are gone.
+    """
     while True:
         try:
             received.put(pickle.load(tasks))
         except (EOFError, pickle.UnpicklingError):  # The sweep ended, or was killed while it sent a task.
+            if not is_ready.is_set():
+                os._exit(0)
             received.put(None)
             os.kill(os.getpid(), signal.SIGTERM)
             return
@@ -36,12 +45,14 @@ def main() -> None:
     stops: list[int] = []  # signals received between runs; a run has its own handlers
     signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     tasks: queue.SimpleQueue[Assignment | bool | None] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    is_ready = threading.Event()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks, is_ready), daemon=True).start()
     with gc_pause():
         importlib.import_module("exp.run")  # while the sweep composes its jobs
         end_gc_pause()
     from exp.training.reuse import JobCache
 
+    is_ready.set()
     cache = JobCache()
 
     def send(message: Evaluation | Outcome) -> None:

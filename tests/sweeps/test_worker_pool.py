@@ -1,7 +1,13 @@
 """Worker processes that start before the jobs of a sweep are composed."""
 
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 
+from exp.cli import main
+from exp.cli.diagnosis import CommandError
 from exp.sweeps.executors import first_process, worker_pool
 
 
@@ -34,15 +40,36 @@ def test_the_process_of_the_first_worker_starts_before_the_command_is_imported(
     assert waiting.returncode is not None
 
 
-def test_a_worker_with_other_variables_is_another_process(monkeypatch: pytest.MonkeyPatch):
-    """EXP_MODULES, which names the modules of a --config-dir, is set when the command is parsed."""
-    first_process.start_first(["-m", "seed=0,1"])
+@pytest.mark.parametrize("content", ["sweep: {workers: 0}", "sweep: {workers: 1}"])
+def test_a_first_worker_that_no_job_can_have_does_not_wait_for_the_end_of_the_sweep(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The file of an experiment may have no workers, and EXP_MODULES, of a --config-dir, is set after it is read."""
+    (tmp_path / "my.yaml").write_text(f"{{{content}, seed: '0,1'}}", encoding="utf-8")
+    arguments = ["-m", str(tmp_path / "my.yaml")]
+    first_process.start_first(arguments)
     ((waiting, _),) = first_process._first
     monkeypatch.setenv("EXP_MODULES", "folder")
-    worker_pool.start_workers_early("1")
-    worker_pool.stop_early_workers()
-    assert waiting.returncode is not None
-    assert not first_process._first
+    stopped: list[bool] = []
+    monkeypatch.setattr(main, "run_application", lambda *_: stopped.append(waiting.returncode is not None))
+    main.train_or_sweep(arguments)
+    assert stopped == [True]
+
+
+def test_where_no_worker_can_start_the_sweep_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    arguments = ["-m", "seed=0,1"]
+    first_process.start_first(arguments)
+    with pytest.raises(CommandError) as caught:
+        main.train_or_sweep(arguments)
+    assert str(caught.value) == (
+        "sweep.workers: no process can be started: resource temporarily unavailable\n"
+        "  try: sweep.workers=0, which trains in this process"
+    )
 
 
 @pytest.mark.parametrize("arguments", ["", "seed=0", "ls -m", "-m sweep.workers=0", "-m hydra/launcher=basic"])

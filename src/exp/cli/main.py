@@ -38,6 +38,7 @@ from exp.results import summary, sweep_csv
 from exp.results.log_lines import note_lost_lines
 from exp.results.run_folder import is_run, resume_command
 from exp.sweeps.executors.executor import leave
+from exp.sweeps.executors.first_process import stop_first
 from exp.sweeps.executors.worker_pool import start_workers_early
 from exp.sweeps.folds import sweep_metric
 from exp.sweeps.jobs import InvalidJob, Planned
@@ -109,6 +110,7 @@ def _train_or_sweep(arguments: Sequence[str], job: TaskFunction, returns_if_stop
             allowlist.add_to_path(line.config_dir)
             if line.trains_in_workers:
                 start_workers_early(line.text_of("sweep.workers"))
+            stop_first()  # still there if it has other variables, or if the sweep has no workers
             return _run_hydra(line, job)
         except AlreadyFinished as finished:
             print(f"exp: {finished}")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,11 +17,15 @@ _first: list[tuple[Process, dict[str, str]]] = []  # the process and its environ
 
 
 def start_first(arguments: Sequence[str]) -> None:
-    """Start a worker if these arguments of `exp`, not yet parsed, may be those of a sweep that trains in workers."""
+    """Start a worker if these arguments of `exp`, not yet parsed, may be those of a sweep that trains in workers.
+
+    It ends when this process does. If it cannot start, the sweep says so when it starts its workers.
+    """
     is_sweep = {"-m", "--multirun"} & {*arguments} and not arguments[0].isalpha()  # `exp ls` is another command
     if is_sweep and not any(word.startswith(WITHOUT_WORKERS) for word in arguments):
         environment = {**os.environ, "HYDRA_FULL_ERROR": "1"}  # as exp.cli.startup.full_hydra_errors sets it
-        _first.append((_start(environment, None), environment))
+        with suppress(OSError):
+            _first.append((_start(environment, None), environment))
 
 
 def new_process(environment: Mapping[str, str], cwd: Path | None) -> Process:

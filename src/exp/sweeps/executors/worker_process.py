@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from exp.errors import ConfigError
 from exp.sweeps.executors.first_process import new_process
 from exp.sweeps.task import Assignment, Evaluation, Outcome, Runnable
 
@@ -43,7 +44,15 @@ class WorkerProcess:
         self.start()
 
     def start(self) -> None:
-        self._process = new_process(self._environment, self._cwd)
+        try:
+            self._process = new_process(self._environment, self._cwd)
+        except OSError as error:
+            raise ConfigError(
+                f"sweep.workers: no process can be started: {(error.strerror or str(error)).lower()}",
+                "sweep.workers=0, which trains in this process",
+                key="sweep.workers",
+                override="sweep.workers=0",
+            ) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._tasks, self._outcomes = self._process.stdin, self._process.stdout

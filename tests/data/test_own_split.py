@@ -170,10 +170,15 @@ def test_what_is_no_split_is_refused(options: dict[str, Any], problem: str, tmp_
 
 def test_a_test_file_without_a_column_is_refused(tmp_path: Path):
     people().drop(columns="town").to_csv(tmp_path / "test.csv", index=False)
-    with pytest.raises(ExpError, match=r"dataset.test_path: column 'town' of dataset.path is missing"):
-        split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"))
-    data = split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"), drop=["town"])
+    with pytest.raises(ExpError, match=r"dataset.test_path: column 'town' of dataset.path is missing") as error:
+        split_of(tmp_path, people().assign(x=1.5), test_path=str(tmp_path / "test.csv"), drop=["age"])
+    assert str(error.value.fix).endswith("or 'dataset.drop=[age,town,x]'")
+    data = split_of(tmp_path, people().assign(x=1.5), test_path=str(tmp_path / "test.csv"), drop=["age", "town", "x"])
     assert len(data.test) == 100
+    people().drop(columns="ill").to_csv(tmp_path / "test.csv", index=False)  # such as that of a competition
+    with pytest.raises(ExpError, match=r"dataset.test_path: the target 'ill' is missing in it") as error:
+        split_of(tmp_path, people(), test_path=str(tmp_path / "test.csv"))
+    assert "python -m exp predict run=FOLDER data=FILE out=predictions.csv" in str(error.value.fix)
 
 
 def test_rows_that_are_in_training_too_are_counted(tmp_path: Path):

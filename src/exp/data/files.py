@@ -20,6 +20,7 @@ from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, open_table, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.data.reading.source import DAMAGES
+from exp.data.targets import find_targets
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
 
@@ -128,7 +129,8 @@ def table(
     for key, mixed in find_mixed_columns({key: read.frame for key, read in files.items()}).items():
         files[key] = readers[key](text=[*text, *mixed])
     frames = {key: read.frame for key, read in files.items()}
-    frame, parts, row_numbers = join_files(frames, [str(name) for name in drop])
+    targets = find_targets(target, [str(name) for name in frames["path"].columns], path)
+    frame, parts, row_numbers = join_files(frames, [str(name) for name in drop], targets)
     notes = [f"dataset.{key}: {note}" for key, read in files.items() for note in read.notes]
     return dataset_from_frame(frame, path, options, notes, parts, row_numbers)
 

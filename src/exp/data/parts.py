@@ -1,11 +1,13 @@
 """Parts of a table that the user chose: by a column, by several files, or by time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import value_override
 from exp.data.columns.column import Floats, show_cell
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_numbers
@@ -82,12 +84,15 @@ def find_mixed_columns(files: Mapping[str, Frame]) -> dict[str, list[str]]:
     return {key: sorted(names & text) for key, names in numeric.items() if names & text}
 
 
-def join_files(files: dict[str, Frame], ignored: Collection[str]) -> tuple[Frame, NDArray[np.int8], NDArray[np.int64]]:
+def join_files(
+    files: dict[str, Frame], ignored: Sequence[str], targets: Collection[str]
+) -> tuple[Frame, NDArray[np.int8], NDArray[np.int64]]:
     """Join the tables of several files: dataset.path first, then those of val_path and test_path.
 
     Args:
         files: The tables by key: path, val_path, test_path. The columns of the first one are used.
         ignored: Columns that need not be in the other files.
+        targets: The target columns, for messages.
 
     Returns:
         All rows; the part of each, -1 for those of `path`; and the position of each in its file, counted from 1.
@@ -99,10 +104,15 @@ def join_files(files: dict[str, Frame], ignored: Collection[str]) -> tuple[Frame
     names = [name for name in first.columns if str(name) not in ignored]
     for key, frame in files.items():
         if absent := [str(name) for name in names if name not in frame.columns]:
-            raise DataError(
-                f"dataset.{key}: column '{absent[0]}' of dataset.path is missing in it",
-                "a file with the same columns, or 'dataset.drop=[...]' with this one",
-            )
+            what = f"dataset.{key}: column '{absent[0]}' of dataset.path is missing in it"
+            fix = f"a file with the same columns, or {quote(f'dataset.drop={value_override([*ignored, *absent])}')}"
+            if not_known := [name for name in absent if name in targets]:
+                what = f"dataset.{key}: the target '{not_known[0]}' is missing in it"
+                fix = (
+                    f"a file with the target; or train without dataset.{key}, and then for predictions: "
+                    "python -m exp predict run=FOLDER data=FILE out=predictions.csv"
+                )
+            raise DataError(what, fix)
     joined = import_pandas().concat(
         [frame.reindex(columns=first.columns) for frame in files.values()], ignore_index=True
     )

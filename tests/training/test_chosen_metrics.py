@@ -95,6 +95,7 @@ def test_a_sweep_is_sorted_by_one_of_them(exp: Any, tmp_path: Path):
     ("words", "problem"),
     [
         ("metrics=[mae]", "mae is no metric of classes"),
+        ("metrics=[mae,rmse]", r"mae is no metric of classes; rmse is no metric of classes \(available: loss, "),
         ("dataset=diabetes metrics=[auc]", "auc is no metric of a numeric target"),
         ("metrics=[f1:yes]", "the target has no class 'yes'"),
         ("metrics=[auc,f1:yes,mae]", r"class 'yes' \(available: malignant, benign\); mae is no metric of classes"),

@@ -140,6 +140,10 @@ def _check(key: str, names: Sequence[str], target: TargetKind, gives_probabiliti
         kept += [] if meant is None else [meant]
     if not problems:
         return
+    for place, problem in enumerate(problems):
+        text, _, known = problem.partition(" (available: ")
+        if known and any(later.endswith(f": {known}") for later in problems[place + 1 :]):
+            problems[place] = text  # the last one lists them
     value, override = quote_names(names), f"{key}={quote_names(dict.fromkeys(kept))}"
     if key == "metric":
         value, override = quote_text(names[0]), text_override(key, kept[0] if kept else "loss")

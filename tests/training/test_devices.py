@@ -59,8 +59,9 @@ def test_the_devices_of_a_sweep_have_no_backslash(exp):
 
 
 def test_more_threads_than_cores_are_noted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    """Cores that the process may use: taskset, Slurm and containers leave it fewer than the machine has."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {process, 7}, raising=False)
     assert [*list_extra_threads(None), *list_extra_threads(2)] == []
     (note,) = list_extra_threads(1000)
-    assert note.startswith("threads=1000 is more than the 2 cores of this machine")
+    assert note.startswith("threads=1000 is more than the 2 cores that exp may use")
     assert note.endswith("threads=2 uses all of them")

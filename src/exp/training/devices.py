@@ -1,10 +1,10 @@
 """Select the device that tensors live on, and the number of torch threads."""
 
-import os
 from collections.abc import Iterator
 
 import torch
 
+from exp.config.cores import usable_cores
 from exp.errors import ConfigError, pluralize
 
 # Read before it is ever set, so that a job of a sweep does not inherit the number of the job before it.
@@ -55,9 +55,7 @@ def use_threads(threads: int | None, work: int) -> None:
 
 def list_extra_threads(threads: int | None) -> Iterator[str]:
     """Yield a note if there are more threads than cores: they wait for each other at every operator."""
-    cores = os.cpu_count()
-    if threads is not None and cores is not None and threads > cores:
-        what = (
-            f"threads={threads} is more than the {pluralize(cores, 'core')} of this machine, so steps are much slower"
-        )
-        yield f"{what}; threads={cores} uses all of them"
+    cores = usable_cores()
+    if threads is not None and threads > cores:
+        what = f"threads={threads} is more than the {pluralize(cores, 'core')} that exp may use"
+        yield f"{what}, so steps are much slower; threads={cores} uses all of them"

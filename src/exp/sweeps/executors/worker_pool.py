@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from exp.config.cores import usable_cores
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.first_process import stop_first
 from exp.sweeps.executors.worker_process import WorkerDied, WorkerProcess, run_task
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def worker_count(setting: int | str, jobs: int) -> int:
     """Return the number of processes that `sweep.workers` requests, at most one per job. "auto": one per core."""
     if setting == "auto":
-        setting = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        setting = usable_cores()
     return min(int(setting), jobs)
 
 

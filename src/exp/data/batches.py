@@ -31,13 +31,14 @@ class Position(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """Positions as columns."""
+    """Several positions, as columns of the same length."""
 
     step: Sequence[int]
     epoch: Sequence[float]
     samples: Sequence[int]
 
     def row(self, index: int) -> Position:
+        """Return one of the positions."""
         return Position(self.step[index], self.epoch[index], self.samples[index])
 
 

@@ -106,10 +106,10 @@ def is_sweep(folder: Path) -> bool:
 
 def read_command(folder: Path) -> list[str]:
     """Return the arguments that started the run in `folder`. ConfigError if they change Hydra's settings."""
-    arguments = read_arguments(folder)
-    config_dir = read_config_dir(folder)
     from exp.config.untrusted import refuse_hydra_settings  # imports Hydra, which a worker of a sweep does not need
 
+    arguments = read_arguments(folder)
+    config_dir = read_config_dir(folder)
     refuse_hydra_settings(arguments[len(config_dir) :], [], config_dir[1:])
     return arguments
 

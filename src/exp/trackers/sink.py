@@ -68,8 +68,8 @@ class TrackerSink:
     def handle(self, event: Event) -> None:
         if isinstance(event, Trained):
             names = [*(f"{name}/train" for name in event.columns), "lr"]
-            for place, *values in zip(zip(*event.at, strict=True), *event.columns.values(), strict=True):
-                self._add(Position(*place), dict(zip(names, [*values, event.lr], strict=True)))
+            for index, values in enumerate(zip(*event.columns.values(), strict=True)):
+                self._add(event.at.row(index), dict(zip(names, [*values, event.lr], strict=True)))
         elif isinstance(event, Evaluated):
             values = event.values
             self._final |= {f"final/{name}/{event.split}": value for name, value in values.items()}

@@ -60,9 +60,10 @@ class Trained:
     """Steps were logged, each `log_every` after the one before. A sink writes many of them as fast as one.
 
     Attributes:
-        at: The logged steps.
-        metrics: The metrics of the batches since the step logged before, each before its update.
-        lr: The learning rate of the last update of each.
+        at: The positions after these steps, as columns.
+        metrics: The sums for each of them, as columns: over the batches since the step logged before, each before its
+            update.
+        lr: The learning rate of their updates.
         engine: What makes the steps from now on: compiled, replay or eager.
     """
 

@@ -21,8 +21,10 @@ def start_first(arguments: Sequence[str]) -> None:
 
     It ends when this process does. If it cannot start, the sweep says so when it starts its workers.
     """
-    is_sweep = {"-m", "--multirun"} & {*arguments} and not arguments[0].isalpha()  # `exp ls` is another command
-    if is_sweep and not any(word.startswith(WITHOUT_WORKERS) for word in arguments):
+    is_sweep = "-m" in arguments or "--multirun" in arguments
+    if not is_sweep or arguments[0].isalpha():  # `exp ls` is another command
+        return
+    if not any(word.startswith(WITHOUT_WORKERS) for word in arguments):
         environment = {**os.environ, "HYDRA_FULL_ERROR": "1"}  # as exp.cli.startup.full_hydra_errors sets it
         with suppress(OSError):
             _first.append((_start(environment, None), environment))

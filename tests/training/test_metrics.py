@@ -65,7 +65,14 @@ def test_columns_of_windows_have_the_bits_of_each_window(seed: int, windows: int
     ):
         loss_weights = rng.uniform(0.1, 3, windows) if is_weighted else None
         sums = MetricSums(np.array(sizes, float), rng.normal(size=windows), score, loss_weights)
-        columns = {name: column.tolist() for name, column in sums.values().items()}
+        columns = sums.columns()
         singles = [sums.window(index) for index in range(windows)]
         assert columns == {name: [single.values()[name] for single in singles] for name in columns}
         assert MetricSums.from_dict(asdict(singles[-1])) == singles[-1]
+
+
+def test_a_metric_that_is_too_large_is_infinite_in_a_column_too():
+    score = SquaredErrorSum(np.ones(1), (np.full(1, 1e300), np.full(1, np.inf)), (1e-20, 1.0))
+    sums = MetricSums(np.ones(1), np.full(1, np.inf), score)
+    assert sums.columns() == {"loss": [np.inf], "rmse": [np.inf], "r2": [-np.inf]}
+    assert sums.columns() == {name: [value] for name, value in sums.window(0).values().items()}

@@ -75,7 +75,7 @@ class Trained:
     @cached_property
     def columns(self) -> dict[str, list[float]]:
         """The metrics by name, each with a value for each step."""
-        return {name: column.tolist() for name, column in self.metrics.values().items()}
+        return self.metrics.columns()
 
 
 @dataclass(frozen=True)

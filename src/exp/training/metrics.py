@@ -238,3 +238,8 @@ class MetricSums(Generic[Numbers]):
     def values(self) -> dict[str, Numbers]:
         """Return every metric by name, the loss first."""
         return {"loss": self.loss, **self.score.values(), **cast("Mapping[str, Numbers]", self.chosen)}
+
+    def columns(self: "MetricSums[Column]") -> dict[str, list[float]]:
+        """Return every metric by name, with a number for each window."""
+        with np.errstate(all="ignore"):  # as with numbers, what is too large is infinite, without a warning
+            return {name: column.tolist() for name, column in self.values().items()}

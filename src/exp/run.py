@@ -63,7 +63,7 @@ def run(
         events: Iterator[Event] = iter(())
         experiment: Experiment | None = None
         if is_resumed := spec.config.resume is not None:
-            with preparation_progress(quiet) as on_progress:
+            with stop_requested.at_once(), preparation_progress(quiet) as on_progress:
                 experiment = previous.rebuild(spec.config, cache, on_progress)
             events = _after_first_step(_events(spec, experiment, previous, stop_requested, should_prune))
         words = about.with_words(previous.summary, spec.config.name, spec.config.notes)
@@ -73,7 +73,7 @@ def run(
         sinks.open(SummarySink(spec.folder, known))
         sinks.open(ConsoleSink(spec.folder, quiet))
         if not is_resumed:  # after summary.json, which tells if it cannot be built
-            with preparation_progress(quiet) as on_progress:
+            with stop_requested.at_once(), preparation_progress(quiet) as on_progress:
                 experiment = build(spec.config, cache, previous.initial, on_progress)
             events = _events(spec, experiment, previous, stop_requested, should_prune)
         assert experiment is not None

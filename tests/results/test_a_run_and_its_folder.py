@@ -172,6 +172,35 @@ def test_ctrl_c_stops_a_run_cleanly(tmp_path: Path):
     assert (tmp_path / "out/checkpoints/best.pt").is_file()
 
 
+SLOW_ROWS = """
+import os, pathlib, signal
+
+class Rows:
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, row):
+        if row == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        pathlib.Path("read").write_text(str(row))
+        return [float(row)], row % 2
+"""
+
+
+def test_ctrl_c_stops_a_run_at_once_while_its_rows_are_read(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(SLOW_ROWS)
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/rows.yaml").write_text("_target_: mine.Rows\nsplit: [0.6, 0.2, 0.2]\nstorage: memory\n")
+    for storage in ("memory", "mapped"):
+        words = ["dataset=rows", f"dataset.storage={storage}", f"hydra.run.dir={storage}", "--config-dir", "conf"]
+        environment = {"EXP_ALLOW": "mine", "EXP_CACHE": str(tmp_path / "cache")}
+        done = forking.begin("exp", *words, folder=tmp_path, **environment).completed()
+        assert (done.returncode, done.stderr) == (130, "")
+        assert (tmp_path / "read").read_text() == "2"
+        assert "interrupted before the first checkpoint" in done.stdout
+        assert json.loads((tmp_path / storage / "summary.json").read_text())["status"] == "interrupted"
+
+
 def test_a_long_run_writes_about_a_thousand_points(exp, tmp_path: Path):
     done = exp("dataset=xor", "epochs=20000", "optimizer.lr=0.5", "figures=false", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,11 @@
-"""Ctrl-C and SIGTERM: the first one requests that a run saves its state and stops, the second one stops it at once."""
+"""Ctrl-C and SIGTERM: the first one requests that a run saves its state and stops, the second one stops it at once.
+
+What has no state yet, such as a run whose rows are prepared, stops at the first one.
+"""
 
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -41,9 +44,31 @@ def raising_sigterm() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class StopRequest:
+    """Whether a stop was requested, when it is called."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.raises = False
+
+    def __call__(self) -> bool:
+        return bool(self.received)
+
+    @contextmanager
+    def at_once(self) -> Generator[None]:
+        """Raise KeyboardInterrupt at a first signal inside the context too, or before it: there is nothing to save."""
+        self.raises = True
+        try:
+            if self.received:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.raises = False
+
+
 @contextmanager
-def graceful_stop() -> Generator[Callable[[], bool]]:
-    """Yield a function that returns whether a stop was requested.
+def graceful_stop() -> Generator[StopRequest]:
+    """Yield an object that returns whether a stop was requested.
 
     A first signal inside the context is only recorded, also by a context around it: a sweep that trains in this process
     knows which signal stopped its job. Outside the main thread signals are not handled.
@@ -53,24 +78,25 @@ def graceful_stop() -> Generator[Callable[[], bool]]:
         Terminated: The same, after a SIGTERM.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # Python runs signal handlers in the main thread only
+        yield StopRequest()  # Python runs signal handlers in the main thread only
         return
     previous = {which: signal.getsignal(which) for which in _STOP_SIGNALS}
-    received: list[int] = []
+    request = StopRequest()
+    received = request.received
 
     def handle(which: int, frame: FrameType | None) -> None:
         received.append(which)
         outer = previous[signal.Signals(which)]
         if outer in _recording and callable(outer):
             outer(which, frame)
-        if len(received) > 1:
+        if len(received) > 1 or request.raises:
             raise KeyboardInterrupt
 
     _recording.append(handle)
     for which in _STOP_SIGNALS:
         signal.signal(which, handle)
     try:
-        yield lambda: bool(received)
+        yield request
         if received:
             raise KeyboardInterrupt
     except KeyboardInterrupt as error:

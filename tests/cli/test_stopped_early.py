@@ -37,3 +37,17 @@ def test_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert done.exit_code == 130
     assert capsys.readouterr().out == "stopped before the first step; to begin again: python -m exp resume=run\n"
     assert train_or_sweep(["resume=run", "figures=false"]).exit_code == 0
+
+
+def test_where_a_library_fails_to_clean_up(monkeypatch: pytest.MonkeyPatch):
+    """OmegaConf raised AttributeError when Ctrl-C came while a config was composed."""
+
+    def stop(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("'NoneType' object has no attribute '_invalidate_flags_cache'")
+
+    monkeypatch.setattr("exp.cli.main.run_application", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_or_sweep(["dataset=xor", "epochs=1"], returns_if_stopped=True)

@@ -43,7 +43,7 @@ from exp.sweeps.executors.worker_pool import start_workers_early
 from exp.sweeps.folds import sweep_metric
 from exp.sweeps.jobs import InvalidJob, Planned
 from exp.training.import_gc import end_gc_pause, gc_pause
-from exp.training.interrupts import exit_code_of, raising_sigterm
+from exp.training.interrupts import exit_code_of, find_stop, raising_sigterm
 
 log = logging.getLogger("exp")
 
@@ -151,6 +151,10 @@ def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
         if isinstance(stop, Planned):
             return Completed(output_folder(), 0, stop.jobs)
         return Completed(output_folder(), stop.code if isinstance(stop.code, int) else int(stop.code is not None))
+    except Exception as error:
+        if (stop := find_stop(error)) is not None:  # and the cleaning up after it failed
+            raise stop from None
+        raise
     return Completed(output_folder())
 
 

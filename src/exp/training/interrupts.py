@@ -24,6 +24,13 @@ def exit_code_of(stop: KeyboardInterrupt) -> int:
     return 143 if isinstance(stop, Terminated) else 130
 
 
+def find_stop(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the stop that was being handled when the error came up; None if there was none."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
+
+
 def describe_stop(stop: KeyboardInterrupt) -> str:
     """Return by what a process was stopped."""
     return f"stopped by {'SIGTERM' if isinstance(stop, Terminated) else 'Ctrl-C'}"

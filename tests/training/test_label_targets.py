@@ -193,7 +193,11 @@ def test_a_weight_for_each_label_is_torchs(tmp_path: Path, monkeypatch: pytest.M
         ("loss=mse", "MSELoss is no loss of labels", "loss=bce_with_logits, or dataset.task=regression for a table"),
         ("dataset.task=classes", "several targets are numbers or labels", "dataset.task=labels, or one column"),
         ("dataset.scale_target=true", "this target has labels", "dataset.scale_target=auto"),
-        ("loss.class_weights=balanced", "this dataset's targets are 3 labels", "'+loss.pos_weight=[1,1,1]'"),
+        (
+            "loss.class_weights=balanced",
+            "this dataset's targets are 3 labels",
+            "loss=bce_with_logits '+loss.pos_weight=[1,1,1]'",
+        ),
         ("loss=bce_with_logits +loss.pos_weight=[1,2]", "one for each of the 3 labels", "'loss.pos_weight=[1,1,1]'"),
         ("metrics=[accuracy]", "accuracy is no metric of labels", "'metrics=[label_accuracy]'"),
         ("metrics=[auc:bigg]", "there is no label 'bigg'", "'metrics=[auc:big]'"),

@@ -199,7 +199,8 @@ def resolve_class_weights(choice: Any, target: TargetKind, totals: NDArray[np.fl
     if target.kind == "labels":
         raise ConfigError(
             f"loss.class_weights={as_yaml(choice)} needs classes, but this dataset's targets are {len(classes)} labels",
-            f"'+loss.pos_weight={as_yaml([1] * len(classes))}', which is how much a 1 of each label weighs",
+            # loss=auto has no arguments of one loss.
+            f"loss=bce_with_logits '+loss.pos_weight={as_yaml([1] * len(classes))}', how much a 1 of each label weighs",
         )
     if target.kind == "numbers":
         raise ConfigError(

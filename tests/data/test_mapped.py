@@ -37,6 +37,7 @@ from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.write import Choices
 from exp.data.prepare import prepare
 from exp.data.preprocessing import Preprocessing
+from exp.data.reading.streamed import StreamedTable
 from exp.data.scalers.registry import SCALERS
 from exp.data.splits import Splits
 from exp.data.user_dataset import read_rows
@@ -231,14 +232,23 @@ def test_a_full_disk_is_an_error_before_anything_is_written(monkeypatch: pytest.
     assert not [path for path in cache_folder().iterdir() if path.is_dir()]
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, r"the disk of .*cache became full while the dataset was prepared\n"),
+        (errno.EFBIG, r"a file of the prepared dataset is larger than .*\n  try: ulimit -f unlimited, or EXP_CACHE="),
+    ],
+)
 @pytest.mark.parametrize("function", ["posix_fallocate", "pwrite", "fsync"])
-def test_a_disk_that_another_process_fills_is_an_error(function: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_another_process_fills_is_an_error(
+    function: str, code: int, message: str, monkeypatch: pytest.MonkeyPatch
+):
     """Not a bus error, with which the system answers the use of a mapped page that the disk has no place for."""
     write_arrays()
-    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    full = Mock(side_effect=OSError(code, os.strerror(code)))
     with monkeypatch.context() as patch:
         patch.setattr(os, function, full)
-        with pytest.raises(DataError, match=r"the disk of .*cache became full while the dataset was prepared\n"):
+        with pytest.raises(DataError, match=message):
             build(config_of("dataset=arrays", "dataset.path=small.npz", "dataset.storage=mapped"))
     assert full.called
     assert not [path for path in cache_folder().iterdir() if path.is_dir()]
@@ -257,6 +267,34 @@ def test_the_cache_is_found_again_and_belongs_to_its_owner():
     Path("wide.npz").write_bytes(content)  # another time of change: the content may be another
     build(config_of(*line))
     assert sum(path.is_dir() for path in cache_folder().iterdir()) == 2
+
+
+@pytest.mark.parametrize("change", ["replaced", "appended", "removed"])
+def test_a_file_that_changes_while_it_is_read_is_an_error(change: str, monkeypatch: pytest.MonkeyPatch):
+    """The columns are read one after the other: rows of both versions would be mixed in the cache."""
+    old, new = ("a,b,y\n" + "".join(f"{i * f},{i % 7 * f},{i}.5\n" for i in range(50)) for f in (1, 100))
+    Path("rows.csv").write_text(old)
+    line = "dataset=table dataset.path=rows.csv dataset.target=y dataset.storage=mapped".split()
+    monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 1)
+    read = StreamedTable.read
+
+    def read_and_change(self: StreamedTable, names: set[str]) -> Any:
+        found = read(self, names)
+        if change == "replaced":
+            Path("new.csv").write_text(new)
+            Path("new.csv").replace("rows.csv")
+        elif change == "appended":
+            with Path("rows.csv").open("a") as file:
+                file.write("1,2,3.5\n")
+        else:
+            Path("rows.csv").unlink(missing_ok=True)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamedTable, "read", read_and_change)
+        with pytest.raises(DataError, match=r"rows.csv: the file changed while its rows were read\n"):
+            build(config_of(*line))
+    assert not [path for path in cache_folder().iterdir() if path.is_dir()]
 
 
 WRITER = """

@@ -123,9 +123,15 @@ def allocate(handle: int, size: int) -> None:
 
 
 def _refuse_full_disk(error: OSError) -> None:
-    """Raise DataError if the error says that the disk is full."""
+    """Raise DataError if the error says that the disk is full, or that a file is larger than it may be."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise _disk_error(f"the disk of {cache_folder()} became full while the dataset was prepared") from error
+    if error.errno == errno.EFBIG:
+        raise DataError(
+            "dataset.storage=mapped: a file of the prepared dataset is larger than this process (ulimit -f) "
+            f"or the disk of {cache_folder()} allows",
+            f"ulimit -f unlimited, or {VARIABLE}=FOLDER of another disk",
+        ) from error
 
 
 def _disk_error(what: str) -> DataError:

@@ -17,6 +17,7 @@ from exp.data.mapped.read import read_splits
 from exp.data.mapped.scratch import Scratch
 from exp.data.mapped.write import Choices, check_scaler, write_splits
 from exp.data.splits import Splits
+from exp.errors import DataError
 
 # To be raised when the files of prepared datasets change.
 _FORMAT = 2
@@ -40,18 +41,25 @@ def open_splits(
             dataset is loaded every time, and compared.
         load: Loads the dataset; what is too large for memory is written to the scratch folder.
         on_progress: Called with the percentage of the preparation that is done.
+
+    Raises:
+        DataError: A file changed while it was read, a few columns at a time: rows of two versions would be mixed.
     """
     check_scaler(choices.scaler)
     label = f"{node.get('path') or node['_target_']}, split {choices.split}, seed {choices.seed}"
     if files:
-        stats = [(str(file.resolve()), *_identify(file)) for file in files]
-        return read_splits(
-            find_or_write(
-                _describe([dict(node), stats], choices),
-                label,
-                lambda to: _write(load, choices, Scratch(to, on_progress)),
-            )
-        )
+        identified = [_identify(file) for file in files]
+        stats = [(str(file.resolve()), *numbers) for file, numbers in zip(files, identified, strict=True)]
+
+        def write(to: Path) -> None:
+            try:
+                _write(load, choices, Scratch(to, on_progress))
+            except Exception:  # rows of two versions may be an error of the table
+                _refuse_changed(files, identified)
+                raise
+            _refuse_changed(files, identified)
+
+        return read_splits(find_or_write(_describe([dict(node), stats], choices), label, write))
     dataset = load(Scratch(cache_folder(create=True), on_progress))
     content = _describe(_list_parts(dataset), choices)
     return read_splits(
@@ -64,6 +72,16 @@ def _write(load: Callable[[Scratch], Dataset], choices: Choices, scratch: Scratc
     rows, columns = dataset.x.shape
     check_disk(rows * (columns * (dataset.x.dtype.itemsize + 4) + 16))
     write_splits(dataset, choices, scratch.folder, scratch)
+
+
+def _refuse_changed(files: Sequence[Path], identified: Sequence[tuple[int, ...]]) -> None:
+    """Raise DataError if a file is not the one that `_identify` returned these numbers of."""
+    for file, numbers in zip(files, identified, strict=True):
+        if not file.exists() or _identify(file) != numbers:
+            raise DataError(
+                f"{file}: the file changed while its rows were read",
+                "the same command again, once no other program writes to the file",
+            )
 
 
 def _identify(file: Path) -> tuple[int, ...]:

@@ -248,6 +248,28 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     assert list(predictions["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
 
 
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        ("predict run=table data=cancer.csv", "rows.csv"),
+        ("export run=table format=script", "script.py"),
+        ("export run=cancer format=card", "card.md"),
+        ("export run=cancer format=pt2", "model.pt2"),
+    ],
+)
+def test_an_output_that_cannot_be_written_whole_is_not_there(words: str, out: str, folder: Path):
+    """Its first lines would be taken for all, and the last one may end in the middle of a number."""
+    name, *arguments = words.split()
+    (folder / "rows.tmp").write_text("of the user")
+    process = forking.Process(f"exp.{name}", [*arguments, f"out={out}"], folder, {**os.environ}, largest_file=4096)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stderr.startswith(f"exp {name}: out={out}: file too large")
+    assert not [path for path in folder.iterdir() if path.stem.startswith(Path(out).stem) and path.suffix != ".tmp"]
+    assert [path.name for path in folder.glob("*.tmp")] == ["rows.tmp"]
+    assert (folder / "rows.tmp").read_text() == "of the user"
+
+
 def test_many_rows_are_predicted_a_part_at_a_time(folder: Path, monkeypatch):
     """The features and hidden layers of a million rows would take gigabytes."""
     trained = load_trained(folder / "table")

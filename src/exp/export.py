@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.errors import ConfigError, nearest
+from exp.results.atomic import replacement
 from exp.results.best_job import choose_jobs
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def export(
     elif format == "card":
         from exp.reports.model_card import model_card
 
-        Path(out).write_text(model_card(models.lead), encoding="utf-8")
+        card = model_card(models.lead)
+        with replacement(Path(out), shared=True) as temporary:
+            temporary.write_text(card, encoding="utf-8")
     else:
         more, found = _write_model(models, format, out)
         compared |= found

@@ -7,6 +7,7 @@ from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.errors import pluralize
 from exp.results import csv_file
+from exp.results.atomic import replacement
 from exp.results.best_job import choose_jobs
 
 
@@ -42,7 +43,9 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
         predictions = {"file": table.frame.index.to_numpy(str)[is_complete], **predictions}
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)
-    csv_file.write(path, predictions, (next(lines) if is_kept else blank for is_kept in is_complete.tolist()))
+    with replacement(path, shared=True) as temporary:  # `shared`: the folder is the user's, and may have a .tmp file
+        written = (next(lines) if is_kept else blank for is_kept in is_complete.tolist())
+        csv_file.write(temporary, predictions, written)
     text = [*notes, *table.notes, *more, *nonfinite_notes(predictions)]
     rows_without = len(is_complete) - int(is_complete.sum())
     empty = f" ({pluralize(rows_without, 'empty line')} for rows with gaps)" if rows_without else ""

@@ -26,7 +26,8 @@ def explain_os_error(error: OSError, given: Mapping[str, str], default: str) -> 
     path = Path(str(error.filename or ".")).absolute()
     reason = (error.strerror or str(error)).lower()
     key = next((key for key, value in given.items() if _is_inside(path, value)), None)
-    where = f"{key}={given[key]}" if key else str(error.filename or default)
+    named = str(error.filename) if error.filename else f"{default}={given[default]}" if default in given else default
+    where = f"{key}={given[key]}" if key else named
     what = f"{where}: {reason}" + (f": {error.filename}" if key and str(error.filename) != given[key] else "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ConfigError(what, "free some space on the disk")

@@ -13,6 +13,7 @@ from exp.errors import ConfigError
 from exp.reports.plain_script import needs_rows, script_parameters, write_script
 from exp.reports.source import user_modules
 from exp.results import checkpoints, summary
+from exp.results.atomic import replacement
 from exp.results.run_folder import INITIAL_PARAMETERS
 from exp.results.trained_model import TrainedModel
 from exp.results.which_checkpoint import is_checkpoint_file
@@ -54,7 +55,8 @@ def write_script_files(trained: TrainedModel, out: str) -> list[str]:
         write_rows(experiment, rows)
     if parameters is not None:
         _write_initial(trained, parameters)
-    Path(out).write_text(script, encoding="utf-8")
+    with replacement(Path(out), shared=True) as temporary:
+        temporary.write_text(script, encoding="utf-8")
     return notes
 
 
@@ -82,13 +84,15 @@ def write_rows(experiment: Experiment, path: Path) -> None:
     kind = experiment.data.preprocessing.target_kind
     names = {"features": experiment.data.features, "classes" if kind.kind == "classes" else "targets": kind.names}
     arrays |= {name: np.array(words, dtype=np.str_) for name, words in names.items()}
-    np.savez(path, **arrays)
+    with replacement(path, shared=True) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def _write_initial(trained: TrainedModel, path: Path) -> None:
     """Write the parameters that a run with init= started with as the state dict of the script's model."""
     state = checkpoints.read(trained.folder / INITIAL_PARAMETERS)
-    torch.save(script_parameters(trained.experiment, state["model"]), path)
+    with replacement(path, shared=True) as temporary:
+        torch.save(script_parameters(trained.experiment, state["model"]), temporary)
 
 
 def _note_of_file(path: Path, out: str, what: str) -> str:

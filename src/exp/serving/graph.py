@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.errors import ConfigError, require_extra
+from exp.results.atomic import replacement
 
 
 def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path) -> dict[str, str | int]:
@@ -38,7 +39,8 @@ def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path
                 torch.export.load(content)  # torch 2.6 saves some programs that it cannot load
         except Exception as error:  # torch raises many types
             raise _refuse(format, error) from error
-        path.write_bytes(content.getvalue())
+        with replacement(path, shared=True) as temporary:
+            temporary.write_bytes(content.getvalue())
         return versions
     require_onnx()
     # Torch logs and warns about packages that are not needed, and about its own deprecations.

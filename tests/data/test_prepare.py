@@ -87,7 +87,8 @@ def test_datasets_have_equal_fingerprints_only_if_they_are_equal():
             r"x must have shape \[N, F\], .* and y shape \[N\] with N >= 1, got \[3, 2\] and \[4\]",
         ),
         ((np.zeros((0, 2)), np.zeros(0)), r"got \[0, 2\] and \[0\]"),
-        ((np.zeros(3), np.zeros(3)), r"got \[3\] and \[3\]"),
+        ((np.zeros(3), np.zeros(3)), r"got \[3\] and \[3\]\n  try: x\.reshape\(-1, 1\), for one feature"),
+        ((np.zeros((3, 2)), np.zeros(())), r"got \[3, 2\] and \[\]"),
         (
             (np.array([[1.0], [np.nan], [np.inf]]), np.zeros(3)),
             "2 of 3 rows have NaN or infinite features, the first is row 2",

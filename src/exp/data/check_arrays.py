@@ -25,11 +25,11 @@ def check_features(x: NDArray[Any], y: NDArray[Any], scratch: Scratch | None) ->
     Raises:
         DataError: They are not finite numbers [N, F], one row for each of `y`.
     """
-    if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
+    if x.ndim != 2 or y.ndim == 0 or len(x) == 0 or len(x) != len(y):
         raise DataError(
             "dataset: x must have shape [N, F], [N, T, F] or [N, C, H, W] and y shape [N] with N >= 1, got "
             f"{list(x.shape)} and {list(y.shape)}",
-            "one row of x for each value of y",
+            "x.reshape(-1, 1), for one feature" if x.ndim == 1 else "one row of x for each value of y",
         )
     if x.shape[1] == 0:
         raise DataError(f"dataset: x has no features, its shape is {list(x.shape)}", "at least one column of x")

@@ -98,6 +98,8 @@ def read_images(files: Sequence[Path], size: tuple[int, int] | None, color: bool
                 image = _as_grey_or_color(ops.exif_transpose(opened), color)
             if size is not None and image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), pillow.Resampling.BILINEAR, reducing_gap=3.0)
+        except pillow.DecompressionBombError as error:  # it would take gigabytes, whatever dataset.size is
+            raise DataError(f"{file}: the image is too large: {error}", "a smaller copy of this file") from error
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{file}: the image cannot be read: {error}", "remove this file") from error
         values = np.asarray(image, dtype=np.float64) / (65535 if image.mode == "I" else 255)

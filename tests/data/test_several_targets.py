@@ -138,7 +138,7 @@ def test_a_copy_of_any_target_is_left_out(tmp_path: Path):
     frame["euros"] = frame["area"] * 2 + 1
     frame.to_csv(tmp_path / "two.csv", index=False)
     dataset = table(str(tmp_path / "two.csv"), ["price", "area"])
-    assert "left out column euros: it repeats the target 'area'; to use it: 'dataset.kinds={euros: category}'" in (
+    assert "left out column euros: it repeats the target 'area'; to use it: 'dataset.kinds={euros: number}'" in (
         dataset.notes
     )
 

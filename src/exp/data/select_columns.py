@@ -31,18 +31,19 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A column that is not used, and why; `may_be_used`: whether declaring its kind uses it."""
+    """A column that is not used, and why; `may_be_used`: whether declaring its `kind` uses it."""
 
     name: str
     reason: str
     may_be_used: bool
+    kind: str = "category"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
 
     @property
     def override(self) -> str:
-        return column_override("dataset.kinds", self.name, "category")
+        return column_override("dataset.kinds", self.name, self.kind)
 
     @property
     def note(self) -> str:

@@ -248,6 +248,18 @@ def test_predictions_of_new_rows(folder: Path, tmp_path: Path):
     assert list(predictions["prediction"]) == [("benign", "malignant")[label] for label in logits.argmax(1)]
 
 
+def test_a_folder_of_tables_is_predicted_as_one_table(folder: Path):
+    lines = (folder / "cancer.csv").read_text().splitlines(keepends=True)
+    (folder / "parts").mkdir()
+    for name, part in (("a.csv", lines[1:300]), ("b.csv", lines[300:])):
+        (folder / "parts" / name).write_text("".join([lines[0], *part]))
+    for data, out in (("parts", "parts.csv"), ("cancer.csv", "whole.csv")):
+        done = tool(folder, "predict", "run=table", f"data={data}", f"out={out}")
+        assert done.returncode == 0, done.stderr
+    assert (folder / "parts.csv").read_text() == (folder / "whole.csv").read_text()
+    assert "569 rows" in tool(folder, "evaluate", "run=table", "data=parts").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "out"),
     [

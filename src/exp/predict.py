@@ -1,7 +1,6 @@
 """`exp predict`: the predictions of a trained model for the rows of a table."""
 
 import sys
-from pathlib import Path
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
@@ -22,7 +21,8 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
 
     Args:
         run: Folder of the run; of a sweep, its best job is used.
-        data: Table with the rows, .csv, .tsv, .parquet or .xlsx; arrays, .npz or .npy; or a folder of images.
+        data: Table with the rows, .csv, .tsv, .parquet or .xlsx, or a folder of such files; arrays, .npz or .npy; or
+            a folder of images.
         out: File to write, .csv.
         checkpoint: best, last or a .pt file of the run; by default (auto) that of the final metrics: best with early
             stopping, otherwise last.
@@ -32,6 +32,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     jobs, notes = choose_jobs(run, ensemble)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.encode import nonfinite_notes
+    from exp.results.new_arrays import is_image_folder
     from exp.results.trained_ensemble import load_models
     from exp.training.predictions import prediction_columns
 
@@ -39,7 +40,7 @@ def predict(run: str, data: str, out: str, checkpoint: str = "auto", ensemble: b
     lead, table = trained.lead, trained.read(data, keep_rows=True)
     outputs, is_complete, more = trained.outputs_of_table(table.frame, data)
     predictions = prediction_columns(lead.objective, lead.preprocessing, outputs)
-    if Path(data).is_dir():
+    if is_image_folder(data, lead.preprocessing):
         predictions = {"file": table.frame.index.to_numpy(str)[is_complete], **predictions}
     lines = csv_file.lines_of(predictions.values())
     blank = [""] * len(predictions)

@@ -79,7 +79,7 @@ def read_frame(
         with reading_errors(where, encoding):
             table = open_table(path, key, separator, decimal, encoding, empty, text)
             frame, notes = table.read([*table.places])
-        return Table(frame, (f"{len(files):,} files: {files[0].name} to {files[-1].name}", *table.notes, *notes))
+        return Table(frame, (*table.notes, *notes))
     (file,) = files
     with reading_errors(where, encoding):
         source = open_source(file, where)

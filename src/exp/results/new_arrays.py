@@ -27,7 +27,7 @@ def read_new_arrays(data: str, preprocessing: Preprocessing) -> Table | None:
     Raises:
         DataError: They cannot be read, or do not have the shape of the run's rows.
     """
-    if Path(data).expanduser().is_dir():
+    if is_image_folder(data, preprocessing):
         return Table(_read_folder(Path(data).expanduser(), preprocessing))
     if Path(data).suffix.lower() not in ARRAYS and not (is_held(data) and kind_of(data) == "arrays"):
         return None
@@ -44,13 +44,16 @@ def read_new_arrays(data: str, preprocessing: Preprocessing) -> Table | None:
     return Table(frame)
 
 
+def is_image_folder(data: str, preprocessing: Preprocessing) -> bool:
+    """Return whether `data` is a folder, for a run of images; for one of a table, it is a folder of tables."""
+    return len(preprocessing.shape) == 3 and Path(data).expanduser().is_dir()
+
+
 def _target_names(preprocessing: Preprocessing) -> Sequence[str]:
     return [column.name for column in preprocessing.target_columns]
 
 
 def _read_folder(folder: Path, preprocessing: Preprocessing) -> Frame:
-    if len(preprocessing.shape) != 3:
-        raise DataError(f"data={folder}: it is a folder, and the run was not trained on images", "a table")
     channels, height, width = preprocessing.shape
     files = list_new_images(folder)
     x = read_images(files, (height, width), channels == 3)

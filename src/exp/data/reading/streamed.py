@@ -44,6 +44,8 @@ class StreamedTable:
         if len(kinds) > 1 or "excel" in kinds:
             what = "an Excel file is read as a whole" if kinds == {"excel"} else "the files are of several kinds"
             raise DataError(f"{where}: {what}", "the table saved as .csv or .parquet")
+        count = f"{len(files):,} files: {files[0].name} to {files[-1].name}"
+        self._counted = (count,) if len(files) > 1 else ()
         self._where, self._decimal, self._empty, self._text = where, decimal, empty, text
         if kinds == {"parquet"}:
             self._parts: ParquetParts | TextParts = ParquetParts(sources)
@@ -63,8 +65,8 @@ class StreamedTable:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader decided for the whole table."""
-        return (*self._parts.notes, *self._naming[1])
+        """Which files there are, if several, and what the reader decided for the whole table."""
+        return (*self._counted, *self._parts.notes, *self._naming[1])
 
     @cached_property
     def _naming(self) -> tuple[dict[int, str], list[str]]:

@@ -156,3 +156,20 @@ def test_evaluate_reads_targets_and_weights_in_the_notation_of_the_run(exp, tmp_
     )
     assert "x.csv, 60 rows" in same
     assert whole.replace("new.csv", "x.csv") == same
+
+
+def test_only_a_column_that_the_run_does_not_use_is_to_be_renamed(tmp_path: Path):
+    """Not another feature, which would then be missing, nor one column to several names; and the message is short."""
+    names = [f"f{number}" for number in range(300)]
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 301)), columns=[*names, "f300y"])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    dataset = table(str(tmp_path / "x.csv"), "f300y")
+    preprocessing = Preprocessing.fit(dataset, np.arange(40), scaler="none")[0]
+    with pytest.raises(DataError) as error:
+        encode_rows(frame[["f0", "f1"]].rename(columns={"f1": "F1"}), preprocessing, "new.csv")
+    assert str(error.value) == (
+        "data=new.csv: columns 'f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8', 'f9', 'f10' and 289 others are missing\n"
+        "  try: rename column 'F1' to 'f1'"
+    )
+    with pytest.raises(DataError, match=r"'f300y' is missing\n  try: a table with this column"):
+        encode_new_targets(frame[names], preprocessing, "new.csv")

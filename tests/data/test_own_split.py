@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from exp.data.assign_rows import split_sizes
 from exp.data.duplicates import count_repeated
 from exp.data.files import table
+from exp.data.input_files import check_input_files
 from exp.data.prepare import prepare
 from exp.data.splits import Splits
-from exp.errors import ExpError
+from exp.errors import DataError, ExpError
 
 
 def people(rows: int = 100, seed: int = 0) -> pd.DataFrame:
@@ -267,3 +268,17 @@ def test_messages_name_the_row_of_the_file(tmp_path: Path):
         table(write("inf.csv", 50, x="inf"), "y", test_path=write("test.csv", 20), missing="error")
     with pytest.raises(ExpError, match=r"\(x is inf in row 3\)"):
         table(str(tmp_path / "inf.csv"), "y", missing="error")
+
+
+def test_the_errors_on_a_wide_table_are_short(tmp_path: Path):
+    names = [f"f{number}" for number in range(300)]
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 300)), columns=names).assign(target=1.5)
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    frame[["f0", "target"]].to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(
+        DataError, match=r"column 'f1' of dataset.path is missing in it\n  try: a file with the same columns$"
+    ):
+        table(str(tmp_path / "wide.csv"), "target", test_path=str(tmp_path / "test.csv"))
+    node = {"_target_": "exp.data.files.table", "path": str(tmp_path / "wide.csv"), "target": "Target"}
+    with pytest.raises(DataError, match=r"\(available: f0, .*, f19, …\)\n  try: dataset.target=target$"):
+        check_input_files(node)

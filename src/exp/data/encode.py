@@ -22,6 +22,9 @@ from exp.errors import DataError, nearest, pluralize
 # A column of at least so many cells, of which this share cannot be read, is refused.
 FEWEST_CELLS, UNREADABLE_SHARE = 10, 0.9
 
+# Columns that a message lists.
+_MOST_ABSENT = 10
+
 
 def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[Floats, NDArray[np.bool_], list[str]]:
     """Encode new rows with the columns of `preprocessing`; other columns of `frame` are ignored.
@@ -36,14 +39,9 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         DataError: A column is missing, or nearly all of its cells cannot be read.
     """
     frame = frame.rename(columns=str)
-    names = [str(name) for name in frame.columns]
     encoded: list[Floats] = []
     notes: list[str] = []
-    if absent := [column.name for column in preprocessing.columns if column.name not in names]:
-        meant = {name: near for name in absent if (near := nearest(name, names))}
-        fix = ", and ".join(f"rename column '{near}' to '{name}'" for name, near in meant.items())
-        what = f"column '{absent[0]}' is" if len(absent) == 1 else f"columns {', '.join(map(repr, absent))} are"
-        raise DataError(f"data={path}: {what} missing", fix or "a table with the columns of the training table")
+    _refuse_absent([column.name for column in preprocessing.columns], [*frame.columns], path)
     for column in preprocessing.columns:
         cells = frame[column.name].reset_index(drop=True)
         values, is_unfit = column.encode(cells)
@@ -63,6 +61,24 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
             count = pluralize(int(is_missing.sum()), "row")
             notes.append(f"{count} without {column.name}: {replacement or 'no prediction'}")
     return rows, is_complete, merge_notes(notes)
+
+
+def _refuse_absent(wanted: Sequence[str], names: Sequence[str], path: str) -> None:
+    """Raise DataError if a wanted column is not in the names of a table; only other columns may be renamed to it."""
+    present, known = set(names), set(wanted)
+    if not (absent := [name for name in wanted if name not in present]):
+        return
+    spare = [name for name in names if name not in known]
+    renamed = list[str]()
+    for name in absent[:_MOST_ABSENT]:
+        if (near := nearest(name, spare)) is not None:
+            spare.remove(near)
+            renamed.append(f"rename column '{near}' to '{name}'")
+    more = f" and {len(absent) - _MOST_ABSENT:,} others" if len(absent) > _MOST_ABSENT else ""
+    listed = ", ".join(map(repr, absent[:_MOST_ABSENT]))
+    what = f"column {listed} is" if len(absent) == 1 else f"columns {listed}{more} are"
+    fix = ", and ".join(renamed)
+    raise DataError(f"data={path}: {what} missing", fix or "a table with the columns of the training table")
 
 
 def _refuse_unreadable(column: Column, cells: Cells, values: Floats, is_unfit: NDArray[np.bool_], path: str) -> None:
@@ -111,7 +127,8 @@ def encode_new_targets(
     frame, targets, classes = frame.rename(columns=str), preprocessing.target_columns, preprocessing.classes
     for target in targets:
         if target.name not in map(str, frame.columns):
-            near = nearest(target.name, [str(column) for column in frame.columns])
+            known = {column.name for column in (*preprocessing.columns, *targets)}
+            near = nearest(target.name, [str(column) for column in frame.columns if str(column) not in known])
             raise DataError(
                 f"data={path}: the target column '{target.name}' is missing",
                 f"rename column '{near}' to '{target.name}'" if near else "a table with this column",

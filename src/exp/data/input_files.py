@@ -20,6 +20,8 @@ FILE_DATASETS = ("exp.data.files.table", "exp.data.files.arrays")
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
 IMAGES = (".png", ".jpg", ".jpeg")
+# Names of columns that a message lists.
+_MAX_NAMES = 20
 # The keys of the files of a dataset.
 DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path", "dataset.y_path")
 
@@ -113,7 +115,8 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
     )
     if is_read and wanted not in columns and (near := nearest(wanted, columns)) is not None:
         override = f"dataset.target={quote_text(near)}"
-        what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(columns)})"
+        shown = columns if len(columns) <= _MAX_NAMES else [*columns[:_MAX_NAMES], "…"]
+        what = f"dataset.target={wanted}: {path} has no column {wanted!r} (available: {', '.join(shown)})"
         raise DataError(what, shlex.quote(override), key="dataset.target", override=override)
 
 

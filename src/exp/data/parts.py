@@ -14,6 +14,9 @@ from exp.data.columns.parse_numbers import parse_numbers
 from exp.data.frame import Cells, Frame, import_pandas, name_row
 from exp.errors import DataError
 
+# Columns that are in one file only, if dataset.drop is advised for them.
+_MOST_DROPPED = 10
+
 # The words for the parts in a column, in lower case.
 _WORDS = {
     **dict.fromkeys(("train", "training", "learn", "fit"), 0),
@@ -105,7 +108,9 @@ def join_files(
     for key, frame in files.items():
         if absent := [str(name) for name in names if name not in frame.columns]:
             what = f"dataset.{key}: column '{absent[0]}' of dataset.path is missing in it"
-            fix = f"a file with the same columns, or {quote(f'dataset.drop={value_override([*ignored, *absent])}')}"
+            fix = "a file with the same columns"
+            if len(absent) <= _MOST_DROPPED:
+                fix += f", or {quote(f'dataset.drop={value_override([*ignored, *absent])}')}"
             if not_known := [name for name in absent if name in targets]:
                 what = f"dataset.{key}: the target '{not_known[0]}' is missing in it"
                 fix = (

@@ -230,6 +230,11 @@ def test_a_full_disk_is_an_error_before_anything_is_written(monkeypatch: pytest.
     with pytest.raises(DataError, match=r"the prepared dataset needs at least 8.0 kB in .*cache, but 1.0 kB are free"):
         build(config_of("dataset=arrays", "dataset.path=wide.npz", "dataset.storage=mapped"))
     assert not [path for path in cache_folder().iterdir() if path.is_dir()]
+    usage.free = 50_000  # for the columns, but not for a feature for each word
+    Path("words.csv").write_text("word,y\n" + "".join(f"w{row % 150},{row}.5\n" for row in range(300)))
+    line = "dataset=table dataset.path=words.csv dataset.target=y dataset.storage=mapped dataset.max_categories=null"
+    with pytest.raises(DataError, match=r"of another disk, or fewer features, such as dataset.max_categories=20$"):
+        build(config_of(*line.split(), "dataset.kinds={word:category}"))
 
 
 @pytest.mark.parametrize(

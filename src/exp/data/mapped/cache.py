@@ -95,13 +95,14 @@ def find_or_write(content: str, label: str, write: Callable[[Path], None]) -> Pa
     return folder
 
 
-def check_disk(needed: int) -> None:
-    """Raise DataError if the disk of the cache has less than `needed` bytes."""
+def check_disk(needed: int, or_else: str = "") -> None:
+    """Raise DataError if the disk of the cache has less than `needed` bytes; `or_else`: what else makes it enough."""
     cache = cache_folder(create=True)
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise _disk_error(
-            f"the prepared dataset needs at least {format_bytes(needed)} in {cache}, but {format_bytes(free)} are free"
+            f"the prepared dataset needs at least {format_bytes(needed)} in {cache}, but {format_bytes(free)} are free",
+            or_else,
         )
 
 
@@ -134,9 +135,10 @@ def _refuse_full_disk(error: OSError) -> None:
         ) from error
 
 
-def _disk_error(what: str) -> DataError:
+def _disk_error(what: str, or_else: str = "") -> DataError:
+    more = f", or {or_else}" if or_else else ""
     return DataError(
-        f"dataset.storage=mapped: {what}", f"python -m exp cache clear, or {VARIABLE}=FOLDER of another disk"
+        f"dataset.storage=mapped: {what}", f"python -m exp cache clear, or {VARIABLE}=FOLDER of another disk{more}"
     )
 
 

@@ -79,7 +79,9 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
         check_has_features(dataset, preprocessing, ends[1])
         preprocessing = replace(preprocessing, target_scale=scale)
         features = len(preprocessing.features)
-        check_disk(ends[-1] * features * np.dtype(np.float32).itemsize)
+        has_categories = any(isinstance(column, CategoryColumn) for column in preprocessing.columns)
+        fewer = "fewer features, such as dataset.max_categories=20" if has_categories else ""
+        check_disk(ends[-1] * features * np.dtype(np.float32).itemsize, fewer)
         values = _VALUES * len(kept) // max(len(kept), features)  # of the columns: a category has many features
         for name, start, stop in zip(SPLITS, ends, ends[1:], strict=False):
             blocks = columns.blocks(kept, start, stop, values)

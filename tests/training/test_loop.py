@@ -115,9 +115,19 @@ class Normed(nn.Linear):
         return nn.functional.batch_norm(super().forward(x), None, None, training=True)
 
 
+class Large(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_empty(len(x), 2**56)
+
+
 @pytest.mark.parametrize(
     ("model", "message", "fix"),
     [
+        (
+            Large,
+            r"model: Large failed on 30 rows of 4 features: .*allocate memory",
+            "fewer rows at once (batching.batch_size, dataset.split), fewer classes, or a smaller model",
+        ),
         (Failing, r"model: Failing failed on 30 rows of 4 features: (mm: )?mat1 and mat2", "another model"),
         (
             Normed,

@@ -12,8 +12,13 @@ from exp.training.compute_loss import explain_error
 
 STEP = "in a training step"
 
+# An evaluation keeps the outputs of all rows of a split, which may be many for a target of thousands of classes.
+_LESS_MEMORY = "fewer rows at once (batching.batch_size, dataset.split), fewer classes, or a smaller model"
+
 _FIXES = {  # by a part of torch's message
     "more than 1 value per channel": "batching.drop_last=true, with a batching.batch_size of at least 2",
+    "allocate memory": _LESS_MEMORY,
+    "out of memory": _LESS_MEMORY,
     "use_reentrant=True": "checkpoint(..., use_reentrant=False) in the model",
 }
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -243,3 +244,18 @@ def test_files_that_are_not_read_are_told(tmp_path: Path):
         (tmp_path / name).write_bytes(b"")
     told = "not read: 3 images such as cat/a.webp; only .png, .jpg and .jpeg files in the folder of a class are"
     assert images(str(tmp_path)).notes == (told,)
+
+
+def test_images_are_read_into_one_array(tmp_path: Path):
+    """Not into one for each image, all of them together, and then in another order: three times the memory."""
+    values = np.random.default_rng(0).integers(0, 256, size=(30, 60, 50, 3), dtype=np.uint8)
+    files = [tmp_path / f"{number}.png" for number in range(len(values))]
+    for file, one in zip(files, values, strict=True):
+        write(file, one)
+    read_images(files, None, None)  # imports Pillow
+    tracemalloc.start()
+    x = read_images(files, None, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(x, values.transpose(0, 3, 1, 2) / 255)
+    assert peak < 1.5 * x.nbytes

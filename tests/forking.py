@@ -263,6 +263,7 @@ def _become(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if (most := request["largest_file"]) is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        sys.dont_write_bytecode = True  # Python 3.11 would leave modules cut short in the environment, for good
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

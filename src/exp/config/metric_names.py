@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from math import inf
+from typing import NamedTuple
 
 from exp.config import own_metrics
 from exp.config.target_kind import TargetKind
@@ -150,20 +151,28 @@ def nearest_metric(text: str, names: Sequence[str] = NAMES) -> str | None:
     return f"{near}:{of_class}" if near in _OF_ANY_ONE and colon and of_class else near
 
 
-def find_wrong_metric(name: str, target: TargetKind) -> tuple[str, str | None] | None:
-    """Return what is wrong with the metric `name` for a target, and the metric that is meant, if one is similar."""
+class WrongMetric(NamedTuple):
+    """What is wrong with the name of a metric, the names that there are, and the metric that is meant, if any is."""
+
+    problem: str
+    available: str
+    meant: str | None
+
+
+def find_wrong_metric(name: str, target: TargetKind) -> WrongMetric | None:
+    """Return what is wrong with the metric `name` for a target; None: nothing is."""
     known, of_one, (metric, of_name) = metric_names(target.kind), _OF_ONE[target.kind], split_class(name)
     if metric not in (known if of_name is None else (*known, *of_one)) and not own_metrics.is_own(name):
         meant = nearest_metric(name, known)
-        return f"{name} is no metric of {target} (available: {', '.join(known)})", meant
+        return WrongMetric(f"{name} is no metric of {target}", ", ".join(known), meant)
     if of_name is None:
         return None
     one = _ONE[target.kind]
     if metric not in of_one:
-        return f"{metric} has no value for one {one} alone (available: {', '.join(of_one)})", metric
+        return WrongMetric(f"{metric} has no value for one {one} alone", ", ".join(of_one), metric)
     if of_name in target.names:
         return None
     listed = [*target.names[:_MAX_CLASSES], *(["..."] if len(target.names) > _MAX_CLASSES else [])]
     meant = nearest(of_name, target.names)
     what = f"the target has no class '{of_name}'" if one == "class" else f"there is no {one} '{of_name}'"
-    return f"{what} (available: {', '.join(listed)})", f"{metric}:{meant or target.names[-1]}"
+    return WrongMetric(what, ", ".join(listed), f"{metric}:{meant or target.names[-1]}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from exp.config.metric_names import always_computed, find_wrong_metric, split_class
+from exp.config.metric_names import WrongMetric, always_computed, find_wrong_metric, split_class
 from exp.config.overrides import quote_names, quote_text, text_override
 from exp.config.own_metrics import is_own
 from exp.config.target_kind import TargetKind
@@ -130,20 +130,25 @@ def check_metrics(metrics: str | Sequence[str], metric: str, target: TargetKind,
 
 def _check(key: str, names: Sequence[str], target: TargetKind, gives_probabilities: bool) -> None:
     """Raise ConfigError, with all of them, if some of the `names` that `key` has are no metrics of the target."""
-    problems, kept = list[str](), list[str]()
+    found, kept = list[WrongMetric](), list[str]()
     for name in names:
         wrong = find_wrong_metric(name, target)
         if wrong is None and name in _OF_PROBABILITIES and not gives_probabilities:
-            wrong = f"{name} needs probabilities, and with this loss the model's outputs are none", None
-        what, meant = wrong or (None, name)
-        problems += [] if what is None else [what]
+            wrong = WrongMetric(
+                f"{name} needs probabilities, and with this loss the model's outputs are none", "", None
+            )
+        found += [] if wrong is None else [wrong]
+        meant = name if wrong is None else wrong.meant
         kept += [] if meant is None else [meant]
-    if not problems:
+    if not found:
         return
-    for place, problem in enumerate(problems):
-        text, _, known = problem.partition(" (available: ")
-        if known and any(later.endswith(f": {known}") for later in problems[place + 1 :]):
-            problems[place] = text  # the last one lists them
+    last = {wrong.available: place for place, wrong in enumerate(found)}  # what is available is listed once
+    problems = [
+        f"{wrong.problem} (available: {wrong.available})"
+        if wrong.available and last[wrong.available] == place
+        else wrong.problem
+        for place, wrong in enumerate(found)
+    ]
     value, override = quote_names(names), f"{key}={quote_names(dict.fromkeys(kept))}"
     if key == "metric":
         value, override = quote_text(names[0]), text_override(key, kept[0] if kept else "loss")

@@ -27,11 +27,11 @@ def write(path: Path, decimal: str, columns: int) -> str:
 
 def test_many_columns_with_the_same_note_have_one(tmp_path: Path):
     dataset = table(write(tmp_path / "x.csv", ",", 30), "y")
-    told = merge_notes(dataset.notes)
-    (written,) = [note for note in told if "numbers are written as" in note]
+    merged = merge_notes(dataset.notes)
+    (written,) = [note for note in merged if "numbers are written as" in note]
     assert written.startswith("column 's0': numbers are written as 1234,5: ")
     assert written.endswith("; likewise in 29 other columns")
-    (empty,) = [note for note in told if note.startswith("empty cells: ")]
+    (empty,) = [note for note in merged if note.startswith("empty cells: ")]
     assert empty.startswith("empty cells: s29 (2), s0 (1), s1 (1), ")
     assert empty.endswith("s18 (1), and 10 other columns (10); to leave out their rows: dataset.missing=drop")
     preprocessing, _ = Preprocessing.fit(dataset, np.arange(60), scaler="none")

@@ -107,7 +107,7 @@ def columns_from_frame(
     x = np.stack([one.values for one in parsed], axis=1) if parsed else np.zeros((len(frame), 0))
     copies = {name: targets[n] for name, n in find_target_copies(columns, x, y).items() if name not in kinds}
     left_out += [
-        LeftOut(column.name, f"it repeats the target '{copies[column.name]}'", True, column.kind)
+        LeftOut(column.name, f"it repeats the target '{copies[column.name]}'", may_be_used=True, kind=column.kind)
         for column in columns
         if column.name in copies
     ]
@@ -164,7 +164,7 @@ def _parse_columns(
         one = parsed_before.get(name) or parse_column(name, cells, options)
         identifies = find_identifier(one.column, one.values, is_first=name == (first or str(frame.columns[0])))
         if identifies is not None and name not in options.kinds:
-            left_out.append(LeftOut(name, identifies, True, one.column.kind))
+            left_out.append(LeftOut(name, identifies, may_be_used=True, kind=one.column.kind))
         else:
             parsed.append(one)
     return parsed, left_out

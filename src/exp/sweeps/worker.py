@@ -24,7 +24,7 @@ def _receive(
 
     Args:
         is_ready: Set when what a run needs is imported. Before, the worker ends at once: its stderr is the command's,
-            and whoever reads that waits until both are gone.
+            and a program that reads it to its end waits for both.
     """
     while True:
         try:

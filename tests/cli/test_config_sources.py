@@ -47,6 +47,17 @@ def test_a_searchpath_is_the_folder_of_a_config_dir(place: str):
     assert not Path("imported").exists()
 
 
+def test_a_package_is_sought_in_the_folder_that_is_current_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Python keeps what it finds for "." by the folder that was current first, as before os.chdir in a notebook."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr("sys.path_importer_cache", {})
+    with monkeypatch.context() as before:
+        before.chdir(elsewhere)
+        with pytest.raises(ConfigError, match="no package mypkg"):
+            CommandLine.parse(["hydra.searchpath=[pkg://mypkg.conf]"])
+    assert CommandLine.parse(["hydra.searchpath=[pkg://mypkg.conf]"]).config_dir == str(tmp_path / "mypkg/conf")
+
+
 @pytest.mark.slow
 def test_its_options_are_found_again_by_later_commands():
     run("hydra.searchpath=[pkg://mypkg.conf]", "model=wide", *SHORT, "hydra.run.dir=run")

@@ -76,7 +76,7 @@ def _folder_at(place: str) -> Path:
         fix = f"'{_SEARCHPATH}=[file://{Path(name).with_name(near)}]'" if near else "the path of a folder of YAML files"
         raise ConfigError(f"{_SEARCHPATH}: {place}: no such folder", fix)
     package, _, inside = name.partition(".")
-    spec = PathFinder.find_spec(package, ["."]) or importlib.util.find_spec(package)
+    spec = PathFinder.find_spec(package, [str(Path.cwd())]) or importlib.util.find_spec(package)
     roots = [Path(root).absolute() for root in (spec.submodule_search_locations or [])] if spec is not None else []
     if not roots:
         what = f"{_SEARCHPATH}: {place}: no package {package} in the current folder or installed"

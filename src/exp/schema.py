@@ -12,6 +12,7 @@ from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.config.json_schema import schemas
 from exp.errors import ConfigError
+from exp.results.atomic import replacement
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def schema(out: str, /) -> Schemas:
     folder.mkdir(parents=True, exist_ok=True)
     made = schemas()
     for name, content in made.items():
-        (folder / f"{name}.json").write_text(_as_text(content), encoding="utf-8")
+        with replacement(folder / f"{name}.json") as temporary:
+            temporary.write_text(_as_text(content), encoding="utf-8")
     return Schemas(out, {f"{out}/{name}.json": _patterns(name) for name in made})
 
 

@@ -1,5 +1,6 @@
 """A file is replaced as a whole or not at all."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 
 from exp.errors import CheckpointError
 from exp.results import checkpoints
-from exp.results.atomic import replacement
+from exp.results.atomic import moved_together, replacement
 
 
 @pytest.fixture
@@ -108,3 +109,41 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_older_ones(tmp_path: Pa
         checkpoints.write_together([(last, {"step": 3}, previous)])
     assert sorted(one.name for one in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
     assert (checkpoints.read(last)["step"], checkpoints.read(previous)["step"]) == (2, 1)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_refusal_names_the_file_and_not_the_temporary_one(tmp_path: Path, shared: bool):
+    path = tmp_path / "file.txt"
+    with pytest.raises(OSError, match="No space left") as error, replacement(path, shared=shared) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    assert error.value.filename == str(path)
+
+
+def test_files_are_moved_together_when_all_are_written(tmp_path: Path):
+    with moved_together(tmp_path / "model.onnx") as path:
+        path.write_text("graph")
+        Path(f"{path}.data").write_text("parameters")
+        assert not any(one.is_file() for one in tmp_path.iterdir())
+    assert {one.name for one in tmp_path.iterdir()} == {"model.onnx", "model.onnx.data"}
+
+
+def test_a_folder_is_moved_when_it_is_whole_with_the_usual_permissions(tmp_path: Path):
+    (tmp_path / "usual").mkdir()
+    with moved_together(tmp_path / "served") as folder:
+        folder.mkdir()
+        (folder / "model.json").touch()
+        assert not (tmp_path / "served").exists()
+    assert (tmp_path / "served/model.json").exists()
+    assert (tmp_path / "served").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_of_files_that_are_not_all_written_none_is_left(tmp_path: Path):
+    def write() -> None:
+        with moved_together(tmp_path / "model.onnx") as path:
+            path.write_text("gra")
+            raise OSError(errno.ENOSPC, "No space left on device", f"{path}.data")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        write()
+    assert error.value.filename == f"{tmp_path}/model.onnx.data"
+    assert list(tmp_path.iterdir()) == []

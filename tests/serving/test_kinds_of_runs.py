@@ -9,7 +9,8 @@ import pytest
 from exp.api import sweep, train
 from exp.calibrate import calibrate
 from exp.export import export
-from exp.serving.check import TOLERANCE
+from exp.serving import folder
+from exp.serving.check import TOLERANCE, Comparison
 from exp.serving.rows import rows_to_check
 
 TABLE = "dataset=table dataset.path=t.csv dataset.target"
@@ -52,6 +53,20 @@ def test_a_run_predicts_without_exp(name: str, format: str, here: None):
     if name == "calibrated":
         calibrate("run", threshold="0.37")
     assert_equal(export("run", format, "served").document(), 80)
+
+
+@pytest.mark.slow
+def test_a_folder_has_its_name_when_it_is_whole(here: None, monkeypatch: pytest.MonkeyPatch):
+    train("dataset=moons", "epochs=1", "figures=false", "hydra.run.dir=run")
+
+    def compare(place: Path, _: object) -> Comparison:
+        assert {path.name for path in place.iterdir()} == {"model.pt2", "model.json", "predict.py"}
+        assert not Path("served").exists()
+        return Comparison(1, 0.0)
+
+    monkeypatch.setattr(folder, "compare", compare)
+    files = export("run", "pt2", "served").document()["files"]
+    assert files == ["served/model.json", "served/model.pt2", "served/predict.py"]
 
 
 def test_a_run_of_arrays_from_python_is_compared_on_its_rows(here: None):

@@ -16,6 +16,7 @@ from exp.data.splits import Split, Splits
 from exp.reports.classification import Calibration, Ranking, confusion_counts, truth_of
 from exp.reports.style import MAX_CLASSES_WITH_COUNTS, MAX_POINTS, colour_of, escape
 from exp.reports.surfaces import decision_surface
+from exp.results.atomic import replacement
 from exp.results.metrics_csv import read_curves
 from exp.results.run_folder import METRICS
 from exp.training.objectives import Objective
@@ -53,7 +54,8 @@ def save(figure: Figure, path: Path) -> tuple[int, int]:
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # the letters that no font has are boxes
-        figure.savefig(path, dpi=_DPI)
+        with replacement(path) as temporary:
+            figure.savefig(temporary, dpi=_DPI, format="png")
     width, height = (round(inches * _DPI) for inches in canvas.figure.get_size_inches())
     return width, height
 

@@ -1,6 +1,7 @@
-"""Replace a file in one move: a reader, or a crash, leaves the old content or the new, never a part of it."""
+"""Write a file or folder whole or not at all: a reader, or a crash, finds the old content or the new, no part of it."""
 
 import os
+import tempfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from typing import IO, Any
 def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, shared: bool = False) -> Generator[Path]:
     """Yield a temporary path in the folder of `path`; when the context exits, what was written there becomes `path`.
 
-    If the context raises, the temporary file is removed and `path` is unchanged.
+    If the context raises, the temporary file is removed and `path` is unchanged. An OSError of the temporary file
+    names `path`.
 
     Args:
         sync: Wait until the content is on the disk before it becomes `path`.
@@ -30,9 +32,30 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
         if keep is not None and path.exists():
             _keep(path, keep)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)
         raise
+
+
+@contextmanager
+def moved_together(path: Path) -> Generator[Path]:
+    """Yield a path of the name of `path`, for a new file, its companions, or a folder.
+
+    It is in a temporary folder beside `path`, and all that was written in it is moved beside `path` when the context
+    exits: `path` last. If the context raises, nothing is moved. An OSError names the place that was meant.
+    """
+    with tempfile.TemporaryDirectory(prefix=".exp.", dir=path.parent) as temporary:
+        place = Path(temporary, path.name)
+        try:
+            yield place
+            for written in sorted(Path(temporary).iterdir(), key=lambda one: one == place):
+                written.replace(path.with_name(written.name))
+        except OSError as error:
+            if error.filename:
+                error.filename = str(Path(str(error.filename).replace(str(place.parent), str(path.parent), 1)))
+            raise
 
 
 def sync_together(files: Sequence[IO[Any]]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from exp.errors import ConfigError
+from exp.results.atomic import moved_together
 from exp.results.trained_ensemble import TrainedEnsemble
 from exp.results.trained_model import TrainedModel
 from exp.serving.check import TOLERANCE, Comparison, compare
@@ -27,25 +28,22 @@ def write_folder(models: TrainedModel | TrainedEnsemble, format: str, folder: Pa
     none.
 
     Raises:
-        ConfigError: The model cannot be exported, or the predictions differ. The folder is then removed.
+        ConfigError: The model cannot be exported, or the predictions differ. There is then no folder.
     """
     members = members_of(models)
-    folder.mkdir()
-    try:
+    with moved_together(folder) as place:
+        place.mkdir()
         name = f"model.{format}"
         values = torch.zeros(2, len(Inputs.of(members).columns), dtype=torch.float64)
-        versions = write_graph(ServedModel(members), values, "values", format, folder / name)
+        versions = write_graph(ServedModel(members), values, "values", format, place / name)
         python = ".".join(map(str, sys.version_info[:3]))
         state = make_state(members, name, {"exp": _own_version(), "python": python, **versions})
-        (folder / STATE).write_text(json.dumps(state, indent=1, ensure_ascii=False), encoding="utf-8")
-        shutil.copyfile(Path(__file__).with_name(PROGRAM), folder / PROGRAM)
-        found = compare(folder, models)
+        (place / STATE).write_text(json.dumps(state, indent=1, ensure_ascii=False), encoding="utf-8")
+        shutil.copyfile(Path(__file__).with_name(PROGRAM), place / PROGRAM)
+        found = compare(place, models)
         if found.largest > TOLERANCE:
             raise ConfigError(f"export: {found}, more than {TOLERANCE:g}", "another format")
-        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        shutil.rmtree(place / "__pycache__", ignore_errors=True)
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from exp.errors import ConfigError, require_extra
-from exp.results.atomic import replacement
+from exp.results.atomic import moved_together, replacement
 
 
 def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path) -> dict[str, str | int]:
@@ -48,7 +48,8 @@ def write_graph(module: nn.Module, x: Tensor, name: str, format: str, path: Path
     options: dict[str, Any] = {"input_names": [name], "output_names": ["predictions"], "dynamo": True, "verbose": False}
     with warnings.catch_warnings(action="ignore"):
         try:
-            program = torch.onnx.export(module, (x,), path, dynamic_shapes=any_rows, **options)
+            with moved_together(path) as temporary:  # large parameters are a file of their own, which the graph names
+                program = torch.onnx.export(module, (x,), temporary, dynamic_shapes=any_rows, **options)
         except OSError:
             raise
         except Exception as error:

@@ -11,6 +11,7 @@ from exp.data.columns.column import Column, Floats, show_cell, unfit_note
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import TargetColumn
+from exp.data.far_values import far_notes
 from exp.data.frame import Cells, Frame, import_pandas, name_row
 from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
@@ -51,6 +52,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
             _refuse_unreadable(column, cells, values, is_unfit, path)
         notes += column.notes_on(cells)
     rows = np.stack(encoded, axis=1)
+    notes += far_notes(rows, preprocessing)
     notes += preprocessing.describe_unknown(preprocessing.count_unknown(rows))
     is_complete = np.ones(len(rows), dtype=np.bool_)
     for column, values in zip(preprocessing.columns, rows.T, strict=True):

@@ -5,6 +5,7 @@ from typing import cast
 
 from torch import Tensor
 
+from exp.data.far_values import FAR, MAX_NAMES, describe_far, shorten
 from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Splits
 from exp.errors import DataError
@@ -14,13 +15,6 @@ _LARGE_FEATURE = 50.0
 
 # Ratio of the largest to the smallest standard deviation of the features.
 _UNEVEN_SCALE = 100.0
-
-# A feature is far from the training rows if it is so many times as large as in any of them, and as 1, which is the
-# usual size of a scaled feature.
-_FAR = 1000.0
-
-# Names listed in one warning.
-_MAX_NAMES = 5
 
 FAR_FIX = "dataset.scaler=robust, or leave out these rows"
 
@@ -73,22 +67,16 @@ def describe_far_values(data: Splits, name: str) -> str:
     outputs of a model are about as large, so a loss may be infinite: its squares are, above 2e19.
     """
     split, largest = data.splits[name], data.splits[name].largest
-    far = largest > _FAR * data.train.largest.clamp(min=1)
+    far = largest > FAR * data.train.largest.clamp(min=1)
     if not bool(far.any()):
         return ""
     places = cast("list[int]", far.nonzero().flatten().tolist())
     listed: list[str] = []
-    for place in places[: _MAX_NAMES + 1]:
+    for place in places[:MAX_NAMES]:
         row = int(split.x[:, place].abs().argmax())
         value = float(data.preprocessing.restore(split.x[row : row + 1].double().cpu().numpy())[0, place])
         listed.append(f"{data.features[place]} is {value:.4g} in row {int(split.row_numbers[row]):,}")
-    return f"the {name} rows have values far from those of the training rows: {shorten(listed, len(places))}"
-
-
-def shorten(names: list[str], total: int | None = None) -> str:
-    """Join the first names with commas, and say how many more there are: of `total`, by default all `names`."""
-    more = (len(names) if total is None else total) - _MAX_NAMES
-    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return describe_far(f"{name} rows", listed, len(places))
 
 
 def _features_where(data: Splits, mask: Tensor) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from exp.data.columns.column import Floats
+from exp.data.scalers.robust import RobustScaler
 from exp.data.scalers.scaler import Scaler
 
 # Added to the training rows, so that equal values do not make a quantile function with steps.
@@ -56,3 +57,6 @@ class QuantileScaler(Scaler):
 
     def restore(self, z: Floats) -> Floats:
         return self._transformer.inverse_transform(z)
+
+    def distance(self, x: Floats) -> Floats:
+        return RobustScaler.fit(np.array(self.quantiles)).distance(x)

@@ -43,10 +43,16 @@ class RobustScaler(Scaler):
         return cls(tuple(fields["median"]), tuple(fields["factor"]))
 
     def transform(self, x: Floats) -> Floats:
-        z = (np.clip(x, -_LARGEST, _LARGEST) - np.array(self.median)) * np.array(self.factor)
+        z = self._linear(x)
         return z / np.hypot(1.0, z / _LIMIT)  # the square of a large z would be infinite
 
     def restore(self, z: Floats) -> Floats:
         factor, inside = np.array(self.factor), np.clip(z / _LIMIT, -1 + 1e-15, 1 - 1e-15)
         linear = z / np.sqrt(1 - np.square(inside))
         return np.divide(linear, factor, out=np.zeros_like(linear), where=factor > 0) + np.array(self.median)
+
+    def distance(self, x: Floats) -> Floats:
+        return np.abs(self._linear(x))
+
+    def _linear(self, x: Floats) -> Floats:
+        return (np.clip(x, -_LARGEST, _LARGEST) - np.array(self.median)) * np.array(self.factor)

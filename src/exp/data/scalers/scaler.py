@@ -43,3 +43,7 @@ class Scaler(ABC):
     @abstractmethod
     def restore(self, z: Floats) -> Floats:
         """Return the features [N, S] in their own units, up to rounding."""
+
+    @abstractmethod
+    def distance(self, x: Floats) -> Floats:
+        """Return how many widths of the training rows each of the features [N, S] is from their middle, unlimited."""

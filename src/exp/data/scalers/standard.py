@@ -56,3 +56,6 @@ class StandardScaler(Scaler):
         scale = np.array(self.scale)
         x = z * scale + np.array(self.mean)
         return np.where(np.abs(x) < 1e-6 * scale, 0.0, x)  # zero, up to the rounding of float32
+
+    def distance(self, x: Floats) -> Floats:
+        return np.abs(self.transform(x))

@@ -14,11 +14,18 @@ _BYTES = {FLOAT: 4, LONG: 8, BOOL: 1}
 
 
 def print_library(
-    kernels: Sequence[Kernel], batch_size: int, arguments: Sequence[Buffer], per_step: Sequence[Buffer], numbers: int
+    kernels: Sequence[Kernel],
+    first_flushed: int,
+    batch_size: int,
+    arguments: Sequence[Buffer],
+    per_step: Sequence[Buffer],
+    numbers: int,
 ) -> str:
     """Return the source of the library.
 
     Args:
+        first_flushed: The number of the first kernel whose subnormal results are made 0: those of gradients and
+            updates, where they arise in numbers (a confident model, a momentum without gradients) and mean nothing.
         arguments: The tensors, in the order in which their addresses are passed: first x and y, last losses and
             outputs.
         per_step: Those that have other elements for each step, besides x and y.
@@ -42,6 +49,8 @@ def print_library(
         head = f"static inline void kernel_{number}({_GIVEN}, {given}) {{"
         functions += [f"/* {kernel.title} */", head, *(f"    {line}" for line in kernel.lines), "}", ""]
         passed = [f"({C_TYPES[one.type]} *)(work + {offsets[one]})" if one.is_work else one.name for one in buffers]
+        if number == first_flushed:
+            calls.append("        set_float_mode(flushing);")
         calls.append(f"        kernel_{number}(floats, numbers, sgemm, {', '.join(passed)});")
     return "\n".join(
         [
@@ -55,10 +64,12 @@ def print_library(
             "             const float *floats, const float *numbers, char *work, sgemm_function *sgemm) {",
             *(f"    const {C_TYPES[one.type]} *{one.name}_rows = tensors[{at}];" for at, one in enumerate(batch)),
             *(f"    {C_TYPES[one.type]} *{one.name} = tensors[{at}];" for at, one in enumerate(others, 2)),
+            "    const uint64_t mode = get_float_mode(), flushing = mode | FLUSH_SUBNORMALS;",
             "    int64_t has_nan = 0;",
             "    for (int64_t step = 0; step < steps; step++) {",
             *copies,
             *calls,
+            "        set_float_mode(mode);",
             f"        has_nan |= isnan(*{loss.name});",
             *(f"        {one.name}_rows += {one.name}_step;" for one in batch),
             f"        order += order ? {batch_size} : 0;",

@@ -1,5 +1,6 @@
 """Compile a recorded step: a library for each kind of update."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -20,6 +21,9 @@ from exp.engine.trace import OpCall, Trace, storage_id
 from exp.engine.update_functions import PLAIN
 from exp.engine.updates import UNSUPPORTED, BareUpdate, UpdateKey
 from exp.errors import first_line
+
+# An update divides by this and the root of a mean square. Of a smaller one, a square that became 0 would show.
+_SMALLEST_EPS = 1e-14
 
 
 class CompiledLoops:
@@ -74,6 +78,9 @@ def why_never_compiled(optimizer: Optimizer, precision: Precision, is_in_pieces:
         for option in options:
             if group.get(option):
                 return f"optimizer.{option}={group[option]} is not compiled"
+        if group.get("eps", math.inf) < _SMALLEST_EPS:
+            reason = f"numbers below 1.2e-38 become 0, so it must be >= {_SMALLEST_EPS:g}"
+            return f"optimizer.eps={group['eps']:g} is not compiled: {reason}"
     return None
 
 

@@ -41,14 +41,17 @@ class Kernels:
         self.kernels: list[Kernel] = []
         self._inputs = inputs
         self._arrays: dict[Value, Array] = {}
+        self._stored: set[Value] = set()
         self._count = 0
 
+    def plan(self, results: Sequence[Value]) -> None:
+        """Choose what to store: what several kernels need for `results`, which are all that will be added."""
+        self._stored = choose_stored(sort_values(results), results)
+
     def add(self, results: Sequence[Value]) -> None:
-        """Store what several kernels need for `results`, in order."""
-        order = sort_values(results)
-        stored = choose_stored(order, results)
-        for value in order:
-            if value in stored:
+        """Store what was planned for `results`, in order."""
+        for value in sort_values(results):
+            if value in self._stored:
                 self.array(value)
 
     def array(self, value: Value) -> Array:

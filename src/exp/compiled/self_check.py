@@ -25,6 +25,9 @@ from exp.engine.updates import BareUpdate
 # How far an update may be from the eager one, in units of the largest, and the loss, in units of itself.
 TOLERANCE = 1e-5
 
+# Or so far: in compiled gradients and updates, products and sums below 1.2e-38 are 0, perhaps of many rows.
+_SMALLEST = 1e-30
+
 # Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
@@ -151,11 +154,12 @@ def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]
     """Return what differs by more than the tolerance, and by more than the samples differ from the first of them."""
     for name, value in theirs.items():
         distance, unit = _distance(ours[name], value), _largest(value)
+        near = TOLERANCE * unit + _SMALLEST
         spread = torch.zeros_like(distance)
         for sample in samples[1:]:
             spread = spread.maximum(_distance(sample[name], samples[0][name]).nan_to_num(0.0, 0.0))
-        far = distance > TOLERANCE * unit + _FACTOR * spread
-        allowed = max(TOLERANCE * unit, _FACTOR * float(spread.max())) if spread.numel() else 0.0
+        far = distance > near + _FACTOR * spread
+        allowed = max(near, _FACTOR * float(spread.max())) if spread.numel() else 0.0
         outliers = _OUTLIERS + _SHARE * far.numel() if samples else 0
         if int(far.sum()) > outliers or bool((distance > allowed).any()):
             worst = float(distance.max())

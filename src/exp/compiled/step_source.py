@@ -27,9 +27,13 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
     ]
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
     kernels = Kernels(dict(enumerate([*inputs, *states])) | {-1 - at: buffer for at, buffer in enumerate(draws)})
-    kernels.add([step.loss, step.output, *step.gradients, *step.written.values()])
+    forward, backward = [step.loss, step.output], [*step.gradients, *step.written.values()]
+    kernels.plan([*forward, *backward])
+    kernels.add(forward)
     kernels.assign("loss", [(Array.whole(loss, step.loss.shape), step.loss)])
     kernels.assign("outputs", [(Array.whole(outputs, step.output.shape), step.output)])
+    first_flushed = len(kernels.kernels)
+    kernels.add(backward)
     changed = {inputs[number] for number in step.written} | set(inputs[2 : 2 + len(step.gradients)])
     for gradient in step.gradients:  # before anything changes
         if kernels.reads(gradient) & changed:
@@ -41,7 +45,7 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
     _add_updates(kernels, step.gradients, groups, len(inputs))
     arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
     numbers = sum(2 * count_numbers(group) for group in groups)
-    return print_library(kernels.kernels, recording.batch_size, arguments, per_step, numbers)
+    return print_library(kernels.kernels, first_flushed, recording.batch_size, arguments, per_step, numbers)
 
 
 def _add_updates(kernels: Kernels, gradients: Sequence[Value], groups: Sequence[GroupUpdate], state: int) -> None:

@@ -34,7 +34,11 @@ def results(run: Path) -> tuple[Any, ...]:
     return rows, [{name: tensor.numpy().tobytes() for name, tensor in state["model"].items()} for state in states]
 
 
-def test_a_mapped_run_has_the_bits_of_one_in_memory_and_of_the_plain_script(exp: Any, tmp_path: Path):
+@pytest.mark.parametrize("is_new_process", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_mapped_run_has_the_bits_of_one_in_memory_and_of_the_plain_script(
+    exp: Any, is_new_process: bool, tmp_path: Path
+):
+    """The script runs in a fork too, which has the imports of exp and would hide one that the script lacks."""
     write_arrays(tmp_path, 1000)
     for storage in ("memory", "mapped"):
         done = exp(*LINE, f"dataset.storage={storage}", f"hydra.run.dir={storage}", EXP_CACHE="cache")
@@ -42,8 +46,12 @@ def test_a_mapped_run_has_the_bits_of_one_in_memory_and_of_the_plain_script(exp:
     assert results(tmp_path / "mapped") == results(tmp_path / "memory")
     exported = exp("export", "run=mapped", "format=script", "out=train.py", EXP_CACHE="cache")
     assert exported.returncode == 0, exported.stderr
-    # A process of its own: a fork has the imports of exp, and would hide one that the script lacks.
-    script = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    script = (
+        subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True)
+        if is_new_process
+        else forking.run("train", [], tmp_path)
+    )
+    assert script.returncode == 0, script.stderr
     with (tmp_path / "mapped/metrics.csv").open() as file:
         losses = [(row["split"], float(row["loss"])) for row in csv.DictReader(file) if row["split"] in ("val", "test")]
     printed = re.findall(r"^(val|test) \d+ (\S+)", script.stdout, re.MULTILINE)

@@ -238,6 +238,12 @@ def test_an_invalid_setting_is_an_error_before_the_first_job(tmp_path: Path, wor
 
 
 @pytest.fixture
+def fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the jobs often; a cluster that closes waits for the next look."""
+    monkeypatch.setattr("exp.sweeps.executors.cluster._POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
 def cluster(tmp_path: Path):
     settings = {"cluster": "local", "submitit_folder": str(tmp_path / "%j"), "max_num_timeout": 3}
     with Cluster(settings, 1) as cluster:
@@ -248,6 +254,7 @@ def task_in(folder: Path) -> Task:
     return Task(RunSpec(config_of("dataset=xor", "epochs=1"), folder, "", {}, []), {"version": 1}, {})
 
 
+@pytest.mark.usefixtures("fast_polls")
 def test_a_cluster_that_cannot_be_reached_is_the_outcome_of_each_job(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -260,6 +267,7 @@ def test_a_cluster_that_cannot_be_reached_is_the_outcome_of_each_job(
         assert outcome.error == "the job could not be submitted: sbatch: no route to host"
 
 
+@pytest.mark.usefixtures("fast_polls")
 def test_a_job_that_is_submitted_during_an_interrupt_is_cancelled(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -363,6 +371,7 @@ def test_the_limit_of_an_array_holds_for_all_arrays_of_a_sweep(
         assert future.result(timeout=10).error is None
 
 
+@pytest.mark.usefixtures("fast_polls")
 @pytest.mark.parametrize(
     ("words", "workers"),
     [

@@ -41,7 +41,7 @@ def wait_until_it_ends(sweep: Path) -> None:
 
 
 def test_a_detached_sweep_is_the_same_sweep(tmp_path: Path):
-    done = exp_in(tmp_path, *LINE, "sweep.detach=true")
+    done = exp_in(tmp_path, *LINE, "sweep.detach=true", "sweep.workers=0")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[:2] == ["folder    sweep", "log       sweep/sweep.log"]

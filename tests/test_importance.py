@@ -118,7 +118,7 @@ def values_of(folder: Path, run: str) -> np.ndarray:
         ("cancer", "loss", "neg_log_loss"),
         pytest.param("cancer", "log_loss", "neg_log_loss", marks=pytest.mark.slow),
         pytest.param("cancer", "accuracy", "accuracy", marks=pytest.mark.slow),
-        ("cancer", "auc", "roc_auc"),
+        pytest.param("cancer", "auc", "roc_auc", marks=pytest.mark.slow),
         pytest.param("dear", "loss", "neg_log_loss", marks=pytest.mark.slow),
         ("dear", "f1", "f1_macro"),
         pytest.param("diabetes", "loss", "neg_mean_squared_error", marks=pytest.mark.slow),

@@ -104,7 +104,7 @@ def printed(script: str, folder: Path) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("line", one_in(2, LINES), ids=" ".join)
+@pytest.mark.parametrize("line", one_in(4, LINES), ids=" ".join)
 def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Bit for bit, in this process; test_the_exported_script_of_the_command_has_the_runs_losses runs it in another."""
     monkeypatch.chdir(tmp_path)
@@ -266,7 +266,7 @@ def test_a_folder_of_tables_is_predicted_as_one_table(folder: Path):
         ("predict run=table data=cancer.csv", "rows.csv"),
         ("export run=table format=script", "script.py"),
         ("export run=cancer format=card", "card.md"),
-        ("export run=cancer format=pt2", "model.pt2"),
+        pytest.param("export run=cancer format=pt2", "model.pt2", marks=pytest.mark.slow),
     ],
 )
 def test_an_output_that_cannot_be_written_whole_is_not_there(words: str, out: str, folder: Path):

@@ -166,10 +166,13 @@ def test_paths_below_the_current_folder_are_relative(place: Path):
         assert here not in json.dumps(document(place, *words)), words
 
 
-def test_a_trained_run_and_a_sweep_are_one_object(place: Path):
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_trained_run_and_a_sweep_are_one_object(place: Path, workers: int, tmp_path: Path):
+    shutil.copytree(place, tmp_path / "all")
+    place = tmp_path / "all"
     found = document(place, *BASE, "name=x", "hydra.run.dir=trained")
     assert found["result"] == document(place, "status", "trained")["folders"][0]
-    sweep = document(place, "-m", *BASE, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=swept", "sweep.workers=1")
+    sweep = document(place, "-m", *BASE, "optimizer.lr=0.1,0.2", "hydra.sweep.dir=swept", f"sweep.workers={workers}")
     assert (sweep["result"]["kind"], sweep["result"]["jobs"]["finished"]) == ("sweep", 2)
     evaluated = document(place, "evaluate", "run=trained")
     assert evaluated["metrics"] == found["result"]["metrics"]["test"]

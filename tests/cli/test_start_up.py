@@ -31,13 +31,12 @@ def modules_in(import_times: str) -> set[str]:
     [
         *(
             "--help",
-            "optimiser.lr=0.1",
             "-m epochs=1,x",
-            "export run=nowhere format=exe out=out.py",
         ),
         *(
             pytest.param(typed, marks=pytest.mark.slow)
             for typed in (
+                *("optimiser.lr=0.1", "export run=nowhere format=exe out=out.py"),
                 *("--cfg job", "epochs=-1", "model=mpl", "status nowhere", "best nowhere"),
                 *("refit nowhere", "refit nowhere outt=run"),
                 *("evaluate run=nowhere", "evaluate run=. ensemble=yes"),

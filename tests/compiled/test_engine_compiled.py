@@ -66,7 +66,11 @@ def parameters(experiment: Experiment) -> Tensor:
 
 @pytest.mark.parametrize(
     "overrides",
-    [("optimizer=sgd",), ("optimizer=adamw", "model.dropout=0.2"), ("optimizer=sgd", "optimizer.momentum=0.9")],
+    [
+        ("optimizer=sgd",),
+        ("optimizer=adamw", "model.dropout=0.2"),
+        pytest.param(("optimizer=sgd", "optimizer.momentum=0.9"), marks=pytest.mark.slow),
+    ],
     ids=["sgd", "adamw and dropout", "momentum"],
 )
 def test_a_compiled_run_is_near_the_replayed_one(overrides: tuple[str, ...]):
@@ -105,11 +109,11 @@ def test_a_job_of_a_sweep_is_the_run_alone():
     [
         (("engine=compiled", "optimizer=sgd"), "compiled"),
         (("engine=compiled", "optimizer=nadam"), "replay"),
-        (("engine=compiled", "optimizer=lbfgs"), "eager"),
+        pytest.param(("engine=compiled", "optimizer=lbfgs"), "eager", marks=pytest.mark.slow),
         (("engine=compiled", "precision=fp16"), "eager"),
-        (("engine=compiled", "optimizer=sgd", "ema=0.9"), "compiled"),
+        pytest.param(("engine=compiled", "optimizer=sgd", "ema=0.9"), "compiled", marks=pytest.mark.slow),
         (("engine=replay", "optimizer=sgd"), "replay"),
-        (("engine=replay", "optimizer=lbfgs"), "eager"),
+        pytest.param(("engine=replay", "optimizer=lbfgs"), "eager", marks=pytest.mark.slow),
         (("engine=eager", "optimizer=sgd"), "eager"),
     ],
 )

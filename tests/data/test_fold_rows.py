@@ -39,7 +39,7 @@ def test_the_parts_of_all_folds_are_the_rows():
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=80), st.integers(2, 6), st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
+@settings(max_examples=70)
 def test_folds_are_scikit_learns(y: list[int], folds: int, seed: int):
     y = [*y, *[0] * folds, 1]  # at least two classes, one of them with enough rows
     dataset = as_dataset((np.zeros((len(y), 1)), np.array(y)))

@@ -325,7 +325,7 @@ def lines_of(process: "subprocess.Popen[str]") -> list[str]:
 
 
 def test_two_processes_that_need_the_same_dataset_write_it_once():
-    first, second = writer(1.5), writer(1.5)
+    first, second = writer(0.7), writer(0.7)
     output = [*lines_of(first), *lines_of(second)]
     assert output.count("writing") == 1
     assert output.count(str(cache_folder() / KEY)) == 2
@@ -383,19 +383,19 @@ def write_table(path: str, rows: int = 400, seed: int = 0) -> None:
 TABLE = "dataset=table dataset.path=rows.csv dataset.target=price model=mlp"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        "",
-        "dataset.missing=median dataset.scaler=robust dataset.max_categories=2",
-        "dataset.group=group dataset.drop=[date]",
-        "dataset.order=date dataset.kinds={code:category,count:category}",
-        "dataset.target=town dataset.weight=group dataset.na_values=[None]",
-        "dataset.target=[price,group] dataset.missing={number:median,flag:auto}",
-        "dataset.target=code dataset.keep_words=[NA] dataset.stratify=true dataset.encode=onehot folds=3 fold=2",
-        "dataset.target=10 dataset.encode=embedding model=realmlp",
-    ],
-)
+OF_TABLES = [
+    "dataset.missing=median dataset.scaler=robust dataset.max_categories=2",
+    "",
+    "dataset.target=code dataset.keep_words=[NA] dataset.stratify=true dataset.encode=onehot folds=3 fold=2",
+    "dataset.group=group dataset.drop=[date]",
+    "dataset.order=date dataset.kinds={code:category,count:category}",
+    "dataset.target=town dataset.weight=group dataset.na_values=[None]",
+    "dataset.target=[price,group] dataset.missing={number:median,flag:auto}",
+    "dataset.target=10 dataset.encode=embedding model=realmlp",
+]
+
+
+@pytest.mark.parametrize("options", one_in(2, OF_TABLES))
 def test_a_mapped_table_is_the_one_in_memory(options: str, monkeypatch: pytest.MonkeyPatch):
     """Although its types show in different parts of the file, and a few columns are read at a time."""
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 11 * 50)
@@ -407,7 +407,7 @@ def test_a_mapped_table_is_the_one_in_memory(options: str, monkeypatch: pytest.M
     assert_same(replace(in_memory, notes=()), replace(mapped, notes=()))
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_files_of_a_folder_or_a_pattern_are_one_table(suffix: str, monkeypatch: pytest.MonkeyPatch):
     pd = pytest.importorskip("pandas")
     write_table("rows.csv")
@@ -474,7 +474,7 @@ def check_any_table(seed: int, tmp_path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seeds", [range(20), pytest.param(range(20, 200), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 200), marks=pytest.mark.slow)])
 def test_any_table_is_mapped_as_in_memory_or_refused(seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 30)
     monkeypatch.setattr("exp.data.mapped.table._AT_A_TIME", 300)
@@ -736,7 +736,7 @@ def make_cells(random: Random, rows: int) -> list[str]:
     return [other if random.random() < 0.2 else cell for other, cell in zip(others, cells, strict=True)]
 
 
-@pytest.mark.parametrize("seeds", [range(14), pytest.param(range(14, 300), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(6), pytest.param(range(6, 300), marks=pytest.mark.slow)])
 def test_numbers_have_the_same_bits_in_every_storage(seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Also -0 among integers with empty cells, which is 0, and among others, where it is -0.0; and large integers."""
     monkeypatch.setattr("exp.data.reading.text_parts._CELLS", 4 * 4)

@@ -13,7 +13,7 @@ from itertools import groupby, islice, product
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, one_in
 from torch import Tensor, nn, optim
 
 from exp.data.stack import Stack
@@ -164,8 +164,14 @@ class OfOneElement(nn.MSELoss):
 LOSSES = [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss(), OfOneElement()]
 
 
-@pytest.mark.parametrize("criterion", LOSSES, ids=lambda loss: type(loss).__name__)
-@pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.parametrize(
+    ("criterion", "clip"),
+    [
+        pytest.param(criterion, clip, marks=() if (number + place) % 2 else pytest.mark.slow)
+        for number, criterion in enumerate(LOSSES)
+        for place, clip in enumerate((None, 0.05))
+    ],
+)
 def test_every_loss_with_and_without_clipping(criterion: nn.Module, clip: float | None):
     assert is_replayed(compare_with_eager(mlp(), criterion=criterion, clip=clip), 8, 3)
 
@@ -337,8 +343,7 @@ HARD: dict[str, tuple[Callable[..., Tensor], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "nadam"])
-@pytest.mark.parametrize("case", HARD)
+@pytest.mark.parametrize(("case", "optimizer"), one_in(2, product(HARD, ["sgd", "adam", "nadam"])))
 def test_hard_cases_give_the_eager_bits_or_fall_back(case: str, optimizer: str):
     forward, reason = HARD[case]
     sizes = [3 if i % 8 == 7 else 8 for i in range(60)]

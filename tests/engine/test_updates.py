@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn, optim
 
@@ -24,6 +24,7 @@ FUSED = {
 
 
 @pytest.mark.parametrize("optimizer", FUSED.values(), ids=FUSED)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(-6, 3))
 def test_a_fused_update_differs_from_the_default_one_by_rounding_only(
     optimizer: Callable[..., optim.Optimizer], seed: int, scale: int

@@ -81,7 +81,7 @@ def cancer_raw() -> tuple[list[float], nn.Module, list[float], dict[str, float]]
     return losses, model, accuracies, {"val": accuracy(val), "test": accuracy(test)}
 
 
-def noisy_xor(seed: int = 0) -> tuple[list[float], nn.Module, float]:
+def noisy_xor(seed: int = 0, epochs: int = 100) -> tuple[list[float], nn.Module, float]:
     rng = np.random.default_rng(0)
     corners = rng.integers(0, 2, size=(3500, 2))
     points = corners + rng.normal(0, 0.1, size=(3500, 2))
@@ -93,7 +93,7 @@ def noisy_xor(seed: int = 0) -> tuple[list[float], nn.Module, float]:
     criterion = nn.BCEWithLogitsLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     losses: list[float] = []
-    for _ in range(100):
+    for _ in range(epochs):
         for x, y in DataLoader(train, batch_size=128, shuffle=True, drop_last=True):
             optimizer.zero_grad()
             loss = criterion(model(x).squeeze(dim=1), y)

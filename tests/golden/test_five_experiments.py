@@ -67,16 +67,16 @@ GOLDEN = {
 # Long presets with fewer epochs; the slow tests train them in full.
 BEGINNINGS = {
     **GOLDEN,
-    "xor_mse": ["experiment=xor_mse", "epochs=2000"],
-    "distance": ["experiment=distance", "epochs=200"],
+    "xor_mse": ["experiment=xor_mse", "epochs=1000"],
+    "distance": ["experiment=distance", "epochs=80"],
 }
 # The losses before each update. The default tests compare the first losses of the long scripts, the slow tests all.
 SCRIPTS: dict[str, Callable[[], list[float]]] = {
     "xor_softmax": lambda: plain.xor_softmax(updates=1000)[0],
     "cancer_raw": lambda: plain.cancer_raw()[0],
-    "noisy_xor": lambda: plain.noisy_xor()[0],
-    "xor_mse": lambda: plain.xor_mse(updates=2000)[0],
-    "distance": lambda: plain.distance(updates=200)[0],
+    "noisy_xor": lambda: plain.noisy_xor(epochs=20)[0],
+    "xor_mse": lambda: plain.xor_mse(updates=1000)[0],
+    "distance": lambda: plain.distance(updates=80)[0],
     "signal_background_full": lambda: plain.signal_background(1100)[0],
     "signal_background_minibatch": lambda: plain.signal_background(10)[0],
     "signal_background_online": lambda: plain.signal_background(1)[0],
@@ -91,12 +91,13 @@ def test_losses_equal_those_of_the_plain_script_bit_for_bit(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", [plain.xor_softmax, plain.xor_mse, plain.distance])
+@pytest.mark.parametrize("script", [plain.xor_softmax, plain.xor_mse, plain.distance, plain.noisy_xor])
 def test_every_loss_of_a_long_preset(script: Callable[[], tuple[list[float], torch.nn.Module]]):
     assert preset(*GOLDEN[script.__name__]).losses == script()[0]
 
 
-LONG = ("xor_mse", "distance", "xor_softmax")  # the others check the same in a second
+# The others check the same in less time.
+LONG = ("xor_mse", "distance", "xor_softmax", "noisy_xor", "signal_background_online")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in GOLDEN])
@@ -147,7 +148,7 @@ def test_cancer_with_defaults_is_standardised_and_learns():
     assert preset("dataset=cancer").final("test")["accuracy"] >= 0.95
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_noisy_xor(seed: int):
     run = preset("experiment=noisy_xor", f"seed={seed}")
     assert len(run.losses) == 100 * (2500 // 128)

@@ -111,7 +111,8 @@ def assert_every_checkpoint_resumes_to_the_same_end(overrides: list[str]) -> Non
         assert bits(resumed_end) == bits(end)
 
 
-PAIRS = [*product(MODES, KINDS[:2]), *product(MODES[2:3], KINDS[2:])]
+ANY_MODE = list(product(MODES, KINDS[:2]))
+PAIRS = [*((mode, KINDS[number // 2]) for number, mode in enumerate(MODES)), *product(MODES[2:3], KINDS[2:])]
 ENGINES = ["eager", "replay"]
 
 
@@ -124,15 +125,29 @@ def with_engines(cases: list[Any]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("mode", "kind", "engine"), with_engines(PAIRS))
+def also_slow(cases: list[Any]) -> list[Any]:
+    return [pytest.param(*case, engine, marks=pytest.mark.slow) for case, engine in product(cases, ENGINES)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "engine"),
+    [*with_engines(PAIRS), *also_slow([pair for pair in ANY_MODE if pair not in PAIRS])],
+)
 def test_a_run_resumes_from_a_checkpoint_in_any_mode(mode: str, kind: str, engine: str):
     assert_every_checkpoint_resumes_to_the_same_end(overrides_of(mode, kind, engine))
 
 
-WEIGHTED = ["y", "classes loss.class_weights=balanced", "classes loss=bce_with_logits loss.class_weights=[1,3]"]
+WEIGHTED = ["y", "classes loss=bce_with_logits loss.class_weights=[1,3]"]
 
 
-@pytest.mark.parametrize(("kind", "engine"), with_engines([(kind,) for kind in WEIGHTED]))
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    [
+        ("classes loss.class_weights=balanced", "eager"),
+        ("classes loss.class_weights=balanced", "replay"),
+        *also_slow([(kind,) for kind in WEIGHTED]),
+    ],
+)
 def test_a_run_with_weighted_rows_resumes_from_a_checkpoint(kind: str, engine: str, tmp_path: Path):
     draw = np.random.default_rng(0)
     x, w = draw.normal(size=(100, 3)), draw.exponential(size=100)
@@ -350,8 +365,8 @@ def test_a_run_stopped_before_its_summary_was_saved_can_be_resumed(uninterrupted
         ("resume=run optimizer.lr=0.5", "optimizer.lr was 0.001, is now 0.5"),
         ("resume=run epochs=3", "epochs=3 is less than the run's 160"),
         ("resume=run epochs=abc", "epochs must be an integer >= 1, or auto, got abc\n  try: epochs=320\n"),
-        ("resume=run epochs=", "got \n  try: epochs=320\n"),
-        ("resume=run epochs=-1", "got -1\n  try: epochs=320\n"),
+        pytest.param("resume=run epochs=", "got \n  try: epochs=320\n", marks=pytest.mark.slow),
+        pytest.param("resume=run epochs=-1", "got -1\n  try: epochs=320\n", marks=pytest.mark.slow),
         ("resume=run epochs=320 metric=F1", "metric was loss, is now F1\n  try: python -m exp resume=run epochs=320\n"),
         ("resume=run fold=1", "fold was null, is now 1\n  try: python -m exp resume=run\n"),
         ("resume=run folds=3", "one run, and folds=3 starts several\n  try: python -m exp resume=run\n"),

@@ -29,7 +29,7 @@ def train_and_read(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     return checkpoints.read(folder / "checkpoints/last.pt")["model"]
 
 
-@pytest.mark.parametrize("mode", ["batching=minibatch", "batching=full"])
+@pytest.mark.parametrize("mode", ["batching.batch_size=30", "batching=full"])
 def test_frequent_and_rare_logging_give_the_same_parameters(tmp_path: Path, mode: str):
     rarely = train_and_read(
         tmp_path / "a", mode, "eval_every=3epochs", "log_every=3epochs", "save_every=3epochs", "figures=false"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
@@ -38,6 +38,7 @@ def test_the_interval_of_an_accuracy_is_wilsons(seen):
     assert wilson_interval(right, count) == pytest.approx((other.low, other.high), abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(scores_of_rows)
 def test_a_ranking_equals_that_of_scikit_learn(rows):
     positive, score = np.array([p for p, _ in rows]), np.array([s / 8 for _, s in rows])
@@ -52,6 +53,7 @@ def test_a_ranking_equals_that_of_scikit_learn(rows):
     assert np.allclose(ours.true, recall[::-1])
 
 
+@settings(max_examples=50)
 @given(scores_of_rows)
 def test_a_ranking_of_weighted_rows_equals_that_of_scikit_learn(rows):
     positive, score = np.array([p for p, _ in rows]), np.array([s / 8 for _, s in rows])

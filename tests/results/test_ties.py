@@ -95,7 +95,7 @@ def test_a_higher_score_is_better():
 def test_the_marks_are_those_of_scipys_test_at_the_corrected_level(choices: int):
     """Of jobs on one split, where the test is the plain one."""
     draw = np.random.default_rng(choices)
-    for _ in range(200):
+    for _ in range(50):
         values = draw.normal(size=(choices, 4)) + draw.normal(size=(choices, 1))
         rows = jobs({f"{number}": list(row) for number, row in enumerate(values.tolist())}, "seed")
         best = values.mean(1).argmin()

@@ -26,13 +26,13 @@ TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 BOUNDS = {"bf16": 0.04, "fp16": 0.005}
 MODELS = [
     "dataset=cancer dataset.scaler=none",  # the worst one: features of a thousand
-    "dataset=wine model.hidden=[64,64]",
+    pytest.param("dataset=wine model.hidden=[64,64]", marks=pytest.mark.slow),
     "dataset=wine model=tabm model.k=4",
-    "dataset=iris model=realmlp model.hidden=[32,32]",
+    pytest.param("dataset=iris model=realmlp model.hidden=[32,32]", marks=pytest.mark.slow),
     pytest.param("dataset=digits model=gru batching=full", marks=pytest.mark.slow),
     "dataset=digits model=cnn batching=full",
     "dataset=diabetes loss=huber dataset.scale_target=true",
-    "dataset=moons loss=bce_with_logits",
+    pytest.param("dataset=moons loss=bce_with_logits", marks=pytest.mark.slow),
 ]
 
 
@@ -140,9 +140,19 @@ def test_a_step_with_infinite_gradients_counts_and_changes_no_parameter():
 
 @pytest.mark.parametrize(
     "line",
-    ["precision=bf16 clip_grad_norm=0.5", "precision=fp16 clip_grad_norm=0.5", "precision=fp16 model=tabm model.k=2",
-     "precision=bf16 optimizer=lbfgs batching=full", "precision=bf16 loss.class_weights=balanced"],
-)  # fmt: skip
+    [
+        "precision=fp16 clip_grad_norm=0.5",
+        "precision=bf16 optimizer=lbfgs batching=full",
+        *(
+            pytest.param(line, marks=pytest.mark.slow)
+            for line in (
+                "precision=bf16 clip_grad_norm=0.5",
+                "precision=fp16 model=tabm model.k=2",
+                "precision=bf16 loss.class_weights=balanced",
+            )
+        ),
+    ],
+)
 def test_the_exported_script_has_the_runs_losses(line: str, tmp_path: Path):
     train(*line.split(), "epochs=2", "threads=1", "figures=false", f"hydra.run.dir={tmp_path}/run")
     export(f"{tmp_path}/run", "script", f"{tmp_path}/train.py", "last")

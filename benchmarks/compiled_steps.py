@@ -34,7 +34,7 @@ from exp.models.realmlp import RealMLP
 
 SECONDS = 0.2  # of each engine and round
 WINDOW, MAX_VALUES = 256, 2**21
-LR = 0.001
+LR = 1e-5  # so small that numbers of no engine become subnormal, which is slow, however many steps it makes
 HAS_JAX = importlib.util.find_spec("jax") is not None
 os.environ |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu"}
 

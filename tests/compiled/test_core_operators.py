@@ -297,6 +297,17 @@ def test_products_of_many_terms(threads: int, turned: bool):
     torch.testing.assert_close(function(a, b), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_products_of_few_columns(batch: Sequence[int], columns: int):
+    """As of the gradients of a layer with few inputs. Those of a layer with few rows have the other layout."""
+    torch.manual_seed(0)
+    cases = [
+        matrix_product(m, columns, 70, batch, (turned, False), 1.0) for m, turned in product((2, 50), (True, False))
+    ]
+    assert_cases_equal_to_torch(cases, rtol=1e-5, atol=1e-5)
+
+
 def test_indices():
     def function(table: Tensor, rows: Tensor, one: Tensor) -> Tensor:
         results = [

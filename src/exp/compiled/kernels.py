@@ -117,6 +117,10 @@ class Kernels:
             self._reduce(value, array)
         elif value.operator == "product":
             a, b = map(self.array, value.operands)
+            if _is_narrow(a, b):
+                array = Array.whole(array.buffer, _transposed(array).shape)
+                self._multiply(_transposed(b), _transposed(a), array)
+                return _transposed(array)
             self._multiply(a, b, array)
         elif value.operator == "cat":
             dim, start = int(value.numbers[0]), 0
@@ -178,6 +182,22 @@ class Kernels:
         zeros = f"memset({target.buffer.name}, 0, {4 * count * width});"
         title = f"scatter_add {list(rows.shape)} to {list(value.shape)}"
         self.kernels.append(Kernel(title, [zeros, *loops.nest([0, 1], lines)], elements.reads, {target.buffer}))
+
+
+def _is_narrow(a: Array, b: Array) -> bool:
+    """Return whether a product has few columns, and its sums for neighbouring rows are next to each other in memory.
+
+    Then many rows are computed at a time, as the columns of the transposed product.
+    """
+    (*_, m, k), n = a.shape, b.shape[-1]
+    return 1 < n < _MIN_COLUMNS <= m and m * n * k >= _MIN_TILED and a.strides[-2] == 1
+
+
+def _transposed(array: Array) -> Array:
+    *batch, m, n = range(len(array.shape))
+    order = (*batch, n, m)
+    shape, strides = (tuple(one[dim] for dim in order) for one in (array.shape, array.strides))
+    return Array(array.buffer, shape, strides, array.offset)
 
 
 def _has_unit_stride(array: Array) -> bool:

@@ -11,11 +11,14 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import cast
+
+# Names that a message lists.
+MAX_NAMES = 5
 
 
 def as_yaml(value: object) -> str:
@@ -33,6 +36,12 @@ def join_words(words: Iterable[str]) -> str:
     if any(re.search(r'^$|^\s|\s$|[,;"\n\r\t]', word) for word in listed):
         listed = [json.dumps(word, ensure_ascii=False) for word in listed]
     return ", ".join(listed)
+
+
+def shorten(names: Sequence[str], total: int | None = None) -> str:
+    """Join the first names with commas, and say how many more there are: of `total`, by default all `names`."""
+    more = (len(names) if total is None else total) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def pluralize(count: int, what: str) -> str:

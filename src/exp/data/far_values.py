@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from exp.data.columns.column import Floats
 from exp.data.preprocessing import Preprocessing
 from exp.data.row_shape import from_channels, to_channels
+from exp.errors import MAX_NAMES, shorten
 
 # A scaled value is far if it is so many times as large as in any training row, and as 1, its usual size.
 FAR = 1000.0
@@ -20,19 +21,10 @@ _AWAY, _FEWEST = 10.0, 10
 # New rows that the latter is decided by.
 _SAMPLE = 200
 
-# Names listed in one note.
-MAX_NAMES = 5
-
 
 def describe_far(rows: str, listed: Sequence[str], total: int) -> str:
     """Return that `rows` have far values: the first of `total`, each with its row."""
     return f"the {rows} have values far from those of the training rows: {shorten(listed, total)}"
-
-
-def shorten(names: Sequence[str], total: int | None = None) -> str:
-    """Join the first names with commas, and say how many more there are: of `total`, by default all `names`."""
-    more = (len(names) if total is None else total) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def far_notes(x: Floats, preprocessing: Preprocessing) -> list[str]:

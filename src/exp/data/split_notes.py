@@ -1,11 +1,13 @@
 """What a user should know of the splits of a dataset."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import quote_names
 from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
@@ -13,7 +15,8 @@ from exp.data.folds import Fold, describe_rare_classes
 from exp.data.mapped.maps import is_mapped
 from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
-from exp.errors import pluralize
+from exp.data.reading.header import is_number
+from exp.errors import MAX_NAMES, pluralize, shorten
 
 # Rows of which the classes are counted at a time.
 _MAX_ROWS = 2**22
@@ -45,7 +48,7 @@ def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fol
         *_describe_shared_groups(dataset, rows),
         *_describe_later_rows(dataset, rows),
         *_unseen_classes(dataset, rows),
-        *([] if fold is None else describe_rare_classes(dataset, fold)),
+        *(_single_classes(dataset, rows) if fold is None else describe_rare_classes(dataset, fold)),
         *_constant_labels(dataset, rows[0]),
     )
 
@@ -62,6 +65,29 @@ def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list
         f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
     )
     return [f"no training row has the class {listed}: the model cannot predict it"]
+
+
+def _single_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Return a note on the classes of a table that one row has: it may be none, such as a total.
+
+    A word among numbers has another note.
+    """
+    if dataset.classes is None or dataset.row_numbers is None:
+        return []
+    counts = np.sum([_count_classes(dataset.y, part, len(dataset.classes)) for part in rows], axis=0)
+    has_numbers = any(map(is_number, dataset.classes))
+    single = [
+        (name, number)
+        for number, name in enumerate(dataset.classes)
+        if counts[number] == 1 and is_number(name) == has_numbers
+    ]
+    if not single:
+        return []
+    places = [int(dataset.row_numbers[np.argmax(dataset.y == number)]) for _, number in single[:MAX_NAMES]]
+    listed = [f"{name!r} (row {row:,})" for (name, _), row in zip(single, places, strict=False)]
+    empty = shlex.quote(f"dataset.na_values={quote_names(name for name, _ in single)}")
+    fix = "for numbers: dataset.task=regression" if has_numbers else f"to leave them out: {empty}"
+    return [f"classes with one row: {shorten(listed, len(single))}; {fix}"]
 
 
 def _count_classes(y: NDArray[Any], rows: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

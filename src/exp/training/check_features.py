@@ -5,10 +5,10 @@ from typing import cast
 
 from torch import Tensor
 
-from exp.data.far_values import FAR, MAX_NAMES, describe_far, shorten
+from exp.data.far_values import FAR, describe_far
 from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Splits
-from exp.errors import DataError
+from exp.errors import MAX_NAMES, DataError, shorten
 
 # Root mean square of a feature at which it begins to dominate the others and to saturate the model.
 _LARGE_FEATURE = 50.0

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from exp.config.user_code import place_of_class
-from exp.data.far_values import shorten
 from exp.data.splits import Splits
-from exp.errors import ConfigError
+from exp.errors import ConfigError, shorten
 from exp.training.check_features import check_features, check_finite
 from exp.training.check_outputs import check_finite_outputs, check_log_probabilities, check_output, check_target
 from exp.training.compute_loss import compute_loss

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -103,8 +104,7 @@ def test_a_fit_is_the_run_of_train(tmp_path: Path):
     assert by_arrays.result_ is None
 
 
-@pytest.mark.parametrize("as_frame", [True, False])
-@pytest.mark.parametrize("labels", one_in(3, LABELS))
+@pytest.mark.parametrize(("labels", "as_frame"), one_in(5, product(LABELS, [True, False])))
 def test_classes_may_have_any_labels(labels: list[object], as_frame: bool):
     random = np.random.default_rng(0)
     codes = random.integers(0, len(labels), 90)

@@ -261,10 +261,10 @@ def test_a_wrong_line_is_answered(words: str, message: str, tmp_path: Path):
 
 def test_the_last_rows_of_a_long_table_are_read_from_its_end(tmp_path: Path):
     lines = ["step,epoch,samples,seconds,split,loss"]
-    lines += [f"{step},{step},1,0.5,{'train' if step > 2 else 'val'},0.5" for step in range(1, 300_000)]
+    lines += [f"{step},{step},1,0.5,{'train' if step > 2 else 'val'},0.5" for step in range(1, 60_000)]
     (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n12345")
     last = metrics_csv.read_last(tmp_path)
-    assert {split: row.step for split, row in last.items()} == {"train": 299_999, "val": 2}
+    assert {split: row.step for split, row in last.items()} == {"train": 59_999, "val": 2}
     (tmp_path / "metrics.csv").write_text("\n".join(lines[:1]))
     assert metrics_csv.read_last(tmp_path) == {}
 

@@ -116,7 +116,7 @@ def test_a_step_is_the_eager_one_within_the_tolerance(model: str, loss: str, opt
     check(MODELS[model](LOSSES[loss][1]), loss, optimizer)
 
 
-@pytest.mark.parametrize("activation", one_in(3, ACTIVATIONS))
+@pytest.mark.parametrize("activation", one_in(6, ACTIVATIONS))
 def test_activations(activation: str):
     check(MLP(FEATURES, CLASSES, [8], activation=activation), "cross entropy", "sgd")
 

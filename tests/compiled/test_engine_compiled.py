@@ -80,7 +80,7 @@ def test_a_compiled_run_is_near_the_replayed_one(overrides: tuple[str, ...]):
     assert all(note.startswith("engine=compiled: compiling the step for ") for note in notes(events))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adamw"])
 def test_a_resumed_run_repeats_every_bit(optimizer: str):
     overrides = ("engine=compiled", f"optimizer={optimizer}", "model.dropout=0.2", "save_every=13steps")
     whole, events = train(*overrides)
@@ -126,8 +126,8 @@ def test_a_run_tells_which_engine_was_used(overrides: tuple[str, ...], engine: s
     ("override", "reason"),
     [
         ("optimizer=nadam", NADAM),
-        ("optimizer=lbfgs", "LBFGS computes gradients several times a step"),
-        ("precision=bf16", "mixed precision is not compiled: precision=fp32 is"),
+        pytest.param("optimizer=lbfgs", "LBFGS computes gradients several times a step", marks=pytest.mark.slow),
+        pytest.param("precision=bf16", "mixed precision is not compiled: precision=fp32 is", marks=pytest.mark.slow),
         ("precision=fp16", "precision=fp16 reads in each step whether the gradients are finite"),
         ("batching.accumulate=2", "batching.accumulate is not compiled"),
         ("optimizer=adam", None),

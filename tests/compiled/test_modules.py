@@ -118,7 +118,7 @@ EAGER: dict[str, tuple[Callable[[Between, Tensor], Tensor], Callable[[], nn.Modu
 }
 
 
-@pytest.mark.parametrize("case", one_in(2, COMPILED))
+@pytest.mark.parametrize("case", one_in(3, COMPILED))
 def test_modules_that_are_compiled(case: str):
     assert check(lambda: Between(*COMPILED[case])) == {"replay": "replay", "compiled": "compiled"}
 

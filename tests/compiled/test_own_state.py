@@ -216,9 +216,16 @@ def of_probabilities(net: Case, x: Tensor) -> Tensor:
     ("forward", "engine", "message"),
     [
         (looking_up, "compiled", "^index out of range in self"),
-        (of_probabilities, "compiled", "^all elements of (target|input) should be between 0 and 1"),
+        pytest.param(
+            of_probabilities,
+            "compiled",
+            "^all elements of (target|input) should be between 0 and 1",
+            marks=pytest.mark.slow,
+        ),
         (whitened, "engine=replay: the operator _linalg_check_errors is not compiled", "not positive-definite"),
-        (asserting, "engine=replay: the operator _assert_async is not compiled", "no rows"),
+        pytest.param(
+            asserting, "engine=replay: the operator _assert_async is not compiled", "no rows", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_checks_of_values_fail_at_the_same_step(

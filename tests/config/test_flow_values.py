@@ -62,7 +62,7 @@ def test_a_name_in_quotes_is_read_in_every_list_and_mapping(name: str, key: str)
     assert escapes or value_of(f"dataset.drop=[{quoted}]") == [name]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     name=_NAMES,
     form=st.sampled_from(["[{}]", "{{{}: V}}", "{}", '"[{}]"', '"{{{}: V}}"', "[{}", "{{{}: V"]),

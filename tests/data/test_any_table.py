@@ -16,6 +16,7 @@ from random import Random
 import numpy as np
 import pytest
 from any_tables import KINDS, AnyTable, make_table
+from conftest import one_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,7 +158,7 @@ def plain_table(seed: int, count: int, kinds: list[str]) -> AnyTable:
 
 
 @few_or_many
-@pytest.mark.parametrize("how", REWRITTEN)
+@pytest.mark.parametrize("how", one_in(2, REWRITTEN))
 def test_the_same_table_in_another_file(how: str, examples: int):
     @settings_of(examples)
     @plain_tables
@@ -208,7 +209,7 @@ NOTATIONS: dict[str, Callable[[str], str]] = {
 
 
 @few_or_many
-@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("notation", one_in(2, NOTATIONS))
 def test_the_same_numbers_in_another_notation(notation: str, examples: int):
     @settings_of(examples)
     @given(st.lists(st.integers(-9_999_999, 9_999_999), min_size=4, max_size=40))

@@ -131,9 +131,10 @@ def rename(folder: Path, names: dict[str, str]) -> None:
         (lambda folder: rename(folder, {"dog": ".dog"}), r"in 1 folder \(cat\)"),
         (lambda folder: rename(folder, {"cat": "train", "dog": "Test"}), r"\(Test, train\) have the names of splits"),
         (lambda folder: [colors(folder), (folder / "cat/x.png").write_text("no")], r"x\.png: the image cannot be read"),
-        (
+        pytest.param(
             lambda folder: [colors(folder), Image.new("1", (20_000, 10_000)).save(folder / "cat/x.png")],
             r"x\.png: the image is too large: .*200000000 pixels(.|\n)*try: a smaller copy of this file",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """dataset.weight: the references are scikit-learn's metrics with sample_weight, and runs without weights."""
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import config_of, logged_steps
+from conftest import config_of, logged_steps, one_in
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -53,8 +54,10 @@ def final(experiment: Experiment) -> dict[str, dict[str, float]]:
     return {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
 
 
-@pytest.mark.parametrize("class_weights", ["null", "balanced", "{yes: 20}"])
-@pytest.mark.parametrize("loss", ["cross_entropy", "bce_with_logits"])
+@pytest.mark.parametrize(
+    ("class_weights", "loss"),
+    one_in(3, [*product(["null", "balanced", "{yes: 20}"], ["cross_entropy", "bce_with_logits"])]),
+)
 def test_metrics_of_classes_are_those_of_scikit_learn(loss: str, class_weights: str):
     experiment = build(config_of(*words_of("ill", f"loss={loss}", f"loss.class_weights={class_weights}")))
     assert experiment.data.features == ("a", "b")
@@ -96,7 +99,7 @@ def test_metrics_of_numbers_are_those_of_scikit_learn(scale: str):
         assert values[name]["loss"] == pytest.approx(loss, rel=1e-6)
 
 
-@pytest.mark.parametrize("target", ["ill", "price"])
+@pytest.mark.parametrize("target", ["ill", pytest.param("price", marks=pytest.mark.slow)])
 def test_windows_add_weighted_sums_and_weights(target: str):
     def trained(every: int) -> list[Any]:
         e = build(config_of(*words_of(target, f"log_every={every}", "batching.batch_size=9", "eval_every=1epoch")))

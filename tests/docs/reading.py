@@ -63,12 +63,12 @@ class Block:
 
 
 # Cached, because it reads every YAML file.
-_pages = functools.cache(build_pages)
+pages = functools.cache(build_pages)
 
 
 def blocks(page: str) -> list[Block]:
     """Return the commands and files of the page in its order."""
-    return parse(_pages()[page])
+    return parse(pages()[page])
 
 
 def parse(text: str) -> list[Block]:

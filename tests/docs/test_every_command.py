@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from conftest import config_of, images_of_digits, one_in
 from making.options import Option, group_names, read_options
-from making.pages import build_pages
-from reading import CHECKOUT, Block, Reader, blocks, differences, parse
+from reading import CHECKOUT, Block, Reader, blocks, differences, pages, parse
 from sklearn.datasets import load_iris
 
 from exp.training.build import build
@@ -19,7 +18,7 @@ from exp.training.loop import Training
 ROOT = Path(__file__).parents[2]
 OPTIONS = [option for group in group_names() for option in read_options(group)]
 OF_OPTIONS = {f"options/{group}.md" for group in group_names()}
-PAGES = [page for page in build_pages() if page not in OF_OPTIONS and blocks(page)]
+PAGES = [page for page in pages() if page not in OF_OPTIONS and blocks(page)]
 
 # Libraries that tests/docs/test_coming_from.py compares with.
 OTHERS = ("lightning", "keras", "skorch")
@@ -94,7 +93,7 @@ def test_an_options_command_runs_unchanged(option, tmp_path: Path):
 
 
 def test_a_block_that_is_not_run_says_what_it_needs():
-    assert {block.needs for page in build_pages() for block in blocks(page)} == {None, *NEEDS}
+    assert {block.needs for page in pages() for block in blocks(page)} == {None, *NEEDS}
 
 
 def test_commands_for_the_checkout_name_existing_files():
@@ -113,9 +112,9 @@ def test_commands_for_the_checkout_name_existing_files():
 
 
 def test_every_code_block_names_its_file():
-    every = [(page, block) for page in build_pages() for block in blocks(page)]
+    every = [(page, block) for page in pages() for block in blocks(page)]
     assert {block.language for _, block in every} <= {"bash", "python", "yaml"}
-    for page, text in build_pages().items():
+    for page, text in pages().items():
         assert re.findall(r"^```(?:python|yaml|console|sh|shell)\s*$", text, re.MULTILINE) == [], page
 
 

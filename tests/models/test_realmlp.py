@@ -1,12 +1,13 @@
 """RealMLP and its parts, compared with the formulas of the papers, written again in NumPy and plain PyTorch."""
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, one_in
 from models.each_engine import losses_by_engine
 from torch import Tensor, nn
 
@@ -176,19 +177,18 @@ def test_a_number_for_each_kind_of_target_is_that_of_the_datas_kind():
     assert config.optimizer["lr"] == 0.5
 
 
-@pytest.mark.parametrize("preset", ["realmlp", "realmlp_s", "tabm"])
-@pytest.mark.parametrize(
-    "other",
-    [
-        "optimizer=sgd optimizer.momentum=0.5",
-        "model=tabular_mlp optimizer=adam",
-        "model=linear optimizer=lbfgs",
-        "scheduler=cosine",
-        "loss=huber",
-        "batching=online",
-        "batching=full",
-    ],
-)
+OTHERS = [
+    "optimizer=sgd optimizer.momentum=0.5",
+    "model=tabular_mlp optimizer=adam",
+    "model=linear optimizer=lbfgs",
+    "scheduler=cosine",
+    "loss=huber",
+    "batching=online",
+    "batching=full",
+]
+
+
+@pytest.mark.parametrize(("other", "preset"), one_in(2, product(OTHERS, ["realmlp", "realmlp_s", "tabm"])))
 def test_another_option_takes_the_place_of_the_presets(preset: str, other: str):
     """Without an argument that only the preset's own option has, and with the batches of the option."""
     experiment = build(config_of("dataset=diabetes", f"experiment={preset}", *other.split(), "epochs=1"))

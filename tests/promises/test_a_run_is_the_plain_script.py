@@ -233,9 +233,13 @@ def test_every_scheduler(scheduler: str, batching: str, engine: str):
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "replay"])
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize(
+    ("batching", "shuffle", "engine"),
+    [
+        pytest.param(batching, shuffle, engine, marks=() if shuffle == (engine == "replay") else pytest.mark.slow)
+        for batching, shuffle, engine in product(BATCHINGS, [True, False], ["replay", "eager"])
+    ],
+)
 def test_dropout(batching: str, shuffle: bool, engine: str):
     size, _ = BATCHINGS[batching]
     compare("iris", "cross_entropy", "optimizer=sgd", size, shuffle, dropout=0.3, hidden=(8, 8), engine=engine)

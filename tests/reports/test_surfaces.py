@@ -25,7 +25,11 @@ def contours(axis: Any, is_filled: bool) -> list[QuadContourSet]:
 
 @pytest.mark.parametrize(
     "words",
-    ["dataset=moons", pytest.param("dataset=moons loss=mse", marks=pytest.mark.slow), "dataset=distance loss=mse"],
+    [
+        "dataset=moons",
+        pytest.param("dataset=moons loss=mse", marks=pytest.mark.slow),
+        pytest.param("dataset=distance loss=mse", marks=pytest.mark.slow),
+    ],
 )
 def test_all_surfaces_have_one_scale(words: str):
     surfaces = {f"epochs={n}": surface_of(*words.split(), f"epochs={n}", "optimizer=adam") for n in (1, 3)}

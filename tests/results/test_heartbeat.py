@@ -99,13 +99,13 @@ def test_the_heartbeat_is_the_time_of_the_summary_until_the_run_ends(tmp_path: P
     path.touch()
     beat = heartbeat.Heartbeat(path)
     os.utime(path, (0, 0))
-    time.sleep(0.2)  # as in one long step
+    time.sleep(0.1)  # as in one long step
     assert heartbeat.seconds_since_beat(path) < 60
     path.unlink()
     time.sleep(0.05)
     path.touch()
     os.utime(path, (0, 0))
-    time.sleep(0.2)
+    time.sleep(0.1)
     assert heartbeat.seconds_since_beat(path) < 60  # the folder was away for a moment
     beat.stop()
     time.sleep(0.1)

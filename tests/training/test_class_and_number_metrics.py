@@ -77,7 +77,7 @@ def expect_numbers(rows: NumberRows, weight: dict[str, Any]) -> dict[str, float]
     }
 
 
-@pytest.mark.parametrize("case", one_in(5, range(200)))
+@pytest.mark.parametrize("case", one_in(10, range(200)))
 def test_metrics_of_classes_are_those_of_scikit_learn(case: int):
     rows, weight = random_classes(case)
     with warnings.catch_warnings(action="ignore"):

@@ -3,12 +3,13 @@
 import contextlib
 import io
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import config_of, logged_steps
+from conftest import config_of, logged_steps, one_in
 from torch import nn
 
 from exp import train
@@ -71,9 +72,7 @@ def plain_losses(experiment: Experiment, dtype: torch.dtype, clip: float | None)
     return losses, val
 
 
-@pytest.mark.parametrize("clip", [None, 0.1])
-@pytest.mark.parametrize("engine", ["eager", "replay"])
-@pytest.mark.parametrize("name", list(TYPES))
+@pytest.mark.parametrize(("name", "engine", "clip"), one_in(3, product(TYPES, ["eager", "replay"], [None, 0.1])))
 def test_a_plain_loop_with_autocast_has_the_same_losses(name: str, engine: str, clip: float | None):
     line = (
         "dataset=wine batching=full model.hidden=[16] optimizer=adam optimizer.lr=0.01 epochs=30 threads=1 log_every=1"
@@ -104,8 +103,7 @@ def test_the_loss_of_a_step_is_within_the_bound_of_that_of_fp32(line: str):
             assert not torch.equal(outputs[name], outputs["fp32"])
 
 
-@pytest.mark.parametrize("name", ["bf16", "fp16"])
-@pytest.mark.parametrize("engine", ["eager", "replay"])
+@pytest.mark.parametrize(("name", "engine"), one_in(3, product(TYPES, ["eager", "replay"])))
 def test_a_resumed_run_has_the_same_bits(name: str, engine: str):
     line = "dataset=iris optimizer=adam model.dropout=0.3 batching.batch_size=7 epochs=3 save_every=5 log_every=1"
     line += " ema=0.9 clip_grad_norm=1 threads=1"

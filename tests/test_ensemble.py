@@ -28,7 +28,7 @@ DIABETES = "dataset=table dataset.path=diabetes.csv dataset.target=target model.
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sweeps over seeds: `wine` with a split for each seed, `fixed` with one split for all; `plain` has no seeds."""
+    """Sweeps over seeds: `wine` with a split for each seed, `fixed` with one split for all."""
     made = tmp_path_factory.mktemp("ensemble")
     wine: Any = load_wine(as_frame=True)
     soil = np.where(wine.data["alcohol"] > 14, "clay", np.where(wine.data["alcohol"] > 12, "sand", "chalk"))
@@ -40,7 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweeps = {
         "wine": [*WINE, "optimizer.lr=0.001,0.01", "seed=2,1,0"],
         "fixed": [*WINE, "dataset.seed=5", "seed=0,1"],
-        "plain": [*WINE, "optimizer.lr=0.001,0.01"],
     }
     for name, words in sweeps.items():
         run(made, "-m", *words, *COMMON, f"hydra.sweep.dir={name}")
@@ -99,7 +98,9 @@ def test_a_sweep_is_exported_as_the_first_seed_of_its_best_choice(folder: Path, 
     assert torch.equal(torch.export.load(tmp_path / "a.pt2").module()(x), load_trained(folder / first).model(x))
 
 
+@pytest.mark.slow  # tests/test_calibrate.py calibrates the best job of such a sweep
 def test_a_sweep_without_seeds_is_its_best_job(folder: Path):
+    run(folder, "-m", *WINE, "optimizer.lr=0.001,0.01", *COMMON, "hydra.sweep.dir=plain")
     losses = [json.loads((folder / f"plain/{job}/summary.json").read_text())["final"]["val"]["loss"] for job in "01"]
     best = int(np.argmin(losses))
     printed = run(folder, "evaluate", "run=plain", "split=val").splitlines()

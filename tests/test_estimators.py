@@ -96,6 +96,9 @@ def test_a_fit_is_the_run_of_train(tmp_path: Path):
     several = ExpRegressor(**QUICK).fit(x, pd.DataFrame({"a": y, "b": -y}))
     assert several.predict(x).shape == (90, 2)
 
+
+@pytest.mark.slow
+def test_a_fit_of_arrays_is_the_run_of_train():
     diabetes = load_diabetes(return_X_y=True)
     by_arrays = ExpRegressor(epochs=2, random_state=3).fit(*diabetes)
     words = ["model=tabm_small", "optimizer=tabular_adamw", "dataset.split=[0.8,0.2,0]", "epochs=2", "seed=3"]

@@ -94,8 +94,15 @@ def same(found: list[Any], script: list[Tensor]) -> bool:
     return all(torch.equal(one, other) for one, other in zip(found, script, strict=True))
 
 
-@pytest.mark.parametrize("step", [1, 40])  # an epoch has 35
-@pytest.mark.parametrize("name", RUNS)
+# An epoch has 35 steps.
+STEPS = [
+    *((name, 40) for name in RUNS),
+    ("sgd", 1),
+    *(pytest.param(name, 1, marks=pytest.mark.slow) for name in RUNS if name != "sgd"),
+]
+
+
+@pytest.mark.parametrize(("name", "step"), STEPS)
 def test_a_step_is_that_of_the_plain_script(place: Path, name: str, step: int):
     dropout, clip = (0.5 if name == "adam" else 0.0), (0.2 if name == "sgd" else None)
     x, y, outputs, loss, before, gradients, after, states = plain(step, MAKE[name], dropout, clip)

@@ -168,8 +168,8 @@ def test_a_missing_metric_is_an_empty_cell_of_the_html_table(tmp_path: Path):
     assert re.findall(r"<tr><td>([^<]+)</td><td>", cell)[:3] == ["train", "val", "test"]
     assert repr(result) == f"Result('{result.folder.relative_to(tmp_path)}')"
     assert str(tmp_path) not in result._repr_html_()
-    assert result.report() == result.folder / "report.html"
-    assert result.report().is_file()
+    assert (page := result.report()) == result.folder / "report.html"
+    assert page.is_file()
 
 
 def test_a_sweep_has_a_table_seeds_and_runs():

@@ -70,15 +70,12 @@ def test_name_and_notes_are_in_the_summary_and_change_nothing_else(place: Path, 
     assert (read_listed(place / "run").name, read_listed(place / "sweep").name) == ("longer", "rates")
 
 
-def test_tags_stay_when_a_run_or_sweep_is_resumed(place: Path):
+def test_tags_are_added_and_removed(place: Path):
     before = os.stat("run").st_mtime_ns
     assert tag("run", "paper", "best-one", "paper").tags == ("paper", "best-one")
     assert os.stat("run").st_mtime_ns == before  # it is not the latest run now
     assert tag("sweep", "paper").tags == ("paper",)
     assert tag("run", "best-one", remove=True).tags == ("paper",)
-    assert exp_in(place, "resume=run", "epochs=3").returncode == 0
-    resumed = exp_in(place, "-m", "sweep.resume=sweep", "seed=1,2,3", "sweep.workers=0")
-    assert resumed.returncode == 0, resumed.stderr
     assert [read_listed(Path(name)).tags for name in ("run", "sweep")] == [("paper",), ("paper",)]
     listed = json.loads(exp_in(place, "ls", "tag=paper", "kind=sweep", "--json").stdout)["runs"]
     assert [run["folder"] for run in listed] == ["sweep"]
@@ -89,15 +86,16 @@ def test_tags_stay_when_a_run_or_sweep_is_resumed(place: Path):
             check_tag(wrong)
 
 
-def test_name_and_notes_can_be_changed_and_stay_when_resumed(place: Path):
+def test_name_notes_and_tags_can_be_changed_and_stay_when_resumed(place: Path):
     changed = exp_in(place, "tag", "run", "notes=a better reason, now", "name=second", "--json")
     found = json.loads(changed.stdout)
     assert (found["name"], found["notes"], found["tags"]) == ("second", "a better reason, now", [])
     assert tag("sweep", "paper", name="null", notes="all of them").name is None
+    assert tag("run", "draft").tags == ("draft",)
     assert exp_in(place, "resume=run", "epochs=3").returncode == 0
     assert exp_in(place, "-m", "sweep.resume=sweep", "seed=1,2,3", "sweep.workers=0").returncode == 0
     run, sweep = read_listed(Path("run")), read_listed(Path("sweep"))
-    assert (run.name, run.notes) == ("second", "a better reason, now")
+    assert (run.name, run.notes, run.tags) == ("second", "a better reason, now", ("draft",))
     assert (sweep.name, sweep.notes, sweep.tags) == (None, "all of them", ("paper",))
     assert exp_in(place, "resume=run", "epochs=4", "name=third").returncode == 0
     run = read_listed(Path("run"))

@@ -21,6 +21,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from exp.config.schema import CONF
+from exp.export import export
 from exp.reports.plain_script import needs_rows, write_script
 from exp.reports.script_files import write_rows
 from exp.reports.script_objects import has_torch_layers
@@ -388,7 +389,7 @@ def outputs_of(trained: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_pt2_gives_the_models_outputs(folder: Path, tmp_path: Path):
     x, expected = outputs_of(load_trained(folder / "cancer"))
-    assert tool(folder, "export", "run=cancer", "format=pt2", f"out={tmp_path}/model.pt2").returncode == 0
+    export(run=str(folder / "cancer"), format="pt2", out=str(tmp_path / "model.pt2"))
     assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(x), expected)
 
 

@@ -133,7 +133,7 @@ def test_the_error_names_the_latest_run(exp, tmp_path: Path):
 
 def test_a_folder_needs_no_key(exp, xor_run: Path, tmp_path: Path):
     shutil.copytree(xor_run, tmp_path / "run")
-    for command in ("evaluate", "report"):
+    for command in ("evaluate", "importance"):
         assert exp(command, "run").stdout == exp(command, "run=run").stdout != ""
     assert exp("evaluate", "run", "split=val").stdout == exp("evaluate", "split=val", "run=run").stdout
     assert "evaluate run=run run=nowhere" not in (printed := exp("evaluate", "run", "run=nowhere").stderr)
@@ -145,7 +145,7 @@ def test_a_folder_needs_no_key(exp, xor_run: Path, tmp_path: Path):
     [
         "titanic.csv",
         pytest.param("evaluate", marks=pytest.mark.slow),
-        "predict rn=x",
+        pytest.param("predict rn=x", marks=pytest.mark.slow),
         pytest.param("diff a", marks=pytest.mark.slow),
         pytest.param("run=R split=test", marks=pytest.mark.slow),
     ],

@@ -150,7 +150,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize(("optimizer", "model"), [*product(OPTIMIZERS, ["mlp"]), *product(["sgd", "adam"], MODELS)])
+@pytest.mark.parametrize(
+    ("optimizer", "model"), [*product(OPTIMIZERS, ["mlp"]), *one_in(2, product(["sgd", "adam"], MODELS))]
+)
 def test_replayed_steps_give_the_bits_of_eager_steps(optimizer: str, model: str):
     torch.manual_seed(0)
     assert is_replayed(compare_with_eager(MODELS[model](), OPTIMIZERS[optimizer]), 8, 3)

@@ -20,8 +20,8 @@ from exp.reports.comparison import compare
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
-    line = "-m dataset=moons batching=full,minibatch seed=1,2 epochs=4 hydra.sweep.dir=sweep sweep.workers=0"
-    assert forking.run("exp", line.split(), folder).returncode == 0
+    line = "-m dataset=moons batching=full,minibatch seed=1,2 epochs=4 figures=false sweep.workers=0"
+    assert forking.run("exp", [*line.split(), "hydra.sweep.dir=sweep"], folder).returncode == 0
     return folder / "sweep"
 
 
@@ -90,7 +90,14 @@ def test_each_choice_has_its_own_curve_whatever_its_name_is(sweep: Path, tmp_pat
     assert {folder.name.partition("=")[0] for folder in folders} == {"path", "hidden"}
 
 
-def test_the_modes_are_compared_in_figures(sweep: Path):
+def test_the_modes_are_compared_in_figures(sweep: Path, tmp_path: Path):
+    shutil.copytree(sweep, tmp_path / "sweep")
+    sweep = tmp_path / "sweep"
+    for job in "02":  # whose surfaces are compared, if they have figures
+        (sweep / job / "figures").mkdir()
+        (sweep / job / "figures/decision_surface.png").touch()
+    done = forking.run("exp", ["-m", "sweep.resume=sweep", "figures=true", "sweep.workers=0"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
     names = {f"loss_against_{axis}" for axis in ("epochs", "updates", "samples", "seconds")} | {"decision_surfaces"}
     assert {path.stem for path in (sweep / "figures").glob("*.png")} == names
     for path in (sweep / "figures").glob("*.png"):

@@ -19,10 +19,17 @@ from exp.training.build import build
 IRIS = ["dataset=iris", "figures=false", "threads=1"]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "a"
+    train(*IRIS, "optimizer.lr=0.1", f"hydra.run.dir={folder}", epochs=3)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    train(*IRIS, "optimizer.lr=0.1", "hydra.run.dir=a", epochs=3)
+    shutil.copytree(trained, "a")
 
 
 def test_the_first_evaluation_is_the_last_one_of_that_run_and_the_rest_is_new():

@@ -57,9 +57,7 @@ def test_all_name_the_same_best_step(metric: str, words: str, exp: Any, tmp_path
 
 @pytest.mark.parametrize(("metric", "words"), with_fast("auc"))
 def test_plateau_and_pruner_name_the_same_epoch_as_the_table(metric: str, words: str, exp: Any, tmp_path: Path):
-    study = (
-        "hydra/sweeper=optuna hydra.sweeper.n_trials=1 hydra.sweeper.storage=sqlite:///study.db model.hidden=choice(12)"
-    )
+    study = "hydra/sweeper=optuna hydra.sweeper.n_trials=1 hydra.sweeper.storage=study.log model.hidden=choice(12)"
     settings = f"metric={metric} epochs=30 early_stopping.patience={PATIENCE} figures=false hydra.sweep.dir=s"
     plateau = "scheduler=plateau scheduler.patience=99 +scheduler.threshold=0.0 save_every=1epoch sweep.workers=0"
     done = exp("-m", *words.split(), *settings.split(), *study.split(), *plateau.split())
@@ -75,7 +73,9 @@ def test_plateau_and_pruner_name_the_same_epoch_as_the_table(metric: str, words:
     scheduler = checkpoints.read(tmp_path / "s/0/checkpoints/last.pt")["scheduler"]
     assert scheduler["last_epoch"] - scheduler["num_bad_epochs"] == best
     assert scheduler["best"] == epochs[best]
-    (trial,) = (loaded := optuna.load_study(study_name="exp", storage=f"sqlite:///{tmp_path}/study.db")).trials
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.log"))
+    loaded = optuna.load_study(study_name="exp", storage=optuna.storages.JournalStorage(backend))
+    (trial,) = loaded.trials
     best_of_pruner = max if loaded.direction is StudyDirection.MAXIMIZE else min
     values = trial.intermediate_values
     assert best_of_pruner(values, key=lambda epoch: values[epoch]) == best

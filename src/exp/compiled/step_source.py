@@ -27,7 +27,8 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
     ]
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
     kernels = Kernels(dict(enumerate([*inputs, *states])) | {-1 - at: buffer for at, buffer in enumerate(draws)})
-    forward, backward = [step.loss, step.output], [*step.gradients, *step.written.values()]
+    # The last layers' gradients first: then what they are computed from is in the cache, and its memory is soon free.
+    forward, backward = [step.loss, step.output], [*reversed(step.gradients), *step.written.values()]
     kernels.plan([*forward, *backward])
     kernels.add(forward)
     kernels.assign("loss", [(Array.whole(loss, step.loss.shape), step.loss)])
